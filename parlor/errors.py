@@ -1,0 +1,245 @@
+"""Every error that Parlor answers with, once.
+
+    ParlorError
+    ├── InternalError            1000  internal              500
+    ├── RoomNotActive            1001  room-not-active       409
+    ├── RoomNotFound             1002  room-not-found        404
+    ├── MessageNotFound          1003  message-not-found     404
+    ├── IllegalTransition        1004  illegal-transition    409  from, to
+    ├── RoomBusy                 1005  room-busy             409
+    ├── IdempotencyMismatch      1006  idempotency-mismatch  422
+    ├── InvalidRequest           1007  invalid-request       422  errors
+    ├── ContentTooLarge          1008  content-too-large     413
+    ├── Unauthenticated          1009  unauthenticated       401
+    ├── RateLimited              1010  rate-limited          429
+    │   └── QuotaExceeded        1010  quota-exceeded        429
+    ├── Overloaded               1011  overloaded            503
+    ├── Unavailable              1012                        503
+    │   ├── CacheUnavailable     1012  cache-unavailable     503
+    │   └── StoreUnavailable     1012  store-unavailable     503
+    ├── StreamExpired            1013  stream-expired        410  oldest_cursor
+    ├── LlmError                 1014  llm-error             never a status: inside events and messages
+    └── (inside the program, never answered)
+        ├── Fenced               the room's claim is another owner's by now
+        ├── RoomMoved            this actor does not own the room
+        ├── OutOfStep            the cache's last seq is not the owner's
+        ├── PartitionUnknown     Redis does not know the partition
+        └── LeaseLost            the writer's lease or epoch is another's
+
+``detail`` is safe to show to a client; ``debug`` is for logs only. All of them survive pickling and the wire
+form (``to_wire`` and ``from_wire``), because they cross actor calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+Extra = dict[str, str | int | float | list[dict[str, Any]]]
+"""Problem+json extension members."""
+
+
+class ErrorWire(msgspec.Struct, frozen=True):
+    """An error on its way through an actor call."""
+
+    kind: str
+    detail: str
+    debug: str
+    retry_after: float | None
+    extra: Extra
+
+
+class ParlorError(Exception):
+    """An expected failure. ``extra`` becomes members of the problem+json body."""
+
+    code: ClassVar[str] = "internal"
+    error_code: ClassVar[int] = 1000
+    http_status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, detail: str = "", *, debug: str = "", retry_after: float | None = None, extra: Extra | None = None
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.debug = debug
+        self.retry_after = retry_after
+        """Seconds after which it is worth trying again."""
+        self.extra: Extra = extra or {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.to_wire(),)
+
+    def to_wire(self) -> ErrorWire:
+        return ErrorWire(type(self).__name__, self.detail, self.debug, self.retry_after, self.extra)
+
+    @staticmethod
+    def from_wire(wire: ErrorWire) -> ParlorError:
+        return _rebuild(wire)
+
+
+class InternalError(ParlorError):
+    """Something that should not have happened; the log has the rest."""
+
+
+class RoomNotActive(ParlorError):
+    """The room is in a state in which this is not possible."""
+
+    code, error_code, http_status = "room-not-active", 1001, 409
+    title = "The room does not take this now"
+
+
+class RoomNotFound(ParlorError):
+    """There is no such room, or it is not yours: the answer does not tell which."""
+
+    code, error_code, http_status = "room-not-found", 1002, 404
+    title = "No such room"
+
+
+class MessageNotFound(ParlorError):
+    """There is no such message in this room."""
+
+    code, error_code, http_status = "message-not-found", 1003, 404
+    title = "No such message"
+
+
+class IllegalTransition(ParlorError):
+    """The state machine refused; ``extra`` has ``from`` and ``to``."""
+
+    code, error_code, http_status = "illegal-transition", 1004, 409
+    title = "Not possible in this state"
+
+
+class RoomBusy(ParlorError):
+    """A reply is being generated and the sender asked to be refused then."""
+
+    code, error_code, http_status = "room-busy", 1005, 409
+    title = "A reply is being generated"
+
+
+class IdempotencyMismatch(ParlorError):
+    """The idempotency key was used with another body."""
+
+    code, error_code, http_status = "idempotency-mismatch", 1006, 422
+    title = "The idempotency key belongs to another request"
+
+
+class InvalidRequest(ParlorError):
+    """The request's form is wrong; ``extra['errors']`` lists where and why."""
+
+    code, error_code, http_status = "invalid-request", 1007, 422
+    title = "The request is not valid"
+
+
+class ContentTooLarge(ParlorError):
+    """The body or the content is over its limit."""
+
+    code, error_code, http_status = "content-too-large", 1008, 413
+    title = "Too large"
+
+
+class Unauthenticated(ParlorError):
+    """No bearer token, or one that is not valid."""
+
+    code, error_code, http_status = "unauthenticated", 1009, 401
+    title = "A valid bearer token is needed"
+
+
+class RateLimited(ParlorError):
+    """Too many requests."""
+
+    code, error_code, http_status = "rate-limited", 1010, 429
+    title = "Too many requests"
+    retryable = True
+
+
+class QuotaExceeded(RateLimited):
+    """The account's quota is used up."""
+
+    code, title = "quota-exceeded", "The quota is used up"
+
+
+class Overloaded(ParlorError):
+    """A limit that protects what is already accepted was reached."""
+
+    code, error_code, http_status = "overloaded", 1011, 503
+    title = "Too much to do"
+    retryable = True
+
+
+class Unavailable(ParlorError):
+    """Something that Parlor stands on does not answer."""
+
+    code, error_code, http_status = "unavailable", 1012, 503
+    title = "A service does not answer"
+    retryable = True
+
+
+class CacheUnavailable(Unavailable):
+    """Redis does not answer."""
+
+    code, title = "cache-unavailable", "The live store does not answer"
+
+
+class StoreUnavailable(Unavailable):
+    """A shard or the global database does not answer."""
+
+    code, title = "store-unavailable", "The permanent store does not answer"
+
+
+class StreamExpired(ParlorError):
+    """The event log no longer reaches back to the cursor; ``extra['oldest_cursor']`` is where it begins."""
+
+    code, error_code, http_status = "stream-expired", 1013, 410
+    title = "The events after this cursor are gone"
+
+
+class LlmError(ParlorError):
+    """The LLM failed; seen in events and messages, not as a status."""
+
+    code, error_code, http_status = "llm-error", 1014, 500
+    title = "The language model failed"
+
+
+class Fenced(ParlorError):
+    """Another owner has claimed the room; drop it and let the caller try again."""
+
+    code, title, retryable = "fenced", "The room has another owner", True
+
+
+class RoomMoved(ParlorError):
+    """This actor does not hold the room; ask for its place again."""
+
+    code, title, retryable = "room-moved", "The room is elsewhere", True
+
+
+class OutOfStep(ParlorError):
+    """The cache's last seq is not the one that the owner knows: re-hydrate."""
+
+    code, title, retryable = "out-of-step", "The room has to be loaded again", True
+
+
+class PartitionUnknown(ParlorError):
+    """Redis does not know the partition (it came back empty): initialise it from its shard first."""
+
+    code, title, retryable = "partition-unknown", "The partition has to be initialised", True
+
+
+class LeaseLost(ParlorError):
+    """Another writer holds the partition; nothing of this batch was applied."""
+
+    code, title, retryable = "lease-lost", "The partition has another writer", True
+
+
+def _subclasses(root: type[ParlorError]) -> list[type[ParlorError]]:
+    return [root, *(found for child in root.__subclasses__() for found in _subclasses(child))]
+
+
+ERROR_CLASSES: dict[str, type[ParlorError]] = {found.__name__: found for found in _subclasses(ParlorError)}
+
+
+def _rebuild(wire: ErrorWire) -> ParlorError:
+    found = ERROR_CLASSES.get(wire.kind, InternalError)
+    return found(wire.detail, debug=wire.debug, retry_after=wire.retry_after, extra=dict(wire.extra))

@@ -1,0 +1,115 @@
+"""What a front door (the HTTP edge, a test, a script) can ask of Parlor: the seven requests and the streams.
+
+``actors.gateway.ActorGateway`` is the implementation: it routes to the actors and reads from the stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from parlor.ids import MessageId, RoomId
+from parlor.model import (
+    DeleteReceipt,
+    DependencyHealth,
+    Event,
+    JsonObject,
+    Message,
+    MessagePage,
+    OnBusy,
+    ReplyMode,
+    Room,
+    RoomPage,
+    SendReceipt,
+    Session,
+    StateReport,
+)
+
+
+class SendRequest(msgspec.Struct, frozen=True):
+    """A message to send, already validated."""
+
+    content: str
+    ai_persona: str | None = None
+    """For this turn; None: the room's."""
+    metadata: JsonObject = {}
+    on_busy: OnBusy = OnBusy.ENQUEUE
+    reply: ReplyMode = ReplyMode.AUTO
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+    """Digest of the request's body: the same key with another one is refused."""
+    urgent: bool = False
+    """The sender waits for the commit: the writer does not wait for its batch to fill."""
+
+
+class Subscription(Protocol):
+    """A place in an event log. Iterate for batches of events; an empty batch means that a heartbeat is due."""
+
+    def __aiter__(self) -> AsyncIterator[list[Event]]: ...
+
+
+class Gateway(Protocol):
+    """Every method checks that the room is the session's own: another's room is ``RoomNotFound``."""
+
+    async def session(self, account_id: str) -> Session:
+        """The account's session; the account is made when first seen. Raises ``StoreUnavailable``."""
+
+    async def create_room(self, session: Session, title: str | None, ai_persona: str | None) -> Room: ...
+
+    async def list_rooms(self, session: Session, limit: int, cursor: str | None) -> RoomPage: ...
+
+    async def get_room(self, session: Session, room_id: RoomId) -> Room: ...
+
+    async def rename_room(self, session: Session, room_id: RoomId, title: str) -> Room: ...
+
+    async def delete_room(self, session: Session, room_id: RoomId) -> Room:
+        """The room in state DELETING (or DELETED); harmless when repeated."""
+
+    async def room_state(self, session: Session, room_id: RoomId) -> StateReport: ...
+
+    async def send_message(self, session: Session, room_id: RoomId, request: SendRequest) -> SendReceipt: ...
+
+    async def list_messages(
+        self, session: Session, room_id: RoomId, limit: int, before: int | None, after: int | None
+    ) -> MessagePage: ...
+
+    async def get_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message: ...
+
+    async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt: ...
+
+    async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport: ...
+
+    async def wait_for_reply(self, session: Session, room_id: RoomId, message_id: MessageId, seconds: float) -> Message:
+        """The reply when it has ended, or as it is after ``seconds``."""
+
+    async def wait_for_commit(
+        self, session: Session, room_id: RoomId, message_id: MessageId, seconds: float
+    ) -> Message:
+        """The message when its shard has it; ``StoreUnavailable`` after ``seconds`` (it is kept and will follow)."""
+
+    def room_events(
+        self, session: Session, room_id: RoomId, after: str | None
+    ) -> AbstractAsyncContextManager[Subscription]:
+        """From the cursor, or from now. Entering raises ``RoomNotFound``, ``StreamExpired`` or ``InvalidRequest``."""
+
+    def reply_events(
+        self, session: Session, room_id: RoomId, message_id: MessageId, after: str | None
+    ) -> AbstractAsyncContextManager[Subscription]:
+        """From the reply's start or the cursor to its last event; one `message.completed` when the log is gone."""
+
+    def turn_events(
+        self, session: Session, room_id: RoomId, receipt: SendReceipt
+    ) -> AbstractAsyncContextManager[Subscription]:
+        """The events of one send's messages from ``receipt.cursor`` to the reply's last one."""
+
+    def account_events(self, session: Session, after: str | None) -> AbstractAsyncContextManager[Subscription]: ...
+
+    def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
+        """Every message of the room in order, read in pages."""
+
+    async def readiness(self) -> list[DependencyHealth]: ...
+
+    async def close(self) -> None: ...

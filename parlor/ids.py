@@ -1,0 +1,69 @@
+"""Identifiers: room and message ids that sort by time and carry their partition.
+
+A room or message id is a UUIDv8 (RFC 9562 section 5.8):
+
+    bits   0..47   unix time in milliseconds
+    bits  48..51   version, 8
+    bits  52..63   partition, 0..4095
+    bits  64..65   variant, 0b10
+    bits  66..127  random
+
+So no look-up is needed to route an id, and ids made later sort later.
+"""
+
+from __future__ import annotations
+
+from typing import NewType
+from uuid import UUID
+
+from parlor.clock import Clock, Entropy
+
+AccountId = NewType("AccountId", str)
+"""The owner's name, as the bearer token's subject says it."""
+RoomId = NewType("RoomId", str)
+"""A room's UUIDv8, 36 lower-case characters."""
+MessageId = NewType("MessageId", str)
+"""A message's UUIDv8, 36 lower-case characters."""
+Partition = NewType("Partition", int)
+"""``0 <= partition < partitions``: one Redis hash slot, one queue, one shard."""
+ShardId = NewType("ShardId", int)
+"""A shard's number, from 1."""
+
+MAX_PARTITIONS = 4096
+_VERSION = 8
+_VARIANT = 0b10
+
+
+class IdMint:
+    """Makes room and message ids."""
+
+    def __init__(self, clock: Clock, entropy: Entropy) -> None:
+        self._clock = clock
+        self._entropy = entropy
+
+    def room_id(self, partition: Partition) -> RoomId:
+        return RoomId(self._uuid(partition))
+
+    def message_id(self, partition: Partition) -> MessageId:
+        return MessageId(self._uuid(partition))
+
+    def token(self) -> str:
+        """A random claim or lease token, 128 bits as 32 hexadecimal digits."""
+        return f"{self._entropy.bits(128):032x}"
+
+    def _uuid(self, partition: Partition) -> str:
+        value = (self._clock.now_ms() & (2**48 - 1)) << 80
+        value |= _VERSION << 76 | partition << 64 | _VARIANT << 62
+        return str(UUID(int=value | self._entropy.bits(62)))
+
+
+def partition_of(identifier: str) -> Partition | None:
+    """The partition that an id carries; None when it is not one of our ids."""
+    try:
+        parsed = UUID(identifier)
+    except ValueError:
+        return None
+    # Only the canonical spelling is an id: two spellings of one room would be two Redis keys.
+    if str(parsed) != identifier or parsed.version != _VERSION:
+        return None
+    return Partition(parsed.int >> 64 & 0xFFF)

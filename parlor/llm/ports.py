@@ -1,0 +1,77 @@
+"""The language model as the rest of Parlor sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Literal, Protocol
+
+import msgspec
+
+from parlor.ids import RoomId
+from parlor.model import FinishReason, Message, Usage
+
+
+class Persona(msgspec.Struct, frozen=True):
+    """Who answers: one entry of ``personas.toml``."""
+
+    name: str
+    title: str
+    description: str
+    system_prompt: str
+    model: str
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
+class PromptTurn(msgspec.Struct, frozen=True):
+    """One message of a prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What the LLM gets to read: the system prompt and the most recent turns that fit the budget."""
+
+    turns: list[PromptTurn]
+    estimated_tokens: int
+    omitted: int
+    """Older messages of the room that did not fit."""
+
+
+class TextDelta(msgspec.Struct, frozen=True):
+    """A piece of the answer, as it came."""
+
+    text: str
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """The end of an answer."""
+
+    finish_reason: FinishReason
+    usage: Usage | None
+
+
+class History(Protocol):
+    """Where the memory reads a room's messages: the cached tail joined to the shard."""
+
+    async def before(self, room_id: RoomId, seq: int, limit: int) -> list[Message]:
+        """The newest ``limit`` messages with a seq below ``seq``, ascending."""
+
+
+class ChatModel(Protocol):
+    """The specification's AIChatService."""
+
+    def persona(self, name: str) -> Persona:
+        """Raises ``InvalidRequest`` for a name that is not configured."""
+
+    def personas(self) -> list[Persona]: ...
+
+    async def mem(self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None) -> Context:
+        """The room's conversation as the LLM will read it, up to ``before_seq`` (excluded; None: all of it)."""
+
+    def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
+        """Streams the answer: text deltas, then one completion. Raises ``LlmError``.
+
+        One retry, only before the first token. Closing the generator closes the connection upstream.
+        """

@@ -1,0 +1,202 @@
+"""What Parlor talks about inside: sessions, rooms, messages, pages, receipts.
+
+Frozen msgspec structs: they cross actor calls as MessagePack and reach clients as JSON. Times are unix
+milliseconds here; the HTTP edge writes RFC 3339.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import msgspec
+
+from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
+from parlor.states import MessageState, RoomState
+
+JsonObject: TypeAlias = dict[str, Any]
+"""A client's own JSON object, kept as it came."""
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Who is asking, resolved from a bearer token."""
+
+    account_id: AccountId
+    account_db_key: int
+    partition: Partition
+    shard_id: ShardId
+
+
+class SenderType(StrEnum):
+    USER = "USER"
+    AI = "AI"
+    SYSTEM = "SYSTEM"
+
+
+class FinishReason(StrEnum):
+    STOP = "stop"
+    LENGTH = "length"
+    STOPPED = "stopped"
+    ERROR = "error"
+    INTERRUPTED = "interrupted"
+
+
+class Durability(StrEnum):
+    CACHED = "cached"
+    PERSISTED = "persisted"
+
+
+class ReplyMode(StrEnum):
+    AUTO = "auto"
+    NONE = "none"
+
+
+class OnBusy(StrEnum):
+    ENQUEUE = "enqueue"
+    REJECT = "reject"
+    INTERRUPT = "interrupt"
+    ROLLBACK = "rollback"
+    MERGE = "merge"
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens as the provider counted them."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class Room(msgspec.Struct, frozen=True):
+    """A chat room (the specification's ``ChatRoom``)."""
+
+    room_id: RoomId
+    title: str
+    ai_persona: str
+    created_at: int
+    last_message_at: int | None
+    message_count: int
+    state: RoomState
+    persisted_seq: int
+    """Every message up to this seq is committed in the shard."""
+
+
+class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The part of a message that only its author's side changes; stored as JSON in the cache, queue and shard."""
+
+    message_id: MessageId
+    sender_type: SenderType
+    content: str
+    timestamp: int
+    version: int = 1
+    """0 for a reserved reply, then one more with each new content; a lower version never overwrites."""
+    attempt: int = 0
+    """Which run of the LLM wrote this; 0 for a person's message and before the first run."""
+    ai_persona: str | None = None
+    parent_message_id: MessageId | None = None
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    error_code: str | None = None
+    """Why a reply failed: an error code of ``parlor.errors``."""
+    error_detail: str | None = None
+    metadata: JsonObject = {}
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message as its readers see it (the specification's ``ChatMessage``)."""
+
+    message_id: MessageId
+    room_id: RoomId
+    seq: int
+    sender_type: SenderType
+    content: str
+    timestamp: int
+    state: MessageState
+    durability: Durability
+    is_streaming: bool
+    attempt: int
+    parent_message_id: MessageId | None
+    finish_reason: FinishReason | None
+    usage: Usage | None
+    metadata: JsonObject
+
+
+class MessagePage(msgspec.Struct, frozen=True):
+    """A page of history, ascending seq."""
+
+    messages: list[Message]
+    has_more: bool
+    """Whether messages exist beyond this page, in the direction that was asked for."""
+    next_before: int | None
+    """Pass as ``before`` for the page of older messages; None at the room's start."""
+    persisted_seq: int
+    cursor: str
+    """Events after this cursor continue the page without gap or repeat."""
+
+
+class RoomPage(msgspec.Struct, frozen=True):
+    """A page of an account's rooms, newest activity first."""
+
+    rooms: list[Room]
+    total_count: int
+    next_cursor: str | None
+    events_cursor: str
+
+
+class SendReceipt(msgspec.Struct, frozen=True):
+    """What a send is answered with."""
+
+    message: Message
+    reply: Message | None
+    cursor: str
+    replayed: bool
+    """The idempotency key was known: these are the first send's ids."""
+
+
+class DeleteOutcome(StrEnum):
+    CANCELLED = "cancelled"
+    DELETING = "deleting"
+    ALREADY_DELETED = "already_deleted"
+    STOPPED_AND_DELETED = "stopped_and_deleted"
+
+
+class DeleteReceipt(msgspec.Struct, frozen=True):
+    message_id: MessageId
+    state: MessageState
+    outcome: DeleteOutcome
+
+
+class Transition(msgspec.Struct, frozen=True):
+    """One line of a transition log."""
+
+    at: int
+    from_state: str
+    to_state: str
+    by: str
+    """Who made it: ``room``, ``writer``, ``account:<id>``, ..."""
+
+
+class StateReport(msgspec.Struct, frozen=True):
+    """The state that holds now and the way there (the log lives for a day)."""
+
+    state: str
+    log: list[Transition]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One entry of an event log, ready to be framed: ``cursor`` is the SSE id, ``data`` one line of JSON."""
+
+    cursor: str
+    type: str
+    data: bytes
+    message_id: MessageId | None = None
+    """The message that it is about, for readers of one reply."""
+
+
+TERMINAL_EVENTS = frozenset({"message.completed", "message.stopped", "message.failed", "message.deleted"})
+"""A reply's stream ends with one of these."""
+
+
+class DependencyHealth(msgspec.Struct, frozen=True):
+    name: str
+    ok: bool
+    detail: str

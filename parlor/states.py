@@ -1,0 +1,62 @@
+"""States of rooms and messages, and the one table of legal transitions.
+
+The Lua scripts enforce the table: the script loader writes it into them (``parlor/cache/loader.py``), so it
+exists only here. Source: the specification's ChatStateMachine and DESIGN section 4.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class MessageState(StrEnum):
+    """Where a message is on its way into the database."""
+
+    COMPOSING = "COMPOSING"
+    """A reply that the LLM is still writing, or has yet to begin."""
+    PENDING = "PENDING"
+    """Durable in Redis and queued."""
+    PROCESSING = "PROCESSING"
+    """Taken by a shard writer."""
+    SENT = "SENT"
+    """Committed in its shard."""
+    DELETING = "DELETING"
+    """Deleted for everybody; the shard does not know yet."""
+    DELETED = "DELETED"
+    """A tombstone."""
+
+
+class RoomState(StrEnum):
+    """Where a room is on its way into the database."""
+
+    CREATING = "CREATING"
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    ACTIVE = "ACTIVE"
+    DELETING = "DELETING"
+    DELETED = "DELETED"
+
+
+MESSAGE_TRANSITIONS: dict[MessageState, frozenset[MessageState]] = {
+    MessageState.COMPOSING: frozenset({MessageState.PENDING, MessageState.DELETED}),
+    MessageState.PENDING: frozenset({MessageState.PROCESSING, MessageState.DELETED}),
+    MessageState.PROCESSING: frozenset({MessageState.SENT, MessageState.DELETING}),
+    MessageState.SENT: frozenset({MessageState.DELETING}),
+    MessageState.DELETING: frozenset({MessageState.DELETED}),
+    MessageState.DELETED: frozenset(),
+}
+
+ROOM_TRANSITIONS: dict[RoomState, frozenset[RoomState]] = {
+    RoomState.CREATING: frozenset({RoomState.PENDING, RoomState.DELETED}),
+    RoomState.PENDING: frozenset({RoomState.PROCESSING, RoomState.DELETING}),
+    RoomState.PROCESSING: frozenset({RoomState.ACTIVE, RoomState.DELETING}),
+    RoomState.ACTIVE: frozenset({RoomState.DELETING}),
+    RoomState.DELETING: frozenset({RoomState.DELETED}),
+    RoomState.DELETED: frozenset(),
+}
+
+SENDABLE = frozenset({RoomState.PENDING, RoomState.PROCESSING, RoomState.ACTIVE})
+"""Room states in which a send is taken; the queue keeps the create before the messages."""
+
+GONE = frozenset({RoomState.DELETING, RoomState.DELETED})
+"""Room states in which nobody sees the room any more."""

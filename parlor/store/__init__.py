@@ -1,0 +1,1 @@
+"""The permanent store: one port, MySQL/MariaDB and SQLite behind it."""

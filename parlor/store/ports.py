@@ -1,0 +1,250 @@
+"""The permanent store as the rest of Parlor sees it.
+
+One global database (accounts, partition map) and one database for each shard. Every implementation gives the same
+answers; ``tests/contract/store`` holds them to it.
+
+What all of them guarantee:
+
+1. A batch is one transaction: fences, rows, watermarks and statistics commit together or not at all.
+2. A batch whose fence does not match (epoch or incarnation) changes nothing and says which partitions are lost.
+3. Operations are idempotent and versioned: the same (room_id, seq) with the same message_id and a version that is not
+   higher is a no-op; with another message_id it is ``SeqConflict``, never an overwrite. A deleted row stays deleted.
+4. Any failure to reach or to use a database is ``StoreUnavailable`` (retryable); a row that the database refuses for
+   its content is ``RowRefused`` (not retryable).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from parlor.errors import ParlorError
+from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
+from parlor.model import MessageDoc
+
+
+class RowRefused(ParlorError):
+    """The database refuses a row for its content; the batch was rolled back."""
+
+    code, title = "row-refused", "The database refuses this row"
+
+
+class SeqConflict(RowRefused):
+    """Another message stands at this (room_id, seq): an alarm, never an overwrite."""
+
+    code, title = "seq-conflict", "Another message has this place"
+
+
+class QueuePosition(msgspec.Struct, frozen=True, order=True):
+    """The id of a queue entry: ``incarnation`` of the partition, ``number`` of the entry in it, from 1."""
+
+    incarnation: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.incarnation}-{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> QueuePosition:
+        incarnation, number = text.split("-", 1)
+        return cls(int(incarnation), int(number))
+
+
+class AccountRow(msgspec.Struct, frozen=True):
+    account_id: AccountId
+    account_db_key: int
+    partition: Partition
+
+
+class RoomRow(msgspec.Struct, frozen=True):
+    """A room as its shard knows it; deleted rooms are never returned."""
+
+    room_id: RoomId
+    account_id: AccountId
+    account_db_key: int
+    title: str
+    ai_persona: str
+    created_at: int
+    last_message_at: int | None
+    message_count: int
+    version: int
+    """Of the title; a rename with a lower one changes nothing."""
+    last_seq: int
+    """The highest seq among the stored messages, tombstones included; 0 for none."""
+
+
+class MessageRow(msgspec.Struct, frozen=True):
+    """A stored message; a deleted one is a tombstone with empty content."""
+
+    seq: int
+    doc: MessageDoc
+    deleted: bool
+
+
+class RoomCreate(msgspec.Struct, frozen=True):
+    """CHAT_ROOM_CREATE."""
+
+    room_id: RoomId
+    partition: Partition
+    account_id: AccountId
+    account_db_key: int
+    title: str
+    ai_persona: str
+    created_at: int
+    version: int
+
+
+class MessageSave(msgspec.Struct, frozen=True):
+    """CHAT_MESSAGE_SAVE."""
+
+    room_id: RoomId
+    seq: int
+    doc: MessageDoc
+
+
+class RoomTouch(msgspec.Struct, frozen=True):
+    """What a room's latest message operation says of the room; absolute values, so that repeating is harmless."""
+
+    room_id: RoomId
+    last_seq: int
+    message_count: int
+    last_message_at: int | None
+
+
+class RoomUpdate(msgspec.Struct, frozen=True):
+    """CHAT_ROOM_UPDATE: a new title, if ``version`` is higher than the stored one."""
+
+    room_id: RoomId
+    title: str
+    version: int
+
+
+class MessageDelete(msgspec.Struct, frozen=True):
+    """CHAT_MESSAGE_DELETE: a tombstone, inserted when the message was never stored."""
+
+    room_id: RoomId
+    seq: int
+    message_id: MessageId
+    deleted_at: int
+
+
+class RoomDelete(msgspec.Struct, frozen=True):
+    """CHAT_ROOM_DELETE: soft, final. The row is inserted as deleted when it was never stored."""
+
+    room_id: RoomId
+    partition: Partition
+    account_id: AccountId
+    account_db_key: int
+    deleted_at: int
+
+
+class DailyUse(msgspec.Struct, frozen=True):
+    """Statistics to add to an account's day; counted once because they commit with the watermark."""
+
+    account_db_key: int
+    day: str
+    """``YYYY-MM-DD``, UTC."""
+    messages: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """What a writer claims to hold, and where the partition stands after this batch."""
+
+    partition: Partition
+    epoch: int
+    applied: QueuePosition
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """One transaction of one shard. Lists are applied in the order of the fields; rows are sorted by primary key."""
+
+    fences: list[Fence]
+    room_creates: list[RoomCreate] = []
+    message_saves: list[MessageSave] = []
+    room_touches: list[RoomTouch] = []
+    room_updates: list[RoomUpdate] = []
+    message_deletes: list[MessageDelete] = []
+    room_deletes: list[RoomDelete] = []
+    daily_uses: list[DailyUse] = []
+
+
+class PartitionProgress(msgspec.Struct, frozen=True):
+    """A partition's row in its shard."""
+
+    partition: Partition
+    epoch: int
+    """Of its writer; minted by ``acquire_partition``."""
+    incarnation: int
+    """Of its queue; minted by ``open_partition``."""
+    applied: QueuePosition
+    """The watermark: the last queue entry whose effect is committed."""
+
+
+class RoomsBefore(msgspec.Struct, frozen=True):
+    """Keyset position in an account's rooms, newest activity first."""
+
+    activity: int
+    """``last_message_at``, or ``created_at`` of a room without messages, in ms."""
+    room_id: RoomId
+
+
+class ChatStore(Protocol):
+    """The specification's DatabaseService, with a verb for each procedure."""
+
+    async def open_account(self, account_id: AccountId) -> AccountRow:
+        """The account's row, made when first seen. The partition is chosen once and kept."""
+
+    async def shard_of(self, partition: Partition) -> ShardId:
+        """From the mapping table (cached; ``refresh_shard_map`` reads it again)."""
+
+    async def refresh_shard_map(self) -> None: ...
+
+    def shard_ids(self) -> list[ShardId]:
+        """Every shard that is configured, ascending."""
+
+    async def partitions_of(self, shard: ShardId) -> list[Partition]:
+        """The partitions that live on a shard, ascending."""
+
+    async def rooms_get(
+        self, shard: ShardId, account_db_key: int, *, limit: int, before: RoomsBefore | None = None
+    ) -> list[RoomRow]:
+        """An account's rooms, newest activity first (ties: higher room_id first)."""
+
+    async def rooms_count(self, shard: ShardId, account_db_key: int) -> int: ...
+
+    async def room_get(self, shard: ShardId, room_id: RoomId) -> RoomRow | None: ...
+
+    async def messages_get(
+        self, shard: ShardId, room_id: RoomId, *, above: int = 0, below: int | None = None, limit: int, newest: bool
+    ) -> list[MessageRow]:
+        """Rows with ``above < seq < below``, ascending; the newest ``limit`` of them, or the oldest."""
+
+    async def message_find(self, shard: ShardId, room_id: RoomId, message_id: MessageId) -> MessageRow | None: ...
+
+    async def daily_use(self, shard: ShardId, account_db_key: int, first: str, last: str) -> list[DailyUse]:
+        """Days from ``first`` to ``last`` (both included), ascending."""
+
+    async def open_partition(self, shard: ShardId, partition: Partition) -> PartitionProgress:
+        """Mints a new incarnation of the partition's queue: higher than any before."""
+
+    async def acquire_partition(self, shard: ShardId, partition: Partition) -> PartitionProgress:
+        """Mints a new epoch: from its commit on, no batch of an earlier writer is accepted."""
+
+    async def progress(self, shard: ShardId) -> list[PartitionProgress]:
+        """Every partition that the shard has a row for."""
+
+    async def apply(self, shard: ShardId, batch: Batch) -> list[Partition]:
+        """Applies a batch; returns the partitions whose fence failed. Not empty means that nothing was applied."""
+
+    async def call_shard_procedure(
+        self, shard: ShardId, name: str, args: tuple[object, ...]
+    ) -> list[tuple[object, ...]]:
+        """The specification's primitive: calls a stored procedure, returns its first result set."""
+
+    async def ping(self, shard: ShardId | None) -> None:
+        """Raises ``StoreUnavailable`` unless the shard (None: the global database) answers a query."""
+
+    async def close(self) -> None: ...
