@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-Extra = dict[str, str | int | float | list[dict[str, Any]]]
+Extra = dict[str, str | int | float | bool | list[dict[str, Any]]]
 """Problem+json extension members."""
 
 
@@ -50,6 +50,10 @@ class ErrorWire(msgspec.Struct, frozen=True):
     extra: Extra
 
 
+ERROR_CLASSES: dict[str, type[ParlorError]] = {}
+"""By name; the ports add the errors of their own."""
+
+
 class ParlorError(Exception):
     """An expected failure. ``extra`` becomes members of the problem+json body."""
 
@@ -58,6 +62,10 @@ class ParlorError(Exception):
     http_status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     retryable: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        ERROR_CLASSES[cls.__name__] = cls
 
     def __init__(
         self, detail: str = "", *, debug: str = "", retry_after: float | None = None, extra: Extra | None = None
@@ -70,7 +78,8 @@ class ParlorError(Exception):
         self.extra: Extra = extra or {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.to_wire(),)
+        # By class: unpickling imports the module of an error that is not defined here.
+        return _restore, (type(self), self.to_wire())
 
     def to_wire(self) -> ErrorWire:
         return ErrorWire(type(self).__name__, self.detail, self.debug, self.retry_after, self.extra)
@@ -78,6 +87,9 @@ class ParlorError(Exception):
     @staticmethod
     def from_wire(wire: ErrorWire) -> ParlorError:
         return _rebuild(wire)
+
+
+ERROR_CLASSES[ParlorError.__name__] = ParlorError
 
 
 class InternalError(ParlorError):
@@ -233,13 +245,9 @@ class LeaseLost(ParlorError):
     code, title, retryable = "lease-lost", "The partition has another writer", True
 
 
-def _subclasses(root: type[ParlorError]) -> list[type[ParlorError]]:
-    return [root, *(found for child in root.__subclasses__() for found in _subclasses(child))]
-
-
-ERROR_CLASSES: dict[str, type[ParlorError]] = {found.__name__: found for found in _subclasses(ParlorError)}
-
-
 def _rebuild(wire: ErrorWire) -> ParlorError:
-    found = ERROR_CLASSES.get(wire.kind, InternalError)
-    return found(wire.detail, debug=wire.debug, retry_after=wire.retry_after, extra=dict(wire.extra))
+    return _restore(ERROR_CLASSES.get(wire.kind, InternalError), wire)
+
+
+def _restore(kind: type[ParlorError], wire: ErrorWire) -> ParlorError:
+    return kind(wire.detail, debug=wire.debug, retry_after=wire.retry_after, extra=dict(wire.extra))

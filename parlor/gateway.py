@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from parlor.ids import MessageId, RoomId
+from parlor.llm.ports import Persona
 from parlor.model import (
     DeleteReceipt,
     DependencyHealth,
@@ -47,6 +48,10 @@ class SendRequest(msgspec.Struct, frozen=True):
 
 class Subscription(Protocol):
     """A place in an event log. Iterate for batches of events; an empty batch means that a heartbeat is due."""
+
+    @property
+    def cursor(self) -> str:
+        """Where the reader begins: ``stream.reconnect`` names it when a stream ends before its first event."""
 
     def __aiter__(self) -> AsyncIterator[list[Event]]: ...
 
@@ -109,6 +114,9 @@ class Gateway(Protocol):
 
     def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
         """Every message of the room in order, read in pages."""
+
+    async def personas(self) -> list[Persona]:
+        """Who can answer, in the order of ``personas.toml``."""
 
     async def readiness(self) -> list[DependencyHealth]: ...
 

@@ -57,6 +57,14 @@ class IdMint:
         return str(UUID(int=value | self._entropy.bits(62)))
 
 
+def home_of(room_id: RoomId) -> Partition:
+    """The partition of a room id that was checked where it came in."""
+    found = partition_of(room_id)
+    if found is None:
+        raise ValueError("not a room id")
+    return found
+
+
 def partition_of(identifier: str) -> Partition | None:
     """The partition that an id carries; None when it is not one of our ids."""
     try:

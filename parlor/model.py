@@ -101,6 +101,13 @@ class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     metadata: JsonObject = {}
 
 
+class ReplyError(msgspec.Struct, frozen=True):
+    """Why a reply failed."""
+
+    code: str
+    detail: str
+
+
 class Message(msgspec.Struct, frozen=True):
     """A message as its readers see it (the specification's ``ChatMessage``)."""
 
@@ -118,6 +125,9 @@ class Message(msgspec.Struct, frozen=True):
     finish_reason: FinishReason | None
     usage: Usage | None
     metadata: JsonObject
+    ai_persona: str | None = None
+    """Who answers, or answered; of replies only."""
+    error: ReplyError | None = None
 
 
 class MessagePage(msgspec.Struct, frozen=True):

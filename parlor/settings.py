@@ -32,6 +32,8 @@ class RedisSettings(_Section):
 
     url: Secret = SecretStr("")
     """``redis://``, ``rediss://`` or ``unix://``; `parlor up` fills it in when it starts the server."""
+    prefix: str = Field(default="parlor", pattern=r"^[a-z0-9_-]{1,32}$")
+    """Of every key; tells installations on one server apart."""
     connect_timeout: timedelta = timedelta(seconds=0.5)
     """For one connection attempt; a send with Redis down has to be answered within a second."""
     command_timeout: timedelta = timedelta(seconds=0.8)
@@ -73,6 +75,8 @@ class CacheSettings(_Section):
     idempotency_ttl: timedelta = timedelta(hours=24)
     messages_per_room: int = Field(default=200, ge=50)
     """Stored messages that a room keeps in Redis; older ones are read from MySQL."""
+    states_per_room: int = Field(default=2000, ge=50)
+    """Final states, with their logs, that a busy room keeps in Redis; of older messages MySQL tells the state."""
     events_per_room: int = Field(default=10_000, ge=1000)
     """About where an event log is cut; readers that are further behind get `stream-expired`."""
 

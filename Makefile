@@ -1,0 +1,88 @@
+# What a person types. Everything installs into .venv from the locks in requirements/, hashes checked.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CODE := $(wildcard api actors cli parlor bench tests)
+export PIP_NO_INPUT := 1
+
+.PHONY: help run install-dev check lint types unit test servers bench lock
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+run: $(RUN_STAMP) ## Install if needed, then start Parlor on 127.0.0.1:8000; Ctrl-C stops all of it
+	@exec $(BIN)/parlor up
+
+install-dev: $(DEV_STAMP) ## Install for development
+
+check: lint types unit ## Lint, types and unit tests: under a minute
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV_STAMP)
+	$(BIN)/mypy $(addprefix -p ,$(CODE))
+
+unit: $(DEV_STAMP)
+	$(BIN)/pytest -q tests/unit
+
+test: $(DEV_STAMP) servers lint types ## Real servers when they may be installed, then lint, types and every test
+	$(if $(CI),PARLOR_TEST_REQUIRE_SERVERS=1) $(BIN)/pytest
+
+bench: $(DEV_STAMP) ## The benchmark suite
+	$(BIN)/python -m bench
+
+lock: ## Resolve requirements/*.lock anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --extra embedded --group dev \
+		--no-annotate --no-header -o requirements/dev.lock pyproject.toml
+	uv pip compile --universal --python-version 3.11 --generate-hashes --extra embedded --group build \
+		--no-annotate --no-header -c requirements/dev.lock -o requirements/run.lock pyproject.toml
+
+# The first Python that fits; with Debian's python3 the package python3-venv is needed.
+$(BIN)/python:
+	@for name in python3.12 python3.11 python3.13 python3; do \
+		if "$$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; \
+		then echo "make: $$("$$name" --version) -> $(VENV)"; exec "$$name" -m venv $(VENV); fi; \
+	done; \
+	echo "make: no Python 3.11, 3.12 or 3.13 with the venv module was found" \
+		"(Debian: apt install python3 python3-venv)" >&2; exit 1
+
+$(RUN_STAMP): requirements/run.lock pyproject.toml | $(BIN)/python
+	@# What is installed for development has all of this.
+	@if [ ! $(DEV_STAMP) -nt requirements/dev.lock ]; then \
+		echo "make: installing requirements/run.lock (about a minute)"; \
+		$(PIP) install --require-hashes -r requirements/run.lock; fi
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.lock pyproject.toml | $(BIN)/python
+	@echo "make: installing requirements/dev.lock (about a minute)"
+	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Tests against real servers and a real browser: installed when we may, told about when not. Debian's packages would
+# start a server of their own: policy-rc.d (and runlevel 1) forbid that while they are installed.
+servers:
+	@missing=(); \
+	command -v redis-server >/dev/null || missing+=(redis-server); \
+	PATH="$$PATH:/usr/sbin" command -v mariadbd >/dev/null || missing+=(mariadb-server); \
+	command -v chromium >/dev/null || missing+=(chromium); \
+	if [ "$${#missing[@]}" -eq 0 ]; then exit 0; fi; \
+	if [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "make: not installed: $${missing[*]} (that takes root and apt-get): their tests are skipped"; exit 0; fi; \
+	echo "make: installing $${missing[*]}"; \
+	policy=/usr/sbin/policy-rc.d; \
+	if [ ! -e "$$policy" ]; then \
+		trap 'rm -f "$$policy"' EXIT; printf '#!/bin/sh\nexit 101\n' >"$$policy"; chmod 755 "$$policy"; fi; \
+	export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; \
+	if ! { apt-get -qq update && apt-get -qq install -y --no-install-recommends "$${missing[@]}"; } >/dev/null; then \
+		echo "make: apt-get could not install $${missing[*]}: their tests are skipped"; fi

@@ -1,0 +1,83 @@
+"""From one process to one RoomActor: commands that are asked for at about the same time travel in one actor call.
+
+An actor call costs a millisecond and more, whatever it carries; so while a few calls are under way, what comes in
+meanwhile waits for the next one. The busier the process, the larger its batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from ray.exceptions import RayError
+
+from actors.handles import Handle, find_actor
+from parlor.commands import Command, Outcome, decode_outcomes, encode_commands
+
+CALLS_IN_FLIGHT = 2
+"""Batches under way to one actor: one is being served while the next one is filled (measured, docs/PERFORMANCE.md)."""
+BATCH = 256
+"""Commands of one call."""
+ANSWER_SECONDS = 5.0
+"""Longest wait for a batch. What is served in it takes milliseconds; a room that has to be loaded goes by itself."""
+
+
+class ActorUnreachable(Exception):
+    """The call failed: it may have happened."""
+
+
+class RoomChannel:
+    """Raises ``ActorUnreachable``; refusals are outcomes."""
+
+    def __init__(self, name: str, namespace: str) -> None:
+        self.name = name
+        self._namespace = namespace
+        self._handle: Handle | None = None
+        self._waiting: list[tuple[Command, asyncio.Future[Outcome]]] = []
+        self._senders: set[asyncio.Task[None]] = set()
+
+    async def execute(self, command: Command) -> Outcome:
+        """Serves a command of a room that the actor is believed to hold."""
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, answer))
+        if len(self._senders) < CALLS_IN_FLIGHT:
+            sender = asyncio.create_task(self._send_waiting())
+            self._senders.add(sender)
+            sender.add_done_callback(self._senders.discard)
+        return await answer
+
+    async def activate(self, command: Command) -> Outcome:
+        """Serves a command of a room that the actor is to make its own: it may have to be loaded, so nothing else
+        waits for this call."""
+        return (await self._call([command], activate=True))[0]
+
+    async def close(self) -> None:
+        while self._senders:
+            await asyncio.wait(self._senders)
+
+    async def _send_waiting(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            try:
+                outcomes = await self._call([command for command, _ in batch], activate=False)
+                for (_, answer), outcome in zip(batch, outcomes, strict=True):
+                    if not answer.done():
+                        answer.set_result(outcome)
+            except ActorUnreachable as error:
+                for _, answer in batch:
+                    if not answer.done():
+                        answer.set_exception(error)
+            finally:
+                # Also when this task is cancelled: nobody may wait for ever.
+                for _, answer in batch:
+                    answer.cancel()
+
+    async def _call(self, commands: list[Command], *, activate: bool) -> list[Outcome]:
+        try:
+            if self._handle is None:
+                self._handle = await find_actor(self.name, self._namespace)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                blob: bytes = await self._handle.execute.remote(encode_commands(commands), activate)
+        except (RayError, TimeoutError, ValueError) as error:
+            self._handle = None
+            raise ActorUnreachable(self.name) from error
+        return decode_outcomes(blob)

@@ -1,0 +1,112 @@
+"""The actors and what they may be asked: read this to know the program.
+
+    Supervisor    one, detached     makes every other actor, says where a room lives, sweeps up what an owner left
+    RoomActor     a pool            owns the rooms it has claimed; a batch of commands in, a batch of outcomes out
+    StateMachine  one a node        single steps of state machines, creates, smart deletes, in shared pipelines
+    ShardWriter   a pool a shard    takes its partitions' queues into its shard, in batches
+    ChatApi       Serve replicas    HTTP; holds no state (``api.deployment``)
+
+Ray is trusted for liveness only. A call that ends in ``RayActorError`` may have happened: it is made again with the
+same ids. Commands and outcomes travel as one MessagePack blob (``parlor.commands``); expected errors are answers, not
+exceptions (``parlor.errors.ErrorWire``).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from parlor.cache.live import RoomAddress
+from parlor.ids import MessageId, RoomId
+from parlor.model import DeleteReceipt, StateReport
+
+SUPERVISOR = "supervisor"
+"""The Supervisor's name in the installation's namespace."""
+STATE_MACHINE = "state-machine"
+"""The first StateMachine's name."""
+
+
+class ActorStatus(msgspec.Struct, frozen=True):
+    """One actor, as `parlor status` shows it."""
+
+    name: str
+    kind: str
+    pid: int
+    node: str
+    alive: bool
+    rooms: list[str] = []
+    partitions: list[int] = []
+
+
+class QueueStatus(msgspec.Struct, frozen=True):
+    """One partition's way into its shard."""
+
+    partition: int
+    shard: int
+    depth: int
+    """Operations that wait."""
+    lag_seconds: float
+    """Age of the oldest of them."""
+    dead_letters: int
+
+
+class InstallationStatus(msgspec.Struct, frozen=True):
+    """What `parlor status` prints."""
+
+    namespace: str
+    actors: list[ActorStatus]
+    queues: list[QueueStatus]
+    services: dict[str, str]
+    """Each dependency and ``ok``, or what is wrong with it."""
+
+
+class SupervisorContract(Protocol):
+    async def ready(self) -> None:
+        """Returns when every pool is there and answers."""
+
+    async def place_room(self, room_id: RoomId, failed: str | None) -> str:
+        """The name of the RoomActor that is to hold the room; ``failed`` names one that did not answer."""
+
+    async def state_machine_names(self) -> dict[str, str]:
+        """The StateMachine of each node, by node id."""
+
+    async def status(self) -> InstallationStatus: ...
+
+    async def drain(self, seconds: float) -> None:
+        """Rooms take no sends, replies end, queues are flushed."""
+
+
+class RoomActorContract(Protocol):
+    async def execute(self, commands: bytes, activate: bool) -> bytes:
+        """Commands in, outcomes out (``parlor.commands``), in order."""
+
+    async def status(self) -> ActorStatus: ...
+
+    async def drain(self, seconds: float) -> None: ...
+
+
+class StateMachineContract(Protocol):
+    """Answers are MessagePack of the named type or of an ``ErrorWire``."""
+
+    async def create_room(self, address: RoomAddress, title: str, persona: str) -> bytes: ...
+
+    async def get_room_state(self, room_id: RoomId) -> bytes:
+        """``StateReport``"""
+
+    async def get_message_state(self, room_id: RoomId, message_id: MessageId) -> bytes:
+        """``StateReport``"""
+
+    async def smart_delete_message(self, address: RoomAddress, claim: str, message_id: MessageId, by: str) -> bytes:
+        """``DeleteReceipt``"""
+
+
+class ShardWriterContract(Protocol):
+    async def status(self) -> ActorStatus: ...
+
+    async def stop(self) -> None:
+        """Commits what is queued and gives its partitions up."""
+
+
+Answers = DeleteReceipt | StateReport | None
+"""What a StateMachine answers."""

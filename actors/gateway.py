@@ -1,0 +1,316 @@
+"""ActorGateway: the front door's way in. Changes go to the room's actor, reads go to the stores.
+
+It holds nothing that would be missed: which actor holds which room is a cache of the Supervisor's book, and an actor
+that does not hold the room says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+
+import structlog
+from ray.exceptions import RayError
+
+from actors.channel import ActorUnreachable, RoomChannel
+from actors.contracts import SUPERVISOR
+from actors.handles import Handle, find_actor
+from actors.node_state_machine import NodeStateMachine
+from parlor.assembly import Assembly
+from parlor.cache.hub import EventHub
+from parlor.cache.live import RoomAddress
+from parlor.commands import (
+    Command,
+    DeleteDone,
+    DeleteMessage,
+    DeleteRoom,
+    Outcome,
+    Refused,
+    Rename,
+    RoomDone,
+    Send,
+    SendDone,
+)
+from parlor.errors import (
+    CacheUnavailable,
+    InternalError,
+    InvalidRequest,
+    MessageNotFound,
+    Overloaded,
+    ParlorError,
+    RoomMoved,
+    RoomNotFound,
+    StoreUnavailable,
+)
+from parlor.gateway import SendRequest, Subscription
+from parlor.ids import AccountId, MessageId, RoomId, partition_of
+from parlor.llm.personas import load_personas
+from parlor.llm.ports import Persona
+from parlor.model import (
+    DeleteReceipt,
+    DependencyHealth,
+    Message,
+    MessagePage,
+    OnBusy,
+    ReplyMode,
+    Room,
+    RoomPage,
+    SendReceipt,
+    Session,
+    StateReport,
+)
+from parlor.settings import Settings
+
+_T = TypeVar("_T", bound=Outcome)
+_log = structlog.get_logger(__name__)
+
+PLACES = 100_000
+"""Rooms whose actor is remembered."""
+ROUTE_ATTEMPTS = 4
+"""Looks for a room's place before the client is told to come back: an actor that died is back, or replaced, by then."""
+ROUTE_PAUSE = 0.25
+"""Seconds before the next look when the place was still being decided."""
+PLACE_SECONDS = 5.0
+"""Longest wait for the Supervisor."""
+
+
+class ActorGateway:
+    """See ``parlor.gateway.Gateway``."""
+
+    def __init__(self, assembly: Assembly, hub: EventHub) -> None:
+        self._assembly = assembly
+        self._settings = assembly.settings
+        self._hub = hub
+        self._streams = assembly.streams(hub)
+        self._namespace = assembly.settings.ray.namespace
+        self._states = NodeStateMachine(self._namespace)
+        self._personas = load_personas(assembly.settings.llm)
+        self._persona_names = {persona.name for persona in self._personas}
+        self._channels: dict[str, RoomChannel] = {}
+        self._places: OrderedDict[RoomId, str] = OrderedDict()
+        self._supervisor: Handle | None = None
+
+    # Accounts
+
+    async def session(self, account_id: str) -> Session:
+        account, store, reader = AccountId(account_id), self._assembly.store, self._assembly.reader
+        try:
+            row = await store.open_account(account)
+        except StoreUnavailable:
+            # Without the global database, those who have been here before go on.
+            known = await reader.session(account)
+            if known is None:
+                raise
+            row = known
+        else:
+            try:
+                await reader.remember_session(row)
+            except CacheUnavailable as error:
+                _log.warning("session_not_remembered", debug=error.debug)
+        return Session(account, row.account_db_key, row.partition, await store.shard_of(row.partition))
+
+    async def personas(self) -> list[Persona]:
+        return self._personas
+
+    # Rooms
+
+    async def create_room(self, session: Session, title: str | None, ai_persona: str | None) -> Room:
+        persona = self._persona(ai_persona) or self._settings.llm.default_persona
+        room_id = self._assembly.mint.room_id(session.partition)
+        address = RoomAddress(room_id, session.account_id, session.account_db_key)
+        await self._states.create_room(address, title or "", persona)
+        return await self._assembly.rooms.room(room_id, session.account_id)
+
+    async def list_rooms(self, session: Session, limit: int, cursor: str | None) -> RoomPage:
+        return await self._assembly.rooms.page(session, limit, cursor)
+
+    async def get_room(self, session: Session, room_id: RoomId) -> Room:
+        _require_home(session, room_id)
+        return await self._assembly.rooms.room(room_id, session.account_id)
+
+    async def rename_room(self, session: Session, room_id: RoomId, title: str) -> Room:
+        return (await self._ask(Rename(session, room_id, "", title), RoomDone)).room
+
+    async def delete_room(self, session: Session, room_id: RoomId) -> Room:
+        return (await self._ask(DeleteRoom(session, room_id, ""), RoomDone)).room
+
+    async def room_state(self, session: Session, room_id: RoomId) -> StateReport:
+        await self.get_room(session, room_id)
+        return await self._states.get_room_state(room_id)
+
+    # Messages
+
+    async def send_message(self, session: Session, room_id: RoomId, request: SendRequest) -> SendReceipt:
+        if request.on_busy not in (OnBusy.ENQUEUE, OnBusy.REJECT):
+            raise InvalidRequest(f"on_busy {request.on_busy.value!r} is not available in this version")
+        self._persona(request.ai_persona)
+        _require_home(session, room_id)
+        mint = self._assembly.mint
+        reply_id = mint.message_id(session.partition) if request.reply is ReplyMode.AUTO else None
+        command = Send(session, room_id, "", mint.message_id(session.partition), reply_id, request)
+        return (await self._ask(command, SendDone)).receipt
+
+    async def list_messages(
+        self, session: Session, room_id: RoomId, limit: int, before: int | None, after: int | None
+    ) -> MessagePage:
+        _require_home(session, room_id)
+        return await self._assembly.history.page(room_id, session.account_id, limit=limit, before=before, after=after)
+
+    async def get_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
+        await self.get_room(session, room_id)
+        if partition_of(message_id) != session.partition:
+            raise MessageNotFound
+        return await self._assembly.history.message(room_id, session.account_id, message_id)
+
+    async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt:
+        if partition_of(message_id) != session.partition:
+            await self.get_room(session, room_id)
+            raise MessageNotFound
+        return (await self._ask(DeleteMessage(session, room_id, "", message_id), DeleteDone)).receipt
+
+    async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
+        await self.get_message(session, room_id, message_id)
+        return await self._states.get_message_state(room_id, message_id)
+
+    async def wait_for_reply(self, session: Session, room_id: RoomId, message_id: MessageId, seconds: float) -> Message:
+        return await self._streams.wait_for_reply(room_id, session.account_id, message_id, seconds)
+
+    async def wait_for_commit(
+        self, session: Session, room_id: RoomId, message_id: MessageId, seconds: float
+    ) -> Message:
+        return await self._streams.wait_for_commit(room_id, session.account_id, message_id, seconds)
+
+    # Streams
+
+    def room_events(
+        self, session: Session, room_id: RoomId, after: str | None
+    ) -> AbstractAsyncContextManager[Subscription]:
+        _require_home(session, room_id)
+        return self._streams.room(room_id, session.account_id, after)
+
+    def reply_events(
+        self, session: Session, room_id: RoomId, message_id: MessageId, after: str | None
+    ) -> AbstractAsyncContextManager[Subscription]:
+        _require_home(session, room_id)
+        return self._streams.reply(room_id, session.account_id, message_id, after)
+
+    def turn_events(
+        self, session: Session, room_id: RoomId, receipt: SendReceipt
+    ) -> AbstractAsyncContextManager[Subscription]:
+        return self._streams.turn(room_id, session.account_id, receipt)
+
+    def account_events(self, session: Session, after: str | None) -> AbstractAsyncContextManager[Subscription]:
+        return self._streams.account(session.partition, session.account_id, after)
+
+    async def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
+        _require_home(session, room_id)
+        async for message in self._assembly.history.all(room_id, session.account_id):
+            yield message
+
+    async def readiness(self) -> list[DependencyHealth]:
+        found = await self._assembly.health()
+        try:
+            async with asyncio.timeout(2.0):
+                await (await self._find_supervisor()).ready.remote()
+            actors = DependencyHealth("actors", True, "ok")
+        except (RayError, TimeoutError, ValueError) as error:
+            self._supervisor = None
+            actors = DependencyHealth("actors", False, f"the Supervisor does not answer: {type(error).__name__}")
+        return [*found, actors]
+
+    async def close(self) -> None:
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+        await self._hub.close()
+        await self._assembly.close()
+
+    # Routing
+
+    async def _ask(self, command: Command, kind: type[_T]) -> _T:
+        """Has the room's owner serve the command, wherever the room is by then. The ids in it make asking again
+        harmless."""
+        if command.session is not None:
+            _require_home(command.session, command.room_id)
+        outcome = await self._route(command)
+        if isinstance(outcome, Refused):
+            raise ParlorError.from_wire(outcome.error)
+        if not isinstance(outcome, kind):
+            raise InternalError(debug=f"{type(command).__name__} was answered with {type(outcome).__name__}")
+        return outcome
+
+    async def _route(self, command: Command) -> Outcome:
+        room_id, failed = command.room_id, None
+        known = self._places.get(room_id)
+        if known is not None:
+            self._places.move_to_end(room_id)
+            try:
+                outcome = await self._channel(known).execute(command)
+            except ActorUnreachable:
+                failed = known
+            else:
+                if not _moved(outcome):
+                    return outcome
+            self._places.pop(room_id, None)
+        for attempt in range(ROUTE_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(ROUTE_PAUSE)
+            actor = await self._place(room_id, failed)
+            try:
+                outcome = await self._channel(actor).activate(command)
+            except ActorUnreachable:
+                failed = actor
+                continue
+            if not _moved(outcome):
+                if not isinstance(outcome, Refused):
+                    self._places[room_id] = actor
+                    if len(self._places) > PLACES:
+                        self._places.popitem(last=False)
+                return outcome
+        raise Overloaded("The room is being moved", retry_after=1.0)
+
+    async def _place(self, room_id: RoomId, failed: str | None) -> str:
+        try:
+            async with asyncio.timeout(PLACE_SECONDS):
+                supervisor = await self._find_supervisor()
+                actor: str | None = await supervisor.place_room.remote(room_id, failed)
+        except (RayError, TimeoutError, ValueError) as error:
+            self._supervisor = None
+            raise Overloaded("No room actor can be found now", debug=repr(error), retry_after=2.0) from error
+        if actor is None:
+            raise Overloaded("Every room actor is full", retry_after=2.0)
+        return actor
+
+    def _channel(self, actor: str) -> RoomChannel:
+        if actor not in self._channels:
+            self._channels[actor] = RoomChannel(actor, self._namespace)
+        return self._channels[actor]
+
+    async def _find_supervisor(self) -> Handle:
+        if self._supervisor is None:
+            self._supervisor = await find_actor(SUPERVISOR, self._namespace)
+        return self._supervisor
+
+    def _persona(self, name: str | None) -> str | None:
+        if name is not None and name not in self._persona_names:
+            known = ", ".join(sorted(self._persona_names))
+            problem = {"loc": ["body", "ai_persona"], "msg": f"not a persona; there are {known}", "type": "persona"}
+            raise InvalidRequest("There is no such persona", extra={"errors": [problem]})
+        return name
+
+
+async def open_gateway(settings: Settings) -> ActorGateway:
+    """A gateway for this process; ``close`` it. Raises nothing for servers that are down: its answers tell."""
+    assembly = await Assembly.open(settings)
+    return ActorGateway(assembly, assembly.event_hub())
+
+
+def _require_home(session: Session, room_id: RoomId) -> None:
+    """An id of another partition is no room of this account's, and needs no looking up."""
+    if partition_of(room_id) != session.partition:
+        raise RoomNotFound
+
+
+def _moved(outcome: Outcome) -> bool:
+    return isinstance(outcome, Refused) and outcome.error.kind == RoomMoved.__name__

@@ -1,0 +1,65 @@
+"""The StateMachine actor of this node, as the domain's port."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from ray.exceptions import RayError
+
+from actors.contracts import STATE_MACHINE, SUPERVISOR
+from actors.handles import Handle, find_actor, this_node
+from parlor.cache.live import RoomAddress
+from parlor.errors import ErrorWire, Overloaded, ParlorError
+from parlor.ids import MessageId, RoomId
+from parlor.model import DeleteReceipt, StateReport
+
+CALL_SECONDS = 5.0
+"""Longest wait for an answer; a step takes milliseconds."""
+ATTEMPTS = 3
+
+
+class NodeStateMachine:
+    """Finds the node's StateMachine, calls it, finds it again when it has died. Every step is safe to repeat."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._handle: Handle | None = None
+
+    async def create_room(self, address: RoomAddress, title: str, persona: str) -> None:
+        await self._call("create_room", address, title, persona)
+
+    async def get_room_state(self, room_id: RoomId) -> StateReport:
+        return msgspec.msgpack.decode(await self._call("get_room_state", room_id), type=StateReport)
+
+    async def get_message_state(self, room_id: RoomId, message_id: MessageId) -> StateReport:
+        return msgspec.msgpack.decode(await self._call("get_message_state", room_id, message_id), type=StateReport)
+
+    async def smart_delete_message(
+        self, address: RoomAddress, claim: str, message_id: MessageId, by: str
+    ) -> DeleteReceipt:
+        answer = await self._call("smart_delete_message", address, claim, message_id, by)
+        return msgspec.msgpack.decode(answer, type=DeleteReceipt)
+
+    async def _call(self, method: str, *arguments: object) -> msgspec.Raw:
+        for _ in range(ATTEMPTS):
+            try:
+                if self._handle is None:
+                    self._handle = await self._find()
+                async with asyncio.timeout(CALL_SECONDS):
+                    blob: bytes = await getattr(self._handle, method).remote(*arguments)
+            except (RayError, TimeoutError, ValueError):
+                # Dead, or being restarted: it may have happened, and will be asked again.
+                self._handle = None
+                continue
+            answer, error = msgspec.msgpack.decode(blob, type=tuple[msgspec.Raw, ErrorWire | None])
+            if error is not None:
+                raise ParlorError.from_wire(error)
+            return answer
+        raise Overloaded("The state machine does not answer", retry_after=1.0)
+
+    async def _find(self) -> Handle:
+        async with asyncio.timeout(CALL_SECONDS):
+            supervisor = await find_actor(SUPERVISOR, self._namespace)
+            names: dict[str, str] = await supervisor.state_machine_names.remote()
+        return await find_actor(names.get(this_node(), STATE_MACHINE), self._namespace)

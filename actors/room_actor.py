@@ -1,0 +1,55 @@
+"""RoomActor: a process that owns rooms. The rooms themselves are ``parlor.room``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from actors.contracts import ActorStatus
+from actors.handles import this_node
+from actors.logs import configure_logs
+from actors.metrics import RayRoomMetrics
+from actors.node_state_machine import NodeStateMachine
+from parlor.assembly import Assembly
+from parlor.commands import decode_commands, encode_outcomes
+from parlor.host import RoomHost
+from parlor.settings import Settings
+
+
+class RoomActor:
+    """See ``actors.contracts.RoomActorContract``."""
+
+    def __init__(self, settings_json: str, name: str) -> None:
+        self._settings = Settings.model_validate_json(settings_json)
+        self._name = name
+        self._opening: asyncio.Task[RoomHost] | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
+        configure_logs(self._settings.log, name)
+
+    async def execute(self, commands: bytes, activate: bool) -> bytes:
+        host = await self._host()
+        return encode_outcomes(await host.execute(decode_commands(commands), activate=activate))
+
+    async def status(self) -> ActorStatus:
+        host = await self._host()
+        node = this_node()
+        return ActorStatus(self._name, "RoomActor", os.getpid(), node, True, rooms=[str(room) for room in host.rooms])
+
+    async def drain(self, seconds: float) -> None:
+        await (await self._host()).drain(seconds)
+
+    async def _host(self) -> RoomHost:
+        # Opened in the actor's own event loop, once, by whichever call comes first.
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> RoomHost:
+        assembly = await Assembly.open(self._settings)
+        states = NodeStateMachine(self._settings.ray.namespace)
+        host = RoomHost(assembly.room_ports(assembly.chat_model(), states, RayRoomMetrics(self._name)))
+        self._housekeeping = asyncio.create_task(host.run())
+        return host
+
+    def __repr__(self) -> str:
+        return f"RoomActor({self._name})"

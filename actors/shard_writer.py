@@ -1,0 +1,67 @@
+"""ShardWriter: a process that takes queues into one shard. The loop itself is ``parlor.writer``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import structlog
+
+from actors.contracts import ActorStatus
+from actors.handles import this_node
+from actors.logs import configure_logs
+from actors.metrics import RayWriterMetrics
+from parlor.assembly import Assembly
+from parlor.ids import Partition, ShardId
+from parlor.settings import Settings
+from parlor.writer import ShardWriterLoop
+
+_log = structlog.get_logger(__name__)
+
+
+class ShardWriter:
+    """See ``actors.contracts.ShardWriterContract``."""
+
+    def __init__(self, settings_json: str, name: str, shard: ShardId, partitions: list[Partition]) -> None:
+        self._settings = Settings.model_validate_json(settings_json)
+        self._name = name
+        self._shard = shard
+        self._partitions = partitions
+        self._opening: asyncio.Task[ShardWriterLoop] | None = None
+        self._running: asyncio.Task[None] | None = None
+        configure_logs(self._settings.log, name)
+
+    async def status(self) -> ActorStatus:
+        # The Supervisor's sweep calls this, so a restarted process begins to write within a sweep.
+        loop = await self._loop()
+        node = this_node()
+        return ActorStatus(self._name, "ShardWriter", os.getpid(), node, True, partitions=[int(p) for p in loop.held])
+
+    async def stop(self) -> None:
+        loop = await self._loop()
+        await loop.stop()
+        if self._running is not None:
+            await self._running
+
+    async def _loop(self) -> ShardWriterLoop:
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> ShardWriterLoop:
+        assembly = await Assembly.open(self._settings)
+        metrics = RayWriterMetrics(self._name, self._shard)
+        loop = ShardWriterLoop(assembly.writer_ports(metrics), self._shard, self._name, self._partitions)
+        self._running = asyncio.create_task(loop.run())
+        self._running.add_done_callback(_end_process_on_failure)
+        return loop
+
+    def __repr__(self) -> str:
+        return f"ShardWriter({self._name})"
+
+
+def _end_process_on_failure(task: asyncio.Task[None]) -> None:
+    """A loop that ended by a fault of ours must not leave a writer that looks alive: Ray starts the process again."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("writer_failed", exc_info=error)
+        os._exit(1)

@@ -1,0 +1,79 @@
+"""JSON answers, written straight from the model: ``parlor.wire`` has the forms of rooms and messages.
+
+Faster than going through pydantic; a test holds them to the models of ``api.schemas``, which document them. Each has
+``errorCode`` 0 at its top level.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import Response
+
+from parlor.llm.ports import Persona
+from parlor.model import (
+    DeleteReceipt,
+    DependencyHealth,
+    Message,
+    MessagePage,
+    Room,
+    RoomPage,
+    SendReceipt,
+    StateReport,
+)
+from parlor.wire import JsonForm, encode, message_form, room_form, timestamp
+
+
+def answer(form: JsonForm, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A successful JSON response with ``form`` as its body."""
+    form["errorCode"] = 0
+    return Response(encode(form), status, headers, media_type="application/json")
+
+
+def room_answer(room: Room, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return answer(room_form(room), status, headers)
+
+
+def message_answer(message: Message) -> Response:
+    return answer(message_form(message))
+
+
+def room_page(page: RoomPage) -> Response:
+    form = msgspec.structs.asdict(page)
+    form["rooms"] = [room_form(room) for room in page.rooms]
+    return answer(form)
+
+
+def message_page(page: MessagePage) -> Response:
+    form = msgspec.structs.asdict(page)
+    form["messages"] = [message_form(message) for message in page.messages]
+    return answer(form)
+
+
+def send_answer(receipt: SendReceipt, status: int, headers: dict[str, str]) -> Response:
+    reply = None if receipt.reply is None else message_form(receipt.reply)
+    return answer({"message": message_form(receipt.message), "reply": reply, "cursor": receipt.cursor}, status, headers)
+
+
+def delete_answer(receipt: DeleteReceipt) -> Response:
+    return answer(msgspec.structs.asdict(receipt))
+
+
+def state_answer(report: StateReport) -> Response:
+    log = [
+        {"at": timestamp(line.at), "from": line.from_state, "to": line.to_state, "by": line.by} for line in report.log
+    ]
+    return answer({"state": report.state, "log": log})
+
+
+def persona_list(personas: list[Persona]) -> Response:
+    """Without the system prompts: they are nobody's business but the operator's."""
+    shown = [
+        {"name": each.name, "title": each.title, "description": each.description, "model": each.model}
+        for each in personas
+    ]
+    return answer({"personas": shown})
+
+
+def health_answer(dependencies: list[DependencyHealth]) -> Response:
+    """Of a ready or living process."""
+    return answer({"ready": True, "dependencies": dependencies})

@@ -1,0 +1,78 @@
+"""The FastAPI application: routes, error answers, middleware, and the gateway for as long as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from api import openapi, problems
+from api.auth import Authenticator
+from api.body_limit import BodyLimit
+from api.edge import Edge, EdgeMetrics, NoMetrics
+from api.methods import MethodTable
+from api.request_context import RequestContext
+from api.routes import docs, events, export, health, messages, page, personas, rooms
+from api.tokens import TokenVerifier
+from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
+from parlor.gateway import Gateway
+from parlor.settings import Settings
+
+_DESCRIPTION = "AI chat rooms. Errors are `application/problem+json`; [all of them](/docs/errors)."
+
+
+class _Application(FastAPI):
+    """FastAPI with our OpenAPI document."""
+
+    def openapi(self) -> dict[str, Any]:
+        return openapi.document(self)
+
+
+def build_app(
+    settings: Settings,
+    gateway_factory: Callable[[], Awaitable[Gateway]],
+    *,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+    metrics: EdgeMetrics | None = None,
+    echo_request_id: bool = True,
+) -> FastAPI:
+    """The application. The gateway is opened when it starts and closed when it stops.
+
+    ``echo_request_id``: whether the ``x-request-id`` header is written here; Ray Serve writes it itself. Raises
+    ``ValueError`` when ``settings.auth.secret`` is too short.
+    """
+    clock = clock or SystemClock()
+    edge = Edge(settings.api, clock, entropy or SystemEntropy(), metrics or NoMetrics())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        edge.open(await gateway_factory())
+        try:
+            yield
+        finally:
+            await edge.close()
+
+    app = _Application(
+        title="Parlor",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.edge = edge
+    app.state.authenticator = Authenticator(TokenVerifier(settings.auth, clock))
+    problems.install(app)
+    # Routes are tried in order: sends, the most frequent, come first.
+    for module in (messages, rooms, events, export, personas, health, docs, page):
+        app.include_router(module.router)
+    app.mount("/assets", page.assets, name="assets")
+    app.state.methods = MethodTable(app.openapi)
+    # Added last is outermost.
+    app.add_middleware(BodyLimit, limit=settings.api.body_max)
+    app.add_middleware(RequestContext, edge=edge, echo_request_id=echo_request_id)
+    return app

@@ -1,0 +1,81 @@
+"""Who is asking: bearer token to session, before the body is read.
+
+``AuthenticatedRoute`` is a route class and not a dependency because FastAPI reads and parses the body before it runs
+dependencies: a stranger's malformed body would be answered with 422, and parsed for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from api.edge import Edge, edge_of
+from api.tokens import TokenVerifier
+from parlor.errors import Unauthenticated
+from parlor.gateway import Gateway
+from parlor.model import Session
+
+_SESSIONS_MAX = 10_000
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """A request's account, and how long its token holds."""
+
+    session: Session
+    valid_until_ms: int
+
+
+class Sessions:
+    """The sessions that this process has resolved; an account keeps its partition, so they do not go stale."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Session] = {}
+
+    async def resolve(self, gateway: Gateway, account_id: str) -> Session:
+        """Raises ``StoreUnavailable`` for an account that is not known here while the store is away."""
+        session = self._known.pop(account_id, None) or await gateway.session(account_id)
+        self._known[account_id] = session
+        if len(self._known) > _SESSIONS_MAX:
+            del self._known[next(iter(self._known))]
+        return session
+
+
+class Authenticator:
+    """Turns an ``Authorization`` header into a caller."""
+
+    def __init__(self, verifier: TokenVerifier) -> None:
+        self._verifier = verifier
+        self._sessions = Sessions()
+
+    async def caller(self, edge: Edge, authorization: str | None) -> Caller:
+        """Raises ``Unauthenticated`` or ``StoreUnavailable``."""
+        scheme, _, token = (authorization or "").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("The request needs `Authorization: Bearer <token>`")
+        claims = self._verifier.verify(token)
+        return Caller(await self._sessions.resolve(edge.gateway, claims.account_id), claims.valid_until_ms)
+
+
+class AuthenticatedRoute(APIRoute):
+    """A route that is reached only with a valid token."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def authenticated(request: Request) -> Response:
+            authenticator: Authenticator = request.app.state.authenticator
+            request.state.caller = await authenticator.caller(edge_of(request), request.headers.get("authorization"))
+            return await handle(request)
+
+        return authenticated
+
+
+def caller_of(request: Request) -> Caller:
+    """The caller of a request on an ``AuthenticatedRoute``."""
+    caller: Caller = request.state.caller
+    return caller

@@ -1,0 +1,101 @@
+"""The API as a Ray Serve application.
+
+``ChatApi`` is deployed with its application bound late: each replica gets the settings as JSON and builds its own
+FastAPI application, so that no lock and no client is ever pickled (``serve.ingress`` without an argument calls
+``__serve_build_asgi_app__`` after the constructor; Ray 2.60, ``serve/api.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.schema import LoggingConfig
+
+from actors.logs import configure_logs
+from api.app import build_app
+from api.metrics import RayEdgeMetrics
+from parlor.gateway import Gateway
+from parlor.settings import Settings
+
+_TARGET_ONGOING = 400
+"""Requests and streams that one replica is meant to carry: about what a process relays at LLM speed without delay."""
+_DRAIN_SECONDS = 15.0
+"""For requests under way when a replica stops. Streams that are still open are cut; their readers resume."""
+
+
+class ChatApi:
+    """One replica of the HTTP edge; it holds no state that would be missed."""
+
+    def __init__(self, settings_json: str) -> None:
+        """``settings_json``: ``Settings.dump_secrets()``."""
+        self._settings = Settings.model_validate_json(settings_json)
+        configure_logs(self._settings.log, "ChatApi")
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        # Serve writes `x-request-id` itself.
+        return build_app(self._settings, self._open_gateway, metrics=RayEdgeMetrics(), echo_request_id=False)
+
+    async def _open_gateway(self) -> Gateway:
+        from actors.gateway import open_gateway
+
+        return await open_gateway(self._settings)
+
+
+def build_serve_app(settings_json: str) -> serve.Application:
+    """The application to hand to ``serve.run``; ``settings_json`` is ``Settings.dump_secrets()``."""
+    settings = Settings.model_validate_json(settings_json)
+    deployment = serve.deployment(name="ChatApi", **deployment_options(settings))(serve.ingress()(ChatApi))
+    return deployment.bind(settings_json)
+
+
+def deployment_options(settings: Settings) -> dict[str, Any]:
+    """What Serve is told about the deployment; ``serve_config.yaml`` can override each."""
+    api = settings.api
+    options: dict[str, Any] = {
+        # Every open stream is one ongoing request (Serve's default is 5).
+        "max_ongoing_requests": api.max_streams + api.max_requests,
+        # Requests are refused by the application before this, with a problem; the queue is only a buffer.
+        "max_queued_requests": api.max_requests,
+        "graceful_shutdown_wait_loop_s": 1.0,
+        "graceful_shutdown_timeout_s": _DRAIN_SECONDS,
+        "health_check_period_s": 5.0,
+        "health_check_timeout_s": 15.0,
+        # The default stops an old replica before it starts the new one: with one replica, an outage.
+        "max_surge_percent": 100,
+        "ray_actor_options": {"num_cpus": 0.1},
+        "logging_config": LoggingConfig(
+            encoding="JSON" if settings.log.format == "json" else "TEXT",
+            log_level=settings.log.level.upper(),
+            enable_access_log=False,
+        ),
+    }
+    if api.replicas_max > api.replicas_min:
+        options["autoscaling_config"] = {
+            "min_replicas": api.replicas_min,
+            "max_replicas": api.replicas_max,
+            "target_ongoing_requests": min(_TARGET_ONGOING, api.max_streams),
+            "upscale_delay_s": 10.0,
+            # Each change of the number makes open streams reconnect.
+            "downscale_delay_s": 600.0,
+        }
+    else:
+        options["num_replicas"] = api.replicas_min
+    return options
+
+
+def app_from_environment(args: dict[str, str]) -> serve.Application:
+    """For ``serve_config.yaml`` (``import_path: api.deployment:app_from_environment``).
+
+    Settings come from the environment; ``args`` override them, named like the variables without their prefix and in
+    lower case: ``api__max_streams: "500"``. Raises ``ValueError`` for a section that does not exist.
+    """
+    sections: dict[str, dict[str, str]] = {}
+    for key, value in args.items():
+        section, _, field = key.partition("__")
+        if section not in Settings.model_fields or not field:
+            raise ValueError(f"{key!r} names no setting; write <section>__<field>")
+        sections.setdefault(section, {})[field] = value
+    # As JSON first: the types are those of the environment, and `dump_secrets` gives one whole tree.
+    return build_serve_app(Settings(**sections).dump_secrets())  # type: ignore[arg-type]  # pydantic converts

@@ -1,0 +1,118 @@
+"""The OpenAPI document: error answers come from the error classes, security from the token."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.problems import MEDIA_TYPE, PUBLIC_ERRORS
+from parlor.errors import (
+    CacheUnavailable,
+    InternalError,
+    InvalidRequest,
+    Overloaded,
+    ParlorError,
+    RateLimited,
+    StoreUnavailable,
+    Unauthenticated,
+)
+
+Responses = dict[int | str, dict[str, Any]]
+"""FastAPI's own type for documented responses."""
+
+EVERYWHERE: tuple[type[ParlorError], ...] = (
+    Unauthenticated,
+    InvalidRequest,
+    RateLimited,
+    InternalError,
+    Overloaded,
+    CacheUnavailable,
+    StoreUnavailable,
+)
+"""What every call under /v1 may answer."""
+
+_TYPES: dict[str, dict[str, Any]] = {
+    "from": {"type": "string"},
+    "to": {"type": "string"},
+    "oldest_cursor": {"type": "string"},
+    "errors": {"type": "array", "items": {"type": "object"}},
+}
+_EXTRA = {"IllegalTransition": ["from", "to"], "InvalidRequest": ["errors"], "StreamExpired": ["oldest_cursor"]}
+
+
+def refusals(*classes: type[ParlorError]) -> Responses:
+    """The documented error answers of a call, those of every call included."""
+    by_status: defaultdict[int, list[type[ParlorError]]] = defaultdict(list)
+    for found in dict.fromkeys((*classes, *EVERYWHERE)):
+        by_status[found.http_status].append(found)
+    return {status: _response(status, found) for status, found in sorted(by_status.items())}
+
+
+def event_stream(description: str) -> dict[str, Any]:
+    """The documented 200 of a stream."""
+    return {"description": description, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The document, built once: later calls give the same object."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        components = schema.setdefault("components", {})
+        components.setdefault("schemas", {}).update({name(found): _schema(found) for found in PUBLIC_ERRORS})
+        components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+        for path, operations in schema["paths"].items():
+            for operation in operations.values():
+                operation["security"] = [{"bearer": []}] if path.startswith("/v1/") else []
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def name(error: type[ParlorError]) -> str:
+    """The component that describes this error's answer."""
+    return f"{error.__name__}Problem"
+
+
+def _response(status: int, classes: list[type[ParlorError]]) -> dict[str, Any]:
+    references = [{"$ref": f"#/components/schemas/{name(found)}"} for found in classes]
+    schema = references[0] if len(references) == 1 else {"oneOf": references}
+    response: dict[str, Any] = {
+        "description": ", ".join(f"`{found.code}`" for found in classes),
+        "content": {MEDIA_TYPE: {"schema": schema}},
+    }
+    headers = {}
+    if any(found.retryable for found in classes):
+        headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds"}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = {"schema": {"type": "string"}}
+    if headers:
+        response["headers"] = headers
+    return response
+
+
+def _schema(error: type[ParlorError]) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "type": {"type": "string", "const": f"/docs/errors#{error.code}"},
+        "title": {"type": "string", "const": error.title},
+        "status": {"type": "integer", "const": error.http_status},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "errorCode": {"type": "integer", "const": error.error_code},
+        "code": {"type": "string", "const": error.code},
+        "request_id": {"type": "string"},
+    }
+    required = list(properties)
+    properties |= {member: _TYPES[member] for member in _EXTRA.get(error.__name__, [])}
+    if error.retryable:
+        properties["retry_after_seconds"] = {"type": "integer", "minimum": 0}
+        required.append("retry_after_seconds")
+    return {
+        "type": "object",
+        "title": name(error),
+        "description": (error.__doc__ or "").strip(),
+        "properties": properties,
+        "required": required,
+    }

@@ -1,0 +1,20 @@
+"""Ids in paths. What is not an id of ours names nothing: 404, not 422."""
+
+from __future__ import annotations
+
+from parlor.errors import MessageNotFound, RoomNotFound
+from parlor.ids import MessageId, RoomId, partition_of
+
+
+def room_id_of(text: str) -> RoomId:
+    """Raises ``RoomNotFound``."""
+    if partition_of(text) is None:
+        raise RoomNotFound
+    return RoomId(text)
+
+
+def message_id_of(text: str) -> MessageId:
+    """Raises ``MessageNotFound``."""
+    if partition_of(text) is None:
+        raise MessageNotFound
+    return MessageId(text)

@@ -1,0 +1,182 @@
+"""Errors as RFC 9457 problem details, built here and nowhere else.
+
+`type` is ``/docs/errors#<code>``, a relative reference into this installation's own documentation. Besides
+the codes of ``parlor.errors`` HTTP itself needs two, both with errorCode 1000: ``not-found`` (no such path) and
+``method-not-allowed``. Errors that must not leave the program (``Fenced`` and the like, ``LlmError``) are answered as
+``internal``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from parlor.errors import (
+    ERROR_CLASSES,
+    ContentTooLarge,
+    Extra,
+    InternalError,
+    InvalidRequest,
+    LlmError,
+    ParlorError,
+    Unauthenticated,
+)
+
+MEDIA_TYPE = "application/problem+json"
+DEFAULT_RETRY_AFTER = 1.0
+"""Seconds, for an error that is worth a retry and does not say when."""
+_ERRORS_MAX = 20
+_log = structlog.get_logger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+
+def is_public(error: type[ParlorError]) -> bool:
+    """Whether clients may see this class: all that have an errorCode of their own, but for ``LlmError``."""
+    return error is InternalError or (error.error_code != InternalError.error_code and error is not LlmError)
+
+
+PUBLIC_ERRORS: tuple[type[ParlorError], ...] = tuple(found for found in ERROR_CLASSES.values() if is_public(found))
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One error answer before it is written."""
+
+    code: str
+    error_code: int
+    status: int
+    title: str
+    detail: str
+    retry_after: float | None = None
+    extra: Extra = {}
+    headers: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, error: ParlorError) -> Problem:
+        """What the client sees of ``error``."""
+        if not is_public(type(error)):
+            error = InternalError()
+        retry_after = error.retry_after
+        if retry_after is None and error.retryable:
+            retry_after = DEFAULT_RETRY_AFTER
+        headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {}
+        return cls(
+            error.code,
+            error.error_code,
+            error.http_status,
+            error.title,
+            error.detail,
+            retry_after,
+            error.extra,
+            headers,
+        )
+
+
+def invalid(where: Sequence[str | int], message: str) -> InvalidRequest:
+    """An ``InvalidRequest`` with one entry in ``errors``; ``where`` as in ``("body", "title")``."""
+    return InvalidRequest(message, extra={"errors": [{"loc": list(where), "msg": message, "type": "value_error"}]})
+
+
+def respond(problem: Problem, scope: Scope) -> Response:
+    """The response; ``instance`` and ``request_id`` come from the request's scope."""
+    body: dict[str, Any] = {
+        **problem.extra,
+        "type": f"/docs/errors#{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": _utf8(problem.detail),
+        "instance": _utf8(scope["path"]),
+        "errorCode": problem.error_code,
+        "code": problem.code,
+        "request_id": scope["state"]["request_id"],
+    }
+    headers = {"Cache-Control": "no-store", **problem.headers}
+    if problem.retry_after is not None:
+        seconds = max(0, math.ceil(problem.retry_after))
+        body["retry_after_seconds"] = seconds
+        headers["Retry-After"] = str(seconds)
+    scope["app"].state.edge.metrics.refused(problem.code)
+    return Response(_encode(body), problem.status, headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Makes the application answer every error with a problem."""
+    app.add_exception_handler(ParlorError, _on_parlor_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_error)
+
+
+async def _on_parlor_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, ParlorError):  # the signature is Starlette's
+        raise error
+    problem = Problem.of(error)
+    if not is_public(type(error)):
+        _log.error("internal_error", error=type(error).__name__, debug=error.debug, path=request.url.path)
+    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.warning("refused", code=problem.code, debug=error.debug, path=request.url.path)
+    return respond(problem, request.scope)
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    # Where and why, never `input`: it is the client's text.
+    errors: list[dict[str, Any]] = [
+        {"loc": [_place(part) for part in each["loc"]], "msg": _utf8(each["msg"]), "type": each["type"]}
+        for each in error.errors()[:_ERRORS_MAX]
+    ]
+    refused = InvalidRequest("; ".join(_sentence(each) for each in errors[:3]), extra={"errors": errors})
+    return respond(Problem.of(refused), request.scope)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return respond(_from_http(error, request), request.scope)
+
+
+def _from_http(error: HTTPException, request: Request) -> Problem:
+    headers = dict(error.headers or {})
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            return _plain("not-found", HTTPStatus.NOT_FOUND, "There is nothing at this path", headers)
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = request.app.state.methods.allowed(request.scope["path"])
+            detail = f"This path takes {allowed}"
+            return _plain("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, detail, {"Allow": allowed})
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return _of_class(ContentTooLarge(error.detail), headers)
+        case status if status < HTTPStatus.INTERNAL_SERVER_ERROR:  # FastAPI's 400: a body that is not UTF-8, too deep
+            return _of_class(InvalidRequest("The request's body cannot be read"), headers)
+        case _:
+            return _of_class(InternalError(), headers)
+
+
+def _of_class(error: ParlorError, headers: Mapping[str, str]) -> Problem:
+    problem = Problem.of(error)
+    return msgspec.structs.replace(problem, headers={**problem.headers, **headers})
+
+
+def _plain(code: str, status: HTTPStatus, detail: str, headers: dict[str, str]) -> Problem:
+    return Problem(code, InternalError.error_code, status.value, status.phrase, detail, headers=headers)
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    return f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
+
+
+def _place(part: object) -> str | int:
+    return part if isinstance(part, int) else _utf8(str(part))[:100]
+
+
+def _utf8(text: str) -> str:
+    """``text`` without lone surrogates, which a client can put into names of members and JSON cannot carry."""
+    return text.encode("utf-8", "replace").decode()

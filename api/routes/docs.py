@@ -1,0 +1,87 @@
+"""The documentation: Swagger UI from our own files (no CDN), and a page of all errors."""
+
+from __future__ import annotations
+
+from html import escape
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from api.problems import PUBLIC_ERRORS
+from api.routes.page import HEADERS, WEB
+
+router = APIRouter(include_in_schema=False)
+
+_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
+_swagger = StaticFiles(directory=WEB / "vendor" / "swagger", check_dir=False)
+# Swagger UI writes style attributes and uses images in data: URLs.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Parlor: HTTP API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"""
+_START = """SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  persistAuthorization: false,
+  validatorUrl: null,
+});
+"""
+
+
+@router.get("/docs")
+async def docs() -> Response:
+    """Swagger UI over ``/openapi.json``."""
+    return HTMLResponse(_PAGE, headers={**HEADERS, "Content-Security-Policy": _POLICY})
+
+
+@router.get("/docs/errors")
+async def errors() -> Response:
+    """Every error: `type` in a problem points here."""
+    rows = "\n".join(
+        f'<tr id="{escape(found.code)}"><td>{found.error_code}</td><td><code>{escape(found.code)}</code></td>'
+        f"<td>{found.http_status}</td><td>{escape(' '.join((found.__doc__ or found.title).split()))}</td></tr>"
+        for found in sorted(PUBLIC_ERRORS, key=lambda found: found.error_code)
+    )
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Parlor: errors</title></head><body>\n'
+        "<h1>Errors</h1>\n<table><thead><tr><th>errorCode</th><th>code</th><th>status</th><th>meaning</th></tr></thead>"
+        f"<tbody>\n{rows}\n"
+        '<tr id="not-found"><td>1000</td><td><code>not-found</code></td><td>404</td><td>No such path.</td></tr>\n'
+        '<tr id="method-not-allowed"><td>1000</td><td><code>method-not-allowed</code></td><td>405</td>'
+        "<td>The path does not take this method.</td></tr>\n</tbody></table></body></html>\n"
+    )
+    return HTMLResponse(page, headers={**HEADERS, "Content-Security-Policy": _POLICY})
+
+
+@router.get("/docs/start.js")
+async def start() -> Response:
+    """What starts Swagger UI; a file of its own because the policy forbids inline scripts."""
+    return Response(_START, media_type="text/javascript", headers=HEADERS)
+
+
+@router.get("/docs/{name}")
+async def swagger_file(request: Request, name: str) -> Response:
+    """Swagger UI's own files."""
+    if name not in _FILES:
+        raise HTTPException(404)
+    response = await _swagger.get_response(name, request.scope)
+    response.headers.update(HEADERS)
+    return response

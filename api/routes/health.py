@@ -1,0 +1,48 @@
+"""Whether the process lives, and whether what it stands on answers. Both without a token."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+
+from api import answers
+from api.edge import Edge, edge_of
+from api.problems import Problem, respond
+from api.schemas import HealthResponse
+from parlor.errors import Extra, ParlorError, Unavailable
+from parlor.model import DependencyHealth
+
+router = APIRouter(tags=["health"])
+
+_PATIENCE = 5.0
+"""Seconds for all dependencies together; what asks (a load balancer) does not wait much longer."""
+
+
+@router.get("/healthz", response_model=HealthResponse, summary="Alive")
+async def healthz() -> Response:
+    """200 as long as the process answers at all."""
+    return answers.health_answer([])
+
+
+@router.get("/readyz", response_model=HealthResponse, summary="Ready")
+async def readyz(request: Request) -> Response:
+    """200 when every dependency answers; else 503, a problem with the same `ready` and `dependencies`."""
+    found = await _dependencies(edge_of(request))
+    broken = [each for each in found if not each.ok]
+    if not broken:
+        return answers.health_answer(found)
+    dependencies = [{"name": each.name, "ok": each.ok, "detail": each.detail} for each in found]
+    extra: Extra = {"ready": False, "dependencies": dependencies}
+    detail = "; ".join(f"{each.name}: {each.detail}" for each in broken)
+    return respond(Problem.of(Unavailable(detail, extra=extra)), request.scope)
+
+
+async def _dependencies(edge: Edge) -> list[DependencyHealth]:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await edge.gateway.readiness()
+    except TimeoutError:
+        return [DependencyHealth("gateway", ok=False, detail=f"no answer within {_PATIENCE:g} s")]
+    except ParlorError as error:
+        return [DependencyHealth("gateway", ok=False, detail=error.detail)]

@@ -1,0 +1,98 @@
+"""Messages: send, list, read, delete, state."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api import answers
+from api.auth import AuthenticatedRoute, caller_of
+from api.edge import edge_of
+from api.openapi import event_stream, refusals
+from api.paths import message_id_of, room_id_of
+from api.problems import invalid
+from api.schemas import (
+    ChatMessageDeleteRequest,
+    ChatMessageDeleteResponse,
+    ChatMessageListRequest,
+    ChatMessageListResponse,
+    ChatMessageResponse,
+    ChatMessageSendRequest,
+    ChatMessageSendResponse,
+    ChatStateResponse,
+)
+from api.sending import send
+from parlor.errors import (
+    ContentTooLarge,
+    IdempotencyMismatch,
+    IllegalTransition,
+    MessageNotFound,
+    QuotaExceeded,
+    RoomBusy,
+    RoomNotActive,
+    RoomNotFound,
+)
+
+router = APIRouter(prefix="/v1/rooms/{room_id}/messages", tags=["messages"], route_class=AuthenticatedRoute)
+
+_IN_ROOM = refusals(RoomNotFound, MessageNotFound)
+_SENT = {
+    **refusals(RoomNotFound, RoomNotActive, RoomBusy, IdempotencyMismatch, ContentTooLarge, QuotaExceeded),
+    200: {
+        **event_stream("With `Accept: text/event-stream` the turn's events; JSON for a repeated `Idempotency-Key`"),
+        "model": ChatMessageSendResponse,
+    },
+}
+
+
+@router.post("", status_code=201, response_model=ChatMessageSendResponse, responses=_SENT, summary="Send")
+async def send_message(request: Request, room_id: str, body: ChatMessageSendRequest) -> Response:
+    """Appends the message and reserves its reply.
+
+    `Accept: text/event-stream` answers with the turn's events. `Prefer: wait=N` waits up to N seconds for the reply,
+    `Prefer: durability=persisted` for the commit in the database. `Idempotency-Key` makes a repeat harmless.
+    """
+    return await send(request, room_id_of(room_id), body)
+
+
+@router.get("", response_model=ChatMessageListResponse, responses=refusals(RoomNotFound), summary="List")
+async def list_messages(request: Request, room_id: str, query: Annotated[ChatMessageListRequest, Query()]) -> Response:
+    """A page in ascending order: the newest one, or the one `before` or `after` a seq."""
+    if query.before is not None and query.after is not None:
+        raise invalid(("query", "before"), "Give before or after, not both")
+    page = await edge_of(request).gateway.list_messages(
+        caller_of(request).session, room_id_of(room_id), query.limit, query.before, query.after
+    )
+    return answers.message_page(page)
+
+
+@router.get("/{message_id}", response_model=ChatMessageResponse, responses=_IN_ROOM, summary="Read")
+async def get_message(request: Request, room_id: str, message_id: str) -> Response:
+    """One message."""
+    session, room = caller_of(request).session, room_id_of(room_id)
+    message = await edge_of(request).gateway.get_message(session, room, message_id_of(message_id))
+    return answers.message_answer(message)
+
+
+@router.delete(
+    "/{message_id}",
+    response_model=ChatMessageDeleteResponse,
+    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, IllegalTransition),
+    summary="Delete",
+)
+async def delete_message(request: Request, room_id: str, message_id: str) -> Response:
+    """Deletes it in whatever state it is; a reply in progress is stopped first. Harmless when repeated."""
+    target = ChatMessageDeleteRequest(room_id=room_id, message_id=message_id)
+    receipt = await edge_of(request).gateway.delete_message(
+        caller_of(request).session, room_id_of(target.room_id), message_id_of(target.message_id)
+    )
+    return answers.delete_answer(receipt)
+
+
+@router.get("/{message_id}/state", response_model=ChatStateResponse, responses=_IN_ROOM, summary="State")
+async def message_state(request: Request, room_id: str, message_id: str) -> Response:
+    """The message's state and its log of transitions."""
+    session, room = caller_of(request).session, room_id_of(room_id)
+    report = await edge_of(request).gateway.message_state(session, room, message_id_of(message_id))
+    return answers.state_answer(report)

@@ -1,0 +1,42 @@
+"""The web page at ``/`` and its files under ``/assets``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+WEB = Path(__file__).parent.parent / "web"
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # Asked for again each time, answered with 304: a page of one version never runs with scripts of another.
+    "Cache-Control": "no-cache",
+}
+
+
+class _Files(StaticFiles):
+    """Static files with our headers."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(HEADERS)
+        return response
+
+
+assets = _Files(directory=WEB / "assets", check_dir=False)
+_pages = _Files(directory=WEB, check_dir=False)
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def index(request: Request) -> Response:
+    """The page; its token comes from the address bar's fragment, which never reaches the server."""
+    return await _pages.get_response("index.html", request.scope)

@@ -1,0 +1,89 @@
+"""Rooms: create, list, read, rename, delete, state."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api import answers
+from api.auth import AuthenticatedRoute, caller_of
+from api.edge import edge_of
+from api.limits import check_title
+from api.openapi import refusals
+from api.paths import room_id_of
+from api.schemas import (
+    ChatRoomCreateRequest,
+    ChatRoomCreateResponse,
+    ChatRoomDeleteRequest,
+    ChatRoomDeleteResponse,
+    ChatRoomListRequest,
+    ChatRoomListResponse,
+    ChatRoomResponse,
+    ChatRoomUpdateRequest,
+    ChatRoomUpdateResponse,
+    ChatStateResponse,
+)
+from parlor.errors import ContentTooLarge, IllegalTransition, RoomNotActive, RoomNotFound
+
+router = APIRouter(prefix="/v1/rooms", tags=["rooms"], route_class=AuthenticatedRoute)
+
+
+@router.post(
+    "", status_code=201, response_model=ChatRoomCreateResponse, responses=refusals(ContentTooLarge), summary="Create"
+)
+async def create_room(request: Request, body: ChatRoomCreateRequest | None = None) -> Response:
+    """A new room; without a title or a persona it gets the defaults."""
+    edge, wanted = edge_of(request), body or ChatRoomCreateRequest()
+    check_title(wanted.title, edge.settings)
+    room = await edge.gateway.create_room(caller_of(request).session, wanted.title, wanted.ai_persona)
+    return answers.room_answer(room, 201, {"Location": f"/v1/rooms/{room.room_id}"})
+
+
+@router.get("", response_model=ChatRoomListResponse, responses=refusals(), summary="List")
+async def list_rooms(request: Request, query: Annotated[ChatRoomListRequest, Query()]) -> Response:
+    """The account's rooms, newest activity first."""
+    page = await edge_of(request).gateway.list_rooms(caller_of(request).session, query.limit, query.cursor)
+    return answers.room_page(page)
+
+
+@router.get("/{room_id}", response_model=ChatRoomResponse, responses=refusals(RoomNotFound), summary="Read")
+async def get_room(request: Request, room_id: str) -> Response:
+    """One room."""
+    room = await edge_of(request).gateway.get_room(caller_of(request).session, room_id_of(room_id))
+    return answers.room_answer(room)
+
+
+@router.patch(
+    "/{room_id}",
+    response_model=ChatRoomUpdateResponse,
+    responses=refusals(RoomNotFound, RoomNotActive, ContentTooLarge),
+    summary="Rename",
+)
+async def rename_room(request: Request, room_id: str, body: ChatRoomUpdateRequest) -> Response:
+    """A new title."""
+    edge = edge_of(request)
+    check_title(body.title, edge.settings)
+    room = await edge.gateway.rename_room(caller_of(request).session, room_id_of(room_id), body.title)
+    return answers.room_answer(room)
+
+
+@router.delete(
+    "/{room_id}",
+    status_code=202,
+    response_model=ChatRoomDeleteResponse,
+    responses=refusals(RoomNotFound, IllegalTransition),
+    summary="Delete",
+)
+async def delete_room(request: Request, room_id: str) -> Response:
+    """Gone at once for every other call; the database follows. Harmless when repeated."""
+    target = ChatRoomDeleteRequest(room_id=room_id_of(room_id))
+    room = await edge_of(request).gateway.delete_room(caller_of(request).session, room_id_of(target.room_id))
+    return answers.room_answer(room, 202)
+
+
+@router.get("/{room_id}/state", response_model=ChatStateResponse, responses=refusals(RoomNotFound), summary="State")
+async def room_state(request: Request, room_id: str) -> Response:
+    """The room's state and its log of transitions."""
+    report = await edge_of(request).gateway.room_state(caller_of(request).session, room_id_of(room_id))
+    return answers.state_answer(report)

@@ -1,0 +1,74 @@
+"""Sending a message: how its headers decide what is waited for and in which form the answer comes."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import Request, Response
+
+from api import answers
+from api.accept import wants_event_stream
+from api.auth import caller_of
+from api.edge import Edge, edge_of
+from api.idempotency import fingerprint, parse_idempotency_key
+from api.limits import check_content, check_metadata
+from api.prefer import Preferences, parse_prefer
+from api.schemas import ChatMessageSendRequest
+from api.sse import EventStream
+from parlor.errors import StoreUnavailable
+from parlor.gateway import SendRequest
+from parlor.ids import RoomId
+from parlor.model import SendReceipt, Session
+
+
+async def send(request: Request, room_id: RoomId, body: ChatMessageSendRequest) -> Response:
+    """Sends ``body`` and answers as the request's headers ask. Raises what the gateway raises."""
+    edge, caller = edge_of(request), caller_of(request)
+    check_content(body.content, edge.settings)
+    if body.metadata:
+        check_metadata(body.metadata, edge.settings)
+    preferences = parse_prefer(request.headers.getlist("prefer"))
+    receipt = await edge.gateway.send_message(caller.session, room_id, _command(request, body, preferences))
+
+    headers = {"Location": f"/v1/rooms/{room_id}/messages/{receipt.message.message_id}"}
+    if receipt.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    applied = []
+    if preferences.persisted:
+        receipt = await _committed(edge, caller.session, room_id, receipt)
+        applied.append("durability=persisted")
+    stream = wants_event_stream(request.headers.get("accept", ""))
+    if preferences.wait is not None and receipt.reply is not None and not stream:
+        wait = min(preferences.wait, int(edge.settings.wait_max.total_seconds()))
+        reply = await edge.gateway.wait_for_reply(caller.session, room_id, receipt.reply.message_id, float(wait))
+        receipt = msgspec.structs.replace(receipt, reply=reply)
+        applied.append(f"wait={wait}")
+    if applied:
+        headers["Preference-Applied"] = ", ".join(applied)
+    if stream:
+        return EventStream(edge.gateway.turn_events(caller.session, room_id, receipt), edge, caller, headers)
+    return answers.send_answer(receipt, 200 if receipt.replayed else 201, headers)
+
+
+def _command(request: Request, body: ChatMessageSendRequest, preferences: Preferences) -> SendRequest:
+    key = parse_idempotency_key(request.headers.getlist("idempotency-key"))
+    return SendRequest(
+        content=body.content,
+        ai_persona=body.ai_persona,
+        metadata=body.metadata or {},
+        on_busy=body.on_busy,
+        reply=body.reply,
+        idempotency_key=key,
+        fingerprint="" if key is None else fingerprint(body),
+        urgent=preferences.persisted,
+    )
+
+
+async def _committed(edge: Edge, session: Session, room_id: RoomId, receipt: SendReceipt) -> SendReceipt:
+    seconds = edge.settings.persisted_timeout.total_seconds()
+    try:
+        message = await edge.gateway.wait_for_commit(session, room_id, receipt.message.message_id, seconds)
+    except StoreUnavailable as error:
+        # The message is kept and will follow: its id lets the sender look instead of sending it again.
+        extra = {**error.extra, "message_id": receipt.message.message_id}
+        raise StoreUnavailable(error.detail, debug=error.debug, retry_after=error.retry_after, extra=extra) from error
+    return msgspec.structs.replace(receipt, message=message)

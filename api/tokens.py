@@ -1,0 +1,124 @@
+"""Bearer tokens: JWT signed with HS256 (RFC 7519, hardened after RFC 8725).
+
+The algorithm is pinned, `exp`, `iss`, `aud` and `sub` are required, and time comes from the injected clock, so PyJWT's
+own look at the wall clock is switched off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+import msgspec
+
+from parlor.clock import Clock
+from parlor.errors import Unauthenticated
+from parlor.settings import AuthSettings
+
+_ALGORITHM = "HS256"
+_SECRET_MIN = 32  # bytes; RFC 7518 section 3.2: a key at least as long as the hash
+_ACCOUNT_MAX = 128
+_TOKEN_MAX = 4096
+_CACHE_MAX = 10_000
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a verified token says."""
+
+    account_id: str
+    valid_until_ms: int
+    """Unix milliseconds: `exp` plus the leeway. A stream that the token opened ends then."""
+
+
+def issue(auth: AuthSettings, account: str, ttl: timedelta | None, now: datetime) -> str:
+    """A token for ``account``, valid for ``ttl`` (None: the setting) from ``now``.
+
+    Raises ``ValueError`` for an account name that no verifier would take, a ttl that is not positive or a short secret.
+    """
+    if not _sane_account(account):
+        raise ValueError(f"an account name has 1 to {_ACCOUNT_MAX} printable characters, without a space at either end")
+    lifetime = auth.token_ttl if ttl is None else ttl
+    if lifetime <= timedelta(0):
+        raise ValueError("a token lives longer than nothing")
+    claims = {
+        "sub": account,
+        "iss": auth.issuer,
+        "aud": auth.audience,
+        "iat": int(now.timestamp()),
+        "exp": math.ceil((now + lifetime).timestamp()),
+    }
+    return jwt.encode(claims, _key(auth), algorithm=_ALGORITHM)
+
+
+class TokenVerifier:
+    """Verifies tokens; a token that was verified once costs a look-up until it expires."""
+
+    def __init__(self, auth: AuthSettings, clock: Clock) -> None:
+        """Raises ``ValueError`` when the secret is shorter than 32 bytes."""
+        self._auth = auth
+        self._key = _key(auth)
+        self._leeway_ms = round(auth.leeway.total_seconds() * 1000)
+        self._clock = clock
+        self._verified: dict[bytes, Claims] = {}
+
+    def verify(self, token: str) -> Claims:
+        """Raises ``Unauthenticated``."""
+        if len(token) > _TOKEN_MAX:
+            raise Unauthenticated("The token is too long")
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        claims = self._verified.pop(digest, None) or self._decode(token)
+        if claims.valid_until_ms <= self._clock.now_ms():
+            raise Unauthenticated("The token has expired")
+        self._verified[digest] = claims  # last in: the first one is the least recently used
+        if len(self._verified) > _CACHE_MAX:
+            del self._verified[next(iter(self._verified))]
+        return claims
+
+    def _decode(self, token: str) -> Claims:
+        try:
+            payload: dict[str, Any] = jwt.decode(
+                token,
+                self._key,
+                algorithms=[_ALGORITHM],
+                issuer=self._auth.issuer,
+                audience=self._auth.audience,
+                options={
+                    "require": ["exp", "iss", "aud", "sub"],
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                },
+            )
+        except (jwt.PyJWTError, ValueError) as error:
+            # PyJWT's texts may quote the token: only the class goes into the log.
+            raise Unauthenticated("The token is not valid", debug=type(error).__name__) from None
+        account, expires = payload["sub"], _seconds(payload["exp"])
+        not_before = _seconds(payload.get("nbf", 0))
+        if not isinstance(account, str) or not _sane_account(account):
+            raise Unauthenticated("The token's subject is not an account name")
+        if expires is None or not_before is None:
+            raise Unauthenticated("The token's times are not numbers")
+        if not_before * 1000 > self._clock.now_ms() + self._leeway_ms:
+            raise Unauthenticated("The token is not valid yet")
+        return Claims(account, int(expires * 1000) + self._leeway_ms)
+
+
+def _key(auth: AuthSettings) -> bytes:
+    key = auth.secret.get_secret_value().encode()
+    if len(key) < _SECRET_MIN:
+        raise ValueError(f"auth.secret has {len(key)} bytes; it needs at least {_SECRET_MIN}")
+    return key
+
+
+def _sane_account(account: str) -> bool:
+    return 1 <= len(account) <= _ACCOUNT_MAX and account.isprintable() and account == account.strip()
+
+
+def _seconds(value: object) -> float | None:
+    """A NumericDate; None when it is not one (2**40 s is the year 36812)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**40:
+        return None
+    return float(value)

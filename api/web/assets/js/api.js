@@ -1,0 +1,105 @@
+// The public HTTP API, one method a call. Every failure is a Problem; an abort by the caller stays an AbortError.
+
+import { Problem } from "./problem.js";
+
+const TIMEOUT_MS = 30_000;
+const BASE = new URL("v1/", document.baseURI);
+
+export class Api {
+  #token;
+  #onUnauthenticated;
+
+  constructor(token, onUnauthenticated = () => {}) {
+    this.#token = token;
+    this.#onUnauthenticated = onUnauthenticated;
+  }
+
+  personas(signal) {
+    return this.#json("GET", "personas", { signal });
+  }
+
+  listRooms({ limit, cursor }, signal) {
+    return this.#json("GET", "rooms", { query: { limit, cursor }, signal });
+  }
+
+  createRoom({ title, persona }) {
+    return this.#json("POST", "rooms", { body: { title: title || undefined, ai_persona: persona || undefined } });
+  }
+
+  getRoom(roomId, signal) {
+    return this.#json("GET", `rooms/${roomId}`, { signal });
+  }
+
+  renameRoom(roomId, title) {
+    return this.#json("PATCH", `rooms/${roomId}`, { body: { title } });
+  }
+
+  deleteRoom(roomId) {
+    return this.#json("DELETE", `rooms/${roomId}`);
+  }
+
+  listMessages(roomId, { limit, before }, signal) {
+    return this.#json("GET", `rooms/${roomId}/messages`, { query: { limit, before }, signal });
+  }
+
+  /** Safe to repeat with the same key: the same message comes back. */
+  sendMessage(roomId, { key, content, metadata }, signal) {
+    return this.#json("POST", `rooms/${roomId}/messages`, {
+      body: { content, metadata },
+      headers: { "Idempotency-Key": `"${key}"` },
+      signal,
+    });
+  }
+
+  deleteMessage(roomId, messageId) {
+    return this.#json("DELETE", `rooms/${roomId}/messages/${messageId}`);
+  }
+
+  /** Opens an event stream after `cursor` (null: from its start or from now) and returns its body's byte stream. */
+  async openEvents(path, cursor, signal) {
+    const headers = { Accept: "text/event-stream" };
+    const response = await this.#fetch("GET", path, { query: { after: cursor }, headers, signal });
+    return response.body;
+  }
+
+  async #json(method, path, { signal, ...rest } = {}) {
+    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
+    const response = await this.#fetch(method, path, { ...rest, signal: either });
+    try {
+      return await response.json();
+    } catch (error) {
+      throw failure(error);
+    }
+  }
+
+  async #fetch(method, path, { query = {}, body, headers = {}, signal }) {
+    const url = new URL(path, BASE);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined && value !== null) url.searchParams.set(name, value);
+    }
+    const request = { method, signal, headers: { Authorization: `Bearer ${this.#token}`, ...headers } };
+    request.cache = "no-store";
+    if (body !== undefined) {
+      request.body = JSON.stringify(body);
+      request.headers["Content-Type"] = "application/json";
+    }
+    let response;
+    try {
+      response = await fetch(url, request);
+      if (response.ok) return response;
+    } catch (error) {
+      throw failure(error);
+    }
+    const problem = await Problem.fromResponse(response);
+    if (problem.status === 401) this.#onUnauthenticated(problem);
+    throw problem;
+  }
+}
+
+/** What a failed fetch or read means: the caller's own abort, our time limit, or the network. */
+export function failure(error) {
+  if (error instanceof Problem || error?.name === "AbortError") return error;
+  if (error?.name === "TimeoutError") return Problem.timeout();
+  return Problem.network(error);
+}

@@ -1,0 +1,26 @@
+// The few icons, drawn on a grid of 24 with strokes in the text's colour.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+const PATHS = {
+  menu: ["M4 7h16", "M4 12h16", "M4 17h16"],
+  pencil: ["M4 20l1-4L16.500 4.500a2 2 0 0 1 3 3L8 19z"],
+  trash: ["M5 7h14", "M10 7V5h4v2", "M7 7l1 12h8l1-12"],
+  copy: ["M9 9h10v10H9z", "M15 9V5H5v10h4"],
+  send: ["M12 19V6", "M6 11.500L12 5.500l6 6"],
+  kept: ["M12 5a7 7 0 1 0 0 14a7 7 0 1 0 0-14"],
+  stored: ["M5 12.500l4.500 4.500L19 7.500"],
+};
+
+export function icon(name) {
+  const drawing = document.createElementNS(SVG, "svg");
+  drawing.setAttribute("viewBox", "0 0 24 24");
+  drawing.setAttribute("class", "drawing");
+  drawing.setAttribute("aria-hidden", "true");
+  for (const line of PATHS[name]) {
+    const path = document.createElementNS(SVG, "path");
+    path.setAttribute("d", line);
+    drawing.append(path);
+  }
+  return drawing;
+}

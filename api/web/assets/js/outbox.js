@@ -1,0 +1,96 @@
+// Messages of one room on their way to the server. A message keeps its idempotency key until it is acknowledged,
+// so trying again, also after a reload, cannot store it twice.
+
+import { Problem } from "./problem.js";
+import { delayMs, pause } from "./stream.js";
+
+const TRIES = 5;
+/** A longer Retry-After is the person's decision, not ours. */
+const PATIENCE_S = 20;
+
+export class Outbox {
+  #api;
+  #roomId;
+  #storageKey;
+  #chain = Promise.resolve();
+  #pause;
+  /** `{key, content, state: "sending" | "failed", problem}`, oldest first. */
+  entries = [];
+  /** Set by whoever shows the room now. */
+  onChange = () => {};
+  onSent = () => {};
+
+  constructor(api, roomId, wait = pause) {
+    this.#api = api;
+    this.#roomId = roomId;
+    this.#pause = wait;
+    this.#storageKey = `parlor.outbox.${roomId}`;
+    const kept = JSON.parse(sessionStorage.getItem(this.#storageKey) ?? "[]");
+    this.entries = kept.map((entry) => ({ ...entry, state: "failed", problem: null }));
+  }
+
+  /** Resolves when the message is acknowledged or has failed; messages leave in the order of the calls. */
+  send(content) {
+    const entry = { key: newKey(), content, state: "sending", problem: null };
+    this.entries.push(entry);
+    return this.#queue(entry);
+  }
+
+  retry(key) {
+    const entry = this.entries.find((found) => found.key === key);
+    return entry ? this.#queue(entry) : Promise.resolve();
+  }
+
+  /** Forget a message: the person gave it up, or it was seen in the room (its answer was lost, not it). */
+  remove(key) {
+    const left = this.entries.filter((entry) => entry.key !== key);
+    if (left.length === this.entries.length) return;
+    this.entries = left;
+    this.#changed();
+  }
+
+  #queue(entry) {
+    entry.state = "sending";
+    entry.problem = null;
+    this.#changed();
+    this.#chain = this.#chain.then(() => this.#deliver(entry));
+    return this.#chain;
+  }
+
+  async #deliver(entry) {
+    for (let tries = 1; this.entries.includes(entry); tries += 1) {
+      try {
+        const receipt = await this.#api.sendMessage(this.#roomId, {
+          key: entry.key,
+          content: entry.content,
+          metadata: { client_key: entry.key },
+        });
+        this.onSent(receipt);
+        this.remove(entry.key);
+        return;
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        if (!error.retryable || tries >= TRIES || error.retryAfter > PATIENCE_S) {
+          entry.state = "failed";
+          entry.problem = error;
+          this.#changed();
+          return;
+        }
+        await this.#pause(delayMs(tries, error));
+      }
+    }
+  }
+
+  #changed() {
+    const kept = this.entries.map(({ key, content }) => ({ key, content }));
+    if (kept.length) sessionStorage.setItem(this.#storageKey, JSON.stringify(kept));
+    else sessionStorage.removeItem(this.#storageKey);
+    this.onChange();
+  }
+}
+
+// crypto.randomUUID exists on https and localhost only; this page also runs in a plain home network.
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,74 @@
+// What went wrong, in words for a person. The API answers with problem+json (RFC 9457).
+
+const SENTENCES = {
+  "room-not-found": "This room does not exist any more.",
+  "message-not-found": "This message does not exist any more.",
+  "room-not-active": "The room does not take messages now.",
+  "idempotency-mismatch": "This message was already sent with another text.",
+  unauthenticated: "The access token is not valid, or it has expired.",
+  "rate-limited": "Too many requests.",
+  "quota-exceeded": "Your quota is used up.",
+  overloaded: "There is too much to do right now.",
+  "cache-unavailable": "The live store does not answer right now.",
+  "store-unavailable": "The permanent store does not answer right now.",
+  network: "The server cannot be reached.",
+  timeout: "The server did not answer in time.",
+};
+
+/** An expected failure of a request: an HTTP error, or no answer at all (`code` "network" or "timeout"). */
+export class Problem extends Error {
+  constructor({ status = 0, code, detail = "", retryAfter = null, requestId = "" }) {
+    super(detail || code);
+    this.name = "Problem";
+    this.status = status;
+    this.code = code;
+    this.detail = detail;
+    /** Seconds after which it is worth trying again, or null. */
+    this.retryAfter = retryAfter;
+    this.requestId = requestId;
+  }
+
+  /** Whether the same request may succeed later. Without an answer it may also have succeeded already. */
+  get retryable() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+
+  /** One or two sentences for a person. */
+  get sentence() {
+    const known = SENTENCES[this.code] ?? (this.detail || "Something went wrong.");
+    const wait = this.retryAfter ? ` Try again in ${Math.ceil(this.retryAfter)} s.` : "";
+    const trace = this.code === "internal" && this.requestId ? ` (request ${this.requestId})` : "";
+    return known + wait + trace;
+  }
+
+  static network(error) {
+    return new Problem({ code: "network", detail: String(error?.message ?? error) });
+  }
+
+  static timeout() {
+    return new Problem({ code: "timeout" });
+  }
+
+  /** From an answer that is not a success, whatever its body is (a proxy may have written it). */
+  static async fromResponse(response) {
+    let body = {};
+    try {
+      body = await response.json();
+    } catch (error) {
+      if (!(error instanceof SyntaxError) && !(error instanceof TypeError)) throw error;
+    }
+    const header = Number(response.headers.get("Retry-After"));
+    return new Problem({
+      status: response.status,
+      code: body.code ?? `http-${response.status}`,
+      detail: [body.detail ?? body.title ?? response.statusText, ...fieldErrors(body)].filter(Boolean).join(" "),
+      retryAfter: body.retry_after_seconds ?? (header > 0 ? header : null),
+      requestId: body.request_id ?? "",
+    });
+  }
+}
+
+function fieldErrors(body) {
+  if (!Array.isArray(body.errors)) return [];
+  return body.errors.map((found) => found.detail ?? found.message ?? found.msg ?? "").filter(Boolean);
+}

@@ -1,0 +1,192 @@
+// Server-sent events over fetch: EventSource cannot send an Authorization header.
+
+import { failure } from "./api.js";
+import { Problem } from "./problem.js";
+
+/** The server sends a comment every 15 s; a stream that is silent for three of them is dead. */
+const SILENCE_MS = 45_000;
+/** A hidden tab gives its connection back after this long (browsers allow six per host) and resumes by cursor. */
+const HIDDEN_MS = 60_000;
+const BACKOFF_MS = 500;
+const BACKOFF_LIMIT_MS = 15_000;
+
+/** Cuts text into events. What the stream did not finish is never an event, so a cursor is never ahead. */
+export class EventParser {
+  #rest = "";
+  #id = "";
+  #type = "";
+  #data = [];
+  #started = false;
+
+  /** Takes a piece of text, cut anywhere; returns the events it completes as `{id, type, data}`. */
+  push(text) {
+    this.#rest += text;
+    if (!this.#started && this.#rest) {
+      this.#started = true;
+      if (this.#rest.startsWith("\uFEFF")) this.#rest = this.#rest.slice(1);
+    }
+    // A carriage return at the very end may be the first half of a CRLF.
+    const lines = this.#rest.split(/\r\n|\n|\r(?!$)/);
+    this.#rest = lines.pop();
+    const events = [];
+    for (const line of lines) {
+      const event = this.#line(line);
+      if (event) events.push(event);
+    }
+    return events;
+  }
+
+  #line(line) {
+    if (line === "") return this.#dispatch();
+    if (line.startsWith(":")) return null;
+    const colon = line.indexOf(":");
+    const field = colon < 0 ? line : line.slice(0, colon);
+    const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
+    if (field === "data") this.#data.push(value);
+    else if (field === "event") this.#type = value;
+    else if (field === "id" && !value.includes("\0")) this.#id = value;
+    return null;
+  }
+
+  #dispatch() {
+    const event = { id: this.#id, type: this.#type || "message", data: this.#data.join("\n") };
+    const complete = this.#data.length > 0;
+    this.#type = "";
+    this.#data = [];
+    return complete ? event : null;
+  }
+}
+
+/** The events of a byte stream until it ends. `onBytes` hears of every piece, heartbeats included. */
+export async function* readEvents(body, onBytes = () => {}) {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  const parser = new EventParser();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      onBytes();
+      for (const event of parser.push(decoder.decode(value, { stream: true }))) {
+        yield { ...event, data: JSON.parse(event.data) };
+      }
+    }
+  } catch (error) {
+    throw failure(error);
+  } finally {
+    // Leaving early gives the connection back; a stream that has failed already has nothing to cancel.
+    reader.cancel().catch(() => {});
+  }
+}
+
+/**
+ * Follow an event stream for as long as `signal` allows, through cuts, lifetimes and outages.
+ *
+ * `recover()` loads the state that the events continue and returns its cursor; it is called first, and again when
+ * the log no longer reaches back (410). `onStatus({state, problem})` hears "connecting", "live" or "waiting".
+ * Throws the Problem when coming back makes no sense (401, 403, 404).
+ */
+export async function follow({ api, path, recover, onEvent, onStatus, signal }) {
+  let cursor = null;
+  let failures = 0;
+  while (!signal.aborted) {
+    const connection = new Connection(signal);
+    let problem = null;
+    try {
+      await untilVisible(signal);
+      onStatus({ state: "connecting", problem: null });
+      cursor ??= await recover(signal);
+      const body = await api.openEvents(path, cursor, connection.signal);
+      connection.alive();
+      onStatus({ state: "live", problem: null });
+      for await (const event of readEvents(body, () => connection.alive())) {
+        if (event.type === "stream.reconnect") {
+          cursor = event.data.cursor ?? cursor;
+          break;
+        }
+        failures = 0;
+        onEvent(event);
+        if (event.id) cursor = event.id;
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error?.name !== "AbortError" && !(error instanceof Problem)) throw error;
+      if ([401, 403, 404].includes(error.status)) throw error;
+      if (error.status === 410) cursor = null;
+      problem = error instanceof Problem ? error : null;
+    } finally {
+      connection.close();
+    }
+    if (signal.aborted) return;
+    failures += 1;
+    // The first return is quick: most cuts are a stream's lifetime. Status shows only what lasts.
+    if (failures > 1) onStatus({ state: "waiting", problem });
+    await pause(delayMs(failures, problem), signal);
+  }
+}
+
+/** One connection's abort signal: the follower's own, silence, or a tab that stays hidden. */
+class Connection {
+  #controller = new AbortController();
+  #silence = 0;
+  #hidden = 0;
+  #onVisibility = () => this.#watchHidden();
+
+  constructor(outer) {
+    this.signal = AbortSignal.any([outer, this.#controller.signal]);
+    document.addEventListener("visibilitychange", this.#onVisibility);
+  }
+
+  alive() {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#controller.abort(), SILENCE_MS);
+  }
+
+  close() {
+    clearTimeout(this.#silence);
+    clearTimeout(this.#hidden);
+    document.removeEventListener("visibilitychange", this.#onVisibility);
+    this.#controller.abort();
+  }
+
+  #watchHidden() {
+    clearTimeout(this.#hidden);
+    if (document.hidden) this.#hidden = setTimeout(() => this.#controller.abort(), HIDDEN_MS);
+  }
+}
+
+/** Milliseconds before the next try: what the server asked for, else exponential with jitter. */
+export function delayMs(failures, problem, random = Math.random) {
+  const backoff = Math.min(BACKOFF_MS * 2 ** (failures - 1), BACKOFF_LIMIT_MS);
+  const asked = (problem?.retryAfter ?? 0) * 1000;
+  return Math.max(asked, backoff * (0.5 + random() / 2));
+}
+
+/** Wait, but not longer than until the network is back or the follower stops. */
+export function pause(milliseconds, signal) {
+  return new Promise((resolve) => {
+    const over = () => {
+      clearTimeout(timer);
+      window.removeEventListener("online", over);
+      signal?.removeEventListener("abort", over);
+      resolve();
+    };
+    const timer = setTimeout(over, milliseconds);
+    window.addEventListener("online", over);
+    signal?.addEventListener("abort", over);
+  });
+}
+
+function untilVisible(signal) {
+  if (!document.hidden || signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const check = () => {
+      if (document.hidden && !signal.aborted) return;
+      document.removeEventListener("visibilitychange", check);
+      signal.removeEventListener("abort", check);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", check);
+    signal.addEventListener("abort", check);
+  });
+}

@@ -1,0 +1,231 @@
+// What a signed-in person sees: the rooms, one of them open, and the dialogs about them.
+
+import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { ask, confirm } from "./dialog.js";
+import { Drawer } from "./drawer.js";
+import { byId, element } from "./element.js";
+import { icon } from "./icon.js";
+import { announce, notify } from "./notice.js";
+import { Outbox } from "./outbox.js";
+import { Problem } from "./problem.js";
+import { RoomList } from "./room_list.js";
+
+const ROUTE = /^#\/rooms\/([0-9a-f-]{36})$/;
+
+export class Workspace {
+  #api;
+  #personas = [];
+  #rooms;
+  #room = null;
+  #conversation = null;
+  /** The room that is being deleted from here: no notice says so. */
+  #deleting = null;
+  #outboxes = new Map();
+  #composer = new Composer();
+  #drawer = new Drawer();
+
+  constructor() {
+    byId("rename-room").append(icon("pencil"));
+    byId("delete-room").append(icon("trash"));
+    byId("new-room").addEventListener("click", () => this.#createRoom());
+    byId("first-room").addEventListener("click", () => this.#createRoom());
+    byId("rename-room").addEventListener("click", () => this.#renameRoom());
+    byId("delete-room").addEventListener("click", () => this.#deleteRoom());
+    window.addEventListener("hashchange", () => this.#api && this.#route());
+    this.#composer.onSend = (text) => this.#conversation.send(text);
+  }
+
+  /** Start for an account; ends when `close` is called. */
+  async open(api, personas) {
+    this.#api = api;
+    this.#personas = personas;
+    this.#rooms = new RoomList(api, {
+      onChange: (room) => room.room_id === this.#room?.room_id && this.#showRoom(room),
+      onDeleted: (roomId) => this.#onRoomGone(roomId),
+      onProblem: (problem) => notify(problem.sentence),
+      personaTitle: (name) => this.#personaTitle(name),
+    });
+    byId("workspace").hidden = false;
+    const following = this.#rooms.open();
+    await Promise.all([following, this.#route()]);
+  }
+
+  close() {
+    this.#leaveRoom();
+    this.#rooms?.close();
+    this.#api = null;
+    this.#outboxes.clear();
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+    byId("workspace").hidden = true;
+  }
+
+  async #route() {
+    const roomId = ROUTE.exec(location.hash)?.[1] ?? null;
+    this.#drawer.close();
+    if (roomId === (this.#room?.room_id ?? null)) return;
+    this.#leaveRoom();
+    this.#rooms.select(roomId);
+    if (roomId === null) return;
+    const api = this.#api;
+    try {
+      const room = this.#rooms.get(roomId) ?? (await api.getRoom(roomId));
+      // Another room may have been chosen, or the account left, while this one was looked up.
+      if (this.#api === api && ROUTE.exec(location.hash)?.[1] === roomId && !this.#room) this.#enterRoom(room);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (error.status !== 401) notify(error.sentence);
+      if (error.status === 404 && this.#api === api) location.hash = "";
+    }
+  }
+
+  #enterRoom(room) {
+    const { room_id: roomId } = room;
+    if (!this.#outboxes.has(roomId)) this.#outboxes.set(roomId, new Outbox(this.#api, roomId));
+    byId("welcome").hidden = true;
+    byId("conversation").hidden = false;
+    byId("room-actions").hidden = false;
+    this.#showRoom(room);
+    this.#conversation = new Conversation(this.#api, room, this.#outboxes.get(roomId), {
+      author: (message) => this.#author(message),
+      actions: this.#messageActions(),
+      restore: (text) => this.#composer.restore(text),
+      announce,
+      onStatus: (status) => showConnection(status),
+      onProblem: (problem) => notify(problem.sentence),
+      onGone: () => this.#onRoomGone(roomId),
+    });
+    this.#conversation.open();
+    this.#composer.open(roomId);
+    this.#composer.focus();
+  }
+
+  #leaveRoom() {
+    this.#conversation?.close();
+    this.#conversation = null;
+    this.#room = null;
+    byId("welcome").hidden = false;
+    byId("conversation").hidden = true;
+    byId("room-actions").hidden = true;
+    byId("room-title").textContent = "Parlor";
+    byId("room-persona").textContent = "";
+    document.title = "Parlor";
+    showConnection({ state: "live", problem: null });
+  }
+
+  #showRoom(room) {
+    this.#room = room;
+    byId("room-title").textContent = room.title || "Untitled";
+    byId("room-persona").textContent = this.#personaTitle(room.ai_persona);
+    document.title = `${room.title || "Untitled"} · Parlor`;
+    this.#conversation?.markPersisted(room.persisted_seq);
+  }
+
+  #onRoomGone(roomId) {
+    this.#outboxes.delete(roomId);
+    if (roomId !== this.#room?.room_id) return;
+    this.#leaveRoom();
+    location.hash = "";
+    if (roomId !== this.#deleting) notify("This room was deleted.");
+  }
+
+  #personaTitle(name) {
+    return this.#personas.find((persona) => persona.name === name)?.title ?? name;
+  }
+
+  #author(message) {
+    if (message.sender_type === "USER") return "You";
+    if (message.sender_type === "SYSTEM") return "System";
+    return this.#personaTitle(message.ai_persona ?? this.#room.ai_persona);
+  }
+
+  /** What can be done with a message, in the order of the buttons; a later action is one more entry. */
+  #messageActions() {
+    return [
+      {
+        name: "copy",
+        label: "Copy the text",
+        icon: "copy",
+        // The clipboard is there on https and localhost only.
+        when: (message) => !message.open && message.content !== "" && !!navigator.clipboard,
+        run: (message) => this.#copy(message),
+      },
+      {
+        name: "delete",
+        label: "Delete the message",
+        icon: "trash",
+        when: () => true,
+        run: (message) => this.#deleteMessage(message),
+      },
+    ];
+  }
+
+  async #copy(message) {
+    try {
+      await navigator.clipboard.writeText(message.content);
+      announce("Copied.");
+    } catch (error) {
+      notify(`The text could not be copied: ${error.message}`);
+    }
+  }
+
+  #deleteMessage(message) {
+    const [api, roomId, conversation] = [this.#api, this.#room.room_id, this.#conversation];
+    const what = message.open ? "The reply is stopped and deleted." : "The message is deleted for good.";
+    return confirm({ heading: "Delete this message?", text: what, button: "Delete" }, async () => {
+      const { state } = await api.deleteMessage(roomId, message.message_id);
+      conversation.markDeleted(message.message_id, state);
+    });
+  }
+
+  async #createRoom() {
+    const title = byId("create-title");
+    title.value = "";
+    byId("personas").replaceChildren(...this.#personas.map((persona, index) => personaChoice(persona, index === 0)));
+    const room = await ask("create-dialog", () => {
+      const persona = document.querySelector("#personas input:checked")?.value;
+      return this.#api.createRoom({ title: title.value.trim(), persona });
+    });
+    if (!room) return;
+    this.#rooms.set(room);
+    location.hash = `#/rooms/${room.room_id}`;
+  }
+
+  #renameRoom() {
+    const { room_id: roomId, title } = this.#room;
+    const field = byId("rename-title");
+    field.value = title ?? "";
+    return ask("rename-dialog", async () => {
+      this.#rooms.set(await this.#api.renameRoom(roomId, field.value.trim()));
+    });
+  }
+
+  #deleteRoom() {
+    const { room_id: roomId, title } = this.#room;
+    const text = `“${title || "Untitled"}” and all of its messages are deleted for good.`;
+    return confirm({ heading: "Delete this room?", text, button: "Delete" }, async () => {
+      this.#deleting = roomId;
+      await this.#api.deleteRoom(roomId);
+      this.#rooms.remove(roomId);
+    });
+  }
+}
+
+function personaChoice({ name, title, description }, checked) {
+  return element(
+    "label",
+    { className: "persona" },
+    element("input", { type: "radio", name: "persona", value: name, checked }),
+    element("span", { className: "persona-title", dir: "auto", textContent: title || name }),
+    element("span", { className: "persona-about faint", dir: "auto", textContent: description ?? "" }),
+  );
+}
+
+function showConnection({ state, problem }) {
+  const shown = byId("connection");
+  shown.dataset.state = state;
+  if (state === "connecting") return; // Too short to be worth a flicker: what was shown stays until it is decided.
+  shown.hidden = state === "live";
+  shown.textContent = state === "live" ? "" : "Reconnecting…";
+  shown.title = problem?.sentence ?? "";
+}

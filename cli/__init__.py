@@ -1,0 +1,1 @@
+"""The `parlor` command: what starts, stops and inspects an installation."""

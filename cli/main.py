@@ -1,0 +1,129 @@
+"""The `parlor` command.
+
+Only what every command needs is imported here: `parlor --help` must not load Ray.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.installation import DEFAULT_DATA_DIR, Installation
+from cli.options import UpOptions
+from cli.progress import ScreenProgress
+from cli.refusal import Refusal
+
+app = typer.Typer(
+    name="parlor",
+    help="A self-hosted backend for AI chat rooms that never loses a message.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", envvar="PARLOR_DATA_DIR", help="Data directory: one is one installation.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Servers(StrEnum):
+    """Where Redis and the databases come from."""
+
+    EMBEDDED = "embedded"
+    PRIVATE = "private"
+    EXTERNAL = "external"
+
+
+@app.command()
+def up(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port, 0: a free one [default: 8000].")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once it is ready, and leave it running.")] = False,
+    redis_url: Annotated[str | None, typer.Option(help="Use this Redis instead of starting one.")] = None,
+    mysql_url: Annotated[
+        list[str] | None, typer.Option(help="Use this database instead of making one; once for each shard.")
+    ] = None,
+    servers: Annotated[
+        Servers | None,
+        typer.Option(help="embedded: Valkey and SQLite; private: redis-server and mariadbd from PATH; external: URLs."),
+    ] = None,
+    partitions: Annotated[int | None, typer.Option(min=1, max=4096, help="Fixed at the first start [64].")] = None,
+    shards: Annotated[int | None, typer.Option(min=1, max=64, help="Databases that are made here [2].")] = None,
+    ray_address: Annotated[str | None, typer.Option(help="Join this running Ray instead of starting one.")] = None,
+) -> None:
+    """Start Redis, the databases, Ray, the actors and HTTP; Ctrl-C stops all of it."""
+    from cli.up import up as run
+
+    options = UpOptions(
+        data_dir=data_dir.expanduser().absolute(),
+        host=host,
+        port=port,
+        redis_url=redis_url,
+        mysql_urls=mysql_url or [],
+        servers=servers.value if servers else None,
+        partitions=partitions,
+        shards=shards,
+        ray_address=ray_address,
+    )
+    raise typer.Exit(run(options, ScreenProgress(), detach=detach))
+
+
+@app.command()
+def down(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Drain and stop what `up` started, nothing else."""
+    from cli.down import down as run
+
+    run(data_dir, ScreenProgress())
+
+
+@app.command()
+def status(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Services, actors, queues and dead letters. Exit code 3 when nothing runs."""
+    from cli.status import show
+
+    raise typer.Exit(show(data_dir, as_json=json))
+
+
+@app.command()
+def token(
+    account: Annotated[str, typer.Argument(help="Whose token it is.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    ttl: Annotated[int | None, typer.Option(min=1, help="Seconds that it is valid [default: 30 days].")] = None,
+) -> None:
+    """Print a bearer token, alone, on standard output."""
+    from cli.bearer import issue_token
+
+    typer.echo(issue_token(data_dir, account, timedelta(seconds=ttl) if ttl is not None else None))
+
+
+@app.command()
+def config(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Print the effective settings as TOML, secrets masked."""
+    from cli.configuration import to_toml
+    from cli.options import present
+
+    typer.echo(to_toml(present(Installation.find(data_dir))))
+
+
+@app.command()
+def migrate(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Bring the databases to this version's schema (`up` does it too)."""
+    from cli.migrate import run
+
+    run(data_dir, as_json=json)
+
+
+def main() -> None:
+    """Entry point: a refusal is one line on standard error, not a traceback."""
+    try:
+        app()
+    except Refusal as refusal:
+        ScreenProgress().say("failed", refusal.message)
+        sys.exit(refusal.exit_code)

@@ -1,0 +1,1 @@
+"""The servers that `parlor up` starts as its own children."""

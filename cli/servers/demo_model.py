@@ -1,0 +1,38 @@
+"""The demo model: an OpenAI-compatible endpoint on loopback that needs no key."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+from cli.servers.process import ServerPlan
+
+HOST = "127.0.0.1"
+
+
+def url(port: int) -> str:
+    return f"http://{HOST}:{port}/v1"
+
+
+def plan(port: int, log: Path) -> ServerPlan:
+    command = [
+        sys.executable,
+        "-m",
+        "parlor.llm.demo_model",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--die-with-parent",
+    ]
+    return ServerPlan(name="demo-model", command=command, log=log, answers=lambda: answers(port), stop_timeout_s=5.0)
+
+
+def answers(port: int) -> bool:
+    """Whether it takes connections."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1.0):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,100 @@
+"""Making one transaction of queued operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from parlor.cache.queue import QueueEntry
+from parlor.ids import MessageId, Partition, RoomId
+from parlor.model import SenderType
+from parlor.store.ports import (
+    Batch,
+    DailyUse,
+    Fence,
+    MessageDelete,
+    MessageSave,
+    QueuePosition,
+    RoomCreate,
+    RoomDelete,
+    RoomTouch,
+    RoomUpdate,
+)
+
+
+def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: dict[Partition, int]) -> Batch:
+    """``entries`` in queue order, with whether each is still wanted (a save of what was deleted meanwhile is not).
+
+    Of several saves of one message only the newest is written, of several titles only the last.
+    """
+    applied: dict[Partition, QueuePosition] = {}
+    creates: dict[RoomId, RoomCreate] = {}
+    saves: dict[tuple[RoomId, int], MessageSave] = {}
+    touches: dict[RoomId, RoomTouch] = {}
+    updates: dict[RoomId, RoomUpdate] = {}
+    deletes: dict[tuple[RoomId, int], MessageDelete] = {}
+    room_deletes: dict[RoomId, RoomDelete] = {}
+    uses: dict[tuple[int, str], DailyUse] = {}
+    for entry, keep in zip(entries, wanted, strict=True):
+        room, address = entry.address.room_id, entry.address
+        applied[entry.partition] = max(entry.position, applied.get(entry.partition, entry.position))
+        match entry.op:
+            case "CHAT_ROOM_CREATE":
+                creates[room] = RoomCreate(
+                    room_id=room,
+                    partition=entry.partition,
+                    account_id=address.account_id,
+                    account_db_key=address.account_db_key,
+                    title=entry.title,
+                    ai_persona=entry.persona,
+                    created_at=entry.at,
+                    version=entry.version,
+                )
+            case "CHAT_MESSAGE_SAVE":
+                if entry.doc is not None and keep:
+                    known = saves.get((room, entry.seq))
+                    if known is None or known.doc.version <= entry.doc.version:
+                        saves[room, entry.seq] = MessageSave(room, entry.seq, entry.doc)
+                _touch(touches, entry)
+                _use(uses, entry)
+            case "CHAT_ROOM_UPDATE":
+                updates[room] = RoomUpdate(room, entry.title, entry.version)
+            case "CHAT_MESSAGE_DELETE":
+                message_id = entry.message_id or MessageId("")
+                deletes[room, entry.seq] = MessageDelete(room, entry.seq, message_id, entry.at)
+                _touch(touches, entry)
+            case "CHAT_ROOM_DELETE":
+                room_deletes[room] = RoomDelete(
+                    room, entry.partition, address.account_id, address.account_db_key, entry.at
+                )
+    return Batch(
+        fences=[Fence(partition, epochs[partition], applied[partition]) for partition in sorted(applied)],
+        room_creates=[creates[room] for room in sorted(creates)],
+        message_saves=[saves[place] for place in sorted(saves)],
+        room_touches=[touches[room] for room in sorted(touches)],
+        room_updates=[updates[room] for room in sorted(updates)],
+        message_deletes=[deletes[place] for place in sorted(deletes)],
+        room_deletes=[room_deletes[room] for room in sorted(room_deletes)],
+        daily_uses=[uses[day] for day in sorted(uses)],
+    )
+
+
+def _touch(touches: dict[RoomId, RoomTouch], entry: QueueEntry) -> None:
+    room = entry.address.room_id
+    touches[room] = RoomTouch(room, entry.last_seq, entry.count, entry.active)
+
+
+def _use(uses: dict[tuple[int, str], DailyUse], entry: QueueEntry) -> None:
+    """Counted with the end of each message: the row of a reserved reply counts nothing."""
+    if entry.doc is None or not entry.final:
+        return
+    usage = entry.doc.usage if entry.doc.sender_type is SenderType.AI else None
+    day = f"{datetime.fromtimestamp(entry.at // 1000, UTC):%Y-%m-%d}"
+    key = (entry.address.account_db_key, day)
+    known = uses.get(key) or DailyUse(*key, 0, 0, 0)
+    uses[key] = DailyUse(
+        *key,
+        known.messages + 1,
+        known.input_tokens + (usage.input_tokens if usage else 0),
+        known.output_tokens + (usage.output_tokens if usage else 0),
+    )

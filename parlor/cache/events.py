@@ -1,0 +1,91 @@
+"""Event logs: entries of a Redis Stream as the events that readers get.
+
+The log is the truth; the text of a reply is stored in it once, as deltas. What an entry only names (a room) is looked
+up when it is read, so a reader that comes late gets the room as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+from parlor.cache.live import Live
+from parlor.cache.reads import CacheReader
+from parlor.cache.records import decode_doc, text, view
+from parlor.errors import InvalidRequest
+from parlor.ids import MessageId, RoomId
+from parlor.model import Event
+from parlor.states import GONE, MessageState
+from parlor.wire import JsonForm, encode, message_form, room_form
+
+Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
+"""Id and fields, as redis-py reads them."""
+
+CHUNK = 500
+"""Entries that are read at once: bounds the memory of a replay."""
+
+_CURSOR = re.compile(r"(\d{1,15})-(\d{1,15})")
+
+
+def parse_cursor(cursor: str) -> tuple[int, int]:
+    """A cursor as a place to compare. Raises ``InvalidRequest``."""
+    found = _CURSOR.fullmatch(cursor)
+    if found is None:
+        raise InvalidRequest("The cursor is not one of ours")
+    return int(found[1]), int(found[2])
+
+
+class EventLog:
+    """Reads the entries behind a cursor and makes events of them. Raises ``CacheUnavailable``."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._reader = CacheReader(live)
+
+    async def entries(self, stream: str, after: str) -> list[Entry]:
+        """The next entries behind the cursor, at most ``CHUNK``."""
+        found: list[Entry] = await self._live.pipeline.read("XRANGE", stream, f"({after}", "+", "COUNT", CHUNK)
+        return found
+
+    async def room_event(self, room_id: RoomId, entry: Entry) -> Event | None:
+        """An entry of a room's log as an event; None when what it speaks of is gone by now."""
+        cursor, fields = text(entry[0]), entry[1]
+        kind = fields[b"type"].decode()
+        if kind.startswith("room."):
+            return await self._about_room(cursor, kind, room_id)
+        message_id = MessageId(fields[b"message"].decode())
+        return Event(cursor, kind, encode(_about_message(room_id, kind, message_id, fields)), message_id)
+
+    async def account_event(self, entry: Entry) -> Event | None:
+        """An entry of an account's log as an event; None when the room is gone by now (its own event says so)."""
+        fields = entry[1]
+        return await self._about_room(text(entry[0]), fields[b"type"].decode(), RoomId(fields[b"room"].decode()))
+
+    async def _about_room(self, cursor: str, kind: str, room_id: RoomId) -> Event | None:
+        if kind == "room.deleted":
+            return Event(cursor, kind, encode({"room_id": room_id}))
+        found = await self._reader.room(room_id)
+        if found is None or found.room.state in GONE:
+            return None
+        return Event(cursor, kind, encode({"room": room_form(found.room)}))
+
+
+def _about_message(room_id: RoomId, kind: str, message_id: MessageId, fields: dict[bytes, bytes]) -> JsonForm:
+    match kind:
+        case "message.delta":
+            return {
+                "message_id": message_id,
+                "attempt": int(fields[b"attempt"]),
+                "offset": int(fields[b"offset"]),
+                "text": fields[b"text"].decode(),
+            }
+        case "message.reset":
+            return {"message_id": message_id, "attempt": int(fields[b"attempt"])}
+        case "message.deleted":
+            return {"message_id": message_id, "seq": int(fields[b"seq"]), "state": fields[b"state"].decode()}
+    doc = decode_doc(fields[b"doc"])
+    message = view(room_id, int(fields[b"seq"]), MessageState(fields[b"state"].decode()), doc)
+    form: JsonForm = {"message": message_form(message)}
+    if kind == "message.failed":
+        form["error"] = {"code": doc.error_code or "llm-error", "detail": doc.error_detail or ""}
+    return form

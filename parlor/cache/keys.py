@@ -1,0 +1,83 @@
+"""Every key that Parlor has in Redis, in one place.
+
+All keys of a partition carry its hash tag (``{p17}``), so that one script can touch all of them on a Redis Cluster.
+
+    <prefix>:{p17}:partition            HASH    incarnation, next (counter of the queue's entries)
+    <prefix>:{p17}:lease                STRING  the writer's token and name
+    <prefix>:{p17}:queue                STREAM  operations to persist; group and consumer `writer`
+    <prefix>:{p17}:dead                 STREAM  operations that the shard refused for their content
+    <prefix>:{p17}:generating           ZSET    rooms with unfinished replies, by when their owner has to be heard of
+    <prefix>:{p17}:room:<id>            HASH    the room, its claim, seq, version, state, log, event position, counters
+    <prefix>:{p17}:messages:<room>      HASH    d:<seq> -> the message's document
+    <prefix>:{p17}:states:<room>        HASH    s:<seq> -> state, l:<seq> -> log, i:<message> -> seq, m:<seq> -> message
+    <prefix>:{p17}:open:<room>          ZSET    replies that have not ended, by seq
+    <prefix>:{p17}:events:<room>        STREAM  the room's event log; its name is also the channel of its wake-ups
+    <prefix>:{p17}:idempotency:<room>:<digest>  HASH  what a send with this key was answered
+    <prefix>:{p17}:account:<account>    HASH    event position, complete, pending
+    <prefix>:{p17}:rooms:<account>      ZSET    the account's rooms by their last activity
+    <prefix>:{p17}:account_events:<account>  STREAM  the account's event log
+    <prefix>:session:<account>          HASH    the account's row, for when the global database does not answer
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from parlor.ids import AccountId, Partition, RoomId
+
+
+class Keys:
+    """Makes the names. ``prefix`` tells two installations on one server apart."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def partition(self, partition: Partition) -> str:
+        return f"{self._tag(partition)}:partition"
+
+    def lease(self, partition: Partition) -> str:
+        return f"{self._tag(partition)}:lease"
+
+    def queue(self, partition: Partition) -> str:
+        return f"{self._tag(partition)}:queue"
+
+    def dead(self, partition: Partition) -> str:
+        return f"{self._tag(partition)}:dead"
+
+    def generating(self, partition: Partition) -> str:
+        return f"{self._tag(partition)}:generating"
+
+    def room(self, partition: Partition, room: RoomId) -> str:
+        return f"{self._tag(partition)}:room:{room}"
+
+    def messages(self, partition: Partition, room: RoomId) -> str:
+        return f"{self._tag(partition)}:messages:{room}"
+
+    def states(self, partition: Partition, room: RoomId) -> str:
+        return f"{self._tag(partition)}:states:{room}"
+
+    def open(self, partition: Partition, room: RoomId) -> str:
+        return f"{self._tag(partition)}:open:{room}"
+
+    def events(self, partition: Partition, room: RoomId) -> str:
+        return f"{self._tag(partition)}:events:{room}"
+
+    def idempotency(self, partition: Partition, room: RoomId, key: str) -> str:
+        # A digest: the client chooses the key, and this bounds its length and its characters.
+        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        return f"{self._tag(partition)}:idempotency:{room}:{digest}"
+
+    def account(self, partition: Partition, account: AccountId) -> str:
+        return f"{self._tag(partition)}:account:{account}"
+
+    def rooms(self, partition: Partition, account: AccountId) -> str:
+        return f"{self._tag(partition)}:rooms:{account}"
+
+    def account_events(self, partition: Partition, account: AccountId) -> str:
+        return f"{self._tag(partition)}:account_events:{account}"
+
+    def session(self, account: AccountId) -> str:
+        return f"{self._prefix}:session:{account}"
+
+    def _tag(self, partition: Partition) -> str:
+        return f"{self._prefix}:{{p{partition}}}"

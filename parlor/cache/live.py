@@ -1,0 +1,107 @@
+"""What every part of the live store shares: the pipeline, the key names, the clock, the lifetimes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+
+from parlor.cache.codes import refusal
+from parlor.cache.connection import Answer, ScriptPipeline, connect
+from parlor.cache.keys import Keys
+from parlor.cache.loader import Argument, load
+from parlor.clock import Clock
+from parlor.ids import AccountId, Partition, RoomId, home_of
+from parlor.settings import Settings
+
+
+def milliseconds(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)
+
+
+class RoomAddress(msgspec.Struct, frozen=True):
+    """Where a room is and whose: enough to name every key that a change of it touches."""
+
+    room_id: RoomId
+    account_id: AccountId
+    account_db_key: int
+
+    @property
+    def partition(self) -> Partition:
+        return home_of(self.room_id)
+
+
+class Live:
+    """The live store's ground: runs scripts by name."""
+
+    def __init__(self, pipeline: ScriptPipeline, settings: Settings, clock: Clock) -> None:
+        self.pipeline = pipeline
+        self.keys = Keys(settings.redis.prefix)
+        self.clock = clock
+        self.cache = settings.cache
+        self.queue = settings.queue
+        self.rooms = settings.rooms
+        self._event_lifetime: dict[str, Argument] = {
+            "event_ttl": milliseconds(settings.cache.event_log_ttl),
+            "event_max": settings.cache.events_per_room,
+        }
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock) -> Live:
+        return cls(ScriptPipeline(connect(settings.redis), settings.redis), settings, clock)
+
+    def lease_until(self) -> int:
+        """When a room with unfinished replies has to have been heard of again, in ms."""
+        return self.clock.now_ms() + milliseconds(self.rooms.reply_lease)
+
+    async def run(
+        self, name: str, keys: dict[str, str], arguments: dict[str, Argument], rest: Sequence[Argument] = ()
+    ) -> Answer:
+        """Runs a script; raises the typed error of a refusal. ``now`` and the event log's limits are filled in."""
+        answer = await self.attempt(name, keys, arguments, rest)
+        if answer[0] < 0:
+            raise refusal(answer[0])
+        return answer
+
+    async def attempt(
+        self, name: str, keys: dict[str, str], arguments: dict[str, Argument], rest: Sequence[Argument] = ()
+    ) -> Answer:
+        """As ``run``, but a refusal is an answer."""
+        script = load(name)
+        if "now" in script.arguments and "now" not in arguments:
+            arguments["now"] = self.clock.now_ms()
+        for field in ("event_ttl", "event_max"):
+            if field in script.arguments:
+                arguments[field] = self._event_lifetime[field]
+        return await self.pipeline.run(script, keys, arguments, rest)
+
+    def room_keys(self, address: RoomAddress, *names: str) -> dict[str, str]:
+        """The named keys of a room, its account and its partition."""
+        partition, room, account = address.partition, address.room_id, address.account_id
+        keys = self.keys
+        made: dict[str, str] = {}
+        for name in names:
+            if name in ("partition", "queue", "generating", "lease", "dead"):
+                made[name] = getattr(keys, name)(partition)
+            elif name in ("account", "rooms", "account_events"):
+                made[name] = getattr(keys, name)(partition, account)
+            else:
+                made[name] = getattr(keys, name)(partition, room)
+        return made
+
+    async def init_partition(self, partition: Partition, incarnation: int) -> int:
+        """Makes the partition known; returns the incarnation that holds (a higher one may be there already)."""
+        answer = await self.run(
+            "init_partition",
+            {"partition": self.keys.partition(partition), "queue": self.keys.queue(partition)},
+            {"incarnation": incarnation},
+        )
+        return int(answer[1])
+
+    async def ping(self) -> None:
+        """Raises ``CacheUnavailable`` unless Redis answers."""
+        await self.pipeline.read("PING")
+
+    async def close(self) -> None:
+        await self.pipeline.close()

@@ -1,0 +1,147 @@
+"""Lua scripts as files with a header that is read, not only written.
+
+A file ``<verb>_<noun>.lua`` begins with comment lines *What, KEYS, ARGV, Returns, Guarantees, Safe to repeat because*.
+From KEYS and ARGV the loader makes the tables ``K`` and ``A`` that the script reads by name, and ``REST`` for what an
+ARGV name with a star stands for; so a script cannot mix up its arguments, and a caller who forgets one is told at once.
+``--@include name`` puts in ``include/name.lua``, once. The tables of codes and of legal transitions are written in from
+``codes.py`` and ``parlor/states.py``: they exist only there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from parlor.cache.codes import Code
+from parlor.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, SENDABLE
+
+HEADINGS = ("What", "KEYS", "ARGV", "Returns", "Guarantees", "Safe to repeat because")
+_INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
+
+Argument = str | int | bytes
+"""What a script takes; numbers travel as their decimal digits."""
+
+
+class Script:
+    """One script, ready to be called: its source, its digest, and the order of its keys and arguments."""
+
+    def __init__(self, name: str, source: str, keys: tuple[str, ...], arguments: tuple[str, ...], rest: bool) -> None:
+        self.name = name
+        self.source = source
+        self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        self.keys = keys
+        self.arguments = arguments
+        self.rest = rest
+
+    def command(
+        self, keys: Mapping[str, str], arguments: Mapping[str, Argument], rest: Sequence[Argument] = ()
+    ) -> tuple[Argument, ...]:
+        """EVALSHA's arguments. Raises ``TypeError`` when a key or an argument is missing or unknown."""
+        if keys.keys() != set(self.keys) or arguments.keys() != set(self.arguments) or (rest and not self.rest):
+            wrong = (keys.keys() ^ set(self.keys)) | (arguments.keys() ^ set(self.arguments))
+            raise TypeError(f"{self.name}.lua: {sorted(wrong)} missing or unknown")
+        return (
+            self.sha,
+            len(self.keys),
+            *(keys[name] for name in self.keys),
+            *(arguments[name] for name in self.arguments),
+            *rest,
+        )
+
+
+def read_header(source: str) -> dict[str, str]:
+    """The header's parts by heading; a part may go on over several comment lines."""
+    parts: dict[str, str] = {}
+    current = ""
+    for line in source.splitlines():
+        if not line.startswith("--") or line.startswith("--@"):
+            break
+        text = line[2:].strip()
+        heading, colon, rest = text.partition(":")
+        if colon and heading in HEADINGS:
+            current = heading
+            parts[current] = rest.strip()
+        elif current:
+            parts[current] += "\n" + text
+    return parts
+
+
+@cache
+def load(name: str) -> Script:
+    """The script of this name. Raises ``ValueError`` for an incomplete header or a missing include."""
+    folder = files("parlor.cache") / "lua"
+    source = (folder / f"{name}.lua").read_text(encoding="utf-8")
+    header = read_header(source)
+    missing = [heading for heading in HEADINGS if heading not in header]
+    if missing:
+        raise ValueError(f"{name}.lua: the header lacks {missing}")
+    keys = tuple(header["KEYS"].split())
+    names = _argument_names(header["ARGV"])
+    rest = bool(names) and names[-1].startswith("*")
+    arguments = names[:-1] if rest else names
+    body = _with_includes(source, folder, name)
+    # Only the tables that the script reads: they are built anew at each call.
+    tables = [text for table, text in _tables().items() if table in body]
+    parts = [*tables, _named("K", "KEYS", keys), _named("A", "ARGV", arguments)]
+    if rest:
+        parts.append(f"local REST = {{}}\nfor i = {len(arguments) + 1}, #ARGV do REST[#REST + 1] = ARGV[i] end")
+    parts.append(body)
+    return Script(name, "\n".join(parts), keys, arguments, rest)
+
+
+def all_names() -> list[str]:
+    """The names of all scripts."""
+    folder = files("parlor.cache") / "lua"
+    return sorted(entry.name.removesuffix(".lua") for entry in folder.iterdir() if entry.name.endswith(".lua"))
+
+
+def _argument_names(text: str) -> tuple[str, ...]:
+    """Names stand before the explanations: the lines up to the first that is a sentence."""
+    names: list[str] = []
+    for line in text.splitlines():
+        words = line.split()
+        if not all(re.fullmatch(r"\*?[a-z_]+", word) for word in words) or {"is", "and", "are"} & set(words):
+            break
+        names += words
+    return tuple(names)
+
+
+def _with_includes(source: str, folder: Traversable, name: str) -> str:
+    seen: set[str] = set()
+
+    def put_in(match: re.Match[str]) -> str:
+        wanted = match[1]
+        if wanted in seen:
+            return ""
+        seen.add(wanted)
+        path = folder / "include" / f"{wanted}.lua"
+        if not path.is_file():
+            raise ValueError(f"{name}.lua includes {wanted}, which is not there")
+        return _INCLUDE.sub(put_in, path.read_text(encoding="utf-8"))
+
+    return _INCLUDE.sub(put_in, source)
+
+
+def _named(table: str, source: str, names: tuple[str, ...]) -> str:
+    return f"local {table} = {{{', '.join(f'{name} = {source}[{i}]' for i, name in enumerate(names, 1))}}}"
+
+
+@cache
+def _tables() -> dict[str, str]:
+    """Lua source of each table that is written into the scripts."""
+
+    def legal(table: Mapping[str, frozenset[str]]) -> str:
+        rows = (f"{a} = {{{', '.join(f'{b} = true' for b in sorted(bs))}}}" for a, bs in table.items())
+        return f"{{{', '.join(rows)}}}"
+
+    message = legal({str(a): frozenset(map(str, bs)) for a, bs in MESSAGE_TRANSITIONS.items()})
+    room = legal({str(a): frozenset(map(str, bs)) for a, bs in ROOM_TRANSITIONS.items()})
+    return {
+        "CODE": f"local CODE = {{{', '.join(f'{code.name} = {code.value}' for code in Code)}}}",
+        "LEGAL": f"local LEGAL = {{message = {message}, room = {room}}}",
+        "SENDABLE": f"local SENDABLE = {{{', '.join(f'{state} = true' for state in sorted(SENDABLE))}}}",
+    }

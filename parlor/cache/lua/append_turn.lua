@@ -1,0 +1,74 @@
+-- What: a user's message and the reply reserved for it, appended together: seq, cache, states, queue, events.
+-- KEYS: partition queue generating room messages states open events idempotency account rooms account_events
+-- ARGV: room owner db_key claim expected_seq now message doc reply reply_doc fingerprint idempotency_ttl on_busy urgent
+--       backlog_limit lease_until event_ttl event_max
+--       reply is '' for none, fingerprint is '' for no idempotency key, urgent is '1' when the sender waits for the commit
+-- Returns: OK | DUPLICATE, then seq, cursor (the last event before the turn's), message id, reply id or ''
+--          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | NOT_ACTIVE | OUT_OF_STEP | BUSY | OVERLOADED | IDEMPOTENCY
+-- Guarantees: seq is contiguous; the turn is in the cache, the states, the queue and the events, or in none of them.
+-- Safe to repeat because: the idempotency key or the message's id is found, and the first answer is given again.
+--@include require_room
+--@include emit
+--@include enqueue
+--@include touch_list
+local refused = require_room()
+if refused then
+  return {refused}
+end
+if A.fingerprint ~= '' then
+  local known = redis.call('HMGET', K.idempotency, 'fingerprint', 'seq', 'cursor', 'message', 'reply')
+  if known[1] then
+    if known[1] ~= A.fingerprint then
+      return {CODE.IDEMPOTENCY}
+    end
+    return {CODE.DUPLICATE, tonumber(known[2]), known[3], known[4], known[5]}
+  end
+end
+local found = redis.call('HMGET', K.room, 'state', 'seq', 'event', 'count', 'turn')
+local known_seq = redis.call('HGET', K.states, 'i:' .. A.message)
+if known_seq then
+  -- The caller did not hear the first answer; the turn's cursor is still in the room unless others came after it.
+  local cursor = string.match(found[5] or '', '^' .. known_seq .. ':(.*)$') or found[3]
+  return {CODE.DUPLICATE, tonumber(known_seq), cursor, A.message, A.reply}
+end
+if not SENDABLE[found[1]] then
+  return {CODE.NOT_ACTIVE}
+end
+if found[2] ~= A.expected_seq then
+  return {CODE.OUT_OF_STEP}
+end
+if A.on_busy == 'reject' and redis.call('ZCARD', K.open) > 0 then
+  return {CODE.BUSY}
+end
+if redis.call('XLEN', K.queue) >= tonumber(A.backlog_limit) then
+  return {CODE.OVERLOADED}
+end
+
+local seq = tonumber(found[2]) + 1
+local last = A.reply == '' and seq or seq + 1
+local count = tonumber(found[4]) + (last - seq) + 1
+redis.call('HSET', K.room, 'seq', last, 'count', count, 'active', A.now, 'turn', seq .. ':' .. found[3])
+redis.call('HSET', K.messages, 'd:' .. seq, A.doc)
+redis.call('HSET', K.states, 's:' .. seq, 'PENDING', 'i:' .. A.message, seq, 'm:' .. seq, A.message,
+  'l:' .. seq, A.now .. ',COMPOSING,PENDING,room;')
+enqueue('CHAT_MESSAGE_SAVE', 'seq', seq, 'message', A.message, 'final', '1', 'doc', A.doc,
+  'last', last, 'count', count, 'at', A.now, 'urgent', A.urgent)
+emit(K.events, K.room, 'type', 'message.created', 'message', A.message, 'seq', seq, 'state', 'PENDING', 'doc', A.doc)
+if A.reply ~= '' then
+  redis.call('HSET', K.messages, 'd:' .. last, A.reply_doc)
+  redis.call('HSET', K.states, 's:' .. last, 'COMPOSING', 'i:' .. A.reply, last, 'm:' .. last, A.reply)
+  redis.call('ZADD', K.open, last, A.reply)
+  redis.call('ZADD', K.generating, A.lease_until, A.room)
+  enqueue('CHAT_MESSAGE_SAVE', 'seq', last, 'message', A.reply, 'final', '0', 'doc', A.reply_doc,
+    'last', last, 'count', count, 'at', A.now)
+  emit(K.events, K.room, 'type', 'message.created', 'message', A.reply, 'seq', last, 'state', 'COMPOSING',
+    'doc', A.reply_doc)
+end
+if A.fingerprint ~= '' then
+  redis.call('HSET', K.idempotency, 'fingerprint', A.fingerprint, 'seq', seq, 'cursor', found[3],
+    'message', A.message, 'reply', A.reply)
+  redis.call('PEXPIRE', K.idempotency, A.idempotency_ttl)
+end
+touch_list(A.now)
+emit(K.account_events, K.account, 'type', 'room.updated', 'room', A.room)
+return {CODE.OK, seq, found[3], A.message, A.reply}

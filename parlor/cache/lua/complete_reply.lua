@@ -1,0 +1,39 @@
+-- What: the end of a reply: its final text, COMPOSING to PENDING, queued, told to its readers.
+-- KEYS: partition queue generating room messages states open events account rooms account_events
+-- ARGV: room owner db_key claim now message seq doc event lease_until event_ttl event_max
+--       event is message.completed, message.stopped or message.failed
+-- Returns: OK | DUPLICATE (it had ended) | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state (deleted)
+-- Guarantees: a reply ends once.
+-- Safe to repeat because: a reply that is not open any more is left alone.
+--@include require_room
+--@include emit
+--@include enqueue
+--@include transition
+--@include touch_list
+local refused = require_room()
+if refused then
+  return {refused}
+end
+local state = redis.call('HGET', K.states, 's:' .. A.seq)
+if state == 'DELETED' or state == 'DELETING' then
+  return {CODE.ILLEGAL, state}
+end
+if redis.call('ZREM', K.open, A.message) == 0 then
+  return {CODE.DUPLICATE}
+end
+move_message(A.seq, 'PENDING', 'room')
+redis.call('HSET', K.messages, 'd:' .. A.seq, A.doc)
+redis.call('HDEL', K.room, 'live', 'live_length', 'live_from')
+redis.call('HSET', K.room, 'active', A.now)
+if redis.call('ZCARD', K.open) == 0 then
+  redis.call('ZREM', K.generating, A.room)
+else
+  redis.call('ZADD', K.generating, A.lease_until, A.room)
+end
+local found = redis.call('HMGET', K.room, 'seq', 'count')
+enqueue('CHAT_MESSAGE_SAVE', 'seq', A.seq, 'message', A.message, 'final', '1', 'doc', A.doc,
+  'last', found[1], 'count', found[2], 'at', A.now)
+emit(K.events, K.room, 'type', A.event, 'message', A.message, 'seq', A.seq, 'state', 'PENDING', 'doc', A.doc)
+touch_list(A.now)
+emit(K.account_events, K.account, 'type', 'room.updated', 'room', A.room)
+return {CODE.OK}

@@ -1,0 +1,28 @@
+-- What: a new room: CREATING, then PENDING with its create queued; on top of its account's list.
+-- KEYS: partition queue room messages states account rooms account_events
+-- ARGV: room owner db_key title persona now by backlog_limit event_ttl event_max
+-- Returns: OK | DUPLICATE | PARTITION_UNKNOWN | OVERLOADED | GONE
+-- Guarantees: the room is in the list, in the queue and in the account's events, or in none of them.
+-- Safe to repeat because: a room that is there is left alone.
+--@include emit
+--@include enqueue
+--@include transition
+--@include touch_list
+if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
+  return {CODE.PARTITION_UNKNOWN}
+end
+local state = redis.call('HGET', K.room, 'state')
+if state then
+  return {(state == 'DELETING' or state == 'DELETED') and CODE.GONE or CODE.DUPLICATE}
+end
+if redis.call('XLEN', K.queue) >= tonumber(A.backlog_limit) then
+  return {CODE.OVERLOADED}
+end
+redis.call('HSET', K.room, 'account', A.owner, 'db_key', A.db_key, 'title', A.title, 'persona', A.persona,
+  'created', A.now, 'active', '', 'count', 0, 'seq', 0, 'persisted', 0, 'version', 1, 'state', 'CREATING', 'claim', '',
+  'event', A.now .. '-0', 'log_start', A.now .. '-0')
+move_room('PENDING', A.by)
+enqueue('CHAT_ROOM_CREATE', 'title', A.title, 'persona', A.persona, 'at', A.now, 'version', 1)
+touch_list(A.now)
+emit(K.account_events, K.account, 'type', 'room.created', 'room', A.room)
+return {CODE.OK}

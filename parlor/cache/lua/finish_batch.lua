@@ -1,0 +1,78 @@
+-- What: one room's operations are committed: final states, watermark, TTLs, and the queue entries are gone.
+-- KEYS: partition lease queue room messages states open events account rooms account_events
+-- ARGV: room lease now messages_kept states_kept room_ttl message_ttl list_ttl event_ttl event_max *entries
+--       entries: queue id, operation, seq ('' when it has none) of each
+-- Returns: OK | LEASE_LOST
+-- Guarantees: SENT, ACTIVE and DELETED are reached here only, after the commit; nothing expires before it is stored.
+-- Safe to repeat because: an entry that is gone from the queue is not counted again, and final states stay.
+--@include require_lease
+--@include transition
+--@include emit
+local refused = require_lease()
+if refused then
+  return {refused}
+end
+local known = redis.call('EXISTS', K.room) == 1
+local done = 0
+for i = 1, #REST, 3 do
+  local id, op, seq = REST[i], REST[i + 1], REST[i + 2]
+  redis.call('XACK', K.queue, 'writer', id)
+  if redis.call('XDEL', K.queue, id) == 1 then
+    done = done + 1
+  end
+  if known and op == 'CHAT_MESSAGE_SAVE' then
+    move_message(seq, 'SENT', 'writer')
+  elseif known and op == 'CHAT_MESSAGE_DELETE' then
+    move_message(seq, 'DELETED', 'writer')
+  elseif known and op == 'CHAT_ROOM_CREATE' then
+    if move_room('ACTIVE', 'writer') then
+      emit(K.account_events, K.account, 'type', 'room.updated', 'room', A.room)
+    end
+  elseif known and op == 'CHAT_ROOM_DELETE' then
+    move_room('DELETED', 'writer')
+  end
+end
+if redis.call('EXISTS', K.account) == 1 and redis.call('HINCRBY', K.account, 'pending', -done) <= 0 then
+  redis.call('HSET', K.account, 'pending', 0)
+  redis.call('PEXPIRE', K.account, A.room_ttl)
+  redis.call('PEXPIRE', K.rooms, A.list_ttl)
+end
+if not known then
+  return {CODE.OK}
+end
+
+local found = redis.call('HMGET', K.room, 'persisted', 'seq', 'trimmed', 'forgotten')
+local persisted, last = tonumber(found[1]), tonumber(found[2])
+for _ = 1, 5000 do
+  local state = persisted < last and redis.call('HGET', K.states, 's:' .. (persisted + 1))
+  if state ~= 'SENT' and state ~= 'DELETING' and state ~= 'DELETED' then
+    break
+  end
+  persisted = persisted + 1
+end
+-- The cache keeps a tail of messages and a longer one of states; what falls off is stored.
+local trimmed, forgotten = tonumber(found[3] or '0'), tonumber(found[4] or '0')
+local cut = math.min(persisted - tonumber(A.messages_kept), trimmed + 500)
+while trimmed < cut do
+  trimmed = trimmed + 1
+  redis.call('HDEL', K.messages, 'd:' .. trimmed)
+end
+cut = math.min(persisted - tonumber(A.states_kept), forgotten + 500)
+while forgotten < cut do
+  local seq = forgotten + 1
+  local about = redis.call('HMGET', K.states, 's:' .. seq, 'm:' .. seq)
+  if about[1] == 'DELETING' then
+    break  -- The shard does not know of this delete yet.
+  end
+  redis.call('HDEL', K.states, 's:' .. seq, 'l:' .. seq, 'm:' .. seq, 'i:' .. (about[2] or ''))
+  forgotten = seq
+end
+redis.call('HSET', K.room, 'persisted', persisted, 'trimmed', trimmed, 'forgotten', forgotten)
+if redis.call('HINCRBY', K.room, 'pending', -done) <= 0 and redis.call('ZCARD', K.open) == 0 then
+  redis.call('HSET', K.room, 'pending', 0)
+  redis.call('PEXPIRE', K.room, A.room_ttl)
+  redis.call('PEXPIRE', K.states, A.room_ttl)
+  redis.call('PEXPIRE', K.messages, A.message_ttl)
+end
+redis.call('PUBLISH', K.events, '')
+return {CODE.OK}

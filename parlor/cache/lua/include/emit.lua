@@ -1,0 +1,29 @@
+-- emit(stream, holder, ...) appends an event and wakes its readers; returns its id.
+--   holder is the hash that remembers the log's last id (`event`) and where the log begins (`log_start`): a cursor
+--   before `log_start` has missed something. Ids are explicit and never go back, also when the log has expired or the
+--   clock was set back. The log is the truth; the publication only says that there is something to read.
+-- Uses A.now, A.event_ttl, A.event_max.
+local function emit(stream, holder, ...)
+  local last = redis.call('HGET', holder, 'event')
+  local ms, n = tonumber(A.now), 0
+  if last then
+    local last_ms, last_n = string.match(last, '^(%d+)%-(%d+)$')
+    if tonumber(last_ms) >= ms then
+      ms, n = tonumber(last_ms), tonumber(last_n) + 1
+    end
+  end
+  local id = string.format('%.0f-%.0f', ms, n)
+  if redis.call('EXISTS', stream) == 0 then
+    redis.call('HSET', holder, 'event', id, 'log_start', last or '0-0')
+  else
+    redis.call('HSET', holder, 'event', id)
+  end
+  redis.call('XADD', stream, id, ...)
+  if redis.call('XLEN', stream) > tonumber(A.event_max) then
+    redis.call('XTRIM', stream, 'MAXLEN', '~', math.floor(tonumber(A.event_max) * 3 / 4))
+    redis.call('HSET', holder, 'log_start', redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1][1])
+  end
+  redis.call('PEXPIRE', stream, A.event_ttl)
+  redis.call('PUBLISH', stream, '')
+  return id
+end

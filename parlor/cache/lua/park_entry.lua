@@ -1,0 +1,24 @@
+-- What: an operation that the shard refuses for its content, set aside with the reason so that the others flow on.
+-- KEYS: lease queue dead room account
+-- ARGV: lease now entry reason *fields
+--       fields: the entry's own fields and values
+-- Returns: OK | DUPLICATE | LEASE_LOST
+-- Guarantees: the entry is in the queue or in the dead letters.
+-- Safe to repeat because: an entry that is gone from the queue is not parked again.
+--@include require_lease
+local refused = require_lease()
+if refused then
+  return {refused}
+end
+redis.call('XACK', K.queue, 'writer', A.entry)
+if redis.call('XDEL', K.queue, A.entry) == 0 then
+  return {CODE.DUPLICATE}
+end
+redis.call('XADD', K.dead, '*', 'entry', A.entry, 'reason', A.reason, 'parked', A.now, unpack(REST))
+if redis.call('EXISTS', K.room) == 1 then
+  redis.call('HINCRBY', K.room, 'pending', -1)
+end
+if redis.call('EXISTS', K.account) == 1 then
+  redis.call('HINCRBY', K.account, 'pending', -1)
+end
+return {CODE.OK}

@@ -1,0 +1,13 @@
+-- What: gives a lease up.
+-- KEYS: lease
+-- ARGV: lease
+-- Returns: OK | LEASE_LOST (it was another's by now)
+-- Guarantees: never takes away another's lease.
+-- Safe to repeat because: the second time there is nothing of the caller's.
+--@include require_lease
+local refused = require_lease()
+if refused then
+  return {refused}
+end
+redis.call('DEL', K.lease)
+return {CODE.OK}

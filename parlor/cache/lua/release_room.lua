@@ -1,0 +1,11 @@
+-- What: gives up a claim at passivation.
+-- KEYS: room
+-- ARGV: token
+-- Returns: OK | FENCED (the claim is another's; nothing to give up)
+-- Guarantees: never takes away a claim that is not the caller's.
+-- Safe to repeat because: the second time the claim is not the caller's any more.
+if redis.call('HGET', K.room, 'claim') ~= A.token then
+  return {CODE.FENCED}
+end
+redis.call('HSET', K.room, 'claim', '')
+return {CODE.OK}

@@ -1,0 +1,19 @@
+-- What: a new title, here at once, in the shard through the queue.
+-- KEYS: partition queue room messages states events account rooms account_events
+-- ARGV: room owner db_key claim now title event_ttl event_max
+-- Returns: OK | PARTITION_UNKNOWN | MISSING | GONE | FENCED
+-- Guarantees: titles have versions; the shard keeps the highest.
+-- Safe to repeat because: the same title again is only a newer version of itself.
+--@include require_room
+--@include emit
+--@include enqueue
+local refused = require_room()
+if refused then
+  return {refused}
+end
+redis.call('HSET', K.room, 'title', A.title)
+local version = redis.call('HINCRBY', K.room, 'version', 1)
+enqueue('CHAT_ROOM_UPDATE', 'title', A.title, 'version', version, 'at', A.now)
+emit(K.events, K.room, 'type', 'room.updated', 'room', A.room)
+emit(K.account_events, K.account, 'type', 'room.updated', 'room', A.room)
+return {CODE.OK}

@@ -1,0 +1,14 @@
+-- What: a sign of life for a room with replies in progress or waiting, so that no sweeper takes them up.
+-- KEYS: partition generating room events
+-- ARGV: room claim lease_until event_ttl
+-- Returns: OK | PARTITION_UNKNOWN | MISSING | GONE | FENCED
+-- Guarantees: the event log of a reply that is silent does not expire.
+-- Safe to repeat because: it only moves two deadlines.
+--@include require_room
+local refused = require_room()
+if refused then
+  return {refused}
+end
+redis.call('ZADD', K.generating, A.lease_until, A.room)
+redis.call('PEXPIRE', K.events, A.event_ttl)
+return {CODE.OK}

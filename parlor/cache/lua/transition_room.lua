@@ -1,0 +1,17 @@
+-- What: one step of a room's state machine, if it is the expected one and legal.
+-- KEYS: room
+-- ARGV: now expected to by
+--       expected is '' for whatever holds
+-- Returns: OK, state | ILLEGAL, state that holds | MISSING
+-- Guarantees: compare, check, write and log are one step.
+-- Safe to repeat because: the second time the expected state does not hold, and the answer says which one does.
+--@include transition
+local state = redis.call('HGET', K.room, 'state')
+if not state then
+  return {CODE.MISSING}
+end
+if A.expected ~= '' and state ~= A.expected then
+  return {CODE.ILLEGAL, state}
+end
+local moved, holds = move_room(A.to, A.by)
+return {moved and CODE.OK or CODE.ILLEGAL, holds}

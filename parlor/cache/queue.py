@@ -1,0 +1,211 @@
+"""A writer's side of the queues: leases, reading, taking and finishing batches, dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+from redis import exceptions
+from redis.asyncio import Redis
+
+from parlor.cache.codes import Code, refusal
+from parlor.cache.connection import Answer, connect, unavailable
+from parlor.cache.live import Live, RoomAddress, milliseconds
+from parlor.cache.records import decode_doc, text
+from parlor.ids import AccountId, MessageId, Partition, RoomId
+from parlor.model import MessageDoc
+from parlor.settings import RedisSettings
+from parlor.store.ports import QueuePosition
+
+GROUP = "writer"
+ROOM_MARK = "room"
+"""Stands for a room's create among the seqs of ``begin``."""
+
+
+class QueueEntry(msgspec.Struct, frozen=True):
+    """One queued operation."""
+
+    partition: Partition
+    position: QueuePosition
+    op: str
+    address: RoomAddress
+    at: int = 0
+    seq: int = 0
+    message_id: MessageId | None = None
+    doc: MessageDoc | None = None
+    final: bool = True
+    """False for the row that keeps a reserved reply's place."""
+    last_seq: int = 0
+    active: int = 0
+    """The room's latest activity, in ms; a delete is none."""
+    count: int = 0
+    title: str = ""
+    persona: str = ""
+    version: int = 0
+    urgent: bool = False
+    raw: dict[bytes, bytes] = {}
+    """As it stands in the queue, for the dead letters."""
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """What Redis knows of a partition that the caller holds now."""
+
+    incarnation: int | None
+    """None: Redis does not know the partition."""
+    last_number: int
+
+
+def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, bytes]) -> QueueEntry:
+    def number(name: bytes) -> int:
+        return int(fields.get(name) or 0)
+
+    return QueueEntry(
+        partition=partition,
+        position=QueuePosition.parse(entry_id.decode()),
+        op=fields[b"op"].decode(),
+        address=RoomAddress(RoomId(fields[b"room"].decode()), AccountId(fields[b"owner"].decode()), number(b"db_key")),
+        at=number(b"at"),
+        seq=number(b"seq"),
+        message_id=MessageId(fields[b"message"].decode()) if b"message" in fields else None,
+        doc=decode_doc(fields[b"doc"]) if b"doc" in fields else None,
+        final=fields.get(b"final") != b"0",
+        last_seq=number(b"last"),
+        active=number(b"active") or number(b"at"),
+        count=number(b"count"),
+        title=fields.get(b"title", b"").decode(),
+        persona=fields.get(b"persona", b"").decode(),
+        version=number(b"version"),
+        urgent=fields.get(b"urgent") == b"1",
+        raw=fields,
+    )
+
+
+class WriterQueue:
+    """The queues of a writer's partitions. Raises ``CacheUnavailable`` throughout, ``LeaseLost`` where said.
+
+    It reads with a connection of its own, because a blocking read holds one.
+    """
+
+    def __init__(self, live: Live, settings: RedisSettings) -> None:
+        self._live = live
+        self._reader: Redis = connect(settings, blocking=True)
+
+    async def hold(self, partition: Partition, lease: str, holder: str) -> Lease | None:
+        """Takes or renews the lease; None while another writer holds it."""
+        keys = self._live.keys
+        answer = await self._live.attempt(
+            "hold_lease",
+            {"partition": keys.partition(partition), "lease": keys.lease(partition)},
+            {"lease": lease, "holder": holder, "ttl": milliseconds(self._live.queue.lease_ttl)},
+        )
+        if answer[0] == Code.LEASE_LOST:
+            return None
+        return Lease(int(answer[1]) if answer[1] else None, int(answer[2]))
+
+    async def renew(self, partition: Partition, lease: str) -> bool:
+        """False when the lease is another's by now."""
+        answer = await self._live.attempt(
+            "renew_lease",
+            {"lease": self._live.keys.lease(partition)},
+            {"lease": lease, "ttl": milliseconds(self._live.queue.lease_ttl)},
+        )
+        return bool(answer[0] == Code.OK)
+
+    async def release(self, partition: Partition, lease: str) -> None:
+        await self._live.attempt("release_lease", {"lease": self._live.keys.lease(partition)}, {"lease": lease})
+
+    async def unfinished(self, partition: Partition, after: QueuePosition | None, limit: int) -> list[QueueEntry]:
+        """The consumer's own history: what was read before and never finished. It goes before anything new."""
+        return await self._read({partition: str(after) if after else "0"}, limit, None)
+
+    async def new(self, partitions: Sequence[Partition], limit: int, wait_ms: int) -> list[QueueEntry]:
+        """New entries of the partitions, at most ``limit`` of each; waits up to ``wait_ms`` for the first."""
+        if not partitions:
+            await asyncio.sleep(wait_ms / 1000)
+            return []
+        return await self._read(dict.fromkeys(partitions, ">"), limit, max(1, wait_ms))
+
+    async def begin(self, lease: str, address: RoomAddress, marks: Sequence[int | str]) -> list[bool]:
+        """PENDING to PROCESSING for a room's saves (by seq) and its create (``ROOM_MARK``); whether each is still
+        wanted. Raises ``LeaseLost``."""
+        answer = await self._live.run(
+            "begin_batch", self._live.room_keys(address, "lease", "room", "states"), {"lease": lease}, list(marks)
+        )
+        return [flag == 1 for flag in answer[1:]]
+
+    async def finish(self, lease: str, address: RoomAddress, entries: Sequence[QueueEntry]) -> None:
+        """The committed operations of one room: final states, and out of the queue. Raises ``LeaseLost``."""
+        live = self._live
+        rest: list[str | int | bytes] = []
+        for entry in entries:
+            # The row of a reserved reply moves no state: the reply is still being written.
+            op = entry.op if entry.final else "RESERVED"
+            rest += [str(entry.position), op, entry.seq or ""]
+        await live.run(
+            "finish_batch",
+            live.room_keys(address, "partition", "lease", "queue", "room", "messages", "states", "open", "events")
+            | live.room_keys(address, "account", "rooms", "account_events"),
+            {
+                "room": address.room_id,
+                "lease": lease,
+                "messages_kept": live.cache.messages_per_room,
+                "states_kept": live.cache.states_per_room,
+                "room_ttl": milliseconds(live.cache.state_ttl),
+                "message_ttl": milliseconds(live.cache.message_list_ttl),
+                "list_ttl": milliseconds(live.cache.room_list_ttl),
+            },
+            rest,
+        )
+
+    async def park(self, lease: str, entry: QueueEntry, reason: str) -> None:
+        """Sets an operation aside that the shard refuses. Raises ``LeaseLost``."""
+        rest: list[str | int | bytes] = []
+        for name, value in entry.raw.items():
+            rest += [name, value]
+        answer = await self._live.attempt(
+            "park_entry",
+            self._live.room_keys(entry.address, "lease", "queue", "dead", "room", "account"),
+            {"lease": lease, "entry": str(entry.position), "reason": reason},
+            rest,
+        )
+        if answer[0] < 0:
+            raise refusal(answer[0])
+
+    async def depth(self, partition: Partition) -> tuple[int, int, int]:
+        """Entries that wait, the oldest one's time in ms (0 for none), dead letters."""
+        keys = self._live.keys
+        length, oldest, dead = await asyncio.gather(
+            self._live.pipeline.read("XLEN", keys.queue(partition)),
+            self._live.pipeline.read("XRANGE", keys.queue(partition), "-", "+", "COUNT", 1),
+            self._live.pipeline.read("XLEN", keys.dead(partition)),
+        )
+        return length, int(oldest[0][1].get(b"at", 0)) if oldest else 0, dead
+
+    async def close(self) -> None:
+        await self._reader.aclose()
+
+    async def _read(self, positions: dict[Partition, str], limit: int, block_ms: int | None) -> list[QueueEntry]:
+        by_stream = {self._live.keys.queue(partition): partition for partition in positions}
+        command: list[str | int] = ["XREADGROUP", "GROUP", GROUP, GROUP, "COUNT", limit]
+        if block_ms is not None:
+            command += ["BLOCK", block_ms]
+        try:
+            positions_in_order = [positions[partition] for partition in by_stream.values()]
+            # Untyped in redis-py; ``xreadgroup`` itself is typed too narrowly for a mapping of plain strings.
+            found: Answer = await self._reader.execute_command(  # type: ignore[no-untyped-call]
+                *command, "STREAMS", *by_stream, *positions_in_order
+            )
+        except exceptions.ResponseError as error:
+            if "NOGROUP" in str(error):
+                # Redis came back without the partition: whoever appends next initialises it.
+                raise unavailable(error) from error
+            raise
+        except (exceptions.RedisError, OSError) as error:
+            raise unavailable(error) from error
+        return [
+            decode_entry(by_stream[text(stream)], entry_id, fields)
+            for stream, entries in found or ()
+            for entry_id, fields in entries
+            if fields
+        ]

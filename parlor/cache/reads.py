@@ -1,0 +1,196 @@
+"""What readers ask of Redis: rooms, lists, pages of history, places in event logs. Nothing here changes a room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from parlor.cache.codes import Code, refusal
+from parlor.cache.live import Live, milliseconds
+from parlor.cache.records import ROOM_FIELDS, CachedRoom, decode_doc, read_room, text
+from parlor.errors import RoomNotFound
+from parlor.ids import AccountId, Partition, RoomId, home_of
+from parlor.model import MessageDoc
+from parlor.states import MessageState
+from parlor.store.ports import AccountRow, RoomRow, RoomsBefore
+
+
+class PageRow(msgspec.Struct, frozen=True):
+    """A place on a page: what Redis knows of it; the shard has what is missing."""
+
+    seq: int
+    state: MessageState | None
+    doc: MessageDoc | None
+
+
+class CachedPage(msgspec.Struct, frozen=True):
+    account_id: AccountId
+    cursor: str
+    last_seq: int
+    persisted_seq: int
+    rows: list[PageRow]
+    """Ascending and without holes: one for each seq of the page."""
+    live_message: str
+    """The reply that is being written; empty for none."""
+    live_attempt: int
+    live_text: str
+    """What it has so far, up to the cursor."""
+
+
+class CachedList(msgspec.Struct, frozen=True):
+    cursor: str
+    total: int
+    places: list[RoomsBefore]
+
+
+class LogPosition(msgspec.Struct, frozen=True):
+    """Where an event log ends and begins."""
+
+    last: str
+    """The last event's id, also when the log itself has expired."""
+    start: str
+    """A cursor before this one has missed something."""
+
+
+class CacheReader:
+    """Raises ``CacheUnavailable`` throughout."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    async def room(self, room_id: RoomId) -> CachedRoom | None:
+        found = await self._live.pipeline.read("HMGET", self._live.keys.room(home_of(room_id), room_id), *ROOM_FIELDS)
+        return read_room(room_id, found)
+
+    async def list_page(
+        self, partition: Partition, account: AccountId, limit: int, before: RoomsBefore | None
+    ) -> CachedList | None:
+        """None when the list has to be filled from the shard first."""
+        keys = self._live.keys
+        answer = await self._live.attempt(
+            "read_list",
+            {"account": keys.account(partition, account), "rooms": keys.rooms(partition, account)},
+            {
+                "before_activity": before.activity if before else "",
+                "before_room": before.room_id if before else "",
+                "limit": limit,
+            },
+        )
+        if answer[0] == Code.MISSING:
+            return None
+        pairs = answer[3]
+        places = [RoomsBefore(int(float(pairs[i + 1])), RoomId(text(pairs[i]))) for i in range(0, len(pairs), 2)]
+        return CachedList(text(answer[1]), answer[2], places)
+
+    async def fill_list(
+        self, partition: Partition, account: AccountId, rows: Sequence[RoomRow], *, complete: bool
+    ) -> None:
+        """Rows of the shard into the account's list; ``complete`` with the last of them."""
+        keys = self._live.keys
+        rest: list[str | int | bytes] = []
+        for row in rows:
+            rest += [row.last_message_at or row.created_at, row.room_id]
+        await self._live.run(
+            "load_list",
+            {"account": keys.account(partition, account), "rooms": keys.rooms(partition, account)},
+            {"complete": "1" if complete else "", "list_ttl": milliseconds(self._live.cache.room_list_ttl)},
+            rest,
+        )
+
+    async def page(self, room_id: RoomId, after: int | None, before: int | None, limit: int) -> CachedPage | None:
+        """None when Redis does not have the room. Raises ``RoomNotFound`` for one that was deleted."""
+        keys, partition = self._live.keys, home_of(room_id)
+        answer = await self._live.attempt(
+            "read_page",
+            {
+                "room": keys.room(partition, room_id),
+                "messages": keys.messages(partition, room_id),
+                "states": keys.states(partition, room_id),
+                "events": keys.events(partition, room_id),
+            },
+            {
+                "after": after if after is not None else "",
+                "before": before if before is not None else "",
+                "limit": limit,
+            },
+        )
+        if answer[0] == Code.MISSING:
+            return None
+        if answer[0] == Code.GONE:
+            raise RoomNotFound
+        if answer[0] < 0:
+            raise refusal(answer[0])
+        flat = answer[7]
+        rows = [
+            PageRow(
+                flat[i],
+                MessageState(text(flat[i + 1])) if flat[i + 1] else None,
+                decode_doc(flat[i + 2]) if flat[i + 2] else None,
+            )
+            for i in range(0, len(flat), 3)
+        ]
+        message, _, attempt = text(answer[8]).partition(":")
+        return CachedPage(
+            account_id=AccountId(text(answer[6])),
+            cursor=text(answer[1]),
+            last_seq=answer[2],
+            persisted_seq=answer[3],
+            rows=rows,
+            live_message=message,
+            live_attempt=int(attempt or 0),
+            live_text=text(answer[9]),
+        )
+
+    async def room_log(self, room_id: RoomId) -> LogPosition | None:
+        partition = home_of(room_id)
+        keys = self._live.keys
+        return await self._position(keys.room(partition, room_id), keys.events(partition, room_id))
+
+    async def account_log(self, partition: Partition, account: AccountId) -> LogPosition:
+        keys = self._live.keys
+        found = await self._position(keys.account(partition, account), keys.account_events(partition, account))
+        return found or LogPosition("0-0", "0-0")
+
+    async def _position(self, holder: str, stream: str) -> LogPosition | None:
+        # Asked together, they go out in one pipeline.
+        found, length = await asyncio.gather(
+            self._live.pipeline.read("HMGET", holder, "event", "log_start"), self._live.pipeline.read("EXISTS", stream)
+        )
+        if not found[0]:
+            return None
+        last = text(found[0])
+        # An expired log has nothing before its end any more.
+        return LogPosition(last, text(found[1]) if length else last)
+
+    async def overdue_rooms(self, partition: Partition, limit: int) -> list[RoomId]:
+        """Rooms with unfinished replies whose owner has not been heard of in time."""
+        found = await self._live.pipeline.read(
+            "ZRANGEBYSCORE", self._live.keys.generating(partition), "-inf", self._live.clock.now_ms(), "LIMIT", 0, limit
+        )
+        return [RoomId(text(room)) for room in found]
+
+    async def partition_known(self, partition: Partition) -> bool:
+        return bool(await self._live.pipeline.read("HEXISTS", self._live.keys.partition(partition), "incarnation"))
+
+    async def session(self, account: AccountId) -> AccountRow | None:
+        """What was remembered of the account's row."""
+        found = await self._live.pipeline.read("HMGET", self._live.keys.session(account), "db_key", "partition")
+        return AccountRow(account, int(found[0]), Partition(int(found[1]))) if found[0] else None
+
+    async def remember_session(self, row: AccountRow) -> None:
+        """For when the global database does not answer."""
+        await self._live.pipeline.read(
+            "HSET", self._live.keys.session(row.account_id), "db_key", row.account_db_key, "partition", row.partition
+        )
+
+    async def queue_tail(self, room_id: RoomId) -> int:
+        """The highest seq of the room among its partition's queued operations; 0 for none."""
+        queue, highest, start = self._live.keys.queue(home_of(room_id)), 0, "-"
+        while entries := await self._live.pipeline.read("XRANGE", queue, start, "+", "COUNT", 1000):
+            for _, fields in entries:
+                if fields.get(b"room") == room_id.encode() and b"last" in fields:
+                    highest = max(highest, int(fields[b"last"]))
+            start = "(" + text(entries[-1][0])
+        return highest

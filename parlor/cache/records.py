@@ -1,0 +1,112 @@
+"""How rooms and messages are written in Redis, and how they are read from there."""
+
+from __future__ import annotations
+
+import msgspec
+
+from parlor.cache.connection import Answer
+from parlor.ids import AccountId, RoomId
+from parlor.model import Durability, Message, MessageDoc, ReplyError, Room, Transition
+from parlor.states import MessageState, RoomState
+from parlor.store.ports import MessageRow
+
+_ENCODER = msgspec.json.Encoder()
+_DOC = msgspec.json.Decoder(MessageDoc)
+
+ROOM_FIELDS = ("account", "title", "persona", "created", "active", "count", "state", "persisted", "seq")
+"""The fields of the room's hash that make a ``Room``, in the order in which ``read_room`` takes them."""
+
+STORED = frozenset({MessageState.SENT, MessageState.DELETING, MessageState.DELETED})
+"""States of messages that their shard has; what is cancelled before it was taken has its tombstone there."""
+
+
+def encode_doc(doc: MessageDoc) -> bytes:
+    return _ENCODER.encode(doc)
+
+
+def decode_doc(data: bytes) -> MessageDoc:
+    return _DOC.decode(data)
+
+
+def stored_state(row: MessageRow) -> MessageState:
+    """The state that a row tells when Redis has forgotten it. Version 0 is the row of a reserved reply."""
+    if row.deleted:
+        return MessageState.DELETED
+    return MessageState.COMPOSING if row.doc.version == 0 else MessageState.SENT
+
+
+def tombstone(doc: MessageDoc) -> MessageDoc:
+    """What is left of a deleted message: its place, its author and its time."""
+    return MessageDoc(
+        message_id=doc.message_id,
+        sender_type=doc.sender_type,
+        content="",
+        timestamp=doc.timestamp,
+        version=doc.version,
+        attempt=doc.attempt,
+        parent_message_id=doc.parent_message_id,
+    )
+
+
+def view(room_id: RoomId, seq: int, state: MessageState, doc: MessageDoc, live_text: str = "") -> Message:
+    """A message as its readers see it. ``live_text`` is what a reply has so far."""
+    if state in (MessageState.DELETING, MessageState.DELETED):
+        doc = tombstone(doc)
+    return Message(
+        message_id=doc.message_id,
+        room_id=room_id,
+        seq=seq,
+        sender_type=doc.sender_type,
+        content=live_text if state is MessageState.COMPOSING else doc.content,
+        timestamp=doc.timestamp,
+        state=state,
+        durability=Durability.PERSISTED if state in STORED else Durability.CACHED,
+        is_streaming=state is MessageState.COMPOSING,
+        attempt=doc.attempt,
+        parent_message_id=doc.parent_message_id,
+        finish_reason=doc.finish_reason,
+        usage=doc.usage,
+        metadata=doc.metadata,
+        ai_persona=doc.ai_persona,
+        error=ReplyError(doc.error_code, doc.error_detail or "") if doc.error_code is not None else None,
+    )
+
+
+class CachedRoom(msgspec.Struct, frozen=True):
+    """A room as Redis has it."""
+
+    account_id: AccountId
+    room: Room
+    last_seq: int
+
+
+def read_room(room_id: RoomId, fields: list[bytes | None]) -> CachedRoom | None:
+    """From the hash's ``ROOM_FIELDS``; None when Redis does not have the room."""
+    if fields[6] is None:
+        return None
+    account, title, persona, created, active, count, state, persisted, seq = (field or b"" for field in fields)
+    return CachedRoom(
+        AccountId(account.decode()),
+        Room(
+            room_id=room_id,
+            title=title.decode(),
+            ai_persona=persona.decode(),
+            created_at=int(created),
+            last_message_at=int(active) if active else None,
+            message_count=int(count),
+            state=RoomState(state.decode()),
+            persisted_seq=int(persisted),
+        ),
+        int(seq),
+    )
+
+
+def read_log(text: bytes | None) -> list[Transition]:
+    """A transition log as the scripts write it: ``at,from,to,by;`` of each step."""
+    steps = (text or b"").decode().split(";")[:-1]
+    return [Transition(int(at), a, b, by) for at, a, b, by in (step.split(",") for step in steps)]
+
+
+def text(value: Answer) -> str:
+    """A reply's bytes as text; nothing as the empty text."""
+    return value.decode() if value else ""

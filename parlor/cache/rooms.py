@@ -1,0 +1,277 @@
+"""What a room's owner writes: one script each."""
+
+from __future__ import annotations
+
+import msgspec
+
+from parlor.cache.codes import Code, refusal
+from parlor.cache.live import Live, RoomAddress, milliseconds
+from parlor.cache.records import encode_doc, stored_state, text
+from parlor.errors import IllegalTransition
+from parlor.ids import AccountId, MessageId, RoomId, home_of
+from parlor.model import MessageDoc, OnBusy
+from parlor.store.ports import MessageRow, RoomRow
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A room that is the caller's own now."""
+
+    last_seq: int
+    account_id: AccountId
+    account_db_key: int
+    persona: str
+    open_replies: list[tuple[MessageId, int]]
+    """Replies that have not ended, by seq: an earlier owner died, or was cut off, while it wrote them."""
+    live_message: str
+    """The one of them that was being written; empty for none."""
+    live_attempt: int
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A user's message and the reply to reserve for it."""
+
+    message: MessageDoc
+    reply: MessageDoc | None
+    on_busy: OnBusy = OnBusy.ENQUEUE
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+    urgent: bool = False
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """Where a turn stands."""
+
+    seq: int
+    """Of the user's message; the reply has the next one."""
+    cursor: str
+    message_id: MessageId
+    reply_id: MessageId | None
+    duplicate: bool
+    """The turn had been appended before, with these ids."""
+
+
+class RoomCache:
+    """The live store of rooms, for their owners."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    async def create(self, address: RoomAddress, title: str, persona: str, by: str) -> None:
+        """Raises ``PartitionUnknown``, ``Overloaded``."""
+        await self._live.run(
+            "create_room",
+            self._live.room_keys(
+                address, "partition", "queue", "room", "messages", "states", "account", "rooms", "account_events"
+            ),
+            {
+                "room": address.room_id,
+                "owner": address.account_id,
+                "db_key": address.account_db_key,
+                "title": title,
+                "persona": persona,
+                "by": by,
+                "backlog_limit": self._live.queue.backlog_limit,
+            },
+        )
+
+    async def claim(self, room_id: RoomId, token: str) -> Claimed | None:
+        """None when Redis does not have the room. Raises ``PartitionUnknown``, ``RoomNotFound``."""
+        keys, partition = self._live.keys, home_of(room_id)
+        answer = await self._live.attempt(
+            "claim_room",
+            {
+                "partition": keys.partition(partition),
+                "room": keys.room(partition, room_id),
+                "open": keys.open(partition, room_id),
+            },
+            {"token": token},
+        )
+        if answer[0] == Code.MISSING:
+            return None
+        if answer[0] < 0:
+            raise refusal(answer[0])
+        pairs = answer[5]
+        live_message, _, live_attempt = text(answer[6]).partition(":")
+        return Claimed(
+            last_seq=answer[1],
+            account_id=AccountId(text(answer[2])),
+            account_db_key=int(answer[3]),
+            persona=text(answer[4]),
+            open_replies=[(MessageId(text(pairs[i])), int(float(pairs[i + 1]))) for i in range(0, len(pairs), 2)],
+            live_message=live_message,
+            live_attempt=int(live_attempt or 0),
+        )
+
+    async def load(self, address: RoomAddress, row: RoomRow, tail: list[MessageRow], last_seq: int) -> None:
+        """Puts a room back from its shard, unless it is here by now. ``last_seq`` may be beyond the tail's: the queue
+        had more. Raises ``PartitionUnknown``."""
+        rest: list[str | int | bytes] = []
+        for stored in tail:
+            rest += [stored.seq, stored.doc.message_id, stored_state(stored), encode_doc(stored.doc)]
+        await self._live.run(
+            "load_room",
+            self._live.room_keys(address, "partition", "room", "messages", "states", "open"),
+            {
+                "owner": row.account_id,
+                "db_key": row.account_db_key,
+                "title": row.title,
+                "persona": row.ai_persona,
+                "created": row.created_at,
+                "active": row.last_message_at if row.last_message_at is not None else "",
+                "count": row.message_count,
+                "seq": last_seq,
+                "persisted": row.last_seq,
+                "version": row.version,
+                "room_ttl": milliseconds(self._live.cache.state_ttl),
+                "message_ttl": milliseconds(self._live.cache.message_list_ttl),
+            },
+            rest,
+        )
+
+    async def release(self, address: RoomAddress, token: str) -> None:
+        """Gives the claim up if it is still the caller's."""
+        await self._live.attempt("release_room", self._live.room_keys(address, "room"), {"token": token})
+
+    async def append(self, address: RoomAddress, claim: str, expected_seq: int, turn: Turn) -> Appended:
+        """Raises ``Fenced``, ``OutOfStep``, ``RoomNotFound``, ``RoomNotActive``, ``RoomBusy``, ``Overloaded``,
+        ``IdempotencyMismatch``, ``PartitionUnknown``."""
+        live = self._live
+        keys = live.room_keys(
+            address, "partition", "queue", "generating", "room", "messages", "states", "open", "events"
+        )
+        keys |= live.room_keys(address, "account", "rooms", "account_events")
+        keys["idempotency"] = live.keys.idempotency(address.partition, address.room_id, turn.idempotency_key or "")
+        answer = await live.run(
+            "append_turn",
+            keys,
+            {
+                **self._owned(address, claim),
+                "owner": address.account_id,
+                "db_key": address.account_db_key,
+                "expected_seq": expected_seq,
+                "message": turn.message.message_id,
+                "doc": encode_doc(turn.message),
+                "reply": turn.reply.message_id if turn.reply else "",
+                "reply_doc": encode_doc(turn.reply) if turn.reply else "",
+                "fingerprint": turn.fingerprint if turn.idempotency_key is not None else "",
+                "idempotency_ttl": milliseconds(live.cache.idempotency_ttl),
+                "on_busy": turn.on_busy,
+                "urgent": "1" if turn.urgent else "",
+                "backlog_limit": live.queue.backlog_limit,
+                "lease_until": live.lease_until(),
+            },
+        )
+        return Appended(
+            seq=answer[1],
+            cursor=text(answer[2]),
+            message_id=MessageId(text(answer[3])),
+            reply_id=MessageId(text(answer[4])) if answer[4] else None,
+            duplicate=answer[0] == Code.DUPLICATE,
+        )
+
+    async def start_attempt(
+        self, address: RoomAddress, claim: str, message_id: MessageId, seq: int, attempt: int
+    ) -> None:
+        """Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (the reply has ended or was deleted)."""
+        await self._live.run(
+            "start_attempt",
+            self._live.room_keys(address, "partition", "generating", "room", "states", "events"),
+            {
+                **self._owned(address, claim),
+                "message": message_id,
+                "seq": seq,
+                "attempt": attempt,
+                "lease_until": self._live.lease_until(),
+            },
+        )
+
+    async def append_delta(
+        self, address: RoomAddress, claim: str, message_id: MessageId, attempt: int, offset: int, piece: str
+    ) -> None:
+        """``offset`` in characters. Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (not live any more)."""
+        await self._live.run(
+            "append_delta",
+            self._live.room_keys(address, "partition", "generating", "room", "events"),
+            {
+                **self._owned(address, claim),
+                "message": message_id,
+                "attempt": attempt,
+                "offset": offset,
+                "length": len(piece),
+                "text": piece,
+                "lease_until": self._live.lease_until(),
+            },
+        )
+
+    async def renew_reply(self, address: RoomAddress, claim: str) -> None:
+        """A sign of life for a room with unfinished replies. Raises ``Fenced``, ``RoomNotFound``."""
+        await self._live.run(
+            "renew_reply",
+            self._live.room_keys(address, "partition", "generating", "room", "events"),
+            {
+                **self._owned(address, claim),
+                "lease_until": self._live.lease_until(),
+            },
+        )
+
+    async def complete_reply(self, address: RoomAddress, claim: str, seq: int, doc: MessageDoc, event: str) -> None:
+        """Ends a reply; harmless when it has ended. Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition``
+        (deleted)."""
+        live = self._live
+        keys = live.room_keys(
+            address, "partition", "queue", "generating", "room", "messages", "states", "open", "events"
+        )
+        await live.run(
+            "complete_reply",
+            keys | live.room_keys(address, "account", "rooms", "account_events"),
+            {
+                **self._owned(address, claim),
+                "owner": address.account_id,
+                "db_key": address.account_db_key,
+                "message": doc.message_id,
+                "seq": seq,
+                "doc": encode_doc(doc),
+                "event": event,
+                "lease_until": live.lease_until(),
+            },
+        )
+
+    async def rename(self, address: RoomAddress, claim: str, title: str) -> None:
+        """Raises ``Fenced``, ``RoomNotFound``."""
+        live = self._live
+        keys = live.room_keys(address, "partition", "queue", "room", "messages", "states", "events")
+        await live.run(
+            "rename_room",
+            keys | live.room_keys(address, "account", "rooms", "account_events"),
+            {
+                **self._owned(address, claim),
+                "owner": address.account_id,
+                "db_key": address.account_db_key,
+                "title": title,
+            },
+        )
+
+    async def delete(self, address: RoomAddress, claim: str, by: str) -> None:
+        """Harmless when repeated. Raises ``Fenced``, ``OutOfStep`` (Redis does not have the room),
+        ``IllegalTransition``."""
+        live = self._live
+        keys = live.room_keys(
+            address, "partition", "queue", "generating", "room", "messages", "states", "open", "events"
+        )
+        answer = await live.attempt(
+            "delete_room",
+            keys | live.room_keys(address, "account", "rooms", "account_events"),
+            {
+                **self._owned(address, claim),
+                "owner": address.account_id,
+                "db_key": address.account_db_key,
+                "by": by,
+            },
+        )
+        if answer[0] == Code.ILLEGAL:
+            raise IllegalTransition(extra={"from": text(answer[1]), "to": "DELETING"})
+        if answer[0] < 0:
+            raise refusal(answer[0])
+
+    def _owned(self, address: RoomAddress, claim: str) -> dict[str, str | int | bytes]:
+        return {"room": address.room_id, "claim": claim}

@@ -1,0 +1,131 @@
+"""One answer of the OpenAI protocol as it comes in: bytes of a stream in, pieces of text out, then the completion.
+
+Pure: no clock, no connection. What it forgives, because servers that call themselves compatible differ: unknown
+fields, chunks without choices (usage only), ``content`` null, usage in every chunk (the last one counts), no
+``[DONE]`` after a finish reason, no finish reason before ``[DONE]``. What it does not forgive is an answer that
+breaks off: a stream that ends with neither is an ``LlmError``, so that a cut answer never looks complete.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from parlor.errors import LlmError
+from parlor.llm.failures import llm_error, provider_message
+from parlor.llm.ports import Completion
+from parlor.llm.sse import LineTooLongError, SseParser
+from parlor.model import FinishReason, Usage
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    """Why the model will not answer: text for the reader, as much as ``content`` is."""
+    reasoning_content: object = None
+    reasoning: object = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: object = None
+    message: object = None
+    kind: object = msgspec.field(default=None, name="object")
+
+
+_CHUNKS = msgspec.json.Decoder(_Chunk)
+
+
+class AnswerParser:
+    """State of one answer."""
+
+    def __init__(self) -> None:
+        self._events = SseParser()
+        self._finish: str | None = None
+        self._usage: Usage | None = None
+        self._has_text = False
+        self.done = False
+        """``[DONE]`` was read: nothing follows."""
+        self.tokens = 0
+        """Tokens so far, those of a reasoning that nobody sees included: the model's signs of life."""
+
+    @property
+    def finished(self) -> bool:
+        """The text is whole; at most the usage is still to come."""
+        return self.done or self._finish is not None
+
+    def feed(self, read: bytes) -> str:
+        """The text that this read adds, perhaps none. Raises ``LlmError``."""
+        try:
+            return self._texts(self._events.feed(read))
+        except LineTooLongError as error:
+            raise llm_error("The language model's answer was not understood", debug=str(error)) from error
+
+    def close(self) -> str:
+        """At the end of the stream: what was still in the parser."""
+        return self._texts(self._events.close())
+
+    def completion(self) -> Completion:
+        """The end of the answer.
+
+        ``stop`` and ``length`` are kept. Every other reason is ``stop`` when there is text: the answer is as whole as
+        it will get. Without any text, a content filter or a call of tools (Parlor offers none) is an ``LlmError``,
+        since the reader would look at an empty reply and not know why. Raises ``LlmError`` also when the stream
+        broke off.
+        """
+        if not self.finished:
+            raise llm_error("The language model's answer broke off", retryable=True)
+        if not self._has_text and self._finish == "content_filter":
+            raise llm_error("The language model's content filter withheld the answer")
+        if not self._has_text and self._finish in {"tool_calls", "function_call"}:
+            raise llm_error("The language model asked for tools instead of answering")
+        return Completion(FinishReason.LENGTH if self._finish == "length" else FinishReason.STOP, self._usage)
+
+    def _texts(self, events: list[bytes]) -> str:
+        texts = [text for event in events if (text := self._event(event))]
+        return "".join(texts)
+
+    def _event(self, data: bytes) -> str:
+        if self.done:
+            return ""
+        if data.startswith(b"[DONE]"):
+            self.done = True
+            return ""
+        try:
+            chunk = _CHUNKS.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise llm_error("The language model's answer was not understood", debug=str(error)) from error
+        if chunk.error is not None or chunk.kind == "error":
+            raise _reported(chunk)
+        if chunk.usage is not None:
+            self._usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+        return self._choice(chunk.choices[0]) if chunk.choices else ""
+
+    def _choice(self, choice: _Choice) -> str:
+        if choice.finish_reason is not None:
+            self._finish = choice.finish_reason
+        delta = choice.delta
+        if delta is None:
+            return ""
+        text = delta.content or delta.refusal or ""
+        if text:
+            self._has_text = True
+        if text or delta.reasoning_content or delta.reasoning:
+            self.tokens += 1
+        return text
+
+
+def _reported(chunk: _Chunk) -> LlmError:
+    """An error object inside the stream: OpenAI's form, or vLLM's flat one."""
+    message = provider_message(chunk.error if chunk.error is not None else chunk.message)
+    return llm_error("The language model reported an error while it answered", debug=message, retryable=True)

@@ -1,0 +1,98 @@
+"""The specification's AIChatService: personas, the conversation's memory, and answers streamed from an LLM.
+
+One retry, and only before the first visible token: after it, the reader would see the answer start over. Only for
+what can pass by itself: no connection, a timeout, an answer cut off, HTTP 408, 409, 425, 429 and 5xx. A
+``Retry-After`` of up to ``RETRY_AFTER_MAX`` is waited for; a longer one is not worth a reader's patience and goes up
+with the error. The rest of the protocol is in ``upstream.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from parlor.clock import Clock, Entropy, SystemEntropy
+from parlor.errors import InvalidRequest, LlmError
+from parlor.ids import RoomId
+from parlor.llm.memory import Memory
+from parlor.llm.ports import Completion, Context, History, Persona, TextDelta
+from parlor.llm.upstream import Upstream
+from parlor.settings import LlmSettings
+
+RETRY_DELAY = 0.5
+"""Seconds before the retry, half to one and a half times, so that many rooms do not come back as one."""
+RETRY_AFTER_MAX = 5.0
+"""Seconds."""
+
+
+class AIChatService:
+    """A ``ChatModel``. One for each process and event loop; ``close`` it."""
+
+    def __init__(
+        self,
+        settings: LlmSettings,
+        api_key: str,
+        personas: Sequence[Persona],
+        history: History,
+        clock: Clock,
+        entropy: Entropy | None = None,
+    ) -> None:
+        """``personas`` from ``load_personas``. Raises ``ValueError`` with neither a base URL nor a key."""
+        self._personas = {persona.name: persona for persona in personas}
+        self._default_persona = settings.default_persona
+        self._total_timeout = settings.total_timeout.total_seconds()
+        self._memory = Memory(history, settings.context_tokens)
+        self._upstream = Upstream(settings, api_key, clock)
+        self._clock = clock
+        self._entropy = entropy or SystemEntropy()
+
+    async def close(self) -> None:
+        """Closes idle connections; answers under way break."""
+        await self._upstream.close()
+
+    def persona(self, name: str) -> Persona:
+        """Raises ``InvalidRequest`` for a name that is not configured."""
+        if name not in self._personas:
+            known = ", ".join(self._personas)
+            problem = {"loc": ["ai_persona"], "msg": f"not a persona; there are {known}", "type": "unknown_persona"}
+            raise InvalidRequest("There is no such persona", extra={"errors": [problem]})
+        return self._personas[name]
+
+    def personas(self) -> list[Persona]:
+        """In the order of their file."""
+        return list(self._personas.values())
+
+    async def mem(self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None) -> Context:
+        """The room's conversation as the LLM will read it, up to ``before_seq`` (excluded; None: all of it).
+
+        ``persona`` None: the default one. Raises ``InvalidRequest``, and what the history raises.
+        """
+        return await self._memory.assemble(room_id, self.persona(persona or self._default_persona), before_seq)
+
+    async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
+        """Streams the answer: text deltas, then one completion.
+
+        Raises ``InvalidRequest`` for an unknown persona, and ``LlmError``: ``extra["retryable"]`` says whether another
+        attempt can help. The total timeout covers the retry, and runs on while the caller holds a delta.
+        Closing or cancelling the generator closes the connection upstream.
+        """
+        asked = self.persona(persona)
+        deadline = self._clock.monotonic() + self._total_timeout
+        for last_try in (False, True):
+            spoken = False
+            try:
+                async with aclosing(self._upstream.answer(asked, context, deadline)) as parts:
+                    async for part in parts:
+                        spoken = True
+                        yield part
+            except LlmError as error:
+                wait = error.retry_after if error.retry_after is not None else self._retry_delay()
+                too_long = wait > RETRY_AFTER_MAX or self._clock.monotonic() + wait >= deadline
+                if last_try or spoken or too_long or not error.extra["retryable"]:
+                    raise
+            else:
+                return
+            await self._clock.sleep(wait)
+
+    def _retry_delay(self) -> float:
+        return RETRY_DELAY * (0.5 + self._entropy.bits(16) / 2**16)

@@ -1,0 +1,406 @@
+"""A room as its owner holds it: a mailbox, a claim, and the replies that are to be written.
+
+One command at a time, in the order of arrival; the room's own task serves them, so a caller that goes away takes
+nothing with it. Safety does not rest on this object: every write carries the claim, and a stale owner is refused by
+the script (I3). Then the room is *lost*: its owner drops it, and callers ask again for its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from parlor.cache.live import RoomAddress
+from parlor.cache.reads import CacheReader
+from parlor.cache.records import view
+from parlor.cache.rooms import Appended, RoomCache, Turn
+from parlor.commands import (
+    Command,
+    DeleteDone,
+    DeleteMessage,
+    DeleteRoom,
+    Done,
+    Rename,
+    Result,
+    RoomDone,
+    Send,
+    SendDone,
+    Wake,
+)
+from parlor.errors import (
+    CacheUnavailable,
+    Fenced,
+    IllegalTransition,
+    InternalError,
+    OutOfStep,
+    Overloaded,
+    ParlorError,
+    PartitionUnknown,
+    RoomMoved,
+    RoomNotFound,
+)
+from parlor.history import HistoryReader
+from parlor.ids import IdMint, MessageId, RoomId, home_of
+from parlor.loading import Loader
+from parlor.model import (
+    DeleteOutcome,
+    FinishReason,
+    Message,
+    MessageDoc,
+    SenderType,
+    SendReceipt,
+    Session,
+)
+from parlor.reply import ReplyJob, ReplyPorts, ReplyRun
+from parlor.state_machine import StateMachinePort
+from parlor.states import MessageState
+
+_T = TypeVar("_T")
+_log = structlog.get_logger(__name__)
+
+CLAIM_ATTEMPTS = 3
+"""How often a room that is out of step is loaded again before the caller is told to come back."""
+
+
+class RoomPorts(msgspec.Struct, frozen=True):
+    """What a room works with."""
+
+    reply: ReplyPorts
+    cache: RoomCache
+    reader: CacheReader
+    loader: Loader
+    history: HistoryReader
+    states: StateMachinePort
+    mint: IdMint
+
+
+class Room:
+    """``on_lost`` is called once, when the room is not this owner's any more."""
+
+    def __init__(self, ports: RoomPorts, room_id: RoomId, on_lost: Callable[[RoomId], None]) -> None:
+        self.room_id = room_id
+        self._ports = ports
+        self._on_lost = on_lost
+        self._clock = ports.reply.clock
+        self._settings = ports.reply.settings.rooms
+        self._claim = ports.mint.token()
+        self._address: RoomAddress | None = None
+        self._persona = ""
+        self._last_seq = 0
+        self._mailbox: asyncio.Queue[tuple[Command, asyncio.Future[Result]]] = asyncio.Queue()
+        self._jobs: dict[MessageId, ReplyJob] = {}
+        self._run: ReplyRun | None = None
+        self._more_jobs = asyncio.Event()
+        self._lost = False
+        self._serving = False
+        self._used_at = self._clock.monotonic()
+        self._tasks = [asyncio.create_task(self._serve_mailbox()), asyncio.create_task(self._write_replies())]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a command or a reply is under way."""
+        return self._serving or not self._mailbox.empty() or bool(self._jobs)
+
+    @property
+    def idle_seconds(self) -> float:
+        """Since the last command or reply; 0 while there is one."""
+        return 0.0 if self.busy else self._clock.monotonic() - self._used_at
+
+    async def execute(self, command: Command) -> Result:
+        """Serves the command in its turn. Raises the error that it ends with; ``RoomMoved`` asks the caller to look for
+        the room's place again."""
+        if self._lost:
+            raise RoomMoved
+        if self._mailbox.qsize() >= self._settings.mailbox_limit:
+            raise Overloaded("Too many commands wait for this room", retry_after=1.0)
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._mailbox.put_nowait((command, answer))
+        # A caller that is cancelled leaves; the command is served all the same.
+        return await asyncio.shield(answer)
+
+    def end_replies(self, reason: FinishReason) -> None:
+        """Ends the reply in progress early and begins no other; what waits is left to the room's next owner."""
+        waiting = [job for job in self._jobs if self._run is None or job != self._run.job.message_id]
+        for message_id in waiting:
+            del self._jobs[message_id]
+        if self._run is not None:
+            self._run.end(reason)
+
+    async def close(self) -> None:
+        """Lets go: no command is taken any more, those that wait are sent elsewhere, the claim is given up."""
+        held = self._address is not None and not self._lost
+        self._lose()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if held and self._address is not None:
+            try:
+                await self._ports.cache.release(self._address, self._claim)
+            except CacheUnavailable as error:
+                # The next owner's claim takes it over anyhow.
+                _log.warning("claim_not_released", room_id=self.room_id, debug=error.debug)
+
+    # Commands
+
+    async def _serve_mailbox(self) -> None:
+        while True:
+            command, answer = await self._mailbox.get()
+            self._serving = True
+            try:
+                answer.set_result(await self._serve(command))
+            except asyncio.CancelledError:
+                answer.set_exception(RoomMoved())
+                raise
+            except ParlorError as error:
+                answer.set_exception(error)
+            except Exception as error:  # noqa: BLE001 - the room lives on: one command's fault is not another's
+                _log.exception("command_failed", room_id=self.room_id, request_id=command.request_id)
+                answer.set_exception(InternalError(debug=repr(error)))
+            finally:
+                self._serving = False
+                self._used_at = self._clock.monotonic()
+                # Nobody may be listening any more; an exception nobody retrieves is not news.
+                if answer.done() and not answer.cancelled():
+                    answer.exception()
+
+    async def _serve(self, command: Command) -> Result:
+        match command:
+            case Send():
+                return SendDone(await self._send(command))
+            case Rename():
+                await self._owned(command.session, lambda at: self._ports.cache.rename(at, self._claim, command.title))
+                return await self._room_done(command.session)
+            case DeleteRoom():
+                return await self._delete_room(command.session)
+            case DeleteMessage():
+                return await self._delete_message(command)
+            case _:
+                await self._owned(command.session, _nothing)
+                return Done()
+
+    async def _owned(self, session: Session | None, action: Callable[[RoomAddress], Awaitable[_T]]) -> _T:
+        """Does it as the room's owner; claims and loads the room as often as it takes."""
+        for _ in range(CLAIM_ATTEMPTS):
+            try:
+                address = self._address or await self._activate()
+                if session is not None and session.account_id != address.account_id:
+                    raise RoomNotFound
+                return await action(address)
+            except (OutOfStep, PartitionUnknown):
+                self._address = None
+            except Fenced as error:
+                self._ports.reply.metrics.stale_write_refused("room")
+                self._lose()
+                raise RoomMoved from error
+            except RoomNotFound:
+                self._address = None
+                raise
+        raise CacheUnavailable(debug="the room stays out of step", retry_after=1.0)
+
+    async def _activate(self) -> RoomAddress:
+        """Makes this object the room's owner. The token stays the same for the object's life, so that a reply that it
+        is writing goes on."""
+        cache, loader = self._ports.cache, self._ports.loader
+        try:
+            claimed = await cache.claim(self.room_id, self._claim)
+        except PartitionUnknown:
+            await loader.open_partition(home_of(self.room_id))
+            claimed = await cache.claim(self.room_id, self._claim)
+        if claimed is None:
+            await loader.load_room(self.room_id)
+            claimed = await cache.claim(self.room_id, self._claim)
+        if claimed is None:
+            raise OutOfStep
+        self._address = RoomAddress(self.room_id, claimed.account_id, claimed.account_db_key)
+        self._persona = claimed.persona
+        self._last_seq = claimed.last_seq
+        for message_id, seq in claimed.open_replies:
+            if message_id not in self._jobs:
+                attempt = claimed.live_attempt + 1 if message_id == claimed.live_message else 1
+                await self._adopt(message_id, seq, attempt)
+        return self._address
+
+    async def _adopt(self, message_id: MessageId, seq: int, attempt: int) -> None:
+        """Takes up a reply that somebody else left unfinished."""
+        assert self._address is not None  # noqa: S101 - set by the caller
+        message = await self._ports.history.message(self.room_id, None, message_id)
+        persona = message.ai_persona or self._persona
+        job = ReplyJob(message_id, seq, message.parent_message_id, persona, message.timestamp, attempt)
+        _log.info("reply_adopted", room_id=self.room_id, message_id=message_id, attempt=attempt)
+        if attempt <= self._settings.max_attempts:
+            self._queue(job)
+            return
+        ended = ReplyRun(
+            self._ports.reply, self._address, self._claim, msgspec.structs.replace(job, attempt=attempt - 1)
+        )
+        await ended.finish(FinishReason.INTERRUPTED, text=message.content)
+
+    async def _send(self, command: Send) -> SendReceipt:
+        began = self._clock.monotonic()
+        metrics = self._ports.reply.metrics
+        try:
+            appended, turn = await self._owned(command.session, lambda at: self._append(at, command))
+        except ParlorError as error:
+            metrics.send(error.code)
+            raise
+        metrics.append_seconds(self._clock.monotonic() - began)
+        metrics.send("duplicate" if appended.duplicate else "ok")
+        if appended.duplicate:
+            return await self._replayed(command, appended)
+        message = view(self.room_id, appended.seq, MessageState.PENDING, turn.message)
+        reply: Message | None = None
+        self._last_seq = appended.seq
+        if turn.reply is not None:
+            self._last_seq += 1
+            reply = view(self.room_id, self._last_seq, MessageState.COMPOSING, turn.reply)
+            self._queue(_job(turn.reply, self._last_seq))
+        return SendReceipt(message, reply, appended.cursor, replayed=False)
+
+    async def _append(self, address: RoomAddress, command: Send) -> tuple[Appended, Turn]:
+        request, now = command.request, self._clock.now_ms()
+        message = MessageDoc(
+            message_id=command.message_id,
+            sender_type=SenderType.USER,
+            content=request.content,
+            timestamp=now,
+            metadata=request.metadata,
+        )
+        reply = None
+        if command.reply_id is not None:
+            reply = MessageDoc(
+                message_id=command.reply_id,
+                sender_type=SenderType.AI,
+                content="",
+                timestamp=now,
+                version=0,
+                ai_persona=request.ai_persona or self._persona,
+                parent_message_id=command.message_id,
+            )
+        turn = Turn(
+            message, reply, request.on_busy, request.idempotency_key, request.fingerprint, urgent=request.urgent
+        )
+        return await self._ports.cache.append(address, self._claim, self._last_seq, turn), turn
+
+    async def _replayed(self, command: Send, appended: Appended) -> SendReceipt:
+        """The turn was there: by its idempotency key, or because the answer to our first attempt was lost."""
+        history = self._ports.history
+        message = await history.message(self.room_id, None, appended.message_id)
+        reply = await history.message(self.room_id, None, appended.reply_id) if appended.reply_id else None
+        last = reply or message
+        self._last_seq = max(self._last_seq, last.seq)
+        if reply is not None and reply.is_streaming and reply.message_id not in self._jobs:
+            await self._adopt(reply.message_id, reply.seq, reply.attempt + 1)
+        return SendReceipt(message, reply, appended.cursor, replayed=appended.message_id != command.message_id)
+
+    async def _delete_message(self, command: DeleteMessage) -> DeleteDone:
+        receipt = await self._owned(
+            command.session,
+            lambda at: self._ports.states.smart_delete_message(at, self._claim, command.message_id, "account"),
+        )
+        if receipt.outcome is DeleteOutcome.STOPPED_AND_DELETED:
+            if self._run is not None and self._run.job.message_id == command.message_id:
+                self._run.end(FinishReason.STOPPED)
+            else:
+                self._jobs.pop(command.message_id, None)
+        return DeleteDone(receipt)
+
+    async def _delete_room(self, session: Session | None) -> RoomDone:
+        try:
+            await self._owned(session, lambda at: self._ports.cache.delete(at, self._claim, "account"))
+        except RoomNotFound:
+            # Perhaps it is on its way already: then asking again is harmless.
+            return await self._room_done(session)
+        done = await self._room_done(session)
+        self.end_replies(FinishReason.STOPPED)
+        self._lose()
+        return done
+
+    async def _room_done(self, session: Session | None) -> RoomDone:
+        found = await self._ports.reader.room(self.room_id)
+        if found is None or (session is not None and found.account_id != session.account_id):
+            raise RoomNotFound
+        return RoomDone(found.room)
+
+    # Replies
+
+    def _queue(self, job: ReplyJob) -> None:
+        self._jobs[job.message_id] = job
+        self._more_jobs.set()
+
+    async def _write_replies(self) -> None:
+        """Writes what is queued, in the order of seq: an answer is complete before the next turn begins."""
+        while True:
+            if not self._jobs:
+                self._more_jobs.clear()
+                await self._more_jobs.wait()
+                continue
+            job = min(self._jobs.values(), key=lambda waiting: waiting.seq)
+            alive = asyncio.create_task(self._keep_alive())
+            try:
+                await self._write_reply(job)
+            finally:
+                alive.cancel()
+                await asyncio.gather(alive, return_exceptions=True)
+                self._run = None
+                self._jobs.pop(job.message_id, None)
+                self._used_at = self._clock.monotonic()
+
+    async def _write_reply(self, job: ReplyJob) -> None:
+        assert self._address is not None  # noqa: S101 - a job is queued by an owner
+        self._run = ReplyRun(self._ports.reply, self._address, self._claim, job)
+        try:
+            await self._run.run()
+        except (IllegalTransition, RoomNotFound):
+            _log.info("reply_withdrawn", room_id=self.room_id, message_id=job.message_id)
+        except Fenced:
+            self._ports.reply.metrics.stale_write_refused("reply")
+            self._lose()
+        except (OutOfStep, PartitionUnknown):
+            # Redis forgot the room while the reply was being written: the next command loads it and takes the reply up.
+            self._address = None
+            self._mailbox.put_nowait((_wake(self.room_id), asyncio.get_running_loop().create_future()))
+        except Exception:  # noqa: BLE001 - a fault of ours; the next owner tries again
+            _log.exception("reply_failed", room_id=self.room_id, message_id=job.message_id)
+            self._lose()
+
+    async def _keep_alive(self) -> None:
+        """A sign of life while a reply is silent; an owner that cannot give it is taken for dead in time."""
+        while True:
+            await self._clock.sleep(self._settings.reply_lease.total_seconds() / 3)
+            if self._address is None:
+                return
+            try:
+                await self._ports.cache.renew_reply(self._address, self._claim)
+            except CacheUnavailable as error:
+                _log.warning("sign_of_life_delayed", room_id=self.room_id, debug=error.debug)
+            except ParlorError:
+                # Fenced, deleted or forgotten: the reply's own next write meets the same and acts on it.
+                return
+
+    def _lose(self) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        self.end_replies(FinishReason.INTERRUPTED)
+        while not self._mailbox.empty():
+            _, answer = self._mailbox.get_nowait()
+            if not answer.done():
+                answer.set_exception(RoomMoved())
+                answer.exception()
+        self._on_lost(self.room_id)
+
+
+def _job(reply: MessageDoc, seq: int) -> ReplyJob:
+    return ReplyJob(reply.message_id, seq, reply.parent_message_id, reply.ai_persona or "", reply.timestamp, attempt=1)
+
+
+def _wake(room_id: RoomId) -> Command:
+    return Wake(None, room_id, "")
+
+
+async def _nothing(address: RoomAddress) -> None:
+    """Activation is all that is asked for."""

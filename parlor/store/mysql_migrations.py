@@ -1,0 +1,186 @@
+"""Bringing one MySQL database up to date.
+
+A named lock (``GET_LOCK``) lets one process at a time work on a database. MySQL commits each DDL statement by itself,
+so a migration can stop half-way: how many of its statements are done is written down after each one, and the next run
+goes on from there. A statement that was done but not yet written down is done again, so each must be safe to repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable
+
+from asyncmy.connection import Connection
+from asyncmy.errors import MySQLError
+
+from parlor.clock import Clock
+from parlor.errors import StoreUnavailable
+from parlor.store.addresses import MySqlAddress
+from parlor.store.mysql_errors import UNKNOWN_DATABASE, number_of, translate
+from parlor.store.mysql_pool import open_connection
+from parlor.store.placement import Placement, missing_places
+from parlor.store.procedure_store import SCHEMA_COMPAT, SchemaMismatch, check_meta
+from parlor.store.rows import Args, Row
+from parlor.store.sql_files import Role, SqlFile, read_migrations, read_procedures
+
+LOCK_TIMEOUT = 60
+"""Seconds to wait for another process that migrates the same database."""
+STATEMENT_TIMEOUT = 3600.0
+"""Seconds that one DDL statement may take: a large table is rebuilt in one."""
+CONNECT_TIMEOUT = 10.0
+"""Seconds for connecting."""
+
+_BOOK = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+  version         INT          NOT NULL,
+  name            VARCHAR(190) NOT NULL,
+  checksum        CHAR(64)     NOT NULL,
+  statements_done INT          NOT NULL,
+  started_at      BIGINT       NOT NULL,
+  finished_at     BIGINT       NULL,
+  PRIMARY KEY (version)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+"""
+_PROCEDURE_BOOK = """
+CREATE TABLE IF NOT EXISTS schema_procedures (
+  name       VARCHAR(64) NOT NULL,
+  checksum   CHAR(64)    NOT NULL,
+  created_at BIGINT      NOT NULL,
+  PRIMARY KEY (name)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+"""
+
+
+async def migrate_mysql(
+    address: MySqlAddress, role: Role, placement: Placement | None, on_step: Callable[[str], None], clock: Clock
+) -> list[str]:
+    """Brings the database up to date; returns the names of what was applied.
+
+    ``placement``: what the global database has to hold, None for a shard. Raises ``StoreUnavailable`` and
+    ``SchemaMismatch``.
+    """
+    try:
+        async with _locked(address) as connection:
+            session = _Session(connection, on_step, clock)
+            await session.run(_BOOK)
+            await session.run(_PROCEDURE_BOOK)
+            applied = [file.name for file in read_migrations("mysql", role) if await session.migrate(file)]
+            applied += await session.create_procedures(read_procedures(role))
+            if placement is not None:
+                await session.place(placement)
+            return applied
+    except (MySQLError, OSError, TimeoutError) as error:
+        raise translate(error, address.place) from error
+
+
+@contextlib.asynccontextmanager
+async def _locked(address: MySqlAddress) -> AsyncIterator[Connection]:
+    """A connection that holds the database's lock; closing it lets the lock go, whatever happened."""
+    connection = await _connect_or_create(address)
+    try:
+        name = "parlor.migrate." + hashlib.sha256(address.database.encode()).hexdigest()[:32]
+        async with asyncio.timeout(LOCK_TIMEOUT + CONNECT_TIMEOUT), connection.cursor() as cursor:
+            await cursor.execute("SELECT GET_LOCK(%s, %s)", (name, LOCK_TIMEOUT))
+            (got,) = await cursor.fetchone()
+        if got != 1:
+            raise StoreUnavailable(debug=f"{address.place}: another process has been migrating for {LOCK_TIMEOUT} s")
+        yield connection
+    finally:
+        connection.close()
+
+
+async def _connect_or_create(address: MySqlAddress) -> Connection:
+    """Creates the database only when it is missing: a hosted server's user may not have the right to."""
+    try:
+        return await open_connection(address, connect_timeout=CONNECT_TIMEOUT)
+    except MySQLError as error:
+        if number_of(error) != UNKNOWN_DATABASE:
+            raise
+    server = await open_connection(address, connect_timeout=CONNECT_TIMEOUT, database=False)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT), server.cursor() as cursor:
+            # parse_address refuses names with backticks.
+            await cursor.execute(
+                f"CREATE DATABASE IF NOT EXISTS `{address.database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+            )
+    finally:
+        server.close()
+    return await open_connection(address, connect_timeout=CONNECT_TIMEOUT)
+
+
+class _Session:
+    """One run on one locked connection."""
+
+    def __init__(self, connection: Connection, on_step: Callable[[str], None], clock: Clock) -> None:
+        self._connection = connection
+        self._on_step = on_step
+        self._clock = clock
+
+    async def run(self, statement: str, args: Args = ()) -> list[Row]:
+        async with asyncio.timeout(STATEMENT_TIMEOUT), self._connection.cursor() as cursor:
+            await cursor.execute(statement, args or None)
+            return list(await cursor.fetchall())
+
+    async def migrate(self, file: SqlFile) -> bool:
+        version = int(file.name[:4])
+        found = await self.run(
+            "SELECT checksum, statements_done, finished_at FROM schema_migrations WHERE version = %s", (version,)
+        )
+        done = 0
+        if found:
+            checksum, statements_done, finished_at = found[0]
+            if finished_at is not None:
+                check_unchanged(file, str(checksum))
+                return False
+            # A repaired file may have other statements: then from the start, which is safe.
+            done = int(str(statements_done)) if checksum == file.checksum else 0
+        await self.run(
+            "INSERT INTO schema_migrations (version, name, checksum, statements_done, started_at)"
+            " VALUES (%s, %s, %s, %s, %s)"
+            " ON DUPLICATE KEY UPDATE checksum = VALUES(checksum), statements_done = VALUES(statements_done)",
+            (version, file.name, file.checksum, done, self._clock.now_ms()),
+        )
+        self._on_step(f"{file.name}" + (f" from statement {done + 1}" if done else ""))
+        for number, statement in enumerate(file.statements[done:], done + 1):
+            await self.run(statement)
+            await self.run("UPDATE schema_migrations SET statements_done = %s WHERE version = %s", (number, version))
+        await self.run(
+            "UPDATE schema_migrations SET finished_at = %s WHERE version = %s", (self._clock.now_ms(), version)
+        )
+        return True
+
+    async def create_procedures(self, files: list[SqlFile]) -> list[str]:
+        """Those that are missing or whose file changed; each file drops the old one first."""
+        there = await self.run("SELECT routine_name FROM information_schema.routines WHERE routine_schema = DATABASE()")
+        names = {name for (name,) in there}
+        known = set(await self.run("SELECT name, checksum FROM schema_procedures"))
+        stale = [file for file in files if file.name not in names or (file.name, file.checksum) not in known]
+        for file in stale:
+            self._on_step(file.name)
+            for statement in file.statements:
+                await self.run(statement)
+            await self.run(
+                "INSERT INTO schema_procedures (name, checksum, created_at) VALUES (%s, %s, %s)"
+                " ON DUPLICATE KEY UPDATE checksum = VALUES(checksum), created_at = VALUES(created_at)",
+                (file.name, file.checksum, self._clock.now_ms()),
+            )
+        return [file.name for file in stale]
+
+    async def place(self, placement: Placement) -> None:
+        await self.run(
+            "INSERT INTO meta (id, partitions, schema_compat) VALUES (1, %s, %s) ON DUPLICATE KEY UPDATE id = meta.id",
+            (placement.partitions, SCHEMA_COMPAT),
+        )
+        check_meta(await self.run("SELECT partitions, schema_compat FROM meta"), placement.partitions)
+        missing = missing_places(placement, await self.run("SELECT partition_id, shard_id FROM shard_map"))
+        if missing:
+            values = ", ".join(f"({partition}, {shard})" for partition, shard in missing)
+            await self.run(f"INSERT INTO shard_map (partition_id, shard_id) VALUES {values}")  # noqa: S608  # numbers
+
+
+def check_unchanged(file: SqlFile, applied: str) -> None:
+    """Raises ``SchemaMismatch`` when an applied migration is not the file that is here now."""
+    if applied != file.checksum:
+        raise SchemaMismatch(f"Migration {file.name} was changed after it had been applied")

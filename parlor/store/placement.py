@@ -1,0 +1,32 @@
+"""Which shard each partition lives on, when an installation is created."""
+
+from __future__ import annotations
+
+import msgspec
+
+from parlor.store.procedure_store import SchemaMismatch
+from parlor.store.rows import Row
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """What the global database has to hold."""
+
+    partitions: int
+    shards: int
+    """Shards are numbered from 1 to this."""
+
+
+def missing_places(placement: Placement, stored: list[Row]) -> list[tuple[int, int]]:
+    """The ``(partition, shard)`` pairs that the map lacks; what it has stays, moving a partition is an operation.
+
+    Partitions go round the shards in turn, so that each shard has as many as any other, give or take one. Raises
+    ``SchemaMismatch`` when the map names a shard that is not configured.
+    """
+    known = {int(str(partition)): int(str(shard)) for partition, shard in stored}
+    if unknown := sorted(shard for shard in set(known.values()) if not 1 <= shard <= placement.shards):
+        raise SchemaMismatch(f"Partitions live on shard {unknown[0]}, which is not configured")
+    return [
+        (partition, partition % placement.shards + 1)
+        for partition in range(placement.partitions)
+        if partition not in known
+    ]

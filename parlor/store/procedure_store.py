@@ -1,0 +1,200 @@
+"""The store, spoken in stored procedures.
+
+Each verb of ``ChatStore`` is one call. MySQL runs the procedures of ``sql/procedures``; for SQLite they are functions
+of the same names (``sqlite_procedures``). So there is one meaning and two engines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Protocol
+
+from parlor.errors import InvalidRequest, ParlorError, StoreUnavailable
+from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
+from parlor.store import rows
+from parlor.store.ports import (
+    AccountRow,
+    Batch,
+    DailyUse,
+    MessageRow,
+    PartitionProgress,
+    RoomRow,
+    RoomsBefore,
+)
+from parlor.store.rows import Args, Row
+
+SCHEMA_COMPAT = 1
+"""The schema that this program reads and writes. It rises only when programs before it can no longer use the tables."""
+
+_PROCEDURE = re.compile(r"fp_[a-z0-9_]{1,60}")
+
+
+class SchemaMismatch(ParlorError):
+    """The databases are another installation's, or a newer program's: a setting is wrong, repeating does not help."""
+
+    code, title = "schema-mismatch", "The databases do not fit this program or its settings"
+
+
+class NoSuchProcedure(Exception):
+    """The database has no procedure of this name: it is not migrated, or nobody wrote one. Does not leave the store."""
+
+
+class Database(Protocol):
+    """One database that can be called."""
+
+    async def call(self, name: str, args: Args) -> list[Row]:
+        """The procedure's first result set.
+
+        Raises ``StoreUnavailable``, ``RowRefused``, ``SeqConflict`` or ``NoSuchProcedure``.
+        """
+
+    async def read_placement(self) -> tuple[list[Row], list[Row]]:
+        """Of the global database: the row ``(partitions, schema_compat)`` of meta, and shard_map's
+        ``(partition_id, shard_id)``."""
+
+    async def ping(self) -> None:
+        """Raises ``StoreUnavailable``."""
+
+    async def close(self) -> None: ...
+
+
+class ProcedureStore:
+    """``ChatStore`` over one ``Database`` for each shard and a global one."""
+
+    def __init__(
+        self, shards: dict[ShardId, Database], global_: Database, *, partitions: int, default_shard: ShardId
+    ) -> None:
+        self._shards = shards
+        self._global = global_
+        self._partitions = partitions
+        self._default_shard = default_shard
+        self._map: dict[Partition, ShardId] | None = None
+        self._map_lock = asyncio.Lock()
+
+    async def open_account(self, account_id: AccountId) -> AccountRow:
+        found = await self._call(None, "fp_account_open", (account_id,))
+        if not found:
+            raise StoreUnavailable(debug="the global database has no meta row: run `parlor migrate`")
+        return rows.account_row(found[0])
+
+    async def shard_of(self, partition: Partition) -> ShardId:
+        return (await self._placement()).get(partition, self._default_shard)
+
+    async def refresh_shard_map(self) -> None:
+        async with self._map_lock:
+            await self._load_map()
+
+    def shard_ids(self) -> list[ShardId]:
+        return sorted(self._shards)
+
+    async def partitions_of(self, shard: ShardId) -> list[Partition]:
+        return sorted(partition for partition, home in (await self._placement()).items() if home == shard)
+
+    async def rooms_get(
+        self, shard: ShardId, account_db_key: int, *, limit: int, before: RoomsBefore | None = None
+    ) -> list[RoomRow]:
+        place: Args = (before.activity, before.room_id) if before else (None, None)
+        found = await self._call(shard, "fp_chat_rooms_get", (account_db_key, max(limit, 0), *place))
+        return [rows.room_row(row) for row in found]
+
+    async def rooms_count(self, shard: ShardId, account_db_key: int) -> int:
+        ((count,),) = await self._call(shard, "fp_chat_rooms_count", (account_db_key,))
+        if not isinstance(count, int):
+            raise StoreUnavailable(debug=f"fp_chat_rooms_count answered {type(count).__name__}")
+        return count
+
+    async def room_get(self, shard: ShardId, room_id: RoomId) -> RoomRow | None:
+        if not rows.is_id(room_id):
+            return None
+        found = await self._call(shard, "fp_chat_room_get", (room_id,))
+        return rows.room_row(found[0]) if found else None
+
+    async def messages_get(
+        self, shard: ShardId, room_id: RoomId, *, above: int = 0, below: int | None = None, limit: int, newest: bool
+    ) -> list[MessageRow]:
+        if not rows.is_id(room_id):
+            return []
+        args: Args = (room_id, above, below, max(limit, 0), int(newest))
+        return [rows.message_row(row) for row in await self._call(shard, "fp_chat_messages_get", args)]
+
+    async def message_find(self, shard: ShardId, room_id: RoomId, message_id: MessageId) -> MessageRow | None:
+        if not (rows.is_id(room_id) and rows.is_id(message_id)):
+            return None
+        found = await self._call(shard, "fp_chat_message_find", (room_id, message_id))
+        return rows.message_row(found[0]) if found else None
+
+    async def daily_use(self, shard: ShardId, account_db_key: int, first: str, last: str) -> list[DailyUse]:
+        found = await self._call(shard, "fp_account_daily_get", (account_db_key, first, last))
+        return [rows.daily_row(row) for row in found]
+
+    async def open_partition(self, shard: ShardId, partition: Partition) -> PartitionProgress:
+        return rows.progress_row((await self._call(shard, "fp_partition_open", (partition,)))[0])
+
+    async def acquire_partition(self, shard: ShardId, partition: Partition) -> PartitionProgress:
+        return rows.progress_row((await self._call(shard, "fp_partition_acquire", (partition,)))[0])
+
+    async def progress(self, shard: ShardId) -> list[PartitionProgress]:
+        return [rows.progress_row(row) for row in await self._call(shard, "fp_partition_progress", ())]
+
+    async def apply(self, shard: ShardId, batch: Batch) -> list[Partition]:
+        args = (rows.encode_fences(batch.fences), rows.encode_batch(batch))
+        return rows.refused_partitions(await self._call(shard, "fp_writer_apply", args))
+
+    async def call_shard_procedure(
+        self, shard: ShardId, name: str, args: tuple[object, ...]
+    ) -> list[tuple[object, ...]]:
+        """Ids are returned as 16 bytes. ``InvalidRequest`` for a name that is none, or arguments of other types.
+
+        SQLite knows every name of ``sql/procedures`` that belongs to a shard.
+        """
+        if not _PROCEDURE.fullmatch(name):
+            raise InvalidRequest("This is not a procedure's name")
+        plain = tuple(arg for arg in args if arg is None or isinstance(arg, str | int))
+        if len(plain) != len(args):
+            raise InvalidRequest("A procedure takes texts, integers and None")
+        try:
+            return await self._database(shard).call(name, plain)
+        except NoSuchProcedure as error:
+            raise InvalidRequest(f"There is no procedure {name}", debug=str(error)) from error
+
+    async def ping(self, shard: ShardId | None) -> None:
+        await self._database(shard).ping()
+
+    async def close(self) -> None:
+        await asyncio.gather(self._global.close(), *(database.close() for database in self._shards.values()))
+
+    async def _call(self, shard: ShardId | None, name: str, args: Args) -> list[Row]:
+        try:
+            return await self._database(shard).call(name, args)
+        except NoSuchProcedure as error:
+            raise StoreUnavailable(debug=f"{error}: run `parlor migrate`") from error
+
+    def _database(self, shard: ShardId | None) -> Database:
+        found = self._global if shard is None else self._shards.get(shard)
+        if found is None:
+            raise StoreUnavailable(debug=f"shard {shard} is not configured")
+        return found
+
+    async def _placement(self) -> dict[Partition, ShardId]:
+        if self._map is None:
+            async with self._map_lock:
+                return self._map if self._map is not None else await self._load_map()
+        return self._map
+
+    async def _load_map(self) -> dict[Partition, ShardId]:
+        meta, places = await self._global.read_placement()
+        check_meta(meta, self._partitions)
+        self._map = {Partition(int(str(place[0]))): ShardId(int(str(place[1]))) for place in places}
+        return self._map
+
+
+def check_meta(meta: list[Row], partitions: int) -> None:
+    """Raises ``SchemaMismatch`` when the databases were made for other settings or by a newer program."""
+    if not meta:
+        raise StoreUnavailable(debug="the global database has no meta row: run `parlor migrate`")
+    stored, compat = meta[0]
+    if compat != SCHEMA_COMPAT:
+        raise SchemaMismatch(f"The databases have schema {compat}, this program needs {SCHEMA_COMPAT}")
+    if stored != partitions:
+        raise SchemaMismatch(f"The installation was created with {stored} partitions; the settings say {partitions}")

@@ -1,0 +1,102 @@
+"""Bringing one SQLite file up to date: the books that MySQL has too, and one transaction, so nothing stops half-way."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+
+from parlor.clock import Clock
+from parlor.errors import StoreUnavailable
+from parlor.store import sqlite_statements as sql
+from parlor.store.addresses import SqliteAddress
+from parlor.store.mysql_migrations import check_unchanged
+from parlor.store.placement import Placement, missing_places
+from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
+from parlor.store.sql_files import Role, read_migrations
+from parlor.store.sqlite import open_connection
+
+LOCK_TIMEOUT = 60.0
+"""Seconds to wait for another process that migrates the same file."""
+
+_BOOK = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+  version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, statements_done INTEGER NOT NULL,
+  started_at INTEGER NOT NULL, finished_at INTEGER
+) STRICT
+"""
+
+
+def migrate_sqlite(
+    address: SqliteAddress, role: Role, placement: Placement | None, on_step: Callable[[str], None], clock: Clock
+) -> list[str]:
+    """Brings the file up to date, in the calling thread; returns the names of what was applied.
+
+    Raises ``StoreUnavailable`` and ``SchemaMismatch``.
+    """
+    try:
+        address.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = open_connection(address, busy_timeout=LOCK_TIMEOUT, create=True)
+        try:
+            _switch_to_wal(connection, clock)
+            connection.execute("BEGIN EXCLUSIVE")
+            try:
+                applied = _migrate(connection, role, on_step, clock)
+                if placement is not None:
+                    _place(connection, placement)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return applied
+        finally:
+            connection.close()
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnavailable(debug=f"{address.place}: {error}") from error
+
+
+def _switch_to_wal(connection: sqlite3.Connection, clock: Clock) -> None:
+    """The file remembers it. Two processes that switch at once get SQLITE_BUSY without waiting: try again."""
+    deadline = clock.monotonic() + LOCK_TIMEOUT
+    pause = threading.Event()
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or clock.monotonic() > deadline:
+                raise
+            pause.wait(0.05)
+        else:
+            return
+
+
+def _migrate(connection: sqlite3.Connection, role: Role, on_step: Callable[[str], None], clock: Clock) -> list[str]:
+    connection.execute(_BOOK)
+    applied = []
+    for file in read_migrations("sqlite", role):
+        version = int(file.name[:4])
+        found = connection.execute("SELECT checksum FROM schema_migrations WHERE version = ?", (version,)).fetchone()
+        if found:
+            check_unchanged(file, str(found[0]))
+            continue
+        on_step(file.name)
+        started = clock.now_ms()
+        for statement in file.statements:
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO schema_migrations VALUES (?, ?, ?, ?, ?, ?)",
+            (version, file.name, file.checksum, len(file.statements), started, clock.now_ms()),
+        )
+        applied.append(file.name)
+    return applied
+
+
+def _place(connection: sqlite3.Connection, placement: Placement) -> None:
+    connection.execute(
+        "INSERT INTO meta (id, partitions, schema_compat) VALUES (1, ?, ?) ON CONFLICT (id) DO NOTHING",
+        (placement.partitions, SCHEMA_COMPAT),
+    )
+    check_meta(connection.execute(sql.META).fetchall(), placement.partitions)
+    missing = missing_places(placement, connection.execute(sql.SHARD_MAP).fetchall())
+    connection.executemany("INSERT INTO shard_map (partition_id, shard_id) VALUES (?, ?)", missing)

@@ -1,0 +1,222 @@
+"""What ``sql/procedures`` does, as functions on a SQLite connection: same names, arguments, results and errors.
+
+``SqliteDatabase`` runs a function that writes in a transaction of its own, and rolls back when it raises. A function
+raises ``ValueError`` for another number of arguments than it takes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from parlor.store import sqlite_statements as sql
+from parlor.store.ports import DailyUse, MessageDelete, RoomCreate, RoomDelete, RoomUpdate, RowRefused, SeqConflict
+from parlor.store.rows import Args, BatchRows, FenceRow, MessageSaveRow, RoomTouchRow, Row, is_id
+
+Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
+Values: TypeAlias = dict[str, str | int | bytes | None]
+
+_MAX = 2**63 - 1
+_T = TypeVar("_T")
+
+
+class FenceRefused(Exception):
+    """Partitions whose fence failed: the transaction is rolled back and they are the answer."""
+
+    def __init__(self, partitions: list[int]) -> None:
+        super().__init__(partitions)
+        self.partitions = partitions
+
+
+def _rooms_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    account_db_key, limit, activity, room_id = args
+    values: Values = {
+        "account_db_key": account_db_key,
+        "limit": limit,
+        "activity": _MAX if activity is None else activity,
+        "room_id": b"\xff" * 16 if room_id is None else _blob(room_id),
+    }
+    return connection.execute(sql.ROOMS_GET, values).fetchall()
+
+
+def _rooms_count(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _select(connection, sql.ROOMS_COUNT, args, "account_db_key")
+
+
+def _room_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _select(connection, sql.ROOM_GET, args, "room_id")
+
+
+def _messages_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    room_id, above, below, limit, newest = args
+    values: Values = {
+        "room_id": _blob(room_id),
+        "above": above,
+        "below": _MAX if below is None else below,
+        "limit": limit,
+    }
+    return connection.execute(sql.MESSAGES_GET_NEWEST if newest else sql.MESSAGES_GET, values).fetchall()
+
+
+def _message_find(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _select(connection, sql.MESSAGE_FIND, args, "room_id", "message_id")
+
+
+def _account_daily_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _select(connection, sql.DAILY_GET, args, "account_db_key", "first", "last")
+
+
+def _partition_progress(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _select(connection, sql.PARTITION_PROGRESS, args)
+
+
+def _account_open(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    found = _select(connection, sql.ACCOUNT_GET, args, "account_id")
+    meta = connection.execute(sql.META).fetchone()
+    if found or meta is None:
+        return found
+    (account_id,) = args
+    # The same partition that MySQL's CRC32 gives.
+    partition = zlib.crc32(str(account_id).encode()) % int(meta[0])
+    connection.execute(sql.ACCOUNT_ADD, {"account_id": account_id, "partition_id": partition})
+    return _select(connection, sql.ACCOUNT_GET, args, "account_id")
+
+
+def _partition_open(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    (partition_id,) = args
+    connection.execute(sql.PARTITION_OPEN, {"partition_id": partition_id})
+    return _select(connection, sql.PARTITION_GET, args, "partition_id")
+
+
+def _partition_acquire(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    (partition_id,) = args
+    connection.execute(sql.PARTITION_ACQUIRE, {"partition_id": partition_id})
+    return _select(connection, sql.PARTITION_GET, args, "partition_id")
+
+
+def _room_create(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _write(connection, sql.ROOM_CREATE, _batch(args, RoomCreate))
+
+
+def _message_save(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    saves = _batch(args, MessageSaveRow)
+    _write(connection, sql.MESSAGE_SAVE, saves)
+    return _check_places(connection, saves)
+
+
+def _room_touch(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _write(connection, sql.ROOM_TOUCH, _batch(args, RoomTouchRow))
+
+
+def _room_update(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _write(connection, sql.ROOM_UPDATE, _batch(args, RoomUpdate))
+
+
+def _message_delete(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    deletes = _batch(args, MessageDelete)
+    _write(connection, sql.MESSAGE_DELETE, deletes)
+    return _check_places(connection, deletes)
+
+
+def _room_delete(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _write(connection, sql.ROOM_DELETE, _batch(args, RoomDelete))
+
+
+def _account_daily_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _write(connection, sql.DAILY_ADD, _batch(args, DailyUse))
+
+
+def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    fences, parts = args
+    refused = [
+        fence.partition
+        for fence in _decode(fences, list[FenceRow])
+        if connection.execute(sql.FENCE, msgspec.structs.asdict(fence)).rowcount != 1
+    ]
+    if refused:
+        raise FenceRefused(refused)
+    batch = _decode(parts, BatchRows)
+    _write(connection, sql.ROOM_CREATE, batch.room_creates)
+    _write(connection, sql.MESSAGE_SAVE, batch.message_saves)
+    _check_places(connection, batch.message_saves)
+    _write(connection, sql.ROOM_TOUCH, batch.room_touches)
+    _write(connection, sql.ROOM_UPDATE, batch.room_updates)
+    _write(connection, sql.MESSAGE_DELETE, batch.message_deletes)
+    _check_places(connection, batch.message_deletes)
+    _write(connection, sql.ROOM_DELETE, batch.room_deletes)
+    _write(connection, sql.DAILY_ADD, batch.daily_uses)
+    return [("[]",)]
+
+
+READS: Mapping[str, Procedure] = {
+    "fp_chat_rooms_get": _rooms_get,
+    "fp_chat_rooms_count": _rooms_count,
+    "fp_chat_room_get": _room_get,
+    "fp_chat_messages_get": _messages_get,
+    "fp_chat_message_find": _message_find,
+    "fp_account_daily_get": _account_daily_get,
+    "fp_partition_progress": _partition_progress,
+}
+WRITES: Mapping[str, Procedure] = {
+    "fp_chat_room_create": _room_create,
+    "fp_chat_message_save": _message_save,
+    "fp_chat_room_touch": _room_touch,
+    "fp_chat_room_update": _room_update,
+    "fp_chat_message_delete": _message_delete,
+    "fp_chat_room_delete": _room_delete,
+    "fp_account_daily_add": _account_daily_add,
+    "fp_account_open": _account_open,
+    "fp_partition_open": _partition_open,
+    "fp_partition_acquire": _partition_acquire,
+    "fp_writer_apply": _writer_apply,
+}
+
+
+def _select(connection: sqlite3.Connection, statement: str, args: Args, *names: str) -> list[Row]:
+    values: Values = {
+        name: _blob(arg) if name in {"room_id", "message_id"} else arg for name, arg in zip(names, args, strict=True)
+    }
+    return connection.execute(statement, values).fetchall()
+
+
+def _write(connection: sqlite3.Connection, statement: str, rows: Iterable[msgspec.Struct]) -> list[Row]:
+    connection.executemany(statement, [_values(row) for row in rows])
+    return []
+
+
+def _check_places(connection: sqlite3.Connection, rows: Iterable[MessageSaveRow | MessageDelete]) -> list[Row]:
+    for row in rows:
+        values = _values(row)
+        (stands,) = connection.execute(sql.MESSAGE_AT, values).fetchone()
+        if stands != values["message_id"]:
+            raise SeqConflict(debug=f"seq-conflict: {row.room_id} seq {row.seq}")
+    return []
+
+
+def _values(row: msgspec.Struct) -> Values:
+    values: Values = msgspec.structs.asdict(row)
+    for name in ("room_id", "message_id", "parent_message_id"):
+        if name in values:
+            values[name] = _blob(values[name])
+    return values
+
+
+def _blob(text: object) -> bytes | None:
+    """An id's 16 bytes; None, which no column takes, for anything that is no id."""
+    return bytes.fromhex(text.replace("-", "")) if isinstance(text, str) and is_id(text) else None
+
+
+def _batch(args: Args, kind: type[_T]) -> list[_T]:
+    (text,) = args
+    return _decode(text, list[kind])  # type: ignore[valid-type]  # a type built at run time
+
+
+def _decode(text: object, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(str(text), type=kind)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise RowRefused("The batch is not an array of rows", debug=str(error)) from error

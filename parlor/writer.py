@@ -1,0 +1,299 @@
+"""A shard writer: takes operations from the queues of its partitions and commits them in batches.
+
+Safety rests on the shard: each batch carries the epoch of each of its partitions and moves their watermarks in the
+same transaction as the rows (I5). Redis gives liveness: a lease, so that two writers do not do the same work. A crash
+between the commit and the finish repeats only the finish, because the watermark tells what is applied.
+
+After any failure the writer forgets what it holds in memory and reads its own history again: the queue's pending
+entries are the truth about what is unfinished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from parlor.batch import build_batch
+from parlor.cache.live import Live
+from parlor.cache.queue import ROOM_MARK, QueueEntry, WriterQueue
+from parlor.clock import Clock
+from parlor.errors import CacheUnavailable, LeaseLost, ParlorError, StoreUnavailable
+from parlor.ids import IdMint, Partition, RoomId, ShardId
+from parlor.loading import Loader
+from parlor.metrics import WriterMetrics
+from parlor.settings import QueueSettings
+from parlor.store.ports import ChatStore, QueuePosition, RowRefused
+
+_log = structlog.get_logger(__name__)
+
+READ_PAUSE = 0.02
+"""Seconds between two reads while a batch fills; a sender that waits for its commit waits so much longer at most."""
+RETRY_MIN, RETRY_MAX = 0.2, 5.0
+"""Seconds between attempts while a server does not answer, doubling. The longest keeps recovery within 5 s."""
+
+
+class WriterPorts(msgspec.Struct, frozen=True):
+    live: Live
+    queue: WriterQueue
+    store: ChatStore
+    loader: Loader
+    mint: IdMint
+    clock: Clock
+    metrics: WriterMetrics
+    settings: QueueSettings
+
+
+class _Held(msgspec.Struct):
+    """A partition that this writer holds."""
+
+    epoch: int
+    applied: QueuePosition
+    history_read: bool = False
+    """Whether the consumer's own unfinished entries have been taken up."""
+
+
+class ShardWriterLoop:
+    """One writer of one shard. ``name`` outlives the process: a restarted writer takes its leases back at once."""
+
+    def __init__(self, ports: WriterPorts, shard: ShardId, name: str, partitions: Sequence[Partition]) -> None:
+        self._ports = ports
+        self._shard = shard
+        self._name = name
+        self._lease = ports.mint.token()
+        self._wanted = list(partitions)
+        self._held: dict[Partition, _Held] = {}
+        self._buffer: list[QueueEntry] = []
+        self._stopping = asyncio.Event()
+        self._sized_up_at = float("-inf")
+
+    @property
+    def held(self) -> list[Partition]:
+        return sorted(self._held)
+
+    async def run(self) -> None:
+        """Works until ``stop``; failures of Redis or of the shard delay it, they do not end it."""
+        pause = RETRY_MIN
+        keeping = asyncio.create_task(self._keep_leases())
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await self._acquire_missing()
+                    await self._take_batch()
+                    pause = RETRY_MIN
+                except (CacheUnavailable, StoreUnavailable) as error:
+                    _log.warning("writer_waits", shard=self._shard, code=error.code, debug=error.debug)
+                    if isinstance(error, CacheUnavailable):
+                        # It may come back without its memory: leases and positions are taken anew.
+                        self._held.clear()
+                    self._start_over()
+                    await self._rest(pause)
+                    pause = min(pause * 2, RETRY_MAX)
+                except LeaseLost:
+                    self._ports.metrics.stale_batch_refused(self._shard)
+                    _log.warning("writer_lost_partitions", shard=self._shard)
+                    self._held.clear()
+                    self._start_over()
+                    await self._rest(RETRY_MIN)
+            await self._flush()
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            await self._release()
+
+    async def stop(self) -> None:
+        """Asks the loop to commit what is queued, give its leases up and end."""
+        self._stopping.set()
+
+    # Partitions
+
+    async def _acquire_missing(self) -> None:
+        missing = [partition for partition in self._wanted if partition not in self._held]
+        await asyncio.gather(*(self._acquire(partition) for partition in missing))
+
+    async def _acquire(self, partition: Partition) -> None:
+        queue, store = self._ports.queue, self._ports.store
+        lease = await queue.hold(partition, self._lease, self._name)
+        if lease is None:
+            return
+        # From here on no batch of an earlier writer is accepted.
+        progress = await store.acquire_partition(self._shard, partition)
+        if lease.incarnation is None:
+            await self._ports.loader.open_partition(partition)
+        elif QueuePosition(lease.incarnation, lease.last_number) < progress.applied:
+            # Redis lost its tail: positions would come a second time, and be skipped. A new incarnation is above all.
+            _log.error("queue_went_back", partition=partition, applied=str(progress.applied))
+            opened = await store.open_partition(self._shard, partition)
+            await self._ports.live.init_partition(partition, opened.incarnation)
+        self._held[partition] = _Held(progress.epoch, progress.applied)
+
+    async def _keep_leases(self) -> None:
+        """Renews at a third of the lease's life. A lost one is dropped; the fence would refuse its batches anyhow."""
+        while True:
+            await self._ports.clock.sleep(self._ports.settings.lease_ttl.total_seconds() / 3)
+            for partition in self.held:
+                try:
+                    if not await self._ports.queue.renew(partition, self._lease):
+                        self._held.pop(partition, None)
+                except CacheUnavailable as error:
+                    _log.warning("lease_not_renewed", partition=partition, debug=error.debug)
+
+    async def _release(self) -> None:
+        for partition in self.held:
+            try:
+                await self._ports.queue.release(partition, self._lease)
+            except CacheUnavailable as error:
+                # It runs out by itself, and a successor of this name need not wait for that.
+                _log.warning("lease_not_released", partition=partition, debug=error.debug)
+        self._held.clear()
+
+    # Batches
+
+    async def _take_batch(self) -> None:
+        """Waits for a batch to fill (by size, by time, or at once for a sender that waits), then commits it."""
+        settings = self._ports.settings
+        await self._read_history()
+        await self._size_up()
+        interval = settings.batch_interval.total_seconds()
+        deadline = None
+        while not self._due():
+            now = self._ports.clock.monotonic()
+            if self._buffer and deadline is None:
+                deadline = now + interval
+            wait = min(interval, 1.0) if deadline is None else deadline - now
+            if wait <= 0 or self._stopping.is_set():
+                break
+            limit = settings.batch_limit - len(self._buffer)
+            found = await self._ports.queue.new(self.held, max(1, limit), round(min(wait, 1.0) * 1000))
+            self._buffer += found
+            if not found and deadline is None:
+                return
+            if found and not self._due():
+                # Entries come one by one; reading them one by one would cost more than writing them.
+                await self._ports.clock.sleep(READ_PAUSE)
+        await self._commit_buffer()
+
+    def _due(self) -> bool:
+        return len(self._buffer) >= self._ports.settings.batch_size or any(entry.urgent for entry in self._buffer)
+
+    async def _read_history(self) -> None:
+        """What was taken before and never finished goes first, or new entries would overtake it."""
+        for partition, held in list(self._held.items()):
+            after: QueuePosition | None = None
+            while not held.history_read:
+                limit = self._ports.settings.batch_limit
+                entries = await self._ports.queue.unfinished(partition, after, limit)
+                self._buffer += entries
+                if entries:
+                    after = entries[-1].position
+                    await self._commit_buffer()
+                held.history_read = len(entries) < limit
+
+    async def _flush(self) -> None:
+        """At shut-down: everything that is queued by now."""
+        try:
+            while True:
+                await self._read_history()
+                self._buffer += await self._ports.queue.new(self.held, self._ports.settings.batch_limit, 1)
+                if not self._buffer:
+                    return
+                await self._commit_buffer()
+        except ParlorError as error:
+            # It stays queued, and the next start takes it up.
+            _log.warning("not_flushed", shard=self._shard, code=error.code, debug=error.debug)
+
+    async def _commit_buffer(self) -> None:
+        entries, self._buffer = self._buffer, []
+        held = [entry for entry in entries if entry.partition in self._held]
+        # Committed before, but not finished: the watermark knows.
+        repeated = [entry for entry in held if entry.position <= self._held[entry.partition].applied]
+        new = [entry for entry in held if entry.position > self._held[entry.partition].applied]
+        committed = await self._commit(new) if new else []
+        await self._finish([*repeated, *committed])
+
+    async def _commit(self, entries: list[QueueEntry]) -> list[QueueEntry]:
+        """Commits what the shard takes; parks what it refuses. Returns what is committed but not finished yet."""
+        wanted = await self._begin(entries)
+        try:
+            await self._apply(entries, wanted)
+        except RowRefused as error:
+            if len(entries) == 1:
+                await self._park(entries[0], error)
+                return []
+            # Bisection: order is kept, and only the row that is refused is set aside.
+            half = len(entries) // 2
+            first = await self._commit(entries[:half])
+            await self._finish(first)
+            return await self._commit(entries[half:])
+        return entries
+
+    async def _apply(self, entries: list[QueueEntry], wanted: list[bool]) -> None:
+        clock, metrics = self._ports.clock, self._ports.metrics
+        batch = build_batch(entries, wanted, {partition: held.epoch for partition, held in self._held.items()})
+        began = clock.monotonic()
+        lost = await self._ports.store.apply(self._shard, batch)
+        if lost:
+            for partition in lost:
+                self._held.pop(partition, None)
+            raise LeaseLost(debug=f"partitions {lost}")
+        metrics.batch(self._shard, len(entries), clock.monotonic() - began)
+        for fence in batch.fences:
+            self._held[fence.partition].applied = fence.applied
+
+    async def _park(self, entry: QueueEntry, error: RowRefused) -> None:
+        _log.error("operation_parked", room_id=entry.address.room_id, op=entry.op, reason=error.debug or error.detail)
+        await self._ports.queue.park(self._lease, entry, f"{error.code}: {error.debug or error.detail}"[:500])
+        self._ports.metrics.parked(self._shard)
+
+    async def _begin(self, entries: list[QueueEntry]) -> list[bool]:
+        """PENDING to PROCESSING, room by room in one pipeline; whether each entry is still wanted."""
+        wanted = [True] * len(entries)
+
+        async def begin(places: list[int]) -> None:
+            marks = [ROOM_MARK if entries[i].op == "CHAT_ROOM_CREATE" else entries[i].seq for i in places]
+            flags = await self._ports.queue.begin(self._lease, entries[places[0]].address, marks)
+            for place, flag in zip(places, flags, strict=True):
+                wanted[place] = flag
+
+        by_room: dict[RoomId, list[int]] = {}
+        for i, entry in enumerate(entries):
+            if entry.op == "CHAT_ROOM_CREATE" or (entry.op == "CHAT_MESSAGE_SAVE" and entry.final):
+                by_room.setdefault(entry.address.room_id, []).append(i)
+        await asyncio.gather(*(begin(places) for places in by_room.values()))
+        return wanted
+
+    async def _finish(self, entries: list[QueueEntry]) -> None:
+        """Final states, room by room in one pipeline."""
+        by_room: dict[RoomId, list[QueueEntry]] = {}
+        for entry in entries:
+            by_room.setdefault(entry.address.room_id, []).append(entry)
+        queue = self._ports.queue
+        await asyncio.gather(*(queue.finish(self._lease, of_room[0].address, of_room) for of_room in by_room.values()))
+
+    # The rest
+
+    def _start_over(self) -> None:
+        self._buffer.clear()
+        for held in self._held.values():
+            held.history_read = False
+
+    async def _size_up(self) -> None:
+        """Queue depth and lag, every few seconds."""
+        now = self._ports.clock.monotonic()
+        if now - self._sized_up_at < self._ports.settings.batch_interval.total_seconds():
+            return
+        self._sized_up_at = now
+        sizes = await asyncio.gather(*(self._ports.queue.depth(partition) for partition in self.held))
+        oldest = [at for _, at, _ in sizes if at]
+        lag = max(0, self._ports.clock.now_ms() - min(oldest)) / 1000 if oldest else 0.0
+        self._ports.metrics.depth(self._shard, sum(depth for depth, _, _ in sizes), lag)
+
+    async def _rest(self, seconds: float) -> None:
+        """A pause that ``stop`` cuts short."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,57 @@
+-- fp_chat_message_delete: turns messages into tombstones (CHAT_MESSAGE_DELETE)
+-- Database: shard
+-- Design: a message that was never stored gets its tombstone all the same, so that a late save finds the place taken.
+--   Who sent it and when stay; content, metadata and error text go. The first deleted_at stays. A place taken by
+--   another message is an error. Does not commit.
+-- Parameters: p_batch: [{room_id, seq, message_id, deleted_at}], in the order of (room_id, seq).
+-- Result sets: none.
+-- Errors: 45000 'seq-conflict: <room_id> seq <n>'; 45000 'row-refused: ...'; JSON_TABLE's own for a batch of another
+--   shape.
+-- Safe to repeat because: a tombstone is never changed.
+
+SET NAMES utf8mb4;
+SET SESSION sql_mode = 'TRADITIONAL';
+DROP PROCEDURE IF EXISTS fp_chat_message_delete;
+
+DELIMITER //
+CREATE PROCEDURE fp_chat_message_delete(IN p_batch JSON)
+  MODIFIES SQL DATA
+  SQL SECURITY INVOKER
+BEGIN
+  DECLARE v_found INT DEFAULT 0;
+  DECLARE v_conflict VARCHAR(128) CHARACTER SET utf8mb4;
+  INSERT INTO messages (room_id, seq, message_id, sender_type, content, sent_at, version, attempt, metadata, deleted_at)
+  SELECT UNHEX(REPLACE(j.room_id, '-', '')), j.seq, UNHEX(REPLACE(j.message_id, '-', '')), 'SYSTEM', '', j.deleted_at,
+         0, 0, '{}', j.deleted_at
+    FROM JSON_TABLE(p_batch, '$[*]' COLUMNS (
+           room_id    VARCHAR(64) PATH '$.room_id' ERROR ON EMPTY ERROR ON ERROR,
+           seq        BIGINT PATH '$.seq' ERROR ON EMPTY ERROR ON ERROR,
+           message_id VARCHAR(64) PATH '$.message_id' ERROR ON EMPTY ERROR ON ERROR,
+           deleted_at BIGINT PATH '$.deleted_at' ERROR ON EMPTY ERROR ON ERROR
+         )) AS j
+  ON DUPLICATE KEY UPDATE
+    content      = IF(messages.message_id = VALUES(message_id), '', messages.content),
+    metadata     = IF(messages.message_id = VALUES(message_id), '{}', messages.metadata),
+    error_detail = IF(messages.message_id = VALUES(message_id), NULL, messages.error_detail),
+    deleted_at   = IF(messages.message_id = VALUES(message_id), COALESCE(messages.deleted_at, VALUES(deleted_at)),
+                      messages.deleted_at);
+
+  SELECT COUNT(*),
+         MIN(IF(m.message_id = UNHEX(REPLACE(j.message_id, '-', '')), NULL, CONCAT(j.room_id, ' seq ', j.seq)))
+    INTO v_found, v_conflict
+    FROM JSON_TABLE(p_batch, '$[*]' COLUMNS (
+           room_id    VARCHAR(64) PATH '$.room_id' ERROR ON EMPTY ERROR ON ERROR,
+           seq        BIGINT PATH '$.seq' ERROR ON EMPTY ERROR ON ERROR,
+           message_id VARCHAR(64) PATH '$.message_id' ERROR ON EMPTY ERROR ON ERROR
+         )) AS j
+    JOIN messages AS m ON m.room_id = UNHEX(REPLACE(j.room_id, '-', '')) AND m.seq = j.seq;
+  IF v_conflict IS NOT NULL THEN
+    SET v_conflict = CONCAT('seq-conflict: ', v_conflict);
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = v_conflict;
+  END IF;
+  IF v_found <> JSON_LENGTH(p_batch) THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'row-refused: the batch is not an array of rows';
+  END IF;
+END
+//
+DELIMITER ;

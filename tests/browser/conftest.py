@@ -1,0 +1,30 @@
+"""Chromium for the tests of the page: one a module, in the module's own event loop, and a fresh profile a test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.browser.tab import ARGUMENTS, Tab
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS, headless=True)
+        try:
+            yield started
+        finally:
+            await started.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def tab(browser: Browser) -> AsyncIterator[Tab]:
+    """A tab of its own profile. The test fails when the page wrote an error that the test did not allow."""
+    context = await browser.new_context(viewport={"width": 1200, "height": 800}, locale="en-GB")
+    made = Tab(await context.new_page())
+    yield made
+    await context.close()
+    assert made.errors == []

@@ -1,0 +1,99 @@
+"""A TCP proxy that cuts event streams in the middle, as bad networks do."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from urllib.parse import urlsplit
+
+_PIECE = 65_536
+
+
+class CuttingProxy:
+    """Forwards to ``target``; a connection that asks for events is reset after so many bytes of the answer.
+
+    The allowance grows by half with each cut, so that whatever the size of an event it gets through in the end.
+    """
+
+    def __init__(self, target: str, first_allowance: int) -> None:
+        address = urlsplit(target)
+        self._host = address.hostname or "127.0.0.1"
+        self._port = address.port or 80
+        self._allowance = first_allowance
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.cutting = True
+        self.cuts = 0
+        self.base_url = ""
+
+    async def __aenter__(self) -> CuttingProxy:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._forward(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
+        line = _Line(reader, writer, far_reader, far_writer)
+        ways = [asyncio.create_task(line.requests()), asyncio.create_task(self._answers(line))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            line.reset()
+
+    async def _answers(self, line: _Line) -> None:
+        passed = 0
+        while piece := await line.far_reader.read(_PIECE):
+            if not (line.streaming and self.cutting):
+                line.writer.write(piece)
+            else:
+                room = self._allowance - passed
+                line.writer.write(piece[:room])
+                passed += len(piece)
+                if passed > self._allowance:
+                    await line.writer.drain()
+                    self.cuts += 1
+                    self._allowance += self._allowance // 2
+                    return
+            await line.writer.drain()
+
+
+class _Line:
+    """One connection from the browser and its other half to the server."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        far_reader: asyncio.StreamReader,
+        far_writer: asyncio.StreamWriter,
+    ) -> None:
+        self.reader, self.writer, self.far_reader, self.far_writer = reader, writer, far_reader, far_writer
+        self.streaming = False
+
+    async def requests(self) -> None:
+        while piece := await self.reader.read(_PIECE):
+            if b"/events" in piece.split(b"\r\n", 1)[0]:
+                self.streaming = True
+            self.far_writer.write(piece)
+            await self.far_writer.drain()
+
+    def reset(self) -> None:
+        self.writer.transport.abort()
+        self.far_writer.transport.abort()

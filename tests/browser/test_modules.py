@@ -1,0 +1,152 @@
+"""The page's modules on their own, called inside Chromium."""
+
+from __future__ import annotations
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.scripted_api import ORIGIN, ScriptedApi
+from tests.browser.tab import Tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page_tab(tab: Tab) -> Tab:
+    await ScriptedApi().attach(tab.page)
+    await tab.page.goto(ORIGIN)
+    return tab
+
+
+async def test_events_are_the_same_wherever_the_stream_is_cut(page_tab: Tab) -> None:
+    text = (
+        "\ufeff: hello\r\n\r\nid: 1-1\r\nevent: a\r\ndata: one\r\n\r\n"
+        "id: 1-2\nevent: b\ndata:two\ndata: 2 😀\n\n: beat\n\nevent: none\n\ndata: three\r\rdata: unfinished\n"
+    )
+    script = """async (text) => {
+        const { EventParser } = await import("/assets/js/stream.js");
+        const results = new Set();
+        for (let cut = 0; cut <= text.length; cut += 1) {
+            const parser = new EventParser();
+            const events = [...parser.push(text.slice(0, cut)), ...parser.push(text.slice(cut))];
+            results.add(JSON.stringify(events.map(({ id, type, data }) => [id, type, data])));
+        }
+        const slow = new EventParser();
+        const one = [...text].flatMap((piece) => slow.push(piece)).map(({ id, type, data }) => [id, type, data]);
+        results.add(JSON.stringify(one));
+        return [...results].map((found) => JSON.parse(found));
+    }"""
+    results = await page_tab.page.evaluate(script, text)
+    assert results == [[["1-1", "a", "one"], ["1-2", "b", "two\n2 😀"], ["1-2", "message", "three"]]]
+
+
+async def test_characters_are_counted_as_the_server_counts_them(page_tab: Tab) -> None:
+    texts = ["", "abc", "é", "😀", "a😀b👩‍👩‍👧c", "مرحبا"]
+    script = """async (texts) => {
+        const { characters } = await import("/assets/js/transcript.js");
+        return texts.map(characters);
+    }"""
+    assert await page_tab.page.evaluate(script, texts) == [len(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "<img src=x onerror=window.hacked=1>",
+        "<svg><script>window.hacked=1</script></svg>",
+        "[x](javascript:window.hacked=1)",
+        "[x](JaVaScRiPt&colon;window.hacked=1)",
+        "[x](data:text/html,<script>window.hacked=1</script>)",
+        "![x](http://example.invalid/pixel.png)",
+        '![x](x"onerror="window.hacked=1)',
+        "![x](data:image/svg+xml;base64,PHN2Zy8+)",
+        "<a href='#token=evil'>x</a> [x](#token=evil) [x](/#token=evil) [x](http://parlor.test/#token=evil)",
+        "<iframe srcdoc='<script>window.hacked=1</script>'></iframe>",
+        "<form action=/v1/rooms><button>x</button></form>",
+        "<p style='position:fixed;inset:0' class=notice id=composer>x</p>",
+        '```"><img src=x onerror=window.hacked=1>\ncode\n```',
+    ],
+)
+async def test_hostile_markdown_is_harmless(page_tab: Tab, attack: str) -> None:
+    requests: list[str] = []
+    page_tab.page.on("request", lambda request: requests.append(request.url))
+    script = """async (text) => {
+        const { render } = await import("/assets/js/markdown.js");
+        const host = document.createElement("div");
+        host.append(render(text));
+        document.body.append(host);
+        await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+        const all = [...host.querySelectorAll("*")];
+        return {
+            tags: [...new Set(all.map((node) => node.localName))],
+            attributes: [...new Set(all.flatMap((node) => node.getAttributeNames()))],
+            links: [...host.querySelectorAll("a[href]")].map((link) => link.host),
+            hacked: window.hacked === 1,
+        };
+    }"""
+    found = await page_tab.page.evaluate(script, attack)
+    assert not found["hacked"]
+    assert not set(found["tags"]) & {"img", "svg", "script", "iframe", "form", "button", "style"}
+    assert not set(found["attributes"]) & {"id", "class", "style", "src", "onerror", "onload"}
+    assert set(found["links"]) <= {"example.invalid"}  # an image that would be loaded has become a link
+    assert not [url for url in requests if not url.startswith(ORIGIN)]
+
+
+async def test_a_link_opens_elsewhere_and_does_not_hand_the_page_over(page_tab: Tab) -> None:
+    script = """async () => {
+        const { render } = await import("/assets/js/markdown.js");
+        const link = render("[x](https://example.org/a)").querySelector("a");
+        return [link.href, link.target, link.rel];
+    }"""
+    found = await page_tab.page.evaluate(script)
+    assert found == ["https://example.org/a", "_blank", "noopener noreferrer nofollow"]
+
+
+async def test_growing_markdown_ends_as_the_whole_would(page_tab: Tab) -> None:
+    text = (
+        "# Title\n\nA *first* paragraph\nwith two lines.\n\n- one\n- two\n\n  still two\n\n1. a\n2. b\n\n"
+        "```py\nx = '```'\n\ny = 1\n```\n\n| a | b |\n|---|--:|\n| 1 | 2<br>3 |\n\n> quote\n> more\n\nlast 😀"
+    )
+    script = """async (text) => {
+        const { GrowingMarkdown, render } = await import("/assets/js/markdown.js");
+        const host = document.createElement("div");
+        const growing = new GrowingMarkdown(host);
+        const kept = [];
+        for (let end = 1; end <= text.length; end += 3) {
+            growing.grow(text.slice(0, end));
+            kept.push(host.firstElementChild);
+        }
+        growing.grow(text);
+        const whole = document.createElement("div");
+        whole.append(render(text));
+        const squeezed = (node) => node.innerHTML.replace(/>\\s+</g, "><").trim();
+        const [grown, expected] = [squeezed(host), squeezed(whole)];
+        growing.finish(text);
+        const still = kept.slice(kept.length / 2).every((node) => node === kept.at(-1));
+        return { grown, expected, finished: squeezed(host), still };
+    }"""
+    found = await page_tab.page.evaluate(script, text)
+    assert found["grown"] == found["expected"]
+    assert found["finished"] == found["expected"]
+    assert found["still"], "a block that can no longer change was rendered again"
+
+
+async def test_a_problem_is_told_in_words_whoever_wrote_it(page_tab: Tab) -> None:
+    script = """async () => {
+        const { Problem } = await import("/assets/js/problem.js");
+        const answers = [
+            new Response('{"code":"overloaded","retry_after_seconds":2.2}', { status: 503 }),
+            new Response('{"code":"invalid-request","detail":"Not valid.","errors":[{"detail":"title is blank"}]}',
+                { status: 422 }),
+            new Response("<h1>Bad gateway</h1>", { status: 502, statusText: "Bad Gateway" }),
+            new Response("slow down", { status: 429, headers: { "Retry-After": "7" } }),
+        ];
+        const problems = await Promise.all(answers.map((answer) => Problem.fromResponse(answer)));
+        return problems.map(({ sentence, retryable }) => [sentence, retryable]);
+    }"""
+    assert await page_tab.page.evaluate(script) == [
+        ["There is too much to do right now. Try again in 3 s.", True],
+        ["Not valid. title is blank", False],
+        ["Bad Gateway", True],
+        ["Something went wrong. Try again in 7 s.", True],
+    ]

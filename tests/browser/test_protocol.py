@@ -1,0 +1,230 @@
+"""How the page takes what the API may answer: cuts, resets, failures, refusals. The API is a script."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Request, expect
+
+from tests.browser.scripted_api import (
+    ROOM_ID,
+    Answer,
+    Json,
+    ScriptedApi,
+    composing,
+    frame,
+    message,
+    page_of,
+)
+from tests.browser.tab import Tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+EVENTS = r"GET rooms/[^/]+/events"
+MESSAGES = r"GET rooms/[^/]+/messages"
+SEND = r"POST rooms/[^/]+/messages"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def scripted(tab: Tab) -> ScriptedApi:
+    tab.allow(r"status of 503")  # how the script keeps a stream quiet
+    made = ScriptedApi()
+    await made.attach(tab.page)
+    return made
+
+
+def streams(*bodies: str) -> list[Answer]:
+    return [(200, body) for body in bodies]
+
+
+class Turns:
+    """One answer after the other, then the last one for ever. Remembers the cursors it was asked for."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers = list(answers)
+        self.cursors: list[str | None] = []
+
+    def __call__(self, request: Request) -> Answer:
+        self.cursors.append(parse_qs(urlsplit(request.url).query).get("after", [None])[0])
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+
+QUIET: Answer = (503, {"code": "overloaded", "retry_after_seconds": 60})
+
+
+def delta(seq: int, attempt: int, offset: int, text: str) -> Json:
+    return {"message_id": message(seq, "")["message_id"], "attempt": attempt, "offset": offset, "text": text}
+
+
+def turn_begins() -> str:
+    created = [message(1, "Hi"), composing(2)]
+    return "".join(frame(f"1-{number}", "message.created", {"message": one}) for number, one in enumerate(created, 1))
+
+
+async def test_a_cut_stream_is_resumed_at_the_last_whole_event(tab: Tab, scripted: ScriptedApi) -> None:
+    half = frame("1-4", "message.delta", delta(2, 1, 5, " world"))[:-20]
+    first = turn_begins() + frame("1-3", "message.delta", delta(2, 1, 0, "Hello")) + half
+    # The second stream repeats a delta and overlaps another by a character outside the basic plane.
+    second = (
+        frame("1-3", "message.delta", delta(2, 1, 0, "Hello"))
+        + frame("1-4", "message.delta", delta(2, 1, 5, " 😀😀"))
+        + frame("1-5", "message.delta", delta(2, 1, 7, "😀 world"))
+    )
+    events = Turns(*streams(first, second), QUIET)
+    scripted.answers[EVENTS] = events
+    await scripted.open_room(tab.page)
+
+    await expect(tab.replies.locator(".message-body")).to_have_text("Hello 😀😀 world")
+    await expect(tab.replies).to_have_attribute("data-open", "true")
+    assert events.cursors[:2] == ["1-0", "1-3"]
+
+
+async def test_a_new_attempt_forgets_the_text_of_the_last(tab: Tab, scripted: ScriptedApi) -> None:
+    body = (
+        turn_begins()
+        + frame("1-3", "message.delta", delta(2, 1, 0, "half an ans"))
+        + frame("1-4", "message.reset", {"message_id": message(2, "")["message_id"], "attempt": 2})
+        + frame("1-5", "message.delta", delta(2, 1, 11, "wer from the dead"))
+        + frame("1-6", "message.delta", delta(2, 2, 0, "A whole answer"))
+    )
+    scripted.answers[EVENTS] = Turns((200, body), QUIET)
+    await scripted.open_room(tab.page)
+
+    await expect(tab.replies.locator(".message-body")).to_have_text("A whole answer")
+    await expect(tab.replies.locator(".message-ending")).to_contain_text("begins again")
+
+
+async def test_a_failed_reply_shows_its_reason_and_its_text(tab: Tab, scripted: ScriptedApi) -> None:
+    failed = {
+        "message": message(2, "So far", finish_reason="error"),
+        "error": {"code": "llm-error", "detail": "The model is away."},
+    }
+    scripted.answers[EVENTS] = Turns((200, turn_begins() + frame("1-3", "message.failed", failed)), QUIET)
+    await scripted.open_room(tab.page)
+
+    await expect(tab.replies.locator(".message-body")).to_have_text("So far")
+    await expect(tab.replies.locator(".message-ending")).to_have_text("The reply failed: The model is away.")
+
+
+async def test_a_missing_delta_is_fetched_from_the_replys_own_stream(tab: Tab, scripted: ScriptedApi) -> None:
+    body = turn_begins() + frame("1-4", "message.delta", delta(2, 1, 5, " world"))
+    scripted.answers[EVENTS] = Turns((200, body), QUIET)
+    whole = frame("1-3", "message.delta", delta(2, 1, 0, "Hello")) + frame(
+        "1-5", "message.completed", {"message": message(2, "Hello world", finish_reason="stop")}
+    )
+    scripted.answers[r"GET rooms/[^/]+/messages/[^/]+/events"] = lambda _: (200, whole)
+    await scripted.open_room(tab.page)
+
+    await expect(tab.replies.locator(".message-body")).to_have_text("Hello world")
+    await expect(tab.replies).to_have_attribute("data-open", "false")
+
+
+async def test_an_expired_stream_reloads_the_history(tab: Tab, scripted: ScriptedApi) -> None:
+    tab.allow(r"status of 410")
+    expired: Answer = (410, {"code": "stream-expired", "oldest_cursor": "9-0"})
+    events = Turns((200, turn_begins()), expired, QUIET)
+    scripted.answers[EVENTS] = events
+    history = Turns((200, page_of([])), (200, page_of([message(1, "Hi"), message(2, "Hello again")], "9-9")))
+    scripted.answers[MESSAGES] = history
+    await scripted.open_room(tab.page)
+
+    await expect(tab.bodies).to_have_text(["Hi", "Hello again"])
+    assert len(history.cursors) == 2
+
+
+async def test_a_reconnect_event_names_the_cursor_to_come_back_with(tab: Tab, scripted: ScriptedApi) -> None:
+    leaving = "event: stream.reconnect\ndata: " + '{"cursor": "1-7", "reason": "lifetime"}\n\n'
+    answered = frame("1-8", "message.created", {"message": message(1, "After the break")})
+    events = Turns(*streams(leaving, answered), QUIET)
+    scripted.answers[EVENTS] = events
+    await scripted.open_room(tab.page)
+
+    await expect(tab.bodies).to_have_text(["After the break"])
+    assert events.cursors[:2] == ["1-0", "1-7"]
+
+
+async def test_a_send_is_tried_again_with_the_same_key_until_it_is_acknowledged(
+    tab: Tab, scripted: ScriptedApi
+) -> None:
+    busy: Answer = (503, {"code": "overloaded", "retry_after_seconds": 1})
+    receipt = {"message": message(1, "Once"), "reply": None, "cursor": "1-1"}
+    scripted.answers[SEND] = Turns(busy, (201, receipt))
+    await scripted.open_room(tab.page)
+    await tab.write("Once")
+
+    await expect(tab.bodies).to_have_text(["Once"])
+    await expect(tab.page.locator("#outbox article")).to_have_count(0)
+    keys = [request.headers["idempotency-key"] for request in scripted.seen(SEND)]
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+
+
+async def test_a_message_whose_answer_was_lost_is_known_by_its_key(tab: Tab, scripted: ScriptedApi) -> None:
+    tab.allow(r"status of 422")
+    scripted.answers[SEND] = lambda _: (422, {"code": "idempotency-mismatch"})
+    await scripted.open_room(tab.page)
+    await tab.write("Lost and found")
+    entry = tab.page.locator("#outbox article")
+    await expect(entry).to_contain_text("Not sent.")
+    sent: Json = json.loads(scripted.seen(SEND)[0].post_data or "")
+
+    # The room's history has it after all: the page is closed and opened again.
+    stored = message(1, "Lost and found", metadata=sent["metadata"])
+    scripted.answers[MESSAGES] = lambda _: (200, page_of([stored]))
+    await tab.page.reload()
+    await expect(tab.bodies).to_have_text(["Lost and found"])
+    await expect(entry).to_have_count(0)
+
+
+async def test_a_refused_message_can_be_edited_or_discarded(tab: Tab, scripted: ScriptedApi) -> None:
+    tab.allow(r"status of 413")
+    scripted.answers[SEND] = lambda _: (413, {"code": "content-too-large", "detail": "At most 10 characters."})
+    await scripted.open_room(tab.page)
+    await tab.write("Much too long")
+    entry = tab.page.locator("#outbox article")
+    await expect(entry).to_contain_text("Not sent. At most 10 characters.")
+    assert len(scripted.seen(SEND)) == 1
+
+    await entry.get_by_role("button", name="Edit").click()
+    await expect(tab.page.locator("#composer-field")).to_have_value("Much too long")
+    await expect(entry).to_have_count(0)
+    await tab.page.press("#composer-field", "Enter")
+    await entry.get_by_role("button", name="Discard").click()
+    await expect(entry).to_have_count(0)
+
+
+async def test_a_deletion_that_overtakes_its_page_of_history_holds(tab: Tab, scripted: ScriptedApi) -> None:
+    newest = page_of([message(4, "newest")]) | {"has_more": True, "next_before": 4}
+    older = page_of([message(2, "old"), message(3, "unwanted")])
+    scripted.answers[MESSAGES] = lambda request: (200, older if "before=" in request.url else newest)
+    gone = {"message_id": message(3, "")["message_id"], "seq": 3, "state": "DELETING"}
+    marker = message(5, "marker")
+    body = frame("1-1", "message.deleted", gone) + frame("1-2", "message.created", {"message": marker})
+    scripted.answers[EVENTS] = Turns((200, body), QUIET)
+    await scripted.open_room(tab.page)
+    await expect(tab.bodies).to_have_text(["newest", "marker"])
+    await tab.page.click("#load-older")
+
+    await expect(tab.bodies).to_have_text(["old", "newest", "marker"])
+
+
+async def test_an_expired_token_asks_for_another_and_forgets_everything(tab: Tab, scripted: ScriptedApi) -> None:
+    tab.allow(r"status of 401")
+    scripted.answers[EVENTS] = lambda _: (401, {"code": "unauthenticated"})
+    await scripted.open_room(tab.page)
+
+    await expect(tab.page.locator("#sign-in-problem")).to_contain_text("expired")
+    await expect(tab.page.locator("#workspace")).to_be_hidden()
+    assert await tab.page.evaluate("sessionStorage.length") == 0
+
+
+async def test_history_is_shown_while_the_live_store_is_away(tab: Tab, scripted: ScriptedApi) -> None:
+    scripted.answers[MESSAGES] = lambda _: (200, page_of([message(1, "From the database")], cursor=""))
+    await scripted.open_room(tab.page)
+
+    await expect(tab.bodies).to_have_text(["From the database"])
+    assert scripted.seen(EVENTS) == []
+    assert tab.page.url.endswith(ROOM_ID)

@@ -1,0 +1,248 @@
+"""Migrations: once, together, resumed, and refused when something does not fit."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from parlor.errors import StoreUnavailable
+from parlor.ids import AccountId, Partition
+from parlor.settings import StoreSettings
+from parlor.store import sql_files
+from parlor.store.addresses import MySqlAddress, parse_address, store_addresses
+from parlor.store.migrations import migrate, open_store
+from parlor.store.mysql_pool import open_connection
+from parlor.store.procedure_store import SchemaMismatch
+from parlor.store.sqlite import open_connection as open_sqlite
+
+pytestmark = pytest.mark.contract
+
+NewSettings = Callable[..., StoreSettings]
+
+
+async def sql(settings: StoreSettings, shard: int | None, *statements: str) -> list[tuple[object, ...]]:
+    """Runs statements on a database behind the store's back; returns the last one's rows."""
+    addresses = store_addresses(settings)
+    address = addresses.global_ if shard is None else list(addresses.shards.values())[shard - 1]
+    rows: list[tuple[object, ...]] = []
+    if isinstance(address, MySqlAddress):
+        connection = await open_connection(address, connect_timeout=5)
+        async with connection.cursor() as cursor:
+            for statement in statements:
+                await cursor.execute(statement)
+                rows = list(await cursor.fetchall())
+        await connection.ensure_closed()
+        return rows
+    file = open_sqlite(address, busy_timeout=5)
+    for statement in statements:
+        rows = file.execute(statement).fetchall()
+    file.close()
+    return rows
+
+
+async def test_a_second_run_changes_nothing(new_settings: NewSettings) -> None:
+    settings = new_settings()
+    steps: list[str] = []
+    report = await migrate(settings, steps.append)
+    assert report.changed
+    assert [database.database for database in report.databases] == ["global", "shard 1", "shard 2"]
+    assert any(step.startswith("shard 2: 0002_") for step in steps)
+    steps.clear()
+    assert not (await migrate(settings, steps.append)).changed
+    assert steps == []
+
+
+async def test_what_is_not_migrated_is_unavailable(new_settings: NewSettings) -> None:
+    store = await open_store(new_settings())
+    try:
+        with pytest.raises(StoreUnavailable):
+            await store.open_account(AccountId("someone"))
+        with pytest.raises(StoreUnavailable):
+            await store.shard_of(Partition(1))
+        with pytest.raises(StoreUnavailable):
+            await store.rooms_count(store.shard_ids()[0], 1)
+    finally:
+        await store.close()
+
+
+RUN = """
+import asyncio, sys
+from parlor.settings import StoreSettings
+from parlor.store.migrations import migrate
+settings = StoreSettings.model_validate({"urls": sys.argv[1:], "partitions": 64})
+print("changed" if asyncio.run(migrate(settings)).changed else "same")
+"""
+
+
+async def test_four_processes_may_migrate_at_once(new_settings: NewSettings) -> None:
+    settings = new_settings(partitions=64)
+    urls = [url.get_secret_value() for url in settings.urls]
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", RUN, *urls, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    outputs = await asyncio.gather(*(process.communicate() for process in processes))
+    assert [process.returncode for process in processes] == [0, 0, 0, 0], outputs
+    assert b"changed\n" in [out for out, _ in outputs]
+    assert await sql(settings, None, "SELECT COUNT(*) FROM shard_map") == [(64,)]
+    assert not (await migrate(settings)).changed
+
+
+async def test_another_number_of_partitions_is_refused(new_settings: NewSettings) -> None:
+    settings = new_settings(partitions=64)
+    await migrate(settings)
+    other = settings.model_copy(update={"partitions": 128})
+    with pytest.raises(SchemaMismatch, match="64 partitions"):
+        await migrate(other)
+    store = await open_store(other)
+    try:
+        with pytest.raises(SchemaMismatch):
+            await store.shard_of(Partition(1))
+    finally:
+        await store.close()
+
+
+async def test_an_existing_map_is_not_changed_by_more_shards(new_settings: NewSettings) -> None:
+    settings = new_settings(shards=3, partitions=64)
+    two = settings.model_copy(update={"urls": settings.urls[:2]})
+    await migrate(two)
+    await sql(two, None, "UPDATE shard_map SET shard_id = 2 WHERE partition_id = 0")
+    before = await sql(two, None, "SELECT partition_id, shard_id FROM shard_map ORDER BY partition_id")
+    await migrate(settings)
+    assert await sql(settings, None, "SELECT partition_id, shard_id FROM shard_map ORDER BY partition_id") == before
+    with pytest.raises(SchemaMismatch, match="shard 2"):
+        await migrate(settings.model_copy(update={"urls": settings.urls[:1]}))
+
+
+async def test_the_map_is_read_again_on_demand(new_settings: NewSettings) -> None:
+    settings = new_settings(partitions=64)
+    await migrate(settings)
+    store = await open_store(settings)
+    try:
+        assert await store.shard_of(Partition(0)) == 1
+        await sql(settings, None, "UPDATE shard_map SET shard_id = 2 WHERE partition_id = 0")
+        assert await store.shard_of(Partition(0)) == 1
+        await store.refresh_shard_map()
+        assert await store.shard_of(Partition(0)) == 2
+    finally:
+        await store.close()
+
+
+async def test_the_schema_of_a_newer_program_is_refused(new_settings: NewSettings) -> None:
+    settings = new_settings(partitions=64)
+    await migrate(settings)
+    await sql(settings, None, "UPDATE meta SET schema_compat = 2")
+    with pytest.raises(SchemaMismatch, match="schema 2"):
+        await migrate(settings)
+
+
+async def test_a_migration_that_was_changed_after_it_was_applied_is_refused(new_settings: NewSettings) -> None:
+    settings = new_settings()
+    await migrate(settings)
+    await sql(settings, 2, "UPDATE schema_migrations SET checksum = 'another' WHERE version = 2")
+    with pytest.raises(SchemaMismatch, match="0002_"):
+        await migrate(settings)
+
+
+@pytest.fixture
+def own_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of ``sql/`` that a test may change."""
+    import shutil
+
+    folder = tmp_path / "sql"
+    shutil.copytree(sql_files.sql_root(), folder)
+    monkeypatch.setattr(sql_files, "sql_root", lambda: folder)
+    return folder
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+async def test_a_migration_that_stopped_half_way_is_resumed(new_settings: NewSettings, own_sql: Path) -> None:
+    settings = new_settings(shards=1)
+    head = "-- Database: shard\n"
+    first = "CREATE TABLE IF NOT EXISTS one (a INT PRIMARY KEY);\n"
+    third = "INSERT INTO one VALUES (1) ON DUPLICATE KEY UPDATE a = a;\n"
+    path = own_sql / "0900_extra.sql"
+    path.write_text(head + first + "CREATE TABLE two (a NO_SUCH_TYPE);\n" + third)
+    with pytest.raises(StoreUnavailable):
+        await migrate(settings)
+    state = "SELECT statements_done, finished_at IS NULL FROM schema_migrations WHERE version = 900"
+    assert await sql(settings, 1, state) == [(1, 1)]
+
+    steps: list[str] = []
+    path.write_text(head + first + "CREATE TABLE two (a INT);\n" + third)
+    await migrate(settings, steps.append)
+    assert "shard 1: 0900_extra" in steps
+    assert await sql(settings, 1, state) == [(3, 0)]
+
+    # As if the process had died between a statement and its note: the last note says 2 of 3.
+    await sql(settings, 1, "UPDATE schema_migrations SET statements_done = 2, finished_at = NULL WHERE version = 900")
+    steps.clear()
+    await migrate(settings, steps.append)
+    assert steps == ["shard 1: 0900_extra from statement 3"]
+    assert await sql(settings, 1, state) == [(3, 0)]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+async def test_a_migration_that_fails_leaves_nothing_behind(new_settings: NewSettings, own_sql: Path) -> None:
+    settings = new_settings(shards=1)
+    path = own_sql / "sqlite" / "0900_extra.sql"
+    path.write_text("-- Database: shard\nCREATE TABLE one (a INT);\nCREATE NONSENSE;\n")
+    with pytest.raises(StoreUnavailable):
+        await migrate(settings)
+    assert await sql(settings, 1, "SELECT name FROM sqlite_master") == []
+    path.write_text("-- Database: shard\nCREATE TABLE one (a INT);\n")
+    assert (await migrate(settings)).changed
+    assert await sql(settings, 1, "SELECT COUNT(*) FROM one") == [(0,)]
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+async def test_only_procedures_that_changed_or_are_missing_are_created_again(
+    new_settings: NewSettings, own_sql: Path
+) -> None:
+    settings = new_settings(shards=1)
+    await migrate(settings)
+    path = own_sql / "procedures" / "fp_chat_rooms_count.sql"
+    path.write_text(path.read_text().replace("COUNT(*)", "COUNT(*) + 1000"))
+    await sql(settings, 1, "DROP PROCEDURE fp_chat_room_get")
+    report = await migrate(settings)
+    assert report.databases[1].applied == ["fp_chat_room_get", "fp_chat_rooms_count"]
+    store = await open_store(settings)
+    try:
+        assert await store.rooms_count(store.shard_ids()[0], 1) == 1000
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+async def test_the_files_also_load_with_the_mysql_client(new_settings: NewSettings) -> None:
+    import shutil
+
+    client = shutil.which("mariadb") or shutil.which("mysql")
+    if client is None:
+        pytest.skip("no mysql client is installed")
+    settings = new_settings(shards=1)
+    await migrate(settings)
+    address = parse_address(settings.urls[0].get_secret_value())
+    assert isinstance(address, MySqlAddress)
+    name = f"{address.database}_client"
+    await sql(settings, 1, f"CREATE DATABASE {name} CHARACTER SET latin1")
+    root = sql_files.sql_root()
+    files = [root / f"{file.name}.sql" for file in sql_files.read_migrations("mysql", "shard")]
+    files += [root / "procedures" / f"{file.name}.sql" for file in sql_files.read_procedures("shard")]
+    process = await asyncio.create_subprocess_exec(
+        client, "--no-defaults", "-uroot", f"--socket={address.unix_socket}", "--default-character-set=latin1", name,
+        stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, errors = await process.communicate(b"\n".join(path.read_bytes() for path in files))
+    assert (process.returncode, errors) == (0, b"")
+    routines = "SELECT routine_name, {} FROM information_schema.routines WHERE routine_schema = '{}' ORDER BY 1"
+    what = "MD5(routine_definition), sql_mode"
+    assert await sql(settings, 1, routines.format(what, name)) == await sql(
+        settings, 1, routines.format(what, address.database)
+    )

@@ -1,0 +1,261 @@
+"""Outages: a dead server is told at once, costs nobody else, and is used again when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from parlor.errors import StoreUnavailable
+from parlor.ids import ShardId
+from parlor.settings import StoreSettings
+from parlor.store.addresses import MySqlAddress, SqliteAddress, parse_address, store_addresses
+from parlor.store.migrations import migrate, open_store
+from parlor.store.mysql import MySqlStore
+from parlor.store.mysql_pool import MySqlPool, open_connection
+from parlor.store.ports import Batch, ChatStore
+from parlor.store.sqlite import open_connection as open_sqlite
+from tests.contract.store.world import SHARD, World
+from tests.servers import PrivateServer, Unavailable, mariadb_server, running, short_directory, skip_or_fail
+
+pytestmark = pytest.mark.contract
+
+TWO = ShardId(2)
+
+
+@pytest.fixture(scope="module")
+def fragile() -> Iterator[PrivateServer]:
+    """A server that tests may kill."""
+    with short_directory() as directory:
+        try:
+            server = mariadb_server(directory)
+        except Unavailable as error:
+            skip_or_fail(str(error))
+        with running(server):
+            yield server
+
+
+@pytest.fixture
+async def split(fragile: PrivateServer, mariadb: PrivateServer) -> AsyncIterator[ChatStore]:
+    """Shard 1 and the global database on a sound server, shard 2 on the fragile one."""
+    urls = [mariadb.url.replace("/parlor?", "/sound?"), fragile.url.replace("/parlor?", "/fragile?")]
+    settings = StoreSettings.model_validate({
+        "urls": [SecretStr(url) for url in urls], "partitions": 64, "acquire_timeout": 1, "query_timeout": 2,
+    })  # fmt: skip
+    await migrate(settings)
+    store = await open_store(settings)
+    yield store
+    await store.close()
+
+
+async def test_a_dead_shard_is_told_quickly_and_used_again_when_it_is_back(
+    fragile: PrivateServer, split: ChatStore
+) -> None:
+    await split.ping(TWO)
+    fragile.kill()
+    try:
+        for _ in range(3):
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailable) as caught:
+                await split.rooms_count(TWO, 1)
+            assert time.monotonic() - started < 1
+            assert caught.value.retry_after
+            assert "root" not in caught.value.detail
+            assert await split.rooms_count(SHARD, 1) == 0
+    finally:
+        fragile.start()
+    assert await split.rooms_count(TWO, 1) == 0
+
+
+async def test_a_restart_between_two_calls_is_not_noticed(fragile: PrivateServer, split: ChatStore) -> None:
+    await split.ping(TWO)
+    fragile.stop()
+    fragile.start()
+    await split.ping(TWO)
+
+
+async def test_a_frozen_shard_times_out_and_does_not_hold_up_the_others(
+    fragile: PrivateServer, split: ChatStore
+) -> None:
+    await split.ping(TWO)
+    fragile.signal(signal.SIGSTOP)
+    try:
+        frozen = [asyncio.create_task(split.ping(TWO)) for _ in range(8)]
+        started = time.monotonic()
+        for _ in range(20):
+            await split.ping(SHARD)
+        assert time.monotonic() - started < 1
+        failed = await asyncio.gather(*frozen, return_exceptions=True)
+        assert time.monotonic() - started < 6
+        assert all(isinstance(failure, StoreUnavailable) for failure in failed)
+    finally:
+        fragile.signal(signal.SIGCONT)
+    await split.ping(TWO)
+
+
+async def test_a_commit_before_a_kill_is_there_after_it(fragile: PrivateServer, split: ChatStore) -> None:
+    held = await split.acquire_partition(TWO, World.__name__ and (await split.partitions_of(TWO))[0])
+    fragile.kill()
+    fragile.start()
+    again = await split.acquire_partition(TWO, held.partition)
+    assert again.epoch == held.epoch + 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"password": "wrong", "user": "nobody"}, {"database": "no_such_database"}, {"unix_socket": "/nowhere/s"},
+     {"unix_socket": None, "host": "127.0.0.1", "port": 1}],
+    ids=["access", "database", "socket", "port"],
+)  # fmt: skip
+async def test_what_cannot_be_connected_to_is_unavailable(mariadb: PrivateServer, change: dict[str, object]) -> None:
+    settings = StoreSettings(urls=(SecretStr(mariadb.url),))
+    addresses = store_addresses(settings)
+    wrong = msgspec.structs.replace(addresses.shards[SHARD], **change)
+    store = MySqlStore(settings, msgspec.structs.replace(addresses, shards={SHARD: wrong}))
+    try:
+        with pytest.raises(StoreUnavailable) as caught:
+            await store.ping(SHARD)
+        assert "wrong" not in caught.value.detail + caught.value.debug
+    finally:
+        await store.close()
+
+
+async def test_a_call_cancelled_in_the_middle_does_not_spoil_the_next(world: World, settings: StoreSettings) -> None:
+    """Calls are cancelled at many points of their way; each answer afterwards is the one that was asked for."""
+    one = await open_store(settings.model_copy(update={"pool_size": 1}))
+    try:
+        rooms = [await world.room_with(world.doc(content=str(number))) for number in range(3)]
+        for step in range(60):
+            task = asyncio.create_task(one.messages_get(SHARD, rooms[0], limit=5, newest=True))
+            for _ in range(step % 12):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            number = step % 3
+            (row,) = await one.messages_get(SHARD, rooms[number], limit=5, newest=True)
+            assert row.doc.content == str(number)
+    finally:
+        await one.close()
+
+
+async def test_a_write_cancelled_in_the_middle_is_there_whole_or_not_at_all(world: World) -> None:
+    for step in range(30):
+        room_id = world.room_id()
+        fence = world.fence()
+        batch = Batch([fence], room_creates=[world.create(room_id)])
+        task = asyncio.create_task(world.store.apply(SHARD, batch))
+        for _ in range(step % 10):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        # Whether the first run got through or not, after the second one the batch is applied once.
+        refused = await world.store.apply(SHARD, batch)
+        assert refused in ([], [world.partition])
+        assert await world.room(room_id) is not None
+        world.number += 1
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+async def test_a_call_in_mid_query_can_be_cancelled_and_its_connection_is_not_reused(
+    world: World, settings: StoreSettings
+) -> None:
+    address = parse_address(settings.urls[0].get_secret_value())
+    assert isinstance(address, MySqlAddress)
+    blocker = await open_connection(address, connect_timeout=5)
+    try:
+        async with blocker.cursor() as cursor:
+            await cursor.execute("BEGIN")
+            await cursor.execute(
+                "SELECT * FROM partition_progress WHERE partition_id = %s FOR UPDATE", (world.partition,)
+            )
+        stuck = asyncio.create_task(world.store.apply(SHARD, Batch([world.fence()])))
+        async with blocker.cursor() as cursor:
+            waiting = 0
+            while not waiting:  # bounded by the test's timeout
+                await cursor.execute("SELECT COUNT(*) FROM information_schema.innodb_lock_waits")
+                ((waiting,),) = await cursor.fetchall()
+        stuck.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stuck
+        assert await world.room(world.room_id()) is None
+        await asyncio.gather(*(world.store.ping(SHARD) for _ in range(20)))
+    finally:
+        blocker.close()
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+async def test_a_pool_that_is_used_up_says_so_in_time(settings: StoreSettings) -> None:
+    from parlor.clock import SystemClock
+
+    address = parse_address(settings.urls[0].get_secret_value())
+    assert isinstance(address, MySqlAddress)
+    pool = MySqlPool(address, size=1, acquire_timeout=0.1, clock=SystemClock())
+    async with pool.connection():
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            async with pool.connection():
+                pass
+    async with pool.connection():
+        pass
+    await pool.close()
+    with pytest.raises(StoreUnavailable):
+        async with pool.connection():
+            pass
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+async def test_deadlocks_are_repeated_until_they_pass(world: World, settings: StoreSettings) -> None:
+    """Writers that take two fences in opposite order, behind the store's back, meet in deadlocks."""
+    other = await World.make(world.store, 3000 + world.partition)
+    address = parse_address(settings.urls[0].get_secret_value())
+    assert isinstance(address, MySqlAddress)
+    blocker = await open_connection(address, connect_timeout=5)
+    update = "UPDATE partition_progress SET epoch = epoch WHERE partition_id = %s FOR UPDATE"
+    lock = "SELECT * FROM partition_progress WHERE partition_id = %s FOR UPDATE"
+    assert update != lock
+    try:
+        async with blocker.cursor() as cursor:
+            await cursor.execute("BEGIN")
+            await cursor.execute("INSERT INTO meta_lock_weight VALUES (1)") if False else None
+            await cursor.execute(lock, (other.partition,))
+            task = asyncio.create_task(world.store.apply(SHARD, Batch([world.fence(), other.fence()])))
+            waiting = 0
+            while not waiting:  # bounded by the test's timeout
+                await cursor.execute("SELECT COUNT(*) FROM information_schema.innodb_lock_waits")
+                ((waiting,),) = await cursor.fetchall()
+            # The store's transaction holds the first row and waits for ours: asking for its row closes the circle. One
+            # of the two is rolled back by the server.
+            try:
+                await cursor.execute(lock, (world.partition,))
+            except Exception as error:
+                assert error.args[0] == 1213
+            await cursor.execute("ROLLBACK")
+        assert await task == []
+    finally:
+        blocker.close()
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+async def test_a_file_that_another_process_keeps_locked_is_unavailable(
+    new_settings: Callable[..., StoreSettings],
+) -> None:
+    settings = new_settings(shards=1, query_timeout=0.5)
+    await migrate(settings)
+    store = await open_store(settings)
+    address = parse_address(settings.urls[0].get_secret_value())
+    assert isinstance(address, SqliteAddress)
+    other = open_sqlite(address, busy_timeout=1)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable):
+            await store.acquire_partition(SHARD, (await store.partitions_of(SHARD))[0])
+        assert await store.rooms_count(SHARD, 1) == 0
+        other.execute("ROLLBACK")
+        await store.acquire_partition(SHARD, (await store.partitions_of(SHARD))[0])
+    finally:
+        other.close()
+        await store.close()

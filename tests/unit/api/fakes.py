@@ -1,0 +1,381 @@
+"""A fake gateway and a clock that tests move."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+
+from api.tokens import issue
+from parlor.gateway import SendRequest, Subscription
+from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
+from parlor.llm.ports import Persona
+from parlor.model import (
+    DeleteOutcome,
+    DeleteReceipt,
+    DependencyHealth,
+    Durability,
+    Event,
+    Message,
+    MessagePage,
+    Room,
+    RoomPage,
+    SenderType,
+    SendReceipt,
+    Session,
+    StateReport,
+    Transition,
+    Usage,
+)
+from parlor.settings import Settings
+from parlor.states import MessageState, RoomState
+
+NOW_MS = 1_795_403_885_042  # 2026-11-23T03:18:05.042Z
+SECRET = "a-secret-of-more-than-thirty-two-bytes"
+CURSOR = "1795403885042-7"
+
+
+class FakeClock:
+    """Time stands still until ``advance``."""
+
+    def __init__(self) -> None:
+        self.ms = NOW_MS
+        self._sleepers: list[tuple[int, asyncio.Event]] = []
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic(self) -> float:
+        return self.ms / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        due = self.ms + round(seconds * 1000)
+        if due <= self.ms:
+            return
+        woken = asyncio.Event()
+        self._sleepers.append((due, woken))
+        await woken.wait()
+
+    def advance(self, seconds: float) -> None:
+        self.ms += round(seconds * 1000)
+        for due, woken in self._sleepers:
+            if due <= self.ms:
+                woken.set()
+
+
+class CountingEntropy:
+    """1, 2, 3, ... instead of random bits."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def bits(self, count: int) -> int:
+        self._count += 1
+        return self._count % (1 << count)
+
+
+MINT = IdMint(FakeClock(), CountingEntropy())
+ROOM = MINT.room_id(Partition(17))
+MESSAGE = MINT.message_id(Partition(17))
+REPLY = MINT.message_id(Partition(17))
+
+
+def room(**changes: Any) -> Room:
+    return msgspec.structs.replace(
+        Room(ROOM, "제목 🫖 שלום", "GPT4O", NOW_MS, None, 0, RoomState.PENDING, 0), **changes
+    )
+
+
+def message(**changes: Any) -> Message:
+    return msgspec.structs.replace(
+        Message(
+            message_id=MESSAGE,
+            room_id=ROOM,
+            seq=1,
+            sender_type=SenderType.USER,
+            content="hello",
+            timestamp=NOW_MS,
+            state=MessageState.PENDING,
+            durability=Durability.CACHED,
+            is_streaming=False,
+            attempt=0,
+            parent_message_id=None,
+            finish_reason=None,
+            usage=None,
+            metadata={},
+        ),
+        **changes,
+    )
+
+
+def reply(**changes: Any) -> Message:
+    return message(
+        **{
+            "message_id": REPLY,
+            "seq": 2,
+            "sender_type": SenderType.AI,
+            "content": "",
+            "state": MessageState.COMPOSING,
+            "is_streaming": True,
+            "parent_message_id": MESSAGE,
+            **changes,
+        }
+    )
+
+
+class FakeSubscription:
+    """Yields the batches that a test puts in; None ends it, an exception is raised."""
+
+    def __init__(self) -> None:
+        self.batches: asyncio.Queue[list[Event] | Exception | None] = asyncio.Queue()
+        self.entered = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.refusal: Exception | None = None
+        self.iterator_closed = False
+
+    @property
+    def cursor(self) -> str:
+        return CURSOR
+
+    async def __aiter__(self) -> AsyncIterator[list[Event]]:
+        try:
+            while (batch := await self.batches.get()) is not None:
+                if isinstance(batch, Exception):
+                    raise batch
+                yield batch
+        finally:
+            self.iterator_closed = True
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Subscription]:
+        if self.refusal is not None:
+            raise self.refusal
+        self.entered.set()
+        try:
+            yield self
+        finally:
+            self.closed.set()
+
+
+class FakeGateway:
+    """Records the calls and gives the same answers each time; ``fails`` is raised by whatever is called next."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.fails: Exception | None = None
+        self.commit_fails: Exception | None = None
+        self.subscription = FakeSubscription()
+        self.receipt = SendReceipt(message(), reply(), CURSOR, replayed=False)
+        self.exported: list[Message] = [message(), reply(content="hi")]
+        self.export_breaks: Exception | None = None
+        self.healths = [
+            DependencyHealth("redis", ok=True, detail="ok"),
+            DependencyHealth("shard 1", ok=True, detail="ok"),
+        ]
+        self.hold: asyncio.Event | None = None
+        self.held: asyncio.Queue[RoomId] = asyncio.Queue()
+        self.closed = False
+
+    def last_call(self) -> tuple[Any, ...]:
+        return self.calls[-1]
+
+    def _called(self, *call: Any) -> None:
+        self.calls.append(call)
+        if self.fails is not None:
+            raise self.fails
+
+    async def session(self, account_id: str) -> Session:
+        self._called("session", account_id)
+        return Session(AccountId(account_id), 5, Partition(17), ShardId(1))
+
+    async def create_room(self, session: Session, title: str | None, ai_persona: str | None) -> Room:
+        self._called("create_room", session.account_id, title, ai_persona)
+        return room(title=title or "New room")
+
+    async def list_rooms(self, session: Session, limit: int, cursor: str | None) -> RoomPage:
+        self._called("list_rooms", limit, cursor)
+        return RoomPage([room(), room(last_message_at=NOW_MS)], 2, "opaque", CURSOR)
+
+    async def get_room(self, session: Session, room_id: RoomId) -> Room:
+        self._called("get_room", room_id)
+        if self.hold is not None:
+            self.held.put_nowait(room_id)
+            await self.hold.wait()
+        return room()
+
+    async def rename_room(self, session: Session, room_id: RoomId, title: str) -> Room:
+        self._called("rename_room", room_id, title)
+        return room(title=title)
+
+    async def delete_room(self, session: Session, room_id: RoomId) -> Room:
+        self._called("delete_room", room_id)
+        return room(state=RoomState.DELETING)
+
+    async def room_state(self, session: Session, room_id: RoomId) -> StateReport:
+        self._called("room_state", room_id)
+        return StateReport("PENDING", [Transition(NOW_MS, "CREATING", "PENDING", "room")])
+
+    async def send_message(self, session: Session, room_id: RoomId, request: SendRequest) -> SendReceipt:
+        self._called("send_message", room_id, request)
+        return self.receipt
+
+    async def list_messages(
+        self, session: Session, room_id: RoomId, limit: int, before: int | None, after: int | None
+    ) -> MessagePage:
+        self._called("list_messages", room_id, limit, before, after)
+        done = reply(content="hi", is_streaming=False, usage=Usage(3, 4), metadata={"a": [1, 2.5, None, "ü"]})
+        return MessagePage([message(), done], True, 1, 1, CURSOR)
+
+    async def get_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
+        self._called("get_message", room_id, message_id)
+        return message()
+
+    async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt:
+        self._called("delete_message", room_id, message_id)
+        return DeleteReceipt(message_id, MessageState.DELETING, DeleteOutcome.DELETING)
+
+    async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
+        self._called("message_state", room_id, message_id)
+        return StateReport("PENDING", [])
+
+    async def wait_for_reply(self, session: Session, room_id: RoomId, message_id: MessageId, seconds: float) -> Message:
+        self._called("wait_for_reply", message_id, seconds)
+        return reply(content="all of it", is_streaming=False, state=MessageState.PENDING)
+
+    async def wait_for_commit(
+        self, session: Session, room_id: RoomId, message_id: MessageId, seconds: float
+    ) -> Message:
+        self._called("wait_for_commit", message_id, seconds)
+        if self.commit_fails is not None:
+            raise self.commit_fails
+        return message(durability=Durability.PERSISTED, state=MessageState.SENT)
+
+    def room_events(
+        self, session: Session, room_id: RoomId, after: str | None
+    ) -> AbstractAsyncContextManager[Subscription]:
+        self._called("room_events", room_id, after)
+        return self.subscription.open()
+
+    def reply_events(
+        self, session: Session, room_id: RoomId, message_id: MessageId, after: str | None
+    ) -> AbstractAsyncContextManager[Subscription]:
+        self._called("reply_events", room_id, message_id, after)
+        return self.subscription.open()
+
+    def turn_events(
+        self, session: Session, room_id: RoomId, receipt: SendReceipt
+    ) -> AbstractAsyncContextManager[Subscription]:
+        self._called("turn_events", room_id, receipt.cursor)
+        return self.subscription.open()
+
+    def account_events(self, session: Session, after: str | None) -> AbstractAsyncContextManager[Subscription]:
+        self._called("account_events", after)
+        return self.subscription.open()
+
+    async def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
+        self._called("export", room_id)
+        for each in self.exported:
+            yield each
+        if self.export_breaks is not None:
+            raise self.export_breaks
+
+    async def personas(self) -> list[Persona]:
+        self._called("personas")
+        return [Persona("GPT4O", "GPT-4o", "All-round", "secret prompt", "gpt-4o", 0.7, 1000)]
+
+    async def readiness(self) -> list[DependencyHealth]:
+        self._called("readiness")
+        return self.healths
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class RecordingMetrics:
+    def __init__(self) -> None:
+        self.streams: list[int] = []
+        self.codes: list[str] = []
+
+    def open_streams(self, count: int) -> None:
+        self.streams.append(count)
+
+    def refused(self, code: str) -> None:
+        self.codes.append(code)
+
+
+def token(settings: Settings, account: str = "alice", ttl: timedelta = timedelta(hours=1)) -> str:
+    return issue(settings.auth, account, ttl, datetime.fromtimestamp(NOW_MS / 1000, UTC))
+
+
+class Exchange:
+    """One request on the bare ASGI interface: the test reads each message that the application sends."""
+
+    def __init__(self, app: FastAPI, method: str, path: str, headers: dict[str, str], query: str = "") -> None:
+        self._scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("parlor", 80),
+        }
+        self._app = app
+        self._incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._sent: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self.reading = asyncio.Event()
+        self.reading.set()
+        """Cleared: the client does not take what is sent."""
+        self.stuck = asyncio.Event()
+        """The application has something that the client does not take."""
+        self.task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Exchange:
+        self.task = asyncio.create_task(self._app(self._scope, self._incoming.get, self._send))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
+    def body(self, chunk: bytes, more: bool = False) -> None:
+        self._incoming.put_nowait({"type": "http.request", "body": chunk, "more_body": more})
+
+    def disconnect(self) -> None:
+        self._incoming.put_nowait({"type": "http.disconnect"})
+
+    async def next(self) -> MutableMapping[str, Any]:
+        async with asyncio.timeout(5):
+            return await self._sent.get()
+
+    async def chunk(self) -> bytes:
+        found = (await self.next())["body"]
+        assert isinstance(found, bytes)
+        return found
+
+    async def start(self) -> tuple[int, dict[str, str]]:
+        message = await self.next()
+        assert message["type"] == "http.response.start"
+        return message["status"], {name.decode(): value.decode() for name, value in message["headers"]}
+
+    async def finished(self) -> None:
+        assert self.task is not None
+        async with asyncio.timeout(5):
+            await self.task
+
+    async def _send(self, message: MutableMapping[str, Any]) -> None:
+        if not self.reading.is_set():
+            self.stuck.set()
+            await self.reading.wait()
+        self._sent.put_nowait(message)

@@ -1,0 +1,69 @@
+"""The fast answers and the documented models are the same JSON."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from fastapi import Response
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from api import answers, schemas
+from parlor.llm.ports import Persona
+from parlor.model import (
+    DeleteOutcome,
+    DeleteReceipt,
+    DependencyHealth,
+    FinishReason,
+    Message,
+    MessagePage,
+    RoomPage,
+    SendReceipt,
+    StateReport,
+    Transition,
+    Usage,
+)
+from parlor.states import MessageState
+from tests.unit.api.fakes import CURSOR, MESSAGE, NOW_MS, message, reply, room
+
+pytestmark = pytest.mark.unit
+
+FULL = reply(
+    finish_reason=FinishReason.LENGTH, usage=Usage(1, 2), metadata={"k": ["ü", {"n": 1.5}]}, is_streaming=False
+)
+
+CASES: list[tuple[type[BaseModel], Response]] = [
+    (schemas.ChatRoomCreateResponse, answers.room_answer(room())),
+    (schemas.ChatRoomUpdateResponse, answers.room_answer(room(last_message_at=NOW_MS + 1))),
+    (schemas.ChatRoomDeleteResponse, answers.room_answer(room())),
+    (schemas.ChatRoomResponse, answers.room_answer(room())),
+    (schemas.ChatRoomListResponse, answers.room_page(RoomPage([room(), room()], 2, None, CURSOR))),
+    (schemas.ChatMessageResponse, answers.message_answer(FULL)),
+    (schemas.ChatMessageListResponse, answers.message_page(MessagePage([message(), FULL], False, None, 0, CURSOR))),
+    (schemas.ChatMessageSendResponse, answers.send_answer(SendReceipt(message(), FULL, CURSOR, False), 201, {})),
+    (schemas.ChatMessageSendResponse, answers.send_answer(SendReceipt(message(), None, CURSOR, False), 201, {})),
+    (
+        schemas.ChatMessageDeleteResponse,
+        answers.delete_answer(DeleteReceipt(MESSAGE, MessageState.DELETED, DeleteOutcome.CANCELLED)),
+    ),
+    (schemas.ChatStateResponse, answers.state_answer(StateReport("SENT", [Transition(NOW_MS, "A", "B", "room")]))),
+    (schemas.ChatPersonaListResponse, answers.persona_list([Persona("a", "b", "c", "d", "e")])),
+    (schemas.HealthResponse, answers.health_answer([DependencyHealth("redis", True, "ok")])),
+]
+
+
+@pytest.mark.parametrize(("model", "answer"), CASES)
+def test_an_answer_is_what_its_model_documents(model: type[BaseModel], answer: Response) -> None:
+    read = model.model_validate_json(bytes(answer.body))  # the models forbid what they do not name
+    assert msgspec.json.decode(answer.body) == read.model_dump(mode="json", by_alias=True)
+    assert msgspec.json.decode(answer.body)["errorCode"] == 0
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])), st.integers(0, 4_102_444_800_000))
+def test_any_text_and_time_come_out_as_they_went_in(content: str, at: int) -> None:
+    sent: Message = message(content=content, timestamp=at)
+    read = schemas.ChatMessageResponse.model_validate_json(bytes(answers.message_answer(sent).body))
+    assert read.content == content
+    assert read.timestamp.endswith(f".{at % 1000:03d}Z")
+    assert len(read.timestamp) == len("2026-11-23T03:18:05.042Z")

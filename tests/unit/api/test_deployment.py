@@ -1,0 +1,59 @@
+"""What Ray Serve is told; no Ray is started."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from parlor.settings import ApiSettings, AuthSettings, Settings
+from tests.unit.api.fakes import SECRET
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Ray's own models use what pydantic deprecates
+    from ray.serve.schema import DeploymentSchema
+
+    from api.deployment import app_from_environment, build_serve_app, deployment_options
+
+pytestmark = pytest.mark.unit
+
+
+def settings(**api: Any) -> Settings:
+    return Settings(auth=AuthSettings(secret=SecretStr(SECRET)), api=ApiSettings(**api))
+
+
+def test_the_options_are_options_of_serve() -> None:
+    for options in (deployment_options(settings()), deployment_options(settings(replicas_max=4))):
+        DeploymentSchema.model_validate({"name": "ChatApi", **options})
+
+
+def test_every_stream_and_request_has_a_place() -> None:
+    assert deployment_options(settings(max_streams=7, max_requests=5))["max_ongoing_requests"] == 12
+
+
+def test_more_than_one_replica_lets_serve_scale() -> None:
+    scaled = deployment_options(settings(replicas_min=2, replicas_max=4))
+    assert (scaled["autoscaling_config"]["min_replicas"], scaled["autoscaling_config"]["max_replicas"]) == (2, 4)
+    assert "num_replicas" not in scaled
+    assert deployment_options(settings(replicas_min=2, replicas_max=2))["num_replicas"] == 2
+
+
+def test_the_application_is_built_without_ray() -> None:
+    assert build_serve_app(settings().dump_secrets()) is not None
+
+
+def test_arguments_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLOR_API__MAX_STREAMS", "5")
+    seen: list[str] = []
+    monkeypatch.setattr("api.deployment.build_serve_app", seen.append)
+    app_from_environment({"api__max_requests": "9"})
+    read = Settings.model_validate_json(seen[0])
+    assert (read.api.max_streams, read.api.max_requests) == (5, 9)
+
+
+@pytest.mark.parametrize("name", ["max_streams", "nothing__x", "api__nothing", "openai_api_key__x"])
+def test_an_argument_that_names_no_setting_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"names no setting|Extra inputs|valid string"):
+        app_from_environment({name: "1"})

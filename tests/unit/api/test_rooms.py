@@ -1,0 +1,112 @@
+"""Routes of rooms, personas, health and the page."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+
+from parlor.model import DependencyHealth
+from tests.unit.api.fakes import CURSOR, ROOM, FakeGateway
+
+pytestmark = pytest.mark.unit
+
+ROOM_JSON = {
+    "room_id": ROOM,
+    "title": "제목 🫖 שלום",
+    "ai_persona": "GPT4O",
+    "created_at": "2026-11-23T03:18:05.042Z",
+    "last_message_at": None,
+    "message_count": 0,
+    "state": "PENDING",
+    "persisted_seq": 0,
+}
+
+
+async def test_a_room_is_created_with_its_location(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    answer = await client.post("/v1/rooms", json={"title": "T", "ai_persona": "P", "later": 1})
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"/v1/rooms/{ROOM}"
+    assert answer.json() == {**ROOM_JSON, "title": "T", "errorCode": 0}
+    assert gateway.last_call() == ("create_room", "alice", "T", "P")
+
+
+async def test_a_room_needs_no_body(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    assert (await client.post("/v1/rooms")).status_code == 201
+    assert gateway.last_call() == ("create_room", "alice", None, None)
+
+
+async def test_rooms_are_listed_with_the_cursor_passed_through(
+    client: httpx2.AsyncClient, gateway: FakeGateway
+) -> None:
+    answer = await client.get("/v1/rooms", params={"limit": 7, "cursor": "abc=="})
+    assert answer.json() == {
+        "rooms": [ROOM_JSON, {**ROOM_JSON, "last_message_at": "2026-11-23T03:18:05.042Z"}],
+        "total_count": 2,
+        "next_cursor": "opaque",
+        "events_cursor": CURSOR,
+        "errorCode": 0,
+    }
+    assert gateway.last_call() == ("list_rooms", 7, "abc==")
+    await client.get("/v1/rooms")
+    assert gateway.last_call() == ("list_rooms", 20, None)
+
+
+async def test_text_goes_out_as_utf8_without_escapes(client: httpx2.AsyncClient) -> None:
+    assert "제목 🫖 שלום".encode() in (await client.get(f"/v1/rooms/{ROOM}")).content
+
+
+async def test_a_room_is_read_renamed_and_deleted(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    assert (await client.get(f"/v1/rooms/{ROOM}")).json() == {**ROOM_JSON, "errorCode": 0}
+    renamed = await client.patch(f"/v1/rooms/{ROOM}", json={"title": "new"})
+    assert (renamed.status_code, renamed.json()["title"]) == (200, "new")
+    deleted = await client.delete(f"/v1/rooms/{ROOM}")
+    assert (deleted.status_code, deleted.json()["state"]) == (202, "DELETING")
+    assert gateway.last_call() == ("delete_room", ROOM)
+
+
+async def test_a_state_has_its_log(client: httpx2.AsyncClient) -> None:
+    answer = await client.get(f"/v1/rooms/{ROOM}/state")
+    line = {"at": "2026-11-23T03:18:05.042Z", "from": "CREATING", "to": "PENDING", "by": "room"}
+    assert answer.json() == {"state": "PENDING", "log": [line], "errorCode": 0}
+
+
+@pytest.mark.parametrize("name", ["x", "00000000-0000-4000-8000-000000000000", ROOM.upper()])
+async def test_what_is_no_id_of_ours_is_no_room(client: httpx2.AsyncClient, gateway: FakeGateway, name: str) -> None:
+    for path in (f"/v1/rooms/{name}", f"/v1/rooms/{name}/messages", f"/v1/rooms/{name}/events"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "room-not-found")
+    assert [call[0] for call in gateway.calls] == ["session"]
+
+
+async def test_personas_are_listed_without_their_prompts(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/v1/personas")
+    persona = {"name": "GPT4O", "title": "GPT-4o", "description": "All-round", "model": "gpt-4o"}
+    assert answer.json() == {"personas": [persona], "errorCode": 0}
+
+
+async def test_health_needs_no_token(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    del client.headers["authorization"]
+    assert (await client.get("/healthz")).json()["ready"] is True
+    ready = await client.get("/readyz")
+    assert (ready.status_code, [each["name"] for each in ready.json()["dependencies"]]) == (200, ["redis", "shard 1"])
+    gateway.healths = [
+        DependencyHealth("redis", ok=False, detail="refused"),
+        DependencyHealth("x", ok=True, detail="ok"),
+    ]
+    broken = await client.get("/readyz")
+    assert (broken.status_code, broken.headers["retry-after"]) == (503, "1")
+    body = broken.json()
+    assert body["dependencies"][0] == {"name": "redis", "ok": False, "detail": "refused"}
+    assert (body["ready"], body["detail"], body["errorCode"]) == (False, "redis: refused", 1012)
+
+
+async def test_the_page_and_its_files_come_with_a_strict_policy(client: httpx2.AsyncClient) -> None:
+    del client.headers["authorization"]
+    page = await client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert page.headers["cache-control"] == "no-cache"
+    missing = await client.get("/assets/no-such-file.js")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not-found")
+    assert (await client.get("/assets/../../../settings.py")).status_code == 404

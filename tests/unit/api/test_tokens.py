@@ -1,0 +1,143 @@
+"""Tokens and who is let in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+from pydantic import SecretStr
+
+from api.tokens import TokenVerifier, issue
+from parlor.errors import StoreUnavailable, Unauthenticated
+from parlor.settings import AuthSettings
+from tests.unit.api.fakes import NOW_MS, ROOM, SECRET, FakeClock, FakeGateway
+
+pytestmark = pytest.mark.unit
+
+AUTH = AuthSettings(secret=SecretStr(SECRET))
+NOW = datetime.fromtimestamp(NOW_MS / 1000, UTC)
+NOW_S = NOW_MS // 1000
+
+
+def forged(key: str = SECRET, algorithm: str = "HS256", **changes: Any) -> str:
+    claims = {"sub": "alice", "iss": "parlor", "aud": "parlor-api", "exp": NOW_S + 60, **changes}
+    kept = {name: value for name, value in claims.items() if value is not ...}
+    return jwt.encode(kept, key, algorithm=algorithm)
+
+
+def test_a_token_that_we_issued_says_who_and_until_when(clock: FakeClock) -> None:
+    claims = TokenVerifier(AUTH, clock).verify(issue(AUTH, "alice", timedelta(seconds=60), NOW))
+    assert claims.account_id == "alice"
+    assert claims.valid_until_ms == (NOW_S + 61 + 10) * 1000  # `exp` is in whole seconds, rounded up
+
+
+def test_a_token_lives_as_long_as_the_setting_says(clock: FakeClock) -> None:
+    claims = TokenVerifier(AUTH, clock).verify(issue(AUTH, "alice", None, NOW))
+    assert claims.valid_until_ms - NOW_MS == pytest.approx(30 * 86_400_000, abs=11_001)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        "a.b.c",
+        "ü.ü.ü",
+        "x" * 5000,
+        forged(key="another-secret-of-more-than-32-bytes!!"),
+        forged(key=SECRET * 2, algorithm="HS512"),
+        jwt.encode({"sub": "alice", "iss": "parlor", "aud": "parlor-api", "exp": NOW_S + 60}, "", algorithm="none"),
+        forged(exp=NOW_S - 11),
+        forged(exp=...),
+        forged(exp=True),
+        forged(exp="soon"),
+        forged(exp=2**63),
+        forged(nbf=NOW_S + 60),
+        forged(iss="other"),
+        forged(iss=...),
+        forged(aud="other"),
+        forged(aud=...),
+        forged(sub=...),
+        forged(sub=""),
+        forged(sub="x" * 129),
+        forged(sub="a\nb"),
+        forged(sub=" a"),
+    ],
+)
+def test_a_token_that_is_not_ours_or_not_valid_is_refused(clock: FakeClock, token: str) -> None:
+    with pytest.raises(Unauthenticated):
+        TokenVerifier(AUTH, clock).verify(token)
+
+
+def test_the_leeway_is_forgiven(clock: FakeClock) -> None:
+    assert TokenVerifier(AUTH, clock).verify(forged(exp=NOW_S - 9)).account_id == "alice"
+
+
+def test_a_verified_token_still_expires(clock: FakeClock) -> None:
+    verifier, token = TokenVerifier(AUTH, clock), forged()
+    verifier.verify(token)
+    clock.advance(69)
+    verifier.verify(token)
+    clock.advance(2)
+    with pytest.raises(Unauthenticated, match="expired"):
+        verifier.verify(token)
+
+
+def test_a_token_is_decoded_once(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    verifier, token = TokenVerifier(AUTH, clock), forged()
+    first = verifier.verify(token)
+    monkeypatch.setattr("jwt.decode", None)
+    assert verifier.verify(token) is first
+
+
+def test_what_is_remembered_is_bounded(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.tokens._CACHE_MAX", 2)
+    verifier = TokenVerifier(AUTH, clock)
+    for account in "abc":
+        verifier.verify(forged(sub=account))
+    assert [claims.account_id for claims in verifier._verified.values()] == ["b", "c"]
+
+
+@pytest.mark.parametrize("account", ["", "x" * 129, "a\x00", " a", "\ud83e"])
+def test_a_token_is_not_issued_for_what_is_no_account(account: str) -> None:
+    with pytest.raises(ValueError, match="account name"):
+        issue(AUTH, account, None, NOW)
+
+
+def test_a_short_secret_is_refused_at_the_start(clock: FakeClock) -> None:
+    with pytest.raises(ValueError, match="at least 32"):
+        TokenVerifier(AuthSettings(secret=SecretStr("short")), clock)
+
+
+def test_a_token_without_time_is_not_issued() -> None:
+    with pytest.raises(ValueError, match="longer than nothing"):
+        issue(AUTH, "alice", timedelta(0), NOW)
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer x", "bearer a b"])
+async def test_without_a_valid_token_nothing_is_done(
+    client: httpx2.AsyncClient, gateway: FakeGateway, header: str | None
+) -> None:
+    del client.headers["authorization"]
+    headers = {} if header is None else {"Authorization": header}
+    for method, path in (("GET", "/v1/rooms"), ("POST", f"/v1/rooms/{ROOM}/messages"), ("GET", "/v1/events")):
+        answer = await client.request(method, path, headers=headers, content=b"{not json" if method == "POST" else None)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert gateway.calls == []
+
+
+async def test_an_account_is_resolved_once(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    await client.get("/v1/rooms")
+    await client.get("/v1/rooms")
+    assert [call[0] for call in gateway.calls] == ["session", "list_rooms", "list_rooms"]
+
+
+async def test_an_unknown_account_is_refused_while_the_store_is_away(
+    client: httpx2.AsyncClient, gateway: FakeGateway
+) -> None:
+    gateway.fails = StoreUnavailable()
+    assert (await client.get("/v1/rooms")).json()["code"] == "store-unavailable"

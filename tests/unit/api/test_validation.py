@@ -1,0 +1,147 @@
+"""What a request's body may hold."""
+
+from __future__ import annotations
+
+import json
+
+import httpx2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from api.limits import check_metadata
+from api.schemas import ChatMessageSendRequest
+from parlor.errors import InvalidRequest
+from parlor.settings import ApiSettings
+from tests.unit.api.fakes import ROOM, FakeGateway
+
+pytestmark = pytest.mark.unit
+
+PATH = f"/v1/rooms/{ROOM}/messages"
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "null",
+        "[]",
+        '"hello"',
+        "{",
+        "{}",
+        '{"content": null}',
+        '{"content": 5}',
+        '{"content": ["x"]}',
+        '{"content": ""}',
+        '{"content": " \\t\\n\\u3000"}',
+        '{"content": "a\\u0000b"}',
+        '{"content": "\\ud83e"}',
+        '{"content": "x", "ai_persona": ""}',
+        '{"content": "x", "ai_persona": 7}',
+        '{"content": "x", "on_busy": "shrug"}',
+        '{"content": "x", "on_busy": null}',
+        '{"content": "x", "reply": "maybe"}',
+        '{"content": "x", "metadata": []}',
+        '{"content": "x", "metadata": "{}"}',
+        '{"content": "x", "metadata": {"a": NaN}}',
+        '{"content": "x", "metadata": {"a": 1e999}}',
+        '{"content": "x", "metadata": {"a": 9223372036854775808}}',
+        '{"content": "x", "metadata": {"a": "\\u0000"}}',
+        '{"content": "x", "metadata": {"a\\ud83e": 1}}',
+        '{"content": "x", "metadata": {"a": ["\\udfff"]}}',
+        '{"content": "x", "metadata": ' + '{"a":' * 17 + "1" + "}" * 17 + "}",
+        '{"content": "x", "metadata": {"a": ' + "[" * 2000 + "]" * 2000 + "}}",
+        '{"content": "x", "metadata": {"a": "' + "m" * 4096 + '"}}',
+        "{" * 20_000,
+    ],
+)
+async def test_a_wrong_body_is_refused(client: httpx2.AsyncClient, gateway: FakeGateway, body: str) -> None:
+    answer = await client.post(PATH, content=body.encode(), headers=JSON)
+    assert (answer.status_code, answer.json()["code"], answer.json()["errorCode"]) == (422, "invalid-request", 1007)
+    assert [call[0] for call in gateway.calls] == ["session"]
+
+
+@pytest.mark.parametrize("body", [b'\xff{"content":"x"}', b'{"content":"\xff"}', b'{"content":"\xed\xa0\x80"}'])
+async def test_a_body_that_is_not_utf8_is_refused(client: httpx2.AsyncClient, body: bytes) -> None:
+    answer = await client.post(PATH, content=body, headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "nonsense"])
+async def test_a_body_that_is_not_json_is_refused(client: httpx2.AsyncClient, kind: str) -> None:
+    answer = await client.post(PATH, content=b'{"content":"x"}', headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+
+
+async def test_errors_say_where_and_why_and_never_repeat_the_text(client: httpx2.AsyncClient) -> None:
+    answer = await client.post(PATH, json={"content": 12345, "on_busy": "private words"})
+    errors = answer.json()["errors"]
+    assert [each["loc"] for each in errors] == [["body", "content"], ["body", "on_busy"]]
+    assert set(errors[0]) == {"loc", "msg", "type"}
+    assert "12345" not in answer.text
+    assert "private" not in answer.text
+
+
+async def test_content_over_its_limit_is_too_large(client: httpx2.AsyncClient) -> None:
+    assert (await client.post(PATH, json={"content": "🫖" * 1000})).status_code == 201
+    answer = await client.post(PATH, json={"content": "🫖" * 1001})
+    assert (answer.status_code, answer.json()["code"], answer.json()["errorCode"]) == (413, "content-too-large", 1008)
+
+
+@pytest.mark.parametrize("title", ["", "  ", "a\x00", "x" * 201, 5, None])
+async def test_a_wrong_title_is_refused(client: httpx2.AsyncClient, title: object) -> None:
+    answer = await client.patch(f"/v1/rooms/{ROOM}", json={"title": title})
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body", "title"])
+
+
+async def test_a_title_may_fill_its_limit(client: httpx2.AsyncClient) -> None:
+    assert (await client.patch(f"/v1/rooms/{ROOM}", json={"title": "х" * 200})).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=1.5", "cursor=", "cursor=" + "c" * 513])
+async def test_a_wrong_room_list_query_is_refused(client: httpx2.AsyncClient, query: str) -> None:
+    answer = await client.get(f"/v1/rooms?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+
+
+@given(st.text(alphabet=st.characters(categories=["C", "L", "S", "Z"]), max_size=50))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+def test_content_is_taken_as_it_came_or_refused(content: str) -> None:
+    halves = any(0xD800 <= ord(each) <= 0xDFFF for each in content)
+    good = bool(content.strip()) and "\x00" not in content and not halves
+    try:
+        taken = ChatMessageSendRequest.model_validate({"content": content}).content
+    except ValidationError:
+        assert not good
+    else:
+        assert good
+        assert taken == content
+
+
+METADATA = st.dictionaries(
+    st.text(max_size=5),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**63 - 1)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=10,
+    ),
+    max_size=3,
+)
+
+
+@given(METADATA)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+def test_metadata_that_is_taken_can_be_written_and_read_again(metadata: dict[str, object]) -> None:
+    api = ApiSettings()
+    try:
+        check_metadata(metadata, api)
+    except InvalidRequest:
+        assert "\x00" in repr(metadata) or "\\x00" in repr(metadata) or len(json.dumps(metadata)) > api.metadata_max
+    else:
+        assert json.loads(json.dumps(metadata, ensure_ascii=False).encode()) == metadata

@@ -1,0 +1,149 @@
+"""AIChatService against the demo model: answers, and when it asks again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+
+import httpx2
+import pytest
+
+from parlor.errors import InvalidRequest
+from parlor.ids import RoomId
+from parlor.llm.ports import ChatModel, Completion, PromptTurn, TextDelta
+from parlor.model import FinishReason, Usage
+from tests.unit.llm.rig import Rig, context, serving
+
+pytestmark = pytest.mark.unit
+
+
+# Answers
+
+
+async def test_the_deltas_are_the_whole_text_and_the_usage_is_the_providers(rig: Rig) -> None:
+    texts, completion = await rig.chat("[[text=Grüße, **world**\n and 日本 ]]")
+    assert "".join(texts) == "Grüße, **world**\n and 日本 "
+    assert completion == Completion(FinishReason.STOP, Usage(input_tokens=11, output_tokens=5))
+
+
+async def test_deltas_come_while_the_answer_is_still_being_written(rig: Rig) -> None:
+    async with aclosing(rig.service.chat("PLAIN", context("[[hang_after=2 text=a b c]]"))) as parts:
+        assert [await anext(parts), await anext(parts)] == [TextDelta("a"), TextDelta(" b")]
+
+
+@pytest.mark.parametrize(
+    ("finish", "expected"), [("length", FinishReason.LENGTH), ("content_filter", FinishReason.STOP)]
+)
+async def test_finish_reasons_are_mapped(rig: Rig, finish: str, expected: FinishReason) -> None:
+    assert (await rig.chat(f"[[finish={finish} text=a]]"))[1].finish_reason is expected
+
+
+async def test_the_request_says_what_the_persona_says(rig: Rig) -> None:
+    texts, _ = await rig.chat("[[echo=1]]", "GPT4O")
+    assert json.loads("".join(texts)) == {
+        "model": "gpt-4o",
+        "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "[[echo=1]]"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": 500,
+        "temperature": 0.5,
+    }
+
+
+async def test_what_a_persona_leaves_open_is_left_open(rig: Rig) -> None:
+    texts, _ = await rig.chat("[[echo=1]]", "PLAIN")
+    assert set(json.loads("".join(texts))) == {"model", "messages", "stream", "stream_options"}
+
+
+async def test_a_connection_is_used_again(rig: Rig) -> None:
+    for _ in range(3):
+        await rig.chat("[[tokens=40]]")
+    assert (await rig.stats())["connections"] == 2  # this one and the one that asks for the statistics
+
+
+async def test_many_answers_at_a_time_do_not_mix(rig: Rig) -> None:
+    answers = await asyncio.gather(*(rig.chat(f"[[text={number} {number} {number}]]") for number in range(30)))
+    assert ["".join(texts) for texts, _ in answers] == [f"{number} {number} {number}" for number in range(30)]
+
+
+async def test_the_memory_is_that_of_the_persona(rig: Rig) -> None:
+    room = RoomId("018f0000-0000-8000-8000-000000000000")
+    assert (await rig.service.mem(room)).turns == [PromptTurn("system", "Be kind.")]
+    assert (await rig.service.mem(room, persona="PLAIN")).turns == [PromptTurn("system", "Be plain.")]
+
+
+async def test_an_unknown_persona_is_an_invalid_request(rig: Rig) -> None:
+    model: ChatModel = rig.service
+    assert [persona.name for persona in model.personas()] == ["GPT4O", "PLAIN"]
+    with pytest.raises(InvalidRequest) as caught:
+        model.persona("NOBODY")
+    assert "GPT4O, PLAIN" in str(caught.value.extra["errors"])
+
+
+# The retry
+
+
+async def test_a_failure_before_the_first_token_is_retried_exactly_once(rig: Rig) -> None:
+    said, error = await rig.failure("[[fail=500]]")
+    assert (said, error.extra) == ("", {"retryable": True, "status": 500})
+    assert (await rig.stats())["requests"] == 2
+    assert len(rig.clock.slept) == 1
+    assert 0.25 <= rig.clock.slept[0] <= 0.75
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "fail=500",
+        "fail=408",
+        "fail=409",
+        "fail=503",
+        "fail_after=0",
+        "fail_after=0 fail_as=cut",
+        "fail_after=0 fail_as=end",
+    ],
+)
+async def test_the_retry_answers_when_the_failure_was_a_passing_one(rig: Rig, fault: str) -> None:
+    texts, completion = await rig.chat(f"[[{fault} times=1 text=at last]]")
+    assert "".join(texts) == "at last"
+    assert completion.finish_reason is FinishReason.STOP
+    assert (await rig.stats())["requests"] == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
+async def test_a_refusal_is_not_retried(rig: Rig, status: int) -> None:
+    _, error = await rig.failure(f"[[fail={status}]]")
+    assert error.extra == {"retryable": False, "status": status}
+    assert (await rig.stats())["requests"] == 1
+
+
+@pytest.mark.parametrize("fail_as", ["error", "cut", "end"])
+async def test_after_a_token_there_is_no_retry(rig: Rig, fail_as: str) -> None:
+    said, error = await rig.failure(f"[[fail_after=3 fail_as={fail_as} text=a b c d]]")
+    assert said == "a b c"
+    assert error.extra["retryable"] is True
+    assert (await rig.stats())["requests"] == 1
+    assert rig.clock.slept == []
+
+
+async def test_a_short_retry_after_is_waited_for(rig: Rig) -> None:
+    texts, _ = await rig.chat("[[fail=429 retry_after=2 times=1 text=ok]]")
+    assert texts == ["ok"]
+    assert rig.clock.slept == [2.0]
+
+
+async def test_a_long_retry_after_goes_up_instead(rig: Rig) -> None:
+    _, error = await rig.failure("[[fail=429 retry_after=60]]")
+    assert error.retry_after == 60
+    assert error.extra["retryable"] is True
+    assert (await rig.stats())["requests"] == 1
+
+
+async def test_a_server_that_is_not_there_is_retryable_and_not_named(http: httpx2.AsyncClient) -> None:
+    async with serving("http://user:password@127.0.0.1:9/v1", http) as rig:
+        _, error = await rig.failure("x")
+    assert error.detail == "The language model cannot be reached"
+    assert error.extra["retryable"] is True
+    assert "password" not in error.debug
+    assert len(rig.clock.slept) == 1

@@ -1,0 +1,210 @@
+"""Timeouts, endings and servers that differ, over real connections."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+
+import httpx2
+import msgspec
+import pytest
+
+from parlor.clock import SystemClock
+from parlor.errors import ErrorWire, LlmError, ParlorError
+from parlor.llm.demo_http import Connection, HttpServer, Request
+from parlor.llm.ports import Completion, TextDelta
+from parlor.llm.upstream import Upstream, is_loopback
+from parlor.model import FinishReason
+from parlor.settings import LlmSettings
+from tests.unit.llm.rig import KEY, Rig, answering, context, serving
+
+pytestmark = pytest.mark.unit
+
+
+# Timeouts
+
+
+async def test_silence_before_the_first_token_ends(demo_url: str, http: httpx2.AsyncClient) -> None:
+    for directive in ("hang=1", "hang_after=0"):
+        async with serving(demo_url, http, first_token_timeout=0.3) as rig:
+            before = (await rig.stats())["requests"]
+            _, error = await rig.failure(f"[[{directive}]]")
+            assert error.detail == "The language model did not answer in time"
+            found = await rig.stats_when(lambda stats: stats["open"] == 0)
+            assert found["requests"] == before + 2
+
+
+async def test_silence_between_tokens_ends(demo_url: str, http: httpx2.AsyncClient) -> None:
+    async with serving(demo_url, http, idle_timeout=0.1) as rig:
+        said, error = await rig.failure("[[hang_after=3 text=a b c d]]")
+        assert said == "a b c"
+        assert error.detail == "The language model stopped in the middle of its answer"
+        found = await rig.stats_when(lambda stats: stats["open"] == 0)
+        assert (found["requests"], found["aborted"]) == (1, 1)
+
+
+async def test_a_slow_answer_ends_at_the_total_timeout(demo_url: str, http: httpx2.AsyncClient) -> None:
+    async with serving(demo_url, http, total_timeout=0.5) as rig:
+        said, error = await rig.failure("[[delay=20ms tokens=1000]]")
+        assert said.startswith("the")
+        assert len(said) < 500
+        assert error.extra["retryable"] is True
+
+
+async def test_the_total_timeout_leaves_no_time_for_a_retry(demo_url: str, http: httpx2.AsyncClient) -> None:
+    async with serving(demo_url, http, total_timeout=0.3) as rig:
+        await rig.failure("[[hang=1]]")
+        assert (await rig.stats())["requests"] == 1
+        assert rig.clock.slept == []
+
+
+async def test_a_reader_who_holds_a_delta_is_not_timed_out(demo_url: str, http: httpx2.AsyncClient) -> None:
+    async with serving(demo_url, http, idle_timeout=0.2) as rig:
+        texts: list[str] = []
+        async for part in rig.service.chat("PLAIN", context("[[tokens=3]]")):
+            if isinstance(part, TextDelta):
+                texts.append(part.text)
+                if len(texts) == 1:
+                    await asyncio.sleep(0.3)
+        assert "".join(texts) == "the quick brown"
+
+
+# Ending it
+
+
+async def test_closing_the_generator_closes_the_connection(rig: Rig) -> None:
+    parts = rig.service.chat("PLAIN", context("[[delay=10ms tokens=10000]]"))
+    assert await anext(parts) == TextDelta("the")
+    assert (await rig.stats())["open"] == 1
+    await parts.aclose()
+    found = await rig.stats_when(lambda stats: stats["open"] == 0)
+    assert (found["aborted"], found["connections"]) == (1, 1)
+
+
+@pytest.mark.parametrize("directive", ["hang=1", "hang_after=1"])
+async def test_cancelling_the_reader_closes_the_connection(rig: Rig, directive: str) -> None:
+    task = asyncio.create_task(rig.chat(f"[[{directive}]]"))
+    await rig.stats_when(lambda stats: stats["open"] == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    found = await rig.stats_when(lambda stats: stats["open"] == 0)
+    assert (found["requests"], found["aborted"], found["connections"]) == (1, 1, 1)
+
+
+# Servers that differ
+
+
+async def test_a_server_that_refuses_stream_options_is_asked_without_and_remembered(rig: Rig) -> None:
+    for requests in (2, 3):
+        texts, completion = await rig.chat("[[reject=stream_options text=fine]]")
+        assert (texts, completion.usage) == (["fine"], None)
+        assert (await rig.stats())["requests"] == requests
+    assert rig.clock.slept == []
+
+
+async def test_a_model_that_refuses_several_parameters_is_asked_without_them(rig: Rig) -> None:
+    texts, _ = await rig.chat("[[reject=max_tokens,temperature echo=1]]", "GPT4O")
+    asked = json.loads("".join(texts))
+    assert asked["max_completion_tokens"] == 500
+    assert not {"max_tokens", "temperature"} & set(asked)
+
+
+async def test_a_parameter_that_cannot_be_left_out_is_an_error(rig: Rig) -> None:
+    _, error = await rig.failure("[[reject=messages]]")
+    assert error.extra["status"] == 400
+    assert (await rig.stats())["requests"] == 1
+
+
+async def test_a_web_page_is_not_an_answer(http: httpx2.AsyncClient) -> None:
+    async with (
+        answering(HTTPStatus.OK, b"<html>", {"Content-Type": "text/html"}) as url,
+        serving(url, http) as rig,
+    ):
+        _, error = await rig.failure("x")
+    assert "did not answer with a stream" in error.detail
+    assert error.extra["retryable"] is False
+
+
+async def test_a_stream_without_done_that_stays_open_still_ends(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parlor.llm.upstream.TAIL_TIMEOUT", 0.05)
+
+    async def handle(request: Request, connection: Connection) -> None:
+        connection.begin({"Content-Type": "text/event-stream"})
+        await connection.write([b'data: {"choices":[{"delta":{"content":"whole"},"finish_reason":"stop"}]}\n\n'])
+        await asyncio.get_running_loop().create_future()  # until the client goes
+
+    server = HttpServer(handle)
+    port = await server.start("127.0.0.1", 0)
+    async with serving(f"http://127.0.0.1:{port}/v1", http) as rig:
+        assert await rig.chat("x") == (["whole"], Completion(FinishReason.STOP, None))
+    await server.close()
+
+
+# What is told
+
+
+async def test_neither_key_nor_providers_words_are_shown(http: httpx2.AsyncClient) -> None:
+    body = json.dumps({"error": {"message": f"Bad key {KEY}, also sk-proj-1234abcd*9", "code": "invalid_api_key"}})
+    async with (
+        answering(HTTPStatus.UNAUTHORIZED, body.encode(), {}) as url,
+        serving(url, http) as rig,
+    ):
+        _, error = await rig.failure("x")
+    assert error.detail == "The language model refused the API key"
+    assert "invalid_api_key" in error.debug
+    assert KEY not in error.debug
+    assert "1234abcd" not in error.debug
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "detail"),
+    [
+        ("insufficient_quota", HTTPStatus.TOO_MANY_REQUESTS, "The language model's quota is used up"),
+        ("context_length_exceeded", HTTPStatus.BAD_REQUEST, "The conversation is too long for the language model"),
+    ],
+)
+async def test_codes_that_say_more_than_the_status_are_told(
+    http: httpx2.AsyncClient, code: str, status: HTTPStatus, detail: str
+) -> None:
+    body = json.dumps({"error": {"message": "m", "code": code}}).encode()
+    async with answering(status, body, {}) as url, serving(url, http) as rig:
+        _, error = await rig.failure("x")
+    assert error.detail == detail
+    assert error.extra["retryable"] is False
+
+
+async def test_an_error_survives_the_way_through_an_actor_call(rig: Rig) -> None:
+    _, error = await rig.failure("[[fail=503]]")
+    wire = msgspec.msgpack.decode(msgspec.msgpack.encode(error.to_wire()), type=ErrorWire)
+    again = ParlorError.from_wire(wire)
+    assert isinstance(again, LlmError)
+    assert again.extra["retryable"] is True
+
+
+def test_without_a_url_and_a_key_there_is_no_language_model() -> None:
+    with pytest.raises(ValueError, match="OPENAI_API_KEY"):
+        Upstream(LlmSettings(), "", SystemClock())
+
+
+async def test_a_key_alone_is_openais_own_endpoint() -> None:
+    upstream = Upstream(LlmSettings(), KEY, SystemClock())
+    assert str(upstream._client.base_url) == "https://api.openai.com/v1/"
+    await upstream.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "loopback"),
+    [
+        ("http://127.0.0.1:1/v1", True),
+        ("http://[::1]:1/v1", True),
+        ("http://localhost/v1", True),
+        ("https://api.openai.com/v1", False),
+        ("http://10.0.0.1/v1", False),
+    ],
+)
+def test_only_this_machine_is_reached_past_a_proxy(url: str, loopback: bool) -> None:
+    assert is_loopback(url) is loopback
