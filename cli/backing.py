@@ -138,7 +138,10 @@ def demo_plan(installation: Installation, settings: Settings) -> tuple[ServerPla
 def durability(redis_place: RedisPlace, store_place: StorePlace) -> str:
     """What an acknowledged message survives, in one sentence."""
     if redis_place.kind == "external":
-        first = "acknowledged = as durable as the Redis at your URL is configured (see the warnings above, if any)"
+        first = (
+            "acknowledged = as durable as the Redis at your URL is configured "
+            "(it needs appendonly yes, appendfsync always, maxmemory-policy noeviction)"
+        )
     else:
         first = f"acknowledged = on disk in {redis_place.title} (append-only file, fsync always)"
     places = {

@@ -66,9 +66,13 @@ def _inside(installation: Installation, run: RunFile) -> dict[str, Plain]:
         os.environ.update(ray_cluster.client_environment(installation.ray_token_path))
     ray_cluster.join(run.ray_address, settings.ray.namespace)
     try:
+        from ray.exceptions import RayError
+
         from actors import bootstrap
 
         found: dict[str, Plain] = msgspec.to_builtins(bootstrap.status(settings))
+    except (ValueError, RayError) as error:
+        raise Refusal(f"the actors do not answer: {error}") from error
     finally:
         ray_cluster.leave()
     return found
@@ -81,19 +85,25 @@ def _write_json(report: dict[str, Plain]) -> None:
 
 def _print(report: dict[str, Plain]) -> None:
     """Every list of records as a table, everything else as a line."""
-    console = Console(highlight=False, soft_wrap=True)
+    # Not cut to a width when it goes into a pipe.
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
     for name, value in report.items():
         title = name.replace("_", " ")
-        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-            console.print(_table(title, [row for row in value if isinstance(row, dict)]))
-        else:
+        rows = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+        if name == "queues":
+            waiting = [row for row in rows if row["depth"] or row["dead_letters"]]
+            console.print(f"queues: {len(rows)} partitions, {len(rows) - len(waiting)} of them empty")
+            rows = waiting
+        elif not rows:
             console.print(f"{title}: {_text(value)}")
+        if rows:
+            console.print(_table(title, rows))
 
 
 def _table(title: str, rows: list[dict[str, Plain]]) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in rows[0]:
-        table.add_column(column)
+        table.add_column(column.replace("_", " "), no_wrap=True)
     for row in rows:
         table.add_row(*(_text(row.get(column)) for column in rows[0]))
     return table
@@ -107,7 +117,9 @@ def _text(value: Plain) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:.1f}"
-        case list() | dict():
-            return msgspec.json.encode(value).decode()
+        case list():
+            return str(len(value))
+        case dict():
+            return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
         case _:
             return str(value)

@@ -37,8 +37,8 @@ from parlor.settings import Settings
 
 _WATCH_S = 0.5
 """How often the children are looked at."""
-_DRAIN_MARGIN_S = 10.0
-"""What the drain gets beyond the replies' own drain_timeout."""
+_DRAIN_MARGIN_S = 30.0
+"""What the drain gets beyond its parts' own timeouts."""
 _SERVE_STOP_S = 20.0
 _RAY_STOP_S = 15.0
 
@@ -195,8 +195,10 @@ class Steward:
         if settings is not None and self._actors and drain:
             from actors import bootstrap
 
-            seconds = settings.rooms.drain_timeout.total_seconds() + _DRAIN_MARGIN_S
-            self._bounded("drain", lambda: bootstrap.shut_down(settings, seconds), seconds + 5.0)
+            seconds = settings.rooms.drain_timeout.total_seconds()
+            # Rooms, then queues, then actors: each may take that long.
+            bound = 3 * seconds + _DRAIN_MARGIN_S
+            self._bounded("drain", lambda: bootstrap.shut_down(settings, seconds), bound)
         if self._ingress is not None and drain:
             self._bounded("http", self._ingress.stop, _SERVE_STOP_S)
         if self._head is not None:

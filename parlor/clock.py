@@ -42,7 +42,18 @@ class Entropy(Protocol):
 
 
 class SystemEntropy:
-    """The operating system's generator."""
+    """The operating system's generator, read in blocks: a system call for each id would cost more than the id."""
+
+    _BLOCK = 4096
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._used = 0
 
     def bits(self, count: int) -> int:
-        return secrets.randbits(count)
+        size = (count + 7) // 8
+        if self._used + size > len(self._pool):
+            self._pool, self._used = secrets.token_bytes(max(self._BLOCK, size)), 0
+        taken = self._pool[self._used : self._used + size]
+        self._used += size
+        return int.from_bytes(taken, "big") >> (8 * size - count)

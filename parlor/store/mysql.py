@@ -12,7 +12,7 @@ from parlor.errors import StoreUnavailable
 from parlor.ids import ShardId
 from parlor.settings import StoreSettings
 from parlor.store.addresses import MySqlAddress, StoreAddresses
-from parlor.store.mysql_errors import REPEAT, RETRY_AFTER, number_of, translate
+from parlor.store.mysql_errors import LOST, REPEAT, RETRY_AFTER, number_of, translate
 from parlor.store.mysql_pool import MySqlPool
 from parlor.store.ports import RowRefused
 from parlor.store.procedure_store import Database, ProcedureStore
@@ -65,12 +65,19 @@ class MySqlDatabase:
 
     async def _run(self, statement: str, args: Args) -> list[Row]:
         """All of one call, repeats and connecting included, within the query timeout."""
+        lost = False
         try:
             async with asyncio.timeout(self._query_timeout):
                 for attempt in range(1, ATTEMPTS):
                     try:
                         return await self._attempt(statement, args)
                     except MySQLError as error:
+                        if number_of(error) in LOST and not lost:
+                            # A kept connection that died unnoticed. It may have happened all the same: procedures are
+                            # safe to repeat, and a batch that was committed is refused by its fences.
+                            lost = True
+                            self._pool.drop_idle()
+                            continue
                         if number_of(error) not in REPEAT:
                             raise
                     await self._clock.sleep(PAUSE * 2**attempt * self._entropy.bits(16) / 2**17)
@@ -108,7 +115,10 @@ class MySqlDatabase:
 
 
 def _literal(text: str) -> str:
-    return f"_utf8mb4 0x{text.encode().hex()}"
+    try:
+        return f"_utf8mb4 0x{text.encode().hex()}"
+    except UnicodeError as error:
+        raise RowRefused(debug=str(error)) from error
 
 
 class MySqlStore(ProcedureStore):

@@ -19,6 +19,9 @@ RETRY_AFTER = 1.0
 REPEAT = frozenset({1020, 1205, 1213})
 """Record changed since the snapshot, lock wait timeout, deadlock: the transaction is repeated whole."""
 
+LOST = frozenset({1927, 2006, 2013, 2055, 4031})
+"""The connection is gone: killed, the server restarted, or idle for too long."""
+
 UNKNOWN_DATABASE = 1049
 
 _SIGNAL = 1644
@@ -52,6 +55,8 @@ def number_of(error: BaseException) -> int:
 
 def translate(error: BaseException, place: str) -> ParlorError | NoSuchProcedure:
     """The store's error for what the driver raised; ``place`` is for the log."""
+    if isinstance(error, UnicodeError):
+        return RowRefused(debug=f"{place}: {error!r}")
     number = number_of(error)
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     debug = f"{place}: ({number}) {text}" if number else f"{place}: {error!r}"

@@ -21,9 +21,9 @@ from parlor.store.addresses import MySqlAddress
 from parlor.store.mysql_errors import UNKNOWN_DATABASE, number_of, translate
 from parlor.store.mysql_pool import open_connection
 from parlor.store.placement import Placement, missing_places
-from parlor.store.procedure_store import SCHEMA_COMPAT, SchemaMismatch, check_meta
+from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
 from parlor.store.rows import Args, Row
-from parlor.store.sql_files import Role, SqlFile, read_migrations, read_procedures
+from parlor.store.sql_files import Role, SqlFile, check_unchanged, read_migrations, read_procedures
 
 LOCK_TIMEOUT = 60
 """Seconds to wait for another process that migrates the same database."""
@@ -178,9 +178,3 @@ class _Session:
         if missing:
             values = ", ".join(f"({partition}, {shard})" for partition, shard in missing)
             await self.run(f"INSERT INTO shard_map (partition_id, shard_id) VALUES {values}")  # noqa: S608  # numbers
-
-
-def check_unchanged(file: SqlFile, applied: str) -> None:
-    """Raises ``SchemaMismatch`` when an applied migration is not the file that is here now."""
-    if applied != file.checksum:
-        raise SchemaMismatch(f"Migration {file.name} was changed after it had been applied")

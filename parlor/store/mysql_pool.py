@@ -129,6 +129,11 @@ class MySqlPool:
             connection.close()
         return None
 
+    def drop_idle(self) -> None:
+        """When one connection was found dead: the others were made to the same server, and are not worth a try."""
+        while self._idle:
+            self._idle.pop()[0].close()
+
     async def close(self) -> None:
         """Closes idle connections now and the others when their call is over."""
         self._closed = True

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 import parlor
+from parlor.store.procedure_store import SchemaMismatch
 
 Dialect = Literal["mysql", "sqlite"]
 Role = Literal["global", "shard"]
@@ -96,3 +97,9 @@ def split_statements(text: str) -> list[str]:
             current += token[0]
         position = token.end()
     return [statement.strip() for statement in [*statements, current] if statement.strip()]
+
+
+def check_unchanged(file: SqlFile, applied: str) -> None:
+    """Raises ``SchemaMismatch`` when an applied migration is not the file that is here now."""
+    if applied != file.checksum:
+        raise SchemaMismatch(f"Migration {file.name} was changed after it had been applied")

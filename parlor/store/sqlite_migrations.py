@@ -10,10 +10,9 @@ from parlor.clock import Clock
 from parlor.errors import StoreUnavailable
 from parlor.store import sqlite_statements as sql
 from parlor.store.addresses import SqliteAddress
-from parlor.store.mysql_migrations import check_unchanged
 from parlor.store.placement import Placement, missing_places
 from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
-from parlor.store.sql_files import Role, read_migrations
+from parlor.store.sql_files import Role, check_unchanged, read_migrations
 from parlor.store.sqlite import open_connection
 
 LOCK_TIMEOUT = 60.0

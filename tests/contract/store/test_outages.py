@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import msgspec
 import pytest
+from asyncmy.connection import Connection
 from pydantic import SecretStr
 
+from parlor.clock import SystemClock
 from parlor.errors import StoreUnavailable
 from parlor.ids import ShardId
 from parlor.settings import StoreSettings
@@ -99,10 +101,11 @@ async def test_a_frozen_shard_times_out_and_does_not_hold_up_the_others(
 
 
 async def test_a_commit_before_a_kill_is_there_after_it(fragile: PrivateServer, split: ChatStore) -> None:
-    held = await split.acquire_partition(TWO, World.__name__ and (await split.partitions_of(TWO))[0])
+    (partition, *_) = await split.partitions_of(TWO)
+    held = await split.acquire_partition(TWO, partition)
     fragile.kill()
     fragile.start()
-    again = await split.acquire_partition(TWO, held.partition)
+    again = await split.acquire_partition(TWO, partition)
     assert again.epoch == held.epoch + 1
 
 
@@ -174,11 +177,7 @@ async def test_a_call_in_mid_query_can_be_cancelled_and_its_connection_is_not_re
                 "SELECT * FROM partition_progress WHERE partition_id = %s FOR UPDATE", (world.partition,)
             )
         stuck = asyncio.create_task(world.store.apply(SHARD, Batch([world.fence()])))
-        async with blocker.cursor() as cursor:
-            waiting = 0
-            while not waiting:  # bounded by the test's timeout
-                await cursor.execute("SELECT COUNT(*) FROM information_schema.innodb_lock_waits")
-                ((waiting,),) = await cursor.fetchall()
+        await lock_wait(blocker)
         stuck.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stuck
@@ -190,8 +189,6 @@ async def test_a_call_in_mid_query_can_be_cancelled_and_its_connection_is_not_re
 
 @pytest.mark.parametrize("engine", ["mysql"], indirect=True)
 async def test_a_pool_that_is_used_up_says_so_in_time(settings: StoreSettings) -> None:
-    from parlor.clock import SystemClock
-
     address = parse_address(settings.urls[0].get_secret_value())
     assert isinstance(address, MySqlAddress)
     pool = MySqlPool(address, size=1, acquire_timeout=0.1, clock=SystemClock())
@@ -207,36 +204,61 @@ async def test_a_pool_that_is_used_up_says_so_in_time(settings: StoreSettings) -
             pass
 
 
+class PauseLog(SystemClock):
+    """The real clock; it notes what the store slept."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await super().sleep(seconds)
+
+
 @pytest.mark.parametrize("engine", ["mysql"], indirect=True)
-async def test_deadlocks_are_repeated_until_they_pass(world: World, settings: StoreSettings) -> None:
-    """Writers that take two fences in opposite order, behind the store's back, meet in deadlocks."""
+async def test_a_batch_that_is_rolled_back_by_a_deadlock_is_repeated_whole(
+    world: World, settings: StoreSettings
+) -> None:
     other = await World.make(world.store, 3000 + world.partition)
     address = parse_address(settings.urls[0].get_secret_value())
     assert isinstance(address, MySqlAddress)
+    clock = PauseLog()
+    store = MySqlStore(settings, store_addresses(settings), clock=clock)
     blocker = await open_connection(address, connect_timeout=5)
-    update = "UPDATE partition_progress SET epoch = epoch WHERE partition_id = %s FOR UPDATE"
     lock = "SELECT * FROM partition_progress WHERE partition_id = %s FOR UPDATE"
-    assert update != lock
+    room_id = world.room_id()
+    batch = Batch([world.fence(), other.fence()], room_creates=[world.create(room_id)])
     try:
         async with blocker.cursor() as cursor:
             await cursor.execute("BEGIN")
-            await cursor.execute("INSERT INTO meta_lock_weight VALUES (1)") if False else None
+            # The server rolls back the transaction that has changed less: make it the store's.
+            for day in range(1, 20):
+                await cursor.execute(
+                    "INSERT INTO account_daily VALUES (%s, %s, 0, 0, 0)", (-world.key, f"2026-01-{day}")
+                )
             await cursor.execute(lock, (other.partition,))
-            task = asyncio.create_task(world.store.apply(SHARD, Batch([world.fence(), other.fence()])))
-            waiting = 0
-            while not waiting:  # bounded by the test's timeout
-                await cursor.execute("SELECT COUNT(*) FROM information_schema.innodb_lock_waits")
-                ((waiting,),) = await cursor.fetchall()
-            # The store's transaction holds the first row and waits for ours: asking for its row closes the circle. One
-            # of the two is rolled back by the server.
-            try:
-                await cursor.execute(lock, (world.partition,))
-            except Exception as error:
-                assert error.args[0] == 1213
+            task = asyncio.create_task(store.apply(SHARD, batch))
+            await lock_wait(blocker)
+            # The store's transaction holds the first row and waits for ours; asking for its row closes the circle.
+            await cursor.execute(lock, (world.partition,))
             await cursor.execute("ROLLBACK")
         assert await task == []
+        assert clock.pauses
+        assert await world.room(room_id) is not None
     finally:
         blocker.close()
+        await store.close()
+
+
+async def lock_wait(connection: Connection) -> None:
+    """Returns when a transaction waits for a lock. The server makes this table anew every 0.1 s, if nobody reads it
+    in between."""
+    waiting = 0
+    while not waiting:  # bounded by the test's timeout
+        await asyncio.sleep(0.15)
+        async with connection.cursor() as cursor:
+            await cursor.execute("SELECT COUNT(*) FROM information_schema.innodb_lock_waits")
+            ((waiting,),) = await cursor.fetchall()
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)

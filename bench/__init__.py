@@ -1,0 +1,1 @@
+"""Benchmarks. Figures count only as ratios taken in one run: client and servers share the machine."""

@@ -1,0 +1,95 @@
+"""A cheap HTTP/1.1 load generator: one keep-alive connection per worker, a request at a time, raw bytes.
+
+A client library would cost as much CPU as the server that is measured, on the same cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import msgspec
+
+Request = Callable[[int], bytes]
+"""The n-th request of a worker, as it goes out on the wire."""
+
+ANSWER_SECONDS = 30.0
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """Of one run."""
+
+    connections: int
+    seconds: float
+    requests: int
+    errors: int
+    """Answers that are not 2xx."""
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+def percentile(sorted_values: list[float], share: float) -> float:
+    """Nearest rank; 0 for no values."""
+    if not sorted_values:
+        return 0.0
+    return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))]
+
+
+def post(host: str, port: int, path: str, token: str, body: bytes) -> bytes:
+    """A POST with a JSON body."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> tuple[int, bytes]:
+    """One request on an open connection; its status and body."""
+    writer.write(request)
+    async with asyncio.timeout(ANSWER_SECONDS):
+        head = await reader.readuntil(b"\r\n\r\n")
+        status = int(head[9:12])
+        lower = head.lower()
+        at = lower.find(b"content-length:")
+        if at < 0:
+            raise ValueError(f"an answer without a length: {head!r}")
+        length = int(lower[at + 15 : lower.index(b"\r\n", at)])
+        return status, await reader.readexactly(length)
+
+
+async def run(host: str, port: int, connections: int, seconds: float, requests: list[Request]) -> Figures:
+    """``requests[w % len(requests)]`` makes the requests of worker ``w``."""
+    latencies: list[float] = []
+    errors = 0
+    began = time.perf_counter()
+    until = began + seconds
+
+    async def worker(number: int) -> None:
+        nonlocal errors
+        make = requests[number % len(requests)]
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            count = 0
+            while (sent := time.perf_counter()) < until:
+                status, _ = await exchange(reader, writer, make(count))
+                latencies.append(time.perf_counter() - sent)
+                errors += not 200 <= status < 300
+                count += 1
+        finally:
+            writer.close()
+
+    await asyncio.gather(*(worker(number) for number in range(connections)))
+    took = time.perf_counter() - began
+    latencies.sort()
+    return Figures(
+        connections=connections,
+        seconds=round(took, 2),
+        requests=len(latencies),
+        errors=errors,
+        per_second=round(len(latencies) / took, 1),
+        p50_ms=round(percentile(latencies, 0.5) * 1000, 2),
+        p99_ms=round(percentile(latencies, 0.99) * 1000, 2),
+    )

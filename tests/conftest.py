@@ -1,0 +1,43 @@
+"""What every kind of test shares: one running installation of each kind, for all tests that ask for one.
+
+A test that takes the fixture ``installation`` runs once for each kind that its module names in ``KINDS`` (default:
+both). Pytest groups tests by kind, so each is started once, and one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.installation import Installation, installed, missing_programs
+from tests.servers import skip_or_fail
+
+KINDS = ("embedded", "private")
+TEST_SECONDS = 60.0
+"""For one test; the start of the installation has time limits of its own and is not counted."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "installation" in metafunc.fixturenames:
+        kinds = getattr(metafunc.module, "KINDS", KINDS)
+        metafunc.parametrize("installation", kinds, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What breaks the installation on purpose (``LAST = True`` in its module) comes after what only uses it."""
+    items.sort(key=lambda item: getattr(getattr(item, "module", None), "LAST", False))
+    for item in items:
+        if "installation" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))
+
+
+@pytest.fixture(scope="session")
+def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
+    """A running installation, shared: use accounts of your own."""
+    kind = request.param
+    if missing := missing_programs(kind):
+        skip_or_fail(f"not installed: {', '.join(missing)}")
+    with installed(kind) as running:
+        yield running

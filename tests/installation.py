@@ -1,0 +1,151 @@
+"""An installed Parlor for tests: made by `parlor up --detach`, asked over its public addresses, ended by `parlor down`.
+
+Only what an operator could know is used: the command line, the files of the data directory, and the addresses of the
+servers that it started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from cli.bearer import issue_token
+from cli.installation import Installation as DataDirectory
+from parlor.settings import Settings
+from parlor.store.addresses import Address, store_addresses
+
+Kind = Literal["embedded", "private"]
+
+UP_TIMEOUT = 240.0
+"""Seconds for `parlor up`: Ray, Serve and a new MariaDB on a machine that does other things too."""
+DOWN_TIMEOUT = 200.0
+COMMAND_TIMEOUT = 60.0
+RUNNING = "PARLOR_TEST_RUNNING"
+"""Environment variable: the data directory of an installation that runs already. Tests then use it and leave it."""
+
+SETTINGS = {
+    "PARLOR_LLM__FIRST_TOKEN_TIMEOUT": "5",
+    "PARLOR_LLM__IDLE_TIMEOUT": "5",
+    "PARLOR_API__PERSISTED_TIMEOUT": "6",
+}
+"""What differs from the defaults: tests do not wait as long as people."""
+
+
+class Installation:
+    """A running one. ``kind`` says what it stands on: Valkey and SQLite, or redis-server and MariaDB."""
+
+    def __init__(self, kind: Kind, data_dir: Path) -> None:
+        self.kind = kind
+        self.data_dir = data_dir
+        found = DataDirectory.find(data_dir)
+        if found is None or (run := found.running()) is None or (text := found.read_settings()) is None:
+            raise RuntimeError(f"nothing runs in {data_dir}")
+        self._directory = found
+        self.base_url = run.url
+        self.runtime_dir = Path(run.runtime_dir)
+        self.settings = Settings(**json.loads(text))
+
+    @property
+    def port(self) -> int:
+        return self.settings.api.port
+
+    @property
+    def redis_url(self) -> str:
+        return self.settings.redis.url.get_secret_value()
+
+    @property
+    def shards(self) -> list[Address]:
+        """The database of each shard, for looking at rows."""
+        return list(store_addresses(self.settings.store).shards.values())
+
+    @property
+    def demo_model_url(self) -> str:
+        """Without the path ``/v1``; ``/stats`` counts what the LLM was asked."""
+        return self.settings.llm.base_url.removesuffix("/v1")
+
+    def token(self, account: str) -> str:
+        """As `parlor token` prints it, without a process for each."""
+        return issue_token(self.data_dir, account, None)
+
+    def pid(self, server: str) -> int:
+        """The process that runs now under this name (``redis``, ``mariadb``, ``demo-model``); it changes when the
+        steward starts it again."""
+        run = self._directory.read_run()
+        if run is None:
+            raise RuntimeError("the run file is gone")
+        return run.processes[server].pid
+
+    def signal(self, server: str, number: signal.Signals) -> None:
+        os.kill(self.pid(server), number)
+
+    def parlor(self, *arguments: str, timeout: float = COMMAND_TIMEOUT) -> subprocess.CompletedProcess[str]:
+        """The `parlor` command on this data directory."""
+        return run_parlor(*arguments, "--data-dir", str(self.data_dir), timeout=timeout)
+
+    def status(self) -> dict[str, Any]:
+        """`parlor status --json`."""
+        printed = self.parlor("status", "--json")
+        assert printed.returncode == 0, printed.stderr
+        found: dict[str, Any] = msgspec.json.decode(printed.stdout)
+        return found
+
+
+def run_parlor(
+    *arguments: str, timeout: float, settings: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The command as installed, in a directory without configuration, without any of this process's settings."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PARLOR_", "OPENAI_", "RAY_"))
+    }
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("parlor")), *arguments],
+        cwd="/",
+        env={**environment, **(settings or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def missing_programs(kind: Kind) -> list[str]:
+    """What has to be on PATH for this kind, and is not."""
+    if kind == "embedded":
+        return []
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    return [name for name in ("redis-server", "mariadbd", "mariadb-install-db") if shutil.which(name, path=path) is None]
+
+
+@contextlib.contextmanager
+def installed(kind: Kind) -> Iterator[Installation]:
+    """A new installation, or the one that runs already where ``PARLOR_TEST_RUNNING`` says."""
+    running = os.environ.get(RUNNING)
+    if running is not None:
+        yield Installation(kind, Path(running))
+        return
+    root = Path(tempfile.mkdtemp(prefix="plr", dir="/tmp"))
+    data_dir = root / "d"
+    try:
+        up = ("up", "--detach", "--port", "0", "--servers", kind, "--data-dir", str(data_dir))
+        started = run_parlor(*up, timeout=UP_TIMEOUT, settings=SETTINGS)
+        if started.returncode != 0:
+            raise RuntimeError(f"parlor up failed ({started.returncode}):\n{started.stdout}\n{started.stderr}")
+        yield Installation(kind, data_dir)
+    finally:
+        # Also when the start was given up half way: what it left is ended too.
+        down = run_parlor("down", "--data-dir", str(data_dir), timeout=DOWN_TIMEOUT)
+        shutil.rmtree(root, ignore_errors=True)
+    if down.returncode != 0:
+        raise RuntimeError(f"parlor down failed ({down.returncode}):\n{down.stdout}\n{down.stderr}")

@@ -1,0 +1,47 @@
+"""People with accounts of their own on the shared installation, and a look behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from parlor.cache.keys import Keys
+from tests.installation import Installation
+from tests.integration.person import Person, signed_in
+from tests.integration.shards import Shards
+
+
+@pytest.fixture
+async def person(installation: Installation) -> AsyncIterator[Person]:
+    """An account that nobody else uses."""
+    async with signed_in(installation, f"person-{uuid4().hex}") as found:
+        yield found
+
+
+@pytest.fixture
+async def stranger(installation: Installation) -> AsyncIterator[Person]:
+    """Another one, whose business the first one's rooms are not."""
+    async with signed_in(installation, f"stranger-{uuid4().hex}") as found:
+        yield found
+
+
+@pytest.fixture
+async def redis(installation: Installation) -> AsyncIterator[Redis]:
+    client: Redis = Redis.from_url(installation.redis_url, protocol=2, decode_responses=True)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+@pytest.fixture
+def keys(installation: Installation) -> Keys:
+    return Keys(installation.settings.redis.prefix)
+
+
+@pytest.fixture
+def shards(installation: Installation) -> Shards:
+    return Shards(installation.shards)

@@ -1,0 +1,42 @@
+"""Installations that are gone after the test, whatever it did to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cli import leftovers, processes
+from tests.integration.lifecycle.command import Parlor
+
+MakeParlor = Callable[..., Parlor]
+
+
+@pytest.fixture
+def make_parlor(tmp_path: Path) -> Iterator[MakeParlor]:
+    """Makes installations: name of the directory, then options of `parlor up`."""
+    made: list[Parlor] = []
+
+    def make(name: str = "data", *options: str) -> Parlor:
+        parlor = Parlor(tmp_path / name, *options)
+        made.append(parlor)
+        return parlor
+
+    yield make
+    for parlor in made:
+        _remove(parlor)
+
+
+def _remove(parlor: Parlor) -> None:
+    if not (parlor.data_dir / "installation.json").exists():
+        return
+    installation = parlor.installation
+    run = installation.running()
+    if run is not None:
+        os.kill(run.steward.pid, signal.SIGKILL)
+        processes.wait_until_gone([run.steward], 10)
+    leftovers.end(installation)
+    installation.remove_runtime_dir()

@@ -1,0 +1,137 @@
+"""Many clients at once: one order in each room, the same everywhere (P1, P2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import httpx2
+import pytest
+from redis.asyncio import Redis
+
+from parlor.cache.keys import Keys
+from parlor.ids import RoomId, home_of
+from tests.installation import Installation
+from tests.integration.person import Json, Person, of
+from tests.integration.shards import Shards
+from tests.integration.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+ROOMS = 20
+CLIENTS = 20
+EACH = 50
+"""Messages of one client."""
+
+
+@pytest.fixture
+async def rooms(person: Person) -> list[str]:
+    return [await person.create_room(f"Room {number}") for number in range(ROOMS)]
+
+
+async def test_a_thousand_messages_have_one_order_everywhere(
+    person: Person, rooms: list[str], redis: Redis, keys: Keys, shards: Shards
+) -> None:
+    acknowledged: dict[str, dict[int, str]] = {room: {} for room in rooms}
+
+    async def talk(client: int) -> None:
+        for number in range(EACH):
+            # Every client visits every room, so that a room hears many at once.
+            room = rooms[(client + number) % ROOMS]
+            message = await person.note(room, f"client {client} says {number}")
+            assert message["seq"] not in acknowledged[room]
+            acknowledged[room][message["seq"]] = message["message_id"]
+
+    reading = asyncio.create_task(_page_while_others_send(person, rooms[0]))
+    await asyncio.gather(*(talk(client) for client in range(CLIENTS)))
+    await reading
+
+    assert sum(len(found) for found in acknowledged.values()) == CLIENTS * EACH
+    begun: list[str] = []
+    for room in rooms:
+        order = [message for _, message in sorted(acknowledged[room].items())]
+        assert sorted(acknowledged[room]) == list(range(1, len(order) + 1))
+        rows = await eventually(lambda room=room: shards.messages(room), lambda rows, n=len(order): len(rows) == n)
+        assert [row.message_id for row in rows] == order
+        history = await person.history(room)
+        assert [(found["seq"], found["message_id"]) for found in history] == list(enumerate(order, 1))
+        states = keys.states(home_of(RoomId(room)), RoomId(room))
+        held = await eventually(
+            lambda states=states: redis.hgetall(states),
+            lambda held, n=len(order): all(held[f"s:{seq}"] == "SENT" for seq in range(1, n + 1)),
+        )
+        # "<at>,PENDING,PROCESSING,writer;": those of one batch were begun in the same millisecond.
+        begun += [held[f"l:{seq}"].split(";")[1].split(",")[0] for seq in range(1, len(order) + 1)]
+        assert (await person.get(of(room)))["persisted_seq"] == len(order)
+    # All rooms are of one account, so of one partition: a writer takes them together.
+    assert len(begun) / len(Counter(begun)) > 3, f"{len(Counter(begun))} batches for {len(begun)} messages"
+
+
+async def _page_while_others_send(person: Person, room: str) -> None:
+    """Reads forwards in small pages until the room is quiet; nothing may be skipped or come twice."""
+    seqs: list[int] = []
+    while len(seqs) < EACH:
+        page = await person.messages(room, limit=7, after=seqs[-1] if seqs else 0)
+        assert len(page["messages"]) <= 7
+        seqs += [message["seq"] for message in page["messages"]]
+        if not page["messages"]:
+            await asyncio.sleep(0.02)
+    assert seqs == list(range(1, EACH + 1))
+
+
+async def test_pages_backwards_do_not_shift_while_others_send(person: Person) -> None:
+    room = await person.create_room()
+    for number in range(1, 31):
+        await person.note(room, f"line {number}")
+
+    async def more() -> None:
+        for number in range(31, 61):
+            await person.note(room, f"line {number}")
+
+    sending = asyncio.create_task(more())
+    page = await person.messages(room, limit=7)
+    newest = page["messages"][-1]["seq"]
+    found: list[Json] = page["messages"]
+    while page["has_more"]:
+        page = await person.messages(room, limit=7, before=page["next_before"])
+        found = page["messages"] + found
+    await sending
+
+    assert page["next_before"] is None
+    assert [message["seq"] for message in found] == list(range(1, newest + 1))
+    assert [message["content"] for message in found] == [f"line {n}" for n in range(1, newest + 1)]
+
+
+async def test_sends_of_one_client_keep_their_order_though_replies_are_slow(person: Person) -> None:
+    room = await person.create_room()
+    first = await person.send(room, "[[tokens=5 delay=50ms]]")
+    second = await person.send(room, "and [[text=second]]")
+    third = await person.send(room, "then [[text=third]]")
+
+    assert [sent["message"]["seq"] for sent in (first, second, third)] == [1, 3, 5]
+    assert [sent["reply"]["seq"] for sent in (first, second, third)] == [2, 4, 6]
+    history = await eventually(
+        lambda: person.history(room), lambda found: not any(each["is_streaming"] for each in found)
+    )
+    assert [message["content"] for message in history[3::2]] == ["second", "third"]
+
+
+async def test_metrics_tell_how_large_batches_are(person: Person, installation: Installation) -> None:
+    room = await person.create_room()
+    await asyncio.gather(*(person.note(room, f"note {number}") for number in range(20)))
+    await person.note(room, "last", persisted=True)
+
+    async def operations_per_batch() -> float:
+        addresses = (installation.runtime_dir / "ray" / "prom_metrics_service_discovery.json").read_text()
+        async with httpx2.AsyncClient(timeout=5) as http:
+            found: Counter[str] = Counter()
+            for address in addresses.split('"targets": ["')[1].split('"]')[0].split('", "'):
+                for line in (await http.get(f"http://{address}/metrics")).text.splitlines():
+                    name, _, value = line.rpartition(" ")
+                    if name.startswith(("ray_parlor_batch_operations_sum", "ray_parlor_batch_operations_count")):
+                        found[name.split("{")[0]] += float(value)  # type: ignore[assignment]  # a Counter counts
+            count = found["ray_parlor_batch_operations_count"]
+            return found["ray_parlor_batch_operations_sum"] / count if count else 0.0
+
+    # Ray gathers its metrics every few seconds.
+    assert await eventually(operations_per_batch, lambda mean: mean > 0, seconds=30) >= 1

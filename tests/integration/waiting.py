@@ -1,0 +1,23 @@
+"""Waiting for something in other processes: asked again and again until it holds, for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+PAUSE = 0.05
+
+
+async def eventually(look: Callable[[], Awaitable[_T]], holds: Callable[[_T], object], seconds: float = 15.0) -> _T:
+    """What ``look`` gave when ``holds`` said yes. Fails with the last one after ``seconds``."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while True:
+        async with asyncio.timeout(seconds):
+            found = await look()
+        if holds(found):
+            return found
+        assert loop.time() < deadline, f"not within {seconds:g} s: {found!r}"
+        await asyncio.sleep(PAUSE)

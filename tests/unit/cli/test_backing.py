@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from cli import configuration, processes
+from cli.backing import RedisPlace, StorePlace, Supervised, demo_plan, durability
+from cli.installation import Installation
+from cli.options import Blueprint
+from cli.servers.process import ServerPlan
+from parlor.store.addresses import SqliteAddress, store_addresses
+
+pytestmark = pytest.mark.unit
+
+EMBEDDED = Blueprint(redis="embedded", store="embedded", partitions=64, shards=2)
+
+
+def test_a_server_that_died_is_started_again_and_that_is_told(tmp_path: Path) -> None:
+    plan = ServerPlan(name="it", command=["sleep", "60"], log=tmp_path / "log", answers=lambda: True)
+    supervised = Supervised(plan)
+    first = supervised.server.ref
+    try:
+        assert supervised.look() is None
+        os.kill(first.pid, signal.SIGKILL)
+        assert processes.wait_until_gone([first], 10) == []
+        told = supervised.look()
+        assert told is not None
+        assert "it ended; starting it again in 0 s" in told
+        told = supervised.look()
+        assert told is not None
+        assert told.startswith("it is back")
+        assert supervised.server.ref != first
+        assert supervised.look() is None
+    finally:
+        supervised.server.stop()
+
+
+def test_a_server_that_dies_again_and_again_is_started_less_and_less_often(tmp_path: Path) -> None:
+    plan = ServerPlan(name="it", command=["sleep", "60"], log=tmp_path / "log", answers=lambda: True)
+    supervised = Supervised(plan)
+    try:
+        for _ in range(2):
+            supervised.server.stop()
+            told = supervised.look()
+            if told is not None and "in 0 s" in told:
+                supervised.look()
+        assert told is not None
+        assert "in 0.5 s" in told
+        # Not due yet.
+        assert supervised.look() is None
+    finally:
+        supervised.server.stop()
+
+
+def test_embedded_shards_are_files_that_the_store_reads(tmp_path: Path) -> None:
+    odd = Installation.found(tmp_path / "a b#c%d?é")
+    settings = configuration.load(StorePlace(odd, EMBEDDED).overrides())
+    addresses = store_addresses(settings.store)
+    assert [*addresses.shards.values(), addresses.global_] == [
+        SqliteAddress(odd.data_dir / "sqlite" / name) for name in ("shard_1.db", "shard_2.db", "global.db")
+    ]
+
+
+def test_the_demo_model_runs_only_when_no_llm_is_configured(installation: Installation) -> None:
+    assert demo_plan(installation, configuration.load()) is not None
+    assert demo_plan(installation, configuration.load({"llm": {"base_url": "http://h"}})) is None
+    assert demo_plan(installation, configuration.load({"llm": {"api_key": "sk"}})) is None
+
+
+def test_an_openai_key_in_the_environment_is_a_configured_llm(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk")
+    assert demo_plan(installation, configuration.load()) is None
+
+
+def test_durability_is_told_for_what_runs(installation: Installation) -> None:
+    place = RedisPlace(installation, "embedded")
+    place.plan()
+    assert "on disk in Valkey" in durability(place, StorePlace(installation, EMBEDDED))
+    external = RedisPlace(installation, "external")
+    assert external.plan() is None
+    assert "Redis at your URL" in durability(external, StorePlace(installation, EMBEDDED))

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jwt
+import pytest
+from typer.testing import CliRunner
+
+from cli.installation import Installation
+from cli.main import app
+from cli.refusal import Refusal
+
+pytestmark = pytest.mark.unit
+
+run = CliRunner()
+
+
+def test_a_token_is_all_that_is_printed_and_is_signed_with_the_installations_secret(
+    installation: Installation,
+) -> None:
+    result = run.invoke(app, ["token", "alice", "--data-dir", str(installation.data_dir), "--ttl", "60"])
+    assert result.exit_code == 0
+    token, nothing = result.stdout.split("\n")
+    assert nothing == ""
+    claims = jwt.decode(token, installation.jwt_secret(), algorithms=["HS256"], audience="parlor-api")
+    assert claims["sub"] == "alice"
+    assert claims["exp"] - claims["iat"] in (60, 61)
+
+
+def test_a_token_for_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    result = run.invoke(app, ["token", "alice", "--data-dir", str(tmp_path / "typo")])
+    assert isinstance(result.exception, Refusal)
+    assert not (tmp_path / "typo").exists()
+
+
+def test_status_says_that_nothing_runs(tmp_path: Path) -> None:
+    result = run.invoke(app, ["status", "--data-dir", str(tmp_path)])
+    assert result.exit_code == 3
+    assert "nothing runs" in result.stdout
+
+
+def test_status_as_json_says_that_nothing_runs(installation: Installation) -> None:
+    result = run.invoke(app, ["status", "--json", "--data-dir", str(installation.data_dir)])
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["running"] is False
+
+
+def test_down_is_harmless_when_nothing_runs(tmp_path: Path) -> None:
+    result = run.invoke(app, ["down", "--data-dir", str(tmp_path)])
+    assert result.exit_code == 0
+    assert "nothing runs" in result.stdout
+
+
+def test_config_prints_the_settings_of_the_installation(installation: Installation) -> None:
+    result = run.invoke(app, ["config", "--data-dir", str(installation.data_dir)])
+    assert result.exit_code == 0
+    assert f'namespace = "{installation.namespace}"' in result.stdout
+    assert installation.jwt_secret() not in result.stdout
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "token", "config", "migrate"])
+def test_every_command_has_its_help(command: str) -> None:
+    result = run.invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "--data-dir" in result.stdout
+
+
+def test_migrate_without_any_database_is_refused(tmp_path: Path) -> None:
+    result = run.invoke(app, ["migrate", "--data-dir", str(tmp_path)])
+    assert isinstance(result.exception, Refusal)
