@@ -7,19 +7,20 @@ import structlog
 
 from actors.contracts import SUPERVISOR, InstallationStatus
 from actors.handles import Handle, find_actor_blocking
+from actors.nodes import HEAD_RESOURCE
+from actors.pools import installed_actors
 from actors.supervisor import Supervisor
 from parlor.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
-READY_SECONDS = 120.0
-"""Longest wait for the pools; on a cluster, nodes may have to be added for them."""
 STATUS_SECONDS = 30.0
+"""Longest wait for an answer of the Supervisor."""
 
 
-def ensure_supervisor(settings: Settings) -> Handle:
-    """The installation's Supervisor, made if need be; returns when all pools answer. Raises ``ray.exceptions.RayError``
-    (``GetTimeoutError`` when they do not in time)."""
+def obtain_supervisor(settings: Settings) -> Handle:
+    """The installation's Supervisor, made if need be; it may not have started yet. Safe to call from several processes
+    at once: a name in a namespace is given once. An existing one keeps the settings that it was made with."""
     supervisor: Handle = (
         ray.remote(Supervisor)
         .options(
@@ -28,13 +29,27 @@ def ensure_supervisor(settings: Settings) -> Handle:
             lifetime="detached",
             get_if_exists=True,
             num_cpus=0,
+            # On the head: elsewhere it would keep a node from being removed, and could die alone.
+            resources={HEAD_RESOURCE: 0.001},
             max_restarts=-1,
             max_task_retries=0,
             max_concurrency=1000,
         )
         .remote(settings.dump_secrets())
     )
-    ray.get(supervisor.ready.remote(), timeout=READY_SECONDS)
+    return supervisor
+
+
+def ensure_supervisor(settings: Settings) -> Handle:
+    """As ``obtain_supervisor``; returns when every pool has started. Raises ``ray.exceptions.RayError``, or
+    ``TimeoutError`` that says what is missing after ``ray.start_timeout``."""
+    supervisor = obtain_supervisor(settings)
+    seconds = settings.ray.start_timeout.total_seconds()
+    try:
+        ray.get(supervisor.ready.remote(), timeout=seconds)
+    except ray.exceptions.GetTimeoutError as error:
+        missing: list[str] = ray.get(supervisor.missing.remote(), timeout=STATUS_SECONDS)
+        raise TimeoutError(f"not ready within {seconds:g} s: {'; '.join(missing) or 'slow'}") from error
     return supervisor
 
 
@@ -47,20 +62,23 @@ def status(settings: Settings) -> InstallationStatus:
 
 def shut_down(settings: Settings, timeout_s: float) -> None:
     """Drains the rooms and the queues, then ends every actor; harmless when there is none."""
-    try:
-        supervisor = find_actor_blocking(SUPERVISOR, settings.ray.namespace)
-    except ValueError:
-        return
-    try:
-        names = [actor.name for actor in ray.get(supervisor.status.remote(), timeout=STATUS_SECONDS).actors]
-        ray.get(supervisor.drain.remote(timeout_s), timeout=3 * timeout_s + STATUS_SECONDS)
-    except ray.exceptions.RayError as error:
-        # What is not drained stays in Redis and is taken up at the next start.
-        _log.warning("not_drained", error=repr(error))
-        names = [SUPERVISOR]
-    # The Supervisor first: it would make the others again.
-    for name in sorted(names, key=lambda other: other != SUPERVISOR):
+    names = installed_actors(settings.ray.namespace)
+    if SUPERVISOR in names:
         try:
-            ray.kill(find_actor_blocking(name, settings.ray.namespace), no_restart=True)
-        except ValueError:
-            continue
+            supervisor = find_actor_blocking(SUPERVISOR, settings.ray.namespace)
+            ray.get(supervisor.drain.remote(timeout_s), timeout=3 * timeout_s + STATUS_SECONDS)
+        except (ray.exceptions.RayError, ValueError) as error:
+            # What is not drained stays in Redis and is taken up at the next start.
+            _log.warning("not_drained", error=repr(error))
+        _end(SUPERVISOR, settings.ray.namespace)
+    # After the Supervisor, which would make the others again; and read anew, for it may have made more meanwhile.
+    for name in installed_actors(settings.ray.namespace):
+        _end(name, settings.ray.namespace)
+
+
+def _end(name: str, namespace: str) -> None:
+    try:
+        ray.kill(find_actor_blocking(name, namespace), no_restart=True)
+    except ValueError:
+        # It is gone already.
+        return

@@ -35,8 +35,13 @@ class ActorStatus(msgspec.Struct, frozen=True):
     pid: int
     node: str
     alive: bool
+    """Process id 0: it has not started yet, and perhaps waits for a node."""
     rooms: list[str] = []
     partitions: list[int] = []
+    leaving: bool = False
+    """It lets its rooms go, and ends then."""
+    idle_seconds: float = 0.0
+    """Since its last call; StateMachines only."""
 
 
 class QueueStatus(msgspec.Struct, frozen=True):
@@ -63,13 +68,17 @@ class InstallationStatus(msgspec.Struct, frozen=True):
 
 class SupervisorContract(Protocol):
     async def ready(self) -> None:
-        """Returns when every pool is there and answers."""
+        """Returns when every pool has an actor that has started, and the rest had some time to."""
 
-    async def place_room(self, room_id: RoomId, failed: str | None) -> str:
-        """The name of the RoomActor that is to hold the room; ``failed`` names one that did not answer."""
+    async def missing(self) -> list[str]:
+        """What rooms cannot be served without and is not there; empty: ready."""
 
-    async def state_machine_names(self) -> dict[str, str]:
-        """The StateMachine of each node, by node id."""
+    async def place_room(self, room_id: RoomId, failed: str | None) -> str | None:
+        """The name of the RoomActor that is to hold the room; ``failed`` names one that did not answer. None when every
+        actor is full, or none answers."""
+
+    async def state_machine_for(self, node: str) -> str:
+        """The name of the StateMachine that processes on this node use; made when first asked for."""
 
     async def status(self) -> InstallationStatus: ...
 
@@ -82,6 +91,9 @@ class RoomActorContract(Protocol):
         """Commands in, outcomes out (``parlor.commands``), in order."""
 
     async def status(self) -> ActorStatus: ...
+
+    async def leave(self, seconds: float) -> None:
+        """Lets every room go to another actor, each when its reply has ended, all after ``seconds``; returns then."""
 
     async def drain(self, seconds: float) -> None: ...
 

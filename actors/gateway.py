@@ -132,10 +132,10 @@ class ActorGateway:
         return await self._assembly.rooms.room(room_id, session.account_id)
 
     async def rename_room(self, session: Session, room_id: RoomId, title: str) -> Room:
-        return (await self._ask(Rename(session, room_id, "", title), RoomDone)).room
+        return (await self._ask(Rename(session, room_id, _request_id(), title), RoomDone)).room
 
     async def delete_room(self, session: Session, room_id: RoomId) -> Room:
-        return (await self._ask(DeleteRoom(session, room_id, ""), RoomDone)).room
+        return (await self._ask(DeleteRoom(session, room_id, _request_id()), RoomDone)).room
 
     async def room_state(self, session: Session, room_id: RoomId) -> StateReport:
         await self.get_room(session, room_id)
@@ -150,7 +150,7 @@ class ActorGateway:
         _require_home(session, room_id)
         mint = self._assembly.mint
         reply_id = mint.message_id(session.partition) if request.reply is ReplyMode.AUTO else None
-        command = Send(session, room_id, "", mint.message_id(session.partition), reply_id, request)
+        command = Send(session, room_id, _request_id(), mint.message_id(session.partition), reply_id, request)
         return (await self._ask(command, SendDone)).receipt
 
     async def list_messages(
@@ -169,7 +169,7 @@ class ActorGateway:
         if partition_of(message_id) != session.partition:
             await self.get_room(session, room_id)
             raise MessageNotFound
-        return (await self._ask(DeleteMessage(session, room_id, "", message_id), DeleteDone)).receipt
+        return (await self._ask(DeleteMessage(session, room_id, _request_id(), message_id), DeleteDone)).receipt
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
         await self.get_message(session, room_id, message_id)
@@ -214,8 +214,8 @@ class ActorGateway:
         found = await self._assembly.health()
         try:
             async with asyncio.timeout(2.0):
-                await (await self._find_supervisor()).ready.remote()
-            actors = DependencyHealth("actors", True, "ok")
+                missing: list[str] = await (await self._find_supervisor()).missing.remote()
+            actors = DependencyHealth("actors", not missing, "; ".join(missing) or "ok")
         except (RayError, TimeoutError, ValueError) as error:
             self._supervisor = None
             actors = DependencyHealth("actors", False, f"the Supervisor does not answer: {type(error).__name__}")
@@ -279,7 +279,7 @@ class ActorGateway:
             self._supervisor = None
             raise Overloaded("No room actor can be found now", debug=repr(error), retry_after=2.0) from error
         if actor is None:
-            raise Overloaded("Every room actor is full", retry_after=2.0)
+            raise Overloaded("Every room actor is full, or none has started yet", retry_after=2.0)
         return actor
 
     def _channel(self, actor: str) -> RoomChannel:
@@ -300,8 +300,17 @@ class ActorGateway:
         return name
 
 
-async def open_gateway(settings: Settings) -> ActorGateway:
-    """A gateway for this process; ``close`` it. Raises nothing for servers that are down: its answers tell."""
+async def open_gateway(settings: Settings, *, create_supervisor: bool = False) -> ActorGateway:
+    """A gateway for this process; ``close`` it. Raises nothing for servers that are down: its answers tell.
+
+    ``create_supervisor``: makes the installation's Supervisor if there is none, and does not wait for it (``readiness``
+    says what is missing). Raises ``ray.exceptions.RayError`` when Ray does not take it.
+    """
+    if create_supervisor:
+        # Imported here: it brings the code of all actors, which most gateways do not need.
+        from actors.bootstrap import obtain_supervisor
+
+        await asyncio.to_thread(obtain_supervisor, settings)
     assembly = await Assembly.open(settings)
     return ActorGateway(assembly, assembly.event_hub())
 
@@ -310,6 +319,11 @@ def _require_home(session: Session, room_id: RoomId) -> None:
     """An id of another partition is no room of this account's, and needs no looking up."""
     if partition_of(room_id) != session.partition:
         raise RoomNotFound
+
+
+def _request_id() -> str:
+    """The HTTP request's, for the logs of whoever serves the command."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 def _moved(outcome: Outcome) -> bool:

@@ -16,6 +16,7 @@ class RayRoomMetrics:
         tags = {"actor": actor}
         self._active = _gauge("parlor_rooms_active", "Rooms that this actor holds", tags)
         self._sends = Counter("parlor_sends", "Sends by outcome", ("actor", "outcome"))
+        self._commands = _histogram("parlor_call_commands", "Commands that came in one actor call", tags, _SIZES)
         self._append = _histogram("parlor_append_seconds", "From a send's turn in the mailbox to its ack", tags)
         self._stale = Counter("parlor_stale_writes_refused", "Writes that a claim refused", ("actor", "what"))
         self._replies = Counter("parlor_replies", "Replies by outcome", ("actor", "outcome"))
@@ -25,6 +26,9 @@ class RayRoomMetrics:
 
     def rooms_active(self, count: int) -> None:
         self._active.set(count)
+
+    def commands(self, count: int) -> None:
+        self._commands.observe(count)
 
     def send(self, outcome: str) -> None:
         self._sends.inc(tags={"outcome": outcome})

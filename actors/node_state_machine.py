@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 from ray.exceptions import RayError
 
-from actors.contracts import STATE_MACHINE, SUPERVISOR
+from actors.contracts import SUPERVISOR
 from actors.handles import Handle, find_actor, this_node
 from parlor.cache.live import RoomAddress
 from parlor.errors import ErrorWire, Overloaded, ParlorError
@@ -61,5 +61,5 @@ class NodeStateMachine:
     async def _find(self) -> Handle:
         async with asyncio.timeout(CALL_SECONDS):
             supervisor = await find_actor(SUPERVISOR, self._namespace)
-            names: dict[str, str] = await supervisor.state_machine_names.remote()
-        return await find_actor(names.get(this_node(), STATE_MACHINE), self._namespace)
+            name: str = await supervisor.state_machine_for.remote(this_node())
+        return await find_actor(name, self._namespace)

@@ -1,4 +1,5 @@
-"""Making the detached actors: names, resources, restarts. Only the Supervisor calls this."""
+"""Making the detached actors: names, resources, restarts. Only the Supervisor calls this; the calls block for
+milliseconds, so it calls them in a thread, one at a time."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ from typing import Any
 
 import ray
 from ray.actor import ActorClass
+from ray.util import list_named_actors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.contracts import STATE_MACHINE
-from actors.handles import Handle
+from actors.handles import Handle, find_actor_blocking
 from actors.room_actor import RoomActor
 from actors.shard_writer import ShardWriter
 from actors.state_machine import StateMachine
@@ -18,6 +20,7 @@ from parlor.settings import Settings
 
 CALLS = 10_000
 """Calls that one actor takes side by side: they wait, they do not compute."""
+_ROOMS = "rooms-"
 
 
 class Pools:
@@ -29,36 +32,53 @@ class Pools:
         self.rooms: dict[str, Handle] = {}
         self.writers: dict[str, Handle] = {}
         self.state_machines: dict[str, Handle] = {}
-        self.state_machine_of_node: dict[str, str] = {}
 
-    def ensure_room_actor(self, number: int) -> str:
-        name = f"rooms-{number:03d}"
-        if name not in self.rooms:
-            self.rooms[name] = self._make(RoomActor, name, "rooms").remote(self._json, name)
-        return name
+    @property
+    def all(self) -> dict[str, tuple[str, Handle]]:
+        """Kind and handle by name."""
+        kinds = {"RoomActor": self.rooms, "ShardWriter": self.writers, "StateMachine": self.state_machines}
+        return {name: (kind, handle) for kind, handles in kinds.items() for name, handle in handles.items()}
 
-    def ensure_writer(self, shard: ShardId, number: int, partitions: list[Partition]) -> str:
-        name = f"writer-shard{shard}-{number}"
+    def adopt(self) -> None:
+        """Finds the RoomActors and StateMachines that an earlier Supervisor made."""
+        for name in installed_actors(self._settings.ray.namespace):
+            handles = self.rooms if name.startswith(_ROOMS) else self.state_machines
+            if name.startswith((_ROOMS, STATE_MACHINE)) and name not in handles:
+                try:
+                    handles[name] = find_actor_blocking(name, self._settings.ray.namespace)
+                except ValueError:
+                    continue  # it has ended since
+
+    def make_room_actors(self, count: int) -> None:
+        """So many more, under the lowest free numbers."""
+        number = 0
+        while count > 0:
+            name = f"{_ROOMS}{number:03d}"
+            if name not in self.rooms:
+                self.rooms[name] = self._make(RoomActor, name, "rooms").remote(self._json, name)
+                count -= 1
+            number += 1
+
+    def ensure_writer(self, shard: ShardId, number: int, partitions: list[Partition]) -> None:
+        name = writer_name(shard, number)
         if name not in self.writers:
             maker = self._make(ShardWriter, name, "writers")
             self.writers[name] = maker.remote(self._json, name, shard, partitions)
-        return name
 
-    def ensure_state_machines(self) -> None:
-        """One on each node that is alive."""
-        alive = sorted(node["NodeID"] for node in ray.nodes() if node["Alive"])  # type: ignore[no-untyped-call]
-        for node in alive:
-            if node in self.state_machine_of_node:
-                continue
-            first = STATE_MACHINE not in self.state_machines
-            name = STATE_MACHINE if first else f"{STATE_MACHINE}-{node[:8]}"
+    def ensure_state_machine(self, node: str, *, first: bool) -> None:
+        """The one of this node; the first one serves all nodes that have none."""
+        name = state_machine_name(node, first=first)
+        if name not in self.state_machines:
             # Soft: when its node is gone, Ray restarts it elsewhere, and its callers go on.
             strategy = NodeAffinitySchedulingStrategy(node, soft=True)
             maker = self._make(StateMachine, name, None, scheduling_strategy=strategy)
             self.state_machines[name] = maker.remote(self._json, name)
-            self.state_machine_of_node[node] = name
-        for node in set(self.state_machine_of_node) - set(alive):
-            del self.state_machine_of_node[node]
+
+    def end(self, name: str) -> None:
+        """Ends an actor for good; its name is free then."""
+        for handles in (self.rooms, self.writers, self.state_machines):
+            if (handle := handles.pop(name, None)) is not None:
+                ray.kill(handle, no_restart=True)
 
     def _make(self, cls: type, name: str, resource: str | None, **options: Any) -> Any:
         actor: ActorClass[Any] = ray.remote(cls)
@@ -79,3 +99,19 @@ class Pools:
             enable_task_events=False,
             **options,
         )
+
+
+def writer_name(shard: ShardId, number: int) -> str:
+    return f"writer-shard{shard}-{number}"
+
+
+def state_machine_name(node: str, *, first: bool) -> str:
+    # The end of a node's id: it is random throughout, but for a simulated cluster's, which begin alike.
+    return STATE_MACHINE if first else f"{STATE_MACHINE}-{node[-8:]}"
+
+
+def installed_actors(namespace: str) -> list[str]:
+    """Names of the actors in an installation's namespace: all are the installation's own."""
+    # Records, whatever the annotation says, when asked for all namespaces (Ray 2.60).
+    found: Any = list_named_actors(all_namespaces=True)
+    return sorted(actor["name"] for actor in found if actor["namespace"] == namespace)

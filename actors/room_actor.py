@@ -31,9 +31,12 @@ class RoomActor:
         return encode_outcomes(await host.execute(decode_commands(commands), activate=activate))
 
     async def status(self) -> ActorStatus:
-        host = await self._host()
-        node = this_node()
-        return ActorStatus(self._name, "RoomActor", os.getpid(), node, True, rooms=[str(room) for room in host.rooms])
+        host, node = await self._host(), this_node()
+        rooms = [str(room) for room in host.rooms]
+        return ActorStatus(self._name, "RoomActor", os.getpid(), node, True, rooms=rooms, leaving=host.leaving)
+
+    async def leave(self, seconds: float) -> None:
+        await (await self._host()).leave(seconds)
 
     async def drain(self, seconds: float) -> None:
         await (await self._host()).drain(seconds)

@@ -14,6 +14,7 @@ from actors.logs import configure_logs
 from parlor.assembly import Assembly
 from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
+from parlor.clock import SystemClock
 from parlor.errors import ParlorError, PartitionUnknown
 from parlor.ids import MessageId, RoomId
 from parlor.settings import Settings
@@ -29,6 +30,8 @@ class StateMachine:
         self._settings = Settings.model_validate_json(settings_json)
         self._name = name
         self._opening: asyncio.Task[Assembly] | None = None
+        self._clock = SystemClock()
+        self._called_at = self._clock.monotonic()
         configure_logs(self._settings.log, name)
 
     async def create_room(self, address: RoomAddress, title: str, persona: str) -> bytes:
@@ -59,8 +62,9 @@ class StateMachine:
         return await _answer(assembly.state_machine.smart_delete_message(address, claim, message_id, by))
 
     async def status(self) -> ActorStatus:
-        await self._assembly()
-        return ActorStatus(self._name, "StateMachine", os.getpid(), this_node(), True)
+        await self._opened()
+        idle = self._clock.monotonic() - self._called_at
+        return ActorStatus(self._name, "StateMachine", os.getpid(), this_node(), True, idle_seconds=idle)
 
     async def _create_room(self, address: RoomAddress, title: str, persona: str) -> None:
         assembly = await self._assembly()
@@ -72,6 +76,11 @@ class StateMachine:
             await rooms.create(address, title, persona, "account")
 
     async def _assembly(self) -> Assembly:
+        """For a call."""
+        self._called_at = self._clock.monotonic()
+        return await self._opened()
+
+    async def _opened(self) -> Assembly:
         if self._opening is None:
             self._opening = asyncio.create_task(Assembly.open(self._settings))
         return await asyncio.shield(self._opening)

@@ -1,25 +1,32 @@
-"""Supervisor: makes all other actors, knows where rooms live, sweeps up what an owner left unfinished."""
+"""Supervisor: makes all other actors, knows where rooms live, sweeps up what an owner left unfinished.
+
+Nothing here waits for an actor that has to wait for a node: who answers is known from the roll call, and only those
+are relied on.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
-from ray.exceptions import RayActorError
+from ray.exceptions import RayError
 
-from actors.contracts import SUPERVISOR, ActorStatus, InstallationStatus, QueueStatus
+from actors.contracts import STATE_MACHINE, SUPERVISOR, ActorStatus, InstallationStatus
 from actors.handles import Handle, this_node
 from actors.logs import configure_logs
-from actors.pools import Pools
+from actors.nodes import alive_nodes, draining_nodes
+from actors.pools import Pools, state_machine_name, writer_name
+from actors.report import queue_statuses, service_statuses
+from actors.roll_call import RollCall
 from parlor.assembly import Assembly
-from parlor.cache.queue import WriterQueue
-from parlor.commands import Wake, encode_commands
+from parlor.clock import SystemClock
+from parlor.commands import Command, Wake, encode_commands
 from parlor.errors import ParlorError
-from parlor.ids import Partition, RoomId
-from parlor.placement import PlacementBook
+from parlor.ids import Partition, RoomId, ShardId
+from parlor.room_pool import RoomPool
 from parlor.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -27,9 +34,9 @@ _log = structlog.get_logger(__name__)
 SWEEP_SECONDS = 1.0
 """Between two sweeps: an owner's death is noticed by the second, and replies go on within a few."""
 ANSWER_SECONDS = 5.0
-"""Longest wait for an actor's status."""
-START_SECONDS = 60.0
-"""Longest wait for an actor to start: on a cluster, a node may have to be added for it."""
+"""Longest wait for an actor that is known to answer."""
+REST_SECONDS = 15.0
+"""What the rest of the pools gets to start, once there is one actor of each."""
 OVERDUE_AT_ONCE = 100
 """Rooms of one partition that one sweep wakes."""
 
@@ -39,101 +46,180 @@ class Supervisor:
 
     def __init__(self, settings_json: str) -> None:
         self._settings = Settings.model_validate_json(settings_json)
+        self._clock = SystemClock()
         self._pools = Pools(self._settings, settings_json)
-        self._book = PlacementBook(self._settings.rooms.max_rooms_per_actor)
+        self._rooms = RoomPool(self._settings.rooms, self._clock)
+        self._roll = RollCall(self._clock, self._answered)
+        self._changing = asyncio.Lock()
+        self._wish = asyncio.Event()
+        """The pool may have to grow: not to wait for the next sweep."""
         self._assembly: Assembly | None = None
-        self._starting: asyncio.Task[None] | None = None
-        self._sweeping: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[Assembly] | None = None
+        self._sweeping: list[asyncio.Task[None]] = []
+        self._retiring: dict[str, asyncio.Task[None]] = {}
+        self._writers: dict[str, tuple[ShardId, int, list[Partition]]] = {}
+        """Name -> shard, number, partitions; empty until the partition map could be read."""
+        self._writers_wait_for = "the partition map"
+        self._nodes_draining: set[str] = set()
         self._draining = False
         configure_logs(self._settings.log, SUPERVISOR)
 
     async def ready(self) -> None:
         await self._started()
+        await self._roll.until(lambda: not self._missing())
+        try:
+            async with asyncio.timeout(REST_SECONDS):
+                await self._roll.until(lambda: all(map(self._roll.has_answered, self._pools.all)))
+        except TimeoutError:
+            _log.warning("pools_incomplete", waiting=[n for n in self._pools.all if not self._roll.has_answered(n)])
+
+    async def missing(self) -> list[str]:
+        await self._started()
+        return self._missing()
 
     async def place_room(self, room_id: RoomId, failed: str | None) -> str | None:
-        """None when every actor is full."""
+        """None when every actor is full, or none answers."""
         await self._started()
         if failed is not None and await self._answers(failed):
             failed = None
         try:
-            actor = self._book.place(room_id, failed)
+            actor = self._rooms.place(room_id, failed)
         except ParlorError:
             return None
-        self._grow()
+        finally:
+            if self._rooms.lacking(self._nodes_draining):
+                self._wish.set()
         return actor
 
-    async def state_machine_names(self) -> dict[str, str]:
+    async def state_machine_for(self, node: str) -> str:
         await self._started()
-        return dict(self._pools.state_machine_of_node)
+        if node == this_node() or node in self._nodes_draining:
+            return STATE_MACHINE
+        await self._ensure_state_machine(node)
+        return state_machine_name(node, first=False)
 
     async def status(self) -> InstallationStatus:
-        await self._started()
-        actors, queues, services = await asyncio.gather(self._actors(), self._queues(), self._services())
+        assembly = await self._started()
+        actors, queues, services = await asyncio.gather(
+            self._actors(), queue_statuses(assembly), service_statuses(assembly)
+        )
         return InstallationStatus(self._settings.ray.namespace, actors, queues, services)
 
     async def drain(self, seconds: float) -> None:
         self._draining = True
         await self._started()
-        rooms = [handle.drain.remote(seconds) for handle in self._pools.rooms.values()]
+        await _settle([*self._sweeping, *self._retiring.values()], ANSWER_SECONDS)
+        rooms = [handle.drain.remote(seconds) for name, handle in self._pools.rooms.items() if self._roll.answers(name)]
         await _settle(rooms, seconds + ANSWER_SECONDS)
         # After the rooms: what they queued at their end is flushed too.
-        await _settle([handle.stop.remote() for handle in self._pools.writers.values()], seconds + ANSWER_SECONDS)
+        writers = [handle.stop.remote() for name, handle in self._pools.writers.items() if self._roll.answers(name)]
+        await _settle(writers, seconds + ANSWER_SECONDS)
 
     # Start
 
-    async def _started(self) -> None:
+    async def _started(self) -> Assembly:
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
         try:
-            await asyncio.shield(self._starting)
+            return await asyncio.shield(self._starting)
         except Exception:
             # The next caller tries again.
-            if self._starting.done():
+            if self._starting is not None and self._starting.done():
                 self._starting = None
             raise
 
-    async def _start(self) -> None:
+    async def _start(self) -> Assembly:
         if self._assembly is None:
             self._assembly = await Assembly.open(self._settings)
-        store = self._assembly.store
-        self._pools.ensure_state_machines()
-        for number in range(self._settings.rooms.actors_min):
-            self._book.add_actor(self._pools.ensure_room_actor(number))
-        writers = self._settings.ray.writers_per_shard
-        for shard in store.shard_ids():
-            partitions = await store.partitions_of(shard)
-            for number in range(writers):
-                self._pools.ensure_writer(shard, number, partitions[number::writers])
-        handles = [*self._pools.state_machines.values(), *self._pools.rooms.values(), *self._pools.writers.values()]
-        async with asyncio.timeout(START_SECONDS):
-            await asyncio.gather(*(handle.status.remote() for handle in handles))
-        if self._sweeping is None:
-            self._sweeping = asyncio.create_task(self._sweep_for_ever())
+        await self._change(self._pools.adopt)
+        await self._change(partial(self._pools.ensure_state_machine, this_node(), first=True))
+        await self._staff()
+        self._sweeping = [
+            asyncio.create_task(self._for_ever(self._staff, self._wish)),
+            asyncio.create_task(self._for_ever(self._wake_overdue, asyncio.Event())),
+        ]
+        return self._assembly
 
-    def _grow(self) -> None:
-        """One more RoomActor when all are taken, up to the most; the room that asked does not wait for it."""
-        if self._book.all_taken and len(self._pools.rooms) < self._settings.rooms.actors_max:
-            self._book.add_actor(self._pools.ensure_room_actor(len(self._pools.rooms)))
+    def _missing(self) -> list[str]:
+        found = []
+        if not self._rooms.answering:
+            found.append(f"no RoomActor answers, of {len(self._pools.rooms)}")
+        if not self._roll.has_answered(STATE_MACHINE):
+            found.append("the StateMachine has not started")
+        if not self._writers:
+            found.append(f"the ShardWriters wait for {self._writers_wait_for}")
+        started = {shard for name, (shard, _, _) in self._writers.items() if self._roll.has_answered(name)}
+        waiting = {shard for shard, _, _ in self._writers.values()} - started
+        return found + [f"no ShardWriter of shard {shard} has started" for shard in sorted(waiting)]
 
     # Sweeps
 
-    async def _sweep_for_ever(self) -> None:
+    async def _for_ever(self, step: Callable[[], Awaitable[None]], wish: asyncio.Event) -> None:
+        """Does it every ``SWEEP_SECONDS``, or as soon as it is wished for."""
         while not self._draining:
-            await asyncio.sleep(SWEEP_SECONDS)
             try:
-                await self._sweep()
+                async with asyncio.timeout(SWEEP_SECONDS):
+                    await wish.wait()
+            except TimeoutError:
+                pass
+            wish.clear()
+            try:
+                await step()
             except ParlorError as error:
                 _log.warning("sweep_delayed", code=error.code, debug=error.debug)
             except Exception:  # noqa: BLE001 - the next sweep may do better
                 _log.exception("sweep_failed")
 
-    async def _sweep(self) -> None:
-        await asyncio.to_thread(self._pools.ensure_state_machines)
-        # Asking for its status also makes a restarted writer begin.
-        for status in await self._actors():
-            if status.kind == "RoomActor" and status.alive:
-                self._book.reported(status.name, [RoomId(room) for room in status.rooms])
-        await self._wake_overdue()
+    async def _staff(self) -> None:
+        """Makes the actors that are lacking; ends those that are not needed, or whose node is to go."""
+        alive, self._nodes_draining = await asyncio.to_thread(alive_nodes), await asyncio.to_thread(draining_nodes)
+        lacking = self._rooms.lacking(self._nodes_draining)
+        if lacking:
+            await self._change(partial(self._pools.make_room_actors, lacking))
+        for name in self._rooms.let_go(self._nodes_draining):
+            self._retire(name)
+        await self._staff_writers()
+        await self._staff_state_machines(alive)
+
+    async def _staff_writers(self) -> None:
+        assert self._assembly is not None  # noqa: S101 - the start opened it
+        store = self._assembly.store
+        if not self._writers:
+            try:
+                partitions = {shard: await store.partitions_of(shard) for shard in store.shard_ids()}
+            except ParlorError as error:
+                # Rooms go on without the databases; what they queue waits.
+                self._writers_wait_for = f"the partition map: {error.detail}"
+                return
+            count = self._settings.ray.writers_per_shard
+            self._writers = {
+                writer_name(shard, number): (shard, number, held[number::count])
+                for shard, held in partitions.items()
+                for number in range(count)
+            }
+        for name, parts in self._writers.items():
+            if name not in self._pools.writers:
+                await self._change(partial(self._pools.ensure_writer, *parts))
+        for status in self._roll.statuses():
+            if status.kind == "ShardWriter" and status.alive and status.node in self._nodes_draining:
+                _log.info("writer_moves", name=status.name, node=status.node)
+                await _settle([self._pools.writers[status.name].stop.remote()], ANSWER_SECONDS)
+                await self._end(status.name)
+
+    async def _staff_state_machines(self, alive: set[str]) -> None:
+        """One on each node that has RoomActors; on others when somebody asks, for as long as it is used."""
+        room_nodes = {status.node for status in self._roll.statuses() if status.kind == "RoomActor" and status.alive}
+        for node in (room_nodes & alive) - self._nodes_draining - {this_node()}:
+            await self._ensure_state_machine(node)
+        staying = {state_machine_name(node, first=False) for node in alive - self._nodes_draining}
+        in_use = {state_machine_name(node, first=False) for node in room_nodes}
+        idle_after = self._settings.rooms.shrink_after.total_seconds()
+        for status in self._roll.statuses():
+            if status.kind != "StateMachine" or status.name == STATE_MACHINE:
+                continue
+            idle = status.idle_seconds >= idle_after and status.name not in in_use
+            if idle or status.name not in staying:
+                await self._end(status.name)
 
     async def _wake_overdue(self) -> None:
         """Rooms with unfinished replies whose owner was not heard of in time get an owner."""
@@ -141,72 +227,87 @@ class Supervisor:
         reader, store = self._assembly.reader, self._assembly.store
         partitions = [partition for shard in store.shard_ids() for partition in await store.partitions_of(shard)]
         found = await asyncio.gather(*(reader.overdue_rooms(partition, OVERDUE_AT_ONCE) for partition in partitions))
+        wakes: dict[str, list[Command]] = {}
         for room_id in (room for rooms in found for room in rooms):
-            actor = self._book.place(room_id)
-            blob = encode_commands([Wake(None, room_id, "sweep")])
-            await _settle([self._pools.rooms[actor].execute.remote(blob, True)], ANSWER_SECONDS)
+            wakes.setdefault(self._rooms.place(room_id), []).append(Wake(None, room_id, "sweep"))
+        calls = [self._pools.rooms[name].execute.remote(encode_commands(batch), True) for name, batch in wakes.items()]
+        await _settle(calls, ANSWER_SECONDS)
 
-    # Status
+    # Actors
+
+    async def _change(self, action: Callable[[], None]) -> None:
+        """Changes the pools: in a thread, because Ray blocks, and one change at a time, because its get-or-create is
+        not made for several (ray #41324)."""
+        async with self._changing:
+            await asyncio.to_thread(action)
+        for name, (kind, handle) in self._pools.all.items():
+            self._roll.enrol(name, kind, partial(_ask, handle))
+        for name in self._pools.rooms.keys() - self._rooms.names:
+            self._rooms.add(name)
+
+    async def _ensure_state_machine(self, node: str) -> None:
+        if state_machine_name(node, first=False) not in self._pools.state_machines:
+            await self._change(partial(self._pools.ensure_state_machine, node, first=False))
+
+    def _retire(self, name: str) -> None:
+        if name not in self._retiring:
+            task = self._retiring[name] = asyncio.create_task(self._see_off(name))
+            task.add_done_callback(partial(self._seen_off, name))
+
+    async def _see_off(self, name: str) -> None:
+        """Its rooms go elsewhere, then it ends."""
+        seconds = self._settings.rooms.drain_timeout.total_seconds()
+        _log.info("room_actor_leaves", name=name)
+        if self._roll.answers(name):
+            await _settle([self._pools.rooms[name].leave.remote(seconds)], seconds + ANSWER_SECONDS)
+        await self._end(name)
+        self._rooms.remove(name)
+
+    def _seen_off(self, name: str, task: asyncio.Task[None]) -> None:
+        del self._retiring[name]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("room_actor_stays", name=name, exc_info=error)
+
+    async def _end(self, name: str) -> None:
+        self._roll.strike(name)
+        await self._change(partial(self._pools.end, name))
+
+    def _answered(self, status: ActorStatus) -> None:
+        if status.kind == "RoomActor":
+            if status.leaving:
+                # Also one that an earlier Supervisor sent away.
+                self._rooms.silent(status.name)
+                self._retire(status.name)
+            else:
+                self._rooms.answered(status.name, status.node, [RoomId(room) for room in status.rooms])
 
     async def _answers(self, actor: str) -> bool:
         handle = self._pools.rooms.get(actor)
-        if handle is None:
-            return False
-        try:
-            async with asyncio.timeout(1.0):
-                await handle.status.remote()
-        except (RayActorError, TimeoutError):
-            return False
-        return True
+        return handle is not None and self._roll.answers(actor) and await _ask(handle, 1.0) is not None
 
     async def _actors(self) -> list[ActorStatus]:
-        kinds = {
-            "RoomActor": self._pools.rooms,
-            "ShardWriter": self._pools.writers,
-            "StateMachine": self._pools.state_machines,
-        }
-        asked = [(kind, name, handle) for kind, handles in kinds.items() for name, handle in handles.items()]
-        found = await asyncio.gather(*(_status(kind, name, handle) for kind, name, handle in asked))
-        node = this_node()
-        return [ActorStatus(SUPERVISOR, "Supervisor", os.getpid(), node, True), *found]
-
-    async def _queues(self) -> list[QueueStatus]:
-        assert self._assembly is not None  # noqa: S101 - asked after the start
-        assembly, now = self._assembly, time.time_ns() // 1_000_000
-        queue = WriterQueue(assembly.live, self._settings.redis)
-        try:
-
-            async def one(shard: int, partition: Partition) -> QueueStatus:
-                depth, oldest, dead = await queue.depth(partition)
-                lag = max(0, now - oldest) / 1000 if oldest else 0.0
-                return QueueStatus(int(partition), shard, depth, lag, dead)
-
-            places = [(s, p) for s in assembly.store.shard_ids() for p in await assembly.store.partitions_of(s)]
-            return list(await asyncio.gather(*(one(shard, partition) for shard, partition in places)))
-        except ParlorError as error:
-            _log.warning("queues_unknown", code=error.code, debug=error.debug)
-            return []
-        finally:
-            await queue.close()
-
-    async def _services(self) -> dict[str, str]:
-        assert self._assembly is not None  # noqa: S101 - asked after the start
-        return {health.name: "ok" if health.ok else health.detail for health in await self._assembly.health()}
+        """Asked now, where they answer; else as last heard."""
+        known = {status.name: status for status in self._roll.statuses()}
+        asked = [name for name, status in known.items() if status.alive and name in self._pools.all]
+        found = await asyncio.gather(*(_ask(self._pools.all[name][1]) for name in asked))
+        known |= {status.name: status for status in found if status is not None}
+        return [ActorStatus(SUPERVISOR, "Supervisor", os.getpid(), this_node(), True), *known.values()]
 
     def __repr__(self) -> str:
         return "Supervisor"
 
 
-async def _status(kind: str, name: str, handle: Handle) -> ActorStatus:
+async def _ask(handle: Handle, seconds: float | None = None) -> ActorStatus | None:
+    """Its status; None when it is dead, being restarted, or silent for so long."""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             found: ActorStatus = await handle.status.remote()
-    except (RayActorError, TimeoutError):
-        return ActorStatus(name, kind, 0, "", alive=False)
+    except (RayError, TimeoutError):
+        return None
     return found
 
 
-async def _settle(calls: list[Any], seconds: float) -> None:
+async def _settle(calls: list[Awaitable[object]], seconds: float) -> None:
     """Waits for calls whose failure is somebody else's to notice."""
     try:
         async with asyncio.timeout(seconds):

@@ -28,9 +28,11 @@ _DRAIN_SECONDS = 15.0
 class ChatApi:
     """One replica of the HTTP edge; it holds no state that would be missed."""
 
-    def __init__(self, settings_json: str) -> None:
-        """``settings_json``: ``Settings.dump_secrets()``."""
+    def __init__(self, settings_json: str, create_supervisor: bool) -> None:
+        """``settings_json``: ``Settings.dump_secrets()``. ``create_supervisor``: whether the first replica is to make
+        the Supervisor, and with it all other actors; else somebody else has."""
         self._settings = Settings.model_validate_json(settings_json)
+        self._create_supervisor = create_supervisor
         configure_logs(self._settings.log, "ChatApi")
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -40,14 +42,17 @@ class ChatApi:
     async def _open_gateway(self) -> Gateway:
         from actors.gateway import open_gateway
 
-        return await open_gateway(self._settings)
+        return await open_gateway(self._settings, create_supervisor=self._create_supervisor)
 
 
-def build_serve_app(settings_json: str) -> serve.Application:
-    """The application to hand to ``serve.run``; ``settings_json`` is ``Settings.dump_secrets()``."""
+def build_serve_app(settings_json: str, *, create_supervisor: bool = False) -> serve.Application:
+    """The application to hand to ``serve.run``; ``settings_json`` is ``Settings.dump_secrets()``.
+
+    With ``create_supervisor`` it needs nothing else to have been started, and leaves its actors behind when it goes.
+    """
     settings = Settings.model_validate_json(settings_json)
     deployment = serve.deployment(name="ChatApi", **deployment_options(settings))(serve.ingress()(ChatApi))
-    return deployment.bind(settings_json)
+    return deployment.bind(settings_json, create_supervisor)
 
 
 def deployment_options(settings: Settings) -> dict[str, Any]:
@@ -86,7 +91,8 @@ def deployment_options(settings: Settings) -> dict[str, Any]:
 
 
 def app_from_environment(args: dict[str, str]) -> serve.Application:
-    """For ``serve_config.yaml`` (``import_path: api.deployment:app_from_environment``).
+    """For ``serve_config.yaml`` (``import_path: api.deployment:app_from_environment``): the whole installation, whose
+    Supervisor the first replica makes. Ray names are unique, so several that start at once make one.
 
     Settings come from the environment; ``args`` override them, named like the variables without their prefix and in
     lower case: ``api__max_streams: "500"``. Raises ``ValueError`` for a section that does not exist.
@@ -98,4 +104,5 @@ def app_from_environment(args: dict[str, str]) -> serve.Application:
             raise ValueError(f"{key!r} names no setting; write <section>__<field>")
         sections.setdefault(section, {})[field] = value
     # As JSON first: the types are those of the environment, and `dump_secrets` gives one whole tree.
-    return build_serve_app(Settings(**sections).dump_secrets())  # type: ignore[arg-type]  # pydantic converts
+    settings = Settings(**sections)  # type: ignore[arg-type]  # pydantic converts
+    return build_serve_app(settings.dump_secrets(), create_supervisor=True)

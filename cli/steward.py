@@ -320,7 +320,9 @@ def run(installation: Installation, options: UpOptions, progress: Progress) -> i
         code, drain = refusal.exit_code, False
     except Exception as error:  # noqa: BLE001 - a defect: told to the person, in full in the log; then all is stopped
         traceback.print_exc()
-        progress.say("failed", f"{type(error).__name__}: {error}. The log has the rest: {installation.logs_dir}")
+        # Ray's errors carry the whole remote traceback; what happened is on its last line.
+        said = str(error).strip().splitlines()[-1:] or [""]
+        progress.say("failed", f"{type(error).__name__}: {said[0]}")
         code, drain = 1, False
     steward.stop(drain=drain)
     return code

@@ -29,6 +29,12 @@ class RoomHost:
         self._rooms: dict[RoomId, Room] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._leaving = False
+
+    @property
+    def leaving(self) -> bool:
+        """Whether its rooms go elsewhere, for good."""
+        return self._leaving
 
     @property
     def rooms(self) -> list[RoomId]:
@@ -40,6 +46,7 @@ class RoomHost:
         Without ``activate`` a room that is not here is answered with ``RoomMoved``: only who has just asked for the
         room's place may make this host its owner, or two hosts would take it from each other for ever.
         """
+        self._ports.reply.metrics.commands(len(commands))
         return list(await asyncio.gather(*(self._serve(command, activate) for command in commands)))
 
     async def run(self) -> None:
@@ -57,6 +64,19 @@ class RoomHost:
         if room is not None:
             await room.close()
             self._count()
+
+    async def leave(self, seconds: float) -> None:
+        """Lets all rooms go to other hosts: each as soon as it is not busy, the rest after ``seconds``; a reply that is
+        cut by that begins again at the room's next owner. Commands of other rooms are answered with ``RoomMoved``."""
+        self._leaving = True
+        deadline = self._clock.monotonic() + seconds
+        while self._rooms and self._clock.monotonic() < deadline:
+            quiet = [room.room_id for room in self._rooms.values() if not room.busy]
+            await asyncio.gather(*(self.passivate(room_id) for room_id in quiet))
+            if self._rooms:
+                await self._clock.sleep(DRAIN_POLL)
+        await asyncio.gather(*(self.passivate(room_id) for room_id in self.rooms))
+        await asyncio.gather(*self._closing)
 
     async def drain(self, seconds: float) -> None:
         """Takes nothing new, gives replies ``seconds`` to end, ends the rest as interrupted, lets all rooms go."""
@@ -85,7 +105,7 @@ class RoomHost:
             raise Overloaded("The server is shutting down", retry_after=5.0)
         room = self._rooms.get(room_id)
         if room is None:
-            if not activate:
+            if not activate or self._leaving:
                 raise RoomMoved
             if len(self._rooms) >= self._settings.max_rooms_per_actor:
                 raise Overloaded("Every room actor is full", retry_after=2.0)

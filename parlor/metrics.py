@@ -10,6 +10,9 @@ class RoomMetrics(Protocol):
 
     def rooms_active(self, count: int) -> None: ...
 
+    def commands(self, count: int) -> None:
+        """Commands that came in one actor call."""
+
     def send(self, outcome: str) -> None:
         """``ok``, ``duplicate``, or an error's code."""
 
@@ -39,6 +42,8 @@ class NoMetrics:
     """Counts nothing: for tests and tools."""
 
     def rooms_active(self, count: int) -> None: ...
+
+    def commands(self, count: int) -> None: ...
 
     def send(self, outcome: str) -> None: ...
 

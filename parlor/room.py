@@ -187,9 +187,8 @@ class Room:
         for _ in range(CLAIM_ATTEMPTS):
             try:
                 address = self._address or await self._activate()
-                if session is not None and session.account_id != address.account_id:
-                    raise RoomNotFound
-                return await action(address)
+                if session is None or session.account_id == address.account_id:
+                    return await action(address)
             except (OutOfStep, PartitionUnknown):
                 self._address = None
             except Fenced as error:
@@ -197,8 +196,11 @@ class Room:
                 self._lose()
                 raise RoomMoved from error
             except RoomNotFound:
-                self._address = None
+                # There is no such room, or no more: nothing to hold, whatever ids are asked for.
+                self._lose()
                 raise
+            else:
+                raise RoomNotFound
         raise CacheUnavailable(debug="the room stays out of step", retry_after=1.0)
 
     async def _activate(self) -> RoomAddress:

@@ -8,7 +8,7 @@ import binascii
 
 from parlor.cache.reads import CacheReader
 from parlor.errors import CacheUnavailable, InvalidRequest, RoomNotFound
-from parlor.ids import AccountId, RoomId, home_of, partition_of
+from parlor.ids import AccountId, RoomId, partition_of
 from parlor.loading import Loader
 from parlor.model import Room, RoomPage, Session
 from parlor.states import GONE, RoomState
@@ -123,7 +123,8 @@ def _decode(cursor: str) -> RoomsBefore:
         plain = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         activity, _, room_id = plain.partition(":")
         place = RoomsBefore(int(activity), RoomId(room_id))
-        home_of(place.room_id)
     except (ValueError, binascii.Error) as error:
         raise InvalidRequest("The cursor is not one of ours") from error
+    if partition_of(room_id) is None:
+        raise InvalidRequest("The cursor is not one of ours")
     return place

@@ -93,10 +93,8 @@ class RoomPool:
         """
         endangered = [name for name, member in self._members.items() if member.node in draining and member.node]
         safe = [name for name, member in self._members.items() if member.answers and name not in endangered]
-        going = endangered if safe else []
-        for name in self._idle_extras(endangered):
-            if len(going) < len(self._members):
-                going.append(name)
+        going = list(endangered) if safe else []
+        going += self._idle_extras(endangered)
         for name in going:
             self._leaving.add(name)
             del self._members[name]
@@ -108,12 +106,12 @@ class RoomPool:
         nodes = [member.node for member in staying.values()]
         latest = self._clock.monotonic() - self._settings.shrink_after.total_seconds()
         idle = [
-            (nodes.count(member.node), name)
-            for name, member in staying.items()
-            if member.empty_since is not None and member.empty_since <= latest
+            name for name, member in staying.items() if member.empty_since is not None and member.empty_since <= latest
         ]
-        extra = max(0, len(staying) - self._wanted())
-        return [name for _, name in sorted(idle, key=lambda found: (found[0], found[1]))][:extra]
+        # The newest first; before all of them those that still wait for a node, which nobody needs any more.
+        idle.sort(reverse=True)
+        idle.sort(key=lambda name: (staying[name].answers, nodes.count(staying[name].node)))
+        return idle[: max(0, len(staying) - self._wanted())]
 
     def _wanted(self) -> int:
         rooms = sum(self._book.rooms_of(name) for name in self._book.actors)

@@ -7,10 +7,21 @@ seconds or ISO 8601 (``PT30S``).
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, SerializationInfo
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    SerializationInfo,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 
@@ -25,6 +36,14 @@ Secret = Annotated[SecretStr, PlainSerializer(_write_secret, when_used="json")]
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _seconds(cls, value: object, info: ValidationInfo) -> object:
+        """The environment gives text: a plain number is seconds there too."""
+        if not isinstance(value, str) or cls.model_fields[info.field_name or ""].annotation is not timedelta:
+            return value
+        return float(value) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) else value
 
 
 class RedisSettings(_Section):
@@ -90,6 +109,9 @@ class QueueSettings(_Section):
     """Most operations of one transaction, reached under backlog."""
     batch_interval: timedelta = timedelta(seconds=3)
     """Longest wait for a batch to fill (specification)."""
+    batch_pause: timedelta = timedelta(seconds=0.5)
+    """Shortest time between two batches: a busy queue gives larger batches, not more of them. A sender that waits for
+    its commit does not wait for it."""
     cleanup_interval: timedelta = timedelta(seconds=30)
     """How often a writer looks for partitions without an owner and drops what it no longer needs (specification)."""
     backlog_limit: int = Field(default=100_000, ge=100)
@@ -107,6 +129,9 @@ class RoomSettings(_Section):
     """RoomActors that are kept warm."""
     actors_max: int = Field(default=4, ge=1)
     """RoomActors at most; a process each, about 50 MB."""
+    shrink_after: timedelta = timedelta(minutes=10)
+    """RoomActors beyond the least that have been empty for so long are ended, so that a node can become idle and be
+    removed; a StateMachine beside the first one, when nobody called it for so long."""
     max_rooms_per_actor: int = Field(default=5000, ge=1)
     """1 forbids sharing: then a full pool answers `overloaded`."""
     idle_after: timedelta = timedelta(seconds=300)
@@ -202,6 +227,8 @@ class RaySettings(_Section):
     """`resources`: RoomActors ask for the custom resource `rooms`, ShardWriters for `writers`, so that node types
     decide where they run and the autoscaler adds nodes for them."""
     writers_per_shard: int = Field(default=1, ge=1)
+    start_timeout: timedelta = timedelta(seconds=120)
+    """Longest wait of `parlor up` for the first actors of each pool; an autoscaler may have to add nodes for them."""
     dashboard_port: int = Field(default=0, ge=0, le=65535)
     """0: a free one."""
 

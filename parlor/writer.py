@@ -29,6 +29,8 @@ from parlor.store.ports import ChatStore, QueuePosition, RowRefused
 
 _log = structlog.get_logger(__name__)
 
+WAKE_SECONDS = 1.0
+"""Longest blocking read: after it the loop looks whether it is to stop."""
 READ_PAUSE = 0.02
 """Seconds between two reads while a batch fills; a sender that waits for its commit waits so much longer at most."""
 RETRY_MIN, RETRY_MAX = 0.2, 5.0
@@ -68,6 +70,7 @@ class ShardWriterLoop:
         self._buffer: list[QueueEntry] = []
         self._stopping = asyncio.Event()
         self._sized_up_at = float("-inf")
+        self._pause_until = float("-inf")
 
     @property
     def held(self) -> list[Partition]:
@@ -85,16 +88,12 @@ class ShardWriterLoop:
                     pause = RETRY_MIN
                 except (CacheUnavailable, StoreUnavailable) as error:
                     _log.warning("writer_waits", shard=self._shard, code=error.code, debug=error.debug)
-                    if isinstance(error, CacheUnavailable):
-                        # It may come back without its memory: leases and positions are taken anew.
-                        self._held.clear()
                     self._start_over()
                     await self._rest(pause)
                     pause = min(pause * 2, RETRY_MAX)
                 except LeaseLost:
                     self._ports.metrics.stale_batch_refused(self._shard)
                     _log.warning("writer_lost_partitions", shard=self._shard)
-                    self._held.clear()
                     self._start_over()
                     await self._rest(RETRY_MIN)
             await self._flush()
@@ -153,30 +152,33 @@ class ShardWriterLoop:
 
     async def _take_batch(self) -> None:
         """Waits for a batch to fill (by size, by time, or at once for a sender that waits), then commits it."""
-        settings = self._ports.settings
         await self._read_history()
         await self._size_up()
-        interval = settings.batch_interval.total_seconds()
-        deadline = None
-        while not self._due():
-            now = self._ports.clock.monotonic()
-            if self._buffer and deadline is None:
-                deadline = now + interval
-            wait = min(interval, 1.0) if deadline is None else deadline - now
-            if wait <= 0 or self._stopping.is_set():
+        clock, settings = self._ports.clock, self._ports.settings
+        idle_until = clock.monotonic() + settings.batch_interval.total_seconds()
+        due_at = None
+        while not self._stopping.is_set() and not self._due_now():
+            now = clock.monotonic()
+            if self._buffer:
+                due_at = due_at if due_at is not None else now + settings.batch_interval.total_seconds()
+                if len(self._buffer) >= settings.batch_size:
+                    due_at = min(due_at, self._pause_until)
+            wait = (idle_until if due_at is None else due_at) - now
+            if wait <= 0:
                 break
             limit = settings.batch_limit - len(self._buffer)
-            found = await self._ports.queue.new(self.held, max(1, limit), round(min(wait, 1.0) * 1000))
+            found = await self._ports.queue.new(self.held, limit, max(1, round(min(wait, WAKE_SECONDS) * 1000)))
             self._buffer += found
-            if not found and deadline is None:
-                return
-            if found and not self._due():
+            if found and not self._due_now():
                 # Entries come one by one; reading them one by one would cost more than writing them.
-                await self._ports.clock.sleep(READ_PAUSE)
-        await self._commit_buffer()
+                await clock.sleep(READ_PAUSE)
+        if self._buffer:
+            self._pause_until = clock.monotonic() + settings.batch_pause.total_seconds()
+            await self._commit_buffer()
 
-    def _due(self) -> bool:
-        return len(self._buffer) >= self._ports.settings.batch_size or any(entry.urgent for entry in self._buffer)
+    def _due_now(self) -> bool:
+        """Whether the batch does not wait for anything: somebody waits for it, or it is as large as one may be."""
+        return len(self._buffer) >= self._ports.settings.batch_limit or any(entry.urgent for entry in self._buffer)
 
     async def _read_history(self) -> None:
         """What was taken before and never finished goes first, or new entries would overtake it."""
@@ -275,9 +277,10 @@ class ShardWriterLoop:
     # The rest
 
     def _start_over(self) -> None:
+        """Redis may come back without its memory, and a batch whose answer was lost may be committed: leases, epochs
+        and watermarks are taken anew."""
         self._buffer.clear()
-        for held in self._held.values():
-            held.history_read = False
+        self._held.clear()
 
     async def _size_up(self) -> None:
         """Queue depth and lag, every few seconds."""

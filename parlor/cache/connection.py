@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from parlor.cache.loader import Argument, Script
-from parlor.errors import CacheUnavailable, InternalError
+from parlor.errors import CacheUnavailable, InternalError, ParlorError
 from parlor.settings import RedisSettings
 
 Answer: TypeAlias = Any
@@ -49,8 +49,29 @@ def unavailable(cause: BaseException) -> CacheUnavailable:
     return CacheUnavailable(debug=f"{type(cause).__name__}: {cause}", retry_after=RETRY_AFTER)
 
 
-_TEMPORARY = ("LOADING", "READONLY", "MISCONF", "OOM", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS")
+_TEMPORARY = (
+    "LOADING",
+    "READONLY",
+    "MISCONF",
+    "OOM",
+    "BUSY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "NOREPLICAS",
+    "NOSCRIPT",
+)
 """How error replies begin that speak of the server's condition, not of a fault in what it was asked."""
+
+
+def typed(error: Exception, command: str) -> ParlorError:
+    """The typed error for one of redis-py's: a wrong question is our fault, the rest is the server's condition."""
+    if isinstance(error, exceptions.ResponseError | exceptions.DataError):
+        # redis-py cuts the codes that it knows off the message.
+        code = error.status_code or str(error).partition(" ")[0]
+        if code not in _TEMPORARY:
+            return InternalError(debug=f"{command}: {error}")
+    return unavailable(error)
 
 
 class _Call:
@@ -103,23 +124,28 @@ class ScriptPipeline:
         if len(self._senders) < self._in_flight:
             sender = asyncio.create_task(self._send_waiting())
             self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
+            sender.add_done_callback(self._ended)
         return await call.future
+
+    def _ended(self, sender: asyncio.Task[None]) -> None:
+        self._senders.discard(sender)
+        if sender.cancelled():
+            # The loop is being taken down: nobody may wait for ever.
+            waiting, self._waiting = self._waiting, []
+            _fail(waiting, unavailable(asyncio.CancelledError()))
 
     async def _send_waiting(self) -> None:
         while self._waiting:
             calls, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             try:
                 await self._send(calls)
-            except (exceptions.RedisError, OSError, TimeoutError) as error:
-                for call in calls:
-                    if not call.future.done():
-                        call.future.set_exception(unavailable(error))
-            finally:
-                # Also when this task is cancelled: nobody may wait for ever.
-                for call in calls:
-                    if not call.future.done():
-                        call.future.cancel()
+            except asyncio.CancelledError as error:
+                _fail(calls, unavailable(error))
+                raise
+            except (exceptions.RedisError, OSError) as error:
+                _fail(calls, typed(error, "pipeline"))
+            except Exception as error:  # noqa: BLE001 - the callers raise it
+                _fail(calls, InternalError(debug=repr(error)))
 
     async def _send(self, calls: list[_Call]) -> None:
         try:
@@ -154,10 +180,14 @@ class ScriptPipeline:
 def _settle(call: _Call, reply: Answer) -> None:
     if call.future.done():
         return
-    if isinstance(reply, exceptions.ResponseError) and not str(reply).startswith(_TEMPORARY):
-        name = call.script.name if call.script else str(call.command[0])
-        call.future.set_exception(InternalError(debug=f"{name}: {reply}"))
-    elif isinstance(reply, exceptions.RedisError):
-        call.future.set_exception(unavailable(reply))
+    if isinstance(reply, exceptions.RedisError):
+        call.future.set_exception(typed(reply, call.script.name if call.script else str(call.command[0])))
     else:
         call.future.set_result(reply)
+
+
+def _fail(calls: Sequence[_Call], error: ParlorError) -> None:
+    for call in calls:
+        if not call.future.done():
+            # One each: a traceback grows on the error that is raised.
+            call.future.set_exception(ParlorError.from_wire(error.to_wire()))

@@ -1,7 +1,7 @@
 """Event logs: entries of a Redis Stream as the events that readers get.
 
-The log is the truth; the text of a reply is stored in it once, as deltas. What an entry only names (a room) is looked
-up when it is read, so a reader that comes late gets the room as it is.
+The log is the truth; the text of a reply is in it as deltas. What an entry only names (a room) is looked up when it is
+read, so a reader that comes late gets the room as it is.
 """
 
 from __future__ import annotations

@@ -10,10 +10,12 @@ All keys of a partition carry its hash tag (``{p17}``), so that one script can t
     <prefix>:{p17}:room:<id>            HASH    the room, its claim, seq, version, state, log, event position, counters
     <prefix>:{p17}:messages:<room>      HASH    d:<seq> -> the message's document
     <prefix>:{p17}:states:<room>        HASH    s:<seq> -> state, l:<seq> -> log, i:<message> -> seq, m:<seq> -> message
+                                                x:<seq> while its delete is not in the shard
     <prefix>:{p17}:open:<room>          ZSET    replies that have not ended, by seq
+    <prefix>:{p17}:draft:<room>         STRING  the text so far of the reply that is being written
     <prefix>:{p17}:events:<room>        STREAM  the room's event log; its name is also the channel of its wake-ups
     <prefix>:{p17}:idempotency:<room>:<digest>  HASH  what a send with this key was answered
-    <prefix>:{p17}:account:<account>    HASH    event position, complete, pending
+    <prefix>:{p17}:account:<account>    HASH    event position, pending, complete and filling (the list)
     <prefix>:{p17}:rooms:<account>      ZSET    the account's rooms by their last activity
     <prefix>:{p17}:account_events:<account>  STREAM  the account's event log
     <prefix>:session:<account>          HASH    the account's row, for when the global database does not answer
@@ -58,6 +60,9 @@ class Keys:
 
     def open(self, partition: Partition, room: RoomId) -> str:
         return f"{self._tag(partition)}:open:{room}"
+
+    def draft(self, partition: Partition, room: RoomId) -> str:
+        return f"{self._tag(partition)}:draft:{room}"
 
     def events(self, partition: Partition, room: RoomId) -> str:
         return f"{self._tag(partition)}:events:{room}"

@@ -36,13 +36,15 @@ class Script:
         self.keys = keys
         self.arguments = arguments
         self.rest = rest
+        self._key_names = frozenset(keys)
+        self._argument_names = frozenset(arguments)
 
     def command(
         self, keys: Mapping[str, str], arguments: Mapping[str, Argument], rest: Sequence[Argument] = ()
     ) -> tuple[Argument, ...]:
         """EVALSHA's arguments. Raises ``TypeError`` when a key or an argument is missing or unknown."""
-        if keys.keys() != set(self.keys) or arguments.keys() != set(self.arguments) or (rest and not self.rest):
-            wrong = (keys.keys() ^ set(self.keys)) | (arguments.keys() ^ set(self.arguments))
+        if keys.keys() != self._key_names or arguments.keys() != self._argument_names or (rest and not self.rest):
+            wrong = (keys.keys() ^ self._key_names) | (arguments.keys() ^ self._argument_names)
             raise TypeError(f"{self.name}.lua: {sorted(wrong)} missing or unknown")
         return (
             self.sha,
@@ -72,8 +74,12 @@ def read_header(source: str) -> dict[str, str]:
 
 @cache
 def load(name: str) -> Script:
-    """The script of this name. Raises ``ValueError`` for an incomplete header or a missing include."""
-    folder = files("parlor.cache") / "lua"
+    """The script of this name."""
+    return assemble(files("parlor.cache") / "lua", name)
+
+
+def assemble(folder: Traversable, name: str) -> Script:
+    """Makes a script of a file. Raises ``ValueError`` for an incomplete header or a missing include."""
     source = (folder / f"{name}.lua").read_text(encoding="utf-8")
     header = read_header(source)
     missing = [heading for heading in HEADINGS if heading not in header]

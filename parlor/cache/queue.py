@@ -10,7 +10,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from parlor.cache.codes import Code, refusal
-from parlor.cache.connection import Answer, connect, unavailable
+from parlor.cache.connection import Answer, connect, typed, unavailable
 from parlor.cache.live import Live, RoomAddress, milliseconds
 from parlor.cache.records import decode_doc, text
 from parlor.ids import AccountId, MessageId, Partition, RoomId
@@ -132,7 +132,7 @@ class WriterQueue:
         answer = await self._live.run(
             "begin_batch", self._live.room_keys(address, "lease", "room", "states"), {"lease": lease}, list(marks)
         )
-        return [flag == 1 for flag in answer[1:]]
+        return [flag == 1 for flag in answer[1]]
 
     async def finish(self, lease: str, address: RoomAddress, entries: Sequence[QueueEntry]) -> None:
         """The committed operations of one room: final states, and out of the queue. Raises ``LeaseLost``."""
@@ -165,7 +165,7 @@ class WriterQueue:
             rest += [name, value]
         answer = await self._live.attempt(
             "park_entry",
-            self._live.room_keys(entry.address, "lease", "queue", "dead", "room", "account"),
+            self._live.room_keys(entry.address, "lease", "queue", "dead"),
             {"lease": lease, "entry": str(entry.position), "reason": reason},
             rest,
         )
@@ -196,13 +196,11 @@ class WriterQueue:
             found: Answer = await self._reader.execute_command(  # type: ignore[no-untyped-call]
                 *command, "STREAMS", *by_stream, *positions_in_order
             )
-        except exceptions.ResponseError as error:
-            if "NOGROUP" in str(error):
+        except (exceptions.RedisError, OSError) as error:
+            if str(error).startswith("NOGROUP"):
                 # Redis came back without the partition: whoever appends next initialises it.
                 raise unavailable(error) from error
-            raise
-        except (exceptions.RedisError, OSError) as error:
-            raise unavailable(error) from error
+            raise typed(error, "XREADGROUP") from error
         return [
             decode_entry(by_stream[text(stream)], entry_id, fields)
             for stream, entries in found or ()

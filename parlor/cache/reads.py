@@ -85,17 +85,23 @@ class CacheReader:
         return CachedList(text(answer[1]), answer[2], places)
 
     async def fill_list(
-        self, partition: Partition, account: AccountId, rows: Sequence[RoomRow], *, complete: bool
+        self, partition: Partition, account: AccountId, rows: Sequence[RoomRow], *, complete: bool, first: bool = True
     ) -> None:
-        """Rows of the shard into the account's list; ``complete`` with the last of them."""
+        """Rows of the shard into the account's list, page by page; ``first`` with the first of them, ``complete`` with
+        the last: a list that was lost in between does not become complete."""
         keys = self._live.keys
         rest: list[str | int | bytes] = []
         for row in rows:
-            rest += [row.last_message_at or row.created_at, row.room_id]
+            rest += [row.last_message_at or row.created_at, row.room_id, keys.room(partition, row.room_id)]
         await self._live.run(
             "load_list",
             {"account": keys.account(partition, account), "rooms": keys.rooms(partition, account)},
-            {"complete": "1" if complete else "", "list_ttl": milliseconds(self._live.cache.room_list_ttl)},
+            {
+                "first": "1" if first else "",
+                "complete": "1" if complete else "",
+                "list_ttl": milliseconds(self._live.cache.room_list_ttl),
+                "account_ttl": milliseconds(self._live.cache.state_ttl),
+            },
             rest,
         )
 
@@ -108,7 +114,7 @@ class CacheReader:
                 "room": keys.room(partition, room_id),
                 "messages": keys.messages(partition, room_id),
                 "states": keys.states(partition, room_id),
-                "events": keys.events(partition, room_id),
+                "draft": keys.draft(partition, room_id),
             },
             {
                 "after": after if after is not None else "",

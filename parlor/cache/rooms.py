@@ -81,10 +81,11 @@ class RoomCache:
             "claim_room",
             {
                 "partition": keys.partition(partition),
+                "generating": keys.generating(partition),
                 "room": keys.room(partition, room_id),
                 "open": keys.open(partition, room_id),
             },
-            {"token": token},
+            {"room": room_id, "token": token},
         )
         if answer[0] == Code.MISSING:
             return None
@@ -103,15 +104,16 @@ class RoomCache:
         )
 
     async def load(self, address: RoomAddress, row: RoomRow, tail: list[MessageRow], last_seq: int) -> None:
-        """Puts a room back from its shard, unless it is here by now. ``last_seq`` may be beyond the tail's: the queue
-        had more. Raises ``PartitionUnknown``."""
+        """Puts a room back from its shard, unless it is here by now; replies that have not ended are open again.
+        ``last_seq`` may be beyond the tail's: the queue had more. Raises ``PartitionUnknown``."""
         rest: list[str | int | bytes] = []
         for stored in tail:
             rest += [stored.seq, stored.doc.message_id, stored_state(stored), encode_doc(stored.doc)]
         await self._live.run(
             "load_room",
-            self._live.room_keys(address, "partition", "room", "messages", "states", "open"),
+            self._live.room_keys(address, "partition", "generating", "room", "messages", "states", "open"),
             {
+                "room": address.room_id,
                 "owner": row.account_id,
                 "db_key": row.account_db_key,
                 "title": row.title,
@@ -175,7 +177,7 @@ class RoomCache:
         """Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (the reply has ended or was deleted)."""
         await self._live.run(
             "start_attempt",
-            self._live.room_keys(address, "partition", "generating", "room", "states", "events"),
+            self._live.room_keys(address, "partition", "generating", "room", "states", "draft", "events"),
             {
                 **self._owned(address, claim),
                 "message": message_id,
@@ -191,7 +193,7 @@ class RoomCache:
         """``offset`` in characters. Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (not live any more)."""
         await self._live.run(
             "append_delta",
-            self._live.room_keys(address, "partition", "generating", "room", "events"),
+            self._live.room_keys(address, "partition", "generating", "room", "draft", "events"),
             {
                 **self._owned(address, claim),
                 "message": message_id,
@@ -207,7 +209,7 @@ class RoomCache:
         """A sign of life for a room with unfinished replies. Raises ``Fenced``, ``RoomNotFound``."""
         await self._live.run(
             "renew_reply",
-            self._live.room_keys(address, "partition", "generating", "room", "events"),
+            self._live.room_keys(address, "partition", "generating", "room", "open", "events"),
             {
                 **self._owned(address, claim),
                 "lease_until": self._live.lease_until(),
@@ -219,7 +221,7 @@ class RoomCache:
         (deleted)."""
         live = self._live
         keys = live.room_keys(
-            address, "partition", "queue", "generating", "room", "messages", "states", "open", "events"
+            address, "partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events"
         )
         await live.run(
             "complete_reply",
@@ -237,7 +239,7 @@ class RoomCache:
         )
 
     async def rename(self, address: RoomAddress, claim: str, title: str) -> None:
-        """Raises ``Fenced``, ``RoomNotFound``."""
+        """Harmless when repeated. Raises ``Fenced``, ``RoomNotFound``."""
         live = self._live
         keys = live.room_keys(address, "partition", "queue", "room", "messages", "states", "events")
         await live.run(
@@ -256,7 +258,7 @@ class RoomCache:
         ``IllegalTransition``."""
         live = self._live
         keys = live.room_keys(
-            address, "partition", "queue", "generating", "room", "messages", "states", "open", "events"
+            address, "partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events"
         )
         answer = await live.attempt(
             "delete_room",

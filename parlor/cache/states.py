@@ -71,7 +71,7 @@ class StateCache:
         """Raises ``Fenced``, ``OutOfStep``, ``RoomNotFound``, ``MessageNotFound``."""
         live = self._live
         keys = live.room_keys(
-            address, "partition", "queue", "generating", "room", "messages", "states", "open", "events"
+            address, "partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events"
         )
         answer = await live.attempt(
             "delete_message",

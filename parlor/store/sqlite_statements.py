@@ -98,7 +98,7 @@ PARTITION_GET = f"SELECT {PROGRESS_COLUMNS} FROM partition_progress WHERE partit
 PARTITION_PROGRESS = f"SELECT {PROGRESS_COLUMNS} FROM partition_progress ORDER BY partition_id"  # noqa: S608
 FENCE = """
 UPDATE partition_progress SET applied_incarnation = :incarnation, applied_number = :number
- WHERE partition_id = :partition AND epoch = :epoch AND incarnation = :incarnation
+ WHERE partition_id = :partition AND epoch = :epoch AND incarnation >= :incarnation
    AND (applied_incarnation, applied_number) < (:incarnation, :number)
 """
 META = "SELECT partitions, schema_compat FROM meta"

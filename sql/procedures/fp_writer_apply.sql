@@ -4,8 +4,9 @@
 --   watermark, and moves the watermark, so that nothing can come between. It is an exclusive lock from the start: a
 --   shared one that is upgraded later invites deadlocks. 2. Fences are taken in the order of the array, which is that
 --   of the partitions. 3. One fence that fails refuses the whole batch. A watermark that would not move forward is a
---   failed fence too: the batch was applied before, or another writer is further. 4. The parts commit with the
---   watermarks or not at all.
+--   failed fence too: the batch was applied before, or another writer is further. 4. Entries of an earlier incarnation
+--   may still wait in the queue when a new one was minted: they are below it, so they are applied; one that was never
+--   minted is refused. 5. The parts commit with the watermarks or not at all.
 -- Parameters: p_fences: [{partition, epoch, incarnation, number}], ascending partition. p_batch: an object with an
 --   array for each part: room_creates, message_saves, room_touches, room_updates, message_deletes, room_deletes,
 --   daily_uses; message_saves last, it is the longest.
@@ -42,7 +43,7 @@ BEGIN
     SET v_number = JSON_EXTRACT(v_fence, '$.number');
     UPDATE partition_progress
        SET applied_incarnation = v_incarnation, applied_number = v_number
-     WHERE partition_id = v_partition_id AND epoch = v_epoch AND incarnation = v_incarnation
+     WHERE partition_id = v_partition_id AND epoch = v_epoch AND incarnation >= v_incarnation
        AND (applied_incarnation < v_incarnation
             OR (applied_incarnation = v_incarnation AND applied_number < v_number));
     IF ROW_COUNT() <> 1 THEN

@@ -78,9 +78,7 @@ class Person:
     ) -> AbstractAsyncContextManager[EventReader]:
         """Sends and reads the turn's events."""
         given = {**EVENTS, **(headers or {})}
-        return reading(
-            self.http, "POST", f"{of(room)}/messages", json={"content": content, **body}, headers=given
-        )
+        return reading(self.http, "POST", f"{of(room)}/messages", json={"content": content, **body}, headers=given)
 
     def events(self, path: str, after: str | None = None) -> AbstractAsyncContextManager[EventReader]:
         return reading(self.http, "GET", f"{path}/events", params={"after": after} if after else {}, headers=EVENTS)

@@ -99,9 +99,7 @@ async def test_the_list_of_rooms_is_whole_after_redis_lost_it(person: Person, re
 async def test_the_next_turn_remembers_the_first_from_the_shard(person: Person, redis: Redis, keys: Keys) -> None:
     room = RoomId(await person.create_room())
     first = await person.converse(room, "My cat is called Miaou")
-    await eventually(
-        lambda: person.message(room, first["reply"]["message_id"]), lambda found: found["state"] == "SENT"
-    )
+    await eventually(lambda: person.message(room, first["reply"]["message_id"]), lambda found: found["state"] == "SENT")
     await redis.delete(*_names(keys, room, *EVERYTHING))
 
     second = await person.converse(room, "What is it called?")

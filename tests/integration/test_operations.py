@@ -168,7 +168,11 @@ async def test_a_deleted_message_is_a_tombstone_everywhere(
     )
     assert steps(report)[-2:] == [("SENT", "DELETING"), ("DELETING", "DELETED")]
     rows = await shards.messages(room_id)
-    assert [(row.seq, row.content, row.deleted) for row in rows] == [(1, "keep", False), (2, "", True), (3, "after", False)]
+    assert [(row.seq, row.content, row.deleted) for row in rows] == [
+        (1, "keep", False),
+        (2, "", True),
+        (3, "after", False),
+    ]
     again = await person.delete_message(room_id, secret["message_id"])
     assert again["outcome"] == "already_deleted"
     history = await person.history(room_id)

@@ -1,5 +1,5 @@
 -- What: the end of a reply: its final text, COMPOSING to PENDING, queued, told to its readers.
--- KEYS: partition queue generating room messages states open events account rooms account_events
+-- KEYS: partition queue generating room messages states open draft events account rooms account_events
 -- ARGV: room owner db_key claim now message seq doc event lease_until event_ttl event_max
 --       event is message.completed, message.stopped or message.failed
 -- Returns: OK | DUPLICATE (it had ended) | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state (deleted)
@@ -10,6 +10,7 @@
 --@include enqueue
 --@include transition
 --@include touch_list
+--@include drop_live
 local refused = require_room()
 if refused then
   return {refused}
@@ -23,7 +24,7 @@ if redis.call('ZREM', K.open, A.message) == 0 then
 end
 move_message(A.seq, 'PENDING', 'room')
 redis.call('HSET', K.messages, 'd:' .. A.seq, A.doc)
-redis.call('HDEL', K.room, 'live', 'live_length', 'live_from')
+drop_live(A.message)
 redis.call('HSET', K.room, 'active', A.now)
 if redis.call('ZCARD', K.open) == 0 then
   redis.call('ZREM', K.generating, A.room)

@@ -1,5 +1,5 @@
 -- What: the smart delete: what happens to a message depends on how far it has come.
--- KEYS: partition queue generating room messages states open events account rooms account_events
+-- KEYS: partition queue generating room messages states open draft events account rooms account_events
 -- ARGV: room owner db_key claim now by message seq stored tombstone event_ttl event_max
 --       stored is '1' when the shard has the message, which tells the state when Redis has forgotten it
 -- Returns: OK, state, outcome (cancelled | deleting | stopped_and_deleted) | DUPLICATE, state
@@ -10,6 +10,7 @@
 --@include emit
 --@include enqueue
 --@include transition
+--@include drop_live
 local refused = require_room()
 if refused then
   return {refused}
@@ -28,9 +29,7 @@ if state == 'COMPOSING' then
   outcome = 'stopped_and_deleted'
   move_message(A.seq, 'DELETED', A.by)
   redis.call('ZREM', K.open, A.message)
-  if string.match(redis.call('HGET', K.room, 'live') or '', '^[^:]+') == A.message then
-    redis.call('HDEL', K.room, 'live', 'live_length', 'live_from')
-  end
+  drop_live(A.message)
   if redis.call('ZCARD', K.open) == 0 then
     redis.call('ZREM', K.generating, A.room)
   end
@@ -44,6 +43,8 @@ else
   return {CODE.DUPLICATE, state}
 end
 local now_is = redis.call('HGET', K.states, 's:' .. A.seq)
+-- Until the shard has the tombstone, this place is not stored, whatever its state.
+redis.call('HSET', K.states, 'x:' .. A.seq, '1')
 redis.call('HSET', K.messages, 'd:' .. A.seq, A.tombstone)
 local count = redis.call('HINCRBY', K.room, 'count', -1)
 local room = redis.call('HMGET', K.room, 'seq', 'active')

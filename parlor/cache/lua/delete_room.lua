@@ -1,5 +1,5 @@
 -- What: the room is gone for everybody at once; the shard's soft delete is queued.
--- KEYS: partition queue generating room messages states open events account rooms account_events
+-- KEYS: partition queue generating room messages states open draft events account rooms account_events
 -- ARGV: room owner db_key claim now by event_ttl event_max
 -- Returns: OK | DUPLICATE (it is going or gone) | PARTITION_UNKNOWN | MISSING | FENCED | ILLEGAL, state
 -- Guarantees: final; a tombstone stays here until the shard knows, and a day longer.
@@ -19,9 +19,9 @@ if not moved then
   return {CODE.ILLEGAL, state}
 end
 redis.call('HSET', K.room, 'claim', '')
-redis.call('HDEL', K.room, 'live', 'live_length', 'live_from')
+redis.call('HDEL', K.room, 'live', 'live_length')
 redis.call('ZREM', K.generating, A.room)
-redis.call('DEL', K.messages, K.states, K.open)
+redis.call('DEL', K.messages, K.states, K.open, K.draft)
 redis.call('ZREM', K.rooms, A.room)
 enqueue('CHAT_ROOM_DELETE', 'at', A.now)
 emit(K.events, K.room, 'type', 'room.deleted', 'room', A.room)

@@ -3,7 +3,8 @@
 -- ARGV: room lease now messages_kept states_kept room_ttl message_ttl list_ttl event_ttl event_max *entries
 --       entries: queue id, operation, seq ('' when it has none) of each
 -- Returns: OK | LEASE_LOST
--- Guarantees: SENT, ACTIVE and DELETED are reached here only, after the commit; nothing expires before it is stored.
+-- Guarantees: SENT and ACTIVE are reached here only, after the commit; nothing expires before it is stored; every
+--       message up to the watermark is in the shard, a deleted one as its tombstone.
 -- Safe to repeat because: an entry that is gone from the queue is not counted again, and final states stay.
 --@include require_lease
 --@include transition
@@ -12,7 +13,20 @@ local refused = require_lease()
 if refused then
   return {refused}
 end
-local known = redis.call('EXISTS', K.room) == 1
+local found = redis.call('HMGET', K.room, 'state', 'persisted', 'seq', 'trimmed', 'forgotten')
+local known = found[1]
+local gone = known == 'DELETING' or known == 'DELETED'
+local persisted, last = tonumber(found[2] or '0'), tonumber(found[3] or '0')
+
+local function settle(seq, to)
+  if redis.call('HEXISTS', K.states, 's:' .. seq) == 1 then
+    move_message(seq, to, 'writer')
+  elseif not gone and tonumber(seq) > persisted then
+    -- The room was loaded while this was queued, and nobody told it what became of the message.
+    redis.call('HSET', K.states, 's:' .. seq, to)
+  end
+end
+
 local done = 0
 for i = 1, #REST, 3 do
   local id, op, seq = REST[i], REST[i + 1], REST[i + 2]
@@ -21,9 +35,10 @@ for i = 1, #REST, 3 do
     done = done + 1
   end
   if known and op == 'CHAT_MESSAGE_SAVE' then
-    move_message(seq, 'SENT', 'writer')
+    settle(seq, 'SENT')
   elseif known and op == 'CHAT_MESSAGE_DELETE' then
-    move_message(seq, 'DELETED', 'writer')
+    settle(seq, 'DELETED')
+    redis.call('HDEL', K.states, 'x:' .. seq)
   elseif known and op == 'CHAT_ROOM_CREATE' then
     if move_room('ACTIVE', 'writer') then
       emit(K.account_events, K.account, 'type', 'room.updated', 'room', A.room)
@@ -32,7 +47,8 @@ for i = 1, #REST, 3 do
     move_room('DELETED', 'writer')
   end
 end
-if redis.call('EXISTS', K.account) == 1 and redis.call('HINCRBY', K.account, 'pending', -done) <= 0 then
+local taken = 0 - done  -- Not -done: of 0 that is -0, which is no integer to Redis 7.
+if redis.call('EXISTS', K.account) == 1 and redis.call('HINCRBY', K.account, 'pending', taken) <= 0 then
   redis.call('HSET', K.account, 'pending', 0)
   redis.call('PEXPIRE', K.account, A.room_ttl)
   redis.call('PEXPIRE', K.rooms, A.list_ttl)
@@ -41,17 +57,17 @@ if not known then
   return {CODE.OK}
 end
 
-local found = redis.call('HMGET', K.room, 'persisted', 'seq', 'trimmed', 'forgotten')
-local persisted, last = tonumber(found[1]), tonumber(found[2])
+local STORED = {SENT = true, DELETING = true, DELETED = true}
 for _ = 1, 5000 do
-  local state = persisted < last and redis.call('HGET', K.states, 's:' .. (persisted + 1))
-  if state ~= 'SENT' and state ~= 'DELETING' and state ~= 'DELETED' then
+  local about = persisted < last and redis.call('HMGET', K.states, 's:' .. (persisted + 1), 'x:' .. (persisted + 1))
+  -- A delete that is on its way to the shard (x) may be of a message that never got there.
+  if not about or not about[1] or not STORED[about[1]] or about[2] then
     break
   end
   persisted = persisted + 1
 end
 -- The cache keeps a tail of messages and a longer one of states; what falls off is stored.
-local trimmed, forgotten = tonumber(found[3] or '0'), tonumber(found[4] or '0')
+local trimmed, forgotten = tonumber(found[4] or '0'), tonumber(found[5] or '0')
 local cut = math.min(persisted - tonumber(A.messages_kept), trimmed + 500)
 while trimmed < cut do
   trimmed = trimmed + 1
@@ -60,15 +76,15 @@ end
 cut = math.min(persisted - tonumber(A.states_kept), forgotten + 500)
 while forgotten < cut do
   local seq = forgotten + 1
-  local about = redis.call('HMGET', K.states, 's:' .. seq, 'm:' .. seq)
-  if about[1] == 'DELETING' then
+  local about = redis.call('HMGET', K.states, 's:' .. seq, 'm:' .. seq, 'x:' .. seq)
+  if about[1] == 'DELETING' or about[3] then
     break  -- The shard does not know of this delete yet.
   end
   redis.call('HDEL', K.states, 's:' .. seq, 'l:' .. seq, 'm:' .. seq, 'i:' .. (about[2] or ''))
   forgotten = seq
 end
 redis.call('HSET', K.room, 'persisted', persisted, 'trimmed', trimmed, 'forgotten', forgotten)
-if redis.call('HINCRBY', K.room, 'pending', -done) <= 0 and redis.call('ZCARD', K.open) == 0 then
+if redis.call('HINCRBY', K.room, 'pending', taken) <= 0 and redis.call('ZCARD', K.open) == 0 then
   redis.call('HSET', K.room, 'pending', 0)
   redis.call('PEXPIRE', K.room, A.room_ttl)
   redis.call('PEXPIRE', K.states, A.room_ttl)

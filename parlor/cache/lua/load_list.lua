@@ -1,24 +1,32 @@
--- What: rows of an account's rooms from its shard, into its list.
+-- What: rows of an account's rooms from its shard, into its list, page by page.
 -- KEYS: account rooms
--- ARGV: complete list_ttl now *rows
---       complete is '1' with the last rows; rows: activity, room id of each
+-- ARGV: first complete list_ttl account_ttl now *rows
+--       first is '1' with the first rows, complete is '1' with the last; rows: activity, room id, key of
+--       the room's hash (same slot) of each
 -- Returns: OK
--- Guarantees: a list is called complete only if it was filled to the end without expiring in between; a room that is
---       being deleted is filtered by its state when the list is read.
+-- Guarantees: a list is called complete only if it was filled from the first row to the last without being lost in
+--       between; a room that was deleted while its rows were on their way does not come back.
 -- Safe to repeat because: places only move up.
 if redis.call('EXISTS', K.rooms) == 0 then
-  redis.call('HDEL', K.account, 'complete')
+  redis.call('HDEL', K.account, 'complete', 'filling')
 end
-if #REST > 0 then
-  redis.call('ZADD', K.rooms, 'GT', unpack(REST))
+if A.first == '1' then
+  redis.call('HSET', K.account, 'filling', 1)
+end
+for i = 1, #REST, 3 do
+  local state = redis.call('HGET', REST[i + 2], 'state')
+  if state ~= 'DELETING' and state ~= 'DELETED' then
+    redis.call('ZADD', K.rooms, 'GT', REST[i], REST[i + 1])
+  end
 end
 if redis.call('HEXISTS', K.account, 'event') == 0 then
   redis.call('HSET', K.account, 'event', A.now .. '-0', 'log_start', A.now .. '-0')
 end
-if A.complete == '1' and redis.call('EXISTS', K.rooms) == 1 then
+if A.complete == '1' and redis.call('EXISTS', K.rooms) == 1 and redis.call('HEXISTS', K.account, 'filling') == 1 then
   redis.call('HSET', K.account, 'complete', 1)
 end
 if tonumber(redis.call('HGET', K.account, 'pending') or '0') <= 0 then
   redis.call('PEXPIRE', K.rooms, A.list_ttl)
+  redis.call('PEXPIRE', K.account, A.account_ttl)
 end
 return {CODE.OK}

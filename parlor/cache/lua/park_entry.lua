@@ -1,9 +1,10 @@
 -- What: an operation that the shard refuses for its content, set aside with the reason so that the others flow on.
--- KEYS: lease queue dead room account
+-- KEYS: lease queue dead
 -- ARGV: lease now entry reason *fields
 --       fields: the entry's own fields and values
 -- Returns: OK | DUPLICATE | LEASE_LOST
--- Guarantees: the entry is in the queue or in the dead letters.
+-- Guarantees: the entry is in the queue or in the dead letters. It counts as pending until it is replayed or dropped:
+--       what the shard does not have does not expire here.
 -- Safe to repeat because: an entry that is gone from the queue is not parked again.
 --@include require_lease
 local refused = require_lease()
@@ -15,10 +16,4 @@ if redis.call('XDEL', K.queue, A.entry) == 0 then
   return {CODE.DUPLICATE}
 end
 redis.call('XADD', K.dead, '*', 'entry', A.entry, 'reason', A.reason, 'parked', A.now, unpack(REST))
-if redis.call('EXISTS', K.room) == 1 then
-  redis.call('HINCRBY', K.room, 'pending', -1)
-end
-if redis.call('EXISTS', K.account) == 1 then
-  redis.call('HINCRBY', K.account, 'pending', -1)
-end
 return {CODE.OK}

@@ -1,13 +1,14 @@
 -- What: the part of a page of history that the cache holds, with the states and the place in the events.
--- KEYS: room messages states events
+-- KEYS: room messages states draft
 -- ARGV: after before limit
 --       a page is either the newest `limit` messages below `before` ('' for the newest of all), or, with `after`, the
 --       oldest `limit` above it
 -- Returns: OK, then cursor, last seq, persisted seq, first seq of the page, last seq of the page, owner account,
---          {seq, state or '', doc or '', ...} ascending, live message id or '', live text | MISSING | GONE, owner account
+--          {seq, state or '', doc or '', ...} ascending, live message:attempt or '', live text
+--          | MISSING | GONE, owner account
 -- Guarantees: page, states and cursor are of one moment: events after the cursor continue it.
 -- Safe to repeat because: it only reads.
-local room = redis.call('HMGET', K.room, 'state', 'seq', 'persisted', 'event', 'account', 'live', 'live_from')
+local room = redis.call('HMGET', K.room, 'state', 'seq', 'persisted', 'event', 'account', 'live')
 if not room[1] then
   return {CODE.MISSING}
 end
@@ -41,17 +42,6 @@ if low <= high then
     rows[#rows + 1] = docs[i] or ''
   end
 end
-local live, text = '', {}
-if room[6] then
-  live = room[6]
-  local message, attempt = string.match(live, '^([^:]+):(.*)$')
-  local entries = redis.call('XRANGE', K.events, room[7] and '(' .. room[7] or '-', '+')
-  for _, entry in ipairs(entries) do
-    local fields = entry[2]
-    -- The fields of a delta stand in the order in which append_delta.lua writes them.
-    if fields[2] == 'message.delta' and fields[4] == message and fields[6] == attempt then
-      text[#text + 1] = fields[10]
-    end
-  end
-end
-return {CODE.OK, room[4], last, tonumber(room[3]), low, high, room[5], rows, live, table.concat(text)}
+local live = room[6] or ''
+local text = live ~= '' and redis.call('GET', K.draft) or ''
+return {CODE.OK, room[4], last, tonumber(room[3]), low, high, room[5], rows, live, text}

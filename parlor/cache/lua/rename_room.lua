@@ -1,15 +1,18 @@
 -- What: a new title, here at once, in the shard through the queue.
 -- KEYS: partition queue room messages states events account rooms account_events
 -- ARGV: room owner db_key claim now title event_ttl event_max
--- Returns: OK | PARTITION_UNKNOWN | MISSING | GONE | FENCED
+-- Returns: OK | DUPLICATE (it has this title) | PARTITION_UNKNOWN | MISSING | GONE | FENCED
 -- Guarantees: titles have versions; the shard keeps the highest.
--- Safe to repeat because: the same title again is only a newer version of itself.
+-- Safe to repeat because: the title that the room has changes nothing.
 --@include require_room
 --@include emit
 --@include enqueue
 local refused = require_room()
 if refused then
   return {refused}
+end
+if redis.call('HGET', K.room, 'title') == A.title then
+  return {CODE.DUPLICATE}
 end
 redis.call('HSET', K.room, 'title', A.title)
 local version = redis.call('HINCRBY', K.room, 'version', 1)

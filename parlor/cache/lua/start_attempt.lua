@@ -1,8 +1,8 @@
 -- What: begins a run of the LLM for a reserved reply; from the second on, readers are told to forget the text so far.
--- KEYS: partition generating room states events
+-- KEYS: partition generating room states draft events
 -- ARGV: room claim now message seq attempt lease_until event_ttl event_max
 -- Returns: OK | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state
--- Guarantees: a room has one live attempt; deltas of any other are refused.
+-- Guarantees: a room has one live attempt; deltas of any other are refused. A reply's attempts only go up.
 -- Safe to repeat because: an attempt that is live already is left as it is.
 --@include require_room
 --@include emit
@@ -15,13 +15,18 @@ if state ~= 'COMPOSING' then
   return {CODE.ILLEGAL, state or ''}
 end
 local live = A.message .. ':' .. A.attempt
-if redis.call('HGET', K.room, 'live') == live then
+local found = redis.call('HGET', K.room, 'live') or ''
+if found == live then
   return {CODE.OK}
 end
+local message, attempt = string.match(found, '^([^:]+):(%d+)$')
+if message == A.message and tonumber(attempt) > tonumber(A.attempt) then
+  return {CODE.ILLEGAL, state}  -- A copy of a command that the network held back.
+end
 redis.call('HSET', K.room, 'live', live, 'live_length', 0)
+redis.call('DEL', K.draft)
 redis.call('ZADD', K.generating, A.lease_until, A.room)
 if tonumber(A.attempt) > 1 then
   emit(K.events, K.room, 'type', 'message.reset', 'message', A.message, 'attempt', A.attempt)
 end
-redis.call('HSET', K.room, 'live_from', redis.call('HGET', K.room, 'event'))
 return {CODE.OK}

@@ -163,3 +163,14 @@ class Conversation:
         assert status == 200, page
         assert [message["seq"] for message in page["messages"]] == list(range(1, len(page["messages"]) + 1))
         return [message["content"] for message in page["messages"]]
+
+
+def read_until(front: subprocess.Popen[str], beginning: str) -> None:
+    """Reads what a foreground command prints, up to the line that begins so."""
+    assert front.stdout is not None
+    lines = []
+    for line in front.stdout:
+        lines.append(line)
+        if line.strip().startswith(beginning):
+            return
+    raise AssertionError(f"it ended without {beginning!r}:\n{''.join(lines)}")

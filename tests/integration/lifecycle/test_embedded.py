@@ -12,7 +12,7 @@ import time
 import pytest
 
 from cli import processes
-from tests.integration.lifecycle.command import Conversation, Parlor
+from tests.integration.lifecycle.command import Conversation, Parlor, read_until
 from tests.integration.lifecycle.conftest import MakeParlor
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -85,32 +85,27 @@ def test_a_whole_life_with_everything_that_may_go_wrong_in_it(make_parlor: MakeP
     assert parlor.down().returncode == 0
 
 
-def test_ctrl_c_ends_everything_and_the_data_stays(make_parlor: MakeParlor) -> None:
+def test_ctrl_c_drains_and_ends_everything(make_parlor: MakeParlor) -> None:
     parlor = make_parlor()
     with parlor.foreground() as front:
         assert front.stdout is not None
-        for line in front.stdout:
-            if line.startswith("Ready at"):
-                break
-        talk = Conversation(parlor)
-        talk.send("kept")
+        read_until(front, "Ready at")
+        Conversation(parlor).send("something to drain")
         # As a terminal does it: to the whole group.
         os.killpg(front.pid, signal.SIGINT)
         rest = front.stdout.read()
         assert front.wait(120) == 0, rest
+    for step in ("drain", "http", "ray"):
+        assert f"\n  {step:<10} " in f"\n{rest}", rest
     assert parlor.remains() == {}
-    parlor.start()
-    assert talk.contents() == ["kept"]
-    assert parlor.down().returncode == 0
+    assert not parlor.installation.runtime_dir.exists()
 
 
 def test_without_its_ray_it_stops_and_says_so(make_parlor: MakeParlor) -> None:
     parlor = make_parlor()
     with parlor.foreground() as front:
         assert front.stdout is not None
-        for line in front.stdout:
-            if line.startswith("Ready at"):
-                break
+        read_until(front, "Ready at")
         os.kill(parlor.run.processes["gcs_server"].pid, signal.SIGKILL)
         rest = front.stdout.read()
         assert front.wait(120) == 1, rest
@@ -118,13 +113,12 @@ def test_without_its_ray_it_stops_and_says_so(make_parlor: MakeParlor) -> None:
     assert parlor.remains() == {}
 
 
-def test_a_start_that_is_interrupted_leaves_nothing(make_parlor: MakeParlor) -> None:
+@pytest.mark.parametrize("step", ["secrets", "databases", "ray"])
+def test_a_start_that_is_interrupted_leaves_nothing(make_parlor: MakeParlor, step: str) -> None:
     parlor = make_parlor()
     with parlor.foreground() as front:
         assert front.stdout is not None
-        for line in front.stdout:
-            if line.split()[:1] == ["redis"]:
-                break
+        read_until(front, step)
         os.killpg(front.pid, signal.SIGINT)
         assert front.wait(120) == 130, front.stdout.read()
     assert parlor.remains() == {}
@@ -135,9 +129,7 @@ def test_a_foreground_command_that_is_killed_takes_everything_with_it(make_parlo
     parlor = make_parlor()
     with parlor.foreground() as front:
         assert front.stdout is not None
-        for line in front.stdout:
-            if line.startswith("Ready at"):
-                break
+        read_until(front, "Ready at")
         steward = parlor.run.steward
         os.killpg(front.pid, signal.SIGKILL)
     assert processes.wait_until_gone([steward], 120) == []

@@ -4,17 +4,16 @@
 --   clock was set back. The log is the truth; the publication only says that there is something to read.
 -- Uses A.now, A.event_ttl, A.event_max.
 local function emit(stream, holder, ...)
-  local last = redis.call('HGET', holder, 'event')
+  -- A holder that does not remember may have forgotten: whatever cursors there are, they miss something.
+  local last = redis.call('HGET', holder, 'event') or (A.now .. '-0')
   local ms, n = tonumber(A.now), 0
-  if last then
-    local last_ms, last_n = string.match(last, '^(%d+)%-(%d+)$')
-    if tonumber(last_ms) >= ms then
-      ms, n = tonumber(last_ms), tonumber(last_n) + 1
-    end
+  local last_ms, last_n = string.match(last, '^(%d+)%-(%d+)$')
+  if tonumber(last_ms) >= ms then
+    ms, n = tonumber(last_ms), tonumber(last_n) + 1
   end
   local id = string.format('%.0f-%.0f', ms, n)
   if redis.call('EXISTS', stream) == 0 then
-    redis.call('HSET', holder, 'event', id, 'log_start', last or '0-0')
+    redis.call('HSET', holder, 'event', id, 'log_start', last)
   else
     redis.call('HSET', holder, 'event', id)
   end

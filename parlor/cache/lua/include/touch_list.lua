@@ -3,7 +3,7 @@
 -- Uses K.account, K.rooms, A.room.
 local function touch_list(activity)
   if redis.call('EXISTS', K.rooms) == 0 then
-    redis.call('HDEL', K.account, 'complete')
+    redis.call('HDEL', K.account, 'complete', 'filling')
   end
   redis.call('ZADD', K.rooms, 'GT', activity, A.room)
 end

@@ -2,7 +2,8 @@
 --   Return true, or false and the state that holds. The table of legal steps is written in by the loader (LEGAL).
 -- Uses K.states or K.room, A.now.
 local function logged(log, from, to, by)
-  return (log or '') .. A.now .. ',' .. from .. ',' .. to .. ',' .. by .. ';'
+  local who = string.gsub(by, '[,;]', ' ')
+  return (log or '') .. A.now .. ',' .. from .. ',' .. to .. ',' .. who .. ';'
 end
 
 local function move_message(seq, to, by)

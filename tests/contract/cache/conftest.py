@@ -1,0 +1,80 @@
+"""The live store on fakeredis, Valkey and Redis; each test has keys and a partition of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import fakeredis
+import pytest
+from redis.asyncio import Redis
+
+from tests.contract.cache.world import World
+from tests.servers import (
+    PrivateServer,
+    Unavailable,
+    redis_server,
+    running,
+    short_directory,
+    skip_or_fail,
+    valkey_program,
+)
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of the machine do not reach the tests."""
+    for name in list(os.environ):
+        if name.startswith("PARLOR_") and not name.startswith("PARLOR_TEST_"):
+            monkeypatch.delenv(name)
+
+
+def _served(program: Callable[[], str | None]) -> Iterator[PrivateServer]:
+    with short_directory() as directory:
+        try:
+            server = redis_server(directory, program())
+        except Unavailable as error:
+            skip_or_fail(str(error))
+        with running(server):
+            yield server
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[PrivateServer]:
+    yield from _served(valkey_program)
+
+
+@pytest.fixture(scope="session")
+def redis7() -> Iterator[PrivateServer]:
+    yield from _served(lambda: None)
+
+
+@pytest.fixture(params=["valkey", "redis7"])
+def server(request: pytest.FixtureRequest) -> PrivateServer:
+    """A real one, for what a fake does not do. It is the session's: stop it and start it again, or leave it running."""
+    found: PrivateServer = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+async def server_world(server: PrivateServer) -> AsyncIterator[World]:
+    world = World(Redis.from_url(server.url, protocol=2), server.url, next(_numbers))
+    await world.open()
+    yield world
+    await world.close()
+
+
+@pytest.fixture(params=["fakeredis", "valkey", "redis7"])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """An open partition, its writer's lease, and short ways to do things."""
+    if request.param == "fakeredis":
+        made = World(fakeredis.FakeAsyncRedis(), "redis://fake", next(_numbers))
+    else:
+        url = request.getfixturevalue(request.param).url
+        made = World(Redis.from_url(url, protocol=2), url, next(_numbers))
+    await made.open()
+    yield made
+    await made.close()

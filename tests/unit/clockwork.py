@@ -1,0 +1,65 @@
+"""Time and randomness that a test decides, and the moment at which nothing can go on by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import random
+
+NOW_MS = 1_795_403_885_000
+
+
+async def settle() -> None:
+    """Returns when no task of this loop can go on before time passes or the test does something.
+
+    Exact as long as nothing waits for a thread or a socket, and in this directory nothing does.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(0)
+        if not loop._ready:  # type: ignore[attr-defined]  # asyncio has no public word for "idle"
+            return
+
+
+class FakeClock:
+    """Time stands still until ``advance``."""
+
+    def __init__(self) -> None:
+        self.ms = NOW_MS
+        self._sleepers: list[tuple[int, int, asyncio.Event]] = []
+        self._order = itertools.count()
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic(self) -> float:
+        return (self.ms - NOW_MS) / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        woken = asyncio.Event()
+        heapq.heappush(self._sleepers, (self.ms + max(0, round(seconds * 1000)), next(self._order), woken))
+        if seconds <= 0:
+            woken.set()
+        await woken.wait()
+
+    async def advance(self, seconds: float) -> None:
+        """Moves time on, stopping at each sleeper's hour; everybody gets done what can be done by then."""
+        target = self.ms + round(seconds * 1000)
+        await settle()
+        while self._sleepers and self._sleepers[0][0] <= target:
+            due, _, woken = heapq.heappop(self._sleepers)
+            self.ms = max(self.ms, due)
+            woken.set()
+            await settle()
+        self.ms = target
+
+
+class SeededEntropy:
+    """The same bits in each run."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._random = random.Random(seed)
+
+    def bits(self, count: int) -> int:
+        return self._random.getrandbits(count)

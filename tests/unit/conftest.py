@@ -1,0 +1,41 @@
+"""A domain of its own for each test, and an environment without traces of a developer's installation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.unit.memory_store import make_templates
+from tests.unit.rig import Rig, RigMaker
+
+_templates: dict[str, bytes] = {}
+
+
+@pytest.fixture(autouse=True)
+def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name == "OPENAI_API_KEY" or (name.startswith("PARLOR_") and not name.startswith("PARLOR_TEST_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+async def new_rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RigMaker]:
+    """Makes rigs with settings of the test's choice, by section."""
+    if not _templates:
+        _templates.update(await make_templates(tmp_path_factory.mktemp("templates")))
+    rigs: list[Rig] = []
+
+    def make(**sections: object) -> Rig:
+        rigs.append(Rig(_templates, **sections))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        await rig.close()
+
+
+@pytest.fixture
+def rig(new_rig: RigMaker) -> Rig:
+    return new_rig()

@@ -1,0 +1,93 @@
+"""fakeredis behind the real pipeline, with the faults that a test asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from parlor.cache.connection import Answer, ScriptPipeline, unavailable
+from parlor.cache.live import Live
+from parlor.cache.loader import Argument, Script
+from parlor.cache.queue import QueueEntry, WriterQueue
+from parlor.clock import Clock
+from parlor.ids import Partition
+from parlor.settings import RedisSettings
+
+
+class FaultyPipeline(ScriptPipeline):
+    """``lose`` counts the answers of a script that get lost after it ran; ``gates`` hold a script back before it
+    runs."""
+
+    def __init__(self, redis: Redis, settings: RedisSettings) -> None:
+        super().__init__(redis, settings)
+        self.ran: list[str] = []
+        self.lose: Counter[str] = Counter()
+        self.refuse: Counter[str] = Counter()
+        """Calls of a script that do not reach the server."""
+        self.gates: dict[str, asyncio.Event] = {}
+        self.written = asyncio.Event()
+
+    async def run(
+        self,
+        script: Script,
+        keys: Mapping[str, str],
+        arguments: Mapping[str, Argument],
+        rest: Sequence[Argument] = (),
+    ) -> Answer:
+        if (gate := self.gates.get(script.name)) is not None:
+            await gate.wait()
+        if self.refuse[script.name] > 0:
+            self.refuse[script.name] -= 1
+            raise unavailable(ConnectionError("not connected"))
+        answer = await super().run(script, keys, arguments, rest)
+        self.ran.append(script.name)
+        self.written.set()
+        if self.lose[script.name] > 0:
+            self.lose[script.name] -= 1
+            raise unavailable(ConnectionError("the answer was lost"))
+        return answer
+
+
+class FakeQueue(WriterQueue):
+    """Waits for new entries by the test's clock: fakeredis cannot block in XREADGROUP."""
+
+    def __init__(self, live: Live, settings: RedisSettings, redis: Redis, pipeline: FaultyPipeline) -> None:
+        super().__init__(live, settings)
+        self._reader = redis
+        self._pipeline = pipeline
+        self._clock = live.clock
+        self.reads: list[str] = []
+        """``new`` or ``history``, in the order of the reads that found something."""
+
+    async def new(self, partitions: Sequence[Partition], limit: int, wait_ms: int) -> list[QueueEntry]:
+        deadline = self._clock.monotonic() + wait_ms / 1000
+        while True:
+            self._pipeline.written.clear()
+            found = await self._read(dict.fromkeys(partitions, ">"), limit, None) if partitions else []
+            if found:
+                self.reads.append("new")
+            left = deadline - self._clock.monotonic()
+            if found or left <= 0:
+                return found
+            await first_of(self._clock, left, self._pipeline.written.wait())
+
+    async def unfinished(self, partition: Partition, after: Any, limit: int) -> list[QueueEntry]:
+        found = await super().unfinished(partition, after, limit)
+        if found:
+            self.reads.append("history")
+        return found
+
+
+async def first_of(clock: Clock, seconds: float, other: Awaitable[object]) -> None:
+    """Waits for ``other``, so many seconds at most."""
+    tasks = {asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(other)}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

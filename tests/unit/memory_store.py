@@ -1,0 +1,105 @@
+"""The store on SQLite in memory, called without threads, with the faults that a test asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from parlor.errors import StoreUnavailable
+from parlor.ids import Partition, ShardId
+from parlor.settings import StoreSettings
+from parlor.store.migrations import migrate
+from parlor.store.ports import Batch, RowRefused
+from parlor.store.procedure_store import NoSuchProcedure, ProcedureStore
+from parlor.store.rows import Args, Row
+from parlor.store.sqlite import _transaction
+from parlor.store.sqlite_procedures import READS, WRITES
+from parlor.store.sqlite_statements import META, SHARD_MAP
+
+PARTITIONS = 4
+SHARDS = 2
+
+
+async def make_templates(directory: Path) -> dict[str, bytes]:
+    """A migrated installation's databases, to be copied for each test."""
+    names = ["global", *(f"shard{number}" for number in range(1, SHARDS + 1))]
+    urls = [SecretStr(f"sqlite:///{directory}/{name}.db") for name in names]
+    await migrate(StoreSettings(urls=tuple(urls[1:]), global_url=urls[0], partitions=PARTITIONS))
+    templates: dict[str, bytes] = {}
+    for name in names:
+        connection = sqlite3.connect(directory / f"{name}.db")
+        image = bytearray(connection.serialize())
+        connection.close()
+        # Bytes 18 and 19 of a SQLite file name its journal (2: WAL, 1: not): memory has none.
+        image[18:20] = b"\x01\x01"
+        templates[name] = bytes(image)
+    return templates
+
+
+class MemoryDatabase:
+    """One database; its procedures run in the caller's turn of the event loop."""
+
+    def __init__(self, template: bytes) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection.deserialize(template)
+        self._connection.execute("PRAGMA foreign_keys = ON")
+
+    async def call(self, name: str, args: Args) -> list[Row]:
+        await asyncio.sleep(0)  # A server never answers in the same turn.
+        try:
+            if (read := READS.get(name)) is not None:
+                return read(self._connection, args)
+            if (write := WRITES.get(name)) is not None:
+                return _transaction(self._connection, write, args)
+        except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+            raise RowRefused(debug=str(error)) from error
+        raise NoSuchProcedure(name)
+
+    async def read_placement(self) -> tuple[list[Row], list[Row]]:
+        return self._connection.execute(META).fetchall(), self._connection.execute(SHARD_MAP).fetchall()
+
+    async def ping(self) -> None:
+        self._connection.execute("SELECT 1")
+
+    async def close(self) -> None:
+        self._connection.close()
+
+
+class MemoryStore(ProcedureStore):
+    """``down`` refuses everything; ``lost`` names procedures that are executed and whose answer is lost, once each."""
+
+    def __init__(self, templates: dict[str, bytes]) -> None:
+        shards = {ShardId(n): MemoryDatabase(templates[f"shard{n}"]) for n in range(1, SHARDS + 1)}
+        super().__init__(
+            shards, MemoryDatabase(templates["global"]), partitions=PARTITIONS, default_shard=ShardId(1)
+        )
+        self.down = False
+        self.lost: list[str] = []
+        self.calls: list[str] = []
+        self.batches: list[Batch] = []
+        """Every batch that was tried, accepted or not."""
+        self.poison: Callable[[Batch], bool] = lambda _: False
+        self.commit_gate: asyncio.Event | None = None
+        """Batches wait for it before they are tried."""
+
+    async def apply(self, shard: ShardId, batch: Batch) -> list[Partition]:
+        self.batches.append(batch)
+        if self.commit_gate is not None:
+            await self.commit_gate.wait()
+        if self.poison(batch):
+            raise RowRefused("poison", debug="poison")
+        return await super().apply(shard, batch)
+
+    async def _call(self, shard: ShardId | None, name: str, args: Args) -> list[Row]:
+        if self.down:
+            raise StoreUnavailable(debug="down")
+        self.calls.append(name)
+        found = await super()._call(shard, name, args)
+        if name in self.lost:
+            self.lost.remove(name)
+            raise StoreUnavailable(debug=f"{name}: the answer was lost")
+        return found

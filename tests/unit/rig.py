@@ -1,0 +1,323 @@
+"""Parlor's domain wired in one process: fakeredis, SQLite in memory, a scripted LLM, a clock that tests move.
+
+Everything waits in the event loop only, so ``settle`` knows when nothing can go on by itself, and no test waits for
+real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from fakeredis import FakeAsyncRedis, FakeServer
+from pydantic import SecretStr
+
+from parlor.cache.events import EventLog
+from parlor.cache.hub import EventHub
+from parlor.cache.live import Live, RoomAddress
+from parlor.cache.reads import CacheReader
+from parlor.cache.rooms import RoomCache
+from parlor.cache.states import StateCache
+from parlor.commands import DeleteDone, DeleteMessage, DeleteRoom, Rename, RoomDone, Send, SendDone, Wake
+from parlor.errors import PartitionUnknown
+from parlor.gateway import SendRequest
+from parlor.history import HistoryReader
+from parlor.host import RoomHost
+from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
+from parlor.loading import Loader
+from parlor.metrics import NoMetrics
+from parlor.model import DeleteReceipt, Message, MessagePage, OnBusy, ReplyMode, SendReceipt, Session
+from parlor.model import Room as RoomView
+from parlor.reply import ReplyPorts
+from parlor.room import Room, RoomPorts
+from parlor.room_list import RoomDirectory
+from parlor.settings import Settings
+from parlor.state_machine import ChatStateMachine
+from parlor.store.ports import MessageRow
+from parlor.streams import EventStreams
+from parlor.writer import ShardWriterLoop, WriterPorts
+from tests.unit.clockwork import FakeClock, SeededEntropy, settle
+from tests.unit.fake_cache import FakeQueue, FaultyPipeline
+from tests.unit.memory_store import PARTITIONS, SHARDS, MemoryStore
+from tests.unit.scripted_model import ScriptedModel
+
+SHARD = ShardId(1)
+OTHER_SHARD = ShardId(2)
+HOME, NEIGHBOUR = Partition(0), Partition(2)
+"""Both of the first shard."""
+HEARTBEAT = 0.05
+"""Seconds of real time: a reader waits on a socket, not on a clock."""
+
+_T = TypeVar("_T")
+
+
+def plain_settings(**sections: object) -> Settings:
+    """Defaults and these sections; nothing of the environment."""
+    return Settings(_env_file=None, **{"redis": {"url": SecretStr("redis://fake")}, **sections})  # type: ignore[arg-type]
+
+
+class CountingMetrics(NoMetrics):
+    """Counts what is said."""
+
+    def __init__(self) -> None:
+        self.sends: Counter[str] = Counter()
+        self.replies: Counter[str] = Counter()
+        self.stale_writes: Counter[str] = Counter()
+        self.batches: list[int] = []
+        self.stale_batches = 0
+        self.parked_count = 0
+        self.rooms = 0
+
+    def rooms_active(self, count: int) -> None:
+        self.rooms = count
+
+    def send(self, outcome: str) -> None:
+        self.sends[outcome] += 1
+
+    def reply(self, outcome: str) -> None:
+        self.replies[outcome] += 1
+
+    def stale_write_refused(self, script: str) -> None:
+        self.stale_writes[script] += 1
+
+    def batch(self, shard: int, operations: int, commit_seconds: float) -> None:
+        self.batches.append(operations)
+
+    def stale_batch_refused(self, shard: int) -> None:
+        self.stale_batches += 1
+
+    def parked(self, shard: int) -> None:
+        self.parked_count += 1
+
+
+class Rig:
+    """Make one in an async test; ``close`` it."""
+
+    def __init__(self, templates: dict[str, bytes], **sections: object) -> None:
+        self.settings = plain_settings(**sections)
+        self.clock = FakeClock()
+        self.mint = IdMint(self.clock, SeededEntropy())
+        self.server = FakeServer()
+        self.redis = FakeAsyncRedis(server=self.server)
+        self.pipeline = FaultyPipeline(self.redis, self.settings.redis)
+        self.live = Live(self.pipeline, self.settings, self.clock)
+        self.store = MemoryStore(templates)
+        self.reader = CacheReader(self.live)
+        self.cache = RoomCache(self.live)
+        self.loader = Loader(self.live, self.store)
+        self.history = HistoryReader(self.reader, StateCache(self.live), self.store, self.loader)
+        self.states = ChatStateMachine(self.live, self.store)
+        self.directory = RoomDirectory(self.reader, self.store, self.loader)
+        self.model = ScriptedModel(self.history)
+        self.metrics = CountingMetrics()
+        self.queue = FakeQueue(self.live, self.settings.redis, FakeAsyncRedis(server=self.server), self.pipeline)
+        self.log = EventLog(self.live)
+        self.ada = self.session("ada")
+        self._rooms: list[Room] = []
+        self._hosts: list[RoomHost] = []
+        self._hubs: list[EventHub] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def close(self) -> None:
+        self.server.connected = True
+        for gate in [*self.pipeline.gates.values(), self.store.commit_gate]:
+            if gate is not None:
+                gate.set()
+        for room in self._rooms:
+            await crash(room)
+        for host in self._hosts:
+            for room in list(host._rooms.values()):
+                await crash(room)
+            for task in host._closing:
+                task.cancel()
+            await asyncio.gather(*host._closing, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for hub in self._hubs:
+            await hub.close()
+        await self.queue.close()
+        await self.live.close()
+        await self.store.close()
+
+    def spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """A task that ``close`` ends."""
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        return task
+
+    # People and rooms
+
+    def session(self, name: str, partition: Partition = HOME) -> Session:
+        return Session(AccountId(name), zlib.crc32(name.encode()), partition, ShardId(partition % SHARDS + 1))
+
+    async def new_room(self, session: Session | None = None, title: str = "") -> RoomId:
+        session = session or self.ada
+        room_id = self.mint.room_id(session.partition)
+        address = RoomAddress(room_id, session.account_id, session.account_db_key)
+        try:
+            await self.cache.create(address, title, "GPT4O", "account")
+        except PartitionUnknown:
+            await self.loader.open_partition(session.partition)
+            await self.cache.create(address, title, "GPT4O", "account")
+        return room_id
+
+    def room(self, room_id: RoomId) -> Room:
+        """An owner of the room, without a host."""
+        room = Room(self.ports(), room_id, lambda _: None)
+        self._rooms.append(room)
+        return room
+
+    def host(self) -> RoomHost:
+        host = RoomHost(self.ports())
+        self._hosts.append(host)
+        return host
+
+    def ports(self) -> RoomPorts:
+        return RoomPorts(
+            reply=ReplyPorts(self.cache, self.model, self.clock, self.metrics, self.settings),
+            cache=self.cache,
+            reader=self.reader,
+            loader=self.loader,
+            history=self.history,
+            states=self.states,
+            mint=self.mint,
+        )
+
+    # Commands
+
+    def send_command(
+        self,
+        room_id: RoomId,
+        text: str = "Hello",
+        *,
+        session: Session | None = None,
+        reply: ReplyMode = ReplyMode.AUTO,
+        on_busy: OnBusy = OnBusy.ENQUEUE,
+        key: str | None = None,
+        fingerprint: str = "digest",
+        urgent: bool = False,
+    ) -> Send:
+        home = home_of(room_id)
+        request = SendRequest(
+            text, on_busy=on_busy, reply=reply, idempotency_key=key, fingerprint=fingerprint, urgent=urgent
+        )
+        reply_id = self.mint.message_id(home) if reply is ReplyMode.AUTO else None
+        return Send(session or self.ada, room_id, "request", self.mint.message_id(home), reply_id, request)
+
+    async def send(self, room: Room, text: str = "Hello", **options: Any) -> SendReceipt:
+        return await self.do_send(room, self.send_command(room.room_id, text, **options))
+
+    async def do_send(self, room: Room, command: Send) -> SendReceipt:
+        done = await room.execute(command)
+        assert isinstance(done, SendDone)
+        return done.receipt
+
+    async def say(self, room: Room, text: str = "Hello") -> Message:
+        """A message without a reply."""
+        return (await self.send(room, text, reply=ReplyMode.NONE)).message
+
+    async def rename(self, room: Room, title: str, session: Session | None = None) -> RoomView:
+        done = await room.execute(Rename(session or self.ada, room.room_id, "request", title))
+        assert isinstance(done, RoomDone)
+        return done.room
+
+    async def delete_room(self, room: Room, session: Session | None = None) -> RoomView:
+        done = await room.execute(DeleteRoom(session or self.ada, room.room_id, "request"))
+        assert isinstance(done, RoomDone)
+        return done.room
+
+    async def delete_message(self, room: Room, message_id: MessageId, session: Session | None = None) -> DeleteReceipt:
+        done = await room.execute(DeleteMessage(session or self.ada, room.room_id, "request", message_id))
+        assert isinstance(done, DeleteDone)
+        return done.receipt
+
+    async def wake(self, room: Room) -> None:
+        await room.execute(Wake(None, room.room_id, "sweep"))
+
+    # Writers
+
+    def writer(self, *partitions: Partition, name: str = "writer-0", shard: ShardId = SHARD) -> ShardWriterLoop:
+        ports = WriterPorts(
+            live=self.live,
+            queue=self.queue,
+            store=self.store,
+            loader=self.loader,
+            mint=self.mint,
+            clock=self.clock,
+            metrics=self.metrics,
+            settings=self.settings.queue,
+        )
+        return ShardWriterLoop(ports, shard, name, partitions or (HOME,))
+
+    async def write_all(self, *partitions: Partition) -> None:
+        """Everything that is queued goes into its shard, by a writer of its own."""
+        for shard in self.store.shard_ids():
+            homes = [partition for partition in partitions or (HOME,) if partition % SHARDS + 1 == shard]
+            if homes:
+                writer = self.writer(*homes, name="write-all", shard=shard)
+                task = self.spawn(writer.run())
+                await settle()
+                await writer.stop()
+                await self.clock.advance(1.0)
+                await task
+
+    # What is there
+
+    async def page(self, room_id: RoomId, *, session: Session | None = None, **window: Any) -> MessagePage:
+        account = (session or self.ada).account_id
+        return await self.history.page(room_id, account, **{"limit": 100, **window})
+
+    async def texts(self, room_id: RoomId) -> list[tuple[int, str]]:
+        return [(message.seq, message.content) for message in (await self.page(room_id)).messages]
+
+    async def message(self, room_id: RoomId, message_id: MessageId) -> Message:
+        return await self.history.message(room_id, None, message_id)
+
+    async def rows(self, room_id: RoomId) -> list[MessageRow]:
+        shard = await self.store.shard_of(home_of(room_id))
+        return await self.store.messages_get(shard, room_id, limit=10_000, newest=False)
+
+    async def events(self, room_id: RoomId) -> list[tuple[str, dict[str, Any]]]:
+        """The room's log, as its readers get it."""
+        stream = self.live.keys.events(home_of(room_id), room_id)
+        found = [await self.log.room_event(room_id, entry) for entry in await self.log.entries(stream, "0-0")]
+        return [(event.type, json.loads(event.data)) for event in found if event is not None]
+
+    async def kinds(self, room_id: RoomId) -> list[str]:
+        return [kind for kind, _ in await self.events(room_id)]
+
+    async def queued(self, partition: Partition = HOME) -> int:
+        return (await self.queue.depth(partition))[0]
+
+    async def forget_room(self, room_id: RoomId) -> None:
+        """Redis loses a room, and nothing else."""
+        partition, keys = home_of(room_id), self.live.keys
+        names = (keys.room, keys.messages, keys.states, keys.open, keys.events)
+        await self.redis.delete(*(name(partition, room_id) for name in names))
+
+    def streams(self) -> EventStreams:
+        hub = EventHub(self.log, FakeAsyncRedis(server=self.server))
+        self._hubs.append(hub)
+        return EventStreams(
+            hub, self.log, self.reader, self.history, self.loader, self.live.keys, HEARTBEAT
+        )
+
+
+async def crash(room: Room) -> None:
+    """Its process is gone: nothing is released, nothing is ended."""
+    for task in room._tasks:
+        task.cancel()
+    await asyncio.gather(*room._tasks, return_exceptions=True)
+
+
+async def gathered(work: Sequence[Coroutine[Any, Any, _T]]) -> list[_T | BaseException]:
+    return await asyncio.gather(*work, return_exceptions=True)
+
+
+RigMaker = Callable[..., Rig]
+__all__ = ["HOME", "NEIGHBOUR", "OTHER_SHARD", "PARTITIONS", "SHARD", "Rig", "RigMaker", "crash", "settle"]

@@ -1,0 +1,77 @@
+"""A language model whose every token a test releases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from parlor.history import HistoryReader
+from parlor.ids import RoomId
+from parlor.llm.ports import Completion, Context, Persona, PromptTurn, TextDelta
+from parlor.model import FinishReason, SenderType, Usage
+
+USAGE = Usage(input_tokens=3, output_tokens=5)
+
+
+class Talk:
+    """One answer under way."""
+
+    def __init__(self, persona: str, context: Context) -> None:
+        self.persona = persona
+        self.context = context
+        self.parts: asyncio.Queue[TextDelta | Completion | Exception | None] = asyncio.Queue()
+        self.closed = False
+        """Whether the connection upstream is closed."""
+
+    def say(self, *texts: str) -> None:
+        for text in texts:
+            self.parts.put_nowait(TextDelta(text))
+
+    def finish(self, reason: FinishReason = FinishReason.STOP, usage: Usage | None = USAGE) -> None:
+        self.parts.put_nowait(Completion(reason, usage))
+
+    def fail(self, error: Exception) -> None:
+        self.parts.put_nowait(error)
+
+    def hang_up(self) -> None:
+        """Ends the stream without an end."""
+        self.parts.put_nowait(None)
+
+
+class ScriptedModel:
+    """``talks`` has every answer that was asked for, in order; ``auto`` answers by itself with these pieces."""
+
+    def __init__(self, history: HistoryReader) -> None:
+        self._history = history
+        self.talks: list[Talk] = []
+        self.auto: list[str] | None = None
+        self.mem_error: Exception | None = None
+
+    def persona(self, name: str) -> Persona:
+        return Persona(name, name, "", "", "scripted")
+
+    def personas(self) -> list[Persona]:
+        return [self.persona("GPT4O")]
+
+    async def mem(self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None) -> Context:
+        if self.mem_error is not None:
+            raise self.mem_error
+        turns = [
+            PromptTurn("user" if message.sender_type is SenderType.USER else "assistant", message.content)
+            for message in await self._history.before(room_id, before_seq or 10**9, 100)
+        ]
+        return Context(turns, 0, 0)
+
+    async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
+        talk = Talk(persona, context)
+        self.talks.append(talk)
+        if self.auto is not None:
+            talk.say(*self.auto)
+            talk.finish()
+        try:
+            while (part := await talk.parts.get()) is not None:
+                if isinstance(part, Exception):
+                    raise part
+                yield part
+        finally:
+            talk.closed = True
