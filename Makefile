@@ -37,8 +37,10 @@ unit: $(DEV_STAMP)
 test: $(DEV_STAMP) servers lint types ## Real servers when they may be installed, then lint, types and every test
 	$(if $(CI),PARLOR_TEST_REQUIRE_SERVERS=1) $(BIN)/pytest
 
-bench: $(DEV_STAMP) ## The benchmark suite
-	$(BIN)/python -m bench
+bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own (docs/PERFORMANCE.md)
+	@trap '$(BIN)/parlor down --data-dir .parlor-bench; rm -rf .parlor-bench' EXIT; \
+	$(BIN)/parlor up --data-dir .parlor-bench --port 0 --servers private --detach; \
+	$(BIN)/parlor bench send --data-dir .parlor-bench
 
 lock: ## Resolve requirements/*.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --extra embedded --group dev \

@@ -7,6 +7,7 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -41,7 +42,8 @@ def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
         now = datetime.now(UTC)
         tokens = [issue(settings.auth, f"bench-{number}", None, now) for number in range(ACCOUNTS)]
         demo = settings.llm.base_url if "demo-model" in run.processes else ""
-        target = Target(settings.api.host, settings.api.port, tokens, f"{PREFIX}/v1/noop", demo)
+        where = urlsplit(run.url)
+        target = Target(where.hostname or "", where.port or 80, tokens, f"{PREFIX}/v1/noop", demo)
         serve.run(build_noop_app(), name=NOOP, route_prefix=PREFIX)
         try:
             say = (lambda line: None) if as_json else print

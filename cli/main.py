@@ -120,6 +120,48 @@ def migrate(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     run(data_dir, as_json=json)
 
 
+bench = typer.Typer(help="Measure a running installation.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+
+@bench.callback()
+def benchmarks() -> None:
+    """Measure a running installation."""
+
+
+@bench.command("send")
+def bench_send(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    seconds: Annotated[float, typer.Option(min=0.5, help="For each figure.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Each gives a ratio; the median counts.")] = 5,
+    json: Json = False,
+) -> None:
+    """Sends against a no-op POST on the same ingress, and the time to first token, in one run."""
+    from cli.bench import send
+
+    raise typer.Exit(send(data_dir, seconds=seconds, rounds=rounds, as_json=json))
+
+
+cluster = typer.Typer(help="An installation that `serve deploy` made (docs/CLUSTER.md).", no_args_is_help=True)
+app.add_typer(cluster, name="cluster")
+
+
+@cluster.command("status")
+def cluster_status(json: Json = False) -> None:
+    """Services, actors, queues and dead letters, asked from a node of the cluster."""
+    from cli.cluster import show
+
+    show(as_json=json)
+
+
+@cluster.command("stop")
+def cluster_stop() -> None:
+    """Drain and end the actors, after `serve shutdown`."""
+    from cli.cluster import stop
+
+    stop()
+
+
 def main() -> None:
     """Entry point: a refusal is one line on standard error, not a traceback."""
     try:

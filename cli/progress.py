@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 
 import msgspec
 from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType
 from rich.text import Text
 
 Kind = Literal["begin", "done", "note", "warn", "ready", "failed", "summary"]
@@ -57,11 +59,14 @@ class ScreenProgress:
         self._err = err or Console(stderr=True, highlight=False, soft_wrap=True)
 
     def say(self, kind: Kind, text: str, step: str = "") -> None:
+        if self._out.is_terminal:
+            # The line of a step that has begun is replaced by what came of it.
+            self._out.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
         match kind:
             case "begin":
                 # A pipe or a file gets one line for each step, when it is done.
                 if self._out.is_terminal:
-                    self._out.print(Text(f"  {step:<10} {text} ...", style="dim"), end="\r")
+                    self._out.print(Text(f"  {step:<10} {text} ...", style="dim"), end="")
             case "done":
                 self._out.print(Text.assemble(("  ", ""), (f"{step:<10}", "green"), f" {text}"))
             case "note":

@@ -27,7 +27,7 @@ def show(data_dir: Path, *, as_json: bool) -> int:
     run = installation.running() if installation else None
     if installation is None or run is None:
         if as_json:
-            _write_json({"running": False, "data_dir": str(data_dir.absolute())})
+            write_json({"running": False, "data_dir": str(data_dir.absolute())})
         else:
             print(f"nothing runs in {data_dir}")
         return NOTHING_RUNS
@@ -35,9 +35,9 @@ def show(data_dir: Path, *, as_json: bool) -> int:
     if run.ready:
         report |= _inside(installation, run)
     if as_json:
-        _write_json(report)
+        write_json(report)
     else:
-        _print(report)
+        print_report(report)
     return 0
 
 
@@ -78,12 +78,13 @@ def _inside(installation: Installation, run: RunFile) -> dict[str, Plain]:
     return found
 
 
-def _write_json(report: dict[str, Plain]) -> None:
+def write_json(report: dict[str, Plain]) -> None:
+    """One line on standard output."""
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
     sys.stdout.flush()
 
 
-def _print(report: dict[str, Plain]) -> None:
+def print_report(report: dict[str, Plain]) -> None:
     """Every list of records as a table, everything else as a line."""
     # Not cut to a width when it goes into a pipe.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)

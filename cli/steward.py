@@ -9,6 +9,7 @@ them when that thread ends, however it ends.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -33,6 +34,8 @@ from cli.ray_cluster import RayHead
 from cli.refusal import Refusal
 from cli.servers.tether import die_with
 from cli.summary import summary
+from parlor.cache.server_check import ServerReport, check_server
+from parlor.errors import ParlorError
 from parlor.settings import Settings
 
 _WATCH_S = 0.5
@@ -108,7 +111,10 @@ class Steward:
             if server_plan is not None:
                 self._supervise(Supervised(server_plan))
             overrides = merge(overrides, redis_place.overrides())
-            done(redis_place.title)
+            report = self._check_redis(effective(installation, overrides))
+            done(f"{redis_place.title}, {report.version}")
+        for warning in report.warnings:
+            self._progress.say("warn", warning, step="redis")
 
         with self._step("databases", "starting") as done:
             store_place = StorePlace(installation, blueprint)
@@ -230,6 +236,12 @@ class Steward:
         # Ray put its own handler in place of ours.
         self._hear_signals()
         return command is not None
+
+    def _check_redis(self, settings: Settings) -> ServerReport:
+        try:
+            return asyncio.run(check_server(settings.redis))
+        except ParlorError as error:
+            raise Refusal(f"Redis cannot be used: {error.detail} {error.debug}".rstrip()) from error
 
     def _migrate(self, settings: Settings) -> int:
         from cli.migrate import apply

@@ -50,6 +50,8 @@ class ReplyJob(msgspec.Struct, frozen=True):
     persona: str
     timestamp: int
     attempt: int
+    remains: str | None = None
+    """What the last of too many attempts wrote: the reply is to be ended with it, not begun again."""
 
 
 class ReplyPorts(msgspec.Struct, frozen=True):
@@ -144,6 +146,9 @@ class ReplyRun:
             if self._ended_as is None or not llm.cancelled():
                 raise
             return self._ended_as, None
+        except Exception as error:  # noqa: BLE001 - a fault of the model's client ends its reply, which another attempt would not help
+            _log.exception("llm_faulty", room_id=self._address.room_id)
+            return FinishReason.ERROR, LlmError(debug=repr(error))
 
     async def _generate(self) -> FinishReason:
         job, model, clock = self.job, self._ports.model, self._ports.clock

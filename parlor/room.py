@@ -34,7 +34,6 @@ from parlor.commands import (
 from parlor.errors import (
     CacheUnavailable,
     Fenced,
-    IllegalTransition,
     InternalError,
     OutOfStep,
     Overloaded,
@@ -42,9 +41,10 @@ from parlor.errors import (
     PartitionUnknown,
     RoomMoved,
     RoomNotFound,
+    Unavailable,
 )
 from parlor.history import HistoryReader
-from parlor.ids import IdMint, MessageId, RoomId, home_of
+from parlor.ids import IdMint, RoomId, home_of
 from parlor.loading import Loader
 from parlor.model import (
     DeleteOutcome,
@@ -55,7 +55,8 @@ from parlor.model import (
     SendReceipt,
     Session,
 )
-from parlor.reply import ReplyJob, ReplyPorts, ReplyRun
+from parlor.reply import ReplyJob, ReplyPorts
+from parlor.reply_queue import ReplyQueue
 from parlor.state_machine import StateMachinePort
 from parlor.states import MessageState
 
@@ -64,6 +65,8 @@ _log = structlog.get_logger(__name__)
 
 CLAIM_ATTEMPTS = 3
 """How often a room that is out of step is loaded again before the caller is told to come back."""
+RELOAD_PAUSE = 1.0
+"""Seconds between attempts to load a room whose reply was cut off by Redis forgetting it."""
 
 
 class RoomPorts(msgspec.Struct, frozen=True):
@@ -89,26 +92,26 @@ class Room:
         self._settings = ports.reply.settings.rooms
         self._claim = ports.mint.token()
         self._address: RoomAddress | None = None
+        self._in_step = False
+        """Whether what is known here is what Redis has; if not, the room is claimed again first."""
         self._persona = ""
         self._last_seq = 0
         self._mailbox: asyncio.Queue[tuple[Command, asyncio.Future[Result]]] = asyncio.Queue()
-        self._jobs: dict[MessageId, ReplyJob] = {}
-        self._run: ReplyRun | None = None
-        self._more_jobs = asyncio.Event()
+        self._replies = ReplyQueue(ports.reply, self._claim, self._lose, self._reload)
         self._lost = False
         self._serving = False
         self._used_at = self._clock.monotonic()
-        self._tasks = [asyncio.create_task(self._serve_mailbox()), asyncio.create_task(self._write_replies())]
+        self._tasks = [asyncio.create_task(self._serve_mailbox()), asyncio.create_task(self._replies.run())]
 
     @property
     def busy(self) -> bool:
         """Whether a command or a reply is under way."""
-        return self._serving or not self._mailbox.empty() or bool(self._jobs)
+        return self._serving or not self._mailbox.empty() or len(self._replies) > 0
 
     @property
     def idle_seconds(self) -> float:
         """Since the last command or reply; 0 while there is one."""
-        return 0.0 if self.busy else self._clock.monotonic() - self._used_at
+        return 0.0 if self.busy else self._clock.monotonic() - max(self._used_at, self._replies.used_at)
 
     async def execute(self, command: Command) -> Result:
         """Serves the command in its turn. Raises the error that it ends with; ``RoomMoved`` asks the caller to look for
@@ -124,11 +127,7 @@ class Room:
 
     def end_replies(self, reason: FinishReason) -> None:
         """Ends the reply in progress early and begins no other; what waits is left to the room's next owner."""
-        waiting = [job for job in self._jobs if self._run is None or job != self._run.job.message_id]
-        for message_id in waiting:
-            del self._jobs[message_id]
-        if self._run is not None:
-            self._run.end(reason)
+        self._replies.end(reason)
 
     async def close(self) -> None:
         """Lets go: no command is taken any more, those that wait are sent elsewhere, the claim is given up."""
@@ -179,6 +178,8 @@ class Room:
             case DeleteMessage():
                 return await self._delete_message(command)
             case _:
+                # Perhaps a reply was reserved whose answer never came here: only a new claim tells.
+                self._in_step = False
                 await self._owned(command.session, _nothing)
                 return Done()
 
@@ -186,11 +187,11 @@ class Room:
         """Does it as the room's owner; claims and loads the room as often as it takes."""
         for _ in range(CLAIM_ATTEMPTS):
             try:
-                address = self._address or await self._activate()
+                address = self._address if self._in_step and self._address else await self._activate()
                 if session is None or session.account_id == address.account_id:
                     return await action(address)
             except (OutOfStep, PartitionUnknown):
-                self._address = None
+                self._in_step = False
             except Fenced as error:
                 self._ports.reply.metrics.stale_write_refused("room")
                 self._lose()
@@ -217,29 +218,34 @@ class Room:
             claimed = await cache.claim(self.room_id, self._claim)
         if claimed is None:
             raise OutOfStep
+        unfinished: list[ReplyJob] = []
+        for message_id, _ in claimed.open_replies:
+            if message_id not in self._replies:
+                attempt = claimed.live_attempt + 1 if message_id == claimed.live_message else 1
+                message = await self._ports.history.message(self.room_id, None, message_id)
+                unfinished.append(self._adopted(message, attempt, claimed.persona))
+        # Last: whoever cannot find out what there is to do is not the owner yet, and tries again.
         self._address = RoomAddress(self.room_id, claimed.account_id, claimed.account_db_key)
         self._persona = claimed.persona
         self._last_seq = claimed.last_seq
-        for message_id, seq in claimed.open_replies:
-            if message_id not in self._jobs:
-                attempt = claimed.live_attempt + 1 if message_id == claimed.live_message else 1
-                await self._adopt(message_id, seq, attempt)
+        self._in_step = True
+        for job in unfinished:
+            self._queue(job)
         return self._address
 
-    async def _adopt(self, message_id: MessageId, seq: int, attempt: int) -> None:
-        """Takes up a reply that somebody else left unfinished."""
-        assert self._address is not None  # noqa: S101 - set by the caller
-        message = await self._ports.history.message(self.room_id, None, message_id)
-        persona = message.ai_persona or self._persona
-        job = ReplyJob(message_id, seq, message.parent_message_id, persona, message.timestamp, attempt)
-        _log.info("reply_adopted", room_id=self.room_id, message_id=message_id, attempt=attempt)
-        if attempt <= self._settings.max_attempts:
-            self._queue(job)
-            return
-        ended = ReplyRun(
-            self._ports.reply, self._address, self._claim, msgspec.structs.replace(job, attempt=attempt - 1)
+    def _adopted(self, reply: Message, attempt: int, persona: str) -> ReplyJob:
+        """A reply that somebody else left unfinished."""
+        _log.info("reply_adopted", room_id=self.room_id, message_id=reply.message_id, attempt=attempt)
+        too_often = attempt > self._settings.max_attempts
+        return ReplyJob(
+            reply.message_id,
+            reply.seq,
+            reply.parent_message_id,
+            reply.ai_persona or persona,
+            reply.timestamp,
+            attempt=attempt - 1 if too_often else attempt,
+            remains=reply.content if too_often else None,
         )
-        await ended.finish(FinishReason.INTERRUPTED, text=message.content)
 
     async def _send(self, command: Send) -> SendReceipt:
         began = self._clock.monotonic()
@@ -294,8 +300,8 @@ class Room:
         reply = await history.message(self.room_id, None, appended.reply_id) if appended.reply_id else None
         last = reply or message
         self._last_seq = max(self._last_seq, last.seq)
-        if reply is not None and reply.is_streaming and reply.message_id not in self._jobs:
-            await self._adopt(reply.message_id, reply.seq, reply.attempt + 1)
+        if reply is not None and reply.is_streaming and reply.message_id not in self._replies:
+            self._queue(self._adopted(reply, reply.attempt + 1, self._persona))
         return SendReceipt(message, reply, appended.cursor, replayed=appended.message_id != command.message_id)
 
     async def _delete_message(self, command: DeleteMessage) -> DeleteDone:
@@ -304,10 +310,7 @@ class Room:
             lambda at: self._ports.states.smart_delete_message(at, self._claim, command.message_id, "account"),
         )
         if receipt.outcome is DeleteOutcome.STOPPED_AND_DELETED:
-            if self._run is not None and self._run.job.message_id == command.message_id:
-                self._run.end(FinishReason.STOPPED)
-            else:
-                self._jobs.pop(command.message_id, None)
+            self._replies.withdraw(command.message_id)
         return DeleteDone(receipt)
 
     async def _delete_room(self, session: Session | None) -> RoomDone:
@@ -327,60 +330,23 @@ class Room:
             raise RoomNotFound
         return RoomDone(found.room)
 
-    # Replies
-
     def _queue(self, job: ReplyJob) -> None:
-        self._jobs[job.message_id] = job
-        self._more_jobs.set()
+        assert self._address is not None  # noqa: S101 - only an owner has replies to write
+        self._replies.add(self._address, job)
 
-    async def _write_replies(self) -> None:
-        """Writes what is queued, in the order of seq: an answer is complete before the next turn begins."""
-        while True:
-            if not self._jobs:
-                self._more_jobs.clear()
-                await self._more_jobs.wait()
-                continue
-            job = min(self._jobs.values(), key=lambda waiting: waiting.seq)
-            alive = asyncio.create_task(self._keep_alive())
+    async def _reload(self) -> None:
+        """Loads the room again, which takes up its unfinished replies; however long its shard takes to answer."""
+        self._in_step = False
+        while not self._lost:
             try:
-                await self._write_reply(job)
-            finally:
-                alive.cancel()
-                await asyncio.gather(alive, return_exceptions=True)
-                self._run = None
-                self._jobs.pop(job.message_id, None)
-                self._used_at = self._clock.monotonic()
-
-    async def _write_reply(self, job: ReplyJob) -> None:
-        assert self._address is not None  # noqa: S101 - a job is queued by an owner
-        self._run = ReplyRun(self._ports.reply, self._address, self._claim, job)
-        try:
-            await self._run.run()
-        except (IllegalTransition, RoomNotFound):
-            _log.info("reply_withdrawn", room_id=self.room_id, message_id=job.message_id)
-        except Fenced:
-            self._ports.reply.metrics.stale_write_refused("reply")
-            self._lose()
-        except (OutOfStep, PartitionUnknown):
-            # Redis forgot the room while the reply was being written: the next command loads it and takes the reply up.
-            self._address = None
-            self._mailbox.put_nowait((_wake(self.room_id), asyncio.get_running_loop().create_future()))
-        except Exception:  # noqa: BLE001 - a fault of ours; the next owner tries again
-            _log.exception("reply_failed", room_id=self.room_id, message_id=job.message_id)
-            self._lose()
-
-    async def _keep_alive(self) -> None:
-        """A sign of life while a reply is silent; an owner that cannot give it is taken for dead in time."""
-        while True:
-            await self._clock.sleep(self._settings.reply_lease.total_seconds() / 3)
-            if self._address is None:
-                return
-            try:
-                await self._ports.cache.renew_reply(self._address, self._claim)
-            except CacheUnavailable as error:
-                _log.warning("sign_of_life_delayed", room_id=self.room_id, debug=error.debug)
+                await self.execute(Wake(None, self.room_id, ""))
+            except (Overloaded, Unavailable) as error:
+                _log.warning("reload_delayed", room_id=self.room_id, code=error.code, debug=error.debug)
+                await self._clock.sleep(RELOAD_PAUSE)
             except ParlorError:
-                # Fenced, deleted or forgotten: the reply's own next write meets the same and acts on it.
+                # Another's by now, or deleted.
+                return
+            else:
                 return
 
     def _lose(self) -> None:
@@ -398,10 +364,6 @@ class Room:
 
 def _job(reply: MessageDoc, seq: int) -> ReplyJob:
     return ReplyJob(reply.message_id, seq, reply.parent_message_id, reply.ai_persona or "", reply.timestamp, attempt=1)
-
-
-def _wake(room_id: RoomId) -> Command:
-    return Wake(None, room_id, "")
 
 
 async def _nothing(address: RoomAddress) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from cli.servers.process import ServerPlan
 
 HOST = "127.0.0.1"
+PACE = "first=80ms delay=15ms"
+"""So that a person sees the answer come as from a real model; a message's own directives go before this."""
 
 
 def url(port: int) -> str:
@@ -25,6 +27,8 @@ def plan(port: int, log: Path) -> ServerPlan:
         "--port",
         str(port),
         "--die-with-parent",
+        "--behave",
+        PACE,
     ]
     return ServerPlan(name="demo-model", command=command, log=log, answers=lambda: answers(port), stop_timeout_s=5.0)
 

@@ -25,7 +25,7 @@ class EventReader:
 
     def __init__(self, response: httpx2.Response) -> None:
         self.response = response
-        self._lines = response.aiter_lines()
+        self._lines = _lines(response)
 
     async def next(self, seconds: float = SECONDS) -> SseEvent | None:
         """The next event; None when the stream has ended. Raises ``TimeoutError``."""
@@ -61,6 +61,16 @@ class EventReader:
             while (event := await self.next(seconds)) is not None:
                 found.append(event)
         return found
+
+
+async def _lines(response: httpx2.Response) -> AsyncIterator[str]:
+    """Not ``aiter_lines``, which also ends a line at U+0085, U+2028 and U+2029."""
+    rest = b""
+    async for chunk in response.aiter_bytes():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode()
+    assert not rest, "the stream ended within a line"
 
 
 @asynccontextmanager

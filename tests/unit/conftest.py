@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 
@@ -10,7 +11,10 @@ import pytest
 from tests.unit.memory_store import make_templates
 from tests.unit.rig import Rig, RigMaker
 
-_templates: dict[str, bytes] = {}
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A migrated installation's databases, for tests that make their rigs in an event loop of their own."""
+    return asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +25,12 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def new_rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RigMaker]:
+async def new_rig(templates: dict[str, bytes]) -> AsyncIterator[RigMaker]:
     """Makes rigs with settings of the test's choice, by section."""
-    if not _templates:
-        _templates.update(await make_templates(tmp_path_factory.mktemp("templates")))
     rigs: list[Rig] = []
 
     def make(**sections: object) -> Rig:
-        rigs.append(Rig(_templates, **sections))
+        rigs.append(Rig(templates, **sections))
         return rigs[-1]
 
     yield make

@@ -74,9 +74,7 @@ class MemoryStore(ProcedureStore):
 
     def __init__(self, templates: dict[str, bytes]) -> None:
         shards = {ShardId(n): MemoryDatabase(templates[f"shard{n}"]) for n in range(1, SHARDS + 1)}
-        super().__init__(
-            shards, MemoryDatabase(templates["global"]), partitions=PARTITIONS, default_shard=ShardId(1)
-        )
+        super().__init__(shards, MemoryDatabase(templates["global"]), partitions=PARTITIONS, default_shard=ShardId(1))
         self.down = False
         self.lost: list[str] = []
         self.calls: list[str] = []

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from fakeredis import FakeAsyncRedis, FakeServer
 from pydantic import SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from parlor.cache.events import EventLog
 from parlor.cache.hub import EventHub
@@ -55,9 +56,20 @@ HEARTBEAT = 0.05
 _T = TypeVar("_T")
 
 
+class PlainSettings(Settings):
+    """Defaults and what is given; nothing of the environment or of files."""
+
+    model_config = {**Settings.model_config, "env_file": None, "toml_file": None}
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 def plain_settings(**sections: object) -> Settings:
-    """Defaults and these sections; nothing of the environment."""
-    return Settings(_env_file=None, **{"redis": {"url": SecretStr("redis://fake")}, **sections})  # type: ignore[arg-type]
+    return PlainSettings.model_validate({"redis": {"url": SecretStr("redis://fake")}, **sections})
 
 
 class CountingMetrics(NoMetrics):
@@ -259,12 +271,18 @@ class Rig:
         for shard in self.store.shard_ids():
             homes = [partition for partition in partitions or (HOME,) if partition % SHARDS + 1 == shard]
             if homes:
-                writer = self.writer(*homes, name="write-all", shard=shard)
-                task = self.spawn(writer.run())
-                await settle()
-                await writer.stop()
-                await self.clock.advance(1.0)
-                await task
+                await self.finish_writing(self.writer(*homes, name="write-all", shard=shard))
+
+    async def finish_writing(self, writer: ShardWriterLoop) -> None:
+        """Runs a writer until everything that is queued is in its shard."""
+        task = self.spawn(writer.run())
+        await settle()
+        await writer.stop()
+        for _ in range(100):
+            if task.done():
+                break
+            await self.clock.advance(0.1)
+        await task
 
     # What is there
 
@@ -303,9 +321,7 @@ class Rig:
     def streams(self) -> EventStreams:
         hub = EventHub(self.log, FakeAsyncRedis(server=self.server))
         self._hubs.append(hub)
-        return EventStreams(
-            hub, self.log, self.reader, self.history, self.loader, self.live.keys, HEARTBEAT
-        )
+        return EventStreams(hub, self.log, self.reader, self.history, self.loader, self.live.keys, HEARTBEAT)
 
 
 async def crash(room: Room) -> None:

@@ -4,7 +4,7 @@
 --       offset and length count characters
 -- Returns: OK | DUPLICATE | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL (another attempt is live)
 -- Guarantees: the live attempt's deltas are contiguous from offset 0; the draft is all of them joined.
--- Safe to repeat because: a piece that begins before the end of what is there is not added again.
+-- Safe to repeat because: a piece that begins before the end of what is there is not added again, nor is an empty one.
 --@include require_room
 --@include emit
 local refused = require_room()
@@ -15,7 +15,7 @@ local found = redis.call('HMGET', K.room, 'live', 'live_length')
 if found[1] ~= A.message .. ':' .. A.attempt or tonumber(A.offset) > tonumber(found[2]) then
   return {CODE.ILLEGAL}
 end
-if tonumber(A.offset) < tonumber(found[2]) then
+if tonumber(A.offset) < tonumber(found[2]) or A.text == '' then
   return {CODE.DUPLICATE}
 end
 redis.call('HSET', K.room, 'live_length', tonumber(A.offset) + tonumber(A.length))

@@ -9,9 +9,8 @@ if held and tonumber(held) >= tonumber(A.incarnation) then
   return {CODE.DUPLICATE, held}
 end
 redis.call('HSET', K.partition, 'incarnation', A.incarnation, 'next', 0)
--- The group may have outlived the hash; that it exists is all that counts.
-local made = redis.pcall('XGROUP', 'CREATE', K.queue, 'writer', '0', 'MKSTREAM')
-if type(made) == 'table' and made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then
-  return redis.error_reply('XGROUP CREATE failed')
+-- The queue and its group may have outlived the hash.
+if redis.call('EXISTS', K.queue) == 0 or #redis.call('XINFO', 'GROUPS', K.queue) == 0 then
+  redis.call('XGROUP', 'CREATE', K.queue, 'writer', '0', 'MKSTREAM')
 end
 return {CODE.OK, A.incarnation}

@@ -21,7 +21,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
+def home(tmp_path: Path) -> Iterator[Installation]:
     found = Installation.found(tmp_path / "data")
     yield found
     found.remove_runtime_dir()

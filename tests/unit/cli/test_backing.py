@@ -64,23 +64,23 @@ def test_embedded_shards_are_files_that_the_store_reads(tmp_path: Path) -> None:
     ]
 
 
-def test_the_demo_model_runs_only_when_no_llm_is_configured(installation: Installation) -> None:
-    assert demo_plan(installation, configuration.load()) is not None
-    assert demo_plan(installation, configuration.load({"llm": {"base_url": "http://h"}})) is None
-    assert demo_plan(installation, configuration.load({"llm": {"api_key": "sk"}})) is None
+def test_the_demo_model_runs_only_when_no_llm_is_configured(home: Installation) -> None:
+    assert demo_plan(home, configuration.load()) is not None
+    assert demo_plan(home, configuration.load({"llm": {"base_url": "http://h"}})) is None
+    assert demo_plan(home, configuration.load({"llm": {"api_key": "sk"}})) is None
 
 
 def test_an_openai_key_in_the_environment_is_a_configured_llm(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
+    home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk")
-    assert demo_plan(installation, configuration.load()) is None
+    assert demo_plan(home, configuration.load()) is None
 
 
-def test_durability_is_told_for_what_runs(installation: Installation) -> None:
-    place = RedisPlace(installation, "embedded")
+def test_durability_is_told_for_what_runs(home: Installation) -> None:
+    place = RedisPlace(home, "embedded")
     place.plan()
-    assert "on disk in Valkey" in durability(place, StorePlace(installation, EMBEDDED))
-    external = RedisPlace(installation, "external")
+    assert "on disk in Valkey" in durability(place, StorePlace(home, EMBEDDED))
+    external = RedisPlace(home, "external")
     assert external.plan() is None
-    assert "Redis at your URL" in durability(external, StorePlace(installation, EMBEDDED))
+    assert "Redis at your URL" in durability(external, StorePlace(home, EMBEDDED))

@@ -17,13 +17,13 @@ run = CliRunner()
 
 
 def test_a_token_is_all_that_is_printed_and_is_signed_with_the_installations_secret(
-    installation: Installation,
+    home: Installation,
 ) -> None:
-    result = run.invoke(app, ["token", "alice", "--data-dir", str(installation.data_dir), "--ttl", "60"])
+    result = run.invoke(app, ["token", "alice", "--data-dir", str(home.data_dir), "--ttl", "60"])
     assert result.exit_code == 0
     token, nothing = result.stdout.split("\n")
     assert nothing == ""
-    claims = jwt.decode(token, installation.jwt_secret(), algorithms=["HS256"], audience="parlor-api")
+    claims = jwt.decode(token, home.jwt_secret(), algorithms=["HS256"], audience="parlor-api")
     assert claims["sub"] == "alice"
     assert claims["exp"] - claims["iat"] in (60, 61)
 
@@ -40,8 +40,8 @@ def test_status_says_that_nothing_runs(tmp_path: Path) -> None:
     assert "nothing runs" in result.stdout
 
 
-def test_status_as_json_says_that_nothing_runs(installation: Installation) -> None:
-    result = run.invoke(app, ["status", "--json", "--data-dir", str(installation.data_dir)])
+def test_status_as_json_says_that_nothing_runs(home: Installation) -> None:
+    result = run.invoke(app, ["status", "--json", "--data-dir", str(home.data_dir)])
     assert result.exit_code == 3
     assert json.loads(result.stdout)["running"] is False
 
@@ -52,11 +52,11 @@ def test_down_is_harmless_when_nothing_runs(tmp_path: Path) -> None:
     assert "nothing runs" in result.stdout
 
 
-def test_config_prints_the_settings_of_the_installation(installation: Installation) -> None:
-    result = run.invoke(app, ["config", "--data-dir", str(installation.data_dir)])
+def test_config_prints_the_settings_of_the_installation(home: Installation) -> None:
+    result = run.invoke(app, ["config", "--data-dir", str(home.data_dir)])
     assert result.exit_code == 0
-    assert f'namespace = "{installation.namespace}"' in result.stdout
-    assert installation.jwt_secret() not in result.stdout
+    assert f'namespace = "{home.namespace}"' in result.stdout
+    assert home.jwt_secret() not in result.stdout
 
 
 @pytest.mark.parametrize("command", ["up", "down", "status", "token", "config", "migrate"])

@@ -100,19 +100,19 @@ def test_options_survive_the_pipe_to_the_steward() -> None:
     assert UpOptions.from_json(options.to_json()) == options
 
 
-def test_the_installation_adds_its_secret_namespace_and_partitions(installation: Installation) -> None:
-    installation.record(Founding(id=installation.founding.id, partitions=8))
-    settings = effective(installation, {})
-    assert settings.auth.secret.get_secret_value() == installation.jwt_secret()
-    assert settings.ray.namespace == installation.namespace
+def test_the_installation_adds_its_secret_namespace_and_partitions(home: Installation) -> None:
+    home.record(Founding(id=home.founding.id, partitions=8))
+    settings = effective(home, {})
+    assert settings.auth.secret.get_secret_value() == home.jwt_secret()
+    assert settings.ray.namespace == home.namespace
     assert settings.store.partitions == 8
 
 
-def test_a_configured_secret_is_kept(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_secret_is_kept(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARLOR_AUTH__SECRET", "s" * 40)
-    assert effective(installation, {}).auth.secret.get_secret_value() == "s" * 40
+    assert effective(home, {}).auth.secret.get_secret_value() == "s" * 40
 
 
-def test_without_a_running_steward_the_settings_of_a_killed_one_do_not_count(installation: Installation) -> None:
-    installation.write_settings(configuration.load({"api": {"port": 81}}).dump_secrets())
-    assert present(installation).api.port == 8000
+def test_without_a_running_steward_the_settings_of_a_killed_one_do_not_count(home: Installation) -> None:
+    home.write_settings(configuration.load({"api": {"port": 81}}).dump_secrets())
+    assert present(home).api.port == 8000

@@ -16,47 +16,47 @@ pytestmark = pytest.mark.unit
 PORTS = PortPlan(first=20_000, http=8000, dashboard=20_001)
 
 
-def _environment(installation: Installation, command: Path | None) -> dict[str, str]:
-    return ray_cluster.environment(installation, effective(installation, {}), PORTS, command)
+def _environment(home: Installation, command: Path | None) -> dict[str, str]:
+    return ray_cluster.environment(home, effective(home, {}), PORTS, command)
 
 
-def test_every_variable_of_serve_is_one_that_it_reads(installation: Installation) -> None:
+def test_every_variable_of_serve_is_one_that_it_reads(home: Installation) -> None:
     import ray.serve._private as serve
 
     sources = "".join(path.read_text() for path in Path(serve.__path__[0]).glob("*.py"))
-    given = [name for name in _environment(installation, Path("/x")) if name.startswith("RAY_SERVE_")]
+    given = [name for name in _environment(home, Path("/x")) if name.startswith("RAY_SERVE_")]
     assert len(given) > 15
     assert [name for name in given if f'"{name}"' not in sources] == []
 
 
-def test_the_cluster_asks_for_this_installations_token(installation: Installation) -> None:
-    found = _environment(installation, None)
+def test_the_cluster_asks_for_this_installations_token(home: Installation) -> None:
+    found = _environment(home, None)
     assert found["RAY_AUTH_MODE"] == "token"
-    assert found["RAY_AUTH_TOKEN_PATH"] == str(installation.ray_token_path)
-    assert found[MARKER] == str(installation.runtime_dir)
+    assert found["RAY_AUTH_TOKEN_PATH"] == str(home.ray_token_path)
+    assert found[MARKER] == str(home.runtime_dir)
 
 
-def test_streams_outlive_a_reload_of_haproxy(installation: Installation) -> None:
-    lifetime = effective(installation, {}).api.stream_lifetime.total_seconds()
-    assert int(_environment(installation, Path("/x"))["RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S"]) >= lifetime
+def test_streams_outlive_a_reload_of_haproxy(home: Installation) -> None:
+    lifetime = effective(home, {}).api.stream_lifetime.total_seconds()
+    assert int(_environment(home, Path("/x"))["RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S"]) >= lifetime
 
 
-def test_haproxys_files_are_all_in_the_runtime_directory(installation: Installation) -> None:
-    found = _environment(installation, Path("/x"))
+def test_haproxys_files_are_all_in_the_runtime_directory(home: Installation) -> None:
+    found = _environment(home, Path("/x"))
     for name in ("CONFIG_FILE_LOC", "SOCKET_PATH", "METRICS_SOCKET_PATH", "SERVER_STATE_BASE", "SERVER_STATE_FILE"):
-        assert found[f"RAY_SERVE_HAPROXY_{name}"].startswith(f"{installation.runtime_dir}/")
+        assert found[f"RAY_SERVE_HAPROXY_{name}"].startswith(f"{home.runtime_dir}/")
 
 
-def test_without_haproxy_serves_own_proxy_takes_the_requests(installation: Installation) -> None:
-    found = _environment(installation, None)
+def test_without_haproxy_serves_own_proxy_takes_the_requests(home: Installation) -> None:
+    found = _environment(home, None)
     assert found["RAY_SERVE_ENABLE_HA_PROXY"] == "0"
     assert found["RAY_SERVE_ENABLE_DIRECT_INGRESS"] == "0"
 
 
-def test_the_haproxy_command_runs_the_adapter_and_then_haproxy(installation: Installation, tmp_path: Path) -> None:
+def test_the_haproxy_command_runs_the_adapter_and_then_haproxy(home: Installation, tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
     config.write_text("global\n    stats socket /x mode 666 level admin\ndefaults\n    mode http\n")
-    command = ray_cluster.install_haproxy_command(installation, Path("/bin/echo"))
+    command = ray_cluster.install_haproxy_command(home, Path("/bin/echo"))
     done = subprocess.run([command, "-db", "-f", config, "-dR"], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == f"-db -f {config} -dR\n"
     assert "mode 600" in config.read_text()

@@ -1,0 +1,119 @@
+"""The replies that a room owes, written one after the other: an answer is complete before the next turn begins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from parlor.cache.live import RoomAddress
+from parlor.errors import (
+    CacheUnavailable,
+    Fenced,
+    IllegalTransition,
+    OutOfStep,
+    ParlorError,
+    PartitionUnknown,
+    RoomNotFound,
+)
+from parlor.ids import MessageId
+from parlor.model import FinishReason
+from parlor.reply import ReplyJob, ReplyPorts, ReplyRun
+
+_log = structlog.get_logger(__name__)
+
+
+class ReplyQueue:
+    """``on_lost`` is called when the room is another owner's by now, ``on_forgotten`` when Redis does not have it any
+    more; both come from ``run``, which the owner keeps as a task."""
+
+    def __init__(
+        self, ports: ReplyPorts, claim: str, on_lost: Callable[[], None], on_forgotten: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._ports = ports
+        self._claim = claim
+        self._on_lost = on_lost
+        self._on_forgotten = on_forgotten
+        self._jobs: dict[MessageId, tuple[RoomAddress, ReplyJob]] = {}
+        self._run: ReplyRun | None = None
+        self._news = asyncio.Event()
+        self.used_at = ports.clock.monotonic()
+        """When the last reply ended, by the monotonic clock."""
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __contains__(self, message_id: MessageId) -> bool:
+        return message_id in self._jobs
+
+    def add(self, address: RoomAddress, job: ReplyJob) -> None:
+        self._jobs[job.message_id] = (address, job)
+        self._news.set()
+
+    def withdraw(self, message_id: MessageId) -> None:
+        """The reply was deleted: it is stopped, or never begun."""
+        if self._run is not None and self._run.job.message_id == message_id:
+            self._run.end(FinishReason.STOPPED)
+        else:
+            self._jobs.pop(message_id, None)
+
+    def end(self, reason: FinishReason) -> None:
+        """Ends the reply in progress early and begins no other; what waits is left to the room's next owner."""
+        running = self._run.job.message_id if self._run is not None else None
+        self._jobs = {message_id: job for message_id, job in self._jobs.items() if message_id == running}
+        if self._run is not None:
+            self._run.end(reason)
+
+    async def run(self) -> None:
+        """Writes what is queued, in the order of seq, until it is cancelled."""
+        while True:
+            if not self._jobs:
+                self._news.clear()
+                await self._news.wait()
+                continue
+            address, job = min(self._jobs.values(), key=lambda waiting: waiting[1].seq)
+            alive = asyncio.create_task(self._keep_alive(address))
+            forgotten = False
+            try:
+                forgotten = await self._write(address, job)
+            finally:
+                alive.cancel()
+                await asyncio.gather(alive, return_exceptions=True)
+                self._run = None
+                self._jobs.pop(job.message_id, None)
+                self.used_at = self._ports.clock.monotonic()
+            if forgotten:
+                await self._on_forgotten()
+
+    async def _write(self, address: RoomAddress, job: ReplyJob) -> bool:
+        """Whether Redis has forgotten the room while the reply was written."""
+        self._run = ReplyRun(self._ports, address, self._claim, job)
+        try:
+            if job.remains is None:
+                await self._run.run()
+            else:
+                await self._run.finish(FinishReason.INTERRUPTED, text=job.remains)
+        except (IllegalTransition, RoomNotFound):
+            _log.info("reply_withdrawn", room_id=address.room_id, message_id=job.message_id)
+        except Fenced:
+            self._ports.metrics.stale_write_refused("reply")
+            self._on_lost()
+        except (OutOfStep, PartitionUnknown):
+            return True
+        except Exception:  # noqa: BLE001 - a fault of ours; the next owner tries again
+            _log.exception("reply_failed", room_id=address.room_id, message_id=job.message_id)
+            self._on_lost()
+        return False
+
+    async def _keep_alive(self, address: RoomAddress) -> None:
+        """A sign of life while a reply is silent; an owner that cannot give it is taken for dead in time."""
+        while True:
+            await self._ports.clock.sleep(self._ports.settings.rooms.reply_lease.total_seconds() / 3)
+            try:
+                await self._ports.cache.renew_reply(address, self._claim)
+            except CacheUnavailable as error:
+                _log.warning("sign_of_life_delayed", room_id=address.room_id, debug=error.debug)
+            except ParlorError:
+                # Fenced, deleted or forgotten: the reply's own next write meets the same and acts on it.
+                return

@@ -1,0 +1,110 @@
+"""One cluster for the suite: its head, a Redis, a MariaDB and a demo model. Nodes come and go with each test."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli import ports
+from cli.servers import demo_model
+from tests.cluster.ray_nodes import Cluster, running
+from tests.servers import Unavailable, private_mariadb, private_redis, short_directory, skip_or_fail
+
+SECRET = "cluster-tests-0123456789abcdef0123456789abcdef"
+ONE_OF_EACH = '{"rooms": 1, "writers": 1}'
+"""What a node has room for: so two nodes share each pool, and what falls with one finds no place on the other."""
+
+
+class World:
+    """What the tests share."""
+
+    def __init__(self, cluster: Cluster, redis_url: str, mysql_url: str, variables: dict[str, str]) -> None:
+        self.cluster = cluster
+        self.redis_url = redis_url
+        self._mysql_url = mysql_url
+        self._variables = variables
+
+    def database(self, name: str) -> str:
+        """The URL of a database on the shared server."""
+        return self._mysql_url.replace("/parlor?", f"/{name}?")
+
+    def parlor(self, *arguments: str, seconds: float = 120.0, **variables: str) -> str:
+        """Runs the command as a person on the head would; returns its standard output."""
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("parlor")), *arguments],
+            cwd=self.cluster.directory,
+            env={**self.cluster.environment, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise AssertionError(f"parlor {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def directory() -> Iterator[Path]:
+    with short_directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def redis_url(directory: Path) -> Iterator[str]:
+    (directory / "redis").mkdir()
+    try:
+        with private_redis(directory / "redis") as url:
+            yield url
+    except Unavailable as error:
+        skip_or_fail(str(error))
+
+
+@pytest.fixture(scope="session")
+def mysql_url(directory: Path) -> Iterator[str]:
+    (directory / "mariadb").mkdir()
+    try:
+        with private_mariadb(directory / "mariadb") as url:
+            yield url
+    except Unavailable as error:
+        skip_or_fail(str(error))
+
+
+@pytest.fixture(scope="session")
+def model_url() -> Iterator[str]:
+    port = ports.one()
+    process = subprocess.Popen([sys.executable, "-m", "parlor.llm.demo_model", "--port", str(port)])
+    try:
+        while not demo_model.answers(port):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                raise AssertionError(f"the demo model has ended: {process.wait(0.1)}")
+        yield demo_model.url(port)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def world(directory: Path, redis_url: str, mysql_url: str, model_url: str) -> Iterator[World]:
+    cluster = Cluster(directory)
+    variables = {
+        "PARLOR_REDIS__URL": redis_url,
+        "PARLOR_STORE__URLS": f'["{mysql_url.replace("/parlor?", "/deploy?")}"]',
+        "PARLOR_STORE__PARTITIONS": "4",
+        "PARLOR_AUTH__SECRET": SECRET,
+        "PARLOR_LLM__BASE_URL": model_url,
+        "PARLOR_RAY__NAMESPACE": "deployed",
+        "PARLOR_RAY__PLACEMENT": "resources",
+        "PARLOR_RAY__WRITERS_PER_SHARD": "2",
+        "PARLOR_ROOMS__ACTORS_MIN": "2",
+        "PARLOR_ROOMS__ACTORS_MAX": "2",
+        "PARLOR_QUEUE__BATCH_INTERVAL": "0.2",
+    }
+    with running(cluster.start_head(variables, ONE_OF_EACH)):
+        yield World(cluster, redis_url, mysql_url, variables)

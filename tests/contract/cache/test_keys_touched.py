@@ -1,0 +1,75 @@
+"""Scripts touch the keys that they declare and no others, all of one partition (rule 1 of DESIGN section 2): as the
+server itself saw it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from parlor.cache.loader import all_names, load
+from parlor.states import MessageState, RoomState
+from tests.contract.cache.test_deletes import delete
+from tests.contract.cache.world import LEASE, World
+
+pytestmark = pytest.mark.contract
+
+
+async def everything(world: World) -> None:
+    """Every script at least once, on its way through to its end."""
+    address, other = await world.claimed(), await world.claimed("bob")
+    await world.rooms.rename(address, "claim-1", "Another")
+    turn = await world.rooms.append(address, "claim-1", 0, world.turn(key="k"))
+    reply = await world.start(address, turn)
+    await world.rooms.append_delta(address, "claim-1", reply, 1, 0, "Hi")
+    await world.rooms.renew_reply(address, "claim-1")
+    await world.start(address, turn, attempt=2)
+    await world.page(address)
+    await world.complete(address, turn)
+    await world.send(address, 2)
+    await delete(world, address, 4)
+    await world.reader.fill_list(world.partition, address.account_id, [world.room_row(address)], complete=True)
+    await world.reader.list_page(world.partition, address.account_id, 10, None)
+    parked = (await world.queued())[-1]
+    await world.queue.park(LEASE, parked, "reason")
+    await world.stored(address)
+    await delete(world, address, 1)
+    await world.stored(address)
+    await world.states.transition_message(address.room_id, 3, None, MessageState.DELETING, "test")
+    await world.states.transition_room(other.room_id, None, RoomState.PROCESSING, "test")
+    await world.rooms.release(other, "claim-1")
+    await world.rooms.delete(address, "", "account")
+    await world.stored(address)
+    loaded = world.address()
+    await world.rooms.load(loaded, world.room_row(loaded, 1), [world.message_row(1, version=0)], 1)
+    await world.queue.renew(world.partition, LEASE)
+    await world.live.init_partition(world.partition, 2)
+    await world.queue.release(world.partition, LEASE)
+    await world.queue.hold(world.partition, "lease-2", "writer-2")
+
+
+async def test_scripts_touch_only_the_keys_that_they_declare(server_world: World) -> None:
+    world = server_world
+    world.live.twice = False
+    scripts = {load(name).sha: name for name in all_names()}
+    await world.rooms.release(world.address(), "nobody")
+    seen: set[str] = set()
+    declared: set[str] = set()
+    async with world.redis.monitor() as monitor:
+        await everything(world)
+        await world.redis.echo("the end")
+        key = re.compile(rf"{world.prefix}:[^\s\"]+")
+        while True:
+            command = await monitor.next_command()
+            line = command["command"]
+            if line.endswith("the end"):
+                break
+            words = line.split()
+            if words[0].upper() == "EVALSHA":
+                name = scripts[words[1]]
+                seen.add(name)
+                declared = set(words[3 : 3 + int(words[2])])
+                assert {re.search(r"\{p\d+\}", found)[0] for found in declared} == {f"{{p{world.partition}}}"}, name  # type: ignore[index]
+            elif command["client_type"] == "lua":
+                assert set(key.findall(line)) <= declared, f"{name}: {line}"
+    assert seen == set(all_names())

@@ -1,0 +1,161 @@
+"""read_page: windows without holes, and a cursor of the same moment (P4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from parlor.cache.live import RoomAddress
+from parlor.cache.reads import CachedPage
+from parlor.errors import RoomNotFound
+from parlor.states import MessageState
+from tests.contract.cache.test_deletes import delete
+from tests.contract.cache.world import World
+
+pytestmark = pytest.mark.contract
+
+
+def seqs(page: CachedPage) -> list[int]:
+    return [row.seq for row in page.rows]
+
+
+async def room_with(world: World, count: int) -> RoomAddress:
+    world.live.twice = False
+    address = await world.claimed()
+    await world.sent(address, count)
+    world.live.twice = True
+    return address
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "limit", "expected"),
+    [
+        (None, None, 4, [7, 8, 9, 10]),
+        (None, None, 10, list(range(1, 11))),
+        (None, None, 200, list(range(1, 11))),
+        (None, None, 1, [10]),
+        (None, 5, 2, [3, 4]),
+        (None, 5, 50, [1, 2, 3, 4]),
+        (None, 2, 50, [1]),
+        (None, 1, 50, []),
+        (None, 0, 50, []),
+        (None, 11, 2, [9, 10]),
+        (None, 999, 2, [9, 10]),
+        (0, None, 3, [1, 2, 3]),
+        (3, None, 3, [4, 5, 6]),
+        (8, None, 50, [9, 10]),
+        (9, None, 1, [10]),
+        (10, None, 50, []),
+        (99, None, 50, []),
+    ],
+)
+async def test_windows(
+    world: World, after: int | None, before: int | None, limit: int, expected: list[int]
+) -> None:
+    address = await room_with(world, 10)
+    page = await world.page(address, after=after, before=before, limit=limit)
+    assert seqs(page) == expected
+    assert page.last_seq == 10
+    assert all(row.doc is not None and row.state is MessageState.PENDING for row in page.rows)
+
+
+async def test_paging_back_and_forth_meets_every_message_once(world: World) -> None:
+    address = await room_with(world, 23)
+    back: list[int] = []
+    before: int | None = None
+    while found := seqs(await world.page(address, before=before, limit=5)):
+        back, before = [*found, *back], found[0]
+    forth: list[int] = []
+    while found := seqs(await world.page(address, after=forth[-1] if forth else 0, limit=5)):
+        forth += found
+    assert back == forth == list(range(1, 24))
+
+
+async def test_an_empty_room_has_an_empty_page(world: World) -> None:
+    address = await world.created()
+    page = await world.page(address)
+    assert (page.rows, page.last_seq, page.persisted_seq, page.account_id) == ([], 0, 0, "ada")
+
+
+async def test_a_room_that_redis_does_not_have_has_no_page(world: World) -> None:
+    assert await world.reader.page(world.address().room_id, None, None, 10) is None
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_a_deleted_room_has_no_page_for_anybody(world: World, stored: bool) -> None:
+    address = await world.claimed()
+    await world.send(address, 0)
+    await world.rooms.delete(address, "claim-1", "account")
+    if stored:
+        await world.stored(address)
+    with pytest.raises(RoomNotFound):
+        await world.page(address)
+
+
+async def test_a_page_says_where_the_cache_has_no_content(world: World) -> None:
+    address = await room_with(world, 60)
+    await world.stored(address)
+    page = await world.page(address, limit=60)
+    assert seqs(page) == list(range(1, 61))
+    assert [row.seq for row in page.rows if row.doc is None] == list(range(1, 11))
+    assert all(row.state is MessageState.SENT for row in page.rows)
+    assert page.persisted_seq == 60
+
+
+async def test_tombstones_keep_their_places(world: World) -> None:
+    address = await room_with(world, 3)
+    await delete(world, address, 2)
+    page = await world.page(address)
+    assert [(row.seq, row.state, row.doc.content if row.doc else None) for row in page.rows] == [
+        (1, MessageState.PENDING, "Hello"),
+        (2, MessageState.DELETED, ""),
+        (3, MessageState.PENDING, "Hello"),
+    ]
+
+
+async def test_the_live_text_is_that_of_the_live_attempt(world: World) -> None:
+    address = await world.claimed()
+    turn = await world.send(address, 0)
+    reply = await world.start(address, turn)
+    assert (await world.page(address)).live_text == ""
+    await world.rooms.append_delta(address, "claim-1", reply, 1, 0, "old")
+    await world.start(address, turn, attempt=2)
+    await world.rooms.append_delta(address, "claim-1", reply, 2, 0, "né")
+    await world.rooms.append_delta(address, "claim-1", reply, 2, 2, "w")
+    page = await world.page(address)
+    assert (page.live_message, page.live_attempt, page.live_text) == (reply, 2, "néw")
+
+
+async def test_page_and_later_events_make_up_the_whole_text_at_any_moment(world: World) -> None:
+    address = await world.claimed()
+    reply = await world.start(address, await world.send(address, 0))
+    pieces = ["a", "bc", "def", "g"]
+    pages, offset = [await world.page(address)], 0
+    for piece in pieces:
+        await world.rooms.append_delta(address, "claim-1", reply, 1, offset, piece)
+        offset += len(piece)
+        pages.append(await world.page(address))
+    for page in pages:
+        rest = [event[b"text"].decode() for event in await world.events(address, page.cursor) if b"text" in event]
+        assert page.live_text + "".join(rest) == "".join(pieces)
+
+
+async def test_events_after_the_cursor_continue_the_page(world: World) -> None:
+    address = await world.claimed()
+    await world.send(address, 0, reply=False)
+    page = await world.page(address)
+    assert await world.events(address, page.cursor) == []
+    await world.send(address, 1, reply=False)
+    await world.send(address, 2, reply=False)
+    later = await world.events(address, page.cursor)
+    assert [int(event[b"seq"]) for event in later] == [page.last_seq + 1, page.last_seq + 2]
+
+
+async def test_reading_changes_nothing(world: World) -> None:
+    address = await world.claimed()
+    await world.start(address, await world.send(address, 0))
+    before = await world.dump()
+    await world.page(address)
+    await world.reader.room(address.room_id)
+    await world.reader.room_log(address.room_id)
+    await world.reader.list_page(world.partition, address.account_id, 10, None)
+    assert await world.dump() == before

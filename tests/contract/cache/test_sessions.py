@@ -1,0 +1,18 @@
+"""What Redis remembers of an account for when the global database does not answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from parlor.ids import AccountId, Partition
+from parlor.store.ports import AccountRow
+from tests.contract.cache.world import World
+
+pytestmark = pytest.mark.contract
+
+
+async def test_a_session_is_remembered(world: World) -> None:
+    row = AccountRow(AccountId("ada"), 42, Partition(17))
+    await world.reader.remember_session(row)
+    assert await world.reader.session(AccountId("ada")) == row
+    assert await world.reader.session(AccountId("bob")) is None

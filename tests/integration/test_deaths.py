@@ -1,0 +1,153 @@
+"""A process dies: its rooms go on within seconds, and what was being written is brought to an end (P1, P3)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from tests.installation import Installation
+from tests.integration.person import Json, Person, of
+from tests.integration.shards import Shards
+from tests.integration.sse import SseEvent, text_of
+from tests.integration.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+LAST = True
+GOES_ON_WITHIN = 5.0
+"""Seconds in which a room takes messages again."""
+
+
+async def _holder(installation: Installation, room: str) -> Json:
+    """The actor that holds the room."""
+
+    async def look() -> list[Any]:
+        status = await asyncio.to_thread(installation.status)
+        return [actor for actor in status["actors"] if room in actor["rooms"]]
+
+    found: Json = (await eventually(look, bool))[0]
+    return found
+
+
+async def _send_until_taken(person: Person, room: str, content: str, seconds: float) -> Json:
+    """As a client does it: the same key again after a refusal that may be retried."""
+    headers = {"Idempotency-Key": uuid4().hex}
+
+    async def look() -> httpx2.Response:
+        return await person.http.post(
+            f"{of(room)}/messages", json={"content": content, "reply": "none"}, headers=headers
+        )
+
+    answer = await eventually(look, lambda found: found.status_code in (200, 201), seconds)
+    message: Json = answer.json()["message"]
+    return message
+
+
+async def test_a_killed_room_actor_loses_nothing(person: Person, installation: Installation, shards: Shards) -> None:
+    room = await person.create_room()
+    sent = await person.send(room, "[[tokens=200 delay=20ms]]")
+    reply = sent["reply"]["message_id"]
+    events: list[SseEvent] = []
+    async with person.events(of(room), after=sent["cursor"]) as reader:
+        events += await reader.until("message.delta")
+        actor = await _holder(installation, room)
+        assert actor["kind"] == "RoomActor"
+
+        os.kill(actor["pid"], signal.SIGKILL)
+
+        note = await _send_until_taken(person, room, "still there?", GOES_ON_WITHIN)
+        events += await reader.until("message.completed", "message.failed", seconds=30)
+
+    assert note["seq"] == 3
+    final = events[-1].data["message"]
+    assert final["message_id"] == reply
+    if events[-1].type == "message.completed":
+        # A second attempt: readers were told to forget the first.
+        assert [event.data["attempt"] for event in events if event.type == "message.reset"] == [2]
+        assert (final["attempt"], len(final["content"].split())) == (2, 200)
+    else:
+        assert final["finish_reason"] == "interrupted"
+    assert text_of(events, reply) == final["content"]
+    history = await person.history(room)
+    assert [message["seq"] for message in history] == [1, 2, 3]
+    assert history[1]["content"] == final["content"]
+    await eventually(
+        lambda: shards.messages(room),
+        lambda rows: [row.content for row in rows] == [message["content"] for message in history],
+    )
+
+
+async def test_every_send_under_way_when_an_actor_dies_is_kept_once(
+    person: Person, installation: Installation, shards: Shards
+) -> None:
+    room = await person.create_room()
+    await person.note(room, "first")
+    actor = await _holder(installation, room)
+    acknowledged: dict[int, str] = {}
+
+    async def talk(client: int) -> None:
+        for number in range(10):
+            content = f"client {client} says {number}"
+            message = await _send_until_taken(person, room, content, 15.0)
+            assert message["seq"] not in acknowledged
+            acknowledged[message["seq"]] = content
+
+    talking = [asyncio.create_task(talk(client)) for client in range(5)]
+    await eventually(lambda: asyncio.sleep(0, acknowledged), lambda found: len(found) >= 10)
+    os.kill(actor["pid"], signal.SIGKILL)
+    await asyncio.gather(*talking)
+
+    assert sorted(acknowledged) == list(range(2, 52))
+    history = await person.history(room)
+    assert {message["seq"]: message["content"] for message in history[1:]} == acknowledged
+    rows = await eventually(lambda: shards.messages(room), lambda rows: len(rows) == 51)
+    assert {row.seq: row.content for row in rows[1:]} == acknowledged
+
+
+@pytest.mark.parametrize("kind", ["ShardWriter", "StateMachine", "Supervisor"])
+async def test_any_other_actor_may_die_too(
+    person: Person, installation: Installation, shards: Shards, kind: str
+) -> None:
+    room = await person.create_room()
+    await person.note(room, "before")
+    status = await asyncio.to_thread(installation.status)
+    for actor in status["actors"]:
+        if actor["kind"] == kind:
+            os.kill(actor["pid"], signal.SIGKILL)
+
+    await _send_until_taken(person, room, "during", GOES_ON_WITHIN)
+
+    async def another_room() -> httpx2.Response:
+        return await person.http.post("/v1/rooms", json={"title": "Another"})
+
+    await eventually(another_room, lambda answer: answer.status_code == 201, 10)
+    rows = await eventually(lambda: shards.messages(room), lambda rows: len(rows) == 2, 30)
+    assert [row.content for row in rows] == ["before", "during"]
+
+    async def readiness() -> int:
+        return (await person.http.get("/readyz")).status_code
+
+    await eventually(readiness, lambda code: code == 200, 15)
+
+
+async def test_a_killed_demo_model_ends_the_reply_with_a_reason_and_comes_back(
+    person: Person, installation: Installation
+) -> None:
+    room = await person.create_room()
+    async with person.stream(room, "[[tokens=500 delay=20ms]]") as reader:
+        await reader.until("message.delta")
+        installation.signal("demo-model", signal.SIGKILL)
+        events = await reader.rest()
+    assert events[-1].type == "message.failed"
+    assert events[-1].data["message"]["finish_reason"] == "error"
+
+    async def ask() -> Json:
+        return await person.send(room, "[[text=back]]", headers={"Prefer": "wait=10"})
+
+    await eventually(ask, lambda turn: turn["reply"]["content"] == "back", 20)
