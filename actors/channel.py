@@ -39,10 +39,7 @@ class RoomChannel:
         """Serves a command of a room that the actor is believed to hold."""
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, answer))
-        if len(self._senders) < CALLS_IN_FLIGHT:
-            sender = asyncio.create_task(self._send_waiting())
-            self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
+        self._start_sender()
         return await answer
 
     async def activate(self, command: Command) -> Outcome:
@@ -53,6 +50,18 @@ class RoomChannel:
     async def close(self) -> None:
         while self._senders:
             await asyncio.wait(self._senders)
+
+    def _start_sender(self) -> None:
+        if len(self._senders) < CALLS_IN_FLIGHT:
+            sender = asyncio.create_task(self._send_waiting())
+            self._senders.add(sender)
+            sender.add_done_callback(self._ended)
+
+    def _ended(self, sender: asyncio.Task[None]) -> None:
+        self._senders.discard(sender)
+        if self._waiting and not sender.cancelled():
+            # Asked for between this sender's last look and its end, while it still counted as one under way.
+            self._start_sender()
 
     async def _send_waiting(self) -> None:
         while self._waiting:

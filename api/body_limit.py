@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 4 * 1024 * 1024
+"""How much of a refused body is still taken, and thrown away, before the connection closes."""
+
 
 class BodyLimit:
-    """ASGI middleware. What is refused becomes a 413 problem, and the connection closes: its rest is not read."""
+    """ASGI middleware. What is refused becomes a 413 problem at once, and then the connection closes.
+
+    In between the body's rest is read for a short while: closing on a client that still sends resets the connection,
+    and most clients lose the answer with it.
+    """
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
         """``limit`` in bytes."""
@@ -21,19 +31,39 @@ class BodyLimit:
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         too_long = announced.isdigit() and int(announced[:20]) > self._limit
         received = 0
+        refused = False
 
         async def counted() -> Message:
-            nonlocal received
-            if too_long:
-                raise self._refusal()
-            message = await receive()
+            nonlocal received, refused
+            message: Message = {} if too_long else await receive()
             received += len(message.get("body", b""))
-            if received > self._limit:
+            refused = too_long or received > self._limit
+            if refused:
                 raise self._refusal()
             return message
 
-        await self._app(scope, counted, send)
+        async def answered(message: Message) -> None:
+            if refused and message["type"] == "http.response.body" and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await _discard_rest(receive)
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+            await send(message)
+
+        await self._app(scope, counted, answered)
 
     def _refusal(self) -> HTTPException:
         # An HTTPException is the only one that FastAPI lets through from where it reads the body.
         return HTTPException(413, f"The body is longer than {self._limit} bytes", {"Connection": "close"})
+
+
+async def _discard_rest(receive: Receive) -> None:
+    left = _LINGER_BYTES
+    try:
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body", False):  # its end, or the client has gone
+                    return
+                left -= len(message.get("body", b""))
+    except TimeoutError:
+        return

@@ -41,7 +41,10 @@ class PlacementBook:
             del self._place[room]
 
     def reported(self, actor: str, rooms: Iterable[RoomId]) -> None:
-        """What an actor says it holds: rooms that it let go are forgotten, rooms that nobody has are noted."""
+        """What an actor says it holds: rooms that it let go are forgotten, rooms that nobody has are noted. An actor that
+        is not in the book (any more) says nothing."""
+        if actor not in self._rooms:
+            return
         held = set(rooms)
         for room in self._rooms.get(actor, set()) - held:
             self.forget(room)

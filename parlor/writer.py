@@ -233,7 +233,11 @@ class ShardWriterLoop:
 
     async def _apply(self, entries: list[QueueEntry], wanted: list[bool]) -> None:
         clock, metrics = self._ports.clock, self._ports.metrics
-        batch = build_batch(entries, wanted, {partition: held.epoch for partition, held in self._held.items()})
+        epochs = {partition: held.epoch for partition, held in self._held.items()}
+        if gone := {entry.partition for entry in entries} - epochs.keys():
+            # Their leases ran out while the batch was begun.
+            raise LeaseLost(debug=f"partitions {sorted(gone)}")
+        batch = build_batch(entries, wanted, epochs)
         began = clock.monotonic()
         lost = await self._ports.store.apply(self._shard, batch)
         if lost:
@@ -242,7 +246,9 @@ class ShardWriterLoop:
             raise LeaseLost(debug=f"partitions {lost}")
         metrics.batch(self._shard, len(entries), clock.monotonic() - began)
         for fence in batch.fences:
-            self._held[fence.partition].applied = fence.applied
+            # Unless its lease ran out meanwhile: then its next holder learns the watermark from the shard.
+            if (held := self._held.get(fence.partition)) is not None:
+                held.applied = fence.applied
 
     async def _park(self, entry: QueueEntry, error: RowRefused) -> None:
         _log.error("operation_parked", room_id=entry.address.room_id, op=entry.op, reason=error.debug or error.detail)
@@ -295,8 +301,13 @@ class ShardWriterLoop:
 
     async def _rest(self, seconds: float) -> None:
         """A pause that ``stop`` cuts short."""
+        either = {
+            asyncio.create_task(self._ports.clock.sleep(seconds)),
+            asyncio.create_task(self._stopping.wait()),
+        }
         try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in either:
+                task.cancel()
+            await asyncio.gather(*either, return_exceptions=True)

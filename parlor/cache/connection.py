@@ -104,9 +104,10 @@ class ScriptPipeline:
         keys: Mapping[str, str],
         arguments: Mapping[str, Argument],
         rest: Sequence[Argument] = (),
+        more: Sequence[str] = (),
     ) -> Answer:
         """Runs a script."""
-        return await self._submit(("EVALSHA", *script.command(keys, arguments, rest)), script)
+        return await self._submit(("EVALSHA", *script.command(keys, arguments, rest, more)), script)
 
     async def read(self, *command: Argument) -> Answer:
         """Runs a reading command."""
@@ -121,11 +122,14 @@ class ScriptPipeline:
     async def _submit(self, command: tuple[Argument, ...], script: Script | None) -> Answer:
         call = _Call(command, script, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
+        self._start_sender()
+        return await call.future
+
+    def _start_sender(self) -> None:
         if len(self._senders) < self._in_flight:
             sender = asyncio.create_task(self._send_waiting())
             self._senders.add(sender)
             sender.add_done_callback(self._ended)
-        return await call.future
 
     def _ended(self, sender: asyncio.Task[None]) -> None:
         self._senders.discard(sender)
@@ -133,6 +137,9 @@ class ScriptPipeline:
             # The loop is being taken down: nobody may wait for ever.
             waiting, self._waiting = self._waiting, []
             _fail(waiting, unavailable(asyncio.CancelledError()))
+        elif self._waiting:
+            # Asked for between this sender's last look and its end, while it still counted as one under way.
+            self._start_sender()
 
     async def _send_waiting(self) -> None:
         while self._waiting:

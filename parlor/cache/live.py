@@ -56,16 +56,26 @@ class Live:
         return self.clock.now_ms() + milliseconds(self.rooms.reply_lease)
 
     async def run(
-        self, name: str, keys: dict[str, str], arguments: dict[str, Argument], rest: Sequence[Argument] = ()
+        self,
+        name: str,
+        keys: dict[str, str],
+        arguments: dict[str, Argument],
+        rest: Sequence[Argument] = (),
+        more: Sequence[str] = (),
     ) -> Answer:
         """Runs a script; raises the typed error of a refusal. ``now`` and the event log's limits are filled in."""
-        answer = await self.attempt(name, keys, arguments, rest)
+        answer = await self.attempt(name, keys, arguments, rest, more)
         if answer[0] < 0:
             raise refusal(answer[0])
         return answer
 
     async def attempt(
-        self, name: str, keys: dict[str, str], arguments: dict[str, Argument], rest: Sequence[Argument] = ()
+        self,
+        name: str,
+        keys: dict[str, str],
+        arguments: dict[str, Argument],
+        rest: Sequence[Argument] = (),
+        more: Sequence[str] = (),
     ) -> Answer:
         """As ``run``, but a refusal is an answer."""
         script = load(name)
@@ -74,7 +84,7 @@ class Live:
         for field in ("event_ttl", "event_max"):
             if field in script.arguments:
                 arguments[field] = self._event_lifetime[field]
-        return await self.pipeline.run(script, keys, arguments, rest)
+        return await self.pipeline.run(script, keys, arguments, rest, more)
 
     def room_keys(self, address: RoomAddress, *names: str) -> dict[str, str]:
         """The named keys of a room, its account and its partition."""

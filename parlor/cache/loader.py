@@ -1,8 +1,9 @@
 """Lua scripts as files with a header that is read, not only written.
 
 A file ``<verb>_<noun>.lua`` begins with comment lines *What, KEYS, ARGV, Returns, Guarantees, Safe to repeat because*.
-From KEYS and ARGV the loader makes the tables ``K`` and ``A`` that the script reads by name, and ``REST`` for what an
-ARGV name with a star stands for; so a script cannot mix up its arguments, and a caller who forgets one is told at once.
+From KEYS and ARGV the loader makes the tables ``K`` and ``A`` that the script reads by name, and ``MORE`` and ``REST``
+for what a last name with a star stands for; so a script cannot mix up its arguments, and a caller who forgets one is
+told at once.
 ``--@include name`` puts in ``include/name.lua``, once. The tables of codes and of legal transitions are written in from
 ``codes.py`` and ``parlor/states.py``: they exist only there.
 """
@@ -29,27 +30,39 @@ Argument = str | int | bytes
 class Script:
     """One script, ready to be called: its source, its digest, and the order of its keys and arguments."""
 
-    def __init__(self, name: str, source: str, keys: tuple[str, ...], arguments: tuple[str, ...], rest: bool) -> None:
+    def __init__(
+        self, name: str, source: str, keys: tuple[str, ...], more: bool, arguments: tuple[str, ...], rest: bool
+    ) -> None:
         self.name = name
         self.source = source
         self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         self.keys = keys
+        self.more = more
+        """Whether any number of keys may follow."""
         self.arguments = arguments
         self.rest = rest
+        """Whether any number of arguments may follow."""
         self._key_names = frozenset(keys)
         self._argument_names = frozenset(arguments)
 
     def command(
-        self, keys: Mapping[str, str], arguments: Mapping[str, Argument], rest: Sequence[Argument] = ()
+        self,
+        keys: Mapping[str, str],
+        arguments: Mapping[str, Argument],
+        rest: Sequence[Argument] = (),
+        more: Sequence[str] = (),
     ) -> tuple[Argument, ...]:
         """EVALSHA's arguments. Raises ``TypeError`` when a key or an argument is missing or unknown."""
-        if keys.keys() != self._key_names or arguments.keys() != self._argument_names or (rest and not self.rest):
+        if keys.keys() != self._key_names or arguments.keys() != self._argument_names:
             wrong = (keys.keys() ^ self._key_names) | (arguments.keys() ^ self._argument_names)
             raise TypeError(f"{self.name}.lua: {sorted(wrong)} missing or unknown")
+        if (rest and not self.rest) or (more and not self.more):
+            raise TypeError(f"{self.name}.lua: takes no further {'keys' if more else 'arguments'}")
         return (
             self.sha,
-            len(self.keys),
+            len(self.keys) + len(more),
             *(keys[name] for name in self.keys),
+            *more,
             *(arguments[name] for name in self.arguments),
             *rest,
         )
@@ -85,18 +98,18 @@ def assemble(folder: Traversable, name: str) -> Script:
     missing = [heading for heading in HEADINGS if heading not in header]
     if missing:
         raise ValueError(f"{name}.lua: the header lacks {missing}")
-    keys = tuple(header["KEYS"].split())
-    names = _argument_names(header["ARGV"])
-    rest = bool(names) and names[-1].startswith("*")
-    arguments = names[:-1] if rest else names
+    keys, more = _names(header["KEYS"])
+    arguments, rest = _names(header["ARGV"])
     body = _with_includes(source, folder, name)
     # Only the tables that the script reads: they are built anew at each call.
     tables = [text for table, text in _tables().items() if table in body]
     parts = [*tables, _named("K", "KEYS", keys), _named("A", "ARGV", arguments)]
+    if more:
+        parts.append(f"local MORE = {{}}\nfor i = {len(keys) + 1}, #KEYS do MORE[#MORE + 1] = KEYS[i] end")
     if rest:
         parts.append(f"local REST = {{}}\nfor i = {len(arguments) + 1}, #ARGV do REST[#REST + 1] = ARGV[i] end")
     parts.append(body)
-    return Script(name, "\n".join(parts), keys, arguments, rest)
+    return Script(name, "\n".join(parts), keys, more, arguments, rest)
 
 
 def all_names() -> list[str]:
@@ -105,15 +118,17 @@ def all_names() -> list[str]:
     return sorted(entry.name.removesuffix(".lua") for entry in folder.iterdir() if entry.name.endswith(".lua"))
 
 
-def _argument_names(text: str) -> tuple[str, ...]:
-    """Names stand before the explanations: the lines up to the first that is a sentence."""
+def _names(text: str) -> tuple[tuple[str, ...], bool]:
+    """Names stand before the explanations: the lines up to the first that is a sentence. Also whether the last has a
+    star, which is not among the names."""
     names: list[str] = []
     for line in text.splitlines():
         words = line.split()
         if not all(re.fullmatch(r"\*?[a-z_]+", word) for word in words) or {"is", "and", "are"} & set(words):
             break
         names += words
-    return tuple(names)
+    starred = bool(names) and names[-1].startswith("*")
+    return tuple(names[:-1] if starred else names), starred
 
 
 def _with_includes(source: str, folder: Traversable, name: str) -> str:

@@ -92,7 +92,7 @@ class CacheReader:
         keys = self._live.keys
         rest: list[str | int | bytes] = []
         for row in rows:
-            rest += [row.last_message_at or row.created_at, row.room_id, keys.room(partition, row.room_id)]
+            rest += [row.last_message_at or row.created_at, row.room_id]
         await self._live.run(
             "load_list",
             {"account": keys.account(partition, account), "rooms": keys.rooms(partition, account)},
@@ -103,6 +103,7 @@ class CacheReader:
                 "account_ttl": milliseconds(self._live.cache.state_ttl),
             },
             rest,
+            [keys.room(partition, row.room_id) for row in rows],
         )
 
     async def page(self, room_id: RoomId, after: int | None, before: int | None, limit: int) -> CachedPage | None:

@@ -26,25 +26,30 @@ class Chat:
         return room_id
 
     def send(self, room_id: str, content: str) -> dict[str, Any]:
-        """The acknowledgement: message and reply as they were then."""
-        return self._served("POST", f"/v1/rooms/{room_id}/messages", {"content": content})
+        """The acknowledgement: message and reply, after the reply has ended or a few seconds."""
+        return self._served("POST", f"/v1/rooms/{room_id}/messages", {"content": content}, {"Prefer": "wait=5"})
 
     def messages(self, room_id: str) -> list[dict[str, Any]]:
-        """All of them (up to the largest page), in order."""
-        page = self._served("GET", f"/v1/rooms/{room_id}/messages?limit=200", None)
-        assert not page["has_more"]
-        found: list[dict[str, Any]] = page["messages"]
-        return found
+        """All of them, in order."""
+        found: list[dict[str, Any]] = []
+        while True:
+            after = found[-1]["seq"] if found else 0
+            page = self._served("GET", f"/v1/rooms/{room_id}/messages?limit=100&after={after}")
+            found += page["messages"]
+            if not page["has_more"]:
+                return found
 
     def persisted_seq(self, room_id: str) -> int:
-        found: int = self._served("GET", f"/v1/rooms/{room_id}", None)["persisted_seq"]
+        found: int = self._served("GET", f"/v1/rooms/{room_id}")["persisted_seq"]
         return found
 
-    def _served(self, method: str, path: str, body: dict[str, object] | None) -> dict[str, Any]:
-        key = uuid.uuid4().hex
+    def _served(
+        self, method: str, path: str, body: dict[str, object] | None = None, headers: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        headers = {**self._headers, **(headers or {}), "Idempotency-Key": uuid.uuid4().hex}
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
-            status, text = ask(self._host, method, path, self._headers | {"Idempotency-Key": key}, body)
+            status, text = ask(self._host, method, path, headers, body)
             if 200 <= status < 300:
                 found: dict[str, Any] = json.loads(text)
                 return found

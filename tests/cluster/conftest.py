@@ -12,10 +12,12 @@ import pytest
 
 from cli import ports
 from cli.servers import demo_model
-from tests.cluster.ray_nodes import Cluster, running
+from tests.cluster.ray_nodes import Cluster, Node, running
 from tests.servers import Unavailable, private_mariadb, private_redis, short_directory, skip_or_fail
 
 SECRET = "cluster-tests-0123456789abcdef0123456789abcdef"
+SPEED = "first=20ms delay=5ms"
+"""Of the demo model's tokens."""
 ONE_OF_EACH = '{"rooms": 1, "writers": 1}'
 """What a node has room for: so two nodes share each pool, and what falls with one finds no place on the other."""
 
@@ -23,30 +25,45 @@ ONE_OF_EACH = '{"rooms": 1, "writers": 1}'
 class World:
     """What the tests share."""
 
-    def __init__(self, cluster: Cluster, redis_url: str, mysql_url: str, variables: dict[str, str]) -> None:
+    def __init__(self, cluster: Cluster, redis_url: str, mysql_url: str) -> None:
         self.cluster = cluster
         self.redis_url = redis_url
         self._mysql_url = mysql_url
-        self._variables = variables
+        self._second: Node | None = None
+
+    def second_node(self) -> None:
+        """There is one besides the head from here on, till it is killed."""
+        if self._second is None:
+            self._second = self.cluster.join(ONE_OF_EACH)
+
+    def kill_second_node(self) -> None:
+        """With all of its processes at once."""
+        assert self._second is not None
+        self._second.kill()
+        self._second = None
+
+    def close(self) -> None:
+        if self._second is not None:
+            self._second.terminate()
 
     def database(self, name: str) -> str:
         """The URL of a database on the shared server."""
         return self._mysql_url.replace("/parlor?", f"/{name}?")
 
-    def parlor(self, *arguments: str, seconds: float = 120.0, **variables: str) -> str:
-        """Runs the command as a person on the head would; returns its standard output."""
+    def run(self, program: str, *arguments: str, **variables: str) -> str:
+        """Runs a command of the virtual environment as a person on the head would; returns its standard output."""
         done = subprocess.run(
-            [str(Path(sys.executable).with_name("parlor")), *arguments],
+            [str(Path(sys.executable).with_name(program)), *arguments],
             cwd=self.cluster.directory,
             env={**self.cluster.environment, **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=120,
             check=False,
         )
         if done.returncode != 0:
-            raise AssertionError(f"parlor {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+            raise AssertionError(f"{program} {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stdout
 
 
@@ -79,7 +96,7 @@ def mysql_url(directory: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def model_url() -> Iterator[str]:
     port = ports.one()
-    process = subprocess.Popen([sys.executable, "-m", "parlor.llm.demo_model", "--port", str(port)])
+    process = subprocess.Popen([sys.executable, "-m", "parlor.llm.demo_model", "--port", str(port), "--behave", SPEED])
     try:
         while not demo_model.answers(port):
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -107,4 +124,5 @@ def world(directory: Path, redis_url: str, mysql_url: str, model_url: str) -> It
         "PARLOR_QUEUE__BATCH_INTERVAL": "0.2",
     }
     with running(cluster.start_head(variables, ONE_OF_EACH)):
-        yield World(cluster, redis_url, mysql_url, variables)
+        with contextlib.closing(World(cluster, redis_url, mysql_url)) as world:
+            yield world

@@ -30,9 +30,6 @@ class Talk:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.end()
-
-    def end(self) -> None:
         """Nobody sends any more. Raises what a send raised."""
         self._stop.set()
         self._threads.shutdown(wait=True)
@@ -50,8 +47,8 @@ class Talk:
         assert wanted, f"acknowledged before {before}, now {self._acknowledged}"
 
     def check(self) -> None:
-        """After ``end``: every acknowledged message is there once, at its seq; seq has no holes; every reply has been brought to an
-        end."""
+        """In the end, every acknowledged message is there once, at its seq; seq has no holes; every reply has been
+        brought to an end."""
         for room, chat in self._chats.items():
             found = settled(partial(chat.messages, room), _all_replied)
             assert [message["seq"] for message in found] == list(range(1, len(found) + 1)), room

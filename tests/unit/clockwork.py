@@ -37,10 +37,13 @@ class FakeClock:
         return (self.ms - NOW_MS) / 1000
 
     async def sleep(self, seconds: float) -> None:
-        woken = asyncio.Event()
-        heapq.heappush(self._sleepers, (self.ms + max(0, round(seconds * 1000)), next(self._order), woken))
         if seconds <= 0:
-            woken.set()
+            await asyncio.sleep(0)
+            return
+        woken = asyncio.Event()
+        # Whole milliseconds, at least one: a rest of a rounding error must not be waited for without time passing.
+        due = self.ms + max(1, round(seconds * 1000))
+        heapq.heappush(self._sleepers, (due, next(self._order), woken))
         await woken.wait()
 
     async def advance(self, seconds: float) -> None:

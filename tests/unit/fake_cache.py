@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 
 from parlor.cache.connection import Answer, ScriptPipeline, unavailable
 from parlor.cache.live import Live
-from parlor.cache.loader import Argument, Script
+from parlor.cache.loader import Script
 from parlor.cache.queue import QueueEntry, WriterQueue
 from parlor.clock import Clock
 from parlor.ids import Partition
@@ -31,19 +31,13 @@ class FaultyPipeline(ScriptPipeline):
         self.gates: dict[str, asyncio.Event] = {}
         self.written = asyncio.Event()
 
-    async def run(
-        self,
-        script: Script,
-        keys: Mapping[str, str],
-        arguments: Mapping[str, Argument],
-        rest: Sequence[Argument] = (),
-    ) -> Answer:
+    async def run(self, script: Script, *arguments: Any, **more: Any) -> Answer:
         if (gate := self.gates.get(script.name)) is not None:
             await gate.wait()
         if self.refuse[script.name] > 0:
             self.refuse[script.name] -= 1
             raise unavailable(ConnectionError("not connected"))
-        answer = await super().run(script, keys, arguments, rest)
+        answer = await super().run(script, *arguments, **more)
         self.ran.append(script.name)
         self.written.set()
         if self.lose[script.name] > 0:

@@ -1,8 +1,8 @@
 -- What: rows of an account's rooms from its shard, into its list, page by page.
--- KEYS: account rooms
+-- KEYS: account rooms *hashes
+--       hashes: the room's own, of each of the rows
 -- ARGV: first complete list_ttl account_ttl now *rows
---       first is '1' with the first rows, complete is '1' with the last; rows: activity, room id, key of
---       the room's hash (same slot) of each
+--       first is '1' with the first rows, complete is '1' with the last; rows: activity, room id of each
 -- Returns: OK
 -- Guarantees: a list is called complete only if it was filled from the first row to the last without being lost in
 --       between; a room that was deleted while its rows were on their way does not come back.
@@ -13,8 +13,8 @@ end
 if A.first == '1' then
   redis.call('HSET', K.account, 'filling', 1)
 end
-for i = 1, #REST, 3 do
-  local state = redis.call('HGET', REST[i + 2], 'state')
+for i = 1, #REST, 2 do
+  local state = redis.call('HGET', MORE[(i + 1) / 2], 'state')
   if state ~= 'DELETING' and state ~= 'DELETED' then
     redis.call('ZADD', K.rooms, 'GT', REST[i], REST[i + 1])
   end

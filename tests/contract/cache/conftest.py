@@ -61,20 +61,24 @@ def server(request: pytest.FixtureRequest) -> PrivateServer:
 
 @pytest.fixture
 async def server_world(server: PrivateServer) -> AsyncIterator[World]:
-    world = World(Redis.from_url(server.url, protocol=2), server.url, next(_numbers))
+    world = _world_on(server)
     await world.open()
     yield world
     await world.close()
+
+
+def _world_on(server: PrivateServer) -> World:
+    return World(lambda: Redis.from_url(server.url, protocol=2), server.url, next(_numbers))
 
 
 @pytest.fixture(params=["fakeredis", "valkey", "redis7"])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """An open partition, its writer's lease, and short ways to do things."""
     if request.param == "fakeredis":
-        made = World(fakeredis.FakeAsyncRedis(), "redis://fake", next(_numbers))
+        fake = fakeredis.FakeServer()
+        made = World(lambda: fakeredis.FakeAsyncRedis(server=fake), "redis://fake", next(_numbers))
     else:
-        url = request.getfixturevalue(request.param).url
-        made = World(Redis.from_url(url, protocol=2), url, next(_numbers))
+        made = _world_on(request.getfixturevalue(request.param))
     await made.open()
     yield made
     await made.close()

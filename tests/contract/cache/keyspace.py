@@ -34,6 +34,4 @@ async def dump(redis: Redis, prefix: str) -> Keyspace:
                 case _:
                     raise AssertionError(f"{name!r} is a {kind!r}")
         values = await pipe.execute()
-    return {
-        name.decode(): (value, ttl >= 0) for name, value, ttl in zip(names, values, ttls, strict=True) if ttl != -2
-    }
+    return {name.decode(): (value, ttl >= 0) for name, value, ttl in zip(names, values, ttls, strict=True) if ttl != -2}

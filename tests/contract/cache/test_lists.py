@@ -141,6 +141,19 @@ async def test_a_list_that_expired_is_not_complete_when_something_comes(world: W
     assert await is_complete(world)
 
 
+@pytest.mark.parametrize("stored", [False, True])
+async def test_a_room_that_was_deleted_while_its_row_was_on_its_way_does_not_come_back(
+    world: World, stored: bool
+) -> None:
+    gone, stays = await world.claimed(), await world.claimed()
+    found = [world.room_row(gone), world.room_row(stays)]
+    await world.rooms.delete(gone, "claim-1", "account")
+    if stored:
+        await world.stored(gone)
+    await fill(world, found)
+    assert await walk(world, 10) == [stays.room_id]
+
+
 async def test_a_list_that_is_filled_in_pages_is_complete_with_the_last(world: World) -> None:
     found = rows(world, 6)
     for number in (0, 2, 4):

@@ -48,9 +48,7 @@ async def room_with(world: World, count: int) -> RoomAddress:
         (99, None, 50, []),
     ],
 )
-async def test_windows(
-    world: World, after: int | None, before: int | None, limit: int, expected: list[int]
-) -> None:
+async def test_windows(world: World, after: int | None, before: int | None, limit: int, expected: list[int]) -> None:
     address = await room_with(world, 10)
     page = await world.page(address, after=after, before=before, limit=limit)
     assert seqs(page) == expected

@@ -1,5 +1,7 @@
-"""A writer's reads: in order, its own unfinished entries first, blocking without losing any. Real servers only: a fake's
-XREADGROUP with BLOCK does not behave."""
+"""A writer's reads: in order, its own unfinished entries first, blocking without losing any.
+
+Real servers only: a fake's XREADGROUP with BLOCK does not behave.
+"""
 
 from __future__ import annotations
 
@@ -68,8 +70,7 @@ async def test_a_finished_or_parked_entry_is_not_pending_any_more(server_world: 
 async def test_a_waiting_reader_gets_the_entry_that_comes(server_world: World, queue: WriterQueue) -> None:
     world = server_world
     waiting = asyncio.create_task(queue.new([world.partition], 10, 5_000))
-    while not await blocked_clients(world):
-        await asyncio.sleep(0.001)
+    await until_blocked(world)
     address = await world.created()
     async with asyncio.timeout(3):
         (entry,) = await waiting
@@ -114,5 +115,8 @@ async def test_a_server_that_cannot_write_is_an_outage(server_world: World, queu
         await world.redis.replicaof("NO", "ONE")
 
 
-async def blocked_clients(world: World) -> int:
-    return int((await world.redis.info("clients"))["blocked_clients"])
+async def until_blocked(world: World) -> None:
+    """The server says who waits; nothing tells when one begins to."""
+    async with asyncio.timeout(3):
+        while int((await world.redis.info("clients"))["blocked_clients"]) == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)

@@ -46,13 +46,11 @@ async def test_a_step_from_another_state_than_expected_is_refused(world: World) 
     address = await world.claimed()
     await world.send(address, 0, reply=False)
     before = await world.dump()
-    step = await world.states.transition_message(
-        address.room_id, 1, MessageState.SENT, MessageState.PROCESSING, "test"
-    )
+    step = await world.states.transition_message(address.room_id, 1, MessageState.SENT, MessageState.PROCESSING, "test")
     assert step == Step(False, "PENDING")
-    assert await world.states.transition_room(
-        address.room_id, RoomState.ACTIVE, RoomState.DELETING, "test"
-    ) == Step(False, "PENDING")
+    assert await world.states.transition_room(address.room_id, RoomState.ACTIVE, RoomState.DELETING, "test") == Step(
+        False, "PENDING"
+    )
     assert await world.dump() == before
 
 

@@ -7,7 +7,7 @@ and may not refuse what the first one granted (redis-py may replay a command who
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -66,26 +66,31 @@ class TwiceLive(Live):
     twice = True
 
     async def attempt(
-        self, name: str, keys: dict[str, str], arguments: dict[str, Argument], rest: Sequence[Argument] = ()
+        self,
+        name: str,
+        keys: dict[str, str],
+        arguments: dict[str, Argument],
+        rest: Sequence[Argument] = (),
+        more: Sequence[str] = (),
     ) -> Answer:
-        first = await super().attempt(name, keys, arguments, rest)
+        first = await super().attempt(name, keys, arguments, rest, more)
         if not self.twice:
             return first
         once = await dump(self.redis, self.prefix)
-        second = await super().attempt(name, keys, arguments, rest)
+        second = await super().attempt(name, keys, arguments, rest, more)
         assert await dump(self.redis, self.prefix) == once, f"{name} is not safe to repeat"
         assert first[0] < 0 or name in ONE_WAY or second[0] >= 0, f"{name} grants once: {first} {second}"
         return first
 
 
 class World:
-    """``redis`` is a client of the server that everything is in."""
+    """``new_client`` makes clients of the server that everything is in."""
 
-    def __init__(self, redis: Redis, url: str, number: int, settings: Settings | None = None) -> None:
+    def __init__(self, new_client: Callable[[], Redis], url: str, number: int) -> None:
         prefix = f"t{number}"
-        self.settings = settings or make_settings(url, prefix)
-        self.redis = redis
-        self.url = url
+        self.settings = make_settings(url, prefix)
+        self.new_client = new_client
+        self.redis = redis = new_client()
         self.prefix = prefix
         self.clock = FixedClock()
         self.pipeline = ScriptPipeline(redis, self.settings.redis)
@@ -118,9 +123,9 @@ class World:
         await self.rooms.create(address, "A room", "GPT4O", "account")
         return address
 
-    async def claimed(self, account: str = "ada", token: str = "claim-1") -> RoomAddress:
+    async def claimed(self, account: str = "ada") -> RoomAddress:
         address = await self.created(account)
-        await self.rooms.claim(address.room_id, token)
+        await self.rooms.claim(address.room_id, "claim-1")
         return address
 
     async def room(self, address: RoomAddress) -> CachedRoom:
@@ -150,7 +155,13 @@ class World:
 
     def reserved(self, parent: MessageId) -> MessageDoc:
         return MessageDoc(
-            self.message_id(), SenderType.AI, "", self.clock.now, version=0, ai_persona="GPT4O", parent_message_id=parent
+            self.message_id(),
+            SenderType.AI,
+            "",
+            self.clock.now,
+            version=0,
+            ai_persona="GPT4O",
+            parent_message_id=parent,
         )
 
     def turn(

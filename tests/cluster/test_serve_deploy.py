@@ -1,0 +1,85 @@
+"""`serve deploy serve_config.yaml` in a running cluster: nothing else has started Parlor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from tests.cluster.chat import Chat, ask
+from tests.cluster.conftest import World
+from tests.cluster.talk import Talk, settled
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+ROOT = Path(__file__).parents[2]
+REPLICAS = 2
+
+
+@pytest.fixture
+def deployed(world: World) -> Iterator[World]:
+    """The file as it is, but for this cluster's ports and sizes."""
+    world.second_node()
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text(encoding="utf-8"))
+    config["http_options"] |= {"host": "127.0.0.1", "port": world.cluster.plan.http}
+    [application] = config["applications"]
+    [deployment] = application["deployments"]
+    deployment["autoscaling_config"] |= {"min_replicas": REPLICAS, "max_replicas": REPLICAS}
+    path = world.cluster.directory / "serve.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    world.run("serve", "deploy", str(path), "-a", world.cluster.dashboard_url)
+    try:
+        yield world
+    finally:
+        world.run("serve", "shutdown", "-y", "-a", world.cluster.dashboard_url)
+
+
+def readiness(world: World) -> tuple[int, dict[str, Any]]:
+    """Of whichever replica answers; status 0 while there is none."""
+    status, text = ask(urlsplit(world.cluster.url).netloc, "GET", "/readyz")
+    return status, json.loads(text) if text.startswith("{") else {}
+
+
+def status(world: World) -> dict[str, Any]:
+    address = world.cluster.address
+    found: dict[str, Any] = json.loads(
+        world.run("parlor", "cluster", "status", "--json", PARLOR_RAY__ADDRESS=address),
+    )
+    return found
+
+
+def test_the_first_replica_makes_the_actors_which_stay_until_they_are_stopped(deployed: World) -> None:
+    _, problem = settled(lambda: readiness(deployed), lambda found: "dependencies" in found[1])
+    wrong = {each["name"]: each["detail"] for each in problem["dependencies"] if not each["ok"]}
+    assert "store:global" in wrong, "readiness says what is missing: the databases are not made yet"
+
+    deployed.run("parlor", "migrate")
+    settled(lambda: readiness(deployed)[0], lambda found: found == 200)
+    actors = settled(lambda: status(deployed)["actors"], lambda found: all(actor["alive"] for actor in found))
+    assert [actor["kind"] for actor in actors].count("Supervisor") == 1
+    for kind in ("RoomActor", "ShardWriter"):
+        assert len({actor["node"] for actor in actors if actor["kind"] == kind}) == 2, actors
+
+    chats = {}
+    for number in range(4):
+        token = deployed.run("parlor", "token", f"deployed-{number}").strip()
+        chat = Chat(deployed.cluster.url, token)
+        chats[chat.create_room()] = chat
+    with Talk(chats) as talk:
+        talk.go_on(3)
+    talk.check()
+    assert len({actor["node"] for actor in status(deployed)["actors"] if actor["rooms"]}) == 2
+
+    stop = ("parlor", "cluster", "stop")
+    with pytest.raises(AssertionError, match="serve shutdown"):
+        deployed.run(*stop, PARLOR_RAY__ADDRESS=deployed.cluster.address)
+    deployed.run("serve", "shutdown", "-y", "-a", deployed.cluster.dashboard_url)
+    assert status(deployed)["actors"]
+    deployed.run(*stop, PARLOR_RAY__ADDRESS=deployed.cluster.address)
+    with pytest.raises(AssertionError, match="do not answer"):
+        status(deployed)

@@ -1,0 +1,134 @@
+"""The roll call: who answers is known without waiting for who does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from actors.contracts import ActorStatus
+from actors.roll_call import ASK_SECONDS, PAUSE_SECONDS, SILENT_SECONDS, RollCall
+from tests.unit.clockwork import FakeClock, settle
+
+pytestmark = pytest.mark.unit
+
+
+class Actor:
+    """One that answers, is dead, or hangs, as the test says."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.mode = "answers"
+        self.asked = 0
+        self.starts = asyncio.Event()
+
+    async def ask(self) -> ActorStatus | None:
+        self.asked += 1
+        if self.mode == "hangs":
+            await self.starts.wait()
+        if self.mode == "fails":
+            raise ValueError("a defect")
+        return None if self.mode == "dead" else ActorStatus(self.name, "RoomActor", 7, "node", True)
+
+
+class Calling:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.heard: list[str] = []
+        self.roll = RollCall(self.clock, lambda status: self.heard.append(status.name))
+
+    async def enrol(self, actor: Actor) -> None:
+        self.roll.enrol(actor.name, "RoomActor", actor.ask)
+        await settle()
+
+
+@pytest.fixture
+async def calling() -> AsyncIterator[Calling]:
+    found = Calling()
+    yield found
+    await found.roll.close()
+
+
+async def test_one_that_hangs_keeps_no_other_from_being_heard(calling: Calling) -> None:
+    waiting, quick = Actor("waiting"), Actor("quick")
+    waiting.mode = "hangs"
+    await calling.enrol(waiting)
+    await calling.enrol(quick)
+    await calling.clock.advance(3 * PAUSE_SECONDS)
+    assert (waiting.asked, quick.asked) == (1, 4)
+    assert calling.roll.answers("quick")
+    assert not calling.roll.answers("waiting")
+    waiting.mode = "answers"
+    waiting.starts.set()
+    await settle()
+    assert calling.roll.answers("waiting")
+
+
+async def test_silence_is_noticed_after_a_while_and_forgiven_with_the_next_answer(calling: Calling) -> None:
+    actor = Actor("a")
+    await calling.enrol(actor)
+    actor.mode = "hangs"
+    await calling.clock.advance(PAUSE_SECONDS)
+    assert actor.asked == 2
+    await calling.clock.advance(SILENT_SECONDS - 0.01)
+    assert calling.roll.answers("a")
+    await calling.clock.advance(0.01)
+    assert not calling.roll.answers("a")
+    assert calling.roll.statuses() == [ActorStatus("a", "RoomActor", 7, "node", alive=False)]
+    actor.mode = "answers"
+    actor.starts.set()
+    await settle()
+    assert calling.roll.answers("a")
+
+
+@pytest.mark.parametrize("mode", ["dead", "fails"])
+async def test_a_dead_or_failing_actor_is_asked_again(calling: Calling, mode: str) -> None:
+    actor = Actor("a")
+    actor.mode = mode
+    await calling.enrol(actor)
+    assert not calling.roll.answers("a")
+    assert calling.roll.statuses() == [ActorStatus("a", "RoomActor", 0, "", alive=False)]
+    actor.mode = "answers"
+    await calling.clock.advance(PAUSE_SECONDS)
+    assert calling.roll.answers("a")
+    actor.mode = mode
+    await calling.clock.advance(PAUSE_SECONDS)
+    assert not calling.roll.answers("a")
+    assert calling.roll.has_answered("a")
+
+
+async def test_nobody_is_asked_after_being_struck_off(calling: Calling) -> None:
+    actor = Actor("a")
+    await calling.enrol(actor)
+    calling.roll.strike("a")
+    await calling.clock.advance(10 * PAUSE_SECONDS)
+    assert (actor.asked, calling.heard) == (1, ["a"])
+    assert calling.roll.statuses() == []
+    await calling.enrol(actor)
+    assert calling.heard == ["a", "a"], "the name may come again"
+
+
+async def test_enrolling_twice_asks_once(calling: Calling) -> None:
+    actor = Actor("a")
+    await calling.enrol(actor)
+    await calling.enrol(actor)
+    assert actor.asked == 1
+
+
+async def test_waiting_ends_with_the_answer_that_was_waited_for(calling: Calling) -> None:
+    actor = Actor("a")
+    actor.mode = "hangs"
+    await calling.enrol(actor)
+    waits = asyncio.create_task(calling.roll.until(lambda: calling.roll.has_answered("a")))
+    other = asyncio.create_task(calling.roll.until(lambda: calling.roll.has_answered("a")))
+    await settle()
+    assert not waits.done()
+    actor.mode = "answers"
+    actor.starts.set()
+    await asyncio.wait_for(asyncio.gather(waits, other), 1)
+
+
+def test_one_question_stays_open_for_long() -> None:
+    # Each new question to an actor that waits for a node would wait in Ray as well.
+    assert ASK_SECONDS >= 10 * SILENT_SECONDS

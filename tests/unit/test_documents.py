@@ -1,0 +1,271 @@
+"""The documents say what is true: links, paths, names, commands, settings, metrics, invariants and decisions exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer.main
+from click import Command, Group
+from pydantic import BaseModel, SecretStr
+
+from cli.main import app
+from parlor.settings import Settings
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+ROOTS = ("actors", "api", "bench", "cli", "docs", "parlor", "requirements", "sql", "tests", ".ci")
+CODE = ("actors", "api", "bench", "cli", "parlor", "sql")
+UNNAMED = frozenset({"I4", "I6", "I7", "I8", "I10", "I11", "I12", "I13", "I14", "I15", "I16", "I17", "I18", "I19"})
+"""Invariants that neither code nor tests name yet. This set may shrink, never grow."""
+
+documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@documents
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), f"{target}: no such file"
+        if anchor:
+            assert anchor in anchors(linked), f"{target}: no such heading"
+
+
+@documents
+def test_every_path_in_backticks_exists(path: Path) -> None:
+    found = [name for name in spans(path) if re.fullmatch(rf"(?:{'|'.join(map(re.escape, ROOTS))})/[\w./*-]*", name)]
+    # A path that begins elsewhere but ends like one of ours is a slip of the pen.
+    found += [name for name in spans(path) if re.fullmatch(r"[\w.-]+/[\w./-]+\.(?:py|lua|sql|md|toml|yaml)", name)]
+    assert [name for name in found if not any(ROOT.glob(name.rstrip("/")))] == []
+
+
+@documents
+def test_every_name_behind_a_path_is_in_that_file(path: Path) -> None:
+    for file, name in re.findall(r"`([\w/]+\.(?:py|lua|sql))`\s`([\w.]+)`", prose(path)):
+        source = read(ROOT / file)
+        for part in name.split("."):
+            defined = rf"^\s*(?:local )?(?:(?:async )?(?:def|class|function) {part}\b|{part}\b\s*[:=])"
+            assert re.search(defined, source, re.MULTILINE), f"{file} has no {name}"
+
+
+@documents
+def test_every_parlor_command_and_option_exists(path: Path) -> None:
+    for line in re.findall(r"(?:^|[`\s/])parlor ([a-z][^`\n]*)", commands_in(path), re.MULTILINE):
+        words = line.split()
+        command = find_command(words)
+        options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+        for word in words:
+            if word.startswith("--"):
+                assert word.partition("=")[0] in options, f"parlor {line}: no option {word}"
+
+
+@documents
+def test_every_setting_that_is_named_exists(path: Path) -> None:
+    named = re.findall(r"\bPARLOR_([A-Z]+)__([A-Z][A-Z0-9_]*)\b", read(path))
+    assert [name for name in named if name not in defaults()] == []
+
+
+def test_a_command_that_is_not_there_would_be_noticed() -> None:
+    with pytest.raises(AssertionError, match="no command"):
+        find_command(["upp", "--detach"])
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = read(ROOT / "README.md")
+    group = typer.main.get_command(app)
+    assert isinstance(group, Group)
+    assert [name for name in group.commands if f"`parlor {name}" not in readme] == []
+
+
+def test_commands_that_are_not_there_yet_are_told_as_such() -> None:
+    """When one of them is made, the documents have to change."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, Group)
+    assert NOT_YET & set(group.commands) == set()
+
+
+def test_the_reference_of_settings_has_all_of_them_with_their_defaults() -> None:
+    text = read(ROOT / "docs" / "CONFIGURATION.md")
+    rows = re.findall(r"^\| `PARLOR_([A-Z]+)__([A-Z0-9_]+)` \| ([^|]*) \|", text, re.MULTILINE)
+    assert {(section, field): default.strip() for section, field, default in rows} == defaults()
+    assert len(rows) == len(defaults())
+
+
+def test_the_settings_of_the_specification_have_its_defaults() -> None:
+    table = read(ROOT / "ARCHITECTURE.md").partition("\n### Settings\n")[2].partition("\n### ")[0]
+    rows = re.findall(r"^\|[^|]+\| `PARLOR_([A-Z]+)__([A-Z0-9_]+)` \| (\d+|GPT4O)( s)?", table, re.MULTILINE)
+    assert len(rows) == 12
+    for section, field, number, unit in rows:
+        assert defaults()[section, field] == f"`{number}{unit}`"
+
+
+def test_every_metric_is_in_the_readme() -> None:
+    source = read(ROOT / "actors" / "metrics.py") + read(ROOT / "api" / "metrics.py")
+    made = set(re.findall(r'(?<=")parlor_[a-z_]+(?=")', source))
+    readme = read(ROOT / "README.md")
+    told = {name.removeprefix("ray_") for name in re.findall(r"`(ray_parlor_[a-z_]+)`", readme)}
+    assert {name.removesuffix("_total") for name in told} == {name.removesuffix("_total") for name in made}
+
+
+def test_the_conversation_in_the_readme_is_a_script() -> None:
+    script = conversation()
+    assert script.count("curl ") >= 4
+    checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, timeout=10, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_invariants_are_numbered_without_holes() -> None:
+    numbers = [int(name[1:]) for name in invariants()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_invariant_says_where_it_is_enforced_and_which_test_guards_it() -> None:
+    for name, (_, enforced, guarded) in invariants().items():
+        assert re.search(r"`(?:parlor|actors|api|cli|sql)/", enforced), name
+        tests = re.findall(r"`(tests/[\w/]+\.py)`", guarded)
+        assert tests, name
+        assert [
+            file for file in tests if not re.search(r"^(?:async )?def test_", read(ROOT / file), re.MULTILINE)
+        ] == []
+
+
+def test_invariants_that_code_and_tests_name_exist() -> None:
+    assert named_invariants() - invariants().keys() == set()
+
+
+def test_every_invariant_is_named_in_code_or_tests() -> None:
+    assert invariants().keys() - named_invariants() <= UNNAMED
+
+
+def test_decisions_are_numbered_without_holes_and_told_in_three_parts() -> None:
+    files = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    assert [int(file.name[:4]) for file in files] == list(range(1, len(files) + 1))
+    for file in files:
+        text = read(file)
+        assert text.startswith(f"# {file.name[:4]} ")
+        assert re.findall(r"^\*\*(\w+)\.\*\* \S", text, re.MULTILINE) == ["Context", "Decision", "Consequence"]
+        assert 10 <= text.count("\n") <= 30
+
+
+def test_decisions_that_the_code_names_exist() -> None:
+    named = {number for source in sources(*CODE, "tests") for number in re.findall(r"\bADR (\d{4})\b", source)}
+    assert named
+    assert [number for number in named if not any((ROOT / "docs" / "adr").glob(f"{number}-*.md"))] == []
+
+
+def test_the_changelog_and_the_readme_tell_the_packages_version() -> None:
+    version = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]["version"]
+    assert re.search(rf"^## \[{re.escape(version)}\] - (?:Unreleased|\d{{4}}-\d\d-\d\d)$", changelog(), re.MULTILINE)
+    assert f"Version {version}" in read(ROOT / "README.md")
+
+
+def test_the_notice_names_every_vendored_library() -> None:
+    notice = read(ROOT / "NOTICE")
+    vendored = [*(ROOT / "api/web/assets/vendor").iterdir(), *(ROOT / "api/web/vendor").iterdir()]
+    for folder in (found for found in vendored if found.is_dir()):
+        assert f"{folder.relative_to(ROOT)}/LICENSE" in notice
+
+
+NOT_YET = frozenset({"fsck", "dead-letters", "rooms", "move-partition"})
+"""Commands that the documents announce."""
+
+
+@cache
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def changelog() -> str:
+    return read(ROOT / "CHANGELOG.md")
+
+
+def prose(path: Path) -> str:
+    """Without fenced blocks."""
+    return re.sub(r"^```.*?^```", "", read(path), flags=re.MULTILINE | re.DOTALL)
+
+
+def spans(path: Path) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", prose(path))
+
+
+def commands_in(path: Path) -> str:
+    """Fenced blocks and spans of code, a line each."""
+    fenced = re.findall(r"^```(?:text|bash)\n(.*?)^```", read(path), re.MULTILINE | re.DOTALL)
+    return "\n".join([*fenced, *spans(path)])
+
+
+def anchors(path: Path) -> set[str]:
+    """Of headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def conversation() -> str:
+    """The README's first conversation: its blocks are one script."""
+    section = read(ROOT / "README.md").partition("\n## A first conversation\n")[2].partition("\n## ")[0]
+    return "\n".join(re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+
+
+def find_command(words: list[str]) -> Command:
+    """The command that a line calls."""
+    found: Command = typer.main.get_command(app)
+    if words[0] in NOT_YET:
+        return found
+    for word in words:
+        if not isinstance(found, Group):
+            break
+        assert word in found.commands, f"no command {' '.join(words)}"
+        found = found.commands[word]
+    return found
+
+
+@cache
+def defaults() -> dict[tuple[str, str], str]:
+    """Every setting's default as the documents write it, by section and field in upper case."""
+    return {
+        (section.upper(), name.upper()): shown(default)
+        for section, field in Settings.model_fields.items()
+        if isinstance(field.default, BaseModel)
+        for name, default in field.default
+    }
+
+
+def shown(default: object) -> str:
+    match default:
+        case SecretStr() | "" | ():
+            return "empty"
+        case timedelta():
+            return f"`{default.total_seconds():g} s`"
+        case _:
+            return f"`{default}`"
+
+
+def invariants() -> dict[str, tuple[str, str, str]]:
+    """Statement, places and tests of each."""
+    section = read(ROOT / "ARCHITECTURE.md").partition("\n## Invariants\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (I\d+) \| (.+) \| (.+) \| (.+) \|$", section, re.MULTILINE)
+    return {name: (statement, enforced, guarded) for name, statement, enforced, guarded in rows}
+
+
+@cache
+def named_invariants() -> frozenset[str]:
+    """In comments and docstrings: ``(I3)``, ``(I1, I2)``, ``# I4``."""
+    # Not this module, which names those that are not named.
+    found = (source for source in sources(*CODE, "tests") if "UNNAMED = " not in source)
+    marks = (mark for source in found for mark in re.findall(r"\((I\d+(?:, I\d+)*)\)|(?:#|--) (I\d+)\b", source))
+    return frozenset(name for pair in marks for group in pair for name in group.split(", ") if name)
+
+
+def sources(*folders: str) -> list[str]:
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*"))
+    return [read(path) for path in found if path.suffix in {".py", ".lua", ".sql"}]
