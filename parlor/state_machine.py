@@ -13,7 +13,7 @@ from parlor.cache.records import stored_state
 from parlor.cache.states import StateCache, Step
 from parlor.errors import IllegalTransition, MessageNotFound, RoomNotFound
 from parlor.ids import MessageId, RoomId, home_of
-from parlor.model import DeleteReceipt, StateReport
+from parlor.model import DeleteOutcome, DeleteReceipt, StateReport
 from parlor.states import MessageState, RoomState
 from parlor.store.ports import ChatStore
 
@@ -93,6 +93,9 @@ class ChatStateMachine:
             row = await self._store.message_find(shard, address.room_id, message_id)
             if row is None:
                 raise MessageNotFound
+            if row.deleted and seq is None:
+                # Redis has forgotten the state of an old message: it must not count as deleted a second time.
+                return DeleteReceipt(message_id, MessageState.DELETED, DeleteOutcome.ALREADY_DELETED)
             seq, doc, stored = row.seq, row.doc, True
         deleted = await self._states.delete_message(address, claim, seq, doc, stored=stored, by=by)
         return DeleteReceipt(message_id, deleted.state, deleted.outcome)

@@ -170,12 +170,11 @@ class EventStreams:
         position = await self._reader.room_log(room_id) or LogPosition("0-0", "0-0")
         if begin is None:
             begin = position.start
-        ended = not last.is_streaming and last.seq > 0 and last.message_id in ids and last.sender_type is SenderType.AI
-        if ended and not await self._has_end(room_id, last.message_id, begin, position):
+        stop_kinds = TERMINAL_EVENTS if last.sender_type is SenderType.AI else frozenset({"message.created"})
+        if not last.is_streaming and not await self._has_end(room_id, last.message_id, stop_kinds, begin, position):
             kind, form = _whole(last)
             yield WholeReply([Event(position.last, kind, encode(form), last.message_id)], position.last)
             return
-        stop_kinds = TERMINAL_EVENTS if last.sender_type is SenderType.AI else frozenset({"message.created"})
 
         def choose(event: Event) -> tuple[bool, bool]:
             if event.type == "room.deleted":
@@ -185,14 +184,16 @@ class EventStreams:
         async with self._tail(room_id, begin) as tail:
             yield EventSubscription(tail, self._heartbeat, choose)
 
-    async def _has_end(self, room_id: RoomId, message_id: MessageId, after: str, position: LogPosition) -> bool:
+    async def _has_end(
+        self, room_id: RoomId, message_id: MessageId, kinds: Collection[str], after: str, position: LogPosition
+    ) -> bool:
         """Whether the log still has the message's last event behind the cursor."""
         if parse_cursor(after) < parse_cursor(position.start):
             return False
         stream, cursor = self._keys.events(home_of(room_id), room_id), after
         while entries := await self._log.entries(stream, cursor):
             for _, fields in entries:
-                if fields.get(b"message") == message_id.encode() and fields[b"type"].decode() in TERMINAL_EVENTS:
+                if fields.get(b"message") == message_id.encode() and fields[b"type"].decode() in kinds:
                     return True
             cursor = text(entries[-1][0])
         return False
@@ -210,6 +211,8 @@ def _whole(message: Message) -> tuple[str, JsonForm]:
     """The one event that stands for all of a message's."""
     if message.state in (MessageState.DELETING, MessageState.DELETED):
         return "message.deleted", {"message_id": message.message_id, "seq": message.seq, "state": message.state}
+    if message.sender_type is not SenderType.AI:
+        return "message.created", {"message": message_form(message)}
     return "message.completed", {"message": message_form(message)}
 
 

@@ -53,6 +53,8 @@ class _Held(msgspec.Struct):
 
     epoch: int
     applied: QueuePosition
+    read: QueuePosition
+    """Everything up to here was read, or is finished."""
     history_read: bool = False
     """Whether the consumer's own unfinished entries have been taken up."""
 
@@ -126,7 +128,9 @@ class ShardWriterLoop:
             _log.error("queue_went_back", partition=partition, applied=str(progress.applied))
             opened = await store.open_partition(self._shard, partition)
             await self._ports.live.init_partition(partition, opened.incarnation)
-        self._held[partition] = _Held(progress.epoch, progress.applied)
+        # The queue of a partition that nothing was ever taken from begins with number 1.
+        read = progress.applied if progress.applied.number else QueuePosition(lease.incarnation or 0, 0)
+        self._held[partition] = _Held(progress.epoch, progress.applied, read)
 
     async def _keep_leases(self) -> None:
         """Renews at a third of the lease's life. A lost one is dropped; the fence would refuse its batches anyhow."""
@@ -136,6 +140,9 @@ class ShardWriterLoop:
                 try:
                     if not await self._ports.queue.renew(partition, self._lease):
                         self._held.pop(partition, None)
+                    elif (held := self._held.get(partition)) is not None:
+                        # A writer that does not know yet that it lost the partition may have read from it.
+                        held.history_read = False
                 except CacheUnavailable as error:
                     _log.warning("lease_not_renewed", partition=partition, debug=error.debug)
 
@@ -168,7 +175,7 @@ class ShardWriterLoop:
                 break
             limit = settings.batch_limit - len(self._buffer)
             found = await self._ports.queue.new(self.held, limit, max(1, round(min(wait, WAKE_SECONDS) * 1000)))
-            self._buffer += found
+            self._buffer += self._in_line(found)
             if found and not self._due_now():
                 # Entries come one by one; reading them one by one would cost more than writing them.
                 await clock.sleep(READ_PAUSE)
@@ -177,8 +184,30 @@ class ShardWriterLoop:
             await self._commit_buffer()
 
     def _due_now(self) -> bool:
-        """Whether the batch does not wait for anything: somebody waits for it, or it is as large as one may be."""
-        return len(self._buffer) >= self._ports.settings.batch_limit or any(entry.urgent for entry in self._buffer)
+        """Whether the batch does not wait for anything: somebody waits for it, it is as large as one may be, or
+        something has to be read before more is."""
+        if len(self._buffer) >= self._ports.settings.batch_limit or any(entry.urgent for entry in self._buffer):
+            return True
+        return not all(held.history_read for held in self._held.values())
+
+    def _in_line(self, found: list[QueueEntry]) -> list[QueueEntry]:
+        """Those of the new entries that follow on what was read before.
+
+        What is missing between was read by a writer that does not know yet that it lost the partition. The history has
+        it, and is read before anything goes on: the watermark must not pass over it.
+        """
+        kept: list[QueueEntry] = []
+        for entry in found:
+            held = self._held.get(entry.partition)
+            if held is None:
+                continue
+            following = QueuePosition(held.read.incarnation, held.read.number + 1)
+            if held.history_read and entry.position == following:
+                held.read = following
+                kept.append(entry)
+            else:
+                held.history_read = False
+        return kept
 
     async def _read_history(self) -> None:
         """What was taken before and never finished goes first, or new entries would overtake it."""
@@ -190,6 +219,7 @@ class ShardWriterLoop:
                 self._buffer += entries
                 if entries:
                     after = entries[-1].position
+                    held.read = max(held.read, after)
                     await self._commit_buffer()
                 held.history_read = len(entries) < limit
 
@@ -198,8 +228,10 @@ class ShardWriterLoop:
         try:
             while True:
                 await self._read_history()
-                self._buffer += await self._ports.queue.new(self.held, self._ports.settings.batch_limit, 1)
-                if not self._buffer:
+                self._buffer += self._in_line(
+                    await self._ports.queue.new(self.held, self._ports.settings.batch_limit, 1)
+                )
+                if not self._buffer and all(held.history_read for held in self._held.values()):
                     return
                 await self._commit_buffer()
         except ParlorError as error:

@@ -125,7 +125,8 @@ def missing_programs(kind: Kind) -> list[str]:
     if kind == "embedded":
         return []
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
-    return [name for name in ("redis-server", "mariadbd", "mariadb-install-db") if shutil.which(name, path=path) is None]
+    programs = ("redis-server", "mariadbd", "mariadb-install-db")
+    return [name for name in programs if shutil.which(name, path=path) is None]
 
 
 @contextlib.contextmanager

@@ -50,6 +50,7 @@ class EventHub:
         """What is watched is not what is subscribed."""
         self._patience: asyncio.Timeout | None = None
         """Of the wait for a wake-up that is under way."""
+        self._closed = False
 
     @property
     def watched(self) -> int:
@@ -76,11 +77,14 @@ class EventHub:
 
     async def close(self) -> None:
         """Readers that are still there get no more events."""
+        self._closed = True
         tasks = [watched.pump for watched in self._watched.values() if watched.pump]
         if self._listening is not None:
             tasks.append(self._listening)
         for task in tasks:
             task.cancel()
+        # Python 3.11's wait_for takes a cancellation for itself when what it waits for has just come: the flag stands.
+        self._changed.set()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._watched.clear()
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
@@ -146,7 +150,7 @@ class EventHub:
         """Hears wake-ups for as long as the hub lives."""
         loop = asyncio.get_running_loop()
         recheck_at = loop.time() + self._recheck_every
-        while True:
+        while not self._closed:
             try:
                 if self._changed.is_set():
                     await self._subscribe()

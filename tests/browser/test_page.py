@@ -13,6 +13,8 @@ from tests.browser.tab import REPLY_MS, Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
+KINDS = ("embedded",)
+"""The page does not know what the program stands on."""
 CUT = r"net::ERR_(INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|CONNECTION_CLOSED|EMPTY_RESPONSE)"
 ATTACKS = [
     "<img src=x onerror=window.hacked=1>",

@@ -123,6 +123,8 @@ def world(directory: Path, redis_url: str, mysql_url: str, model_url: str) -> It
         "PARLOR_ROOMS__ACTORS_MAX": "2",
         "PARLOR_QUEUE__BATCH_INTERVAL": "0.2",
     }
-    with running(cluster.start_head(variables, ONE_OF_EACH)):
-        with contextlib.closing(World(cluster, redis_url, mysql_url)) as world:
-            yield world
+    with (
+        running(cluster.start_head(variables, ONE_OF_EACH)),
+        contextlib.closing(World(cluster, redis_url, mysql_url)) as world,
+    ):
+        yield world

@@ -99,7 +99,5 @@ def succeeded(answer: httpx2.Response, status: int) -> Json:
 async def signed_in(installation: Installation, account: str) -> AsyncIterator[Person]:
     headers = {"Authorization": f"Bearer {installation.token(account)}"}
     # verify=False: reading the machine's certificates takes longer than a request, and there is no TLS here.
-    async with httpx2.AsyncClient(
-        base_url=installation.base_url, headers=headers, timeout=30.0, verify=False
-    ) as http:
+    async with httpx2.AsyncClient(base_url=installation.base_url, headers=headers, timeout=30.0, verify=False) as http:
         yield Person(http, account)

@@ -45,7 +45,7 @@ class Shards:
         """None when no shard has it; it must not be in two."""
         sql = "SELECT account_id, title, ai_persona, message_count, last_seq, deleted_at FROM rooms WHERE room_id = {}"
         found = [
-            StoredRoom(shard, *row[:5], deleted=row[5] is not None)
+            StoredRoom(shard, row[0], row[1], row[2], row[3], row[4], row[5] is not None)
             for shard, address in enumerate(self._addresses, 1)
             for row in await _select(address, sql, UUID(room_id).bytes)
         ]
@@ -61,11 +61,22 @@ class Shards:
         by_shard = [await _select(address, sql, UUID(room_id).bytes) for address in self._addresses]
         with_rows = [rows for rows in by_shard if rows]
         assert len(with_rows) <= 1
-        return [
-            StoredMessage(row[0], str(UUID(bytes=bytes(row[1]))), *row[2:7], deleted=row[7] is not None)
-            for rows in with_rows
-            for row in rows
-        ]
+        return [_message(row) for rows in with_rows for row in rows]
+
+
+def _message(row: tuple[Any, ...]) -> StoredMessage:
+    seq, message_id, *rest, deleted_at = row
+    sender_type, content, finish_reason, error_code, version = rest
+    return StoredMessage(
+        seq,
+        str(UUID(bytes=bytes(message_id))),
+        sender_type,
+        content,
+        finish_reason,
+        error_code,
+        version,
+        deleted_at is not None,
+    )
 
 
 async def _select(address: Address, sql: str, key: bytes) -> list[tuple[Any, ...]]:

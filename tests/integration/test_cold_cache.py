@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from redis.asyncio import Redis
@@ -85,7 +86,7 @@ async def test_a_message_that_only_the_shard_has_can_be_deleted(
 async def test_the_list_of_rooms_is_whole_after_redis_lost_it(person: Person, redis: Redis, keys: Keys) -> None:
     rooms = [RoomId(await person.create_room(f"Room {number}")) for number in range(4)]
     for room in rooms:
-        await eventually(lambda room=room: person.state(room), lambda found: found["state"] == "ACTIVE")
+        await eventually(partial(person.state, room), lambda found: found["state"] == "ACTIVE")
     partition, account = home_of(rooms[0]), AccountId(person.account)
     await redis.delete(keys.rooms(partition, account), keys.account(partition, account))
 

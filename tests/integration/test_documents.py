@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx2
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 import schemathesis
 from hypothesis import Phase, given, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -70,11 +72,12 @@ def _fuzz(document: str, known: dict[str, str], headers: dict[str, str]) -> None
     schema = schemathesis.openapi.from_url(document).exclude(path_regex="/events$")
     seen = 0
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok)
         operation = result.ok()
 
         @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
         @given(case=operation.as_strategy())
-        def answers_as_documented(case: schemathesis.Case) -> None:
+        def answers_as_documented(case: schemathesis.Case[Any]) -> None:
             # A generated id names nothing: every other request goes to what is there.
             if len(case.path_parameters.get("room_id", "")) % 2:
                 case.path_parameters.update({name: known[name] for name in case.path_parameters})

@@ -71,7 +71,7 @@ async def test_a_message_is_in_redis_when_acknowledged_and_sent_only_after_the_c
     assert (message["seq"], message["sender_type"], message["content"]) == (1, "USER", "Good morning")
     assert (message["state"], message["durability"]) == ("PENDING", "cached")
     assert message["metadata"] == {"from": "test", "n": [1, 2.5, None]}
-    assert "Good morning" in await redis.hget(keys.messages(partition, room_id), "d:1")
+    assert "Good morning" in str(await redis.hget(keys.messages(partition, room_id), "d:1"))
     assert await redis.hget(keys.states(partition, room_id), f"i:{message['message_id']}") == "1"
     assert await redis.hget(keys.room(partition, room_id), "seq") == "1"
 

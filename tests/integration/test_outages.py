@@ -51,7 +51,9 @@ async def _readiness(person: Person) -> dict[str, bool]:
 
 async def _recovered(person: Person, room: str, seconds: float) -> None:
     async def send() -> int:
-        return (await person.http.post(f"{of(room)}/messages", json={"content": "on again", "reply": "none"})).status_code
+        return (
+            await person.http.post(f"{of(room)}/messages", json={"content": "on again", "reply": "none"})
+        ).status_code
 
     await eventually(send, lambda code: code == 201, seconds)
 
@@ -85,9 +87,7 @@ async def test_with_redis_frozen_sends_are_refused_at_once_and_history_is_read_f
         assert [name for name, ok in ready.items() if not ok] == ["cache"], ready
 
     async def again() -> httpx2.Response:
-        return await person.http.post(
-            f"{of(room)}/messages", json={"content": "lost?", "reply": "none"}, headers=key
-        )
+        return await person.http.post(f"{of(room)}/messages", json={"content": "lost?", "reply": "none"}, headers=key)
 
     await eventually(again, lambda answer: answer.status_code in (200, 201), 5)
     assert [message["content"] for message in await person.history(room)] == ["line 0", "line 1", "line 2", "lost?"]

@@ -10,10 +10,10 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
 from api.tokens import issue
 from parlor.ids import partition_of
-from parlor.settings import AuthSettings
 from tests.installation import Installation
 from tests.integration.person import Json, Person, of, signed_in
 
@@ -95,15 +95,15 @@ BODIES: list[tuple[str, bytes, str]] = [
 @pytest.mark.parametrize(("body", "where"), [row[1:] for row in BODIES], ids=[row[0] for row in BODIES])
 async def test_a_body_that_is_not_a_message_is_refused_with_the_place(person: Person, body: bytes, where: str) -> None:
     room = await person.create_room()
-    answer = await person.http.post(
-        f"{of(room)}/messages", content=body, headers={"Content-Type": "application/json"}
-    )
+    answer = await person.http.post(f"{of(room)}/messages", content=body, headers={"Content-Type": "application/json"})
     problem = refused(answer, 422, "invalid-request", 1007)
     assert any(field == where or field.startswith(f"{where}.") for field in fields(problem)), problem
     assert (await person.messages(room))["messages"] == []
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe{}", b'{"content": "\xc3\x28"}', b"[" * 100_000], ids=["utf-16", "bytes", "deep"])
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe{}", b'{"content": "\xc3\x28"}', b"[" * 100_000], ids=["utf-16", "bytes", "deep"]
+)
 async def test_a_body_that_is_not_json_at_all_is_refused(person: Person, body: bytes) -> None:
     room = await person.create_room()
     answer = await person.http.post(f"{of(room)}/messages", content=body, headers={"Content-Type": "application/json"})
@@ -133,7 +133,7 @@ async def test_without_a_valid_token_nobody_gets_in(installation: Installation, 
     auth = installation.settings.auth
     now = datetime.now(UTC)
     expired = issue(auth, "someone", timedelta(seconds=1), now - timedelta(hours=1))
-    other_secret = AuthSettings(secret="another secret, of 32 bytes or more", issuer=auth.issuer, audience=auth.audience)  # type: ignore[arg-type]  # pydantic converts
+    other_secret = auth.model_copy(update={"secret": SecretStr("another secret, of 32 bytes or more")})
     forged = issue(other_secret, "someone", None, now)
     elsewhere = issue(auth.model_copy(update={"audience": "another"}), "someone", None, now)
     good = installation.token("someone")
@@ -279,7 +279,9 @@ async def test_a_cursor_that_the_log_does_not_reach_is_expired(person: Person) -
 async def test_an_idempotency_key_that_is_none_is_refused(person: Person, key: str) -> None:
     room = await person.create_room()
     answer = await person.http.post(
-        f"{of(room)}/messages", json={"content": "x"}, headers={b"Idempotency-Key": key.encode("latin-1")}  # type: ignore[dict-item]  # httpx2 takes bytes
+        f"{of(room)}/messages",
+        json={"content": "x"},
+        headers={b"Idempotency-Key": key.encode("latin-1")},
     )
     assert fields(refused(answer, 422, "invalid-request", 1007)) == {"header.Idempotency-Key"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.integration.person import Json, Person, of, succeeded
@@ -99,7 +101,7 @@ async def test_a_rename_is_an_event_of_the_room_too(person: Person) -> None:
 async def test_deleted_rooms_leave_the_list_and_its_count(person: Person) -> None:
     rooms = [await person.create_room(f"Room {number}") for number in range(3)]
     for room in rooms:
-        await eventually(lambda room=room: person.state(room), lambda found: found["state"] == "ACTIVE")
+        await eventually(partial(person.state, room), lambda found: found["state"] == "ACTIVE")
     succeeded(await person.http.delete(of(rooms[1])), 202)
 
     page = await person.get("/v1/rooms")

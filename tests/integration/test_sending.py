@@ -42,7 +42,11 @@ async def test_the_same_key_and_body_give_the_same_turn(person: Person) -> None:
 async def test_a_key_with_another_body_is_refused(person: Person) -> None:
     room, key = await person.create_room(), uuid4().hex
     succeeded(await _post(person, room, key, content="one", reply="none"), 201)
-    for other in ({"content": "two", "reply": "none"}, {"content": "one"}, {"content": "one", "reply": "none", "metadata": {"x": 1}}):
+    for other in (
+        {"content": "two", "reply": "none"},
+        {"content": "one"},
+        {"content": "one", "reply": "none", "metadata": {"x": 1}},
+    ):
         refused = await _post(person, room, key, **other)
         assert refused.status_code == 422
         assert (refused.json()["code"], refused.json()["errorCode"]) == ("idempotency-mismatch", 1006)
@@ -54,7 +58,9 @@ async def test_keys_of_other_rooms_and_accounts_are_other_keys(person: Person, s
     rooms = [(person, await person.create_room()), (person, await person.create_room())]
     rooms.append((stranger, await stranger.create_room()))
     ids = {
-        succeeded(await _post(who, room, key, content=f"hello from {number}", reply="none"), 201)["message"]["message_id"]
+        succeeded(await _post(who, room, key, content=f"hello from {number}", reply="none"), 201)["message"][
+            "message_id"
+        ]
         for number, (who, room) in enumerate(rooms)
     }
     assert len(ids) == 3

@@ -31,7 +31,11 @@ async def test_a_send_can_be_answered_with_its_own_events(person: Person) -> Non
     assert (reserved["seq"], reserved["state"], reserved["is_streaming"]) == (2, "COMPOSING", True)
     assert location == f"/v1/rooms/{room}/messages/{asked['message_id']}"
     final = events[-1].data["message"]
-    assert (final["message_id"], final["finish_reason"], final["is_streaming"]) == (reserved["message_id"], "stop", False)
+    assert (final["message_id"], final["finish_reason"], final["is_streaming"]) == (
+        reserved["message_id"],
+        "stop",
+        False,
+    )
     assert len(final["content"].split()) == 40
     assert text_of(events, reserved["message_id"]) == final["content"]
     assert (await person.message(room, reserved["message_id"]))["content"] == final["content"]

@@ -14,6 +14,7 @@ from parlor.cache.live import Live
 from parlor.cache.loader import Script
 from parlor.cache.queue import QueueEntry, WriterQueue
 from parlor.clock import Clock
+from parlor.errors import InternalError
 from parlor.ids import Partition
 from parlor.settings import RedisSettings
 
@@ -74,6 +75,15 @@ class FakeQueue(WriterQueue):
         if found:
             self.reads.append("history")
         return found
+
+    async def _read(self, positions: dict[Partition, str], limit: int, block_ms: int | None) -> list[QueueEntry]:
+        try:
+            return await super()._read(positions, limit, block_ms)
+        except InternalError as error:
+            # A server says NOGROUP; fakeredis complains about XGROUP.
+            if "XGROUP" in error.debug:
+                raise unavailable(error) from error
+            raise
 
 
 async def first_of(clock: Clock, seconds: float, other: Awaitable[object]) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from click import Command, Group
 from pydantic import BaseModel, SecretStr
+from typer.core import TyperCommand, TyperGroup
 
 from cli.main import app
 from parlor.settings import Settings
@@ -82,16 +82,12 @@ def test_a_command_that_is_not_there_would_be_noticed() -> None:
 
 def test_every_command_is_in_the_readme() -> None:
     readme = read(ROOT / "README.md")
-    group = typer.main.get_command(app)
-    assert isinstance(group, Group)
-    assert [name for name in group.commands if f"`parlor {name}" not in readme] == []
+    assert [name for name in group().commands if f"`parlor {name}" not in readme] == []
 
 
 def test_commands_that_are_not_there_yet_are_told_as_such() -> None:
     """When one of them is made, the documents have to change."""
-    group = typer.main.get_command(app)
-    assert isinstance(group, Group)
-    assert NOT_YET & set(group.commands) == set()
+    assert NOT_YET & set(group().commands) == set()
 
 
 def test_the_reference_of_settings_has_all_of_them_with_their_defaults() -> None:
@@ -216,16 +212,25 @@ def conversation() -> str:
     return "\n".join(re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
 
 
-def find_command(words: list[str]) -> Command:
+def group() -> TyperGroup:
+    """The `parlor` command."""
+    found = typer.main.get_command(app)
+    assert isinstance(found, TyperGroup)
+    return found
+
+
+def find_command(words: list[str]) -> TyperGroup | TyperCommand:
     """The command that a line calls."""
-    found: Command = typer.main.get_command(app)
+    found: TyperGroup | TyperCommand = group()
     if words[0] in NOT_YET:
         return found
     for word in words:
-        if not isinstance(found, Group):
+        if not isinstance(found, TyperGroup):
             break
         assert word in found.commands, f"no command {' '.join(words)}"
-        found = found.commands[word]
+        below = found.commands[word]
+        assert isinstance(below, TyperGroup | TyperCommand)
+        found = below
     return found
 
 

@@ -12,9 +12,11 @@ from tests.contract.cache.world import NOW, World
 pytestmark = pytest.mark.contract
 
 
-async def fill_queue(world: World) -> None:
-    for number in range(world.settings.queue.backlog_limit):
-        await world.redis.xadd(world.keys.queue(world.partition), {"op": "x"}, id=f"0-{number + 1}")
+async def fill_queue(world: World, incarnation: int = 0) -> None:
+    async with world.redis.pipeline(transaction=False) as pipe:
+        for number in range(world.settings.queue.backlog_limit):
+            pipe.xadd(world.keys.queue(world.partition), {"op": "x"}, id=f"{incarnation}-{number + 1}")
+        await pipe.execute()
 
 
 async def test_a_new_room_is_pending_queued_listed_and_told(world: World) -> None:

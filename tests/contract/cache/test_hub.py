@@ -11,16 +11,18 @@ from functools import partial
 import pytest
 
 from parlor.cache import hub as hub_module
+from parlor.cache import watched as watched_module
 from parlor.cache.events import Entry, EventLog
 from parlor.cache.hub import EventHub, Tail
 from parlor.cache.live import RoomAddress
-from parlor.cache.watched import RING
 from parlor.errors import CacheUnavailable, InternalError, InvalidRequest, StreamExpired
 from parlor.ids import MessageId
 from parlor.model import Event
 from tests.contract.cache.world import World
 
 pytestmark = pytest.mark.contract
+RING = 32
+"""Smaller than in production, so that it is overrun with few events."""
 SOON = 5.0
 """Seconds within which everything here has to happen; nothing waits for so long unless it fails."""
 
@@ -68,6 +70,7 @@ Reading = Callable[..., Readers]
 async def reading(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reading]:
     """Makes hubs, and sees that they leave nothing behind."""
     monkeypatch.setattr(hub_module, "RECONNECT_AFTER", 0.01)
+    monkeypatch.setattr(watched_module, "RING", RING)
     made: list[Readers] = []
     before = asyncio.all_tasks()
 

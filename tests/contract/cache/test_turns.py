@@ -195,14 +195,9 @@ async def test_a_replay_is_answered_whatever_else_would_refuse(world: World) -> 
     address = await world.claimed()
     turn = world.turn(key="k")
     first = await world.rooms.append(address, "claim-1", 0, turn)
-    await fill_queue_above(world)
+    await fill_queue(world, 9)
     again = await world.rooms.append(address, "claim-1", 77, structs.replace(turn, on_busy=OnBusy.REJECT))
     assert again == structs.replace(first, duplicate=True)
-
-
-async def fill_queue_above(world: World) -> None:
-    for number in range(world.settings.queue.backlog_limit):
-        await world.redis.xadd(world.keys.queue(world.partition), {"op": "x"}, id=f"9-{number + 1}")
 
 
 async def test_an_idempotency_key_expires(world: World) -> None:

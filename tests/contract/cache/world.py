@@ -275,6 +275,6 @@ def make_settings(url: str, prefix: str) -> Settings:
     return Settings(
         redis=RedisSettings(url=SecretStr(url), prefix=prefix, command_timeout=timedelta(seconds=10)),
         cache=CacheSettings(messages_per_room=50, states_per_room=60, events_per_room=1000),
-        queue=QueueSettings(backlog_limit=100),
+        queue=QueueSettings(backlog_limit=500),
         rooms=RoomSettings(),
     )

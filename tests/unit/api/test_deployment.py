@@ -46,11 +46,19 @@ def test_the_application_is_built_without_ray() -> None:
 
 def test_arguments_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARLOR_API__MAX_STREAMS", "5")
-    seen: list[str] = []
-    monkeypatch.setattr("api.deployment.build_serve_app", seen.append)
-    app_from_environment({"api__max_requests": "9"})
-    read = Settings.model_validate_json(seen[0])
+    built = build_with(monkeypatch, {"api__max_requests": "9"})
+    read = Settings.model_validate_json(built.init_args[0])
     assert (read.api.max_streams, read.api.max_requests) == (5, 9)
+
+
+def test_only_the_application_of_the_serve_file_makes_the_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert build_with(monkeypatch, {}).init_args[1] is True
+    assert build_serve_app(settings().dump_secrets())._bound_deployment.init_args[1] is False
+
+
+def build_with(monkeypatch: pytest.MonkeyPatch, args: dict[str, str]) -> Any:
+    monkeypatch.setenv("PARLOR_AUTH__SECRET", SECRET)
+    return app_from_environment(args)._bound_deployment
 
 
 @pytest.mark.parametrize("name", ["max_streams", "nothing__x", "api__nothing", "openai_api_key__x"])
