@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, built here and nowhere else.
+"""Errors as RFC 9457 problem details, built here and nowhere else (I18).
 
 `type` is ``/docs/errors#<code>``, a relative reference into this installation's own documentation. Besides
 the codes of ``parlor.errors`` HTTP itself needs two, both with errorCode 1000: ``not-found`` (no such path) and

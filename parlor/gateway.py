@@ -57,7 +57,7 @@ class Subscription(Protocol):
 
 
 class Gateway(Protocol):
-    """Every method checks that the room is the session's own: another's room is ``RoomNotFound``."""
+    """Every method checks that the room is the session's own: another's room is ``RoomNotFound`` (I16)."""
 
     async def session(self, account_id: str) -> Session:
         """The account's session; the account is made when first seen. Raises ``StoreUnavailable``."""

@@ -1,7 +1,7 @@
 """Reading a room's messages: the cached tail joined to the shard.
 
-Contiguous seq tells what the cache holds, so a page is never shorter because the cache was cold; states in Redis win
-over rows, because what is being deleted is deleted for every reader at once.
+Contiguous seq tells what the cache holds, so a page is never shorter because the cache was cold (I15); states in Redis
+win over rows, because what is being deleted is deleted for every reader at once.
 """
 
 from __future__ import annotations

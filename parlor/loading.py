@@ -20,7 +20,7 @@ class Loader:
         self._rooms = RoomCache(live)
 
     async def open_partition(self, partition: Partition) -> None:
-        """Makes a partition known to Redis, with an incarnation that is higher than any before (DESIGN 2, rule 10)."""
+        """Makes a partition known to Redis, with an incarnation that is higher than any before (I7)."""
         if await self._reader.partition_known(partition):
             return
         shard = await self._store.shard_of(partition)

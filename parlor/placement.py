@@ -41,8 +41,8 @@ class PlacementBook:
             del self._place[room]
 
     def reported(self, actor: str, rooms: Iterable[RoomId]) -> None:
-        """What an actor says it holds: rooms that it let go are forgotten, rooms that nobody has are noted. An actor that
-        is not in the book (any more) says nothing."""
+        """What an actor says it holds: rooms that it let go are forgotten, rooms that nobody has are noted. An actor
+        that is not in the book (any more) says nothing."""
         if actor not in self._rooms:
             return
         held = set(rooms)

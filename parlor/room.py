@@ -248,6 +248,7 @@ class Room:
         )
 
     async def _send(self, command: Send) -> SendReceipt:
+        """The answer is made after the script has returned, from what it returned (I4)."""
         began = self._clock.monotonic()
         metrics = self._ports.reply.metrics
         try:

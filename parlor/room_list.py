@@ -81,7 +81,9 @@ class RoomDirectory:
         while True:
             rows = await self._store.rooms_get(session.shard_id, session.account_db_key, limit=FILL_PAGE, before=before)
             complete = len(rows) < FILL_PAGE
-            await self._reader.fill_list(session.partition, session.account_id, rows, complete=complete)
+            await self._reader.fill_list(
+                session.partition, session.account_id, rows, first=before is None, complete=complete
+            )
             if complete:
                 return
             before = _place(rows[-1])

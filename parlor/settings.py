@@ -91,6 +91,7 @@ class CacheSettings(_Section):
     state_ttl: timedelta = timedelta(seconds=86400)
     """Of final states; a state that is not final yet never expires."""
     transition_log_ttl: timedelta = timedelta(seconds=86400)
+    """Of their logs; a state and its log live together, for the longer of the two times."""
     idempotency_ttl: timedelta = timedelta(hours=24)
     messages_per_room: int = Field(default=200, ge=50)
     """Stored messages that a room keeps in Redis; older ones are read from MySQL."""
@@ -98,6 +99,11 @@ class CacheSettings(_Section):
     """Final states, with their logs, that a busy room keeps in Redis; of older messages MySQL tells the state."""
     events_per_room: int = Field(default=10_000, ge=1000)
     """About where an event log is cut; readers that are further behind get `stream-expired`."""
+
+    @property
+    def record_ttl(self) -> timedelta:
+        """Of rooms, states and logs that are stored."""
+        return max(self.state_ttl, self.transition_log_ttl)
 
 
 class QueueSettings(_Section):
@@ -113,13 +119,15 @@ class QueueSettings(_Section):
     """Shortest time between two batches: a busy queue gives larger batches, not more of them. A sender that waits for
     its commit does not wait for it."""
     cleanup_interval: timedelta = timedelta(seconds=30)
-    """How often a writer looks for partitions without an owner and drops what it no longer needs (specification)."""
+    """How often a writer compares its buffer with its own unfinished entries, so that none whose delivery was lost
+    waits for ever (specification: buffer clean-up)."""
     backlog_limit: int = Field(default=100_000, ge=100)
     """Entries of one partition's queue from which on sends are refused as `overloaded`."""
     lease_ttl: timedelta = timedelta(seconds=30)
     """Of a writer's lease on a partition (specification: lock TTL)."""
     lease_wait: timedelta = timedelta(seconds=10)
-    """Longest wait for a lease before it is tried again (specification: lock timeout)."""
+    """How long a writer waits before it asks again for a partition that another one holds (specification: lock
+    timeout)."""
 
 
 class RoomSettings(_Section):
@@ -208,8 +216,6 @@ class ApiSettings(_Section):
     """A comment on a stream that is silent."""
     stream_lifetime: timedelta = timedelta(minutes=10)
     """Then a stream ends with `stream.reconnect`."""
-    stream_buffer: int = Field(default=1000, ge=10)
-    """Events that wait for one slow reader before it is cut off with `stream.reconnect`."""
     persisted_timeout: timedelta = timedelta(seconds=15)
     """Longest wait of `Prefer: durability=persisted`."""
     wait_max: timedelta = timedelta(seconds=300)

@@ -81,7 +81,7 @@ class ChatStateMachine:
     async def smart_delete_message(
         self, address: RoomAddress, claim: str, message_id: MessageId, by: str
     ) -> DeleteReceipt:
-        """Deletes by state (DESIGN section 4). Raises ``MessageNotFound``, ``RoomNotFound``, ``Fenced``, ``OutOfStep``.
+        """Deletes by state (I10). Raises ``MessageNotFound``, ``RoomNotFound``, ``Fenced``, ``OutOfStep``.
 
         ``claim`` is the owner's; empty when nobody owns the room.
         """

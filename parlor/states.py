@@ -1,7 +1,7 @@
 """States of rooms and messages, and the one table of legal transitions.
 
 The Lua scripts enforce the table: the script loader writes it into them (``parlor/cache/loader.py``), so it
-exists only here. Source: the specification's ChatStateMachine and DESIGN section 4.
+exists only here. Source: the specification's ChatStateMachine (I13).
 """
 
 from __future__ import annotations

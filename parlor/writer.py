@@ -73,6 +73,9 @@ class ShardWriterLoop:
         self._stopping = asyncio.Event()
         self._sized_up_at = float("-inf")
         self._pause_until = float("-inf")
+        self._cleaned_at = ports.clock.monotonic()
+        self._ask_again_at: dict[Partition, float] = {}
+        """Partitions that another writer holds."""
 
     @property
     def held(self) -> list[Partition]:
@@ -111,13 +114,16 @@ class ShardWriterLoop:
     # Partitions
 
     async def _acquire_missing(self) -> None:
-        missing = [partition for partition in self._wanted if partition not in self._held]
+        now = self._ports.clock.monotonic()
+        missing = [p for p in self._wanted if p not in self._held and self._ask_again_at.get(p, now) <= now]
         await asyncio.gather(*(self._acquire(partition) for partition in missing))
 
     async def _acquire(self, partition: Partition) -> None:
         queue, store = self._ports.queue, self._ports.store
         lease = await queue.hold(partition, self._lease, self._name)
         if lease is None:
+            wait = self._ports.settings.lease_wait.total_seconds()
+            self._ask_again_at[partition] = self._ports.clock.monotonic() + wait
             return
         # From here on no batch of an earlier writer is accepted.
         progress = await store.acquire_partition(self._shard, partition)
@@ -159,6 +165,7 @@ class ShardWriterLoop:
 
     async def _take_batch(self) -> None:
         """Waits for a batch to fill (by size, by time, or at once for a sender that waits), then commits it."""
+        self._clean_up()
         await self._read_history()
         await self._size_up()
         clock, settings = self._ports.clock, self._ports.settings
@@ -208,6 +215,15 @@ class ShardWriterLoop:
             else:
                 held.history_read = False
         return kept
+
+    def _clean_up(self) -> None:
+        """Has the writer's own unfinished entries read again, now and then: the buffer is empty here, so whatever is
+        unfinished was delivered and lost on the way."""
+        now = self._ports.clock.monotonic()
+        if now - self._cleaned_at >= self._ports.settings.cleanup_interval.total_seconds():
+            self._cleaned_at = now
+            for held in self._held.values():
+                held.history_read = False
 
     async def _read_history(self) -> None:
         """What was taken before and never finished goes first, or new entries would overtake it."""

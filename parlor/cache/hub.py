@@ -7,7 +7,7 @@ goes back reads its own chunks from the log, so a slow reader costs no memory an
 pieces.
 
 Wake-ups may get lost (a connection breaks): each confirmation of a subscription, each new connection and a slow clock
-make the hub read again. A lost wake-up costs time, never an event.
+make the hub read again. A lost wake-up costs time, never an event (I17).
 """
 
 from __future__ import annotations

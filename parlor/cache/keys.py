@@ -1,6 +1,6 @@
 """Every key that Parlor has in Redis, in one place.
 
-All keys of a partition carry its hash tag (``{p17}``), so that one script can touch all of them on a Redis Cluster.
+All keys of a partition carry its hash tag (``{p17}``), so that a script can touch all of them on a Redis Cluster (I19).
 
     <prefix>:{p17}:partition            HASH    incarnation, next (counter of the queue's entries)
     <prefix>:{p17}:lease                STRING  the writer's token and name

@@ -144,14 +144,14 @@ class WriterQueue:
             rest += [str(entry.position), op, entry.seq or ""]
         await live.run(
             "finish_batch",
-            live.room_keys(address, "partition", "lease", "queue", "room", "messages", "states", "open", "events")
+            live.room_keys(address, "lease", "queue", "room", "messages", "states", "open", "events")
             | live.room_keys(address, "account", "rooms", "account_events"),
             {
                 "room": address.room_id,
                 "lease": lease,
                 "messages_kept": live.cache.messages_per_room,
                 "states_kept": live.cache.states_per_room,
-                "room_ttl": milliseconds(live.cache.state_ttl),
+                "room_ttl": milliseconds(live.cache.record_ttl),
                 "message_ttl": milliseconds(live.cache.message_list_ttl),
                 "list_ttl": milliseconds(live.cache.room_list_ttl),
             },

@@ -85,7 +85,7 @@ class CacheReader:
         return CachedList(text(answer[1]), answer[2], places)
 
     async def fill_list(
-        self, partition: Partition, account: AccountId, rows: Sequence[RoomRow], *, complete: bool, first: bool = True
+        self, partition: Partition, account: AccountId, rows: Sequence[RoomRow], *, first: bool, complete: bool
     ) -> None:
         """Rows of the shard into the account's list, page by page; ``first`` with the first of them, ``complete`` with
         the last: a list that was lost in between does not become complete."""
@@ -100,7 +100,7 @@ class CacheReader:
                 "first": "1" if first else "",
                 "complete": "1" if complete else "",
                 "list_ttl": milliseconds(self._live.cache.room_list_ttl),
-                "account_ttl": milliseconds(self._live.cache.state_ttl),
+                "account_ttl": milliseconds(self._live.cache.record_ttl),
             },
             rest,
             [keys.room(partition, row.room_id) for row in rows],

@@ -124,7 +124,7 @@ class RoomCache:
                 "seq": last_seq,
                 "persisted": row.last_seq,
                 "version": row.version,
-                "room_ttl": milliseconds(self._live.cache.state_ttl),
+                "room_ttl": milliseconds(self._live.cache.record_ttl),
                 "message_ttl": milliseconds(self._live.cache.message_list_ttl),
             },
             rest,

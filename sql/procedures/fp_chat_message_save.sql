@@ -1,8 +1,8 @@
 -- fp_chat_message_save: stores messages (CHAT_MESSAGE_SAVE)
 -- Database: shard
 -- Design: 1. (room_id, seq) decides: a row with the same message_id is overwritten by a higher version only, a
---   tombstone by nothing. 2. A place taken by another message is an error, never an overwrite: the rows are looked at
---   again after the upsert, when they are locked. 3. version is assigned last, because assignments see the ones
+--   tombstone by nothing. 2. A place taken by another message is an error, never an overwrite (I8): the rows are
+--   looked at again after the upsert, when they are locked. 3. version is assigned last, because assignments see the ones
 --   before them. 4. Columns of JSON_TABLE are wider than the table's, or MEDIUMTEXT like them: MariaDB cuts a text
 --   and clips a number there without a word (the client checks that numbers fit). 5. An absent field is NULL; JSON
 --   null is not used, the servers disagree about it. Does not commit.

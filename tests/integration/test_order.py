@@ -52,7 +52,7 @@ async def test_a_thousand_messages_have_one_order_everywhere(
     for room in rooms:
         order = [message for _, message in sorted(acknowledged[room].items())]
         assert sorted(acknowledged[room]) == list(range(1, len(order) + 1))
-        held = await eventually(partial(redis.hgetall, keys.states(home_of(RoomId(room)), RoomId(room))), _all_sent)
+        held = await eventually(partial(_states, redis, keys.states(home_of(RoomId(room)), RoomId(room))), _all_sent)
         assert [row.message_id for row in await shards.messages(room)] == order
         history = await person.history(room)
         assert [(found["seq"], found["message_id"]) for found in history] == list(enumerate(order, 1))
@@ -61,6 +61,10 @@ async def test_a_thousand_messages_have_one_order_everywhere(
         assert (await person.get(of(room)))["persisted_seq"] == len(order)
     # All rooms are of one account, so of one partition: a writer takes them together.
     assert len(begun) / len(Counter(begun)) > 3, f"{len(Counter(begun))} batches for {len(begun)} messages"
+
+
+async def _states(redis: Redis, key: str) -> dict[str, str]:
+    return {str(field): str(value) for field, value in (await redis.hgetall(key)).items()}
 
 
 def _all_sent(held: dict[str, str]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.memory_store import make_templates
 from tests.unit.rig import Rig, RigMaker
 
+
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """A migrated installation's databases, for tests that make their rigs in an event loop of their own."""

@@ -23,9 +23,6 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 ROOTS = ("actors", "api", "bench", "cli", "docs", "parlor", "requirements", "sql", "tests", ".ci")
 CODE = ("actors", "api", "bench", "cli", "parlor", "sql")
-UNNAMED = frozenset({"I4", "I6", "I7", "I8", "I10", "I11", "I12", "I13", "I14", "I15", "I16", "I17", "I18", "I19"})
-"""Invariants that neither code nor tests name yet. This set may shrink, never grow."""
-
 documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -140,7 +137,7 @@ def test_invariants_that_code_and_tests_name_exist() -> None:
 
 
 def test_every_invariant_is_named_in_code_or_tests() -> None:
-    assert invariants().keys() - named_invariants() <= UNNAMED
+    assert invariants().keys() == named_invariants()
 
 
 def test_decisions_are_numbered_without_holes_and_told_in_three_parts() -> None:
@@ -265,9 +262,7 @@ def invariants() -> dict[str, tuple[str, str, str]]:
 @cache
 def named_invariants() -> frozenset[str]:
     """In comments and docstrings: ``(I3)``, ``(I1, I2)``, ``# I4``."""
-    # Not this module, which names those that are not named.
-    found = (source for source in sources(*CODE, "tests") if "UNNAMED = " not in source)
-    marks = (mark for source in found for mark in re.findall(r"\((I\d+(?:, I\d+)*)\)|(?:#|--) (I\d+)\b", source))
+    marks = (mark for source in sources(*CODE, "tests") for mark in re.findall(r"\((I\d+(?:, I\d+)*)\)|(?:#|--) (I\d+)\b", source))
     return frozenset(name for pair in marks for group in pair for name in group.split(", ") if name)
 
 

@@ -1,4 +1,4 @@
-"""The tables of legal steps, against DESIGN's drawing of them."""
+"""The tables of legal steps, against the drawing of them in the specification."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 -- KEYS: partition queue generating room messages states open events idempotency account rooms account_events
 -- ARGV: room owner db_key claim expected_seq now message doc reply reply_doc fingerprint idempotency_ttl on_busy urgent
 --       backlog_limit lease_until event_ttl event_max
---       reply is '' for none, fingerprint is '' for no idempotency key, urgent is '1' when the sender waits for the commit
+--       reply is '' for none, fingerprint is '' for no idempotency key, urgent is '1' when the sender waits for the
+--       commit
 -- Returns: OK | DUPLICATE, then seq, cursor (the last event before the turn's), message id, reply id or ''
 --          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | NOT_ACTIVE | OUT_OF_STEP | BUSY | OVERLOADED | IDEMPOTENCY
 -- Guarantees: seq is contiguous; the turn is in the cache, the states, the queue and the events, or in none of them.

@@ -3,7 +3,7 @@
 -- ARGV: room owner db_key claim now message seq doc event lease_until event_ttl event_max
 --       event is message.completed, message.stopped or message.failed
 -- Returns: OK | DUPLICATE (it had ended) | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state (deleted)
--- Guarantees: a reply ends once.
+-- Guarantees: a reply ends once (I14).
 -- Safe to repeat because: a reply that is not open any more is left alone.
 --@include require_room
 --@include emit

@@ -1,9 +1,9 @@
 -- What: one room's operations are committed: final states, watermark, TTLs, and the queue entries are gone.
--- KEYS: partition lease queue room messages states open events account rooms account_events
+-- KEYS: lease queue room messages states open events account rooms account_events
 -- ARGV: room lease now messages_kept states_kept room_ttl message_ttl list_ttl event_ttl event_max *entries
 --       entries: queue id, operation, seq ('' when it has none) of each
 -- Returns: OK | LEASE_LOST
--- Guarantees: SENT and ACTIVE are reached here only, after the commit; nothing expires before it is stored; every
+-- Guarantees: SENT and ACTIVE are reached here only, after the commit (I12); nothing expires before it is stored; every
 --       message up to the watermark is in the shard, a deleted one as its tombstone.
 -- Safe to repeat because: an entry that is gone from the queue is not counted again, and final states stay.
 --@include require_lease

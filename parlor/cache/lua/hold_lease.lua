@@ -1,7 +1,8 @@
 -- What: takes or renews a writer's lease on a partition.
 -- KEYS: partition lease
 -- ARGV: lease holder ttl
---       lease is a random token without spaces; holder is the writer's name: its successor of the same name need not wait
+--       lease is a random token without spaces; holder is the writer's name: its successor of the same name need not
+--       wait
 -- Returns: OK, incarnation or '', last queue number | LEASE_LOST (another holds it)
 -- Guarantees: one writer at a time while Redis remembers; the shard's epoch refuses the other cases.
 -- Safe to repeat because: the holder only renews.

@@ -2,7 +2,8 @@
 -- KEYS: partition queue
 -- ARGV: incarnation
 -- Returns: OK | DUPLICATE (an incarnation that is as high or higher is there), the incarnation that holds
--- Guarantees: queue positions of a later incarnation are greater than all before (incarnations are minted in the shard).
+-- Guarantees: queue positions of a later incarnation are greater than all before (incarnations are minted in the
+--       shard).
 -- Safe to repeat because: the same or a lower incarnation changes nothing.
 local held = redis.call('HGET', K.partition, 'incarnation')
 if held and tonumber(held) >= tonumber(A.incarnation) then

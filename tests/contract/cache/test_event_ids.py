@@ -1,4 +1,4 @@
-"""Positions in event logs: they only go up, and a log tells what it has lost (DESIGN section 2, rule 10)."""
+"""Positions in event logs: they only go up, and a log tells what it has lost (I7)."""
 
 from __future__ import annotations
 

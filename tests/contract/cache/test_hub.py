@@ -23,7 +23,7 @@ from tests.contract.cache.world import World
 pytestmark = pytest.mark.contract
 RING = 32
 """Smaller than in production, so that it is overrun with few events."""
-SOON = 5.0
+SOON = 20.0
 """Seconds within which everything here has to happen; nothing waits for so long unless it fails."""
 
 

@@ -1,4 +1,4 @@
-"""Scripts touch the keys that they declare and no others, all of one partition (rule 1 of DESIGN section 2): as the
+"""Scripts touch the keys that they declare and no others, all of one partition (I19): as the
 server itself saw it."""
 
 from __future__ import annotations

@@ -53,12 +53,14 @@ def test_arguments_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_only_the_application_of_the_serve_file_makes_the_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert build_with(monkeypatch, {}).init_args[1] is True
-    assert build_serve_app(settings().dump_secrets())._bound_deployment.init_args[1] is False
+    plain: Any = build_serve_app(settings().dump_secrets())
+    assert plain._bound_deployment.init_args[1] is False
 
 
 def build_with(monkeypatch: pytest.MonkeyPatch, args: dict[str, str]) -> Any:
     monkeypatch.setenv("PARLOR_AUTH__SECRET", SECRET)
-    return app_from_environment(args)._bound_deployment
+    built: Any = app_from_environment(args)
+    return built._bound_deployment
 
 
 @pytest.mark.parametrize("name", ["max_streams", "nothing__x", "api__nothing", "openai_api_key__x"])

@@ -1,6 +1,6 @@
 -- enqueue(...) appends one operation of this room to its partition's queue.
---   The id is the partition's incarnation and a counter, so positions never go back (DESIGN section 2, rule 10).
---   What has operations under way does not expire: the room and the account count them, and lose their TTLs.
+--   The id is the partition's incarnation and a counter, so positions never go back (I7).
+--   What has operations under way does not expire (I11): the room and the account count them, and lose their TTLs.
 -- Uses K.partition, K.queue, K.room, K.messages, K.states, K.account, K.rooms, A.room, A.owner, A.db_key.
 local function enqueue(op, ...)
   local number = redis.call('HINCRBY', K.partition, 'next', 1)

@@ -1,0 +1,227 @@
+"""Whatever happens in whatever order: what was acknowledged is stored once, in order, and what was deleted stays so."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from parlor.commands import Command, DeleteDone, DeleteMessage, Result, SendDone
+from parlor.errors import MessageNotFound, RoomMoved, Unavailable
+from parlor.ids import MessageId
+from parlor.model import ReplyMode
+from parlor.states import MessageState
+from tests.unit.rig import HOME, Rig, crash, settle
+
+pytestmark = pytest.mark.unit
+
+Step = tuple[str, int]
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["say", "ask", "say", "ask", "delete"]), st.integers(0, 5)),
+        st.tuples(
+            st.sampled_from(
+                [
+                    "time passes",
+                    "writer starts",
+                    "second writer",
+                    "writer dies",
+                    "owner dies",
+                    "another owner",
+                    "shard down",
+                    "shard up",
+                    "redis down",
+                    "redis up",
+                    "room forgotten",
+                    "commit unheard",
+                    "lease runs out",
+                ]
+            ),
+            st.integers(0, 3),
+        ),
+        st.tuples(
+            st.sampled_from(
+                [
+                    "lose append_turn",
+                    "lose complete_reply",
+                    "lose append_delta",
+                    "lose begin_batch",
+                    "lose finish_batch",
+                    "lose delete_message",
+                    "lose claim_room",
+                ]
+            ),
+            st.integers(1, 2),
+        ),
+    ),
+    max_size=25,
+)
+
+
+class Story:
+    """One room, and what its person was told."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.said: dict[MessageId, str] = {}
+        """Acknowledged messages."""
+        self.deleted: set[MessageId] = set()
+        """Acknowledged deletes."""
+        self.doubtful: set[MessageId] = set()
+        """Deletes that were asked for and not answered."""
+        self.order: list[MessageId] = []
+        self.writers: list[asyncio.Task[None]] = []
+
+    async def begin(self) -> None:
+        self.room_id = await self.rig.new_room()
+        self.room = self.rig.room(self.room_id)
+        self.rig.model.auto = ["a", "b", "c"]
+
+    async def ask(self, command: Command) -> Result | None:
+        """Asks until the command is answered, as a gateway does; None when Redis or the shard is down."""
+        for _ in range(6):
+            try:
+                return await self.room.execute(command)
+            except RoomMoved:
+                self.room = self.rig.room(self.room_id)
+            except Unavailable:
+                if not self.rig.server.connected or self.rig.store.down:
+                    return None
+        raise AssertionError("no answer although everything is up")
+
+    async def send(self, text: str, reply: ReplyMode) -> None:
+        command = self.rig.send_command(self.room_id, text, reply=reply)
+        done = await self.ask(command)
+        if done is None:
+            return
+        assert isinstance(done, SendDone)
+        assert done.receipt.message.message_id == command.message_id
+        self.said[command.message_id] = text
+        self.order.append(command.message_id)
+
+    async def delete(self, message_id: MessageId) -> None:
+        try:
+            done = await self.ask(DeleteMessage(self.rig.ada, self.room_id, "", message_id))
+        except MessageNotFound:
+            # Redis forgot the room, and the message has not come to the shard yet.
+            assert message_id not in self.deleted
+            return
+        if done is None:
+            self.doubtful.add(message_id)
+            return
+        assert isinstance(done, DeleteDone)
+        self.deleted.add(message_id)
+
+    async def do(self, step: str, number: int) -> None:
+        rig = self.rig
+        match step.split(" "):
+            case ["say"]:
+                await self.send(f"said {len(self.said)}", ReplyMode.NONE)
+            case ["ask"]:
+                await self.send(f"asked {len(self.said)}", ReplyMode.AUTO)
+            case ["delete"] if self.order:
+                await self.delete(self.order[-1 - number % len(self.order)])
+            case ["time", "passes"]:
+                await rig.clock.advance([0.02, 0.3, 3.2, 12.0][number])
+            case ["writer", "starts"] | ["second", "writer"]:
+                name = f"writer {number}" if step.startswith("second") else "writer"
+                self.writers.append(rig.spawn(rig.writer(name=name).run()))
+                await settle()
+            case ["writer", "dies"] if self.writers:
+                # It says no goodbye.
+                rig.pipeline.refuse["release_lease"] = 1
+                task = self.writers.pop(0)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                rig.pipeline.refuse.clear()
+            case ["owner", "dies"]:
+                await crash(self.room)
+                self.room = rig.room(self.room_id)
+            case ["another", "owner"]:
+                self.room = rig.room(self.room_id)
+            case ["shard", state]:
+                rig.store.down = state == "down"
+            case ["redis", state]:
+                rig.server.connected = state == "up"
+            case ["room", "forgotten"] if rig.server.connected:
+                await rig.forget_room(self.room_id)
+            case ["commit", "unheard"]:
+                rig.store.lost.append("fp_writer_apply")
+            case ["lease", "runs", "out"] if rig.server.connected:
+                await rig.redis.delete(rig.live.keys.lease(HOME))
+            case ["lose", script]:
+                rig.pipeline.lose[script] = number
+
+    async def end(self) -> None:
+        """Everything works again, and enough time passes."""
+        rig = self.rig
+        rig.store.down, rig.server.connected = False, True
+        rig.store.lost.clear()
+        rig.pipeline.lose.clear()
+        for writer in self.writers:
+            writer.cancel()
+        await asyncio.gather(*self.writers, return_exceptions=True)
+        await rig.redis.delete(rig.live.keys.lease(HOME))
+        await rig.write_all()
+        self.room = rig.room(self.room_id)
+        await rig.wake(self.room)
+        await rig.clock.advance(10)
+        assert not self.room.busy
+        await rig.write_all()
+
+    async def check(self) -> None:
+        rig = self.rig
+        assert await rig.queued() == 0
+        rows = await rig.rows(self.room_id)
+        assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+        stored = {row.doc.message_id: row for row in rows}
+        assert len(stored) == len(rows), "nothing is stored twice"
+        for message_id, text in self.said.items():
+            row = stored[message_id]
+            if row.deleted:
+                assert message_id in self.deleted | self.doubtful
+                assert row.doc.content == ""
+            else:
+                assert row.doc.content == text
+        assert all(stored[message_id].deleted for message_id in self.deleted)
+        places = [stored[message_id].seq for message_id in self.order]
+        assert places == sorted(places)
+        replies = [row for row in rows if row.doc.parent_message_id is not None and not row.deleted]
+        for row in replies:
+            assert row.doc.finish_reason is not None, "every reply came to its end"
+            assert row.doc.content in ("abc", "") or row.doc.finish_reason == "interrupted"
+        page = await rig.page(self.room_id)
+        assert [(message.seq, message.message_id, message.content) for message in page.messages] == [
+            (row.seq, row.doc.message_id, row.doc.content) for row in rows
+        ]
+        assert {message.state for message in page.messages} <= {MessageState.SENT, MessageState.DELETED}
+        assert page.persisted_seq == len(rows)
+        (_, _, dead) = await rig.queue.depth(HOME)
+        assert dead == 0
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+@given(steps)
+def test_what_was_acknowledged_is_stored_whatever_happens(templates: dict[str, bytes], story: list[Step]) -> None:
+    async def tell() -> None:
+        rig = Rig(templates)
+        try:
+            told = Story(rig)
+            await told.begin()
+            for step, number in story:
+                await told.do(step, number)
+            await told.end()
+            await told.check()
+        finally:
+            await rig.close()
+
+    asyncio.run(tell())
