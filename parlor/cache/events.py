@@ -24,7 +24,7 @@ Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
 CHUNK = 500
 """Entries that are read at once: bounds the memory of a replay."""
 
-_CURSOR = re.compile(r"(\d{1,15})-(\d{1,15})")
+_CURSOR = re.compile(r"(\d{1,15})-(\d{1,15})", re.ASCII)
 
 
 def parse_cursor(cursor: str) -> tuple[int, int]:

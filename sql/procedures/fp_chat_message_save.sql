@@ -2,9 +2,9 @@
 -- Database: shard
 -- Design: 1. (room_id, seq) decides: a row with the same message_id is overwritten by a higher version only, a
 --   tombstone by nothing. 2. A place taken by another message is an error, never an overwrite (I8): the rows are
---   looked at again after the upsert, when they are locked. 3. version is assigned last, because assignments see the ones
---   before them. 4. Columns of JSON_TABLE are wider than the table's, or MEDIUMTEXT like them: MariaDB cuts a text
---   and clips a number there without a word (the client checks that numbers fit). 5. An absent field is NULL; JSON
+--   looked at again after the upsert, when they are locked. 3. version is assigned last, because assignments see the
+--   ones before them. 4. Columns of JSON_TABLE are wider than the table's, or MEDIUMTEXT like them: MariaDB cuts a
+--   text and clips a number there without a word (the client checks that numbers fit). 5. An absent field is NULL; JSON
 --   null is not used, the servers disagree about it. Does not commit.
 -- Parameters: p_batch: [{room_id, seq, message_id, sender_type, content, sent_at, version, attempt, metadata (JSON as
 --   a string), and when not NULL: ai_persona, parent_message_id, finish_reason, input_tokens, output_tokens,

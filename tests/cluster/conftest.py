@@ -12,6 +12,7 @@ import pytest
 
 from cli import ports
 from cli.servers import demo_model
+from tests.cluster.installed import database
 from tests.cluster.ray_nodes import Cluster, Node, running
 from tests.servers import Unavailable, private_mariadb, private_redis, short_directory, skip_or_fail
 
@@ -25,11 +26,10 @@ ONE_OF_EACH = '{"rooms": 1, "writers": 1}'
 class World:
     """What the tests share."""
 
-    def __init__(self, cluster: Cluster, redis_url: str, mysql_url: str) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.redis_url = redis_url
-        self._mysql_url = mysql_url
         self._second: Node | None = None
+        self._drained: list[Node] = []
 
     def second_node(self) -> None:
         """There is one besides the head from here on, till it is killed."""
@@ -42,29 +42,19 @@ class World:
         self._second.kill()
         self._second = None
 
-    def close(self) -> None:
+    def drain_second_node(self, node: str) -> None:
+        """``node`` is its id. As a cloud's notice does: nothing new is placed there, and it is to be empty soon."""
+        why = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "a test's notice"]
+        where = ["--address", self.cluster.address, "--node-id", node]
+        self.cluster.run("ray", "drain-node", *where, *why, "--deadline-remaining-seconds", "600")
         if self._second is not None:
-            self._second.terminate()
+            self._drained.append(self._second)
+            self._second = None
 
-    def database(self, name: str) -> str:
-        """The URL of a database on the shared server."""
-        return self._mysql_url.replace("/parlor?", f"/{name}?")
-
-    def run(self, program: str, *arguments: str, **variables: str) -> str:
-        """Runs a command of the virtual environment as a person on the head would; returns its standard output."""
-        done = subprocess.run(
-            [str(Path(sys.executable).with_name(program)), *arguments],
-            cwd=self.cluster.directory,
-            env={**self.cluster.environment, **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise AssertionError(f"{program} {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
-        return done.stdout
+    def close(self) -> None:
+        for node in [self._second, *self._drained]:
+            if node is not None:
+                node.terminate()
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +102,7 @@ def world(directory: Path, redis_url: str, mysql_url: str, model_url: str) -> It
     cluster = Cluster(directory)
     variables = {
         "PARLOR_REDIS__URL": redis_url,
-        "PARLOR_STORE__URLS": f'["{mysql_url.replace("/parlor?", "/deploy?")}"]',
+        "PARLOR_STORE__URLS": f'["{database(mysql_url, "deploy")}"]',
         "PARLOR_STORE__PARTITIONS": "4",
         "PARLOR_AUTH__SECRET": SECRET,
         "PARLOR_LLM__BASE_URL": model_url,
@@ -125,6 +115,6 @@ def world(directory: Path, redis_url: str, mysql_url: str, model_url: str) -> It
     }
     with (
         running(cluster.start_head(variables, ONE_OF_EACH)),
-        contextlib.closing(World(cluster, redis_url, mysql_url)) as world,
+        contextlib.closing(World(cluster)) as world,
     ):
         yield world

@@ -43,6 +43,12 @@ class Node:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.1)
 
+    @property
+    def raylets(self) -> int:
+        """How many Ray nodes run under it: more than one where an autoscaler on it adds simulated ones."""
+        words = [processes.command_line(ref.pid)[:1] for ref in _descendants(self._process.pid)]
+        return sum(1 for word in words if word and word[0].endswith("/raylet"))
+
     def kill(self) -> None:
         """All of its processes at once, as a power failure ends them."""
         found = [processes.reference(self._process.pid), *_descendants(self._process.pid)]
@@ -91,8 +97,11 @@ class Cluster:
     def dashboard_url(self) -> str:
         return f"http://127.0.0.1:{self.plan.dashboard}"
 
-    def start_head(self, variables: dict[str, str], resources: str) -> Node:
-        """``variables`` are in the environment of every process of the cluster, as a node's start commands set them."""
+    def start_head(
+        self, variables: dict[str, str], resources: str, own: dict[str, str] | None = None, *arguments: str
+    ) -> Node:
+        """``variables`` are in the environment of every process of the cluster, as a node's start commands set them;
+        ``own`` is in the head's alone."""
         self.environment |= variables
         _, _, port = self._address.rpartition(":")
         return self._start(
@@ -106,15 +115,33 @@ class Cluster:
                 "--dashboard-host=127.0.0.1",
                 f"--dashboard-port={self.plan.dashboard}",
                 f"--ray-client-server-port={ports.one()}",
+                *arguments,
             ],
             resources,
+            own or {},
         )
 
     def join(self, resources: str) -> Node:
         """One more node, without CPU."""
-        return self._start([f"--address={self._address}", "--num-cpus=0"], resources)
+        return self._start([f"--address={self._address}", "--num-cpus=0"], resources, {})
 
-    def _start(self, command: list[str], resources: str) -> Node:
+    def run(self, program: str, *arguments: str, **variables: str) -> str:
+        """Runs a command of the virtual environment as a person on the head would; returns its standard output."""
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name(program)), *arguments],
+            cwd=self.directory,
+            env={**self.environment, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise AssertionError(f"{program} {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def _start(self, command: list[str], resources: str, own: dict[str, str]) -> Node:
         self._logs += 1
         common = [
             f"--resources={resources}",
@@ -122,7 +149,7 @@ class Cluster:
             f"--metrics-export-port={ports.one()}",
             f"--dashboard-agent-listen-port={ports.one()}",
         ]
-        node = Node([*command, *common], self.environment, self.directory / f"node{self._logs}.log")
+        node = Node([*command, *common], {**self.environment, **own}, self.directory / f"node{self._logs}.log")
         try:
             node.wait_until_started()
         except BaseException:

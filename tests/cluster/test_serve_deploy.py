@@ -13,6 +13,7 @@ import yaml
 
 from tests.cluster.chat import Chat, ask
 from tests.cluster.conftest import World
+from tests.cluster.installed import nodes_of, places
 from tests.cluster.talk import Talk, settled
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
@@ -32,11 +33,11 @@ def deployed(world: World) -> Iterator[World]:
     deployment["autoscaling_config"] |= {"min_replicas": REPLICAS, "max_replicas": REPLICAS}
     path = world.cluster.directory / "serve.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    world.run("serve", "deploy", str(path), "-a", world.cluster.dashboard_url)
+    world.cluster.run("serve", "deploy", str(path), "-a", world.cluster.dashboard_url)
     try:
         yield world
     finally:
-        world.run("serve", "shutdown", "-y", "-a", world.cluster.dashboard_url)
+        world.cluster.run("serve", "shutdown", "-y", "-a", world.cluster.dashboard_url)
 
 
 def readiness(world: World) -> tuple[int, dict[str, Any]]:
@@ -48,7 +49,7 @@ def readiness(world: World) -> tuple[int, dict[str, Any]]:
 def status(world: World) -> dict[str, Any]:
     address = world.cluster.address
     found: dict[str, Any] = json.loads(
-        world.run("parlor", "cluster", "status", "--json", PARLOR_RAY__ADDRESS=address),
+        world.cluster.run("parlor", "cluster", "status", "--json", PARLOR_RAY__ADDRESS=address),
     )
     return found
 
@@ -58,28 +59,32 @@ def test_the_first_replica_makes_the_actors_which_stay_until_they_are_stopped(de
     wrong = {each["name"]: each["detail"] for each in problem["dependencies"] if not each["ok"]}
     assert "store:global" in wrong, "readiness says what is missing: the databases are not made yet"
 
-    deployed.run("parlor", "migrate")
+    deployed.cluster.run("parlor", "migrate")
     settled(lambda: readiness(deployed)[0], lambda found: found == 200)
-    actors = settled(lambda: status(deployed)["actors"], lambda found: all(actor["alive"] for actor in found))
-    assert [actor["kind"] for actor in actors].count("Supervisor") == 1
-    for kind in ("RoomActor", "ShardWriter"):
-        assert len({actor["node"] for actor in actors if actor["kind"] == kind}) == 2, actors
+    both = lambda found: all(len(nodes_of(found, kind)) == 2 for kind in ("RoomActor", "ShardWriter"))  # noqa: E731
+    [head] = nodes_of(settled(lambda: status(deployed), both), "Supervisor")
 
     chats = {}
     for number in range(4):
-        token = deployed.run("parlor", "token", f"deployed-{number}").strip()
+        token = deployed.cluster.run("parlor", "token", f"deployed-{number}").strip()
         chat = Chat(deployed.cluster.url, token)
         chats[chat.create_room()] = chat
     with Talk(chats) as talk:
         talk.go_on(3)
+        rooms = places(status(deployed))
+        assert len(rooms) == 2, "both nodes hold rooms"
+        [leaving] = rooms.keys() - {head}
+        deployed.drain_second_node(leaving)
+        settled(lambda: places(status(deployed)), lambda found: found == {head: set(chats)})
+        talk.go_on(3)
     talk.check()
-    assert len({actor["node"] for actor in status(deployed)["actors"] if actor["rooms"]}) == 2
+    assert all(reply["attempt"] == 1 for room, chat in chats.items() for reply in chat.messages(room)[1::2]), "none cut"
 
     stop = ("parlor", "cluster", "stop")
     with pytest.raises(AssertionError, match="serve shutdown"):
-        deployed.run(*stop, PARLOR_RAY__ADDRESS=deployed.cluster.address)
-    deployed.run("serve", "shutdown", "-y", "-a", deployed.cluster.dashboard_url)
+        deployed.cluster.run(*stop, PARLOR_RAY__ADDRESS=deployed.cluster.address)
+    deployed.cluster.run("serve", "shutdown", "-y", "-a", deployed.cluster.dashboard_url)
     assert status(deployed)["actors"]
-    deployed.run(*stop, PARLOR_RAY__ADDRESS=deployed.cluster.address)
+    deployed.cluster.run(*stop, PARLOR_RAY__ADDRESS=deployed.cluster.address)
     with pytest.raises(AssertionError, match="do not answer"):
         status(deployed)

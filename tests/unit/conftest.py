@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.unit.memory_store import make_templates
+from tests.unit.memory_store import Templates, make_templates
 from tests.unit.rig import Rig, RigMaker
 
 
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     """A migrated installation's databases, for tests that make their rigs in an event loop of their own."""
     return asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
 
@@ -26,7 +26,7 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def new_rig(templates: dict[str, bytes]) -> AsyncIterator[RigMaker]:
+async def new_rig(templates: Templates) -> AsyncIterator[RigMaker]:
     """Makes rigs with settings of the test's choice, by section."""
     rigs: list[Rig] = []
 

@@ -24,12 +24,18 @@ PARTITIONS = 4
 SHARDS = 2
 
 
-async def make_templates(directory: Path) -> dict[str, bytes]:
+class Templates(dict[str, bytes]):
     """A migrated installation's databases, to be copied for each test."""
+
+    def __repr__(self) -> str:
+        return "Templates()"  # Hypothesis writes arguments out; these are hundreds of kilobytes.
+
+
+async def make_templates(directory: Path) -> Templates:
     names = ["global", *(f"shard{number}" for number in range(1, SHARDS + 1))]
     urls = [SecretStr(f"sqlite:///{directory}/{name}.db") for name in names]
     await migrate(StoreSettings(urls=tuple(urls[1:]), global_url=urls[0], partitions=PARTITIONS))
-    templates: dict[str, bytes] = {}
+    templates = Templates()
     for name in names:
         connection = sqlite3.connect(directory / f"{name}.db")
         image = bytearray(connection.serialize())
@@ -72,7 +78,7 @@ class MemoryDatabase:
 class MemoryStore(ProcedureStore):
     """``down`` refuses everything; ``lost`` names procedures that are executed and whose answer is lost, once each."""
 
-    def __init__(self, templates: dict[str, bytes]) -> None:
+    def __init__(self, templates: Templates) -> None:
         shards = {ShardId(n): MemoryDatabase(templates[f"shard{n}"]) for n in range(1, SHARDS + 1)}
         super().__init__(shards, MemoryDatabase(templates["global"]), partitions=PARTITIONS, default_shard=ShardId(1))
         self.down = False

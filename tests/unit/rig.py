@@ -43,7 +43,7 @@ from parlor.streams import EventStreams
 from parlor.writer import ShardWriterLoop, WriterPorts
 from tests.unit.clockwork import FakeClock, SeededEntropy, settle
 from tests.unit.fake_cache import FakeQueue, FaultyPipeline
-from tests.unit.memory_store import PARTITIONS, SHARDS, MemoryStore
+from tests.unit.memory_store import PARTITIONS, SHARDS, MemoryStore, Templates
 from tests.unit.scripted_model import ScriptedModel
 
 SHARD = ShardId(1)
@@ -109,7 +109,7 @@ class CountingMetrics(NoMetrics):
 class Rig:
     """Make one in an async test; ``close`` it."""
 
-    def __init__(self, templates: dict[str, bytes], **sections: object) -> None:
+    def __init__(self, templates: Templates, **sections: object) -> None:
         self.settings = plain_settings(**sections)
         self.clock = FakeClock()
         self.mint = IdMint(self.clock, SeededEntropy())

@@ -262,7 +262,8 @@ def invariants() -> dict[str, tuple[str, str, str]]:
 @cache
 def named_invariants() -> frozenset[str]:
     """In comments and docstrings: ``(I3)``, ``(I1, I2)``, ``# I4``."""
-    marks = (mark for source in sources(*CODE, "tests") for mark in re.findall(r"\((I\d+(?:, I\d+)*)\)|(?:#|--) (I\d+)\b", source))
+    mark = re.compile(r"\((I\d+(?:, I\d+)*)\)|(?:#|--) (I\d+)\b")
+    marks = (found for source in sources(*CODE, "tests") for found in mark.findall(source))
     return frozenset(name for pair in marks for group in pair for name in group.split(", ") if name)
 
 

@@ -12,6 +12,7 @@ from parlor.errors import CacheUnavailable, InvalidRequest, LlmError, RoomNotFou
 from parlor.model import FinishReason, OnBusy, Usage
 from parlor.room import Room
 from parlor.states import MessageState
+from tests.unit.memory_store import Templates
 from tests.unit.rig import HOME, Rig, settle
 from tests.unit.scripted_model import USAGE, Talk
 
@@ -69,7 +70,7 @@ async def test_a_reply_ends_with_its_whole_text_everywhere(rig: Rig) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(st.tuples(st.text(min_size=1, max_size=5), st.sampled_from([0.0, 0.01, 0.03])), max_size=12))
-def test_joined_deltas_are_the_final_text(templates: dict[str, bytes], pieces: list[tuple[str, float]]) -> None:
+def test_joined_deltas_are_the_final_text(templates: Templates, pieces: list[tuple[str, float]]) -> None:
     async def conversation() -> None:
         rig = Rig(templates)
         room, talk = await begun(rig)

@@ -4,7 +4,8 @@
 --       stored is '1' when the shard has the message, which tells the state when Redis has forgotten it
 -- Returns: OK, state, outcome (cancelled | deleting | stopped_and_deleted) | DUPLICATE, state
 --          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | NO_MESSAGE
--- Guarantees: final (I10): a queued save is skipped or buried by the delete behind it; a late end of a reply is refused.
+-- Guarantees: final (I10): a queued save is skipped or buried by the delete behind it; a late end of a reply is
+--       refused.
 -- Safe to repeat because: a message that is going is left alone.
 --@include require_room
 --@include emit

@@ -3,8 +3,8 @@
 -- ARGV: lease now entry reason *fields
 --       fields: the entry's own fields and values
 -- Returns: OK | DUPLICATE | LEASE_LOST
--- Guarantees: the entry is in the queue or in the dead letters (I6). It counts as pending until it is replayed or dropped:
---       what the shard does not have does not expire here.
+-- Guarantees: the entry is in the queue or in the dead letters (I6). It counts as pending until it is replayed or
+--       dropped: what the shard does not have does not expire here.
 -- Safe to repeat because: an entry that is gone from the queue is not parked again.
 --@include require_lease
 local refused = require_lease()

@@ -265,7 +265,7 @@ async def test_dead_letters_take_an_entry_out_of_the_way_and_keep_it(world: Worl
     create, save = await world.queued()
     await world.queue.park(LEASE, save, "row-refused: no")
     assert [entry.position for entry in await world.queued()] == [create.position]
-    ((_, letter),) = await world.redis.xrange(world.keys.dead(world.partition))
+    ((_, letter),) = await world.entries(world.keys.dead(world.partition))
     assert letter[b"entry"] == str(save.position).encode()
     assert letter[b"reason"] == b"row-refused: no"
     assert int(letter[b"parked"]) == world.clock.now

@@ -20,30 +20,30 @@ async def _append(world: World, address: RoomAddress, claim: str, turn: Appended
     return await world.rooms.append(address, claim, turn.seq + 1, world.turn())
 
 
-async def _start(world: World, address: RoomAddress, claim: str, turn: Appended) -> object:
+async def _start(world: World, address: RoomAddress, claim: str, turn: Appended) -> None:
     assert turn.reply_id is not None
-    return await world.rooms.start_attempt(address, claim, turn.reply_id, turn.seq + 1, 2)
+    await world.rooms.start_attempt(address, claim, turn.reply_id, turn.seq + 1, 2)
 
 
-async def _delta(world: World, address: RoomAddress, claim: str, turn: Appended) -> object:
+async def _delta(world: World, address: RoomAddress, claim: str, turn: Appended) -> None:
     assert turn.reply_id is not None
-    return await world.rooms.append_delta(address, claim, turn.reply_id, 1, 0, "x")
+    await world.rooms.append_delta(address, claim, turn.reply_id, 1, 0, "x")
 
 
-async def _renew(world: World, address: RoomAddress, claim: str, turn: Appended) -> object:
-    return await world.rooms.renew_reply(address, claim)
+async def _renew(world: World, address: RoomAddress, claim: str, turn: Appended) -> None:
+    await world.rooms.renew_reply(address, claim)
 
 
-async def _complete(world: World, address: RoomAddress, claim: str, turn: Appended) -> object:
-    return await world.rooms.complete_reply(address, claim, turn.seq + 1, world.ending(turn), "message.completed")
+async def _complete(world: World, address: RoomAddress, claim: str, turn: Appended) -> None:
+    await world.rooms.complete_reply(address, claim, turn.seq + 1, world.ending(turn), "message.completed")
 
 
-async def _rename(world: World, address: RoomAddress, claim: str, turn: Appended) -> object:
-    return await world.rooms.rename(address, claim, "Another")
+async def _rename(world: World, address: RoomAddress, claim: str, turn: Appended) -> None:
+    await world.rooms.rename(address, claim, "Another")
 
 
-async def _delete_room(world: World, address: RoomAddress, claim: str, turn: Appended) -> object:
-    return await world.rooms.delete(address, claim, "account")
+async def _delete_room(world: World, address: RoomAddress, claim: str, turn: Appended) -> None:
+    await world.rooms.delete(address, claim, "account")
 
 
 async def _delete_message(world: World, address: RoomAddress, claim: str, turn: Appended) -> object:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.contract
 
 
 async def ids(world: World, address: RoomAddress, name: str = "events") -> list[tuple[int, int]]:
-    return [parse_cursor(entry_id.decode()) for entry_id, _ in await world.redis.xrange(world.key(name, address))]
+    return [parse_cursor(entry_id.decode()) for entry_id, _ in await world.entries(world.key(name, address))]
 
 
 @pytest.mark.parametrize("step", [1000, 0, -1000])

@@ -12,6 +12,7 @@ import pytest
 
 from parlor.cache import hub as hub_module
 from parlor.cache import watched as watched_module
+from parlor.cache.connection import Answer
 from parlor.cache.events import Entry, EventLog
 from parlor.cache.hub import EventHub, Tail
 from parlor.cache.live import RoomAddress
@@ -96,7 +97,7 @@ async def take(tail: Tail, count: int) -> list[Event]:
 
 
 async def ids(world: World, address: RoomAddress, after: str = "0-0") -> list[str]:
-    entries = await world.redis.xrange(world.key("events", address), f"({after}", "+")
+    entries = await world.entries(world.key("events", address), f"({after}")
     return [entry_id.decode() for entry_id, _ in entries]
 
 
@@ -251,10 +252,10 @@ async def test_a_busy_process_looks_at_quiet_logs_too(world: World, reading: Rea
 async def silently(world: World, address: RoomAddress, reply: MessageId) -> None:
     """An event whose wake-up never comes."""
     stream, room = world.key("events", address), world.key("room", address)
-    last = (await world.redis.hget(room, "event")).decode()
+    last = (await world.hash("room", address))[b"event"].decode()
     ms, _, number = last.partition("-")
     entry = f"{ms}-{int(number) + 1}"
-    fields = {"type": "message.delta", "message": reply, "attempt": "1", "offset": "0", "text": "x"}
+    fields: Answer = {"type": "message.delta", "message": reply, "attempt": "1", "offset": "0", "text": "x"}
     async with world.redis.pipeline(transaction=True) as pipe:
         pipe.xadd(stream, fields, id=entry)
         pipe.hset(room, "event", entry)

@@ -28,7 +28,9 @@ async def everything(world: World) -> None:
     await world.complete(address, turn)
     await world.send(address, 2)
     await delete(world, address, 4)
-    await world.reader.fill_list(world.partition, address.account_id, [world.room_row(address)], complete=True)
+    await world.reader.fill_list(
+        world.partition, address.account_id, [world.room_row(address)], first=True, complete=True
+    )
     await world.reader.list_page(world.partition, address.account_id, 10, None)
     parked = (await world.queued())[-1]
     await world.queue.park(LEASE, parked, "reason")

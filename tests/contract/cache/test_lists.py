@@ -23,7 +23,7 @@ def rows(world: World, count: int, *, tie: int = 1) -> list[RoomRow]:
 
 
 async def fill(world: World, found: list[RoomRow]) -> None:
-    await world.reader.fill_list(world.partition, ADA, found, complete=True)
+    await world.reader.fill_list(world.partition, ADA, found, first=True, complete=True)
 
 
 async def walk(world: World, limit: int) -> list[RoomId]:

@@ -163,6 +163,6 @@ async def test_cursors_from_before_a_room_was_loaded_are_known_to_miss_something
 async def test_every_field_of_an_entry_comes_back_from_the_queue(world: World) -> None:
     address = await world.claimed()
     await world.send(address, 0)
-    ((entry_id, fields), *_) = await world.redis.xrange(world.keys.queue(world.partition), "1-2")
+    ((entry_id, fields), *_) = await world.entries(world.keys.queue(world.partition), "1-2")
     entry = decode_entry(world.partition, entry_id, fields)
     assert (entry.address, entry.partition, entry.raw) == (address, world.partition, fields)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from parlor.cache.connection import Answer, ScriptPipeline
+from parlor.cache.events import Entry
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.loader import Argument
 from parlor.cache.queue import ROOM_MARK, QueueEntry, WriterQueue, decode_entry
@@ -139,8 +140,12 @@ class World:
         return found[0]
 
     async def hash(self, name: str, address: RoomAddress) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = await self.redis.hgetall(self.key(name, address))
-        return found
+        found: Answer = await self.redis.hgetall(self.key(name, address))
+        return dict(found)
+
+    async def entries(self, stream: str, after: str = "-") -> list[Entry]:
+        found: Answer = await self.redis.xrange(stream, after)
+        return list(found)
 
     def key(self, name: str, address: RoomAddress) -> str:
         return self.live.room_keys(address, name)[name]
@@ -217,20 +222,19 @@ class World:
         return found
 
     async def events(self, address: RoomAddress, after: str = "0-0") -> list[dict[bytes, bytes]]:
-        entries = await self.redis.xrange(self.key("events", address), f"({after}", "+")
-        return [fields for _, fields in entries]
+        return [fields for _, fields in await self.entries(self.key("events", address), f"({after}")]
 
     async def event_types(self, address: RoomAddress) -> list[str]:
         return [fields[b"type"].decode() for fields in await self.events(address)]
 
     async def account_events(self, address: RoomAddress) -> list[tuple[str, str]]:
-        entries = await self.redis.xrange(self.key("account_events", address))
+        entries = await self.entries(self.key("account_events", address))
         return [(fields[b"type"].decode(), fields[b"room"].decode()) for _, fields in entries]
 
     # The writer
 
     async def queued(self) -> list[QueueEntry]:
-        entries = await self.redis.xrange(self.keys.queue(self.partition))
+        entries = await self.entries(self.keys.queue(self.partition))
         return [decode_entry(self.partition, entry_id, fields) for entry_id, fields in entries]
 
     async def begin(self, address: RoomAddress, entries: Sequence[QueueEntry]) -> list[bool]:

@@ -31,6 +31,8 @@ MESSAGE_JSON = {
     "finish_reason": None,
     "usage": None,
     "metadata": {},
+    "ai_persona": None,
+    "error": None,
 }
 REPLY_JSON = {
     **MESSAGE_JSON,

@@ -62,7 +62,9 @@ async def test_every_public_error_is_answered_as_its_class_says(
 
 
 def test_every_error_class_is_public_or_internal() -> None:
-    hidden = set(ERROR_CLASSES) - {kind.__name__ for kind in PUBLIC_ERRORS}
+    # The ports' own errors (of the store, say) join the table when their modules are imported; none is public.
+    hidden = {name for name, kind in ERROR_CLASSES.items() if kind.__module__ == "parlor.errors"}
+    hidden -= {kind.__name__ for kind in PUBLIC_ERRORS}
     assert hidden == {"ParlorError", "LlmError", "Fenced", "RoomMoved", "OutOfStep", "PartitionUnknown", "LeaseLost"}
 
 
