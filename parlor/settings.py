@@ -78,7 +78,9 @@ class StoreSettings(_Section):
     acquire_timeout: timedelta = timedelta(seconds=5)
     """Longest wait for a free connection (asyncmy itself waits for ever)."""
     query_timeout: timedelta = timedelta(seconds=15)
-    """For one call, batches included."""
+    """For one batch."""
+    read_timeout: timedelta = timedelta(seconds=3)
+    """For any other call: somebody waits for it, and a database that hangs has to be told in time."""
 
 
 class CacheSettings(_Section):

@@ -29,12 +29,17 @@ SMALLEST_PACKET_LIMIT = 2**20
 """Bytes that any server takes in one packet; the real limit is asked for when a statement is longer."""
 
 
+BATCH = "fp_writer_apply"
+"""The one call that nobody waits for at a front door: it has more time."""
+
+
 class MySqlDatabase:
     """One database: procedures by ``CALL``, each in one round trip."""
 
     def __init__(self, address: MySqlAddress, settings: StoreSettings, *, clock: Clock, entropy: Entropy) -> None:
         self._place = address.place
-        self._query_timeout = settings.query_timeout.total_seconds()
+        self._batch_timeout = settings.query_timeout.total_seconds()
+        self._answer_timeout = min(settings.read_timeout, settings.query_timeout).total_seconds()
         self._clock = clock
         self._entropy = entropy
         self._packet_limit: int | None = None
@@ -50,7 +55,8 @@ class MySqlDatabase:
         # against 2 ms), and hexadecimal digits cannot break out of a statement.
         marks = [_literal(arg) if isinstance(arg, str) and len(arg) > LONG else "%s" for arg in args]
         short = tuple(arg for arg, mark in zip(args, marks, strict=True) if mark == "%s")
-        return await self._run(f"CALL {name}({', '.join(marks)})", short)
+        timeout = self._batch_timeout if name == BATCH else self._answer_timeout
+        return await self._run(f"CALL {name}({', '.join(marks)})", short, timeout)
 
     async def read_placement(self) -> tuple[list[Row], list[Row]]:
         meta = await self._run("SELECT partitions, schema_compat FROM meta", ())
@@ -63,11 +69,11 @@ class MySqlDatabase:
     async def close(self) -> None:
         await self._pool.close()
 
-    async def _run(self, statement: str, args: Args) -> list[Row]:
-        """All of one call, repeats and connecting included, within the query timeout."""
+    async def _run(self, statement: str, args: Args, timeout: float | None = None) -> list[Row]:
+        """All of one call, repeats and connecting included, within the time limit."""
         lost = False
         try:
-            async with asyncio.timeout(self._query_timeout):
+            async with asyncio.timeout(timeout or self._answer_timeout):
                 for attempt in range(1, ATTEMPTS):
                     try:
                         return await self._attempt(statement, args)
