@@ -65,7 +65,7 @@ async def test_a_dead_shard_is_told_quickly_and_used_again_when_it_is_back(
             started = time.monotonic()
             with pytest.raises(StoreUnavailable) as caught:
                 await split.rooms_count(TWO, 1)
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 2  # before the frozen ones give up
             assert caught.value.retry_after
             assert "root" not in caught.value.detail
             assert await split.rooms_count(SHARD, 1) == 0
@@ -91,7 +91,7 @@ async def test_a_frozen_shard_times_out_and_does_not_hold_up_the_others(
         started = time.monotonic()
         for _ in range(20):
             await split.ping(SHARD)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 2  # before the frozen ones give up
         failed = await asyncio.gather(*frozen, return_exceptions=True)
         assert time.monotonic() - started < 6
         assert all(isinstance(failure, StoreUnavailable) for failure in failed)
