@@ -141,10 +141,10 @@ class WriterQueue:
         for entry in entries:
             # The row of a reserved reply moves no state: the reply is still being written.
             op = entry.op if entry.final else "RESERVED"
-            rest += [str(entry.position), op, entry.seq or ""]
+            rest += [str(entry.position), op, entry.seq or "", entry.message_id or ""]
         await live.run(
             "finish_batch",
-            live.room_keys(address, "lease", "queue", "room", "messages", "states", "open", "events")
+            live.room_keys(address, "lease", "queue", "generating", "room", "messages", "states", "open", "events")
             | live.room_keys(address, "account", "rooms", "account_events"),
             {
                 "room": address.room_id,

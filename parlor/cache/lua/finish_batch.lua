@@ -1,7 +1,8 @@
 -- What: one room's operations are committed: final states, watermark, TTLs, and the queue entries are gone.
--- KEYS: lease queue room messages states open events account rooms account_events
+-- KEYS: lease queue generating room messages states open events account rooms account_events
 -- ARGV: room lease now messages_kept states_kept room_ttl message_ttl list_ttl event_ttl event_max *entries
---       entries: queue id, operation, seq ('' when it has none) of each
+--       entries: queue id, operation (RESERVED for the row that keeps a reply's place), seq and message id ('' when it
+--       has none) of each
 -- Returns: OK | LEASE_LOST
 -- Guarantees: SENT and ACTIVE are reached here only, after the commit (I12); nothing expires before it is stored; every
 --       message up to the watermark is in the shard, a deleted one as its tombstone.
@@ -18,26 +19,40 @@ local known = found[1]
 local gone = known == 'DELETING' or known == 'DELETED'
 local persisted, last = tonumber(found[2] or '0'), tonumber(found[3] or '0')
 
-local function settle(seq, to)
-  if redis.call('HEXISTS', K.states, 's:' .. seq) == 1 then
-    move_message(seq, to, 'writer')
-  elseif not gone and tonumber(seq) > persisted then
-    -- The room was loaded while this was queued, and nobody told it what became of the message.
+-- A room that was loaded while operations were queued does not know their messages, or takes a reply for open whose
+-- end was queued: it learns here what became of them.
+local function settle(seq, message, to)
+  local state = redis.call('HGET', K.states, 's:' .. seq)
+  if not state and not gone and tonumber(seq) > persisted then
+    redis.call('HSET', K.states, 's:' .. seq, to, 'i:' .. message, seq, 'm:' .. seq, message)
+    if to == 'COMPOSING' then
+      redis.call('ZADD', K.open, seq, message)
+      redis.call('ZADD', K.generating, 'NX', A.now, A.room)
+    end
+  elseif state == 'COMPOSING' and to ~= 'COMPOSING' then
     redis.call('HSET', K.states, 's:' .. seq, to)
+    redis.call('ZREM', K.open, message)
+    if redis.call('ZCARD', K.open) == 0 then
+      redis.call('ZREM', K.generating, A.room)
+    end
+  elseif to ~= 'COMPOSING' then
+    move_message(seq, to, 'writer')
   end
 end
 
 local done = 0
-for i = 1, #REST, 3 do
-  local id, op, seq = REST[i], REST[i + 1], REST[i + 2]
+for i = 1, #REST, 4 do
+  local id, op, seq, message = REST[i], REST[i + 1], REST[i + 2], REST[i + 3]
   redis.call('XACK', K.queue, 'writer', id)
   if redis.call('XDEL', K.queue, id) == 1 then
     done = done + 1
   end
   if known and op == 'CHAT_MESSAGE_SAVE' then
-    settle(seq, 'SENT')
+    settle(seq, message, 'SENT')
+  elseif known and op == 'RESERVED' then
+    settle(seq, message, 'COMPOSING')
   elseif known and op == 'CHAT_MESSAGE_DELETE' then
-    settle(seq, 'DELETED')
+    settle(seq, message, 'DELETED')
     redis.call('HDEL', K.states, 'x:' .. seq)
   elseif known and op == 'CHAT_ROOM_CREATE' then
     if move_room('ACTIVE', 'writer') then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,6 +11,9 @@ import fakeredis
 import pytest
 from redis.asyncio import Redis
 
+from parlor.cache import hub as hub_module
+from parlor.cache import watched as watched_module
+from tests.contract.cache.hub_readers import RING, Readers, Reading
 from tests.contract.cache.world import World
 from tests.servers import (
     PrivateServer,
@@ -82,3 +86,22 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     await made.open()
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def reading(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reading]:
+    """Makes hubs, and sees that they leave nothing behind."""
+    monkeypatch.setattr(hub_module, "RECONNECT_AFTER", 0.01)
+    monkeypatch.setattr(watched_module, "RING", RING)
+    made: list[Readers] = []
+    before = asyncio.all_tasks()
+
+    def make(world: World, recheck_every: float = 60.0) -> Readers:
+        world.live.twice = False
+        made.append(Readers(world, recheck_every))
+        return made[-1]
+
+    yield make
+    for readers in made:
+        await readers.hub.close()
+    assert {task for task in asyncio.all_tasks() - before if "Hub" in repr(task.get_coro())} == set()

@@ -174,6 +174,7 @@ async def test_a_deleted_room_is_gone_at_once(world: World) -> None:
     assert await world.redis.zcard(world.key("rooms", address)) == 0
     assert await world.redis.zcard(world.keys.generating(world.partition)) == 0
     assert not await world.redis.exists(*(world.key(name, address) for name in ("messages", "states", "open", "draft")))
+    assert not {b"live", b"live_length"} & (await world.hash("room", address)).keys()
     assert (await world.event_types(address))[-1] == "room.deleted"
     assert (await world.account_events(address))[-1] == ("room.deleted", address.room_id)
     assert (await world.queued())[-1].op == "CHAT_ROOM_DELETE"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from parlor.cache.queue import decode_entry
 from parlor.errors import PartitionUnknown
@@ -111,6 +112,48 @@ async def test_what_the_queue_had_more_counts_for_the_seq_and_joins_the_watermar
     await world.begin(address, entries)
     await world.finish(address, entries)
     assert (await world.room(address)).room.persisted_seq == 3
+    assert await world.states.find_message(address.room_id, entries[-1].message_id or world.message_id()) == 3
+    assert (await world.hash("room", address))[b"pending"] == b"0"
+
+
+async def test_a_reserved_reply_that_was_only_queued_is_open_once_it_is_stored(world: World) -> None:
+    address = await world.claimed()
+    turn = await world.send(address, 0)
+    await world.forget(address.room_id)
+    await world.rooms.load(address, world.room_row(address), [], 2)
+    await world.stored(address)
+    assert await world.state(address, 1) is MessageState.SENT
+    assert await world.state(address, 2) is MessageState.COMPOSING
+    assert (await world.room(address)).room.persisted_seq == 1
+    world.clock.now += 10_000
+    assert await world.reader.overdue_rooms(world.partition, 10) == [address.room_id]
+    claimed = await world.rooms.claim(address.room_id, "claim-2")
+    assert claimed is not None
+    assert claimed.open_replies == [(turn.reply_id, 2)]
+
+
+@pytest.mark.parametrize("reserved_is_stored", [False, True])
+async def test_a_reply_whose_end_was_queued_is_not_open_once_it_is_stored(
+    world: World, reserved_is_stored: bool
+) -> None:
+    address = await world.claimed()
+    turn = await world.send(address, 0)
+    await world.start(address, turn)
+    await world.complete(address, turn)
+    await world.forget(address.room_id)
+    rows = [world.message_row(1), world.message_row(2, version=0)]
+    if reserved_is_stored:
+        # With the message's own id, as the shard has it.
+        rows[1] = structs.replace(rows[1], doc=structs.replace(rows[1].doc, message_id=turn.reply_id))
+    loaded = rows if reserved_is_stored else []
+    await world.rooms.load(address, world.room_row(address, len(loaded)), loaded, 2)
+    await world.stored(address)
+    assert await world.state(address, 2) is MessageState.SENT
+    assert (await world.room(address)).room.persisted_seq == 2
+    assert await world.reader.overdue_rooms(world.partition, 10) == []
+    claimed = await world.rooms.claim(address.room_id, "claim-2")
+    assert claimed is not None
+    assert claimed.open_replies == []
 
 
 async def test_the_queue_tail_is_the_rooms_own(world: World) -> None:
