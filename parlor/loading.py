@@ -33,12 +33,14 @@ class Loader:
         Its last seq is the highest of what the shard has and what the queue still holds.
         """
         shard = await self._store.shard_of(home_of(room_id))
+        # The queue before the shard: what leaves the one in between is in the other by then.
+        queued = await self._reader.queue_tail(room_id)
         row = await self._store.room_get(shard, room_id)
         if row is None:
             raise RoomNotFound
         address = RoomAddress(room_id, row.account_id, row.account_db_key)
         tail = await self._store.messages_get(shard, room_id, limit=self._live.cache.messages_per_room, newest=True)
-        last_seq = max(row.last_seq, await self._reader.queue_tail(room_id))
+        last_seq = max(row.last_seq, queued)
         for _ in range(2):
             try:
                 await self._rooms.load(address, row, tail, last_seq)

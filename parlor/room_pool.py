@@ -115,7 +115,7 @@ class RoomPool:
 
     def _wanted(self) -> int:
         rooms = sum(self._book.rooms_of(name) for name in self._book.actors)
-        return min(self._settings.actors_max, max(self._settings.actors_min, rooms + 1))
+        return min(self._settings.pool_limit, max(self._settings.actors_min, rooms + 1))
 
     def _note_use(self, name: str, member: _Member) -> None:
         if self._book.rooms_of(name):

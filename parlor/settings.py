@@ -7,6 +7,7 @@ seconds or ISO 8601 (``PT30S``).
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -135,10 +136,11 @@ class QueueSettings(_Section):
 class RoomSettings(_Section):
     """Rooms and the actors that hold them."""
 
-    actors_min: int = Field(default=2, ge=1)
+    actors_min: int = Field(default=1, ge=1)
     """RoomActors that are kept warm."""
-    actors_max: int = Field(default=4, ge=1)
-    """RoomActors at most; a process each, about 50 MB."""
+    actors_max: int = Field(default=0, ge=0)
+    """RoomActors at most; a process each, about 50 MB. 0: one for every two cores of the Supervisor's machine, because
+    few of them batch better than many (docs/PERFORMANCE.md)."""
     shrink_after: timedelta = timedelta(minutes=10)
     """RoomActors beyond the least that have been empty for so long are ended, so that a node can become idle and be
     removed; a StateMachine beside the first one, when nobody called it for so long."""
@@ -154,6 +156,11 @@ class RoomSettings(_Section):
     """Runs of the LLM for one reply when its owner died."""
     drain_timeout: timedelta = timedelta(seconds=10)
     """What replies in progress get at shut-down before they end as `interrupted`."""
+
+    @property
+    def pool_limit(self) -> int:
+        """RoomActors at most, with 0 resolved for this machine."""
+        return max(self.actors_min, self.actors_max or (os.cpu_count() or 1) // 2)
 
 
 class LlmSettings(_Section):

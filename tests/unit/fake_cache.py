@@ -78,12 +78,17 @@ class FakeQueue(WriterQueue):
 
     async def _read(self, positions: dict[Partition, str], limit: int, block_ms: int | None) -> list[QueueEntry]:
         try:
-            return await super()._read(positions, limit, block_ms)
+            found = await super()._read(positions, limit, block_ms)
         except InternalError as error:
             # A server says NOGROUP; fakeredis complains about XGROUP.
             if "XGROUP" in error.debug:
                 raise unavailable(error) from error
             raise
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # fakeredis reads with asyncio.wait_for, which loses a cancellation that comes with the answer (3.11).
+            raise asyncio.CancelledError
+        return found
 
 
 async def first_of(clock: Clock, seconds: float, other: Awaitable[object]) -> None:

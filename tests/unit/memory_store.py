@@ -14,7 +14,7 @@ from parlor.ids import Partition, ShardId
 from parlor.settings import StoreSettings
 from parlor.store.migrations import migrate
 from parlor.store.ports import Batch, RowRefused
-from parlor.store.procedure_store import NoSuchProcedure, ProcedureStore
+from parlor.store.procedure_store import Database, NoSuchProcedure, ProcedureStore
 from parlor.store.rows import Args, Row
 from parlor.store.sqlite import _transaction
 from parlor.store.sqlite_procedures import READS, WRITES
@@ -79,7 +79,9 @@ class MemoryStore(ProcedureStore):
     """``down`` refuses everything; ``lost`` names procedures that are executed and whose answer is lost, once each."""
 
     def __init__(self, templates: Templates) -> None:
-        shards = {ShardId(n): MemoryDatabase(templates[f"shard{n}"]) for n in range(1, SHARDS + 1)}
+        shards: dict[ShardId, Database] = {
+            ShardId(n): MemoryDatabase(templates[f"shard{n}"]) for n in range(1, SHARDS + 1)
+        }
         super().__init__(shards, MemoryDatabase(templates["global"]), partitions=PARTITIONS, default_shard=ShardId(1))
         self.down = False
         self.lost: list[str] = []

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from fakeredis import FakeAsyncRedis, FakeServer
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from parlor.cache.events import EventLog
 from parlor.cache.hub import EventHub
@@ -59,7 +59,7 @@ _T = TypeVar("_T")
 class PlainSettings(Settings):
     """Defaults and what is given; nothing of the environment or of files."""
 
-    model_config = {**Settings.model_config, "env_file": None, "toml_file": None}
+    model_config = SettingsConfigDict(**{**Settings.model_config, "env_file": None, "toml_file": None})
 
     @classmethod
     def settings_customise_sources(

@@ -55,9 +55,7 @@ def classes(root: type[ParlorError] = ParlorError) -> list[type[ParlorError]]:
     return [root, *(found for child in root.__subclasses__() for found in classes(child))]
 
 
-answered = [
-    kind for kind in classes(errors.ParlorError) if kind.__module__ == errors.__name__ and kind not in INSIDE
-]
+answered = [kind for kind in classes(errors.ParlorError) if kind.__module__ == errors.__name__ and kind not in INSIDE]
 every = pytest.mark.parametrize("kind", classes(), ids=lambda kind: kind.__name__)
 
 

@@ -215,9 +215,7 @@ async def test_the_memory_reads_what_is_before_a_place(rig: Rig) -> None:
     assert await rig.history.before(room.room_id, 1, 3) == []
 
 
-async def test_an_export_has_every_message_once_in_order(
-    new_rig: RigMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_export_has_every_message_once_in_order(new_rig: RigMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("parlor.history.EXPORT_PAGE", 5)
     rig = new_rig()
     room = await filled(rig, stored=8, queued=4)

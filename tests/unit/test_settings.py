@@ -25,7 +25,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def secret_settings() -> Settings:
     return Settings(
         redis=RedisSettings(url=SecretStr(f"redis://:{SECRET}@host")),
-        store=StoreSettings(urls=(SecretStr(f"mysql://u:{SECRET}@host/db"),), global_url=SecretStr(f"sqlite:///{SECRET}")),
+        store=StoreSettings(
+            urls=(SecretStr(f"mysql://u:{SECRET}@host/db"),), global_url=SecretStr(f"sqlite:///{SECRET}")
+        ),
         llm=LlmSettings(api_key=SecretStr(SECRET)),
         auth=AuthSettings(secret=SecretStr(SECRET)),
         openai_api_key=SecretStr(SECRET),
@@ -90,9 +92,7 @@ def test_openais_own_variable_is_read_and_ours_wins(monkeypatch: pytest.MonkeyPa
         ("PARLOR_RAY__PLACEMENT", "somewhere"),
     ],
 )
-def test_a_setting_that_is_wrong_or_misspelt_is_refused(
-    name: str, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_setting_that_is_wrong_or_misspelt_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         Settings()

@@ -107,7 +107,9 @@ async def refused(rig: Rig, opened: AbstractAsyncContextManager[Subscription]) -
     reader = Reader(opened)
     rig._tasks.append(reader.task)
     await asyncio.wait({reader.task}, timeout=SECONDS)
-    return type(reader.task.exception())
+    error = reader.task.exception()
+    assert error is not None
+    return type(error)
 
 
 # A room
@@ -228,9 +230,7 @@ async def test_a_reply_is_read_from_its_start_to_its_end(rig: Rig, streams: Even
     rig.model.talks[0].say("one ")
     await settle()
     assert receipt.reply is not None
-    reader = await reading(
-        rig, streams.reply(room.room_id, rig.ada.account_id, receipt.reply.message_id, None)
-    )
+    reader = await reading(rig, streams.reply(room.room_id, rig.ada.account_id, receipt.reply.message_id, None))
     await rig.say(room, "something else")
     rig.model.talks[0].say("two")
     rig.model.talks[0].finish()
@@ -404,9 +404,7 @@ async def test_waiting_for_a_reply_ends_with_it(rig: Rig, streams: EventStreams)
     receipt = await rig.send(room)
     await settle()
     assert receipt.reply is not None
-    waiting = rig.spawn(
-        streams.wait_for_reply(room.room_id, rig.ada.account_id, receipt.reply.message_id, SECONDS)
-    )
+    waiting = rig.spawn(streams.wait_for_reply(room.room_id, rig.ada.account_id, receipt.reply.message_id, SECONDS))
     await settle()
     assert not waiting.done()
     rig.model.talks[0].say("here")
@@ -432,9 +430,7 @@ async def test_waiting_for_a_commit_ends_with_it(rig: Rig, streams: EventStreams
     rig.spawn(rig.writer().run())
     await settle()
     receipt = await rig.send(room, reply=ReplyMode.NONE)
-    waiting = rig.spawn(
-        streams.wait_for_commit(room.room_id, rig.ada.account_id, receipt.message.message_id, SECONDS)
-    )
+    waiting = rig.spawn(streams.wait_for_commit(room.room_id, rig.ada.account_id, receipt.message.message_id, SECONDS))
     await settle()
     assert not waiting.done()
     await rig.clock.advance(4)

@@ -97,7 +97,9 @@ def test_a_message_has_the_fields_of_the_contract() -> None:
 
 
 def test_an_event_is_one_line_whatever_a_message_says() -> None:
-    failed = msgspec.structs.replace(MESSAGE, content="a\r\nb\n\ndata: c\x0b\x00", error=ReplyError("llm-error", "x\ny"))
+    failed = msgspec.structs.replace(
+        MESSAGE, content="a\r\nb\n\ndata: c\x0b\x00", error=ReplyError("llm-error", "x\ny")
+    )
     line = encode(message_form(failed))
     assert b"\n" not in line
     assert b"\r" not in line

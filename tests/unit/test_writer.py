@@ -4,6 +4,7 @@ way."""
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -238,9 +239,9 @@ async def test_attempts_back_off_while_the_shard_is_down(rig: Rig, monkeypatch: 
     monkeypatch.setattr(rig.queue, "hold", counted)
     await started(rig)
     await rig.clock.advance(60)
-    pauses = [later - earlier for earlier, later in zip(tried, tried[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(tried)]
     assert pauses[0] == pytest.approx(0.2)
-    assert all(later > earlier - 0.001 for earlier, later in zip(pauses, pauses[1:], strict=False))
+    assert all(later > earlier - 0.001 for earlier, later in pairwise(pauses))
     assert pauses[-1] == pytest.approx(5)
     assert len(tried) < 20
 
@@ -308,7 +309,10 @@ async def test_a_poison_row_is_parked_and_the_others_go_on_in_order(rig: Rig) ->
     assert rig.metrics.parked_count == 1
     depth, _, dead = await rig.queue.depth(HOME)
     assert (depth, dead) == (0, 1)
-    ((_, fields),) = await rig.redis.xrange(rig.live.keys.dead(HOME))
+    parked = await rig.redis.xrange(rig.live.keys.dead(HOME))
+    assert parked
+    ((_, fields),) = parked
+    assert fields is not None
     assert b"poison" in fields[b"doc"]
     assert b"poison" in fields[b"reason"]
     applied = [batch.fences[0].applied for batch in rig.store.batches]
