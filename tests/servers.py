@@ -11,6 +11,7 @@ import contextlib
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -29,6 +30,11 @@ STOP_TIMEOUT = 20.0
 
 class Unavailable(Exception):
     """The server's program is not installed."""
+
+
+def _stands(task: Path) -> bool:
+    """Whether a thread is stopped (state T of proc_pid_stat(5))."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 class PrivateServer:
@@ -73,6 +79,12 @@ class PrivateServer:
         if self._process is None:
             raise RuntimeError(f"{self.name} is not running")
         self._process.send_signal(number)
+        if number == signal.SIGSTOP:
+            # The kernel stops a process thread by thread: until the last one stands, a request may still be answered.
+            deadline = time.monotonic() + 5
+            while not all(_stands(task) for task in Path(f"/proc/{self._process.pid}/task").iterdir()):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{self.name} did not stop")
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:

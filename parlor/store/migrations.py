@@ -32,6 +32,8 @@ class DatabaseReport(msgspec.Struct, frozen=True):
 
 
 class MigrationReport(msgspec.Struct, frozen=True):
+    """What was done to all of them, the global one first."""
+
     databases: list[DatabaseReport]
 
     @property

@@ -184,6 +184,10 @@ class Rig:
         self._rooms.append(room)
         return room
 
+    async def opened(self) -> Room:
+        """A new room with an owner."""
+        return self.room(await self.new_room())
+
     def host(self) -> RoomHost:
         host = RoomHost(self.ports())
         self._hosts.append(host)
@@ -232,6 +236,13 @@ class Rig:
     async def say(self, room: Room, text: str = "Hello") -> Message:
         """A message without a reply."""
         return (await self.send(room, text, reply=ReplyMode.NONE)).message
+
+    async def answer(self, talk: int, text: str) -> None:
+        """The model's answer number ``talk`` is this text."""
+        await settle()
+        self.model.talks[talk].say(text)
+        self.model.talks[talk].finish()
+        await self.clock.advance(0.1)
 
     async def rename(self, room: Room, title: str, session: Session | None = None) -> RoomView:
         done = await room.execute(Rename(session or self.ada, room.room_id, "request", title))

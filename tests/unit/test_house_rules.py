@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,18 @@ def modules_say_what_they_are(path: str, tree: ast.Module) -> Iterator[Finding]:
         yield path, 1, "the module has no docstring"
 
 
+def classes_are_explained(path: str, tree: ast.Module) -> Iterator[Finding]:
+    """A public class has a docstring, or is nothing but fields, or a contract: then its parts say it themselves."""
+    if not path.startswith(("parlor/", "actors/")):
+        return
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and ast.get_docstring(node) is None:
+            fields = ast.AnnAssign | ast.Assign | ast.Expr | ast.Pass
+            contract = any(ast.unparse(base) == "Protocol" for base in node.bases)
+            if not contract and not all(isinstance(step, fields) for step in node.body):
+                yield path, node.lineno, f"class {node.name} is not explained"
+
+
 LINTERS: dict[str, tuple[Linter, str, str]] = {
     "arrows": (arrows_go_one_way, "parlor/room.py", "from actors import gateway"),
     "packages": (packages_stay_at_home, "parlor/room.py", "from redis.asyncio import Redis"),
@@ -119,15 +132,16 @@ LINTERS: dict[str, tuple[Linter, str, str]] = {
     "lua": (scripts_are_files, "parlor/cache/rooms.py", "text = \"redis.call('GET', 'x')\""),
     "tasks": (tasks_are_kept, "parlor/room.py", "asyncio.create_task(work())"),
     "exceptions": (exceptions_are_not_swallowed, "parlor/room.py", "try:\n    f()\nexcept Exception:\n    pass"),
+    "classes": (classes_are_explained, "parlor/room.py", "class Room:\n    def f(self): ..."),
     "names": (modules_say_what_they_are, "parlor/room_utils.py", '"""Things."""'),
 }
 """Each with a planted violation: where it would stand, and what."""
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    for folder in CODE:
-        for file in sorted((ROOT / folder).rglob("*.py")):
-            yield file.relative_to(ROOT).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
+@cache
+def sources() -> list[tuple[str, ast.Module]]:
+    files = [file for folder in CODE for file in sorted((ROOT / folder).rglob("*.py"))]
+    return [(file.relative_to(ROOT).as_posix(), ast.parse(file.read_text(encoding="utf-8"))) for file in files]
 
 
 @pytest.mark.parametrize("name", LINTERS)

@@ -1,115 +1,23 @@
-"""Subscriptions: what their readers get, where they resume, and when they end."""
+"""Subscriptions to rooms and accounts, and waiting for what is to come."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import pytest
 
-from parlor.errors import InvalidRequest, MessageNotFound, RoomNotFound, StoreUnavailable, StreamExpired
-from parlor.gateway import Subscription
-from parlor.model import Durability, Event, FinishReason, Message, ReplyMode
-from parlor.room import Room
+from parlor.errors import InvalidRequest, RoomNotFound, StoreUnavailable, StreamExpired
+from parlor.model import Durability, FinishReason, ReplyMode
 from parlor.streams import EventStreams
+from tests.unit.readers import SECONDS, of_room, reading, refused, replied
 from tests.unit.rig import HOME, Rig, RigMaker, settle
 
 pytestmark = pytest.mark.unit
-
-SECONDS = 10.0
-"""For what is sure to come."""
-
-
-class Reader:
-    """A subscription read by a task of its own."""
-
-    def __init__(self, opened: AbstractAsyncContextManager[Subscription]) -> None:
-        self.events: list[Event] = []
-        self.heartbeats = 0
-        self.entered = asyncio.Event()
-        self._news = asyncio.Event()
-        self.task = asyncio.create_task(self._read(opened))
-
-    async def _read(self, opened: AbstractAsyncContextManager[Subscription]) -> None:
-        try:
-            async with opened as subscription:
-                self.cursor = subscription.cursor
-                self.entered.set()
-                async for batch in subscription:
-                    self.events += batch
-                    self.heartbeats += not batch
-                    self._news.set()
-        finally:
-            self.entered.set()
-            self._news.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(SECONDS):
-            while not condition():
-                self._news.clear()
-                if self.task.done():
-                    await self.task
-                    assert condition(), "the stream ended before"
-                    return
-                await self._news.wait()
-
-    async def until_end(self) -> list[str]:
-        async with asyncio.timeout(SECONDS):
-            await self.task
-        return self.kinds
-
-    @property
-    def kinds(self) -> list[str]:
-        return [event.type for event in self.events]
-
-    @property
-    def data(self) -> list[dict[str, Any]]:
-        return [json.loads(event.data) for event in self.events]
 
 
 @pytest.fixture
 def streams(rig: Rig) -> EventStreams:
     return rig.streams()
-
-
-async def reading(rig: Rig, opened: AbstractAsyncContextManager[Subscription]) -> Reader:
-    """A reader that has its place."""
-    reader = Reader(opened)
-    rig._tasks.append(reader.task)
-    async with asyncio.timeout(SECONDS):
-        await reader.entered.wait()
-    if reader.task.done():
-        await reader.task
-    return reader
-
-
-def of_room(rig: Rig, streams: EventStreams, room: Room, after: str | None = None) -> Any:
-    return streams.room(room.room_id, rig.ada.account_id, after)
-
-
-async def replied(rig: Rig, room: Room, *pieces: str) -> Message:
-    """A whole turn; the reply."""
-    receipt = await rig.send(room)
-    await settle()
-    for piece in pieces:
-        rig.model.talks[-1].say(piece)
-        await rig.clock.advance(0.03)
-    rig.model.talks[-1].finish()
-    await rig.clock.advance(0.1)
-    assert receipt.reply is not None
-    return await rig.message(room.room_id, receipt.reply.message_id)
-
-
-async def refused(rig: Rig, opened: AbstractAsyncContextManager[Subscription]) -> type[BaseException]:
-    reader = Reader(opened)
-    rig._tasks.append(reader.task)
-    await asyncio.wait({reader.task}, timeout=SECONDS)
-    error = reader.task.exception()
-    assert error is not None
-    return type(error)
 
 
 # A room
@@ -218,156 +126,6 @@ async def test_the_room_that_is_read_is_the_one_that_was_asked_for(rig: Rig, str
     await rig.say(room, "for you")
     await reader.until(lambda: len(reader.events) == 1)
     assert reader.data[0]["message"]["content"] == "for you"
-
-
-# One reply
-
-
-async def test_a_reply_is_read_from_its_start_to_its_end(rig: Rig, streams: EventStreams) -> None:
-    room = rig.room(await rig.new_room())
-    receipt = await rig.send(room)
-    await settle()
-    rig.model.talks[0].say("one ")
-    await settle()
-    assert receipt.reply is not None
-    reader = await reading(rig, streams.reply(room.room_id, rig.ada.account_id, receipt.reply.message_id, None))
-    await rig.say(room, "something else")
-    rig.model.talks[0].say("two")
-    rig.model.talks[0].finish()
-    await rig.clock.advance(1)
-    kinds = await reader.until_end()
-    assert kinds == ["message.created", "message.delta", "message.delta", "message.completed"]
-    assert {event.message_id for event in reader.events} == {receipt.reply.message_id}
-    assert "".join(data["text"] for data in reader.data if "text" in data) == "one two"
-
-
-@pytest.mark.parametrize("log", ["there", "gone"])
-async def test_a_reply_that_ended_long_ago_comes_whole(rig: Rig, streams: EventStreams, log: str) -> None:
-    room = rig.room(await rig.new_room())
-    reply = await replied(rig, room, "one ", "two")
-    if log == "gone":
-        await rig.redis.delete(rig.live.keys.events(HOME, room.room_id))
-    reader = await reading(rig, streams.reply(room.room_id, rig.ada.account_id, reply.message_id, None))
-    kinds = await reader.until_end()
-    assert kinds[-1] == "message.completed"
-    assert kinds == ["message.completed"] or log == "there"
-    assert reader.data[-1]["message"]["content"] == "one two"
-
-
-async def test_a_cursor_behind_the_end_gives_the_end_once_more(rig: Rig, streams: EventStreams) -> None:
-    room = rig.room(await rig.new_room())
-    reply = await replied(rig, room, "text")
-    cursor = (await rig.page(room.room_id)).cursor
-    reader = await reading(rig, streams.reply(room.room_id, rig.ada.account_id, reply.message_id, cursor))
-    assert await reader.until_end() == ["message.completed"]
-
-
-async def test_a_reply_that_failed_long_ago_says_so(rig: Rig, streams: EventStreams) -> None:
-    room = rig.room(await rig.new_room())
-    receipt = await rig.send(room)
-    await settle()
-    rig.model.talks[0].fail(ZeroDivisionError())
-    await rig.clock.advance(1)
-    await rig.redis.delete(rig.live.keys.events(HOME, room.room_id))
-    assert receipt.reply is not None
-    reader = await reading(rig, streams.reply(room.room_id, rig.ada.account_id, receipt.reply.message_id, None))
-    assert await reader.until_end() == ["message.completed"]
-    assert reader.data[0]["message"]["finish_reason"] == "error"
-    assert reader.data[0]["message"]["error"]["code"] == "llm-error"
-
-
-async def test_a_deleted_reply_ends_its_stream(rig: Rig, streams: EventStreams) -> None:
-    room = rig.room(await rig.new_room())
-    receipt = await rig.send(room)
-    await settle()
-    assert receipt.reply is not None
-    opened = streams.reply(room.room_id, rig.ada.account_id, receipt.reply.message_id, None)
-    reader = await reading(rig, opened)
-    await rig.delete_message(room, receipt.reply.message_id)
-    await rig.clock.advance(1)
-    assert (await reader.until_end())[-1] == "message.deleted"
-    await rig.redis.delete(rig.live.keys.events(HOME, room.room_id))
-    late = await reading(rig, streams.reply(room.room_id, rig.ada.account_id, receipt.reply.message_id, None))
-    assert await late.until_end() == ["message.deleted"]
-
-
-async def test_the_deletion_of_its_room_ends_a_replys_stream(rig: Rig, streams: EventStreams) -> None:
-    room = rig.room(await rig.new_room())
-    receipt = await rig.send(room)
-    assert receipt.reply is not None
-    reader = await reading(rig, streams.reply(room.room_id, rig.ada.account_id, receipt.reply.message_id, None))
-    await rig.delete_room(room)
-    assert (await reader.until_end())[-1] == "room.deleted"
-
-
-async def test_a_reply_that_is_none_is_not_found(rig: Rig, streams: EventStreams) -> None:
-    room_id = await rig.new_room()
-    opened = streams.reply(room_id, rig.ada.account_id, rig.mint.message_id(HOME), None)
-    assert await refused(rig, opened) is MessageNotFound
-
-
-# One turn
-
-
-async def test_a_turn_has_the_events_of_its_own_messages_only(rig: Rig, streams: EventStreams) -> None:
-    room = rig.room(await rig.new_room())
-    receipt = await rig.send(room, "mine")
-    reader = await reading(rig, streams.turn(room.room_id, rig.ada.account_id, receipt))
-    await rig.send(room, "another turn")
-    await settle()
-    rig.model.talks[0].say("answer")
-    rig.model.talks[0].finish()
-    await rig.clock.advance(1)
-    kinds = await reader.until_end()
-    assert kinds == ["message.created", "message.created", "message.delta", "message.completed"]
-    assert reader.data[0]["message"]["content"] == "mine"
-
-
-async def test_a_turn_without_a_reply_ends_with_its_message(rig: Rig, streams: EventStreams) -> None:
-    room = rig.room(await rig.new_room())
-    receipt = await rig.send(room, reply=ReplyMode.NONE)
-    reader = await reading(rig, streams.turn(room.room_id, rig.ada.account_id, receipt))
-    assert await reader.until_end() == ["message.created"]
-
-
-@pytest.mark.parametrize("log", ["there", "gone"])
-async def test_a_replayed_turn_that_ended_comes_to_its_end(rig: Rig, streams: EventStreams, log: str) -> None:
-    room = rig.room(await rig.new_room())
-    await rig.send(room, key="k")
-    await settle()
-    rig.model.talks[0].say("answer")
-    rig.model.talks[0].finish()
-    await rig.clock.advance(1)
-    if log == "gone":
-        await rig.redis.delete(rig.live.keys.events(HOME, room.room_id))
-    again = await rig.send(room, key="k")
-    reader = await reading(rig, streams.turn(room.room_id, rig.ada.account_id, again))
-    assert (await reader.until_end())[-1] == "message.completed"
-
-
-async def test_a_replayed_turn_that_runs_is_joined(rig: Rig, streams: EventStreams) -> None:
-    room = rig.room(await rig.new_room())
-    await rig.send(room, key="k")
-    await settle()
-    rig.model.talks[0].say("answer")
-    await settle()
-    again = await rig.send(room, key="k")
-    reader = await reading(rig, streams.turn(room.room_id, rig.ada.account_id, again))
-    rig.model.talks[0].finish()
-    await rig.clock.advance(1)
-    assert await reader.until_end() == ["message.created", "message.created", "message.delta", "message.completed"]
-
-
-@pytest.mark.parametrize("log", ["there", "gone"])
-async def test_a_replayed_turn_without_a_reply_ends(rig: Rig, streams: EventStreams, log: str) -> None:
-    room = rig.room(await rig.new_room())
-    await rig.send(room, key="k", reply=ReplyMode.NONE)
-    if log == "gone":
-        await rig.redis.delete(rig.live.keys.events(HOME, room.room_id))
-    again = await rig.send(room, key="k", reply=ReplyMode.NONE)
-    assert again.replayed
-    reader = await reading(rig, streams.turn(room.room_id, rig.ada.account_id, again))
-    assert (await reader.until_end()) == ["message.created"]
 
 
 # An account

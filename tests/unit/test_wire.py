@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parlor.ids import MessageId, RoomId
@@ -123,6 +123,7 @@ documents = st.builds(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(documents)
 def test_a_document_is_read_back_as_it_was_written(doc: MessageDoc) -> None:
     assert msgspec.json.decode(msgspec.json.encode(doc), type=MessageDoc) == doc

@@ -7,9 +7,11 @@ import asyncio
 import pytest
 
 from actors import channel
-from actors.channel import RoomChannel
-from parlor.commands import Command, Done, Outcome, Wake
+from actors.channel import ActorUnreachable, RoomChannel
+from parlor.commands import Command, Done, Outcome, SendDone, Wake
 from parlor.ids import RoomId
+from tests.unit.actors.cluster import Cluster, FakeRoomActor
+from tests.unit.rig import Rig, settle
 
 pytestmark = pytest.mark.unit
 
@@ -37,3 +39,102 @@ async def test_what_is_asked_for_right_after_an_answer_is_sent_too(
     async with asyncio.timeout(2):
         assert sum(await asyncio.gather(one_after_the_other(), one_after_the_other())) == 10
     await made.close()
+
+
+@pytest.fixture
+def actor(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> FakeRoomActor:
+    return Cluster(rig, monkeypatch, actors_count=1).actors["rooms-0"]
+
+
+async def warm_room(rig: Rig, made: RoomChannel) -> RoomId:
+    room_id = await rig.new_room()
+    await made.activate(Wake(None, room_id, ""))
+    return room_id
+
+
+async def test_what_comes_while_calls_are_under_way_shares_the_next_one(rig: Rig, actor: FakeRoomActor) -> None:
+    made = RoomChannel("rooms-0", "test")
+    room_id = await warm_room(rig, made)
+    actor.batches.clear()
+    actor.gate = asyncio.Event()
+    commands = [rig.send_command(room_id, f"{n}") for n in range(60)]
+    asked = []
+    for command in commands:
+        asked.append(rig.spawn(made.execute(command)))
+        await settle()
+    assert actor.batches == [1, 1]
+    actor.gate.set()
+    outcomes = await asyncio.gather(*asked)
+    assert actor.batches == [1, 1, 58]
+    for command, outcome in zip(commands, outcomes, strict=True):
+        assert isinstance(outcome, SendDone)
+        assert outcome.receipt.message.message_id == command.message_id
+    await made.close()
+
+
+async def test_one_turn_of_the_loop_is_one_call(rig: Rig, actor: FakeRoomActor) -> None:
+    made = RoomChannel("rooms-0", "test")
+    room_id = await warm_room(rig, made)
+    actor.batches.clear()
+    await asyncio.gather(*(made.execute(rig.send_command(room_id)) for _ in range(40)))
+    assert sum(actor.batches) == 40
+    assert len(actor.batches) <= 2
+
+
+async def test_a_batch_is_no_larger_than_its_limit(
+    rig: Rig, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "BATCH", 7)
+    made = RoomChannel("rooms-0", "test")
+    room_id = await warm_room(rig, made)
+    await asyncio.gather(*(made.execute(rig.send_command(room_id)) for _ in range(30)))
+    assert max(actor.batches) <= 7
+
+
+async def test_a_dead_actor_is_unreachable_for_all_and_looked_for_again(rig: Rig, actor: FakeRoomActor) -> None:
+    made = RoomChannel("rooms-0", "test")
+    room_id = await warm_room(rig, made)
+    actor.dead = True
+    failed = await asyncio.gather(*(made.execute(rig.send_command(room_id)) for _ in range(5)), return_exceptions=True)
+    assert [type(error) for error in failed] == [ActorUnreachable] * 5
+    with pytest.raises(ActorUnreachable):
+        await made.activate(Wake(None, room_id, ""))
+    actor.dead = False
+    assert isinstance(await made.execute(rig.send_command(room_id)), SendDone)
+
+
+async def test_an_actor_that_does_not_answer_in_time_is_unreachable(
+    rig: Rig, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "ANSWER_SECONDS", 0.02)
+    made = RoomChannel("rooms-0", "test")
+    room_id = await warm_room(rig, made)
+    actor.hangs = True
+    with pytest.raises(ActorUnreachable):
+        await made.execute(rig.send_command(room_id))
+
+
+async def test_a_caller_that_leaves_does_not_disturb_the_others(rig: Rig, actor: FakeRoomActor) -> None:
+    made = RoomChannel("rooms-0", "test")
+    room_id = await warm_room(rig, made)
+    actor.gate = asyncio.Event()
+    leaving, staying = [rig.spawn(made.execute(rig.send_command(room_id, text))) for text in ("one", "two")]
+    await settle()
+    leaving.cancel()
+    actor.gate.set()
+    assert isinstance(await staying, SendDone)
+    assert sorted(text for _, text in await rig.texts(room_id) if text) == ["one", "two"]
+
+
+async def test_closing_waits_for_what_is_under_way(rig: Rig, actor: FakeRoomActor) -> None:
+    made = RoomChannel("rooms-0", "test")
+    room_id = await warm_room(rig, made)
+    actor.gate = asyncio.Event()
+    asked = rig.spawn(made.execute(rig.send_command(room_id)))
+    await settle()
+    closing = rig.spawn(made.close())
+    await settle()
+    assert not closing.done()
+    actor.gate.set()
+    await closing
+    assert asked.done()

@@ -1,0 +1,173 @@
+"""Actors without Ray: hosts of one rig behind handles that can die, be slow, or not be there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+from ray.exceptions import RayActorError
+
+import actors.channel
+import actors.gateway
+import actors.node_state_machine
+from actors.contracts import STATE_MACHINE, SUPERVISOR
+from actors.gateway import ActorGateway
+from actors.state_machine import _answer
+from parlor.assembly import Assembly
+from parlor.cache.hub import EventHub
+from parlor.cache.live import RoomAddress
+from parlor.commands import decode_commands, encode_outcomes
+from parlor.errors import Overloaded
+from parlor.host import RoomHost
+from parlor.ids import MessageId, RoomId
+from parlor.model import DependencyHealth
+from parlor.placement import PlacementBook
+from parlor.streams import EventStreams
+from tests.unit.rig import Rig
+
+
+class Method:
+    """What Ray makes of a method: ``.remote(...)`` gives something to wait for."""
+
+    def __init__(self, call: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        self.remote: Callable[..., Awaitable[Any]] = call
+
+
+class FakeRoomActor:
+    """A host in a process that can die before or after it has served a call, or not answer at all."""
+
+    def __init__(self, host: RoomHost) -> None:
+        self.host = host
+        self.batches: list[int] = []
+        self.dead = False
+        self.dies_after_the_call = False
+        self.hangs = False
+        self.gate: asyncio.Event | None = None
+        self.execute = Method(self._execute)
+
+    async def _execute(self, blob: bytes, activate: bool) -> bytes:
+        if self.dead:
+            raise RayActorError
+        commands = decode_commands(blob)
+        self.batches.append(len(commands))
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.hangs:
+            await asyncio.Event().wait()
+        outcomes = await self.host.execute(commands, activate=activate)
+        if self.dies_after_the_call:
+            self.dead = True
+            raise RayActorError
+        return encode_outcomes(outcomes)
+
+
+class FakeSupervisor:
+    def __init__(self, book: PlacementBook, actors: dict[str, FakeRoomActor]) -> None:
+        self._book = book
+        self._actors = actors
+        self.asked: list[tuple[RoomId, str | None]] = []
+        self.dead = False
+        self.place_room = Method(self._place_room)
+        self.state_machine_for = Method(self._state_machine_for)
+
+    async def _place_room(self, room_id: RoomId, failed: str | None) -> str | None:
+        if self.dead:
+            raise RayActorError
+        self.asked.append((room_id, failed))
+        avoid = failed if failed and self._actors[failed].dead else None
+        try:
+            return self._book.place(room_id, avoid)
+        except Overloaded:
+            return None
+
+    async def _state_machine_for(self, node: str) -> str:
+        return STATE_MACHINE
+
+
+class FakeStateMachine:
+    """As ``actors.state_machine`` answers, on the rig."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self.failures = 0
+        """So many calls end with the death of the actor, after they were served."""
+        self.create_room = Method(self._create_room)
+        self.get_room_state = Method(self._get_room_state)
+        self.get_message_state = Method(self._get_message_state)
+
+    async def _create_room(self, address: RoomAddress, title: str, persona: str) -> bytes:
+        return await self._served(_answer(self._rig.cache.create(address, title, persona, "account")))
+
+    async def _get_room_state(self, room_id: RoomId) -> bytes:
+        return await self._served(_answer(self._rig.states.get_room_state(room_id)))
+
+    async def _get_message_state(self, room_id: RoomId, message_id: MessageId) -> bytes:
+        return await self._served(_answer(self._rig.states.get_message_state(room_id, message_id)))
+
+    async def _served(self, work: Awaitable[bytes]) -> bytes:
+        answer = await work
+        if self.failures:
+            self.failures -= 1
+            raise RayActorError
+        return answer
+
+
+class RigAssembly(Assembly):
+    """What a gateway stands on, of the rig's parts."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.settings = rig.settings
+        self.mint = rig.mint
+        self.store = rig.store
+        self.reader = rig.reader
+        self.loader = rig.loader
+        self.history = rig.history
+        self.rooms = rig.directory
+        self._rig = rig
+
+    def streams(self, hub: EventHub) -> EventStreams:
+        return self._rig.streams()
+
+    async def health(self) -> list[DependencyHealth]:
+        return []
+
+    async def close(self) -> None:
+        """The rig closes itself."""
+
+
+class Cluster:
+    """``max_rooms`` is for each of the actors, which are called ``rooms-0``, ``rooms-1``, ..."""
+
+    def __init__(self, rig: Rig, monkeypatch: pytest.MonkeyPatch, actors_count: int = 2, max_rooms: int = 100) -> None:
+        self.rig = rig
+        self.actors = {f"rooms-{n}": FakeRoomActor(rig.host()) for n in range(actors_count)}
+        book = PlacementBook(max_rooms)
+        for name in self.actors:
+            book.add_actor(name)
+        self.supervisor = FakeSupervisor(book, self.actors)
+        self.state_machine = FakeStateMachine(rig)
+        self.lookups: list[str] = []
+        self.missing: set[str] = set()
+        for module in (actors.channel, actors.gateway, actors.node_state_machine):
+            monkeypatch.setattr(module, "find_actor", self._find)
+        monkeypatch.setattr(actors.node_state_machine, "this_node", lambda: "node")
+        monkeypatch.setattr(actors.gateway, "ROUTE_PAUSE", 0)
+
+    async def _find(self, name: str, namespace: str) -> object:
+        self.lookups.append(name)
+        if name in self.missing:
+            raise ValueError(name)
+        handles = {SUPERVISOR: self.supervisor, STATE_MACHINE: self.state_machine, **self.actors}
+        return handles[name]
+
+    def gateway(self) -> ActorGateway:
+        rig = self.rig
+        rig.streams()
+        return ActorGateway(RigAssembly(rig), rig._hubs[-1])
+
+    def actor_of(self, room_id: RoomId) -> FakeRoomActor:
+        """The one that holds the room."""
+        (found,) = [actor for actor in self.actors.values() if room_id in actor.host.rooms]
+        return found

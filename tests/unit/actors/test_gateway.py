@@ -1,0 +1,273 @@
+"""The gateway: every command finds its room, wherever it is by then, and asking again changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import actors.channel
+from parlor.errors import (
+    InvalidRequest,
+    MessageNotFound,
+    Overloaded,
+    RoomBusy,
+    RoomNotFound,
+    StoreUnavailable,
+)
+from parlor.gateway import SendRequest
+from parlor.model import DeleteOutcome, OnBusy, ReplyMode
+from parlor.states import RoomState
+from tests.unit.actors.cluster import Cluster
+from tests.unit.rig import HOME, NEIGHBOUR, Rig, RigMaker, settle
+
+pytestmark = pytest.mark.unit
+
+SAY = SendRequest("Hello", reply=ReplyMode.NONE)
+
+
+@pytest.fixture
+def cluster(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    return Cluster(rig, monkeypatch)
+
+
+async def test_a_conversation_through_the_gateway(cluster: Cluster) -> None:
+    rig, gateway = cluster.rig, cluster.gateway()
+    await rig.loader.open_partition(HOME)
+    room = await gateway.create_room(rig.ada, "A title", None)
+    assert (room.title, room.ai_persona, room.state) == ("A title", "GPT4O", RoomState.PENDING)
+    receipt = await gateway.send_message(rig.ada, room.room_id, SendRequest("Hello"))
+    assert receipt.reply is not None
+    await settle()
+    rig.model.talks[0].say("Hi!")
+    rig.model.talks[0].finish()
+    await rig.clock.advance(1)
+    assert (await gateway.wait_for_reply(rig.ada, room.room_id, receipt.reply.message_id, 1)).content == "Hi!"
+    page = await gateway.list_messages(rig.ada, room.room_id, 10, None, None)
+    assert [message.content for message in page.messages] == ["Hello", "Hi!"]
+    assert (await gateway.rename_room(rig.ada, room.room_id, "Another")).title == "Another"
+    deleted = await gateway.delete_message(rig.ada, room.room_id, receipt.message.message_id)
+    assert deleted.outcome is DeleteOutcome.CANCELLED
+    state = await gateway.message_state(rig.ada, room.room_id, receipt.message.message_id)
+    assert state.state == "DELETED"
+    assert (await gateway.room_state(rig.ada, room.room_id)).state == "PENDING"
+    assert [message.seq async for message in gateway.export(rig.ada, room.room_id)] == [1, 2]
+    assert (await gateway.delete_room(rig.ada, room.room_id)).state is RoomState.DELETING
+    with pytest.raises(RoomNotFound):
+        await gateway.get_room(rig.ada, room.room_id)
+
+
+async def test_the_place_of_a_room_is_asked_for_once(cluster: Cluster) -> None:
+    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    for _ in range(5):
+        await gateway.send_message(rig.ada, room_id, SAY)
+    assert cluster.supervisor.asked == [(room_id, None)]
+    assert [seq for seq, _ in await rig.texts(room_id)] == [1, 2, 3, 4, 5]
+
+
+async def test_a_room_that_moved_is_found_again(cluster: Cluster) -> None:
+    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    await gateway.send_message(rig.ada, room_id, SAY)
+    await cluster.actor_of(room_id).host.passivate(room_id)
+    receipt = await gateway.send_message(rig.ada, room_id, SAY)
+    assert receipt.message.seq == 2
+    assert cluster.supervisor.asked == [(room_id, None), (room_id, None)]
+
+
+async def test_two_gateways_agree_about_a_room(cluster: Cluster) -> None:
+    rig, room_id = cluster.rig, await cluster.rig.new_room()
+    gateways = [cluster.gateway(), cluster.gateway()]
+    receipts = await asyncio.gather(*(gateways[n % 2].send_message(rig.ada, room_id, SAY) for n in range(10)))
+    assert sorted(receipt.message.seq for receipt in receipts) == list(range(1, 11))
+
+
+async def test_a_room_goes_on_elsewhere_when_its_actor_dies(cluster: Cluster) -> None:
+    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    await gateway.send_message(rig.ada, room_id, SAY)
+    before = cluster.actor_of(room_id)
+    before.dead = True
+    assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == 2
+    assert (room_id, "rooms-0") in cluster.supervisor.asked
+    assert room_id in cluster.actors["rooms-1"].host.rooms
+
+
+@pytest.mark.parametrize("warm", [True, False])
+async def test_a_send_that_happened_although_its_actor_died_is_not_sent_twice(cluster: Cluster, warm: bool) -> None:
+    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    if warm:
+        await gateway.rename_room(rig.ada, room_id, "warm")
+    cluster.actors["rooms-0"].dies_after_the_call = True
+    receipt = await gateway.send_message(rig.ada, room_id, SendRequest("once"))
+    assert receipt.reply is not None
+    assert not receipt.replayed
+    await settle()
+    rig.model.talks[-1].finish()
+    await rig.clock.advance(1)
+    messages = (await rig.page(room_id)).messages
+    assert [message.message_id for message in messages] == [receipt.message.message_id, receipt.reply.message_id]
+
+
+async def test_an_actor_that_does_not_answer_is_given_up_in_time(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors.channel, "ANSWER_SECONDS", 0.02)
+    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    for actor in cluster.actors.values():
+        actor.hangs = True
+    with pytest.raises(Overloaded) as refused:
+        await gateway.send_message(rig.ada, room_id, SAY)
+    assert refused.value.retry_after is not None
+
+
+async def test_a_full_pool_is_said(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(rig, monkeypatch, actors_count=1, max_rooms=1)
+    gateway, first, second = cluster.gateway(), await rig.new_room(), await rig.new_room()
+    await gateway.send_message(rig.ada, first, SAY)
+    with pytest.raises(Overloaded) as refused:
+        await gateway.send_message(rig.ada, second, SAY)
+    assert refused.value.retry_after is not None
+    assert (await gateway.send_message(rig.ada, first, SAY)).message.seq == 2
+
+
+@pytest.mark.parametrize("fault", ["dead", "missing"])
+async def test_without_a_supervisor_known_rooms_go_on(cluster: Cluster, fault: str) -> None:
+    rig, gateway = cluster.rig, cluster.gateway()
+    known, unknown = await rig.new_room(), await rig.new_room()
+    await gateway.send_message(rig.ada, known, SAY)
+    if fault == "dead":
+        cluster.supervisor.dead = True
+    else:
+        gateway._supervisor = None
+        cluster.missing.add("supervisor")
+    assert (await gateway.send_message(rig.ada, known, SAY)).message.seq == 2
+    with pytest.raises(Overloaded):
+        await gateway.send_message(rig.ada, unknown, SAY)
+    cluster.supervisor.dead = False
+    cluster.missing.clear()
+    assert (await gateway.send_message(rig.ada, unknown, SAY)).message.seq == 1
+
+
+async def test_a_refusal_comes_back_as_its_error(cluster: Cluster) -> None:
+    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    await gateway.send_message(rig.ada, room_id, SendRequest("Hello"))
+    with pytest.raises(RoomBusy) as busy:
+        await gateway.send_message(rig.ada, room_id, SendRequest("Hello", on_busy=OnBusy.REJECT))
+    assert busy.value.retry_after is not None
+
+
+async def test_a_room_of_another_partition_needs_no_looking_up(cluster: Cluster) -> None:
+    rig, gateway = cluster.rig, cluster.gateway()
+    elsewhere = await rig.new_room(rig.session("bob", NEIGHBOUR))
+    rig.store.calls.clear()
+    message_id = rig.mint.message_id(NEIGHBOUR)
+    attempts = [
+        gateway.get_room(rig.ada, elsewhere),
+        gateway.rename_room(rig.ada, elsewhere, "x"),
+        gateway.delete_room(rig.ada, elsewhere),
+        gateway.send_message(rig.ada, elsewhere, SAY),
+        gateway.list_messages(rig.ada, elsewhere, 10, None, None),
+        gateway.get_message(rig.ada, elsewhere, message_id),
+        gateway.delete_message(rig.ada, elsewhere, message_id),
+        gateway.room_state(rig.ada, elsewhere),
+        gateway.message_state(rig.ada, elsewhere, message_id),
+    ]
+    for attempt in attempts:
+        with pytest.raises(RoomNotFound):
+            await attempt
+    assert cluster.supervisor.asked == []
+    assert rig.store.calls == []
+
+
+async def test_a_neighbours_room_is_not_found_by_anything(cluster: Cluster) -> None:
+    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    receipt = await gateway.send_message(rig.ada, room_id, SendRequest("private", idempotency_key="k"))
+    eve, message_id = rig.session("eve"), receipt.message.message_id
+    attempts = [
+        gateway.get_room(eve, room_id),
+        gateway.rename_room(eve, room_id, "x"),
+        gateway.delete_room(eve, room_id),
+        gateway.send_message(eve, room_id, SAY),
+        gateway.send_message(eve, room_id, SendRequest("private", idempotency_key="k")),
+        gateway.list_messages(eve, room_id, 10, None, None),
+        gateway.get_message(eve, room_id, message_id),
+        gateway.delete_message(eve, room_id, message_id),
+        gateway.room_state(eve, room_id),
+        gateway.message_state(eve, room_id, message_id),
+        gateway.wait_for_reply(eve, room_id, message_id, 0.01),
+        gateway.wait_for_commit(eve, room_id, message_id, 0.01),
+        anext(gateway.export(eve, room_id)),
+        gateway.room_events(eve, room_id, None).__aenter__(),
+        gateway.room_events(eve, room_id, receipt.cursor).__aenter__(),
+        gateway.reply_events(eve, room_id, message_id, None).__aenter__(),
+    ]
+    for attempt in attempts:
+        with pytest.raises(RoomNotFound):
+            await attempt
+    assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == 3
+
+
+async def test_a_message_id_of_another_partition_is_no_message_of_this_room(cluster: Cluster) -> None:
+    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    foreign = rig.mint.message_id(NEIGHBOUR)
+    for attempt in (
+        gateway.get_message(rig.ada, room_id, foreign),
+        gateway.delete_message(rig.ada, room_id, foreign),
+        gateway.message_state(rig.ada, room_id, foreign),
+    ):
+        with pytest.raises(MessageNotFound):
+            await attempt
+
+
+async def test_a_persona_that_is_none_is_refused_before_anything_happens(cluster: Cluster) -> None:
+    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    with pytest.raises(InvalidRequest) as refused:
+        await gateway.create_room(rig.ada, None, "NOBODY")
+    assert refused.value.extra["errors"]
+    with pytest.raises(InvalidRequest):
+        await gateway.send_message(rig.ada, room_id, SendRequest("x", ai_persona="NOBODY"))
+    assert await rig.texts(room_id) == []
+
+
+async def test_a_state_machine_that_dies_is_asked_again(cluster: Cluster) -> None:
+    rig, gateway = cluster.rig, cluster.gateway()
+    await rig.loader.open_partition(HOME)
+    cluster.state_machine.failures = 2
+    room = await gateway.create_room(rig.ada, "Once", None)
+    assert (await gateway.list_rooms(rig.ada, 10, None)).total_count == 1
+    assert (await gateway.room_state(rig.ada, room.room_id)).state == "PENDING"
+    cluster.state_machine.failures = 100
+    with pytest.raises(Overloaded):
+        await gateway.create_room(rig.ada, "Twice", None)
+
+
+async def test_an_account_is_made_when_first_seen_and_remembered(cluster: Cluster) -> None:
+    rig, gateway = cluster.rig, cluster.gateway()
+    first = await gateway.session("new person")
+    assert await gateway.session("new person") == first
+    assert first.shard_id == await rig.store.shard_of(first.partition)
+    rig.store.down = True
+    assert await gateway.session("new person") == first
+    with pytest.raises(StoreUnavailable):
+        await gateway.session("a stranger")
+    rig.store.down, rig.server.connected = False, False
+    assert await gateway.session("new person") == first
+
+
+async def test_only_so_many_places_are_remembered(new_rig: RigMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.gateway.PLACES", 3)
+    rig = new_rig()
+    cluster = Cluster(rig, monkeypatch)
+    gateway, rooms = cluster.gateway(), [await rig.new_room() for _ in range(5)]
+    for room_id in rooms:
+        await gateway.send_message(rig.ada, room_id, SAY)
+    assert len(gateway._places) == 3
+    await gateway.send_message(rig.ada, rooms[0], SAY)
+    assert cluster.supervisor.asked.count((rooms[0], None)) == 2
+
+
+async def test_readiness_says_whether_the_supervisor_answers(cluster: Cluster) -> None:
+    gateway = cluster.gateway()
+    cluster.missing.add("supervisor")
+    (health,) = await gateway.readiness()
+    assert not health.ok
+    assert health.name == "actors"
