@@ -118,7 +118,7 @@ class QueueSettings(_Section):
     """Most operations of one transaction, reached under backlog."""
     batch_interval: timedelta = timedelta(seconds=3)
     """Longest wait for a batch to fill (specification)."""
-    batch_pause: timedelta = timedelta(seconds=0.5)
+    batch_pause: timedelta = timedelta(seconds=1)
     """Shortest time between two batches: a busy queue gives larger batches, not more of them. A sender that waits for
     its commit does not wait for it."""
     cleanup_interval: timedelta = timedelta(seconds=30)

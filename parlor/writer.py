@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 WAKE_SECONDS = 1.0
 """Longest blocking read: after it the loop looks whether it is to stop."""
-READ_PAUSE = 0.02
+READ_PAUSE = 0.1
 """Seconds between two reads while a batch fills; a sender that waits for its commit waits so much longer at most."""
 RETRY_MIN, RETRY_MAX = 0.2, 5.0
 """Seconds between attempts while a server does not answer, doubling. The longest keeps recovery within 5 s."""
