@@ -146,9 +146,13 @@ def test_errors_that_no_application_made_are_problems_too(make_parlor: MakeParlo
     replicas = [pid for pid in replicas if _belongs_to(parlor, pid)]
     assert replicas
     proxies = [pid for pid in processes.own_pids() if _words(pid)[:1] == ["ray::ProxyActor"]]
-    for pid in [*replicas, *(pid for pid in proxies if _belongs_to(parlor, pid))]:
-        os.kill(pid, signal.SIGSTOP)
+    victims = [*replicas, *(pid for pid in proxies if _belongs_to(parlor, pid))]
+    for pid in victims:
         os.kill(pid, signal.SIGKILL)
+    # Until the kernel has closed their sockets, a request may still be taken on a kept connection and be cut.
+    deadline = time.monotonic() + 5
+    while any(map(_words, victims)):
+        assert time.monotonic() < deadline, "the killed processes are still there"
     status, headers, body = parlor.ask("GET", "/v1/personas", x_request_id='mine"')
     assert status == 503
     assert headers["content-type"] == "application/problem+json"
