@@ -74,7 +74,13 @@ async def run(host: str, port: int, connections: int, seconds: float, requests: 
         try:
             count = 0
             while (sent := time.perf_counter()) < until:
-                status, _ = await exchange(reader, writer, make(count))
+                try:
+                    status, _ = await exchange(reader, writer, make(count))
+                except EOFError:
+                    # HAProxy was reloaded and closed a kept connection.
+                    writer.close()
+                    reader, writer = await asyncio.open_connection(host, port)
+                    continue
                 latencies.append(time.perf_counter() - sent)
                 errors += not 200 <= status < 300
                 count += 1

@@ -97,17 +97,18 @@ async def measure(target: Target, *, seconds: float, rounds: int, say: Callable[
 
 
 async def _make_rooms(target: Target) -> list[tuple[str, str]]:
-    reader, writer = await asyncio.open_connection(target.host, target.port)
     rooms = []
-    try:
-        for number in range(ROOMS):
-            token = target.tokens[number % len(target.tokens)]
+    for number in range(ROOMS):
+        token = target.tokens[number % len(target.tokens)]
+        # A connection each: the no-op was just deployed, and HAProxy's reload closes kept ones.
+        reader, writer = await asyncio.open_connection(target.host, target.port)
+        try:
             status, body = await exchange(reader, writer, post(target.host, target.port, "/v1/rooms", token, b"{}"))
-            if status != 201:
-                raise RuntimeError(f"a room could not be made: {status} {body!r}")
-            rooms.append((str(msgspec.json.decode(body)["room_id"]), token))
-    finally:
-        writer.close()
+        finally:
+            writer.close()
+        if status != 201:
+            raise RuntimeError(f"a room could not be made: {status} {body!r}")
+        rooms.append((str(msgspec.json.decode(body)["room_id"]), token))
     return rooms
 
 
