@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 from parlor.cache.queue import QueueEntry
 from parlor.ids import MessageId, Partition, RoomId
-from parlor.model import SenderType
+from parlor.model import DailyUse, SenderType
 from parlor.store.ports import (
     Batch,
-    DailyUse,
     Fence,
     MessageDelete,
     MessageSave,
@@ -19,19 +18,24 @@ from parlor.store.ports import (
     RoomDelete,
     RoomTouch,
     RoomUpdate,
+    SummarySave,
+    VersionSave,
 )
 
 
 def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: dict[Partition, int]) -> Batch:
     """``entries`` in queue order, with whether each is still wanted (a save of what was deleted meanwhile is not).
 
-    Of several saves of one message only the newest is written, of several titles only the last.
+    Of several saves of one message, titles or summaries only the newest is written. The newest is not always the last:
+    a dead letter that is replayed stands behind what came after it.
     """
     applied: dict[Partition, QueuePosition] = {}
     creates: dict[RoomId, RoomCreate] = {}
     saves: dict[tuple[RoomId, int], MessageSave] = {}
+    versions: dict[tuple[RoomId, int, int], VersionSave] = {}
     touches: dict[RoomId, RoomTouch] = {}
     updates: dict[RoomId, RoomUpdate] = {}
+    summaries: dict[RoomId, SummarySave] = {}
     deletes: dict[tuple[RoomId, int], MessageDelete] = {}
     room_deletes: dict[RoomId, RoomDelete] = {}
     uses: dict[tuple[int, str], DailyUse] = {}
@@ -45,7 +49,7 @@ def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: d
                     partition=entry.partition,
                     account_id=address.account_id,
                     account_db_key=address.account_db_key,
-                    title=entry.title,
+                    title=entry.title or "",
                     ai_persona=entry.persona,
                     created_at=entry.at,
                     version=entry.version,
@@ -55,10 +59,18 @@ def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: d
                     known = saves.get((room, entry.seq))
                     if known is None or known.doc.version <= entry.doc.version:
                         saves[room, entry.seq] = MessageSave(room, entry.seq, entry.doc)
+                    if entry.past is not None:
+                        versions[room, entry.seq, entry.past.version] = VersionSave(room, entry.seq, entry.past)
                 _touch(touches, entry)
                 _use(uses, entry)
             case "CHAT_ROOM_UPDATE":
-                updates[room] = RoomUpdate(room, entry.title, entry.version)
+                title, summary = updates.get(room), summaries.get(room)
+                if entry.title is not None and (title is None or title.version <= entry.version):
+                    updates[room] = RoomUpdate(room, entry.title, entry.version)
+                if entry.summary is not None and (summary is None or summary.version <= entry.summary_version):
+                    summaries[room] = SummarySave(
+                        room, entry.summary, entry.through_seq, entry.summary_version, entry.at
+                    )
             case "CHAT_MESSAGE_DELETE":
                 message_id = entry.message_id or MessageId("")
                 deletes[room, entry.seq] = MessageDelete(room, entry.seq, message_id, entry.at)
@@ -71,8 +83,10 @@ def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: d
         fences=[Fence(partition, epochs[partition], applied[partition]) for partition in sorted(applied)],
         room_creates=[creates[room] for room in sorted(creates)],
         message_saves=[saves[place] for place in sorted(saves)],
+        version_saves=[versions[place] for place in sorted(versions)],
         room_touches=[touches[room] for room in sorted(touches)],
         room_updates=[updates[room] for room in sorted(updates)],
+        summary_saves=[summaries[room] for room in sorted(summaries)],
         message_deletes=[deletes[place] for place in sorted(deletes)],
         room_deletes=[room_deletes[room] for room in sorted(room_deletes)],
         daily_uses=[uses[day] for day in sorted(uses)],
@@ -81,11 +95,13 @@ def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: d
 
 def _touch(touches: dict[RoomId, RoomTouch], entry: QueueEntry) -> None:
     room = entry.address.room_id
-    touches[room] = RoomTouch(room, entry.last_seq, entry.count, entry.active)
+    known = touches.get(room)
+    if known is None or known.last_seq <= entry.last_seq:
+        touches[room] = RoomTouch(room, entry.last_seq, entry.count, entry.active)
 
 
 def _use(uses: dict[tuple[int, str], DailyUse], entry: QueueEntry) -> None:
-    """Counted with the end of each message: the row of a reserved reply counts nothing."""
+    """Counted with the end of each message: the row of a reserved reply counts nothing, a further end only tokens."""
     if entry.doc is None or not entry.final:
         return
     usage = entry.doc.usage if entry.doc.sender_type is SenderType.AI else None
@@ -94,7 +110,7 @@ def _use(uses: dict[tuple[int, str], DailyUse], entry: QueueEntry) -> None:
     known = uses.get(key) or DailyUse(*key, 0, 0, 0)
     uses[key] = DailyUse(
         *key,
-        known.messages + 1,
+        known.messages + (0 if entry.recount else 1),
         known.input_tokens + (usage.input_tokens if usage else 0),
         known.output_tokens + (usage.output_tokens if usage else 0),
     )

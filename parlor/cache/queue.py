@@ -40,9 +40,19 @@ class QueueEntry(msgspec.Struct, frozen=True):
     active: int = 0
     """The room's latest activity, in ms; a delete is none."""
     count: int = 0
-    title: str = ""
+    title: str | None = None
+    """Of a create, or of an update that has one."""
     persona: str = ""
     version: int = 0
+    """Of the title."""
+    past: MessageDoc | None = None
+    """What the message said before this save; kept as a version of it."""
+    recount: bool = False
+    """The end of a reply that had ended before: its tokens are counted, the message has been."""
+    summary: str | None = None
+    """Of an update that has one; empty: reset."""
+    through_seq: int = 0
+    summary_version: int = 0
     urgent: bool = False
     raw: dict[bytes, bytes] = {}
     """As it stands in the queue, for the dead letters."""
@@ -73,9 +83,14 @@ def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, byte
         last_seq=number(b"last"),
         active=number(b"active") or number(b"at"),
         count=number(b"count"),
-        title=fields.get(b"title", b"").decode(),
+        title=fields[b"title"].decode() if b"title" in fields else None,
         persona=fields.get(b"persona", b"").decode(),
         version=number(b"version"),
+        past=decode_doc(fields[b"past"]) if b"past" in fields else None,
+        recount=fields.get(b"recount") == b"1",
+        summary=fields[b"summary"].decode() if b"summary" in fields else None,
+        through_seq=number(b"through"),
+        summary_version=number(b"summary_version"),
         urgent=fields.get(b"urgent") == b"1",
         raw=fields,
     )
@@ -90,6 +105,7 @@ class WriterQueue:
     def __init__(self, live: Live, settings: RedisSettings) -> None:
         self._live = live
         self._reader: Redis = connect(settings, blocking=True)
+        self._patience = settings.command_timeout.total_seconds()
 
     async def hold(self, partition: Partition, lease: str, holder: str) -> Lease | None:
         """Takes or renews the lease; None while another writer holds it."""
@@ -141,7 +157,8 @@ class WriterQueue:
         for entry in entries:
             # The row of a reserved reply moves no state: the reply is still being written.
             op = entry.op if entry.final else "RESERVED"
-            rest += [str(entry.position), op, entry.seq or "", entry.message_id or ""]
+            version = entry.doc.version if entry.doc is not None else ""
+            rest += [str(entry.position), op, entry.seq or "", entry.message_id or "", version]
         await live.run(
             "finish_batch",
             live.room_keys(address, "lease", "queue", "generating", "room", "messages", "states", "open", "events")
@@ -192,10 +209,13 @@ class WriterQueue:
             command += ["BLOCK", block_ms]
         try:
             positions_in_order = [positions[partition] for partition in by_stream.values()]
-            # Untyped in redis-py; ``xreadgroup`` itself is typed too narrowly for a mapping of plain strings.
-            found: Answer = await self._reader.execute_command(  # type: ignore[no-untyped-call]
-                *command, "STREAMS", *by_stream, *positions_in_order
-            )
+            # Also of a read that blocks: over a connection whose other end is gone it would wait for ever, while the
+            # lease is renewed over another one and no other writer takes the partition.
+            async with asyncio.timeout((block_ms or 0) / 1000 + self._patience):
+                # Untyped in redis-py; ``xreadgroup`` itself is typed too narrowly for a mapping of plain strings.
+                found: Answer = await self._reader.execute_command(  # type: ignore[no-untyped-call]
+                    *command, "STREAMS", *by_stream, *positions_in_order
+                )
         except (exceptions.RedisError, OSError) as error:
             if str(error).startswith("NOGROUP"):
                 # Redis came back without the partition: whoever appends next initialises it.

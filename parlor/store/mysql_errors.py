@@ -23,6 +23,7 @@ LOST = frozenset({1927, 2006, 2013, 2055, 4031})
 """The connection is gone: killed, the server restarted, or idle for too long."""
 
 UNKNOWN_DATABASE = 1049
+COLUMN_EXISTS = 1060
 
 _SIGNAL = 1644
 _NO_PROCEDURE = 1305

@@ -2,7 +2,8 @@
 
 A named lock (``GET_LOCK``) lets one process at a time work on a database. MySQL commits each DDL statement by itself,
 so a migration can stop half-way: how many of its statements are done is written down after each one, and the next run
-goes on from there. A statement that was done but not yet written down is done again, so each must be safe to repeat.
+goes on from there. A statement that was done but not yet written down is done again, so each must be safe to repeat:
+it says IF NOT EXISTS, or it is an ``ALTER TABLE ... ADD COLUMN``, which is refused when its columns are there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from asyncmy.errors import MySQLError
 from parlor.clock import Clock
 from parlor.errors import StoreUnavailable
 from parlor.store.addresses import MySqlAddress
-from parlor.store.mysql_errors import UNKNOWN_DATABASE, number_of, translate
+from parlor.store.mysql_errors import COLUMN_EXISTS, UNKNOWN_DATABASE, number_of, translate
 from parlor.store.mysql_pool import open_connection
 from parlor.store.placement import Placement, missing_places
 from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
@@ -144,12 +145,20 @@ class _Session:
         )
         self._on_step(f"{file.name}" + (f" from statement {done + 1}" if done else ""))
         for number, statement in enumerate(file.statements[done:], done + 1):
-            await self.run(statement)
+            await self._define(statement)
             await self.run("UPDATE schema_migrations SET statements_done = %s WHERE version = %s", (number, version))
         await self.run(
             "UPDATE schema_migrations SET finished_at = %s WHERE version = %s", (self._clock.now_ms(), version)
         )
         return True
+
+    async def _define(self, statement: str) -> None:
+        try:
+            await self.run(statement)
+        except MySQLError as error:
+            # MariaDB has ADD COLUMN IF NOT EXISTS, MySQL has not. One ALTER TABLE adds all of its columns or none.
+            if number_of(error) != COLUMN_EXISTS or not statement.startswith("ALTER TABLE"):
+                raise
 
     async def create_procedures(self, files: list[SqlFile]) -> list[str]:
         """Those that are missing or whose file changed; each file drops the old one first."""

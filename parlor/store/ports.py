@@ -21,7 +21,7 @@ import msgspec
 
 from parlor.errors import ParlorError
 from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
-from parlor.model import MessageDoc
+from parlor.model import DailyUse, MessageDoc
 
 
 class RowRefused(ParlorError):
@@ -72,6 +72,11 @@ class RoomRow(msgspec.Struct, frozen=True):
     """Of the title; a rename with a lower one changes nothing."""
     last_seq: int
     """The highest seq among the stored messages, tombstones included; 0 for none."""
+    summary: str = ""
+    """See ``parlor.model.RoomMemory``. Of ``room_get`` only: a list of rooms does not read the summaries."""
+    summary_through: int = 0
+    summary_at: int | None = None
+    summary_version: int = 0
 
 
 class MessageRow(msgspec.Struct, frozen=True):
@@ -103,6 +108,16 @@ class MessageSave(msgspec.Struct, frozen=True):
     doc: MessageDoc
 
 
+class VersionSave(msgspec.Struct, frozen=True):
+    """Part of a CHAT_MESSAGE_SAVE: what the message said before, kept beside it (an attempt, or the text before an
+    edit). A message that is deleted loses its earlier versions. ``RowRefused`` for a message that is neither stored nor
+    saved by the same batch, ``SeqConflict`` for another one's place."""
+
+    room_id: RoomId
+    seq: int
+    doc: MessageDoc
+
+
 class RoomTouch(msgspec.Struct, frozen=True):
     """What a room's latest message operation says of the room; absolute values, so that repeating is harmless."""
 
@@ -118,6 +133,16 @@ class RoomUpdate(msgspec.Struct, frozen=True):
     room_id: RoomId
     title: str
     version: int
+
+
+class SummarySave(msgspec.Struct, frozen=True):
+    """Part of a CHAT_ROOM_UPDATE: the room's summary, if ``version`` is higher than the stored one; empty: none."""
+
+    room_id: RoomId
+    summary: str
+    through_seq: int
+    version: int
+    updated_at: int
 
 
 class MessageDelete(msgspec.Struct, frozen=True):
@@ -139,17 +164,6 @@ class RoomDelete(msgspec.Struct, frozen=True):
     deleted_at: int
 
 
-class DailyUse(msgspec.Struct, frozen=True):
-    """Statistics to add to an account's day; counted once because they commit with the watermark."""
-
-    account_db_key: int
-    day: str
-    """``YYYY-MM-DD``, UTC."""
-    messages: int
-    input_tokens: int
-    output_tokens: int
-
-
 class Fence(msgspec.Struct, frozen=True):
     """What a writer claims to hold, and where the partition stands after this batch."""
 
@@ -164,8 +178,10 @@ class Batch(msgspec.Struct, frozen=True):
     fences: list[Fence]
     room_creates: list[RoomCreate] = []
     message_saves: list[MessageSave] = []
+    version_saves: list[VersionSave] = []
     room_touches: list[RoomTouch] = []
     room_updates: list[RoomUpdate] = []
+    summary_saves: list[SummarySave] = []
     message_deletes: list[MessageDelete] = []
     room_deletes: list[RoomDelete] = []
     daily_uses: list[DailyUse] = []
@@ -223,6 +239,9 @@ class ChatStore(Protocol):
         """Rows with ``above < seq < below``, ascending; the newest ``limit`` of them, or the oldest."""
 
     async def message_find(self, shard: ShardId, room_id: RoomId, message_id: MessageId) -> MessageRow | None: ...
+
+    async def versions_get(self, shard: ShardId, room_id: RoomId, seq: int) -> list[MessageDoc]:
+        """What the message said before what ``message_find`` says now, ascending; nothing of a deleted one."""
 
     async def daily_use(self, shard: ShardId, account_db_key: int, first: str, last: str) -> list[DailyUse]:
         """Days from ``first`` to ``last`` (both included), ascending."""

@@ -12,11 +12,11 @@ from typing import Protocol
 
 from parlor.errors import InvalidRequest, ParlorError, StoreUnavailable
 from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
+from parlor.model import DailyUse, MessageDoc
 from parlor.store import rows
 from parlor.store.ports import (
     AccountRow,
     Batch,
-    DailyUse,
     MessageRow,
     PartitionProgress,
     RoomRow,
@@ -108,7 +108,7 @@ class ProcedureStore:
         if not rows.is_id(room_id):
             return None
         found = await self._call(shard, "fp_chat_room_get", (room_id,))
-        return rows.room_row(found[0]) if found else None
+        return rows.full_room_row(found[0]) if found else None
 
     async def messages_get(
         self, shard: ShardId, room_id: RoomId, *, above: int = 0, below: int | None = None, limit: int, newest: bool
@@ -123,6 +123,12 @@ class ProcedureStore:
             return None
         found = await self._call(shard, "fp_chat_message_find", (room_id, message_id))
         return rows.message_row(found[0]) if found else None
+
+    async def versions_get(self, shard: ShardId, room_id: RoomId, seq: int) -> list[MessageDoc]:
+        if not rows.is_id(room_id):
+            return []
+        found = await self._call(shard, "fp_chat_message_versions_get", (room_id, seq))
+        return [rows.message_row(row).doc for row in found]
 
     async def daily_use(self, shard: ShardId, account_db_key: int, first: str, last: str) -> list[DailyUse]:
         found = await self._call(shard, "fp_account_daily_get", (account_db_key, first, last))

@@ -15,11 +15,10 @@ import msgspec
 
 from parlor.errors import StoreUnavailable
 from parlor.ids import AccountId, MessageId, Partition, RoomId
-from parlor.model import FinishReason, JsonObject, MessageDoc, SenderType, Usage
+from parlor.model import DailyUse, FinishReason, JsonObject, MessageDoc, SenderType, Usage
 from parlor.store.ports import (
     AccountRow,
     Batch,
-    DailyUse,
     Fence,
     MessageDelete,
     MessageRow,
@@ -32,6 +31,8 @@ from parlor.store.ports import (
     RoomTouch,
     RoomUpdate,
     RowRefused,
+    SummarySave,
+    VersionSave,
 )
 
 Args: TypeAlias = tuple[str | int | None, ...]
@@ -55,6 +56,8 @@ class FenceRow(msgspec.Struct, frozen=True):
 
 
 class MessageSaveRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message, or what it said before."""
+
     room_id: str
     seq: int
     message_id: str
@@ -82,14 +85,16 @@ class RoomTouchRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class BatchRows(msgspec.Struct, frozen=True):
-    """The second argument of ``fp_writer_apply``. The long part comes last: a server looks for each from the start."""
+    """The second argument of ``fp_writer_apply``. The long parts come last: a server looks for each from the start."""
 
     room_creates: list[RoomCreate] = []
     room_touches: list[RoomTouchRow] = []
     room_updates: list[RoomUpdate] = []
+    summary_saves: list[SummarySave] = []
     message_deletes: list[MessageDelete] = []
     room_deletes: list[RoomDelete] = []
     daily_uses: list[DailyUse] = []
+    version_saves: list[MessageSaveRow] = []
     message_saves: list[MessageSaveRow] = []
 
 
@@ -108,11 +113,11 @@ def encode_batch(batch: Batch) -> str:
     try:
         rows = BatchRows(
             room_creates=sorted(batch.room_creates, key=lambda row: row.room_id),
-            message_saves=sorted(
-                map(_save_row, batch.message_saves), key=lambda row: (row.room_id, row.seq, row.version)
-            ),
+            message_saves=_save_rows(batch.message_saves),
+            version_saves=_save_rows(batch.version_saves),
             room_touches=_latest_touches(batch.room_touches),
-            room_updates=_latest_updates(batch.room_updates),
+            room_updates=_highest_versions(batch.room_updates),
+            summary_saves=_highest_versions(batch.summary_saves),
             message_deletes=sorted(batch.message_deletes, key=lambda row: (row.room_id, row.seq)),
             room_deletes=sorted(batch.room_deletes, key=lambda row: row.room_id),
             daily_uses=sorted(batch.daily_uses, key=lambda row: (row.account_db_key, row.day)),
@@ -124,7 +129,11 @@ def encode_batch(batch: Batch) -> str:
         raise RowRefused("A row cannot be written as JSON", debug=repr(error)) from error
 
 
-def _save_row(save: MessageSave) -> MessageSaveRow:
+def _save_rows(saves: Iterable[MessageSave | VersionSave]) -> list[MessageSaveRow]:
+    return sorted(map(_save_row, saves), key=lambda row: (row.room_id, row.seq, row.version))
+
+
+def _save_row(save: MessageSave | VersionSave) -> MessageSaveRow:
     doc = save.doc
     return MessageSaveRow(
         room_id=save.room_id,
@@ -158,12 +167,16 @@ def _latest_touches(touches: Iterable[RoomTouch]) -> list[RoomTouchRow]:
     ]
 
 
-def _latest_updates(updates: Iterable[RoomUpdate]) -> list[RoomUpdate]:
-    latest: dict[RoomId, RoomUpdate] = {}
-    for update in updates:
-        if update.room_id not in latest or update.version > latest[update.room_id].version:
-            latest[update.room_id] = update
-    return sorted(latest.values(), key=lambda update: update.room_id)
+_Versioned = TypeVar("_Versioned", RoomUpdate, SummarySave)
+
+
+def _highest_versions(changes: Iterable[_Versioned]) -> list[_Versioned]:
+    """One for each room: of equal versions the first, as if they were applied one by one."""
+    highest: dict[RoomId, _Versioned] = {}
+    for change in changes:
+        if change.room_id not in highest or change.version > highest[change.room_id].version:
+            highest[change.room_id] = change
+    return sorted(highest.values(), key=lambda change: change.room_id)
 
 
 def _all(rows: BatchRows) -> Iterator[msgspec.Struct]:
@@ -182,7 +195,9 @@ def _check(row: msgspec.Struct) -> None:
         else:
             fits = True
         if not fits:
-            raise RowRefused(f"A row's {name} does not fit", debug=repr(value)[:100])
+            # Never the value: it may be what somebody wrote.
+            size = len(value) if isinstance(value, str) else value.bit_length()
+            raise RowRefused(f"A row's {name} does not fit", debug=f"{name}: {type(value).__name__} of size {size}")
 
 
 class _RoomColumns(msgspec.Struct, frozen=True, array_like=True):
@@ -196,6 +211,13 @@ class _RoomColumns(msgspec.Struct, frozen=True, array_like=True):
     message_count: int
     version: int
     last_seq: int
+
+
+class _FullRoomColumns(_RoomColumns, frozen=True, array_like=True):
+    summary: str
+    summary_through: int
+    summary_at: int | None
+    summary_version: int
 
 
 class _MessageColumns(msgspec.Struct, frozen=True, array_like=True):
@@ -251,7 +273,22 @@ def _read(row: Row, columns: type[_Columns]) -> _Columns:
 
 
 def room_row(row: Row) -> RoomRow:
-    found = _read(row, _RoomColumns)
+    """Of a list: without the summary."""
+    return _room(_read(row, _RoomColumns))
+
+
+def full_room_row(row: Row) -> RoomRow:
+    found = _read(row, _FullRoomColumns)
+    return msgspec.structs.replace(
+        _room(found),
+        summary=found.summary,
+        summary_through=found.summary_through,
+        summary_at=found.summary_at,
+        summary_version=found.summary_version,
+    )
+
+
+def _room(found: _RoomColumns) -> RoomRow:
     return RoomRow(
         room_id=RoomId(str(UUID(bytes=found.room_id))),
         account_id=found.account_id,

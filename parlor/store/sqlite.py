@@ -140,11 +140,8 @@ def _transaction(connection: sqlite3.Connection, procedure: Procedure, args: Arg
 
 
 class SqliteStore(ProcedureStore):
-    """``ChatStore`` on SQLite. ``call_shard_procedure`` knows the names in ``sqlite_procedures.READS`` and ``WRITES``:
-    fp_chat_rooms_get, fp_chat_rooms_count, fp_chat_room_get, fp_chat_messages_get, fp_chat_message_find,
-    fp_chat_room_create, fp_chat_message_save, fp_chat_room_touch, fp_chat_room_update, fp_chat_room_delete,
-    fp_chat_message_delete, fp_account_daily_add, fp_account_daily_get, fp_partition_open, fp_partition_acquire,
-    fp_partition_progress and fp_writer_apply."""
+    """``ChatStore`` on SQLite. ``call_shard_procedure`` knows the names in ``sqlite_procedures.READS`` and ``WRITES``,
+    all of ``sql/procedures``."""
 
     def __init__(self, settings: StoreSettings, addresses: StoreAddresses) -> None:
         def database(address: object) -> Database:

@@ -13,8 +13,17 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
+from parlor.model import DailyUse
 from parlor.store import sqlite_statements as sql
-from parlor.store.ports import DailyUse, MessageDelete, RoomCreate, RoomDelete, RoomUpdate, RowRefused, SeqConflict
+from parlor.store.ports import (
+    MessageDelete,
+    RoomCreate,
+    RoomDelete,
+    RoomUpdate,
+    RowRefused,
+    SeqConflict,
+    SummarySave,
+)
 from parlor.store.rows import Args, BatchRows, FenceRow, MessageSaveRow, RoomTouchRow, Row, is_id
 
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
@@ -51,6 +60,11 @@ def _room_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return _select(connection, sql.ROOM_GET, args, "room_id")
 
 
+def _rooms_scan(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    start, limit = args
+    return connection.execute(sql.ROOMS_SCAN, {"from": _blob(start) or b"", "limit": limit}).fetchall()
+
+
 def _messages_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
     room_id, above, below, limit, newest = args
     values: Values = {
@@ -64,6 +78,10 @@ def _messages_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 def _message_find(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return _select(connection, sql.MESSAGE_FIND, args, "room_id", "message_id")
+
+
+def _message_versions_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _select(connection, sql.VERSIONS_GET, args, "room_id", "seq")
 
 
 def _account_daily_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -103,9 +121,11 @@ def _room_create(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 
 def _message_save(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    saves = _batch(args, MessageSaveRow)
-    _write(connection, sql.MESSAGE_SAVE, saves)
-    return _check_places(connection, saves)
+    return _save_messages(connection, _batch(args, MessageSaveRow))
+
+
+def _message_version_save(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _save_versions(connection, _batch(args, MessageSaveRow))
 
 
 def _room_touch(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -116,10 +136,12 @@ def _room_update(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return _write(connection, sql.ROOM_UPDATE, _batch(args, RoomUpdate))
 
 
+def _room_summary_save(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _write(connection, sql.SUMMARY_SAVE, _batch(args, SummarySave))
+
+
 def _message_delete(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    deletes = _batch(args, MessageDelete)
-    _write(connection, sql.MESSAGE_DELETE, deletes)
-    return _check_places(connection, deletes)
+    return _delete_messages(connection, _batch(args, MessageDelete))
 
 
 def _room_delete(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -141,12 +163,12 @@ def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
         raise FenceRefused(refused)
     batch = _decode(parts, BatchRows)
     _write(connection, sql.ROOM_CREATE, batch.room_creates)
-    _write(connection, sql.MESSAGE_SAVE, batch.message_saves)
-    _check_places(connection, batch.message_saves)
+    _save_messages(connection, batch.message_saves)
+    _save_versions(connection, batch.version_saves)
     _write(connection, sql.ROOM_TOUCH, batch.room_touches)
     _write(connection, sql.ROOM_UPDATE, batch.room_updates)
-    _write(connection, sql.MESSAGE_DELETE, batch.message_deletes)
-    _check_places(connection, batch.message_deletes)
+    _write(connection, sql.SUMMARY_SAVE, batch.summary_saves)
+    _delete_messages(connection, batch.message_deletes)
     _write(connection, sql.ROOM_DELETE, batch.room_deletes)
     _write(connection, sql.DAILY_ADD, batch.daily_uses)
     return [("[]",)]
@@ -156,16 +178,20 @@ READS: Mapping[str, Procedure] = {
     "fp_chat_rooms_get": _rooms_get,
     "fp_chat_rooms_count": _rooms_count,
     "fp_chat_room_get": _room_get,
+    "fp_chat_rooms_scan": _rooms_scan,
     "fp_chat_messages_get": _messages_get,
     "fp_chat_message_find": _message_find,
+    "fp_chat_message_versions_get": _message_versions_get,
     "fp_account_daily_get": _account_daily_get,
     "fp_partition_progress": _partition_progress,
 }
 WRITES: Mapping[str, Procedure] = {
     "fp_chat_room_create": _room_create,
     "fp_chat_message_save": _message_save,
+    "fp_chat_message_version_save": _message_version_save,
     "fp_chat_room_touch": _room_touch,
     "fp_chat_room_update": _room_update,
+    "fp_chat_room_summary_save": _room_summary_save,
     "fp_chat_message_delete": _message_delete,
     "fp_chat_room_delete": _room_delete,
     "fp_account_daily_add": _account_daily_add,
@@ -188,11 +214,29 @@ def _write(connection: sqlite3.Connection, statement: str, rows: Iterable[msgspe
     return []
 
 
+def _save_messages(connection: sqlite3.Connection, saves: list[MessageSaveRow]) -> list[Row]:
+    _write(connection, sql.MESSAGE_SAVE, saves)
+    return _check_places(connection, saves)
+
+
+def _save_versions(connection: sqlite3.Connection, saves: list[MessageSaveRow]) -> list[Row]:
+    _check_places(connection, saves)
+    return _write(connection, sql.VERSION_SAVE, saves)
+
+
+def _delete_messages(connection: sqlite3.Connection, deletes: list[MessageDelete]) -> list[Row]:
+    _write(connection, sql.MESSAGE_DELETE, deletes)
+    _check_places(connection, deletes)
+    return _write(connection, sql.VERSIONS_DELETE, deletes)
+
+
 def _check_places(connection: sqlite3.Connection, rows: Iterable[MessageSaveRow | MessageDelete]) -> list[Row]:
     for row in rows:
         values = _values(row)
-        (stands,) = connection.execute(sql.MESSAGE_AT, values).fetchone()
-        if stands != values["message_id"]:
+        found = connection.execute(sql.MESSAGE_AT, values).fetchone()
+        if found is None:
+            raise RowRefused(debug=f"row-refused: {row.room_id} seq {row.seq} is not there")
+        if found[0] != values["message_id"]:
             raise SeqConflict(debug=f"seq-conflict: {row.room_id} seq {row.seq}")
     return []
 

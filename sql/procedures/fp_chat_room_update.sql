@@ -1,6 +1,8 @@
 -- fp_chat_room_update: gives rooms new titles (CHAT_ROOM_UPDATE)
 -- Database: shard
--- Design: the higher version wins; a deleted room is left alone. Does not commit.
+-- Design: the higher version wins; a deleted room is left alone. STRAIGHT_JOIN and
+--   FORCE INDEX: a server that takes rooms for small would scan it, and wait for locks of other partitions' writers.
+--   Does not commit.
 -- Parameters: p_batch: [{room_id, title, version}], one for each room at most, in the order of room_id.
 -- Result sets: none.
 -- Errors: 22001 for a text that is longer than its column; JSON_TABLE's own for a batch of another shape.
@@ -15,12 +17,12 @@ CREATE PROCEDURE fp_chat_room_update(IN p_batch JSON)
   MODIFIES SQL DATA
   SQL SECURITY INVOKER
 BEGIN
-  UPDATE rooms AS r
-    JOIN JSON_TABLE(p_batch, '$[*]' COLUMNS (
+  UPDATE JSON_TABLE(p_batch, '$[*]' COLUMNS (
            room_id VARCHAR(64) PATH '$.room_id' ERROR ON EMPTY ERROR ON ERROR,
            title   MEDIUMTEXT CHARACTER SET utf8mb4 PATH '$.title' ERROR ON EMPTY ERROR ON ERROR,
            version BIGINT PATH '$.version' ERROR ON EMPTY ERROR ON ERROR
-         )) AS j ON r.room_id = UNHEX(REPLACE(j.room_id, '-', ''))
+         )) AS j
+    STRAIGHT_JOIN rooms AS r FORCE INDEX (PRIMARY) ON r.room_id = UNHEX(REPLACE(j.room_id, '-', ''))
      SET r.title = j.title, r.version = j.version
    WHERE j.version > r.version AND r.deleted_at IS NULL;
 END

@@ -6,10 +6,12 @@
 --   of the partitions. 3. One fence that fails refuses the whole batch. A watermark that would not move forward is a
 --   failed fence too: the batch was applied before, or another writer is further. 4. Entries of an earlier incarnation
 --   may still wait in the queue when a new one was minted: they are below it, so they are applied; one that was never
---   minted is refused. 5. The parts commit with the watermarks or not at all.
+--   minted is refused. 5. The parts commit with the watermarks or not at all. 6. An empty part is not called: to
+--   call all of them made a batch of 50 messages more than a third slower.
 -- Parameters: p_fences: [{partition, epoch, incarnation, number}], ascending partition. p_batch: an object with an
---   array for each part: room_creates, message_saves, room_touches, room_updates, message_deletes, room_deletes,
---   daily_uses; message_saves last, it is the longest.
+--   array for each part: room_creates, message_saves, version_saves, room_touches, room_updates, summary_saves,
+--   message_deletes, room_deletes, daily_uses; version_saves and message_saves last, they are the longest. A part that
+--   is not there is an empty one, as a program of before the part sends it.
 -- Result sets: one row: JSON array of the refused partitions; empty when the batch is committed.
 -- Errors: those of the procedures that it calls, after ROLLBACK.
 -- Safe to repeat because: the second time its fences fail and nothing is applied.
@@ -56,33 +58,23 @@ BEGIN
     ROLLBACK;
   ELSE
     SET v_part = JSON_EXTRACT(p_batch, '$.room_creates');
-    IF JSON_LENGTH(v_part) > 0 THEN
-      CALL fp_chat_room_create(v_part);
-    END IF;
+    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_room_create(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.message_saves');
-    IF JSON_LENGTH(v_part) > 0 THEN
-      CALL fp_chat_message_save(v_part);
-    END IF;
+    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_message_save(v_part); END IF;
+    SET v_part = JSON_EXTRACT(p_batch, '$.version_saves');
+    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_message_version_save(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.room_touches');
-    IF JSON_LENGTH(v_part) > 0 THEN
-      CALL fp_chat_room_touch(v_part);
-    END IF;
+    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_room_touch(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.room_updates');
-    IF JSON_LENGTH(v_part) > 0 THEN
-      CALL fp_chat_room_update(v_part);
-    END IF;
+    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_room_update(v_part); END IF;
+    SET v_part = JSON_EXTRACT(p_batch, '$.summary_saves');
+    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_room_summary_save(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.message_deletes');
-    IF JSON_LENGTH(v_part) > 0 THEN
-      CALL fp_chat_message_delete(v_part);
-    END IF;
+    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_message_delete(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.room_deletes');
-    IF JSON_LENGTH(v_part) > 0 THEN
-      CALL fp_chat_room_delete(v_part);
-    END IF;
+    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_room_delete(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.daily_uses');
-    IF JSON_LENGTH(v_part) > 0 THEN
-      CALL fp_account_daily_add(v_part);
-    END IF;
+    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_account_daily_add(v_part); END IF;
     COMMIT;
   END IF;
   SELECT CAST(v_refused AS CHAR) AS refused;

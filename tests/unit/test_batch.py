@@ -8,8 +8,8 @@ from parlor.batch import build_batch
 from parlor.cache.live import RoomAddress
 from parlor.cache.queue import QueueEntry
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
-from parlor.model import MessageDoc, SenderType, Usage
-from parlor.store.ports import DailyUse, Fence, QueuePosition
+from parlor.model import DailyUse, MessageDoc, SenderType, Usage, ended_version, reserved_version
+from parlor.store.ports import Fence, QueuePosition, SummarySave
 from tests.unit.clockwork import NOW_MS, FakeClock, SeededEntropy
 
 pytestmark = pytest.mark.unit
@@ -49,6 +49,8 @@ class Queue:
         sender: SenderType = SenderType.USER,
         last_seq: int = 1,
         count: int = 1,
+        past: MessageDoc | None = None,
+        recount: bool = False,
     ) -> QueueEntry:
         doc = MessageDoc(message_id, sender, content, at, version=version, usage=usage)
         return self.entry(
@@ -61,6 +63,8 @@ class Queue:
             active=at,
             last_seq=last_seq,
             count=count,
+            past=past,
+            recount=recount,
         )
 
 
@@ -130,6 +134,76 @@ def test_the_last_word_about_a_room_counts() -> None:
     assert [(delete.room_id, delete.deleted_at) for delete in batch.room_deletes] == [(ROOM, NOON + 1)]
 
 
+def test_a_title_that_comes_back_late_does_not_hide_the_newer_one() -> None:
+    queue = Queue()
+    entries = [
+        queue.entry("CHAT_ROOM_UPDATE", title="new", version=3),
+        queue.entry("CHAT_ROOM_UPDATE", title="replayed", version=2),
+    ]
+    (update,) = build_batch(entries, [True] * 2, EPOCHS).room_updates
+    assert (update.title, update.version) == ("new", 3)
+
+
+def test_an_operation_that_comes_back_late_does_not_set_the_room_back() -> None:
+    queue = Queue()
+    entries = [
+        queue.save(9, last_seq=9, count=9),
+        queue.save(4, message_id=M2, last_seq=4, count=4),
+        queue.entry("CHAT_MESSAGE_DELETE", seq=3, message_id=M1, at=NOON, last_seq=9, count=8),
+        queue.entry("CHAT_MESSAGE_DELETE", seq=2, message_id=M1, at=NOON, last_seq=4, count=3),
+    ]
+    (touch,) = build_batch(entries, [True] * 4, EPOCHS).room_touches
+    assert (touch.last_seq, touch.message_count) == (9, 8)
+
+
+def test_a_summary_is_saved_without_a_title_and_a_title_without_a_summary() -> None:
+    queue = Queue()
+    entries = [
+        queue.entry("CHAT_ROOM_UPDATE", summary="so far", through_seq=6, summary_version=2, at=NOON),
+        queue.entry("CHAT_ROOM_UPDATE", title="new", version=5, at=NOON),
+    ]
+    alone = build_batch(entries[:1], [True], EPOCHS)
+    assert alone.room_updates == []
+    assert alone.summary_saves == [SummarySave(ROOM, "so far", 6, 2, NOON)]
+    both = build_batch(entries, [True] * 2, EPOCHS)
+    assert both.summary_saves == alone.summary_saves
+    assert [(update.title, update.version) for update in both.room_updates] == [("new", 5)]
+
+
+def test_of_several_summaries_the_newest_is_written_an_empty_one_too() -> None:
+    queue = Queue()
+    entries = [
+        queue.entry("CHAT_ROOM_UPDATE", summary="one", through_seq=4, summary_version=1, at=NOON),
+        queue.entry("CHAT_ROOM_UPDATE", summary="", summary_version=3, at=NOON + 2),
+        queue.entry("CHAT_ROOM_UPDATE", summary="replayed", through_seq=8, summary_version=2, at=NOON + 1),
+    ]
+    assert build_batch(entries, [True] * 3, EPOCHS).summary_saves == [SummarySave(ROOM, "", 0, 3, NOON + 2)]
+
+
+def attempt(number: int, content: str, usage: Usage | None = None) -> MessageDoc:
+    return MessageDoc(M2, SenderType.AI, content, NOON, version=ended_version(number), attempt=number, usage=usage)
+
+
+def test_what_a_message_said_before_is_kept_beside_it() -> None:
+    queue = Queue()
+    first, second = attempt(1, "first"), attempt(2, "second")
+    entries = [
+        queue.save(2, "", message_id=M2, version=reserved_version(2), sender=SenderType.AI, final=False, past=first),
+        queue.save(2, "second", message_id=M2, version=ended_version(2), sender=SenderType.AI),
+        queue.save(2, "", message_id=M2, version=reserved_version(3), sender=SenderType.AI, final=False, past=second),
+    ]
+    batch = build_batch(entries, [True] * 3, EPOCHS)
+    assert [(save.doc.content, save.doc.version) for save in batch.message_saves] == [("", 4)]
+    assert [(save.room_id, save.seq, save.doc) for save in batch.version_saves] == [(ROOM, 2, first), (ROOM, 2, second)]
+
+
+def test_what_a_deleted_message_said_before_is_not_written() -> None:
+    queue = Queue()
+    entry = queue.save(2, "", message_id=M2, version=2, sender=SenderType.AI, past=attempt(1, "secret"))
+    batch = build_batch([entry], [False], EPOCHS)
+    assert (batch.message_saves, batch.version_saves) == ([], [])
+
+
 def test_a_delete_is_a_tombstone_at_its_place() -> None:
     queue = Queue()
     entry = queue.entry("CHAT_MESSAGE_DELETE", seq=1, message_id=M1, at=NOON, active=NOW_MS, last_seq=4, count=3)
@@ -163,6 +237,17 @@ def test_use_is_counted_with_the_end_of_each_message() -> None:
     ]
     uses = build_batch(entries, [True] * 4, EPOCHS).daily_uses
     assert uses == [DailyUse(5, "2026-11-23", 2, 3, 5), DailyUse(5, "2026-11-24", 1, 0, 0)]
+
+
+def test_a_further_end_of_a_message_counts_its_tokens_and_not_the_message() -> None:
+    queue = Queue()
+    past = attempt(1, "first", Usage(3, 5))
+    entries = [
+        queue.save(2, "first", message_id=M2, sender=SenderType.AI, usage=Usage(3, 5)),
+        queue.save(2, "", message_id=M2, version=2, sender=SenderType.AI, final=False, past=past),
+        queue.save(2, "second", message_id=M2, version=3, sender=SenderType.AI, usage=Usage(7, 11), recount=True),
+    ]
+    assert build_batch(entries, [True] * 3, EPOCHS).daily_uses == [DailyUse(5, "2026-11-23", 1, 10, 16)]
 
 
 def test_a_day_ends_at_midnight_utc() -> None:

@@ -25,6 +25,8 @@ from parlor.store.ports import (
     RoomTouch,
     RoomUpdate,
     SeqConflict,
+    SummarySave,
+    VersionSave,
 )
 from tests.contract.store.world import SHARD, FixedClock, SeededEntropy
 from tests.servers import PrivateServer
@@ -61,14 +63,23 @@ def saves(draw: st.DrawFn) -> MessageSave:
 def batches(draw: st.DrawFn) -> Batch:
     room, seq = draw(rooms), draw(seqs)
     few = {"max_size": 2}
+    written = draw(st.lists(saves(), max_size=4))
     return Batch(
         fences=[],
         room_creates=draw(st.lists(st.builds(_create, rooms, texts), **few)),  # type: ignore[arg-type]
-        message_saves=draw(st.lists(saves(), max_size=4)),
+        message_saves=written,
+        version_saves=[_version(save, draw(small)) for save in written if draw(st.booleans())],
         room_touches=draw(st.lists(st.builds(RoomTouch, rooms, small, small, st.none() | small), **few)),  # type: ignore[arg-type]
         room_updates=draw(st.lists(st.builds(RoomUpdate, rooms, texts, small), **few)),  # type: ignore[arg-type]
+        summary_saves=draw(st.lists(st.builds(SummarySave, rooms, texts, small, small, small), **few)),  # type: ignore[arg-type]
         message_deletes=[MessageDelete(room, seq, MESSAGES[room, seq], 50)] if draw(small) == 0 else [],
         room_deletes=[RoomDelete(room, PARTITION, "a", 1, 60)] if draw(st.integers(0, 9)) == 0 else [],  # type: ignore[arg-type]
+    )
+
+
+def _version(save: MessageSave, version: int) -> VersionSave:
+    return VersionSave(
+        save.room_id, save.seq, msgspec.structs.replace(save.doc, content=f"v{version}", version=version)
     )
 
 
@@ -118,6 +129,7 @@ async def seen(store: ChatStore, key: int, room_ids: list[RoomId], ids: list[Mes
         found.append(await store.room_get(SHARD, room))
         found.append(await store.messages_get(SHARD, room, limit=10, newest=True))
         found += [await store.message_find(SHARD, room, message) for message in ids]
+        found += [await store.versions_get(SHARD, room, seq) for seq in (1, 2)]
     return found
 
 

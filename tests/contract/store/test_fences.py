@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 import pytest
 
 from parlor.ids import Partition
 from parlor.settings import StoreSettings
-from parlor.store.migrations import open_store
-from parlor.store.ports import Batch, ChatStore, Fence, MessageSave, QueuePosition
+from parlor.store.addresses import MySqlAddress, parse_address
+from parlor.store.migrations import migrate, open_store
+from parlor.store.mysql_pool import LOCK_WAIT, open_connection
+from parlor.store.ports import (
+    Batch,
+    ChatStore,
+    Fence,
+    MessageDelete,
+    MessageSave,
+    QueuePosition,
+    RoomTouch,
+    RoomUpdate,
+    SummarySave,
+    VersionSave,
+)
+from parlor.store.rows import encode_fences
 from tests.contract.store.world import SHARD, World
 
 pytestmark = pytest.mark.contract
@@ -145,3 +160,51 @@ async def test_batches_of_many_writers_at_once_all_arrive(world: World) -> None:
     await asyncio.gather(*(write(one, number) for number, one in enumerate(worlds)))
     for one, room_id in zip(worlds, rooms, strict=True):
         assert [row.seq for row in await one.messages(room_id)] == list(range(1, 121))
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+async def test_a_batch_does_not_wait_for_rows_of_another_partition(new_settings: Callable[..., StoreSettings]) -> None:
+    """Tables of a few rows, which a server would rather scan than look up: a scan waits for each row's lock."""
+    settings = new_settings(shards=1)
+    await migrate(settings)
+    store = await open_store(settings)
+    address = parse_address(settings.urls[0].get_secret_value())
+    assert isinstance(address, MySqlAddress)
+    other_writer = await open_connection(address, connect_timeout=5)
+    try:
+        mine, theirs = await World.make(store, 1), await World.make(store, 2)
+        doc, their_doc = mine.doc(version=2), theirs.doc(version=2)
+        room_id, their_room = await mine.room_with(doc), await theirs.room_with(their_doc)
+        past = VersionSave(their_room, 1, theirs.doc(their_doc.message_id))
+        await theirs.write(versions=[past])
+        async with other_writer.cursor() as cursor:
+            await cursor.execute("BEGIN")
+            for table, column in (("rooms", "title"), ("messages", "content"), ("message_versions", "content")):
+                number = their_room.replace("-", "")
+                await cursor.execute(
+                    f"UPDATE {table} SET {column} = 'locked' WHERE room_id = UNHEX('{number}')"  # noqa: S608  # ours
+                )
+                assert cursor.rowcount == 1
+        second = mine.doc(version=2)
+        batch = Batch(
+            [mine.fence()],
+            message_saves=[MessageSave(room_id, 2, second)],
+            version_saves=[VersionSave(room_id, 2, mine.doc(second.message_id))],
+            room_touches=[RoomTouch(room_id, 2, 2, 5000)],
+            room_updates=[RoomUpdate(room_id, "new", 2)],
+            summary_saves=[SummarySave(room_id, "sum", 1, 1, 5000)],
+            message_deletes=[MessageDelete(room_id, 1, doc.message_id, 6000)],
+        )
+        async with asyncio.timeout(LOCK_WAIT / 2):
+            await mine.apply(batch)
+    finally:
+        other_writer.close()
+        await store.close()
+
+
+async def test_the_batch_of_a_program_that_knows_fewer_parts_is_applied(world: World) -> None:
+    room_id = world.room_id()
+    parts = msgspec.json.encode({"room_creates": [world.create(room_id)], "message_saves": []}).decode()
+    refused = await world.store.call_shard_procedure(SHARD, "fp_writer_apply", (encode_fences([world.fence()]), parts))
+    assert refused == [("[]",)]
+    assert await world.room(room_id) is not None

@@ -16,8 +16,10 @@ from parlor.store import sql_files
 from parlor.store.addresses import MySqlAddress, parse_address, store_addresses
 from parlor.store.migrations import migrate, open_store
 from parlor.store.mysql_pool import open_connection
+from parlor.store.ports import Batch, MessageSave, PartitionProgress, QueuePosition, SummarySave, VersionSave
 from parlor.store.procedure_store import SchemaMismatch
 from parlor.store.sqlite import open_connection as open_sqlite
+from tests.contract.store.world import SHARD, World
 
 pytestmark = pytest.mark.contract
 
@@ -186,6 +188,97 @@ async def test_a_migration_that_stopped_half_way_is_resumed(new_settings: NewSet
     await migrate(settings, steps.append)
     assert steps == ["shard 1: 0900_extra from statement 3"]
     assert await sql(settings, 1, state) == [(3, 0)]
+
+
+FIRST = {
+    "0001_global_accounts", "0002_shard", "0002_shard_rooms", "0003_shard_messages", "0004_shard_partition_progress",
+    "0005_shard_account_daily",
+}  # fmt: skip
+"""The tables that an installation of the first release has."""
+FIRST_MESSAGE_SAVE = """
+INSERT INTO messages (room_id, seq, message_id, sender_type, content, sent_at, version, attempt, metadata)
+VALUES (x'{room}', 1, x'{message}', 'USER', 'old text', 5, 1, 0, '{{}}')
+"""
+FIRST_ROOM_CREATE = """
+INSERT INTO rooms (room_id, partition_id, account_id, account_db_key, title, ai_persona, created_at, message_count,
+                   version, last_seq)
+VALUES (x'{room}', 1, 'ada', 7, 'Old room', 'GPT4O', 4, 1, 1, 1)
+"""
+
+
+def take_away(folder: Path) -> dict[Path, bytes]:
+    """The table files that came later are removed; what they were."""
+    later = {path: path.read_bytes() for path in folder.glob("**/0*.sql") if path.stem not in FIRST}
+    for path in later:
+        path.unlink()
+    return later
+
+
+async def test_a_database_of_the_first_release_is_brought_forward_with_its_rows(
+    new_settings: NewSettings, own_sql: Path
+) -> None:
+    later = take_away(own_sql)
+    settings = new_settings(shards=1)
+    await migrate(settings)
+    world = World(await open_store(settings), Partition(1), PartitionProgress(Partition(1), 0, 0, QueuePosition(0, 0)))
+    doc = world.doc(content="old text")
+    room_id = world.room_id()
+    ids = {"room": room_id.replace("-", ""), "message": doc.message_id.replace("-", "")}
+    await sql(settings, 1, FIRST_ROOM_CREATE.format(**ids), FIRST_MESSAGE_SAVE.format(**ids))
+
+    for path, text in later.items():
+        path.write_bytes(text)
+    steps: list[str] = []
+    try:
+        assert (await migrate(settings, steps.append)).changed
+        assert sorted(steps) == sorted(
+            f"shard 1: {path.stem}" for path in later if (path.parent.name == "sqlite") == is_sqlite(settings)
+        )
+        assert not (await migrate(settings)).changed
+
+        await world.store.open_partition(SHARD, world.partition)
+        world.epoch, world.incarnation = (await world.store.acquire_partition(SHARD, world.partition)).epoch, 1
+        room = await world.room(room_id)
+        assert room is not None
+        assert (room.title, room.summary, room.summary_through, room.summary_version) == ("Old room", "", 0, 0)
+        (stored,) = await world.messages(room_id)
+        assert stored.doc.content == "old text"
+        await world.write(
+            saves=[MessageSave(room_id, 1, world.doc(doc.message_id, "new text", version=2))],
+            versions=[VersionSave(room_id, 1, stored.doc)],
+        )
+        await world.apply(Batch([world.fence()], summary_saves=[SummarySave(room_id, "sum", 1, 1, 9)]))
+        assert [past.content for past in await world.versions(room_id)] == ["old text"]
+        room = await world.room(room_id)
+        assert room is not None
+        assert room.summary == "sum"
+    finally:
+        await world.store.close()
+
+
+def is_sqlite(settings: StoreSettings) -> bool:
+    return settings.urls[0].get_secret_value().startswith("sqlite")
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+async def test_columns_that_were_added_and_not_written_down_are_taken_as_done(new_settings: NewSettings) -> None:
+    settings = new_settings(shards=1)
+    await migrate(settings)
+    await sql(settings, 1, "UPDATE schema_migrations SET statements_done = 0, finished_at = NULL WHERE version = 7")
+    report = await migrate(settings)
+    assert report.databases[1].applied == ["0007_shard_room_summaries"]
+    assert not (await migrate(settings)).changed
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+async def test_a_table_that_names_a_column_twice_is_no_column_that_was_added(
+    new_settings: NewSettings, own_sql: Path
+) -> None:
+    path = own_sql / "0900_extra.sql"
+    path.write_text("-- Database: shard\nCREATE TABLE IF NOT EXISTS one (a INT, a INT);\n")
+    with pytest.raises(StoreUnavailable) as caught:
+        await migrate(new_settings(shards=1))
+    assert "(1060)" in caught.value.debug
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from parlor.ids import RoomId
-from parlor.store.ports import Batch, DailyUse, RoomsBefore, RoomTouch, RoomUpdate, RowRefused
+from parlor.model import DailyUse
+from parlor.store.ports import Batch, RoomsBefore, RoomTouch, RoomUpdate, RowRefused
 from tests.contract.store.world import SHARD, World
 
 pytestmark = pytest.mark.contract
@@ -157,6 +158,15 @@ async def test_daily_use_adds_up_and_commits_with_the_watermark(world: World) ->
     assert found == [DailyUse(world.key, "2026-02-28", 2, 20, 200), uses[1]]
     assert await world.store.daily_use(SHARD, world.key, "2026-03-01", "2026-03-31") == [uses[1]]
     assert await world.store.daily_use(SHARD, world.key + 1, "2026-01-01", "2026-12-31") == []
+
+
+async def test_tokens_of_a_further_attempt_add_up_without_a_message(world: World) -> None:
+    first, further = DailyUse(world.key, "2026-02-28", 1, 10, 100), DailyUse(world.key, "2026-02-28", 0, 5, 50)
+    for uses in ([further], [first], [further]):
+        await world.apply(Batch([world.fence()], daily_uses=uses))
+    assert await world.store.daily_use(SHARD, world.key, "2026-02-28", "2026-02-28") == [
+        DailyUse(world.key, "2026-02-28", 1, 20, 200)
+    ]
 
 
 async def test_a_day_that_is_none_is_refused(world: World) -> None:

@@ -19,6 +19,7 @@ from parlor.store.ports import (
     RoomDelete,
     RoomRow,
     RoomTouch,
+    VersionSave,
 )
 
 PARTITIONS = 4096
@@ -100,6 +101,7 @@ class World:
         *,
         creates: list[RoomCreate] | None = None,
         saves: list[MessageSave] | None = None,
+        versions: list[VersionSave] | None = None,
         touches: list[RoomTouch] | None = None,
         deletes: list[MessageDelete] | None = None,
         room_deletes: list[RoomDelete] | None = None,
@@ -109,6 +111,7 @@ class World:
             [self.fence()],
             room_creates=creates or [],
             message_saves=saves or [],
+            version_saves=versions or [],
             room_touches=touches or [],
             message_deletes=deletes or [],
             room_deletes=room_deletes or [],
@@ -131,3 +134,6 @@ class World:
 
     async def messages(self, room_id: RoomId) -> list[MessageRow]:
         return await self.store.messages_get(SHARD, room_id, limit=1000, newest=False)
+
+    async def versions(self, room_id: RoomId, seq: int = 1) -> list[MessageDoc]:
+        return await self.store.versions_get(SHARD, room_id, seq)

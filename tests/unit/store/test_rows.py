@@ -9,10 +9,9 @@ import pytest
 
 from parlor.errors import ParlorError, StoreUnavailable
 from parlor.ids import AccountId, MessageId, Partition, RoomId
-from parlor.model import MessageDoc, SenderType
+from parlor.model import DailyUse, MessageDoc, SenderType
 from parlor.store.ports import (
     Batch,
-    DailyUse,
     Fence,
     MessageSave,
     QueuePosition,
@@ -21,8 +20,10 @@ from parlor.store.ports import (
     RoomUpdate,
     RowRefused,
     SeqConflict,
+    SummarySave,
+    VersionSave,
 )
-from parlor.store.rows import encode_batch, encode_fences, refused_partitions, room_row
+from parlor.store.rows import encode_batch, encode_fences, full_room_row, refused_partitions, room_row
 
 pytestmark = pytest.mark.unit
 
@@ -69,6 +70,31 @@ def test_no_json_null_is_ever_sent() -> None:
     assert "null" not in encode_batch(batch)
 
 
+def test_versions_are_rows_like_messages_in_the_order_of_their_key() -> None:
+    docs = [doc(version=3), doc(version=1, ai_persona="GPT4O")]
+    saves = [VersionSave(ROOM_B, 1, docs[0]), *(VersionSave(ROOM_A, 2, one) for one in docs)]
+    found = parts(Batch([], version_saves=saves))["version_saves"]
+    assert [(row["room_id"], row["seq"], row["version"]) for row in found] == [
+        (ROOM_A, 2, 1),
+        (ROOM_A, 2, 3),
+        (ROOM_B, 1, 3),
+    ]
+    (save,) = parts(Batch([], message_saves=[MessageSave(ROOM_B, 1, docs[0])]))["message_saves"]
+    assert save == found[2]
+
+
+def test_a_room_gets_one_summary_in_a_batch_the_newest() -> None:
+    saves = [SummarySave(ROOM_B, "b", 1, 1, 5), SummarySave(ROOM_A, "", 0, 3, 7), SummarySave(ROOM_A, "a", 4, 2, 6)]
+    assert parts(Batch([], summary_saves=saves))["summary_saves"] == [
+        {"room_id": ROOM_A, "summary": "", "through_seq": 0, "version": 3, "updated_at": 7},
+        {"room_id": ROOM_B, "summary": "b", "through_seq": 1, "version": 1, "updated_at": 5},
+    ]
+
+
+def test_the_long_parts_come_last() -> None:
+    assert list(parts(Batch([])))[-2:] == ["version_saves", "message_saves"]
+
+
 def test_a_room_is_touched_and_renamed_once_in_a_batch() -> None:
     touches = [RoomTouch(ROOM_A, 5, 1, 1), RoomTouch(ROOM_A, 4, 9, 9), RoomTouch(ROOM_A, 5, 2, 2)]
     updates = [RoomUpdate(ROOM_A, "new", 3), RoomUpdate(ROOM_A, "old", 2), RoomUpdate(ROOM_A, "same", 3)]
@@ -91,14 +117,24 @@ def test_a_room_is_touched_and_renamed_once_in_a_batch() -> None:
     ],
 )
 def test_what_no_database_can_hold_is_refused(save: MessageSave) -> None:
-    with pytest.raises(RowRefused) as caught:
-        encode_batch(Batch([], message_saves=[save]))
-    assert len(caught.value.debug) < 500
+    as_version = VersionSave(save.room_id, save.seq, save.doc)
+    for batch in (Batch([], message_saves=[save]), Batch([], version_saves=[as_version])):
+        with pytest.raises(RowRefused) as caught:
+            encode_batch(batch)
+        assert len(caught.value.debug) < 500
 
 
 def test_a_row_of_another_shape_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable):
         room_row((b"\0" * 16, "a", "not a number"))
+
+
+def test_a_room_of_tables_that_are_not_migrated_is_unavailable() -> None:
+    row = (b"\0" * 16, "a", 1, "t", "p", 1, None, 0, 1, 0)
+    assert room_row(row).summary == ""
+    with pytest.raises(StoreUnavailable):
+        full_room_row(row)
+    assert full_room_row((*row, "sum", 4, 5, 1)).summary == "sum"
 
 
 def test_refused_partitions_are_read_as_text_or_bytes() -> None:

@@ -1,0 +1,34 @@
+-- fp_chat_room_summary_save: gives rooms new summaries, or takes them away (part of CHAT_ROOM_UPDATE)
+-- Database: shard
+-- Design: the higher version wins, an empty summary too; a deleted room is left alone. STRAIGHT_JOIN and
+--   FORCE INDEX: a server that takes rooms for small would scan it, and wait for locks of other partitions' writers.
+--   Does not commit.
+-- Parameters: p_batch: [{room_id, summary, through_seq, version, updated_at}], one for each room at most, in the order
+--   of room_id.
+-- Result sets: none.
+-- Errors: 22001 for a text that is longer than its column; JSON_TABLE's own for a batch of another shape.
+-- Safe to repeat because: the same version again changes nothing.
+
+SET NAMES utf8mb4;
+SET SESSION sql_mode = 'TRADITIONAL';
+DROP PROCEDURE IF EXISTS fp_chat_room_summary_save;
+
+DELIMITER //
+CREATE PROCEDURE fp_chat_room_summary_save(IN p_batch JSON)
+  MODIFIES SQL DATA
+  SQL SECURITY INVOKER
+BEGIN
+  UPDATE JSON_TABLE(p_batch, '$[*]' COLUMNS (
+           room_id     VARCHAR(64) PATH '$.room_id' ERROR ON EMPTY ERROR ON ERROR,
+           summary     MEDIUMTEXT CHARACTER SET utf8mb4 PATH '$.summary' ERROR ON EMPTY ERROR ON ERROR,
+           through_seq BIGINT PATH '$.through_seq' ERROR ON EMPTY ERROR ON ERROR,
+           version     BIGINT PATH '$.version' ERROR ON EMPTY ERROR ON ERROR,
+           updated_at  BIGINT PATH '$.updated_at' ERROR ON EMPTY ERROR ON ERROR
+         )) AS j
+    STRAIGHT_JOIN rooms AS r FORCE INDEX (PRIMARY) ON r.room_id = UNHEX(REPLACE(j.room_id, '-', ''))
+     SET r.summary = j.summary, r.summary_through = j.through_seq, r.summary_at = j.updated_at,
+         r.summary_version = j.version
+   WHERE j.version > r.summary_version AND r.deleted_at IS NULL;
+END
+//
+DELIMITER ;
