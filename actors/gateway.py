@@ -27,12 +27,19 @@ from parlor.commands import (
     DeleteDone,
     DeleteMessage,
     DeleteRoom,
+    Done,
+    Edit,
+    EditDone,
+    MessageDone,
     Outcome,
     Refused,
+    Regenerate,
     Rename,
+    ResetMemory,
     RoomDone,
     Send,
     SendDone,
+    Stop,
 )
 from parlor.errors import (
     CacheUnavailable,
@@ -46,17 +53,19 @@ from parlor.errors import (
     StoreUnavailable,
 )
 from parlor.gateway import SendRequest, Subscription
-from parlor.ids import AccountId, MessageId, RoomId, partition_of
+from parlor.ids import AccountId, MessageId, RoomId, home_of, partition_of
 from parlor.llm.personas import load_personas
 from parlor.llm.ports import Persona
 from parlor.model import (
+    DailyUse,
     DeleteReceipt,
     DependencyHealth,
+    EditReceipt,
     Message,
     MessagePage,
-    OnBusy,
     ReplyMode,
     Room,
+    RoomMemory,
     RoomPage,
     SendReceipt,
     Session,
@@ -144,8 +153,6 @@ class ActorGateway:
     # Messages
 
     async def send_message(self, session: Session, room_id: RoomId, request: SendRequest) -> SendReceipt:
-        if request.on_busy not in (OnBusy.ENQUEUE, OnBusy.REJECT):
-            raise InvalidRequest(f"on_busy {request.on_busy.value!r} is not available in this version")
         self._persona(request.ai_persona)
         _require_home(session, room_id)
         mint = self._assembly.mint
@@ -166,10 +173,13 @@ class ActorGateway:
         return await self._assembly.history.message(room_id, session.account_id, message_id)
 
     async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt:
-        if partition_of(message_id) != session.partition:
-            await self.get_room(session, room_id)
-            raise MessageNotFound
+        await self._require_message_home(session, room_id, message_id)
         return (await self._ask(DeleteMessage(session, room_id, _request_id(), message_id), DeleteDone)).receipt
+
+    async def edit_message(self, session: Session, room_id: RoomId, message_id: MessageId, content: str) -> EditReceipt:
+        await self._require_message_home(session, room_id, message_id)
+        command = Edit(session, room_id, _request_id(), message_id, content, self._assembly.mint.token())
+        return (await self._ask(command, EditDone)).receipt
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
         await self.get_message(session, room_id, message_id)
@@ -182,6 +192,40 @@ class ActorGateway:
         self, session: Session, room_id: RoomId, message_id: MessageId, seconds: float
     ) -> Message:
         return await self._streams.wait_for_commit(room_id, session.account_id, message_id, seconds)
+
+    async def queued_messages(self, session: Session, room_id: RoomId) -> list[Message]:
+        _require_home(session, room_id)
+        return await self._assembly.history.queued(room_id, session.account_id)
+
+    # Replies
+
+    async def stop_reply(
+        self, session: Session, room_id: RoomId, message_id: MessageId, attempt: int | None
+    ) -> Message:
+        await self._require_message_home(session, room_id, message_id)
+        return (await self._ask(Stop(session, room_id, _request_id(), message_id, attempt), MessageDone)).message
+
+    async def regenerate(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
+        await self._require_message_home(session, room_id, message_id)
+        command = Regenerate(session, room_id, _request_id(), message_id, self._assembly.mint.token())
+        return (await self._ask(command, MessageDone)).message
+
+    async def variants(self, session: Session, room_id: RoomId, message_id: MessageId) -> list[Message]:
+        await self._require_message_home(session, room_id, message_id)
+        return await self._assembly.history.variants(room_id, session.account_id, message_id)
+
+    # Memory and use
+
+    async def room_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
+        _require_home(session, room_id)
+        return await self._assembly.rooms.memory(room_id, session.account_id)
+
+    async def reset_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
+        await self._ask(ResetMemory(session, room_id, _request_id()), Done)
+        return await self.room_memory(session, room_id)
+
+    async def usage(self, session: Session, first: str, last: str) -> list[DailyUse]:
+        return await self._assembly.store.daily_use(session.shard_id, session.account_db_key, first, last)
 
     # Streams
 
@@ -239,6 +283,13 @@ class ActorGateway:
         if not isinstance(outcome, kind):
             raise InternalError(debug=f"{type(command).__name__} was answered with {type(outcome).__name__}")
         return outcome
+
+    async def _require_message_home(self, session: Session, room_id: RoomId, message_id: MessageId) -> None:
+        """An id of another partition is no message of this room; a room that is not there is told first."""
+        _require_home(session, room_id)
+        if partition_of(message_id) != session.partition:
+            await self.get_room(session, room_id)
+            raise MessageNotFound
 
     async def _route(self, command: Command) -> Outcome:
         room_id, failed = command.room_id, None
@@ -317,7 +368,7 @@ async def open_gateway(settings: Settings, *, create_supervisor: bool = False) -
 
 def _require_home(session: Session, room_id: RoomId) -> None:
     """An id of another partition is no room of this account's, and needs no looking up."""
-    if partition_of(room_id) != session.partition:
+    if home_of(room_id) != session.partition:
         raise RoomNotFound
 
 

@@ -65,7 +65,7 @@ class AuthenticatedRoute(APIRoute):
     """A route that is reached only with a valid token."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+        handle = self.get_caller_handler()
 
         async def authenticated(request: Request) -> Response:
             authenticator: Authenticator = request.app.state.authenticator
@@ -73,6 +73,10 @@ class AuthenticatedRoute(APIRoute):
             return await handle(request)
 
         return authenticated
+
+    def get_caller_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What serves a request once its caller is known."""
+        return super().get_route_handler()
 
 
 def caller_of(request: Request) -> Caller:

@@ -13,8 +13,8 @@ So no look-up is needed to route an id, and ids made later sort later.
 
 from __future__ import annotations
 
+import re
 from typing import NewType
-from uuid import UUID
 
 from parlor.clock import Clock, Entropy
 
@@ -32,6 +32,8 @@ ShardId = NewType("ShardId", int)
 MAX_PARTITIONS = 4096
 _VERSION = 8
 _VARIANT = 0b10
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""How an id is written: version 8, variant 10, lower case. Several times as fast as parsing it as a UUID."""
 
 
 class IdMint:
@@ -54,7 +56,8 @@ class IdMint:
     def _uuid(self, partition: Partition) -> str:
         value = (self._clock.now_ms() & (2**48 - 1)) << 80
         value |= _VERSION << 76 | partition << 64 | _VARIANT << 62
-        return str(UUID(int=value | self._entropy.bits(62)))
+        digits = f"{value | self._entropy.bits(62):032x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def home_of(room_id: RoomId) -> Partition:
@@ -64,11 +67,5 @@ def home_of(room_id: RoomId) -> Partition:
 
 def partition_of(identifier: str) -> Partition | None:
     """The partition that an id carries; None when it is not one of our ids."""
-    try:
-        parsed = UUID(identifier)
-    except ValueError:
-        return None
     # Only the canonical spelling is an id: two spellings of one room would be two Redis keys.
-    if str(parsed) != identifier or parsed.version != _VERSION:
-        return None
-    return Partition(parsed.int >> 64 & 0xFFF)
+    return home_of(RoomId(identifier)) if _CANONICAL.fullmatch(identifier) else None

@@ -6,6 +6,7 @@ Used by responses and by event logs, so that a message looks the same wherever i
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -21,7 +22,13 @@ JsonForm = dict[str, Any]
 def timestamp(milliseconds: int) -> str:
     """Unix milliseconds as RFC 3339 in UTC: ``2026-11-23T08:15:30.123Z``."""
     seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    # Kept: what is sent within a second shares it, and formatting it costs more than the rest of an answer.
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def room_form(room: Room) -> JsonForm:

@@ -20,6 +20,10 @@ def milliseconds(duration: timedelta) -> int:
     return round(duration.total_seconds() * 1000)
 
 
+ROOMS_KNOWN = 4096
+"""Rooms whose keys are kept: writing them anew for each script costs more than the script's other arguments."""
+
+
 class RoomAddress(msgspec.Struct, frozen=True):
     """Where a room is and whose: enough to name every key that a change of it touches."""
 
@@ -42,6 +46,7 @@ class Live:
         self.cache = settings.cache
         self.queue = settings.queue
         self.rooms = settings.rooms
+        self._known_keys: dict[RoomAddress, dict[str, str]] = {}
         self._event_lifetime: dict[str, Argument] = {
             "event_ttl": milliseconds(settings.cache.event_log_ttl),
             "event_max": settings.cache.events_per_room,
@@ -49,7 +54,8 @@ class Live:
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock) -> Live:
-        return cls(ScriptPipeline(connect(settings.redis), settings.redis), settings, clock)
+        # Blocking: the pipeline limits the time of each round trip.
+        return cls(ScriptPipeline(connect(settings.redis, blocking=True), settings.redis), settings, clock)
 
     def lease_until(self) -> int:
         """When a room with unfinished replies has to have been heard of again, in ms."""
@@ -88,17 +94,32 @@ class Live:
 
     def room_keys(self, address: RoomAddress, *names: str) -> dict[str, str]:
         """The named keys of a room, its account and its partition."""
+        known = self._known_keys.get(address)
+        if known is None:
+            if len(self._known_keys) >= ROOMS_KNOWN:
+                self._known_keys.clear()
+            known = self._known_keys[address] = self._all_keys(address)
+        return {name: known[name] for name in names}
+
+    def _all_keys(self, address: RoomAddress) -> dict[str, str]:
         partition, room, account = address.partition, address.room_id, address.account_id
         keys = self.keys
-        made: dict[str, str] = {}
-        for name in names:
-            if name in ("partition", "queue", "generating", "lease", "dead"):
-                made[name] = getattr(keys, name)(partition)
-            elif name in ("account", "rooms", "account_events"):
-                made[name] = getattr(keys, name)(partition, account)
-            else:
-                made[name] = getattr(keys, name)(partition, room)
-        return made
+        return {
+            "partition": keys.partition(partition),
+            "lease": keys.lease(partition),
+            "queue": keys.queue(partition),
+            "dead": keys.dead(partition),
+            "generating": keys.generating(partition),
+            "room": keys.room(partition, room),
+            "messages": keys.messages(partition, room),
+            "states": keys.states(partition, room),
+            "open": keys.open(partition, room),
+            "draft": keys.draft(partition, room),
+            "events": keys.events(partition, room),
+            "account": keys.account(partition, account),
+            "rooms": keys.rooms(partition, account),
+            "account_events": keys.account_events(partition, account),
+        }
 
     async def init_partition(self, partition: Partition, incarnation: int) -> int:
         """Makes the partition known; returns the incarnation that holds (a higher one may be there already)."""

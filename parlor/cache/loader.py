@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from operator import itemgetter
+from typing import Any
 
 from parlor.cache.codes import Code
 from parlor.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, SENDABLE
@@ -42,8 +44,8 @@ class Script:
         self.arguments = arguments
         self.rest = rest
         """Whether any number of arguments may follow."""
-        self._key_names = frozenset(keys)
-        self._argument_names = frozenset(arguments)
+        self._pick_keys = _picker(keys)
+        self._pick_arguments = _picker(arguments)
 
     def command(
         self,
@@ -53,19 +55,27 @@ class Script:
         more: Sequence[str] = (),
     ) -> tuple[Argument, ...]:
         """EVALSHA's arguments. Raises ``TypeError`` when a key or an argument is missing or unknown."""
-        if keys.keys() != self._key_names or arguments.keys() != self._argument_names:
-            wrong = (keys.keys() ^ self._key_names) | (arguments.keys() ^ self._argument_names)
-            raise TypeError(f"{self.name}.lua: {sorted(wrong)} missing or unknown")
         if (rest and not self.rest) or (more and not self.more):
             raise TypeError(f"{self.name}.lua: takes no further {'keys' if more else 'arguments'}")
-        return (
-            self.sha,
-            len(self.keys) + len(more),
-            *(keys[name] for name in self.keys),
-            *more,
-            *(arguments[name] for name in self.arguments),
-            *rest,
-        )
+        try:
+            picked_keys, picked_arguments = self._pick_keys(keys), self._pick_arguments(arguments)
+        except KeyError:
+            raise self._wrong(keys, arguments) from None
+        # As many as are wanted, and each of those is there: none is unknown.
+        if len(keys) != len(self.keys) or len(arguments) != len(self.arguments):
+            raise self._wrong(keys, arguments)
+        return (self.sha, len(self.keys) + len(more), *picked_keys, *more, *picked_arguments, *rest)
+
+    def _wrong(self, keys: Mapping[str, str], arguments: Mapping[str, Argument]) -> TypeError:
+        wrong = (keys.keys() ^ set(self.keys)) | (arguments.keys() ^ set(self.arguments))
+        return TypeError(f"{self.name}.lua: {sorted(wrong)} missing or unknown")
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Takes the values of these names out of a mapping, in order."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
 
 
 def read_header(source: str) -> dict[str, str]:

@@ -276,3 +276,16 @@ async def test_a_client_has_our_time_limits_and_repeats_nothing_by_itself() -> N
     assert (kwargs["socket_timeout"], kwargs["socket_connect_timeout"]) == (0.8, 0.5)
     assert kwargs["retry"].get_retries() == 0
     assert connect(settings, blocking=True).connection_pool.connection_kwargs["socket_timeout"] is None
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://h", "unix:///s"])
+async def test_commands_are_written_as_redis_py_writes_them(url: str) -> None:
+    client = connect(RedisSettings(url=SecretStr(url)))
+    connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's
+    commands: list[tuple[str | int | bytes, ...]] = [
+        ("EVALSHA", "5ha", 1, "key", "text with spaces", 17, b"\x00\r\n\xff", ""),
+        ("ECHO", "žluťoučký 🐎" * 4000),
+    ]
+    theirs = b"".join(chunk for command in commands for chunk in connection.pack_command(*command))
+    assert b"".join(connection.pack_commands(commands)) == theirs
+    await client.aclose()

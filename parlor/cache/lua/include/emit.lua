@@ -6,23 +6,29 @@
 local function emit(stream, holder, ...)
   -- A holder that does not remember may have forgotten: whatever cursors there are, they miss something.
   local last = redis.call('HGET', holder, 'event') or (A.now .. '-0')
-  local ms, n = tonumber(A.now), 0
+  local now = tonumber(A.now)
+  local ms, n = now, 0
   local last_ms, last_n = string.match(last, '^(%d+)%-(%d+)$')
-  if tonumber(last_ms) >= ms then
-    ms, n = tonumber(last_ms), tonumber(last_n) + 1
+  last_ms = tonumber(last_ms)
+  if last_ms >= ms then
+    ms, n = last_ms, tonumber(last_n) + 1
   end
   local id = string.format('%.0f-%.0f', ms, n)
-  if redis.call('EXISTS', stream) == 0 then
+  redis.call('XADD', stream, id, ...)
+  local length = redis.call('XLEN', stream)
+  if length == 1 then
     redis.call('HSET', holder, 'event', id, 'log_start', last)
   else
     redis.call('HSET', holder, 'event', id)
   end
-  redis.call('XADD', stream, id, ...)
-  if redis.call('XLEN', stream) > tonumber(A.event_max) then
+  if length > tonumber(A.event_max) then
     redis.call('XTRIM', stream, 'MAXLEN', '~', math.floor(tonumber(A.event_max) * 3 / 4))
     redis.call('HSET', holder, 'log_start', redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1][1])
   end
-  redis.call('PEXPIRE', stream, A.event_ttl)
+  -- Once in a second is enough: events come in bursts, and each renewal is written to the append-only file.
+  if length == 1 or math.floor(last_ms / 1000) ~= math.floor(now / 1000) then
+    redis.call('PEXPIRE', stream, A.event_ttl)
+  end
   redis.call('PUBLISH', stream, '')
   return id
 end

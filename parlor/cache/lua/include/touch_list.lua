@@ -2,8 +2,8 @@
 --   A list that was not there is not complete: the next reader fills it from the shard.
 -- Uses K.account, K.rooms, A.room.
 local function touch_list(activity)
-  if redis.call('EXISTS', K.rooms) == 0 then
+  -- The room was added, and is alone: there was no list.
+  if redis.call('ZADD', K.rooms, 'GT', activity, A.room) == 1 and redis.call('ZCARD', K.rooms) == 1 then
     redis.call('HDEL', K.account, 'complete', 'filling')
   end
-  redis.call('ZADD', K.rooms, 'GT', activity, A.room)
 end
