@@ -7,10 +7,11 @@ import base64
 import binascii
 
 from parlor.cache.reads import CacheReader
+from parlor.cache.summaries import SummaryCache
 from parlor.errors import CacheUnavailable, InvalidRequest, RoomNotFound
 from parlor.ids import AccountId, RoomId, partition_of
 from parlor.loading import Loader
-from parlor.model import Room, RoomPage, Session
+from parlor.model import Room, RoomMemory, RoomPage, Session
 from parlor.states import GONE, RoomState
 from parlor.store.ports import ChatStore, RoomRow, RoomsBefore
 
@@ -21,8 +22,9 @@ FILL_PAGE = 500
 class RoomDirectory:
     """Lists and single rooms. Rooms that are going or gone are never shown (I9)."""
 
-    def __init__(self, reader: CacheReader, store: ChatStore, loader: Loader) -> None:
+    def __init__(self, reader: CacheReader, summaries: SummaryCache, store: ChatStore, loader: Loader) -> None:
         self._reader = reader
+        self._summaries = summaries
         self._store = store
         self._loader = loader
 
@@ -38,12 +40,37 @@ class RoomDirectory:
                 found = await self._reader.room(room_id)
         except CacheUnavailable:
             row = await self._store.room_get(await self._store.shard_of(partition), room_id)
-            if row is None or row.account_id != account:
+            if row is None:
+                # Perhaps it is only in Redis yet: nobody can say now that there is no such room.
+                raise
+            if row.account_id != account:
                 raise RoomNotFound from None
             return _stored(row)
         if found is None or found.account_id != account or found.room.state in GONE:
             raise RoomNotFound
         return found.room
+
+    async def memory(self, room_id: RoomId, account: AccountId | None) -> RoomMemory:
+        """What stands in the prompt for the room's older turns. ``account`` None: the program itself asks. Raises
+        ``RoomNotFound``, also for another account's room."""
+        partition = partition_of(room_id)
+        if partition is None:
+            raise RoomNotFound
+        try:
+            found = await self._summaries.read(room_id)
+            if found is None:
+                await self._loader.load_room(room_id)
+                found = await self._summaries.read(room_id)
+        except CacheUnavailable:
+            row = await self._store.room_get(await self._store.shard_of(partition), room_id)
+            if row is None:
+                raise
+            if account not in (None, row.account_id):
+                raise RoomNotFound from None
+            return RoomMemory(row.summary, row.summary_through, row.summary_at, row.summary_version)
+        if found is None or account not in (None, found.account_id):
+            raise RoomNotFound
+        return found.memory
 
     async def page(self, session: Session, limit: int, cursor: str | None) -> RoomPage:
         """Newest activity first. Raises ``InvalidRequest`` for a cursor that is none of ours."""

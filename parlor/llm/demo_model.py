@@ -32,11 +32,12 @@ from parlor.llm.demo_script import (
     answer_to,
     behaviour_for,
     filler,
+    is_material,
     parse_directives,
     split_tokens,
 )
-from parlor.llm.memory import estimate_tokens
 from parlor.llm.ports import PromptTurn
+from parlor.llm.tokens import estimate_tokens
 
 MODEL = "parlor-demo"
 BURST = 32
@@ -143,7 +144,7 @@ class DemoModel:
         try:
             order = msgspec.json.decode(request.body, type=_Order)
             turns = [turn.plain() for turn in order.messages]
-            asked = next((turn.content for turn in reversed(turns) if turn.role == "user"), "")
+            asked = "" if is_material(turns) else next((t.content for t in reversed(turns) if t.role == "user"), "")
             behaviour = self._this_time(asked, behaviour_for(asked, self._base))
         except (msgspec.MsgspecError, UnicodeDecodeError, DirectiveError) as error:
             connection.respond(HTTPStatus.BAD_REQUEST, _error(str(error)))
@@ -258,6 +259,9 @@ class _Run:
     async def _deltas(self, connection: Connection, tokens: list[str]) -> None:
         behaviour = self._behaviour
         before, after = self._chunk({"content": "\0"}).rsplit(b'"\\u0000"', 1)
+        if behaviour.stamp:
+            await self._stamps(connection, len(tokens), before, after)
+            return
         chunks = [b"%b%b%b" % (before, _json(token), after) for token in tokens]
         if behaviour.first:
             await self._clock.sleep(behaviour.first)
@@ -273,6 +277,16 @@ class _Run:
                 await self._clock.sleep(wait)
             await connection.write([chunk])
             due += behaviour.delay
+
+    async def _stamps(self, connection: Connection, count: int, before: bytes, after: bytes) -> None:
+        """Tokens that tell when they were sent, by a schedule."""
+        await self._clock.sleep(self._behaviour.first)
+        due = self._clock.monotonic()
+        for _ in range(count):
+            if (wait := due - self._clock.monotonic()) > 0:
+                await self._clock.sleep(wait)
+            await connection.write([b'%b"%d "%b' % (before, self._clock.now_ms(), after)])
+            due += self._behaviour.delay
 
     def _chunk(self, delta: dict[str, str], finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}

@@ -13,6 +13,7 @@ Durations: ``20ms``, ``1.5s``, or a bare number of milliseconds.
 ==============  ======================================================================================
 ``text=``       the answer, up to the end of the block (so it has to come last)
 ``tokens=N``    an answer of N filler words
+``stamp=1``     with ``tokens``: each word is the time at which it is sent, in unix milliseconds (for measuring delays)
 ``echo=1``      the answer is the request's own JSON: what the model was given to read
 ``first=D``     time before the first token
 ``delay=D``     time between two tokens
@@ -26,6 +27,9 @@ Durations: ``20ms``, ``1.5s``, or a bare number of milliseconds.
 ``reject=P``    HTTP 400 when the request has the parameter P (several: with commas)
 ``times=N``     ``fail``, ``fail_after``, ``hang`` and ``hang_after`` hold for the first N requests with this message
 ==============  ======================================================================================
+
+When Parlor itself asks, for a summary or a title, what people said is material: their directives are not followed. The
+summary is a list of what was said, the title is made of a person's words.
 """
 
 from __future__ import annotations
@@ -35,18 +39,23 @@ from collections.abc import Sequence
 
 import msgspec
 
+from parlor.llm import summary, title
+from parlor.llm.memory import SUMMARY_HEADING
 from parlor.llm.ports import PromptTurn
 
 TOKENS_MAX = 100_000
 DURATION_MAX = 3600.0
 _QUOTED = 200
 _BLOCK = re.compile(
-    r"\[\[\s*((?:text|tokens|echo|first|delay|finish|fail|retry_after|fail_after|fail_as|hang|hang_after|reject|times)"
-    r"=.*?)\]\]",
+    r"\[\[\s*((?:text|tokens|stamp|echo|first|delay|finish|fail|retry_after|fail_after|fail_as|hang|hang_after|reject|"
+    r"times)=.*?)\]\]",
     re.DOTALL,
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)?")
 _TOKEN = re.compile(r"\s*\S+|\s+$")
+FACT_LETTERS, FACTS_FIRST, FACTS_LAST = 80, 5, 15
+"""What a summary quotes of a turn, and how many of its lines it keeps, from the beginning and from the end."""
+TITLE_WORDS = 5
 _FILLER = ("the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and")
 
 
@@ -55,6 +64,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str | None = None
     tokens: int | None = None
+    stamp: bool = False
     echo: bool = False
     first: float = 0.0
     delay: float = 0.0
@@ -103,6 +113,9 @@ def behaviour_for(message: str, base: Behaviour) -> Behaviour:
 
 def answer_to(turns: Sequence[PromptTurn]) -> str:
     """The default answer: deterministic Markdown that shows what the model was given to read."""
+    if is_material(turns):
+        material = msgspec.json.decode(turns[-1].content, type=summary.Material)
+        return _title_of(material) if turns[0].content == title.INSTRUCTIONS else _summary_of(material)
     people = [turn.content for turn in turns if turn.role == "user"]
     earlier = [turn for turn in turns if turn.role != "system"][:-1]
     last = people[-1] if people else ""
@@ -112,6 +125,9 @@ def answer_to(turns: Sequence[PromptTurn]) -> str:
         lines.append(f"I remember {count} of this conversation. Before this one, you said:\n\n{_quote(people[-2])}\n")
     else:
         lines.append("This is the **first message** of our conversation that I can see.\n")
+    _, heading, before = (turns[0].content if turns else "").partition(SUMMARY_HEADING)
+    if heading:
+        lines.append(f"Of what was before that I have a **summary**:\n\n{_quote(before)}\n")
     lines.append(
         "I am Parlor's *demo model*: no language model is behind me, but this answer came to you the way a real one "
         "would, token by token. To talk to a real one, start Parlor with one of these:\n\n"
@@ -120,6 +136,11 @@ def answer_to(turns: Sequence[PromptTurn]) -> str:
         "such as Ollama or vLLM"
     )
     return "\n".join(lines)
+
+
+def is_material(turns: Sequence[PromptTurn]) -> bool:
+    """Whether it is Parlor that asks."""
+    return bool(turns) and turns[0].content in (summary.INSTRUCTIONS, title.INSTRUCTIONS)
 
 
 def filler(tokens: int) -> str:
@@ -132,9 +153,29 @@ def split_tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
+def _summary_of(material: summary.Material) -> str:
+    said = [turn for turn in material.turns if turn.who == "person"] or material.turns
+    lines = [line for line in material.summary.splitlines() if line]
+    lines += [f"- The {turn.who} said: {_plain(turn.text, FACT_LETTERS)}" for turn in said]
+    if len(lines) > FACTS_FIRST + FACTS_LAST:
+        lines = [*lines[:FACTS_FIRST], *lines[-FACTS_LAST:]]
+    return "\n".join(lines)
+
+
+def _title_of(material: summary.Material) -> str:
+    said = next((turn.text for turn in material.turns if turn.who == "person"), "")
+    words = _plain(said, _QUOTED).split()
+    return f"About: {' '.join(words[:TITLE_WORDS]) or 'nothing'}"
+
+
 def _quote(text: str) -> str:
+    return f"> {_plain(text, _QUOTED)}"
+
+
+def _plain(text: str, letters: int) -> str:
+    """A text in one line and without directives, so many letters of it."""
     plain = " ".join(_BLOCK.sub("", text).split())
-    return f"> {plain[:_QUOTED]}{'…' if len(plain) > _QUOTED else ''}"
+    return f"{plain[:letters]}{'…' if len(plain) > letters else ''}"
 
 
 def _value(key: str, value: str) -> object:
@@ -149,7 +190,7 @@ def _value(key: str, value: str) -> object:
             return _integer(key, value, 0, TOKENS_MAX)
         case "retry_after":
             return float(_integer(key, value, 0, 3600))
-        case "echo" | "hang":
+        case "echo" | "hang" | "stamp":
             return bool(_integer(key, value, 0, 1))
         case "first" | "delay":
             return _duration(key, value)

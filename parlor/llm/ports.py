@@ -7,8 +7,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from parlor.ids import RoomId
-from parlor.model import FinishReason, Message, Usage
+from parlor.ids import AccountId, RoomId
+from parlor.model import FinishReason, Message, RoomMemory, Usage
 
 
 class Persona(msgspec.Struct, frozen=True):
@@ -31,12 +31,13 @@ class PromptTurn(msgspec.Struct, frozen=True):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What the LLM gets to read: the system prompt and the most recent turns that fit the budget."""
+    """What the LLM gets to read: the system prompt, with the summary of older turns if there is one, and the most
+    recent turns that fit the budget."""
 
     turns: list[PromptTurn]
     estimated_tokens: int
     omitted: int
-    """Older messages of the room that did not fit."""
+    """Older messages of the room that did not fit and are not in the summary."""
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -59,6 +60,13 @@ class History(Protocol):
         """The newest ``limit`` messages with a seq below ``seq``, ascending."""
 
 
+class Summaries(Protocol):
+    """Where the memory reads what stands for a room's older turns."""
+
+    async def memory(self, room_id: RoomId, account: AccountId | None) -> RoomMemory:
+        """``account`` None: the program itself asks. Raises ``RoomNotFound``."""
+
+
 class ChatModel(Protocol):
     """The specification's AIChatService."""
 
@@ -71,7 +79,8 @@ class ChatModel(Protocol):
         """The room's conversation as the LLM will read it, up to ``before_seq`` (excluded; None: all of it)."""
 
     def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
-        """Streams the answer: text deltas, then one completion. Raises ``LlmError``.
+        """Streams the answer: text deltas, then one completion. Raises ``LlmError``. ``persona`` may also be one of
+        Parlor's own: ``summary.NAME``, ``title.NAME``.
 
         One retry, only before the first token. Closing the generator closes the connection upstream.
         """

@@ -15,7 +15,9 @@ from parlor.clock import Clock, Entropy, SystemEntropy
 from parlor.errors import InvalidRequest, LlmError
 from parlor.ids import RoomId
 from parlor.llm.memory import Memory
-from parlor.llm.ports import Completion, Context, History, Persona, TextDelta
+from parlor.llm.ports import Completion, Context, History, Persona, Summaries, TextDelta
+from parlor.llm.summary import summarist
+from parlor.llm.title import titler
 from parlor.llm.upstream import Upstream
 from parlor.settings import LlmSettings
 
@@ -34,14 +36,20 @@ class AIChatService:
         api_key: str,
         personas: Sequence[Persona],
         history: History,
+        summaries: Summaries,
         clock: Clock,
         entropy: Entropy | None = None,
     ) -> None:
-        """``personas`` from ``load_personas``. Raises ``ValueError`` with neither a base URL nor a key."""
+        """``personas`` from ``load_personas``, the default one among them. Raises ``ValueError`` with neither a base
+        URL nor a key."""
         self._personas = {persona.name: persona for persona in personas}
         self._default_persona = settings.default_persona
         self._total_timeout = settings.total_timeout.total_seconds()
-        self._memory = Memory(history, settings.context_tokens)
+        self.memory = Memory(history, summaries, settings.context_tokens, settings.summary_tokens)
+        """Also what decides on folds."""
+        model = self._personas[settings.default_persona].model
+        own = (summarist(model, self.memory.summary_tokens), titler(model))
+        self._own_personas = {persona.name: persona for persona in own}
         self._upstream = Upstream(settings, api_key, clock)
         self._clock = clock
         self._entropy = entropy or SystemEntropy()
@@ -67,7 +75,7 @@ class AIChatService:
 
         ``persona`` None: the default one. Raises ``InvalidRequest``, and what the history raises.
         """
-        return await self._memory.assemble(room_id, self.persona(persona or self._default_persona), before_seq)
+        return await self.memory.assemble(room_id, self.persona(persona or self._default_persona), before_seq)
 
     async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
         """Streams the answer: text deltas, then one completion.
@@ -76,7 +84,7 @@ class AIChatService:
         attempt can help. The total timeout covers the retry, and runs on while the caller holds a delta.
         Closing or cancelling the generator closes the connection upstream.
         """
-        asked = self.persona(persona)
+        asked = self._own_personas.get(persona) or self.persona(persona)
         deadline = self._clock.monotonic() + self._total_timeout
         for last_try in (False, True):
             spoken = False
@@ -84,6 +92,8 @@ class AIChatService:
                 async with aclosing(self._upstream.answer(asked, context, deadline)) as parts:
                     async for part in parts:
                         spoken = True
+                        if isinstance(part, Completion) and part.usage is not None:
+                            self.memory.ratios.learn(asked.model, context.turns, part.usage.input_tokens)
                         yield part
             except LlmError as error:
                 wait = error.retry_after if error.retry_after is not None else self._retry_delay()

@@ -1,7 +1,8 @@
 -- What: a new title, here at once, in the shard through the queue.
 -- KEYS: partition queue room messages states events account rooms account_events
--- ARGV: room owner db_key claim now title event_ttl event_max
--- Returns: OK | DUPLICATE (it has this title) | PARTITION_UNKNOWN | MISSING | GONE | FENCED
+-- ARGV: room owner db_key claim now title event_ttl event_max *flags
+--       flags: only_untitled, or none: a room that has a title keeps it
+-- Returns: OK | DUPLICATE (it has this title, or keeps its own) | PARTITION_UNKNOWN | MISSING | GONE | FENCED
 -- Guarantees: titles have versions; the shard keeps the highest.
 -- Safe to repeat because: the title that the room has changes nothing.
 --@include require_room
@@ -11,7 +12,8 @@ local refused = require_room()
 if refused then
   return {refused}
 end
-if redis.call('HGET', K.room, 'title') == A.title then
+local title = redis.call('HGET', K.room, 'title')
+if title == A.title or (REST[1] == 'only_untitled' and title ~= '') then
   return {CODE.DUPLICATE}
 end
 redis.call('HSET', K.room, 'title', A.title)

@@ -17,6 +17,7 @@ from parlor.llm.ports import Completion, Context, Persona, PromptTurn, TextDelta
 from parlor.llm.service import AIChatService
 from parlor.model import Message
 from parlor.settings import LlmSettings
+from tests.unit.llm.talk import FakeSummaries
 
 KEY = "very-secret-key"
 PERSONAS = [
@@ -84,10 +85,12 @@ def context(text: str) -> Context:
 
 
 @asynccontextmanager
-async def serving(url: str, http: httpx2.AsyncClient, **settings: object) -> AsyncIterator[Rig]:
+async def serving(
+    url: str, http: httpx2.AsyncClient, summaries: FakeSummaries | None = None, **settings: object
+) -> AsyncIterator[Rig]:
     clock = SwiftClock()
     llm = LlmSettings.model_validate({"base_url": url, **settings})
-    service = AIChatService(llm, KEY, PERSONAS, EmptyHistory(), clock)
+    service = AIChatService(llm, KEY, PERSONAS, EmptyHistory(), summaries or FakeSummaries(), clock)
     try:
         yield Rig(service, clock, http)
     finally:

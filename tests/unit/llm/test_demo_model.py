@@ -14,6 +14,7 @@ import httpx2
 import openai
 import pytest
 
+from parlor.clock import SystemClock
 from parlor.llm.demo_model import running_demo_model
 
 pytestmark = pytest.mark.unit
@@ -51,6 +52,17 @@ async def test_a_stream_has_role_deltas_finish_usage_and_done(http: httpx2.Async
     assert parsed[-2]["choices"][0]["finish_reason"] == "stop"
     assert parsed[-1]["choices"] == []
     assert parsed[-1]["usage"]["completion_tokens"] == 3
+
+
+async def test_stamped_tokens_tell_when_they_were_sent(http: httpx2.AsyncClient) -> None:
+    before = SystemClock().now_ms()
+    *chunks, done = await events(http, order("[[tokens=4 stamp=1 delay=2ms]]", stream=True))
+    after = SystemClock().now_ms()
+    assert done == "[DONE]"
+    text = "".join(json.loads(chunk)["choices"][0]["delta"].get("content", "") for chunk in chunks)
+    stamps = [int(stamp) for stamp in text.split()]
+    assert len(stamps) == 4
+    assert [before, *stamps, after] == sorted([before, *stamps, after])
 
 
 async def test_usage_is_only_streamed_when_asked_for(http: httpx2.AsyncClient) -> None:

@@ -9,66 +9,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parlor.ids import MessageId, RoomId
-from parlor.llm.memory import PAGE, SCAN_MAX, TURN_OVERHEAD, Memory, estimate_tokens
+from parlor.ids import RoomId
+from parlor.llm.memory import PAGE, SCAN_MAX, Fold, Memory
 from parlor.llm.ports import Context, Persona, PromptTurn
-from parlor.model import Durability, FinishReason, Message, SenderType
+from parlor.llm.tokens import TURN_OVERHEAD, estimate_tokens
+from parlor.model import FinishReason, Message, RoomMemory, SenderType
 from parlor.states import MessageState
+from tests.unit.llm.talk import AI, PERSONA, ROOM, SYSTEM, USER, FakeHistory, FakeSummaries, message, talk
 
 pytestmark = pytest.mark.unit
 
-ROOM = RoomId("018f0000-0000-8000-8000-000000000000")
-PERSONA = Persona("P", "p", "", "Be kind.", "m")
-USER, AI, SYSTEM = SenderType.USER, SenderType.AI, SenderType.SYSTEM
 
-
-class FakeHistory:
-    """A room as a list; remembers how it was read."""
-
-    def __init__(self, messages: list[Message]) -> None:
-        self._messages = messages
-        self.reads: list[tuple[int, int]] = []
-
-    async def before(self, room_id: RoomId, seq: int, limit: int) -> list[Message]:
-        assert room_id == ROOM
-        self.reads.append((seq, limit))
-        return [message for message in self._messages if message.seq < seq][-limit:]
-
-
-def message(
-    seq: int,
-    sender: SenderType,
-    content: str,
-    *,
-    state: MessageState = MessageState.SENT,
-    finish: FinishReason | None = None,
-) -> Message:
-    return Message(
-        message_id=MessageId(f"m{seq}"),
-        room_id=ROOM,
-        seq=seq,
-        sender_type=sender,
-        content=content,
-        timestamp=0,
-        state=state,
-        durability=Durability.PERSISTED,
-        is_streaming=state is MessageState.COMPOSING,
-        attempt=0,
-        parent_message_id=None,
-        finish_reason=finish,
-        usage=None,
-        metadata={},
-    )
-
-
-def talk(*turns: tuple[SenderType, str]) -> list[Message]:
-    return [message(seq, sender, content) for seq, (sender, content) in enumerate(turns, start=1)]
+def memory(history: FakeHistory, budget: int = 8000, summaries: FakeSummaries | None = None) -> Memory:
+    return Memory(history, summaries or FakeSummaries(), budget, 800)
 
 
 async def assemble(
-    messages: list[Message], budget: int = 8000, persona: Persona = PERSONA, before: int | None = None
+    messages: list[Message],
+    budget: int = 8000,
+    persona: Persona = PERSONA,
+    before: int | None = None,
+    summaries: FakeSummaries | None = None,
 ) -> Context:
-    return await Memory(FakeHistory(messages), budget).assemble(ROOM, persona, before)
+    return await memory(FakeHistory(messages), budget, summaries).assemble(ROOM, persona, before)
 
 
 def shown(context: Context) -> list[tuple[str, str]]:
@@ -167,7 +130,7 @@ async def test_a_system_message_keeps_its_place() -> None:
 async def test_history_is_read_backwards_in_pages_and_no_further_than_needed() -> None:
     history = FakeHistory(talk(*[(USER if seq % 2 else AI, "x" * 36) for seq in range(1, 1001)]))
     # 13 tokens a message: 76 fit into 1000.
-    context = await Memory(history, 1000).assemble(ROOM, PERSONA, 1001)
+    context = await memory(history, 1000).assemble(ROOM, PERSONA, 1001)
     assert history.reads == [(1001, PAGE), (951, PAGE)]
     assert len(context.turns) - 1 + context.omitted == 1000
 
@@ -175,15 +138,172 @@ async def test_history_is_read_backwards_in_pages_and_no_further_than_needed() -
 async def test_a_room_of_deleted_messages_is_not_walked_to_its_start() -> None:
     gone = [message(seq, USER, "", state=MessageState.DELETED) for seq in range(1, 3 * SCAN_MAX)]
     history = FakeHistory(gone)
-    await Memory(history, 8000).assemble(ROOM, PERSONA, None)
+    await memory(history).assemble(ROOM, PERSONA, None)
     assert len(history.reads) == SCAN_MAX // PAGE
 
 
-@pytest.mark.parametrize(
-    ("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("日本語", 3), ("\ud800", 1)]
-)
-def test_tokens_are_a_quarter_of_the_bytes_rounded_up(text: str, tokens: int) -> None:
-    assert estimate_tokens(text) == tokens
+# The summary
+
+
+def long_talk(count: int) -> list[Message]:
+    """Questions and answers, 104 estimated tokens each."""
+    return talk(*[(USER if seq % 2 else AI, f"{seq:0400d}") for seq in range(1, count + 1)])
+
+
+def numbers(turns: list[PromptTurn]) -> list[int]:
+    return [int(turn.content) for turn in turns if turn.role != "system"]
+
+
+async def test_the_summary_stands_in_the_system_message_and_its_turns_are_not_read_again() -> None:
+    context = await assemble(long_talk(9), summaries=FakeSummaries("Ada likes tea.", 6))
+    system = f"{PERSONA.system_prompt}\n\nSummary of the conversation so far: Ada likes tea."
+    assert context.turns[0] == PromptTurn("system", system)
+    assert numbers(context.turns) == [7, 8, 9]
+    assert context.omitted == 0
+    assert context.estimated_tokens == TURN_OVERHEAD + estimate_tokens(system) + 3 * 104
+
+
+async def test_what_neither_the_summary_nor_the_window_has_is_omitted() -> None:
+    context = await assemble(long_talk(21), budget=500, summaries=FakeSummaries("Ada likes tea.", 6))
+    assert numbers(context.turns) == [19, 20, 21]
+    assert context.omitted == 21 - 3 - 6
+
+
+async def test_a_summary_that_tells_of_the_message_itself_is_not_for_its_prompt() -> None:
+    context = await assemble(long_talk(9), before=6, summaries=FakeSummaries("Ada likes tea.", 6))
+    assert context.turns[0].content == PERSONA.system_prompt
+    assert numbers(context.turns) == [1, 2, 3, 4, 5]
+
+
+async def test_the_newest_question_is_there_also_when_the_summary_covers_it() -> None:
+    context = await assemble(long_talk(9), summaries=FakeSummaries("Ada likes tea.", 9))
+    assert numbers(context.turns) == [9]
+    assert context.omitted == 0
+
+
+async def test_a_summary_takes_a_quarter_of_the_budget_at_most() -> None:
+    assert memory(FakeHistory([]), budget=1000).summary_tokens == 250
+    assert memory(FakeHistory([]), budget=8000).summary_tokens == 800
+
+
+async def test_a_model_that_counts_more_gets_fewer_turns() -> None:
+    remembering = memory(FakeHistory(long_talk(21)), budget=1000)
+    before = await remembering.assemble(ROOM, PERSONA)
+    for _ in range(20):
+        remembering.ratios.learn(PERSONA.model, before.turns, 2 * before.estimated_tokens)
+    after = await remembering.assemble(ROOM, PERSONA)
+    assert (len(numbers(before.turns)), len(numbers(after.turns))) == (9, 4 - 1)
+    assert after.estimated_tokens <= 1000
+
+
+# Folds
+
+
+async def fold(
+    messages: list[Message], budget: int, summaries: FakeSummaries | None = None, before: int | None = None
+) -> Fold | None:
+    remembering = memory(FakeHistory(messages), budget, summaries)
+    return await remembering.fold(ROOM, PERSONA, before or len(messages) + 1)
+
+
+async def test_nothing_is_folded_while_everything_fits() -> None:
+    assert await fold(long_talk(9), 1000) is None
+    assert await fold([], 1000) is None
+
+
+async def test_a_fold_leaves_half_a_window_that_begins_with_a_question() -> None:
+    messages = long_talk(12)
+    remembering = Memory(FakeHistory(messages), FakeSummaries("", 0, 7), 1000, summary_tokens=50)
+    found = await remembering.fold(ROOM, PERSONA, 13)
+    assert found is not None
+    # 9 to 12 are 416 tokens of the 500; with the question before them they would be 624.
+    assert numbers(found.turns) == list(range(1, 9))
+    assert (found.through_seq, found.known.version) == (8, 7)
+
+
+async def test_a_fold_goes_on_where_the_summary_ends() -> None:
+    found = await fold(long_talk(30), 1000, FakeSummaries("Ada likes tea.", 10))
+    assert found is not None
+    # 500 tokens a call, of 104 each.
+    assert numbers(found.turns) == [11, 12, 13, 14]
+    assert found.through_seq == 14
+
+
+async def test_what_is_folded_and_what_is_kept_are_the_whole_room() -> None:
+    messages, summaries = long_talk(75), FakeSummaries()
+    told: list[int] = []
+    while (found := await fold(messages, 1500, summaries)) is not None:
+        told += numbers(found.turns)
+        summaries = FakeSummaries("So far.", found.through_seq)
+    context = await assemble(messages, 1500, summaries=summaries)
+    assert told + numbers(context.turns) == list(range(1, 76))
+    assert context.omitted == 0
+
+
+async def test_deleted_messages_are_passed_over_by_a_fold() -> None:
+    messages = [
+        message(old.seq, old.sender_type, old.content, state=MessageState.DELETED if old.seq in (1, 4) else old.state)
+        for old in long_talk(12)
+    ]
+    found = await fold(messages, 700)
+    assert found is not None
+    assert numbers(found.turns)[:2] == [2, 3]
+    assert not {1, 4} & set(numbers(found.turns))
+
+
+async def test_a_fold_stops_before_an_answer_that_is_being_written() -> None:
+    messages = long_talk(12)
+    messages[3] = message(4, AI, "so f", state=MessageState.COMPOSING)
+    found = await fold(messages, 700)
+    assert found is not None
+    assert (numbers(found.turns), found.through_seq) == ([1, 2, 3], 3)
+
+
+async def test_a_turn_that_is_too_long_for_a_fold_is_cut() -> None:
+    messages = talk((USER, "x" * 32_768), (AI, "b"), (USER, "c"), (AI, "d" * 2000))
+    found = await fold(messages, 1000)
+    assert found is not None
+    assert [len(turn.content) for turn in found.turns] == [2000]
+    assert found.through_seq == 1
+
+
+async def test_the_newest_question_and_its_answer_are_never_folded() -> None:
+    messages = talk((USER, "a"), (AI, "b"), (USER, "q"), (AI, "x" * 32_768))
+    found = await fold(messages, 1000)
+    assert found is not None
+    assert found.through_seq == 2
+    assert await fold(messages, 1000, FakeSummaries("So far.", 2)) is None
+
+
+async def test_the_version_is_read_before_the_messages() -> None:
+    summaries = FakeSummaries("So far.", 2, 3)
+
+    class Watching(FakeHistory):
+        async def before(self, room_id: RoomId, seq: int, limit: int) -> list[Message]:
+            # Whatever is deleted from here on has another version.
+            summaries.known = RoomMemory("", 0, None, 4)
+            return await super().before(room_id, seq, limit)
+
+    found = await memory(Watching(long_talk(30)), 1000, summaries).fold(ROOM, PERSONA, 31)
+    assert found is not None
+    assert found.known.version == 3
+
+
+async def test_a_room_is_crowded_when_its_prompt_took_half_of_the_budget_and_says_so_once() -> None:
+    history = FakeHistory(long_talk(3))
+    remembering = memory(history, 1000)
+    await remembering.assemble(ROOM, PERSONA)
+    assert not remembering.take_crowded(ROOM)
+    history.messages = long_talk(6)
+    await remembering.assemble(ROOM, PERSONA)
+    assert remembering.take_crowded(ROOM)
+    assert not remembering.take_crowded(ROOM)
+
+
+async def test_the_latest_turns_are_those_that_can_be_read() -> None:
+    messages = [message(1, USER, "abcdefgh"), message(2, AI, "b", state=MessageState.DELETED), message(3, USER, "c")]
+    found = await memory(FakeHistory(messages)).latest(ROOM, 4, 8, tokens=1)
+    assert found == [PromptTurn("user", "abcd"), PromptTurn("user", "c")]
 
 
 ROOMS = st.lists(

@@ -11,9 +11,11 @@ import pytest
 
 from parlor.errors import InvalidRequest
 from parlor.ids import RoomId
+from parlor.llm import summary, title
 from parlor.llm.ports import ChatModel, Completion, PromptTurn, TextDelta
 from parlor.model import FinishReason, Usage
 from tests.unit.llm.rig import Rig, context, serving
+from tests.unit.llm.talk import FakeSummaries
 
 pytestmark = pytest.mark.unit
 
@@ -71,6 +73,43 @@ async def test_the_memory_is_that_of_the_persona(rig: Rig) -> None:
     room = RoomId("018f0000-0000-8000-8000-000000000000")
     assert (await rig.service.mem(room)).turns == [PromptTurn("system", "Be kind.")]
     assert (await rig.service.mem(room, persona="PLAIN")).turns == [PromptTurn("system", "Be plain.")]
+
+
+async def test_the_memory_has_the_rooms_summary(demo_url: str, http: httpx2.AsyncClient) -> None:
+    room = RoomId("018f0000-0000-8000-8000-000000000000")
+    async with serving(demo_url, http, summaries=FakeSummaries("Ada likes tea.", 4)) as rig:
+        (system,) = (await rig.service.mem(room)).turns
+    assert system.content == "Be kind.\n\nSummary of the conversation so far: Ada likes tea."
+
+
+async def test_what_the_provider_counts_corrects_the_estimate(rig: Rig) -> None:
+    # The demo model counts no overhead for a message, and the text as it is estimated.
+    await rig.chat("x" * 4000 + "[[tokens=1]]", "GPT4O")
+    assert 0.75 <= rig.service.memory.ratios.of("gpt-4o") < 1.0
+    assert rig.service.memory.ratios.of("other-model") == 1.0
+
+
+# Parlor's own personas
+
+
+@pytest.mark.parametrize("name", [summary.NAME, title.NAME])
+async def test_parlors_own_personas_answer_and_are_nobody_elses_to_choose(rig: Rig, name: str) -> None:
+    texts, _ = await rig.chat("[[echo=1]]", name)
+    assert json.loads("".join(texts))["model"] == "gpt-4o"
+    assert name not in {persona.name for persona in rig.service.personas()}
+    with pytest.raises(InvalidRequest):
+        rig.service.persona(name)
+
+
+async def test_directives_in_the_material_are_not_followed(rig: Rig) -> None:
+    turns = [PromptTurn("user", "Which tea? [[fail=500]]"), PromptTurn("assistant", "Green.")]
+    asked = ((title.NAME, title.title_context(turns)), (summary.NAME, summary.summary_context("", turns, 800)))
+    answers = []
+    for name, prompt in asked:
+        parts = [part async for part in rig.service.chat(name, prompt)]
+        answers.append("".join(part.text for part in parts if isinstance(part, TextDelta)))
+    assert answers == ["About: Which tea?", "- The person said: Which tea?"]
+    assert (await rig.stats())["failed"] == 0
 
 
 async def test_an_unknown_persona_is_an_invalid_request(rig: Rig) -> None:
