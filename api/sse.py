@@ -1,15 +1,15 @@
 """Event streams: an ASGI response that tails a subscription.
 
 Whatever can be refused is refused before the first byte, because the gateway's context is entered first. A stream ends
-when the subscription ends, when the client goes, or at its deadline (lifetime, expiry of the token) with a last event
-``stream.reconnect``. Only the wait for the next batch is ever interrupted, never a send, so that the cursor that the
-last event names is exactly how far the client got.
+when the subscription ends, when the client goes or takes nothing any more, or at its deadline (lifetime, expiry of the
+token) with a last event ``stream.reconnect``. Before that event only the wait for the next batch is interrupted, never
+a send, so that the cursor that it names is exactly how far the client got.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
@@ -31,6 +31,11 @@ _OPENED = b": open\n\n"
 """Makes proxies pass the headers on before there is an event."""
 _GRACE = 5.0
 """Seconds that a client which does not read gets to take what is being sent when its stream has to end."""
+_STALL = 30.0
+"""Seconds in which a client has to take a piece; who does not is cut off, and resumes when it reads again. What waits
+for it meanwhile is one batch and what the web server buffers (64 KiB)."""
+_PIECE = 64 * 1024
+"""Bytes from which on a batch goes out in several pieces, so that the web server's buffer stays about that small."""
 _JITTER = 0.1
 """The share of its lifetime by which a stream may end early, so that streams opened together do not return together."""
 _log = structlog.get_logger(__name__)
@@ -114,12 +119,14 @@ class _Pump:
         try:
             await self._write(_OPENED)
             async for batch in batches:
-                await self._write(b"".join([frame(event) for event in batch]) if batch else _PING)
-                if batch:
-                    self.cursor = batch[-1].cursor
-                    self._told = batch[-1].type == RECONNECT
-                if self._ending or self._told:
-                    return
+                if not batch:
+                    await self._write(_PING)
+                for chunk, last in _pieces(batch):
+                    await self._write(chunk)
+                    self.cursor = last.cursor
+                    self._told = last.type == RECONNECT
+                    if self._ending or self._told:
+                        return
         finally:
             if isinstance(batches, AsyncGenerator):
                 await batches.aclose()
@@ -140,8 +147,21 @@ class _Pump:
 
     async def _write(self, chunk: bytes) -> None:
         self._sending = True
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        async with asyncio.timeout(_STALL):
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         self._sending = False
+
+
+def _pieces(batch: list[Event]) -> Iterator[tuple[bytes, Event]]:
+    """The batch as the client reads it, and the last event of each piece."""
+    frames: list[bytes] = []
+    size = 0
+    for event in batch:
+        frames.append(frame(event))
+        size += len(frames[-1])
+        if size >= _PIECE or event is batch[-1]:
+            yield b"".join(frames), event
+            frames, size = [], 0
 
 
 def _reason(error: BaseException) -> str:

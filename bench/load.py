@@ -37,13 +37,21 @@ def percentile(sorted_values: list[float], share: float) -> float:
     return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))]
 
 
-def post(host: str, port: int, path: str, token: str, body: bytes) -> bytes:
-    """A POST with a JSON body."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {token}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+def get(host: str, port: int, path: str, token: str, **headers: str) -> bytes:
+    """A GET; header names in snake case."""
+    given = {"host": f"{host}:{port}", "authorization": f"Bearer {token}", **headers}
+    return _head(f"GET {path}", given)
+
+
+def post(host: str, port: int, path: str, token: str, body: bytes, **headers: str) -> bytes:
+    """A POST with a JSON body; header names in snake case."""
+    given = {"host": f"{host}:{port}", "authorization": f"Bearer {token}", "content_type": "application/json"}
+    return _head(f"POST {path}", {**given, "content_length": str(len(body)), **headers}) + body
+
+
+def _head(line: str, headers: dict[str, str]) -> bytes:
+    lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items()]
+    return f"{line} HTTP/1.1\r\n{''.join(lines)}\r\n".encode()
 
 
 async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> tuple[int, bytes]:

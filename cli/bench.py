@@ -11,18 +11,59 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from cli import ray_cluster
+from cli import processes, ray_cluster
 from cli.configuration import restore
-from cli.installation import Installation
+from cli.installation import MARKER, Installation, RunFile
 from cli.refusal import Refusal
+from parlor.settings import Settings
 
 NOOP = "noop"
 PREFIX = "/bench"
 
 
-def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
-    """Deploys a no-op beside the API, on the same ingress, measures both, takes it away again. Raises ``Refusal`` when
-    nothing runs."""
+def stream(data_dir: Path, *, replies: list[int], seconds: float, as_json: bool) -> int:
+    """Measures replies that stream at the same time, a run for each number. Raises ``Refusal`` when nothing runs, or
+    something else than the demo model answers."""
+    installation, run, settings = _running(data_dir)
+    if "demo-model" not in run.processes:
+        ray_cluster.leave()
+        raise Refusal("only the demo model says when it sent a token: no other language model may be configured")
+    try:
+        from actors import bootstrap
+        from api.tokens import issue
+        from bench.stream import Target, measure
+
+        where = urlsplit(run.url)
+        status = bootstrap.status(settings)
+    finally:
+        ray_cluster.leave()
+    target = Target(
+        where.hostname or "",
+        where.port or 80,
+        issue(settings.auth, "bench-stream", None, datetime.now(UTC)),
+        settings.llm.base_url,
+        _replicas(installation),
+        [actor.pid for actor in status.actors if actor.kind == "RoomActor" and actor.alive],
+    )
+    say = (lambda line: None) if as_json else print
+    report = asyncio.run(measure(target, replies=replies, seconds=seconds, say=say))
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
+    return 1 if any(found.lost or found.failed for found in report.streams) else 0
+
+
+def _replicas(installation: Installation) -> list[int]:
+    """The API's processes on this machine."""
+    mark = f"{MARKER}={installation.runtime_dir}"
+    return [
+        pid
+        for pid in processes.own_pids()
+        if any("ServeReplica" in word for word in processes.command_line(pid)) and mark in processes.environment(pid)
+    ]
+
+
+def _running(data_dir: Path) -> tuple[Installation, RunFile, Settings]:
+    """What runs there, with this process joined to its Ray. Raises ``Refusal`` when nothing does."""
     installation = Installation.find(data_dir)
     run = installation.running() if installation else None
     settings_json = installation.read_settings() if installation else None
@@ -32,6 +73,13 @@ def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
     if run.private_ray:
         os.environ.update(ray_cluster.client_environment(installation.ray_token_path))
     ray_cluster.join(run.ray_address, settings.ray.namespace)
+    return installation, run, settings
+
+
+def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
+    """Deploys a no-op beside the API, on the same ingress, measures both, takes it away again. Raises ``Refusal`` when
+    nothing runs."""
+    _, run, settings = _running(data_dir)
     try:
         from ray import serve
 

@@ -175,11 +175,13 @@ class EventHub:
         self._changed.clear()
         held = {text(name) for name in self._pubsub.channels}
         held -= {text(name) for name in self._pubsub.pending_unsubscribe_channels}
-        wanted = set(self._watched)
-        if wanted - held:
-            await self._pubsub.subscribe(*(wanted - held))
-        if held - wanted:
-            await self._pubsub.unsubscribe(*(held - wanted))
+        new = [watched for watched in self._watched.values() if not watched.asked or watched.stream not in held]
+        if new:
+            await self._pubsub.subscribe(*(watched.stream for watched in new))
+            for watched in new:
+                watched.asked = True
+        if left := held - set(self._watched):
+            await self._pubsub.unsubscribe(*left)
 
     async def _hear(self, until: float) -> None:
         """Waits for one message; returns without one at ``until``, or when what is watched changes."""

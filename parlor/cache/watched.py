@@ -33,6 +33,9 @@ class Watched:
         """Everything behind this is in the ring."""
         self.readers = 0
         self.dirty = asyncio.Event()
+        self.asked = False
+        """A subscription was asked for on behalf of this one, whose confirmation sets ``subscribed``. A channel that
+        is still held for an earlier one of the same log would not be confirmed again by itself."""
         self.subscribed = asyncio.Event()
         self.moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when something was read."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
 
 from parlor.cache.hub import Tail
+from parlor.cache.reads import LogPosition
 from tests.contract.cache.hub_readers import RING, SOON, Reading, ids, live_reply, take, write
 from tests.contract.cache.world import World
 
@@ -47,6 +49,28 @@ async def test_a_reader_resumes_behind_its_cursor(world: World, reading: Reading
         async with readers.tail(address, every[place]) as tail:
             rest = every[place + 1 :]
             assert [event.cursor for event in await take(tail, len(rest))] == rest
+
+
+async def test_a_reader_who_comes_just_as_the_last_one_leaves_is_served(world: World, reading: Reading) -> None:
+    """Before the hub has noticed: the channel is subscribed still, so nothing new confirms it."""
+    readers = reading(world, recheck_every=60.0)
+    address = await world.claimed()
+    async with AsyncExitStack() as first:
+        await first.enter_async_context(readers.tail(address))
+        await readers.subscribed(address)
+        leaving: list[asyncio.Task[None]] = []
+
+        async def position() -> LogPosition | None:
+            found = await world.reader.room_log(address.room_id)
+            leaving.append(asyncio.create_task(first.aclose()))
+            await asyncio.sleep(0)
+            return found
+
+        render = partial(readers.log.room_event, address.room_id)
+        async with readers.hub.tail(world.key("events", address), None, position, render) as tail:
+            await world.send(address, 0)
+            assert len(await take(tail, 2)) == 2
+            await asyncio.gather(*leaving)
 
 
 @pytest.mark.parametrize("seed", range(6))

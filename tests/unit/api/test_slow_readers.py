@@ -1,0 +1,114 @@
+"""Event streams and their slow readers, large batches, and many streams that were opened together."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+from fastapi import FastAPI
+
+from parlor.model import Event
+from parlor.settings import Settings
+from tests.unit.api.exchange import Exchange
+from tests.unit.api.fakes import ROOM, FakeClock, FakeGateway, RecordingMetrics, token
+
+pytestmark = pytest.mark.unit
+
+DELTA = Event("1795403885042-8", "message.delta", b'{"text":"x"}')
+LARGE = [Event(f"1795403885042-{number}", "message.created", b'"%s"' % (b"x" * 40_000)) for number in range(5)]
+
+
+class FixedEntropy:
+    """Always the same share of all that is possible."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def bits(self, count: int) -> int:
+        return int(self._share * (2**count - 1))
+
+
+@pytest.fixture
+def headers(settings: Settings) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token(settings)}"}
+
+
+def events(app: FastAPI, headers: dict[str, str]) -> Exchange:
+    return Exchange(app, "GET", f"/v1/rooms/{ROOM}/events", headers)
+
+
+async def reconnect_of(stream: Exchange) -> dict[str, str]:
+    _, event, data, *_ = (await stream.chunk()).decode().split("\n")
+    assert event == "event: stream.reconnect"
+    return msgspec.json.decode(data.removeprefix("data: "), type=dict[str, str])
+
+
+async def test_a_client_that_takes_nothing_is_cut_off(
+    app: FastAPI,
+    headers: dict[str, str],
+    gateway: FakeGateway,
+    metrics: RecordingMetrics,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.sse._STALL", 0.01)
+    async with events(app, headers) as stream:
+        await stream.start()
+        await stream.chunk()
+        stream.reading.clear()
+        gateway.subscription.batches.put_nowait([DELTA])
+        await stream.finished()
+    assert gateway.subscription.closed.is_set()
+    assert gateway.subscription.iterator_closed
+    assert metrics.streams == [1, 0]
+
+
+async def test_a_large_batch_goes_out_in_pieces(
+    app: FastAPI, headers: dict[str, str], gateway: FakeGateway, clock: FakeClock
+) -> None:
+    async with events(app, headers) as stream:
+        await stream.start()
+        await stream.chunk()
+        gateway.subscription.batches.put_nowait(LARGE)
+        assert [(await stream.chunk()).count(b"id: ") for _ in range(3)] == [2, 2, 1]
+        clock.advance(600)
+        assert (await reconnect_of(stream))["cursor"] == LARGE[-1].cursor
+
+
+async def test_a_large_batch_that_is_ended_on_the_way_tells_how_far_it_got(
+    app: FastAPI, headers: dict[str, str], gateway: FakeGateway, clock: FakeClock
+) -> None:
+    async with events(app, headers) as stream:
+        await stream.start()
+        await stream.chunk()
+        stream.reading.clear()
+        gateway.subscription.batches.put_nowait(LARGE)
+        await stream.stuck.wait()
+        clock.advance(600)
+        await asyncio.sleep(0)  # lets the deadline's task end first
+        await asyncio.sleep(0)
+        stream.reading.set()
+        assert (await stream.chunk()).count(b"id: ") == 2
+        assert (await reconnect_of(stream))["cursor"] == LARGE[1].cursor
+
+
+async def test_streams_that_were_opened_together_do_not_end_together(
+    app: FastAPI, headers: dict[str, str], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def opened(stream: Exchange, share: float) -> None:
+        monkeypatch.setattr(app.state.edge, "entropy", FixedEntropy(share))
+        await stream.start()
+        await stream.chunk()
+
+    async with events(app, headers) as late:
+        await opened(late, 0.0)
+        async with events(app, headers) as early:
+            await opened(early, 1.0)
+            clock.advance(600 * 0.91)
+            assert (await reconnect_of(early))["reason"] == "lifetime"
+        ending = asyncio.create_task(reconnect_of(late))
+        clock.advance(600 * 0.09 - 1)
+        await asyncio.sleep(0.01)
+        assert not ending.done()
+        clock.advance(1)
+        assert (await ending)["reason"] == "lifetime"
