@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import msgspec
-
 from cli import ray_cluster
 from cli.configuration import load
 from cli.refusal import Refusal
-from cli.status import Plain, print_report, write_json
+from cli.status import print_report, with_lag, write_json
 from parlor.settings import Settings
 
 
@@ -25,7 +23,7 @@ def show(*, as_json: bool) -> None:
         from actors import bootstrap
 
         try:
-            found: dict[str, Plain] = msgspec.to_builtins(bootstrap.status(settings))
+            found = with_lag(bootstrap.status(settings))
         except (ValueError, RayError) as error:
             raise Refusal(f"the actors of {settings.ray.namespace} do not answer: {error}") from error
     if as_json:

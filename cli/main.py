@@ -120,6 +120,67 @@ def migrate(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     run(data_dir, as_json=json)
 
 
+@app.command()
+def rooms(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Every room that is active: its actor and its state. Exit code 3 when nothing runs."""
+    from cli.rooms import show
+
+    raise typer.Exit(show(data_dir, as_json=json))
+
+
+@app.command()
+def fsck(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    repair: Annotated[bool, typer.Option("--repair", help="Put right what can be put right safely.")] = False,
+    account: Annotated[str | None, typer.Option(help="Only this account's rooms.")] = None,
+    room: Annotated[str | None, typer.Option(help="Only this room.")] = None,
+    json: Json = False,
+) -> None:
+    """Compare Redis, queues and shards of every room while the system runs. Exit codes: 0 nothing is wrong (any more),
+    1 something is, 2 it could not look."""
+    from cli.fsck import run
+
+    raise typer.Exit(run(data_dir, repair=repair, account=account, room=room, as_json=json))
+
+
+dead_letters = typer.Typer(help="Operations that a shard refused for their content.", no_args_is_help=True)
+app.add_typer(dead_letters, name="dead-letters")
+LetterIds = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `list` shows them.")]
+
+
+@dead_letters.command("list")
+def dead_letters_list(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """What was set aside, and why; nobody's text."""
+    from cli.dead_letters import show
+
+    show(data_dir, as_json=json)
+
+
+@dead_letters.command("replay")
+def dead_letters_replay(
+    ids: LetterIds = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Put them back into their queues, for when what was in their way is put right."""
+    from cli.dead_letters import replay
+
+    replay(data_dir, ids or [], every=every, as_json=json)
+
+
+@dead_letters.command("drop")
+def dead_letters_drop(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="As `list` shows them.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Give them up: a message becomes a tombstone, a room that was never stored is deleted."""
+    from cli.dead_letters import drop
+
+    drop(data_dir, ids, as_json=json)
+
+
 bench = typer.Typer(help="Measure a running installation.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
@@ -140,6 +201,19 @@ def bench_send(
     from cli.bench import send
 
     raise typer.Exit(send(data_dir, seconds=seconds, rounds=rounds, as_json=json))
+
+
+@bench.command("stream")
+def bench_stream(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    replies: Annotated[list[int] | None, typer.Option(min=1, help="At the same time; again for more runs.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.5, help="That each reply lasts.")] = 10.0,
+    json: Json = False,
+) -> None:
+    """Replies that stream at the same time, a reader each: losses, delays, memory. Exit code 1 when any is lost."""
+    from cli.bench import stream
+
+    raise typer.Exit(stream(data_dir, replies=replies or [200, 500], seconds=seconds, as_json=json))
 
 
 cluster = typer.Typer(help="An installation that `serve deploy` made (docs/CLUSTER.md).", no_args_is_help=True)

@@ -30,6 +30,7 @@ class ProcessStat(msgspec.Struct, frozen=True):
 
     state: str
     parent: int
+    threads: int
     started: int
 
 
@@ -41,7 +42,7 @@ def read_stat(pid: int) -> ProcessStat | None:
         return None
     # The name is in parentheses and may hold anything, so count from the last one.
     fields = text[text.rindex(")") + 2 :].split()
-    return ProcessStat(state=fields[0], parent=int(fields[1]), started=int(fields[19]))
+    return ProcessStat(state=fields[0], parent=int(fields[1]), threads=int(fields[17]), started=int(fields[19]))
 
 
 def reference(pid: int) -> ProcessRef:
@@ -51,9 +52,12 @@ def reference(pid: int) -> ProcessRef:
 
 
 def is_alive(ref: ProcessRef) -> bool:
-    """Whether exactly this process still runs; a zombie does not."""
+    """Whether exactly this process still runs; a zombie does not, once the last of its threads has ended: until then
+    its files, sockets and locks are still open."""
     stat = read_stat(ref.pid)
-    return stat is not None and stat.started == ref.started and stat.state not in ("Z", "X")
+    if stat is None or stat.started != ref.started or stat.state == "X":
+        return False
+    return stat.state != "Z" or stat.threads > 1
 
 
 def boot_id() -> str:

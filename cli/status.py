@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 from rich.console import Console
@@ -16,6 +16,10 @@ from cli.configuration import restore
 from cli.installation import Installation, RunFile
 from cli.refusal import Refusal
 
+if TYPE_CHECKING:
+    # Loading it loads the actors' side; a status of nothing needs none of it.
+    from actors.contracts import InstallationStatus
+
 NOTHING_RUNS = 3
 Plain: TypeAlias = str | int | float | bool | list["Plain"] | dict[str, "Plain"] | None
 """What JSON can hold."""
@@ -23,22 +27,28 @@ Plain: TypeAlias = str | int | float | bool | list["Plain"] | dict[str, "Plain"]
 
 def show(data_dir: Path, *, as_json: bool) -> int:
     """Prints it; returns the exit code: 0, or 3 when nothing runs. Raises ``Refusal`` when it does not answer."""
-    installation = Installation.find(data_dir)
-    run = installation.running() if installation else None
-    if installation is None or run is None:
+    found = running(data_dir)
+    if found is None:
         if as_json:
             write_json({"running": False, "data_dir": str(data_dir.absolute())})
         else:
             print(f"nothing runs in {data_dir}")
         return NOTHING_RUNS
-    report = _services(installation, run)
-    if run.ready:
-        report |= _inside(installation, run)
+    report = _services(*found)
+    if found[1].ready:
+        report |= with_lag(asked_of_actors(*found))
     if as_json:
         write_json(report)
     else:
         print_report(report)
     return 0
+
+
+def running(data_dir: Path) -> tuple[Installation, RunFile] | None:
+    """The installation that runs here, if one does."""
+    installation = Installation.find(data_dir)
+    run = installation.running() if installation else None
+    return (installation, run) if installation is not None and run is not None else None
 
 
 def _services(installation: Installation, run: RunFile) -> dict[str, Plain]:
@@ -56,8 +66,8 @@ def _services(installation: Installation, run: RunFile) -> dict[str, Plain]:
     }
 
 
-def _inside(installation: Installation, run: RunFile) -> dict[str, Plain]:
-    """What the actors tell."""
+def asked_of_actors(installation: Installation, run: RunFile) -> InstallationStatus:
+    """What the actors tell. Raises ``Refusal`` when they do not answer."""
     settings_json = installation.read_settings()
     if settings_json is None:
         raise Refusal(f"{installation.data_dir}/settings.json is gone although the installation runs")
@@ -70,12 +80,28 @@ def _inside(installation: Installation, run: RunFile) -> dict[str, Plain]:
 
         from actors import bootstrap
 
-        found: dict[str, Plain] = msgspec.to_builtins(bootstrap.status(settings))
+        return bootstrap.status(settings)
     except (ValueError, RayError) as error:
         raise Refusal(f"the actors do not answer: {error}") from error
     finally:
         ray_cluster.leave()
-    return found
+
+
+def with_lag(status: InstallationStatus) -> dict[str, Plain]:
+    """The report with what each shard is behind: entries, seconds of the oldest, and dead letters."""
+    found: dict[str, Plain] = msgspec.to_builtins(status)
+    shards: list[Plain] = []
+    for shard in sorted({queue.shard for queue in status.queues}):
+        queues = [queue for queue in status.queues if queue.shard == shard]
+        shards.append(
+            {
+                "shard": shard,
+                "lag_entries": sum(queue.depth for queue in queues),
+                "lag_seconds": max(queue.lag_seconds for queue in queues),
+                "dead_letters": sum(queue.dead_letters for queue in queues),
+            }
+        )
+    return found | {"shards": shards}
 
 
 def write_json(report: dict[str, Plain]) -> None:

@@ -59,11 +59,44 @@ def test_config_prints_the_settings_of_the_installation(home: Installation) -> N
     assert home.jwt_secret() not in result.stdout
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status", "token", "config", "migrate"])
+@pytest.mark.parametrize("command", ["up", "down", "status", "token", "config", "migrate", "fsck", "rooms"])
 def test_every_command_has_its_help(command: str) -> None:
     result = run.invoke(app, [command, "--help"])
     assert result.exit_code == 0
     assert "--data-dir" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["list", "replay", "drop"])
+def test_every_command_on_dead_letters_has_its_help(command: str) -> None:
+    result = run.invoke(app, ["dead-letters", command, "--help"])
+    assert result.exit_code == 0
+    assert "--data-dir" in result.stdout
+
+
+def test_fsck_says_that_it_could_not_look(home: Installation) -> None:
+    result = run.invoke(app, ["fsck", "--data-dir", str(home.data_dir)])
+    assert isinstance(result.exception, Refusal)
+    assert result.exception.exit_code == 2
+    assert "nothing runs" in result.exception.message
+
+
+def test_fsck_of_a_room_that_is_none_is_refused(home: Installation) -> None:
+    result = run.invoke(app, ["fsck", "--room", "typo", "--data-dir", str(home.data_dir)])
+    assert isinstance(result.exception, Refusal)
+    assert result.exception.exit_code == 2
+
+
+def test_rooms_says_that_nothing_runs(home: Installation) -> None:
+    result = run.invoke(app, ["rooms", "--json", "--data-dir", str(home.data_dir)])
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["running"] is False
+
+
+@pytest.mark.parametrize("arguments", [[], ["0:1-1", "--all"]])
+def test_a_replay_is_of_some_letters_or_of_all(home: Installation, arguments: list[str]) -> None:
+    result = run.invoke(app, ["dead-letters", "replay", *arguments, "--data-dir", str(home.data_dir)])
+    assert isinstance(result.exception, Refusal)
+    assert "--all" in result.exception.message
 
 
 def test_migrate_without_any_database_is_refused(tmp_path: Path) -> None:

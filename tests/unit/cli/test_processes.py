@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,13 @@ from cli.processes import ProcessRef
 
 pytestmark = pytest.mark.unit
 
+_HEADLESS = (
+    "import ctypes, threading, time\n"
+    "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    "print('up', flush=True)\n"
+    "ctypes.CDLL(None).pthread_exit(None)\n"
+)
+"""Its first thread ends by itself, another one goes on: a zombie by name, with open files."""
 _DEAF = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
 
 
@@ -31,6 +39,20 @@ def test_a_process_is_alive_until_it_ends(sleeper: subprocess.Popen[bytes]) -> N
     # Not reaped yet: a zombie is not alive.
     assert processes.wait_until_gone([ref], 10) == []
     assert not processes.is_alive(ref)
+
+
+def test_a_process_is_alive_while_one_of_its_threads_is() -> None:
+    with subprocess.Popen([sys.executable, "-c", _HEADLESS], stdout=subprocess.PIPE) as headless:
+        ref = processes.reference(headless.pid)
+        deadline = time.monotonic() + 30
+        while (stat := processes.read_stat(headless.pid)) is not None and stat.state != "Z":
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        assert stat is not None
+        assert processes.command_line(headless.pid) == []
+        assert processes.is_alive(ref)
+        headless.kill()
+        assert processes.wait_until_gone([ref], 10) == []
 
 
 def test_another_process_with_the_same_pid_is_not_it(sleeper: subprocess.Popen[bytes]) -> None:

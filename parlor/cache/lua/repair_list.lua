@@ -1,0 +1,20 @@
+-- What: a room's place in its account's list: there while the room is, not there when it is gone.
+-- KEYS: room account rooms
+-- ARGV: room gone activity
+--       gone is '1' when the shard says that the room is deleted, which counts when Redis does not know it; activity is
+--       its place when Redis does not know it
+-- Returns: OK | DUPLICATE (it is as it should be)
+-- Guarantees: what Redis knows of the room wins; a list that is not complete is left to its next reader.
+-- Safe to repeat because: the second time it is as it should be.
+local found = redis.call('HMGET', K.room, 'state', 'active', 'created')
+local gone = found[1] == 'DELETING' or found[1] == 'DELETED' or (not found[1] and A.gone == '1')
+local listed = redis.call('ZSCORE', K.rooms, A.room)
+if gone and listed then
+  redis.call('ZREM', K.rooms, A.room)
+elseif not gone and not listed and redis.call('HEXISTS', K.account, 'complete') == 1 then
+  local active = found[2] ~= '' and found[2] or found[3]
+  redis.call('ZADD', K.rooms, active or A.activity, A.room)
+else
+  return {CODE.DUPLICATE}
+end
+return {CODE.OK}

@@ -1,0 +1,17 @@
+-- What: an entry that was delivered and that nobody holds goes back to the end of its queue.
+-- KEYS: partition queue
+-- ARGV: entry
+-- Returns: OK | DUPLICATE (it is not there any more, or is held again) | PARTITION_UNKNOWN
+-- Guarantees: it is in the queue once; no other reader would ever have been given it.
+-- Safe to repeat because: at its old place it is not there any more.
+if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
+  return {CODE.PARTITION_UNKNOWN}
+end
+local entry = redis.call('XRANGE', K.queue, A.entry, A.entry)[1]
+if not entry or #redis.call('XPENDING', K.queue, 'writer', A.entry, A.entry, 1) > 0 then
+  return {CODE.DUPLICATE}
+end
+local number = redis.call('HINCRBY', K.partition, 'next', 1)
+redis.call('XADD', K.queue, redis.call('HGET', K.partition, 'incarnation') .. '-' .. number, unpack(entry[2]))
+redis.call('XDEL', K.queue, A.entry)
+return {CODE.OK}
