@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE := $(wildcard api actors cli parlor bench tests)
 export PIP_NO_INPUT := 1
 
-.PHONY: help run install-dev check lint types unit test servers bench lock
+.PHONY: help run install-dev check lint types unit test servers bench chaos lock
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -41,6 +41,22 @@ bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own (
 	@trap '$(BIN)/parlor down --data-dir .parlor-bench; rm -rf .parlor-bench' EXIT; \
 	$(BIN)/parlor up --data-dir .parlor-bench --port 0 --servers private --detach; \
 	$(BIN)/parlor bench send --data-dir .parlor-bench
+
+# Of each fault; the least that says something about it.
+CHAOS_TIMES ?= 20
+CHAOS_RATE ?= 300
+CHAOS_SEEDS ?= 0-1999
+
+chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hours; CHAOS_TIMES=1 for a first look
+	@began=$$SECONDS; \
+	$(BIN)/python -m tests.chaos.simulation --seeds $(CHAOS_SEEDS); \
+	PARLOR_TEST_WRAPPER_SEEDS=$(CHAOS_TIMES) $(BIN)/pytest -q tests/chaos/wrapper; \
+	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE); \
+	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --servers embedded \
+		--faults kill-room-actor,kill-writer,kill-redis,kill-all,lock-sqlite,fill-shard-disk; \
+	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults empty-redis; \
+	$(BIN)/python -m tests.chaos.wrapper.backlog; \
+	echo "make: chaos took $$((SECONDS - began)) s"
 
 lock: ## Resolve requirements/*.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --extra embedded --group dev \

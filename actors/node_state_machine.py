@@ -14,8 +14,12 @@ from parlor.errors import ErrorWire, Overloaded, ParlorError
 from parlor.ids import MessageId, RoomId
 from parlor.model import DeleteReceipt, StateReport
 
-CALL_SECONDS = 5.0
-"""Longest wait for an answer; a step takes milliseconds."""
+CALL_SECONDS = 15.0
+"""Longest wait for an answer, all attempts together. A step takes milliseconds; a machine that has to be started first,
+seconds."""
+ROOM_SECONDS = 4.0
+"""The same for what a room waits for: it serves nothing else meanwhile, and who waits for the room gives its actor up
+for dead after 5 s (``actors.channel.ANSWER_SECONDS``)."""
 ATTEMPTS = 3
 
 
@@ -38,28 +42,36 @@ class NodeStateMachine:
     async def smart_delete_message(
         self, address: RoomAddress, claim: str, message_id: MessageId, by: str
     ) -> DeleteReceipt:
-        answer = await self._call("smart_delete_message", address, claim, message_id, by)
+        answer = await self._call("smart_delete_message", address, claim, message_id, by, seconds=ROOM_SECONDS)
         return msgspec.msgpack.decode(answer, type=DeleteReceipt)
 
-    async def _call(self, method: str, *arguments: object) -> msgspec.Raw:
+    async def _call(self, method: str, *arguments: object, seconds: float | None = None) -> msgspec.Raw:
+        try:
+            async with asyncio.timeout(seconds or CALL_SECONDS):
+                blob = await self._ask(method, arguments)
+        except TimeoutError as error:
+            # Asked for anew next time: it may be another one's place by then.
+            self._handle = None
+            raise Overloaded("The state machine does not answer", retry_after=1.0) from error
+        answer, refused = msgspec.msgpack.decode(blob, type=tuple[msgspec.Raw, ErrorWire | None])
+        if refused is not None:
+            raise ParlorError.from_wire(refused)
+        return answer
+
+    async def _ask(self, method: str, arguments: tuple[object, ...]) -> bytes:
         for _ in range(ATTEMPTS):
             try:
                 if self._handle is None:
                     self._handle = await self._find()
-                async with asyncio.timeout(CALL_SECONDS):
-                    blob: bytes = await getattr(self._handle, method).remote(*arguments)
-            except (RayError, TimeoutError, ValueError):
+                blob: bytes = await getattr(self._handle, method).remote(*arguments)
+            except (RayError, ValueError):
                 # Dead, or being restarted: it may have happened, and will be asked again.
                 self._handle = None
-                continue
-            answer, error = msgspec.msgpack.decode(blob, type=tuple[msgspec.Raw, ErrorWire | None])
-            if error is not None:
-                raise ParlorError.from_wire(error)
-            return answer
+            else:
+                return blob
         raise Overloaded("The state machine does not answer", retry_after=1.0)
 
     async def _find(self) -> Handle:
-        async with asyncio.timeout(CALL_SECONDS):
-            supervisor = await find_actor(SUPERVISOR, self._namespace)
-            name: str = await supervisor.state_machine_for.remote(this_node())
+        supervisor = await find_actor(SUPERVISOR, self._namespace)
+        name: str = await supervisor.state_machine_for.remote(this_node())
         return await find_actor(name, self._namespace)

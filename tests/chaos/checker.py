@@ -1,0 +1,128 @@
+"""Whether what Parlor promises was kept: numbered rules over a history and what is there in the end.
+
+The history is ``tests.chaos.history``; ``Final`` is read after everything has come to rest (no queue, no open reply):
+the rows of every shard, and what the pages show.
+
+    C1  no acknowledged message is lost, and no text is changed
+    C2  none is stored twice; one idempotency key is one message
+    C3  seq is contiguous from 1
+    C4  one order: acks, pages, events and rows agree on who stands at a seq
+    C5  each reply has ended, each of its attempts once
+    C6  what was deleted stays deleted
+    C7  an acknowledged rename is not undone by an older one
+    C8  nobody gets at another's room
+    C9  every answer came in time, every refusal has a code
+    C10 what was acknowledged before another send began stands before it
+    C11 the cache and the shard show the same
+    C12 event streams: ascending, and whoever reads the same stretch reads the same events
+    C13 nothing comes from nothing: no message and no title that nobody asked for, none whose send was refused
+
+A page that was read while Redis was away (its cursor is 0-0) shows what is stored: it may be behind, so C6 does not
+hold it to the deletes that were queued.
+
+``Lost`` is the one allowance, for Redis coming back empty: what was acknowledged in it may have happened or not, and
+what was seen in it binds nobody.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from tests.chaos.history import Kind, Operation, Outcome, in_order
+from tests.chaos.room_rules import FinalRoom, RoomRules, Violation
+
+__all__ = ["CODES", "FinalRoom", "Lost", "Violation", "check"]
+
+CODES = frozenset(
+    {
+        "internal",
+        "room-not-active",
+        "room-not-found",
+        "message-not-found",
+        "illegal-transition",
+        "room-busy",
+        "idempotency-mismatch",
+        "invalid-request",
+        "content-too-large",
+        "unauthenticated",
+        "rate-limited",
+        "quota-exceeded",
+        "overloaded",
+        "cache-unavailable",
+        "store-unavailable",
+        "stream-expired",
+    }
+)
+"""What a client may be answered with (the API's table of error codes)."""
+FAULTS = frozenset({"internal"})
+"""Codes that no fault of a server or a process excuses."""
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """Redis was empty at ``to``; at ``since`` everything acknowledged was stored (seconds of the history's clock)."""
+
+    since: float
+    to: float
+
+
+def check(
+    history: Sequence[Operation], rooms: Sequence[FinalRoom], lost: Sequence[Lost] = (), codes: frozenset[str] = CODES
+) -> list[Violation]:
+    """Every violation, by rule. Operations may come in any order."""
+    operations = in_order(history)
+    found = [*_answers(operations, codes)]
+    binding = [_doubtful(operation) if _in_any(operation, lost) else operation for operation in operations]
+    final = {room.room: room for room in rooms}
+    found += _isolation(binding, final)
+    by_room: defaultdict[str, list[Operation]] = defaultdict(list)
+    for operation in binding:
+        by_room[operation.room or operation.response.room].append(operation)
+    for room, about in sorted(by_room.items()):
+        if room:
+            found += RoomRules(room, about, final.get(room)).violations()
+    for room in sorted(final.keys() - by_room.keys()):
+        found.append(Violation("C13", room, "a room that nobody created"))
+    return sorted(found, key=lambda violation: int(violation.rule[1:]))
+
+
+def _in_any(operation: Operation, lost: Sequence[Lost]) -> bool:
+    completed = operation.completed_at if operation.completed_at is not None else float("inf")
+    return any(operation.invoked_at <= window.to and completed >= window.since for window in lost)
+
+
+def _doubtful(operation: Operation) -> Operation:
+    """As if it had not been answered; a create's room is known all the same."""
+    known = msgspec.structs.replace(operation.response, messages=[], heard=[], rooms=[], title="", persisted=False)
+    outcome = Outcome.UNKNOWN if operation.outcome is Outcome.OK else operation.outcome
+    return msgspec.structs.replace(operation, outcome=outcome, response=known)
+
+
+def _answers(operations: Sequence[Operation], codes: frozenset[str]) -> Iterator[Violation]:
+    for operation in operations:
+        where, ids = operation.room, [operation.id]
+        if operation.completed_at is None:
+            yield Violation("C9", where, f"{operation.kind} was never answered", ids)
+        elif operation.completed_at - operation.invoked_at > operation.deadline:
+            took = operation.completed_at - operation.invoked_at
+            yield Violation("C9", where, f"{operation.kind} took {took:.1f} s of {operation.deadline:.1f}", ids)
+        elif operation.outcome is not Outcome.OK and not operation.transport:
+            if operation.error not in codes:
+                yield Violation("C9", where, f"{operation.kind}: unknown code {operation.error!r}", ids)
+            elif operation.error in FAULTS:
+                yield Violation("C9", where, f"{operation.kind}: {operation.error}", ids)
+
+
+def _isolation(operations: Sequence[Operation], final: Mapping[str, FinalRoom]) -> Iterator[Violation]:
+    owners = {room.room: room.account for room in final.values()}
+    for operation in operations:
+        if operation.kind is Kind.CREATE_ROOM and operation.response.room:
+            owners[operation.response.room] = operation.account
+    for operation in operations:
+        reached = [*operation.response.rooms, operation.room if operation.outcome is Outcome.OK else ""]
+        for room in reached:
+            if owners.get(room, operation.account) != operation.account:
+                what = f"{operation.account} got at the room of {owners[room]} by {operation.kind}"
+                yield Violation("C8", room, what, [operation.id])

@@ -1,0 +1,137 @@
+"""What goes wrong in a run, drawn from its seed: one fault after the other, some of them at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from tests.chaos.checker import Lost
+from tests.chaos.simulation.people import People
+from tests.chaos.simulation.site import EPOCH, SKEW_MAX, Site
+
+_log = structlog.get_logger(__name__)
+
+STOP_SECONDS = (0.5, 20.0)
+"""How long a process is stopped: up to several leases (3 and 6 s)."""
+
+
+class Nemesis:
+    """``work`` until ``rest``, which heals everything."""
+
+    def __init__(self, site: Site, people: People, chance: random.Random, *, may_lose: bool) -> None:
+        self._site = site
+        self._people = people
+        self._chance = chance
+        self._healing: set[asyncio.Task[None]] = set()
+        self.done: Counter[str] = Counter()
+        self.lost: list[Lost] = []
+        self._faults: list[Callable[[], Awaitable[None]]] = [
+            self._stop_owner,
+            self._stop_owner,
+            self._stop_writer,
+            self._stop_writer,
+            self._kill_owner,
+            self._kill_writer,
+            self._misplace_rooms,
+            self._misplace_rooms,
+            self._bad_network,
+            self._bad_network,
+            self._bad_store,
+            self._bad_store,
+            self._redis_away,
+            self._store_away,
+            self._forget_scripts,
+            self._break_subscriptions,
+        ]
+        if may_lose:
+            self._faults += [self._lose_redis] * 3
+
+    async def work(self) -> None:
+        while True:
+            await asyncio.sleep(self._chance.uniform(0.3, 4.0))
+            fault = self._chance.choice(self._faults)
+            name = fault.__name__.lstrip("_")
+            self.done[name] += 1
+            _log.info(name)
+            healing = asyncio.ensure_future(fault())
+            self._healing.add(healing)
+            healing.add_done_callback(self._healing.discard)
+
+    async def rest(self) -> None:
+        """Lets what has begun come to its end, which heals it."""
+        if self._healing:
+            await asyncio.wait(set(self._healing))
+
+    async def _stop_owner(self) -> None:
+        process = self._chance.choice(self._site.owners).process
+        process.stop()
+        await asyncio.sleep(self._chance.uniform(*STOP_SECONDS))
+        process.resume()
+
+    async def _stop_writer(self) -> None:
+        process = self._chance.choice(self._site.writers).process
+        process.stop()
+        await asyncio.sleep(self._chance.uniform(*STOP_SECONDS))
+        process.resume()
+
+    async def _kill_owner(self) -> None:
+        number = self._chance.randrange(len(self._site.owners))
+        self._site.owners[number].process.kill()
+        await asyncio.sleep(self._chance.uniform(0.2, 3.0))
+        self._site.restart_owner(number)
+
+    async def _kill_writer(self) -> None:
+        number = self._chance.randrange(len(self._site.writers))
+        self._site.writers[number].process.kill()
+        await asyncio.sleep(self._chance.uniform(0.2, 3.0))
+        self._site.restart_writer(number)
+
+    async def _misplace_rooms(self) -> None:
+        for room_id in self._people.rooms:
+            self._site.misplace(room_id)
+
+    async def _bad_network(self) -> None:
+        """Each kind at its own rate, for all processes."""
+        faults = self._site.server.faults
+        names = self._chance.sample(["refuse", "lose", "halve", "hang", "hold"], 3)
+        for name in names:
+            setattr(faults, name, self._chance.uniform(0.02, 0.15))
+        await asyncio.sleep(self._chance.uniform(2.0, 10.0))
+        for name in names:
+            setattr(faults, name, 0.0)
+
+    async def _bad_store(self) -> None:
+        shards = self._site.shards
+        shards.refuse, shards.lose = self._chance.uniform(0, 0.3), self._chance.uniform(0, 0.3)
+        shards.slow = self._chance.uniform(0, 0.2)
+        await asyncio.sleep(self._chance.uniform(2.0, 12.0))
+        shards.refuse = shards.lose = shards.slow = 0.0
+
+    async def _redis_away(self) -> None:
+        faults = self._site.server.faults
+        faults.down = True
+        self._site.server.break_subscriptions()
+        await asyncio.sleep(self._chance.uniform(0.2, 5.0))
+        faults.down = False
+
+    async def _store_away(self) -> None:
+        self._site.shards.down = True
+        await asyncio.sleep(self._chance.uniform(0.5, 10.0))
+        self._site.shards.down = False
+
+    async def _forget_scripts(self) -> None:
+        self._site.server.flush_scripts()
+
+    async def _break_subscriptions(self) -> None:
+        self._site.server.break_subscriptions()
+
+    async def _lose_redis(self) -> None:
+        """What is not stored by now is gone: everything that was acknowledged since the oldest queued operation."""
+        now = asyncio.get_running_loop().time()
+        oldest = [at / 1000 - EPOCH - SKEW_MAX for at in self._site.queued_since()]
+        self._site.server.lose_everything()
+        self.lost.append(Lost(min([now, *oldest]), now))

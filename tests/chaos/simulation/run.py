@@ -1,0 +1,156 @@
+"""One seed: a site, people and a nemesis, then rest, then the checker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import zlib
+from collections import Counter
+from typing import IO
+
+import msgspec
+
+from parlor.cache.records import stored_state
+from parlor.errors import RoomNotFound
+from parlor.ids import RoomId, home_of
+from parlor.states import MessageState
+from tests.chaos.checker import FinalRoom, Violation, check
+from tests.chaos.history import Operation, Outcome, Recorder, Seen
+from tests.chaos.simulation.loop import VirtualLoop
+from tests.chaos.simulation.nemesis import Nemesis
+from tests.chaos.simulation.people import People, seen
+from tests.chaos.simulation.site import Site
+from tests.unit.memory_store import Templates
+
+REST_SECONDS = 120.0
+"""Virtual seconds after the last fault in which everything has to come to rest."""
+RUN_SECONDS = 300.0
+"""Virtual seconds that the people may take."""
+LOSSES = 0.15
+"""Share of the seeds in which Redis may come back empty."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    seed: int
+    violations: list[Violation]
+    operations: int
+    acknowledged: int
+    stale: dict[str, int]
+    """Writes of stale owners and writers that were refused."""
+    faults: dict[str, int]
+    seconds: float
+    """Virtual."""
+    digest: str
+    """Of the history: the same for each run of the seed."""
+
+
+def run_seed(
+    seed: int, templates: Templates, *, people: int = 3, operations: int = 8, history: IO[str] | None = None
+) -> Report:
+    """``history``: where the operations are written to, for ``tests.chaos.history.read_history``."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(_run(seed, templates, people, operations, history))
+
+
+async def _run(seed: int, templates: Templates, people_count: int, operations: int, out: IO[str] | None) -> Report:
+    chance = random.Random(f"{seed}")
+    loop = asyncio.get_running_loop()
+    site = Site(seed, templates)
+    recorder = Recorder(out, loop.time, "people")
+    people = People(site, recorder, random.Random(chance.random()))
+    nemesis = Nemesis(site, people, random.Random(chance.random()), may_lose=chance.random() < LOSSES)
+    try:
+        evil = asyncio.create_task(nemesis.work())
+        with contextlib.suppress(TimeoutError):
+            # Who is not done by then was never answered: the checker says so.
+            async with asyncio.timeout(RUN_SECONDS):
+                await people.work(people_count, operations, pace=chance.choice([0.3, 1.0, 3.0]))
+        evil.cancel()
+        await asyncio.gather(evil, return_exceptions=True)
+        await nemesis.rest()
+        await _visit(site, people)
+        unrest = await _come_to_rest(site)
+        recorder.close()
+        final = await _final(site, recorder.operations)
+        violations = check(recorder.operations, final, nemesis.lost)
+        if unrest:
+            violations.append(Violation("C5", "", unrest))
+        if site.metrics.parked_count:
+            violations.append(Violation("C1", "", f"{site.metrics.parked_count} operations were parked"))
+    finally:
+        await site.close()
+    history = msgspec.json.encode(recorder.operations)
+    return Report(
+        seed,
+        violations,
+        len(recorder.operations),
+        sum(operation.outcome is Outcome.OK for operation in recorder.operations),
+        dict(site.metrics.stale),
+        dict(nemesis.done + site.server.injected + Counter({f"store-{k}": n for k, n in site.shards.injected.items()})),
+        loop.time(),
+        f"{zlib.crc32(history):08x}",
+    )
+
+
+async def _visit(site: Site, people: People) -> None:
+    """Looks into every room: a Redis that came back empty learns of its open replies when their rooms are asked for."""
+    for room_id in sorted(people.rooms):
+        with contextlib.suppress(RoomNotFound):
+            await site.edge.assembly.history.page(room_id, None, limit=1)
+
+
+async def _come_to_rest(site: Site) -> str:
+    """Until nothing is queued and no reply is open; what is left when that takes too long."""
+    left = ""
+    until = asyncio.get_running_loop().time() + REST_SECONDS
+    while asyncio.get_running_loop().time() < until:
+        left = site.unfinished()
+        if not left:
+            return ""
+        await asyncio.sleep(1.0)
+    return f"after {REST_SECONDS:.0f} s: {left}"
+
+
+async def _final(site: Site, history: list[Operation]) -> list[FinalRoom]:
+    """Of every room that anybody ever named."""
+    assembly = site.edge.assembly
+    rooms = sorted({operation.room for operation in history if operation.room})
+    found: list[FinalRoom] = []
+    for room_id in map(RoomId, rooms):
+        deleted = site.shards.deleted(room_id)
+        if deleted is None:
+            continue
+        shard = await assembly.store.shard_of(home_of(room_id))
+        row = await assembly.store.room_get(shard, room_id)
+        rows = await assembly.store.messages_get(shard, room_id, limit=10_000, newest=False)
+        owner = next(o.account for o in history if o.room == room_id and o.kind == "create_room")
+        try:
+            page: list[Seen] | None = [
+                seen(message) for message in (await assembly.history.page(room_id, None, limit=10_000)).messages
+            ]
+            title = await assembly.reader.room(room_id)
+        except RoomNotFound:
+            page, title = None, None
+        found.append(
+            FinalRoom(
+                room_id,
+                owner,
+                row.title if row else "",
+                deleted,
+                [
+                    Seen(
+                        stored.seq,
+                        stored.doc.message_id,
+                        stored.doc.sender_type,
+                        stored.doc.content,
+                        deleted=stored.deleted,
+                        open=stored_state(stored) is MessageState.COMPOSING,
+                    )
+                    for stored in rows
+                ],
+                page,
+                title.room.title if title else "",
+            )
+        )
+    return found

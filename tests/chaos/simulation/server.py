@@ -1,0 +1,135 @@
+"""Redis as the simulation has it: fakeredis runs the real scripts, in virtual time, behind a network with faults.
+
+``SimServer`` is the server, ``SimClient`` stands in for redis-py's client. The production pipeline and the writers'
+queue run above it unchanged, with their own time limits and repetitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+from contextvars import Context
+from typing import Any, Protocol
+
+import fakeredis
+from redis import exceptions
+
+Command = tuple[Any, ...]
+Replies = list[Any]
+
+
+class NetworkFaults:
+    """How likely each fault is, per round trip; all 0 when the network is well."""
+
+    def __init__(self) -> None:
+        self.refuse = 0.0
+        """The connection breaks before anything was executed."""
+        self.lose = 0.0
+        """Everything is executed, then the connection breaks."""
+        self.halve = 0.0
+        """A part of the pipeline is executed, then the connection breaks."""
+        self.hang = 0.0
+        """Everything is executed, the answer comes after the caller's time limit."""
+        self.hold = 0.0
+        """As ``hang``, but executed late too: after the caller has gone on."""
+        self.down = False
+        """The server refuses connections; what it has stays."""
+
+
+class Subscriber(Protocol):
+    channels: dict[bytes, None]
+
+    def publish(self, channel: bytes) -> None: ...
+
+    def break_connection(self) -> None: ...
+
+
+class SimServer:
+    """One server for all processes of a run."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.faults = NetworkFaults()
+        self.injected: Counter[str] = Counter()
+        self.changed = asyncio.Event()
+        """Set with each script that may have queued something."""
+        self.subscribers: list[Subscriber] = []
+        server = fakeredis.FakeServer()
+        # redis-py does not type what is called on them.
+        self._client: Any = fakeredis.FakeRedis(server=server, protocol=2)
+        listener = fakeredis.FakeRedis(server=server, protocol=2)
+        self._published: Any = listener.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        self._published.psubscribe("*")
+        self._published.get_message()
+
+    def execute(self, command: Command) -> Any:
+        """One command, now; an error reply is returned as what redis-py would raise."""
+        try:
+            answer: Any = self._client.execute_command(*command)
+        except exceptions.RedisError as error:
+            if "requires the key to exist" in str(error):
+                return exceptions.ResponseError("NOGROUP No such key or consumer group")
+            return error
+        if command[0] != "EVALSHA":
+            return answer
+        if any(":queue" in key for key in command[3 : 3 + int(command[2])]):
+            self.changed.set()
+            self.changed = asyncio.Event()
+        if any(subscriber.channels for subscriber in self.subscribers):
+            while (heard := self._published.get_message()) is not None:
+                for subscriber in self.subscribers:
+                    subscriber.publish(heard["channel"])
+        return answer
+
+    def flush_scripts(self) -> None:
+        self._client.script_flush()
+
+    def lose_everything(self) -> None:
+        """It comes back empty, as from a lost disk."""
+        self._client.flushall()
+        self._client.script_flush()
+        self.break_subscriptions()
+
+    def break_subscriptions(self) -> None:
+        for subscriber in self.subscribers:
+            subscriber.break_connection()
+
+    async def round_trip(self, commands: Sequence[Command]) -> Replies:
+        """Sends the commands together. Raises ``redis.exceptions.ConnectionError``; may take long, which is up to the
+        caller's time limit."""
+        loop = asyncio.get_running_loop()
+        chance, faults = self.chance, self.faults
+        there, back = chance.uniform(0.0002, 0.004), chance.uniform(0.0002, 0.004)
+        fate = self._fate()
+        if fate:
+            self.injected[fate] += 1
+        await asyncio.sleep(there)
+        if faults.down or fate == "refuse":
+            raise exceptions.ConnectionError("Connection refused")
+        if fate == "hold":
+            # The network delivers it whatever becomes of the caller.
+            loop.call_later(chance.uniform(1.0, 15.0), self._deliver, list(commands), context=Context())
+            await asyncio.sleep(3600)
+        count = chance.randint(0, len(commands)) if fate == "halve" else len(commands)
+        replies = [self.execute(command) for command in commands[:count]]
+        if fate == "hang":
+            await asyncio.sleep(3600)
+        await asyncio.sleep(back)
+        if fate in ("lose", "halve"):
+            raise exceptions.ConnectionError("Connection reset by peer")
+        return replies
+
+    def _deliver(self, commands: list[Command]) -> None:
+        if not self.faults.down:
+            for command in commands:
+                self.execute(command)
+
+    def _fate(self) -> str:
+        faults, lot = self.faults, self.chance.random()
+        for name in ("refuse", "lose", "halve", "hang", "hold"):
+            lot -= getattr(faults, name)
+            if lot < 0:
+                return name
+        return ""

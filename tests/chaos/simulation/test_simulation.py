@@ -1,0 +1,80 @@
+"""Hundreds of runs, each from its seed: nothing acknowledged is lost whatever goes wrong, and stale writes are refused.
+
+``python -m tests.chaos.simulation --seeds N --log`` repeats one; the seeds that ever failed are kept in ``seeds.txt``
+and run each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from parlor.cache.queue import QueueEntry, WriterQueue
+from tests.chaos.simulation.__main__ import kept_seeds, seeds_of
+from tests.chaos.simulation.run import Report, run_seed
+from tests.chaos.simulation.worker import run_all
+from tests.unit.memory_store import make_templates
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+
+SEEDS = "0-79"
+"""`make chaos` runs thousands more."""
+AGAIN = [0, 1, 2]
+"""Run a second time, in another process."""
+JOBS = 2
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[Report]:
+    """Of all seeds, and of those that ever failed."""
+    seeds = sorted({*seeds_of(SEEDS), *kept_seeds(), *AGAIN})
+    return list(run_all(seeds, JOBS))
+
+
+def test_no_seed_breaks_a_promise(reports: list[Report]) -> None:
+    broken = [
+        f"seed {report.seed}: {violation.rule} {violation.room} {violation.what}"
+        for report in reports
+        for violation in report.violations
+    ]
+    assert broken == [], "repeat with: python -m tests.chaos.simulation --log --seeds <seed>; then keep it in seeds.txt"
+
+
+def test_stale_owners_and_stale_writers_were_refused(reports: list[Report]) -> None:
+    refused = Counter[str]()
+    for report in reports:
+        refused.update(report.stale)
+    assert refused["room"] + refused["reply"] > 0, refused
+    assert refused["batch"] > 0, refused
+
+
+def test_every_kind_of_fault_was_made(reports: list[Report]) -> None:
+    made = Counter[str]()
+    for report in reports:
+        made.update(report.faults)
+    kinds = {"stop_owner", "stop_writer", "kill_owner", "kill_writer", "misplace_rooms", "lose_redis", "forget_scripts"}
+    kinds |= {"refuse", "lose", "halve", "hang", "hold", "store-refuse", "store-lose", "store-slow", "redis_away"}
+    assert kinds <= made.keys()
+
+
+def test_a_seed_is_one_run(reports: list[Report]) -> None:
+    digests: dict[int, set[str]] = {}
+    for report in [*reports, *run_all(AGAIN, 1)]:
+        if report.seed in AGAIN:
+            digests.setdefault(report.seed, set()).add(report.digest)
+    assert [len(digests[seed]) for seed in AGAIN] == [1] * len(AGAIN)
+
+
+def test_a_writer_that_forgets_what_it_had_read_is_found_out(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The simulation can fail: without its unfinished entries a writer loses what it had taken when it died."""
+
+    async def nothing(*_: object) -> list[QueueEntry]:
+        return []
+
+    monkeypatch.setattr(WriterQueue, "unfinished", nothing)
+    templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
+    assert any(run_seed(seed, templates).violations for seed in range(20))

@@ -1,0 +1,173 @@
+"""What is done to databases that go on running: scripts forgotten, connections killed, locks held, deadlocks made."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from typing import Any
+
+from asyncmy.errors import MySQLError
+from redis.asyncio import Redis
+
+from cli.servers import mariadb, redis
+from parlor.store.addresses import MySqlAddress, SqliteAddress
+from tests.chaos.system.faults import Blow
+from tests.chaos.system.rows import connect_mysql
+from tests.installation import Installation
+
+STORM_SECONDS = 5.0
+STORM_PAUSE = 0.05
+LOCKED_SECONDS = 8.0
+BALLAST = "INSERT INTO parlor_chaos.ballast SELECT seq FROM seq_1_to_5000"
+"""Rows that the suite's transaction has changed: InnoDB rolls back the one that has changed fewer."""
+
+
+class FlushScripts(Blow):
+    """SCRIPT FLUSH again and again: every script has to be sent anew."""
+
+    name, within = "flush-scripts", 5.0
+
+    async def apply(self) -> None:
+        client: Redis = Redis.from_url(redis.socket_url(self.site.runtime_dir / "redis.sock"), protocol=2)
+        try:
+            until = time.monotonic() + STORM_SECONDS
+            while time.monotonic() < until:
+                await client.script_flush()
+                await asyncio.sleep(STORM_PAUSE)
+        finally:
+            await client.aclose()
+        self.back_at = time.monotonic()
+
+
+class MySqlBlow(Blow):
+    kinds = ("private",)
+
+    def addresses(self) -> list[MySqlAddress]:
+        found = Installation(self.site.kind, self.site.data_dir).shards
+        return [address for address in found if isinstance(address, MySqlAddress)]
+
+    async def is_healed(self) -> bool:
+        return mariadb.answers(self.site.runtime_dir / "mariadb.sock")
+
+
+class KillConnections(MySqlBlow):
+    """KILL of every connection that is not the suite's own, for some seconds."""
+
+    name, within = "kill-connections", 5.0
+
+    async def apply(self) -> None:
+        killed = 0
+        link = await connect_mysql(self.addresses()[0])
+        try:
+            until = time.monotonic() + STORM_SECONDS
+            while time.monotonic() < until:
+                for number in await _column(link, "SELECT id FROM information_schema.processlist WHERE db IS NOT NULL"):
+                    if number != link.thread_id():
+                        killed += await _kill(link, number)
+                await asyncio.sleep(STORM_PAUSE)
+        finally:
+            self.notes = f"{killed} connections killed"
+            await link.ensure_closed()
+        self.back_at = time.monotonic()
+
+
+class HoldLocks(MySqlBlow):
+    """Every partition's row of every shard is locked: each batch waits, or times out."""
+
+    name, within = "hold-locks", 5.0
+
+    async def apply(self) -> None:
+        self._links = [await connect_mysql(address) for address in self.addresses()]
+        for link in self._links:
+            await _run(link, "BEGIN")
+            await _run(link, "SELECT partition_id FROM partition_progress FOR UPDATE")
+
+    async def heal(self) -> None:
+        try:
+            await asyncio.sleep(LOCKED_SECONDS)
+        finally:
+            for link in self._links:
+                await link.ensure_closed()
+        self.back_at = time.monotonic()
+
+
+class MakeDeadlocks(MySqlBlow):
+    """A heavy transaction takes the rooms' rows and then the partitions', a batch the other way round: the batch is
+    the lighter one, so it is rolled back (error 1213)."""
+
+    name, within = "make-deadlocks", 5.0
+
+    async def apply(self) -> None:
+        link = await connect_mysql(self.addresses()[0])
+        try:
+            before = await _deadlocks(link)
+            await _run(link, "CREATE DATABASE IF NOT EXISTS parlor_chaos")
+            await _run(link, "CREATE TABLE IF NOT EXISTS parlor_chaos.ballast (n BIGINT PRIMARY KEY) ENGINE = InnoDB")
+            until = time.monotonic() + STORM_SECONDS
+            while time.monotonic() < until:
+                await self._collide(link)
+            self.notes = f"{await _deadlocks(link) - before} deadlocks"
+        finally:
+            await link.ensure_closed()
+        self.back_at = time.monotonic()
+
+    async def _collide(self, link: Any) -> None:
+        await _run(link, "BEGIN")
+        await _run(link, BALLAST)
+        await _run(link, "SELECT room_id FROM rooms FOR UPDATE")
+        try:
+            # Time for a batch to take its fences and to wait for the rooms.
+            await asyncio.sleep(1.0)
+            await _run(link, "SELECT partition_id FROM partition_progress FOR UPDATE")
+        except MySQLError as error:
+            if error.args[0] not in (1205, 1213):
+                raise
+        await _run(link, "ROLLBACK")
+
+
+class LockSqlite(Blow):
+    """Another program holds the write lock of every SQLite shard."""
+
+    name, kinds, within = "lock-sqlite", ("embedded",), 5.0
+
+    async def apply(self) -> None:
+        found = Installation(self.site.kind, self.site.data_dir).shards
+        paths = [address.path for address in found if isinstance(address, SqliteAddress)]
+        self._links = [
+            sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False) for path in paths
+        ]
+        for link in self._links:
+            await asyncio.to_thread(link.execute, "BEGIN IMMEDIATE")
+
+    async def heal(self) -> None:
+        try:
+            await asyncio.sleep(LOCKED_SECONDS)
+        finally:
+            for link in self._links:
+                link.close()
+        self.back_at = time.monotonic()
+
+
+async def _run(link: Any, sql: str) -> list[tuple[Any, ...]]:
+    async with link.cursor() as cursor:
+        await cursor.execute(sql)
+        return list(await cursor.fetchall())
+
+
+async def _column(link: Any, sql: str) -> list[int]:
+    return [int(row[0]) for row in await _run(link, sql)]
+
+
+async def _kill(link: Any, number: int) -> int:
+    try:
+        await _run(link, f"KILL CONNECTION {number}")
+    except MySQLError as error:
+        if error.args[0] != 1094:  # it has gone by itself
+            raise
+        return 0
+    return 1
+
+
+async def _deadlocks(link: Any) -> int:
+    return int((await _run(link, "SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'"))[0][1])

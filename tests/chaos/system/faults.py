@@ -1,0 +1,312 @@
+"""What is done to processes. A fault is applied, healed, and then *probed* until it is healed: nothing sleeps for it.
+
+``apply`` returns when the damage is done; ``heal`` undoes what does not heal by itself; ``is_healed`` asks once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from cli import processes
+from cli.processes import ProcessRef
+from cli.servers import mariadb, redis
+from tests.chaos.system.site import Site
+from tests.installation import Kind
+
+PROBE = 0.05
+"""Seconds between two probes."""
+STOPPED_SECONDS = (5.0, 40.0)
+"""How long a process is stopped: from a roll call's patience (5 s) to beyond a writer's lease (30 s)."""
+FIND_SECONDS = 60.0
+"""Longest wait for a process to be hit: after the fault before, Ray may still be starting it."""
+
+
+class Blow:
+    """One kind of damage; an instance is one occurrence."""
+
+    name: ClassVar[str]
+    kinds: ClassVar[tuple[Kind, ...]] = ("embedded", "private")
+    """What it can be done to."""
+    within: ClassVar[float | None] = None
+    """Seconds in which every room is to take sends again, from ``back_at`` on; None: no promise."""
+    needs_disks: ClassVar[bool] = False
+    loses: ClassVar[bool] = False
+    """Whether what was acknowledged and not stored may be lost."""
+
+    def __init__(self, site: Site, chance: random.Random, stopped: tuple[float, float] = STOPPED_SECONDS) -> None:
+        self.site = site
+        self.chance = chance
+        self.stopped = stopped
+        self.back_at: float | None = None
+        """When what was hit was there again, by ``time.monotonic``; None: the promise counts from ``apply``."""
+        self.notes = ""
+        """What else there is to say about it."""
+
+    async def apply(self) -> None:
+        raise NotImplementedError
+
+    async def heal(self) -> None:
+        """Most heal by themselves."""
+
+    async def is_healed(self) -> bool:
+        return True
+
+
+class KillWorker(Blow):
+    """SIGKILL of one of Ray's workers; another one has to take its place."""
+
+    title: ClassVar[str]
+
+    async def apply(self) -> None:
+        found = await until_some(lambda: self.site.workers(self.title))
+        self._before = found
+        victim = self.chance.choice(found)
+        processes.send(victim, signal.SIGKILL)
+        await gone([victim])
+
+    async def is_healed(self) -> bool:
+        return len(self.site.workers(self.title)) >= len(self._before)
+
+
+class StopWorker(Blow):
+    """SIGSTOP, and SIGCONT when it has been away for longer than its lease: what it then writes is stale."""
+
+    title: ClassVar[str]
+
+    async def apply(self) -> None:
+        self._victim = self.chance.choice(await until_some(lambda: self.site.workers(self.title)))
+        processes.send(self._victim, signal.SIGSTOP)
+
+    async def heal(self) -> None:
+        try:
+            await asyncio.sleep(self.chance.uniform(*self.stopped))
+        finally:
+            # Ray may have killed it meanwhile, and started another.
+            processes.send(self._victim, signal.SIGCONT)
+
+    async def is_healed(self) -> bool:
+        return bool(self.site.workers(self.title))
+
+
+class KillRoomActor(KillWorker):
+    name, title, within = "kill-room-actor", "RoomActor", 5.0
+
+
+class StopRoomActor(StopWorker):
+    name, title = "stop-room-actor", "RoomActor"
+
+
+class KillWriter(KillWorker):
+    name, title, within = "kill-writer", "ShardWriter", 5.0
+
+
+class StopWriter(StopWorker):
+    name, title = "stop-writer", "ShardWriter"
+
+
+class KillStateMachine(KillWorker):
+    name, title = "kill-state-machine", "StateMachine"
+
+
+class StopStateMachine(StopWorker):
+    name, title = "stop-state-machine", "StateMachine"
+
+
+class KillSupervisor(KillWorker):
+    name, title = "kill-supervisor", "Supervisor"
+
+
+class StopSupervisor(StopWorker):
+    name, title = "stop-supervisor", "Supervisor"
+
+
+class KillReplica(KillWorker):
+    name, title = "kill-replica", "ServeReplica:parlor:ChatApi"
+
+
+class StopReplica(StopWorker):
+    name, title = "stop-replica", "ServeReplica:parlor:ChatApi"
+
+
+class KillProxy(Blow):
+    """SIGKILL of HAProxy, whose manager ends with it; Serve starts both again."""
+
+    name = "kill-proxy"
+
+    async def apply(self) -> None:
+        found = await until_some(self.site.proxies)
+        for ref in found:
+            processes.send(ref, signal.SIGKILL)
+        await gone(found)
+
+    async def is_healed(self) -> bool:
+        return bool(self.site.proxies())
+
+
+class StopProxy(Blow):
+    name = "stop-proxy"
+
+    async def apply(self) -> None:
+        self._victims = await until_some(self.site.proxies)
+        for ref in self._victims:
+            processes.send(ref, signal.SIGSTOP)
+
+    async def heal(self) -> None:
+        try:
+            await asyncio.sleep(self.chance.uniform(*self.stopped))
+        finally:
+            for ref in self._victims:
+                processes.send(ref, signal.SIGCONT)
+
+    async def is_healed(self) -> bool:
+        return bool(self.site.proxies())
+
+
+class KillServer(Blow):
+    """SIGKILL of a database server; the steward starts it again."""
+
+    server: ClassVar[str]
+    within: ClassVar[float | None] = 5.0
+
+    async def apply(self) -> None:
+        self._victim = self.site.server(self.server)
+        processes.send(self._victim, signal.SIGKILL)
+        await gone([self._victim])
+
+    async def is_healed(self) -> bool:
+        back = self.site.server(self.server) != self._victim and self.answers()
+        if back and self.back_at is None:
+            self.back_at = time.monotonic()
+        return back
+
+    def answers(self) -> bool:
+        socket = self.site.runtime_dir / f"{self.server}.sock"
+        return redis.answers(socket) if self.server == "redis" else mariadb.answers(socket)
+
+
+class StopServer(Blow):
+    """A database server that is there and says nothing."""
+
+    server: ClassVar[str]
+    within: ClassVar[float | None] = 5.0
+
+    async def apply(self) -> None:
+        self._victim = self.site.server(self.server)
+        processes.send(self._victim, signal.SIGSTOP)
+
+    async def heal(self) -> None:
+        try:
+            await asyncio.sleep(self.chance.uniform(*self.stopped))
+        finally:
+            processes.send(self._victim, signal.SIGCONT)
+        self.back_at = time.monotonic()
+
+
+class KillRedis(KillServer):
+    name, server = "kill-redis", "redis"
+
+
+class StopRedis(StopServer):
+    name, server = "stop-redis", "redis"
+
+
+class KillMariadb(KillServer):
+    name, server, kinds = "kill-mariadb", "mariadb", ("private",)
+
+
+class StopMariadb(StopServer):
+    name, server, kinds = "stop-mariadb", "mariadb", ("private",)
+
+
+class KillModel(KillServer):
+    """The language model: replies end with a reason."""
+
+    name, server, within = "kill-model", "demo-model", None
+
+    def answers(self) -> bool:
+        return True
+
+
+class EmptyRedis(KillServer):
+    """Redis loses its disk. What it had acknowledged and the shards did not have yet is lost, and nothing else."""
+
+    name, server, within, loses = "empty-redis", "redis", None, True
+
+    async def apply(self) -> None:
+        steward = self.site.run.steward
+        # It would start Redis again on the old file at once.
+        processes.send(steward, signal.SIGSTOP)
+        try:
+            await super().apply()
+            for path in (self.site.data_dir / "redis/appendonlydir").iterdir():
+                path.unlink()
+        finally:
+            processes.send(steward, signal.SIGCONT)
+
+
+class KillAll(Blow):
+    """kill -9 of the whole installation, then `up`."""
+
+    name = "kill-all"
+
+    async def apply(self) -> None:
+        await asyncio.to_thread(self.site.kill_everything)
+
+    async def heal(self) -> None:
+        await asyncio.to_thread(self.site.up)
+        self.back_at = time.monotonic()
+
+
+class FillDisk(Blow):
+    disk: ClassVar[str]
+    seconds = 10.0
+    needs_disks = True
+
+    async def apply(self) -> None:
+        await asyncio.to_thread(self.site.disks[self.disk].fill)
+
+    async def heal(self) -> None:
+        try:
+            await asyncio.sleep(self.seconds)
+            # What was freed meanwhile, by a rewrite or a restart, is taken too.
+            await asyncio.to_thread(self.site.disks[self.disk].fill)
+            await asyncio.sleep(self.seconds)
+        finally:
+            self.site.disks[self.disk].free()
+        self.back_at = time.monotonic()
+
+
+class FillRedisDisk(FillDisk):
+    name, disk = "fill-redis-disk", "redis"
+
+    async def is_healed(self) -> bool:
+        return redis.answers(self.site.runtime_dir / "redis.sock")
+
+
+class FillShardDisk(FillDisk):
+    name, disk = "fill-shard-disk", "shard"
+
+    async def is_healed(self) -> bool:
+        return self.site.kind == "embedded" or mariadb.answers(self.site.runtime_dir / "mariadb.sock")
+
+
+async def until_some(look: Callable[[], list[ProcessRef]]) -> list[ProcessRef]:
+    """What it finds; raises ``TimeoutError`` when there is nothing for a minute."""
+    deadline = time.monotonic() + FIND_SECONDS
+    while True:
+        if found := await asyncio.to_thread(look):
+            return found
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nothing to hit for {FIND_SECONDS:g} s")
+        await asyncio.sleep(PROBE)
+
+
+async def gone(refs: list[ProcessRef]) -> None:
+    left = await asyncio.to_thread(processes.wait_until_gone, refs, 10.0)
+    if left:
+        raise TimeoutError(f"still there after SIGKILL: {left}")

@@ -1,0 +1,284 @@
+"""Mixed load: people who write, read, rename and delete, and write down what they asked for and what they got.
+
+A person who is not answered asks again with the same idempotency key, as a client is told to. How long a message takes
+from the first attempt to its acknowledgement is what an outage means to people; the table is made of these times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from tests.chaos.history import Kind, Operation, Outcome, Recorder, Request, Response, Seen
+from tests.chaos.system.wire import Answer, Connection, NoAnswer
+
+DEADLINE = 30.0
+"""Seconds in which every request is to be answered, during a fault too. A send is routed four times, five seconds
+each (``actors/gateway.py``, ``actors/channel.py``), and a persisted one waits 15 s for its commit."""
+RETRY_PAUSE = 0.1
+"""Seconds before the same thing is asked again; less than ``Retry-After`` says, to measure finely."""
+GIVE_UP = 150.0
+"""Seconds after which a message that nobody takes is given up, and counted as such."""
+LATE = 1.0
+"""Seconds that a person catches up with; what is more was not offered."""
+NOTE_LENGTH = 200
+
+WEIGHTS = {
+    "note": 66,
+    "ask": 12,
+    "persisted": 4,
+    "page": 8,
+    "delete_message": 4,
+    "rename": 2,
+    "rooms": 2,
+    "trespass": 1,
+    "replace_room": 1,
+}
+"""Of 100 things that are done: a message without a reply, one with, one whose commit is waited for, ..."""
+SENDS = ("note", "ask", "persisted")
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One message on its way; times of ``time.monotonic``."""
+
+    room: str
+    asked_at: float
+    taken_at: float | None
+    """None: given up."""
+    persisted: bool
+    refusals: list[str] = []
+    """Why it was not taken at once: codes and failed connections."""
+
+
+class Place:
+    """A room as its people know it."""
+
+    def __init__(self, room: str) -> None:
+        self.room = room
+        self.messages: list[str] = []
+        """Ids of messages that may be deleted."""
+
+
+class Account:
+    def __init__(self, name: str, token: str) -> None:
+        self.name = name
+        self.token = token
+        self.places: list[Place] = []
+
+
+class Load:
+    """People on an installation. ``run`` returns when ``stop`` was called and everybody has finished."""
+
+    def __init__(self, address: tuple[str, int], recorder: Recorder, accounts: list[Account], seed: int) -> None:
+        self.accounts = accounts
+        self.deliveries: list[Delivery] = []
+        self.offered = 0
+        self.answered = 0
+        self._address = address
+        self._recorder = recorder
+        self._random = random.Random(seed)
+        self._waiting: dict[str, float] = {}
+        """Content of each message that is not taken yet, and when it was asked for."""
+        self._stopping = False
+        self._count = 0
+        self._choices = list(WEIGHTS)
+        self._weights = list(WEIGHTS.values())
+
+    async def furnish(self, rooms: int) -> None:
+        """So many rooms for each account."""
+        for account in self.accounts:
+            connection = self.connect(account)
+            try:
+                for _ in range(rooms):
+                    await self._create_room(connection, account)
+            finally:
+                await connection.close()
+
+    async def run(self, rate: float, people: int) -> None:
+        """``people`` share ``rate`` things a second among them, and take turns through the accounts."""
+        pause = people / rate
+        async with asyncio.TaskGroup() as group:
+            for number in range(people):
+                group.create_task(self._person(self.accounts[number % len(self.accounts)], pause))
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def waiting_since(self, moment: float) -> bool:
+        """Whether somebody has been waiting since before then."""
+        return any(asked_at < moment for asked_at in self._waiting.values())
+
+    def connect(self, account: Account) -> Connection:
+        return Connection(*self._address, account.token)
+
+    async def _person(self, account: Account, pause: float) -> None:
+        connection = self.connect(account)
+        due = time.monotonic() + self._random.random() * pause
+        try:
+            while not self._stopping:
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                due = max(due + pause, time.monotonic() - LATE)
+                self.offered += 1
+                await self._do(self._random.choices(self._choices, self._weights)[0], connection, account)
+        finally:
+            await connection.close()
+
+    async def _do(self, what: str, connection: Connection, account: Account) -> None:
+        place = self._random.choice(account.places)
+        match what:
+            case "note" | "ask" | "persisted":
+                await self._deliver(what, connection, account, place)
+            case "page":
+                await self._read_page(connection, account, place.room)
+            case "delete_message":
+                if place.messages:
+                    chosen = place.messages.pop(self._random.randrange(len(place.messages)))
+                    path = f"/v1/rooms/{place.room}/messages/{chosen}"
+                    request = Request(message_id=chosen)
+                    await self._ask(connection, Kind.DELETE_MESSAGE, account, place.room, request, "DELETE", path)
+            case "rename":
+                title = self._unique("title")
+                request, body = Request(title=title), {"title": title}
+                await self._ask(
+                    connection, Kind.RENAME, account, place.room, request, "PATCH", f"/v1/rooms/{place.room}", body
+                )
+            case "rooms":
+                await self._ask(connection, Kind.LIST_ROOMS, account, "", Request(), "GET", "/v1/rooms?limit=50")
+            case "trespass":
+                other = self._random.choice([found for found in self.accounts if found is not account])
+                await self._read_page(connection, account, self._random.choice(other.places).room)
+            case _:
+                await self._create_room(connection, account)
+                if len(account.places) > 1 and account.places[0] is place:
+                    account.places.remove(place)
+                    path = f"/v1/rooms/{place.room}"
+                    await self._ask(connection, Kind.DELETE_ROOM, account, place.room, Request(), "DELETE", path)
+                else:
+                    account.places.pop()
+
+    async def _create_room(self, connection: Connection, account: Account) -> None:
+        title = self._unique("title")
+        done = await self._ask(
+            connection, Kind.CREATE_ROOM, account, "", Request(title=title), "POST", "/v1/rooms", {"title": title}
+        )
+        if done.outcome is Outcome.OK:
+            account.places.append(Place(done.response.room))
+
+    async def _deliver(self, what: str, connection: Connection, account: Account, place: Place) -> None:
+        """Sends a message until it is taken, or refused for good."""
+        content = self._unique("note").ljust(NOTE_LENGTH, ".")
+        if what == "ask":
+            content += " [[tokens=6 delay=10ms]]"
+        request = Request(content=content, key=content[:40])
+        headers = {"Idempotency-Key": f'"{request.key}"'}
+        if what == "persisted":
+            headers["Prefer"] = "durability=persisted"
+        body = {"content": content, "reply": "auto" if what == "ask" else "none"}
+        path = f"/v1/rooms/{place.room}/messages"
+        asked_at, refusals = time.monotonic(), list[str]()
+        self._waiting[content] = asked_at
+        while True:
+            done = await self._ask(connection, Kind.SEND, account, place.room, request, "POST", path, body, headers)
+            taken = done.completed_at if done.outcome is Outcome.OK else None
+            if done.outcome is Outcome.UNKNOWN:
+                refusals.append(done.error or done.transport)
+                if time.monotonic() - asked_at < GIVE_UP:
+                    await asyncio.sleep(RETRY_PAUSE)
+                    continue
+            del self._waiting[content]
+            if done.outcome is not Outcome.FAIL:
+                persisted = what == "persisted"
+                self.deliveries.append(Delivery(place.room, asked_at, taken, persisted, refusals))
+            if taken is not None and what == "note":
+                place.messages = [*place.messages[-50:], done.response.messages[0].message_id]
+            return
+
+    async def _read_page(self, connection: Connection, account: Account, room: str) -> None:
+        path = f"/v1/rooms/{room}/messages?limit=50"
+        await self._ask(connection, Kind.READ_PAGE, account, room, Request(), "GET", path)
+
+    async def _ask(
+        self,
+        connection: Connection,
+        kind: Kind,
+        account: Account,
+        room: str,
+        request: Request,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Operation:
+        name = self._recorder.begin(kind, account.name, room, request, DEADLINE)
+        try:
+            answer = await connection.ask(method, path, body, headers, seconds=DEADLINE)
+        except NoAnswer as failure:
+            return self._recorder.end(name, Outcome.UNKNOWN, transport=failure.how)
+        self.answered += 1
+        outcome = outcome_of(answer)
+        if outcome is Outcome.OK:
+            persisted = "durability=persisted" in (headers or {}).get("Prefer", "")
+            return self._recorder.end(name, outcome, _READERS[kind](answer, persisted))
+        # A proxy with no replica behind it answers by itself; it knows no codes.
+        code = str(answer.body.get("code", ""))
+        return self._recorder.end(name, outcome, error=code, transport="" if code else f"http {answer.status}")
+
+    def _unique(self, what: str) -> str:
+        self._count += 1
+        return f"{what} {self._count:07d} {self._random.getrandbits(48):012x}"
+
+
+def outcome_of(answer: Answer) -> Outcome:
+    if 200 <= answer.status < 300:
+        return Outcome.OK
+    return Outcome.UNKNOWN if answer.status >= 500 or answer.status == 429 else Outcome.FAIL
+
+
+def seen(message: Mapping[str, object]) -> Seen:
+    """A message of the HTTP interface."""
+    state = str(message["state"])
+    return Seen(
+        seq=int(str(message["seq"])),
+        message_id=str(message["message_id"]),
+        sender=str(message["sender_type"]),
+        content=str(message["content"]),
+        deleted=state in ("DELETING", "DELETED"),
+        open=state == "COMPOSING",
+    )
+
+
+def _sent(answer: Answer, persisted: bool) -> Response:
+    given = [answer.body["message"], answer.body["reply"]]
+    messages = [seen(message) for message in given if message is not None]
+    return Response(messages=messages, cursor=answer.body["cursor"], persisted=persisted)
+
+
+def _page(answer: Answer, _persisted: bool) -> Response:
+    return Response(messages=[seen(message) for message in answer.body["messages"]], cursor=answer.body["cursor"])
+
+
+def _room(answer: Answer, _persisted: bool) -> Response:
+    return Response(room=answer.body["room_id"], title=answer.body["title"])
+
+
+def _rooms(answer: Answer, _persisted: bool) -> Response:
+    return Response(rooms=[room["room_id"] for room in answer.body["rooms"]])
+
+
+def _nothing(_answer: Answer, _persisted: bool) -> Response:
+    return Response()
+
+
+_READERS: dict[Kind, Callable[[Answer, bool], Response]] = {
+    Kind.CREATE_ROOM: _room,
+    Kind.RENAME: _room,
+    Kind.DELETE_ROOM: _nothing,
+    Kind.SEND: _sent,
+    Kind.DELETE_MESSAGE: _nothing,
+    Kind.READ_PAGE: _page,
+    Kind.LIST_ROOMS: _rooms,
+}

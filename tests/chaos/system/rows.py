@@ -1,0 +1,122 @@
+"""What the stores hold, read past all of Parlor: rows of every shard, and how much waits in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import asyncmy
+import msgspec
+from asyncmy.errors import MySQLError
+from redis.asyncio import Redis
+
+from parlor.cache.keys import Keys
+from parlor.ids import Partition
+from parlor.store.addresses import Address, MySqlAddress, SqliteAddress
+from tests.chaos.history import Seen
+
+_ROOMS = "SELECT room_id, account_id, title, deleted_at FROM rooms"
+_MESSAGES = (
+    "SELECT room_id, seq, message_id, sender_type, content, finish_reason, deleted_at FROM messages "
+    "ORDER BY room_id, seq"
+)
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """What is not stored yet, and replies that have not ended; dead letters beside it."""
+
+    queued: int
+    open_rooms: int
+    dead: int
+
+
+async def backlog(redis: Redis, keys: Keys, partitions: int) -> Backlog:
+    """Of all partitions, in one pipeline."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for number in range(partitions):
+            partition = Partition(number)
+            pipe.xlen(keys.queue(partition))
+            pipe.zcard(keys.generating(partition))
+            pipe.xlen(keys.dead(partition))
+        found = await pipe.execute()
+    return Backlog(sum(found[0::3]), sum(found[1::3]), sum(found[2::3]))
+
+
+class StoredRoom(msgspec.Struct, frozen=True):
+    room: str
+    account: str
+    title: str
+    deleted: bool
+    rows: list[Seen]
+    """By seq."""
+
+
+async def stored_rooms(shards: Sequence[Address]) -> list[StoredRoom]:
+    """Every room of every shard. Raises ``AssertionError`` when a room is on two of them, or a message has no room."""
+    rooms: dict[str, tuple[str, str, bool]] = {}
+    rows: defaultdict[str, list[Seen]] = defaultdict(list)
+    for address in shards:
+        for room_id, account, title, deleted_at in await select(address, _ROOMS):
+            room = str(UUID(bytes=bytes(room_id)))
+            assert room not in rooms, f"room {room} is on two shards"
+            rooms[room] = (account, title, deleted_at is not None)
+        for room_id, *columns in await select(address, _MESSAGES):
+            rows[str(UUID(bytes=bytes(room_id)))].append(_row(columns))
+    assert not rows.keys() - rooms.keys(), f"messages of rooms without a row: {rows.keys() - rooms.keys()}"
+    return [StoredRoom(room, *about, rows[room]) for room, about in rooms.items()]
+
+
+def _row(columns: Sequence[Any]) -> Seen:
+    seq, message_id, sender, content, finish_reason, deleted_at = columns
+    return Seen(
+        seq=seq,
+        message_id=str(UUID(bytes=bytes(message_id))),
+        sender=sender,
+        content=content,
+        deleted=deleted_at is not None,
+        open=sender == "AI" and finish_reason is None and deleted_at is None,
+    )
+
+
+async def select(address: Address, sql: str) -> list[tuple[Any, ...]]:
+    """Past all of Parlor. Raises ``AssertionError`` when the database does not answer."""
+    match address:
+        case SqliteAddress():
+            return await asyncio.to_thread(_select_sqlite, address, sql)
+        case MySqlAddress():
+            try:
+                link = await connect_mysql(address)
+                try:
+                    async with link.cursor() as cursor:
+                        await cursor.execute(sql)
+                        return list(await cursor.fetchall())
+                finally:
+                    await link.ensure_closed()
+            except (MySQLError, OSError) as error:
+                raise AssertionError(f"{address.database} does not answer: {error}") from error
+
+
+async def connect_mysql(address: MySqlAddress) -> Any:
+    """A connection of the suite's own; asyncmy is not typed."""
+    return await asyncmy.connect(
+        user=address.user,
+        password=address.password,
+        unix_socket=address.unix_socket,
+        db=address.database,
+        charset="utf8mb4",
+        connect_timeout=5,
+        autocommit=True,
+    )
+
+
+def _select_sqlite(address: SqliteAddress, sql: str) -> list[tuple[Any, ...]]:
+    link = sqlite3.connect(f"file:{quote(str(address.path))}?mode=ro", uri=True, timeout=10)
+    try:
+        return link.execute(sql).fetchall()
+    finally:
+        link.close()

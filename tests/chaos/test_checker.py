@@ -1,0 +1,372 @@
+"""The checker: an honest history passes, and each planted violation is reported, as exactly what it is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from tests.chaos.checker import FinalRoom, Lost, check
+from tests.chaos.history import (
+    Heard,
+    Kind,
+    Operation,
+    Outcome,
+    Recorder,
+    Request,
+    Response,
+    Seen,
+    read_history,
+)
+
+pytestmark = pytest.mark.chaos
+
+ROOM, ADA, EVE = "room-1", "ada", "eve"
+
+
+class Story:
+    """A room in which Ada says two things, each answered; every test spoils one thing of it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.rows = [
+            Seen(1, "m1", "USER", "one"),
+            Seen(2, "m2", "AI", "answer one"),
+            Seen(3, "m3", "USER", "two"),
+            Seen(4, "m4", "AI", "answer two"),
+        ]
+        self.page: list[Seen] | None = None
+        self.deleted = False
+        self.title, self.page_title = "A title", ""
+        self.history: list[Operation] = []
+        self.lost: list[Lost] = []
+        self.stored = True
+        self.did(Kind.CREATE_ROOM, Request(title="A title"), Response(room=ROOM), room="")
+        self.sent(1)
+        self.sent(3)
+
+    def did(
+        self,
+        kind: Kind,
+        request: Request | None = None,
+        response: Response | None = None,
+        *,
+        outcome: Outcome = Outcome.OK,
+        account: str = ADA,
+        room: str = ROOM,
+        error: str = "",
+        took: float = 0.5,
+    ) -> Operation:
+        self.now += 1.0
+        operation = Operation(
+            f"op-{len(self.history)}",
+            "client",
+            kind,
+            account,
+            room,
+            request or Request(),
+            self.now,
+            2.0,
+            self.now + took,
+            outcome,
+            response or Response(),
+            error,
+        )
+        self.history.append(operation)
+        return operation
+
+    def sent(self, seq: int, *, key: str = "") -> Operation:
+        pair = self.rows[seq - 1 : seq + 1]
+        given = [pair[0], replace(pair[1], content="", open=True)]
+        return self.did(Kind.SEND, Request(content=pair[0].content, key=key), Response(messages=given))
+
+    def read(self, *, cursor: str = "100-3", seen: list[Seen] | None = None) -> Operation:
+        messages = seen if seen is not None else list(self.rows)
+        return self.did(Kind.READ_PAGE, response=Response(messages=messages, cursor=cursor))
+
+    def heard(self, *events: Heard, after: str = "100-0") -> Operation:
+        return self.did(Kind.EVENTS, Request(after=after), Response(heard=list(events)))
+
+    def found(self) -> list[str]:
+        page = None if self.deleted else (self.page if self.page is not None else self.rows)
+        final = FinalRoom(ROOM, ADA, self.title, self.deleted, list(self.rows), page, self.page_title or self.title)
+        return [violation.rule for violation in check(self.history, [final] if self.stored else [], self.lost)]
+
+
+EVENTS = (
+    Heard("100-1", "message.created", "m1", 1),
+    Heard("100-2", "message.created", "m2", 2),
+    Heard("100-3", "message.delta", "m2", attempt=1, text="answer "),
+    Heard("100-4", "message.delta", "m2", attempt=1, offset=7, text="one"),
+    Heard("100-5", "message.completed", "m2", 2, 1, text="answer one"),
+)
+
+
+def row_lost(story: Story) -> None:
+    del story.rows[2:]
+
+
+def text_altered(story: Story) -> None:
+    story.rows[2] = replace(story.rows[2], content="one and a half")
+    story.did(Kind.SEND, Request(content="one and a half"), outcome=Outcome.UNKNOWN, error="cache-unavailable")
+
+
+def buried_unasked(story: Story) -> None:
+    story.rows[2] = replace(story.rows[2], content="", deleted=True)
+
+
+def room_vanished(story: Story) -> None:
+    story.stored = False
+
+
+def room_deleted_unasked(story: Story) -> None:
+    story.deleted = True
+
+
+def page_with_another_text(story: Story) -> None:
+    story.read(cursor="100-9", seen=[replace(story.rows[0], content="won")])
+
+
+def stored_twice(story: Story) -> None:
+    story.rows += [Seen(5, "m5", "USER", "two")]
+
+
+def id_at_two_places(story: Story) -> None:
+    story.rows += [replace(story.rows[3], seq=5)]
+
+
+def key_for_two(story: Story) -> None:
+    story.rows += [Seen(5, "m5", "USER", "three"), Seen(6, "m6", "AI"), Seen(7, "m7", "USER", "3"), Seen(8, "m8", "AI")]
+    story.sent(5, key="k")
+    story.sent(7, key="k")
+
+
+def hole_in_rows(story: Story) -> None:
+    story.rows += [Seen(6, "m6", "AI", "answer")]
+
+
+def hole_in_a_page(story: Story) -> None:
+    story.read(seen=[story.rows[0], story.rows[2]])
+
+
+def page_in_another_order(story: Story) -> None:
+    story.read(seen=[replace(story.rows[2], seq=1)])
+
+
+def event_of_another_order(story: Story) -> None:
+    story.heard(Heard("100-1", "message.created", "m9", 1))
+
+
+def reply_left_open(story: Story) -> None:
+    story.rows[3] = replace(story.rows[3], content="", open=True)
+
+
+def reply_ended_twice(story: Story) -> None:
+    story.heard(*EVENTS, Heard("100-6", "message.stopped", "m2", 2, 1, text="answer one"))
+
+
+def deleted_and_stored(story: Story) -> None:
+    story.did(Kind.DELETE_MESSAGE, Request(message_id="m3"))
+
+
+def deleted_and_read(story: Story) -> None:
+    story.did(Kind.DELETE_MESSAGE, Request(message_id="m3"))
+    story.read()
+    story.rows[2] = replace(story.rows[2], content="", deleted=True)
+
+
+def deleted_room_is_stored(story: Story) -> None:
+    story.did(Kind.DELETE_ROOM)
+
+
+def deleted_room_takes_a_send(story: Story) -> None:
+    story.did(Kind.DELETE_ROOM)
+    story.rows += [Seen(5, "m5", "USER", "three"), Seen(6, "m6", "AI", "answer three")]
+    story.sent(5)
+    story.deleted = True
+
+
+def rename_undone(story: Story) -> None:
+    story.did(Kind.RENAME, Request(title="Newer"))
+
+
+def another_reads(story: Story) -> None:
+    story.did(Kind.READ_PAGE, account=EVE)
+
+
+def another_lists(story: Story) -> None:
+    story.did(Kind.LIST_ROOMS, response=Response(rooms=[ROOM]), account=EVE, room="")
+
+
+def too_late(story: Story) -> None:
+    story.did(Kind.GET_ROOM, took=2.5)
+
+
+def untyped(story: Story) -> None:
+    story.did(Kind.GET_ROOM, outcome=Outcome.UNKNOWN, error="fenced")
+
+
+def internal(story: Story) -> None:
+    story.did(Kind.GET_ROOM, outcome=Outcome.UNKNOWN, error="internal")
+
+
+def silent(story: Story) -> None:
+    story.history[-1] = replace(story.did(Kind.GET_ROOM), completed_at=None, outcome=Outcome.UNKNOWN)
+
+
+def overtaken(story: Story) -> None:
+    first, second = story.history[1:3]
+    story.history[1:3] = [
+        replace(first, invoked_at=second.invoked_at, completed_at=second.completed_at),
+        replace(second, invoked_at=first.invoked_at, completed_at=first.completed_at),
+    ]
+
+
+def cache_differs(story: Story) -> None:
+    story.page = [*story.rows[:3], replace(story.rows[3], content="another answer")]
+
+
+def title_differs(story: Story) -> None:
+    story.page_title = "Cached"
+
+
+def event_missed(story: Story) -> None:
+    story.heard(*EVENTS)
+    story.heard(EVENTS[0], EVENTS[4])
+
+
+def event_repeated(story: Story) -> None:
+    story.heard(*EVENTS[:2], EVENTS[1])
+
+
+def piece_missed(story: Story) -> None:
+    story.heard(*EVENTS[:3], replace(EVENTS[3], offset=9))
+
+
+def pieces_are_not_the_text(story: Story) -> None:
+    story.heard(*EVENTS[:4], replace(EVENTS[4], text="answer 1"))
+
+
+def page_ahead_of_its_cursor(story: Story) -> None:
+    story.heard(*EVENTS)
+    story.read(cursor="100-1", seen=story.rows[:2])
+
+
+def from_nothing(story: Story) -> None:
+    story.rows += [Seen(5, "m5", "USER", "boo")]
+
+
+def refused_and_stored(story: Story) -> None:
+    story.did(Kind.SEND, Request(content="three"), outcome=Outcome.FAIL, error="room-busy")
+    story.rows += [Seen(5, "m5", "USER", "three")]
+
+
+def title_from_nothing(story: Story) -> None:
+    story.title = "Boo"
+
+
+PLANTED: list[tuple[str, Callable[[Story], None]]] = [
+    ("C1", row_lost),
+    ("C1", text_altered),
+    ("C1", buried_unasked),
+    ("C1", room_vanished),
+    ("C1", room_deleted_unasked),
+    ("C1", page_with_another_text),
+    ("C2", stored_twice),
+    ("C2", id_at_two_places),
+    ("C2", key_for_two),
+    ("C3", hole_in_rows),
+    ("C3", hole_in_a_page),
+    ("C4", page_in_another_order),
+    ("C4", event_of_another_order),
+    ("C5", reply_left_open),
+    ("C5", reply_ended_twice),
+    ("C6", deleted_and_stored),
+    ("C6", deleted_and_read),
+    ("C6", deleted_room_is_stored),
+    ("C6", deleted_room_takes_a_send),
+    ("C7", rename_undone),
+    ("C8", another_reads),
+    ("C8", another_lists),
+    ("C9", too_late),
+    ("C9", untyped),
+    ("C9", internal),
+    ("C9", silent),
+    ("C10", overtaken),
+    ("C11", cache_differs),
+    ("C11", title_differs),
+    ("C12", event_missed),
+    ("C12", event_repeated),
+    ("C12", piece_missed),
+    ("C12", pieces_are_not_the_text),
+    ("C12", page_ahead_of_its_cursor),
+    ("C13", from_nothing),
+    ("C13", refused_and_stored),
+    ("C13", title_from_nothing),
+]
+
+
+def test_an_honest_history_passes() -> None:
+    story = Story()
+    story.heard(*EVENTS)
+    story.heard(*EVENTS[2:], after="100-2")
+    story.read(cursor="100-5", seen=story.rows[:2])
+    story.did(Kind.RENAME, Request(title="Later"))
+    story.did(Kind.DELETE_MESSAGE, Request(message_id="m3"))
+    story.did(Kind.READ_PAGE, account=EVE, outcome=Outcome.FAIL, error="room-not-found")
+    story.rows[2] = replace(story.rows[2], content="", deleted=True)
+    story.title = "Later"
+    assert story.found() == []
+
+
+@pytest.mark.parametrize(("rule", "plant"), PLANTED, ids=[plant.__name__ for _, plant in PLANTED])
+def test_a_planted_violation_is_reported_as_what_it_is(rule: str, plant: Callable[[Story], None]) -> None:
+    story = Story()
+    assert story.found() == []
+    plant(story)
+    assert set(story.found()) == {rule}
+
+
+def test_an_older_rename_that_was_in_doubt_may_win() -> None:
+    story = Story()
+    story.did(Kind.RENAME, Request(title="In doubt"), outcome=Outcome.UNKNOWN, error="cache-unavailable")
+    story.did(Kind.RENAME, Request(title="Newer"))
+    story.title = "In doubt"
+    assert story.found() == []
+
+
+def test_a_message_that_was_sent_again_with_its_key_counts_from_its_first_send() -> None:
+    story = Story()
+    story.rows += [Seen(5, "m5", "USER", "three"), Seen(6, "m6", "AI"), Seen(7, "m7", "USER", "4"), Seen(8, "m8", "AI")]
+    story.did(Kind.SEND, Request(content="three", key="k"), outcome=Outcome.UNKNOWN, error="overloaded")
+    story.sent(7)
+    story.sent(5, key="k")
+    assert story.found() == []
+
+
+def test_a_lost_redis_excuses_what_was_acknowledged_in_it_and_nothing_before() -> None:
+    story = Story()
+    sent = story.history[-1]
+    row_lost(story)
+    story.lost = [Lost(sent.invoked_at, story.now + 10)]
+    assert story.found() == []
+    story.lost = [Lost(story.now + 5, story.now + 10)]
+    assert set(story.found()) == {"C1"}
+
+
+def test_a_recorded_history_is_read_back_whole(tmp_path: Path) -> None:
+    clock = iter([1.0, 2.0, 3.0])
+    out = io.StringIO()
+    recorder = Recorder(out, lambda: next(clock), "client-1")
+    send = recorder.begin(Kind.SEND, ADA, ROOM, Request(content="a\u2028b\n"), 2.0)
+    recorder.begin(Kind.GET_ROOM, ADA, ROOM, Request(), 2.0)
+    recorder.end(send, Outcome.OK, Response(messages=[Seen(1, "m1", "USER", "a\u2028b\n")]))
+    recorder.close()
+    path = tmp_path / "history.jsonl"
+    path.write_text(out.getvalue() + '{"id":"cut', encoding="utf-8")
+    read = read_history([path])
+    assert sorted(read, key=lambda o: o.id) == sorted(recorder.operations, key=lambda o: o.id)
+    assert [(o.kind, o.completed_at) for o in read] == [(Kind.SEND, 3.0), (Kind.GET_ROOM, None)]

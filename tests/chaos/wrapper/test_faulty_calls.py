@@ -1,0 +1,94 @@
+"""Each call to Redis and to MariaDB may be refused, go unheard, come twice or come late: nothing is lost by it (P1, P2,
+P3, P5)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from parlor.settings import Settings
+from parlor.store.migrations import migrate
+from tests.chaos.checker import check
+from tests.chaos.history import Recorder
+from tests.chaos.wrapper.injection import Rates
+from tests.chaos.wrapper.town import Town, TownSettings
+from tests.servers import Unavailable, private_mariadb, private_redis, short_directory, skip_or_fail
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
+
+SEEDS = int(os.environ.get("PARLOR_TEST_WRAPPER_SEEDS", "1"))
+PEOPLE, ROOMS, STEPS = 8, 2, 30
+PARTITIONS = 4
+BATCHES = {"batch_interval": 0.1, "batch_pause": 0.05, "batch_size": 10}
+"""Small and often: more calls, more faults."""
+
+
+@pytest.fixture(scope="session")
+def directory() -> Iterator[Path]:
+    with short_directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def redis_url(directory: Path) -> Iterator[str]:
+    try:
+        with private_redis(directory) as url:
+            yield url
+    except Unavailable as error:
+        skip_or_fail(str(error))
+
+
+@pytest.fixture(scope="session")
+def mysql_url(directory: Path) -> Iterator[str]:
+    (directory / "m").mkdir()
+    try:
+        with private_mariadb(directory / "m") as url:
+            yield url
+    except Unavailable as error:
+        skip_or_fail(str(error))
+
+
+def _settings(redis_url: str, mysql_url: str, seed: int) -> Settings:
+    urls = tuple(SecretStr(mysql_url.replace("/parlor?", f"/w{seed}_{shard}?")) for shard in (1, 2))
+    return TownSettings.model_validate(
+        {
+            "redis": {"url": SecretStr(redis_url), "prefix": f"w{seed}"},
+            "store": {"urls": urls, "partitions": PARTITIONS},
+            "queue": {
+                "batch_interval": 0.1,
+                "batch_pause": 0.05,
+                "lease_ttl": 1.0,
+                "lease_wait": 0.3,
+                "batch_size": 10,
+            },
+            # Nobody asks it: a parrot answers.
+            "llm": {"base_url": "http://127.0.0.1:9/v1"},
+            "rooms": {"reply_lease": 1.0, "max_attempts": 5},
+        }
+    )
+
+
+@pytest.mark.parametrize("seed", range(1, SEEDS + 1))
+async def test_nothing_is_lost_by_calls_that_fail_or_come_twice(redis_url: str, mysql_url: str, seed: int) -> None:
+    settings = _settings(redis_url, mysql_url, seed)
+    await migrate(settings.store)
+    recorder = Recorder(None, time.monotonic, "town")
+    town = Town(settings, Rates(), recorder, seed)
+    await town.open()
+    try:
+        town.rage()
+        await asyncio.gather(*(town.live_in(f"person-{number}", ROOMS, STEPS) for number in range(PEOPLE)))
+        recorder.close()
+        rooms = await town.final_rooms()
+    finally:
+        await town.close()
+    assert check(recorder.operations, rooms) == []
+    assert all(town.counts[what] for what in ("refused", "unheard", "twice", "late", "stalled")), town.counts
+    # Owners and writers that take from each other, and stand still for longer than a lease: some must be refused.
+    assert all(town.tally.stale[what] for what in ("room", "batch")), town.tally.stale
