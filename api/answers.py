@@ -11,11 +11,14 @@ from fastapi import Response
 
 from parlor.llm.ports import Persona
 from parlor.model import (
+    DailyUse,
     DeleteReceipt,
     DependencyHealth,
+    EditReceipt,
     Message,
     MessagePage,
     Room,
+    RoomMemory,
     RoomPage,
     SendReceipt,
     StateReport,
@@ -33,8 +36,8 @@ def room_answer(room: Room, status: int = 200, headers: dict[str, str] | None = 
     return answer(room_form(room), status, headers)
 
 
-def message_answer(message: Message) -> Response:
-    return answer(message_form(message))
+def message_answer(message: Message, status: int = 200) -> Response:
+    return answer(message_form(message), status)
 
 
 def room_page(page: RoomPage) -> Response:
@@ -52,6 +55,38 @@ def message_page(page: MessagePage) -> Response:
 def send_answer(receipt: SendReceipt, status: int, headers: dict[str, str]) -> Response:
     reply = None if receipt.reply is None else message_form(receipt.reply)
     return answer({"message": message_form(receipt.message), "reply": reply, "cursor": receipt.cursor}, status, headers)
+
+
+def edit_answer(receipt: EditReceipt) -> Response:
+    form = message_form(receipt.message)
+    form["reply"] = None if receipt.reply is None else message_form(receipt.reply)
+    form["cursor"] = receipt.cursor
+    return answer(form)
+
+
+def variant_list(variants: list[Message]) -> Response:
+    return answer({"variants": [message_form(message) for message in variants]})
+
+
+def queue_answer(messages: list[Message]) -> Response:
+    return answer({"messages": [message_form(message) for message in messages]})
+
+
+def memory_answer(memory: RoomMemory) -> Response:
+    form = msgspec.structs.asdict(memory)
+    form["updated_at"] = None if memory.updated_at is None else timestamp(memory.updated_at)
+    return answer(form)
+
+
+def usage_answer(first: str, last: str, days: list[DailyUse]) -> Response:
+    counted = ("messages", "input_tokens", "output_tokens")
+    form = {
+        "from": first,
+        "to": last,
+        "days": [{"date": day.day, **{name: getattr(day, name) for name in counted}} for day in days],
+        "total": {name: sum(getattr(day, name) for day in days) for name in counted},
+    }
+    return answer(form)
 
 
 def delete_answer(receipt: DeleteReceipt) -> Response:

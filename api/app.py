@@ -14,7 +14,7 @@ from api.body_limit import BodyLimit
 from api.edge import Edge, EdgeMetrics, NoMetrics
 from api.methods import MethodTable
 from api.request_context import RequestContext
-from api.routes import docs, events, export, health, messages, page, personas, rooms
+from api.routes import docs, events, export, health, messages, page, personas, replies, rooms, usage
 from api.tokens import TokenVerifier
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
 from parlor.gateway import Gateway
@@ -68,7 +68,7 @@ def build_app(
     app.state.authenticator = Authenticator(TokenVerifier(settings.auth, clock))
     problems.install(app)
     # Routes are tried in order: sends, the most frequent, come first.
-    for module in (messages, rooms, events, export, personas, health, docs, page):
+    for module in (messages, rooms, events, replies, export, personas, usage, health, docs, page):
         app.include_router(module.router)
     app.mount("/assets", page.assets, name="assets")
     app.state.methods = MethodTable(app.openapi)

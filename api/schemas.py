@@ -9,15 +9,18 @@ The numbers that are settings (content, title, metadata) are checked in ``api.li
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from parlor.model import DeleteOutcome, Durability, FinishReason, JsonObject, OnBusy, ReplyMode, SenderType
 from parlor.states import MessageState, RoomState
 
 SEQ_MAX = 2**53 - 1
 """What every JSON reader can hold; a room never gets there."""
+ATTEMPT_MAX = 2**31 - 1
 
 
 def _storable(text: str) -> str:
@@ -36,8 +39,16 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _day(value: object) -> date:
+    # Not pydantic's own reading, which takes seconds since 1970 and times too.
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise ValueError("must be a day as YYYY-MM-DD")
+    return date.fromisoformat(value)
+
+
 Text = Annotated[str, AfterValidator(_not_blank), AfterValidator(_storable)]
 PersonaName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
+Day = Annotated[date, BeforeValidator(_day), Field(description="`YYYY-MM-DD`, UTC")]
 Timestamp = Annotated[
     str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC, milliseconds, `Z`")
 ]
@@ -158,7 +169,9 @@ class ChatMessageSendRequest(_Request):
     metadata: JsonObject | None = None
     """A JSON object of yours, kept with the message."""
     on_busy: OnBusy = OnBusy.ENQUEUE
-    """What happens while a reply is being generated."""
+    """While a reply is being generated: `enqueue`: wait for its turn; `reject`: refuse with `room-busy`; `interrupt`:
+    stop the reply and keep its text; `rollback`: drop the running turn; `merge`: let the reply go on, then answer all
+    waiting messages with one. The last three leave one reply to come, which answers every message that waits."""
     reply: ReplyMode = ReplyMode.AUTO
     """`none`: keep the message without asking the LLM."""
 
@@ -196,6 +209,72 @@ class ChatMessageDeleteResponse(_Answer):
     message_id: str
     state: MessageState
     outcome: DeleteOutcome
+
+
+class ChatMessageEditRequest(_Request):
+    content: Text
+
+
+class ChatMessageEditResponse(ChatMessage, _Answer):
+    """The message, and what becomes of its reply."""
+
+    reply: ChatMessage | None
+    """Its reply: begun anew, or still waiting for its turn; null when it has none."""
+    cursor: Cursor
+
+
+class ChatMessageStopRequest(_Request):
+    attempt: Annotated[int, Field(strict=True, ge=0, le=ATTEMPT_MAX)] | None = None
+    """Stop only this attempt; without it whichever the reply is at."""
+
+
+class ChatMessageVariantsResponse(_Answer):
+    variants: list[ChatMessage]
+    """Ascending; the last one is what the message says now."""
+
+
+class ChatRoomQueueResponse(_Answer):
+    messages: list[ChatMessage]
+    """A person's messages whose replies wait for their turn, ascending; they can be edited and deleted."""
+
+
+class ChatRoomMemoryResponse(_Answer):
+    """The summary that stands in the prompt for a room's older turns."""
+
+    summary: str
+    """Empty when there is none."""
+    through_seq: int
+    """The newest message that it covers; 0 without one."""
+    updated_at: Timestamp | None
+    version: int
+    """Counts up with each summary and each reset."""
+
+
+class ChatUsageRequest(_Request):
+    from_: Annotated[Day | None, Field(alias="from")] = None
+    """The first day; without it the thirtieth, counted back from `to`."""
+    to: Day | None = None
+    """The last day, included; without it today. At most 366 days."""
+
+
+class ChatUsageTotal(_Body):
+    messages: int
+    input_tokens: int
+    output_tokens: int
+
+
+class ChatUsageDay(ChatUsageTotal):
+    date: Day
+
+
+class ChatUsageResponse(_Answer):
+    """What is committed in the database: it may be some seconds behind."""
+
+    from_: Annotated[Day, Field(alias="from")]
+    to: Day
+    days: list[ChatUsageDay]
+    """Ascending; days without use are left out."""
+    total: ChatUsageTotal
 
 
 class ChatRoomResponse(ChatRoom, _Answer):

@@ -13,8 +13,10 @@ from parlor.cache.queue import WriterQueue
 from parlor.cache.reads import CacheReader
 from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
+from parlor.cache.summaries import SummaryCache
 from parlor.clock import SystemClock, SystemEntropy
 from parlor.errors import ParlorError
+from parlor.follow_up import FollowUp
 from parlor.history import HistoryReader
 from parlor.ids import IdMint
 from parlor.llm.personas import load_personas
@@ -46,7 +48,8 @@ class Assembly:
         self.loader = Loader(self.live, store)
         self.history = HistoryReader(self.reader, StateCache(self.live), store, self.loader)
         self.state_machine = ChatStateMachine(self.live, store)
-        self.rooms = RoomDirectory(self.reader, store, self.loader)
+        self.summaries = SummaryCache(self.live)
+        self.rooms = RoomDirectory(self.reader, self.summaries, store, self.loader)
         set_chat_state_machine(self.state_machine)
 
     @classmethod
@@ -56,18 +59,23 @@ class Assembly:
 
     def chat_model(self) -> AIChatService:
         """A client for the LLM; ``close`` it too."""
-        settings = self.settings
-        return AIChatService(settings.llm, settings.llm_api_key, load_personas(settings.llm), self.history, self.clock)
+        llm, key = self.settings.llm, self.settings.llm_api_key
+        return AIChatService(llm, key, load_personas(llm), self.history, self.rooms, self.clock)
+
+    def follow_up(self, model: AIChatService) -> FollowUp:
+        """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""
+        return FollowUp(model, model.memory, self.rooms, self.summaries, self.settings.llm)
 
     def room_ports(self, model: AIChatService, states: StateMachinePort, metrics: RoomMetrics) -> RoomPorts:
         cache = RoomCache(self.live)
         return RoomPorts(
-            reply=ReplyPorts(cache, model, self.clock, metrics, self.settings),
+            reply=ReplyPorts(cache, model, self.clock, metrics, self.settings, self.follow_up(model)),
             cache=cache,
             reader=self.reader,
             loader=self.loader,
             history=self.history,
             states=states,
+            summaries=self.summaries,
             mint=self.mint,
         )
 

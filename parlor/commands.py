@@ -13,7 +13,7 @@ import msgspec
 from parlor.errors import ErrorWire
 from parlor.gateway import SendRequest
 from parlor.ids import MessageId, RoomId
-from parlor.model import DeleteReceipt, Room, SendReceipt, Session
+from parlor.model import DeleteReceipt, EditReceipt, Message, Room, SendReceipt, Session
 
 
 class _Command(msgspec.Struct, frozen=True, tag=True):
@@ -44,11 +44,35 @@ class DeleteMessage(_Command, frozen=True):
     message_id: MessageId
 
 
+class Stop(_Command, frozen=True):
+    """End a reply as stopped."""
+
+    message_id: MessageId
+    attempt: int | None
+    """Only this one; None: whichever it is at."""
+
+
+class Regenerate(_Command, frozen=True):
+    message_id: MessageId
+    nonce: str
+    """Minted by the caller, so that asking again begins no second attempt."""
+
+
+class Edit(_Command, frozen=True):
+    message_id: MessageId
+    content: str
+    nonce: str
+
+
+class ResetMemory(_Command, frozen=True):
+    pass
+
+
 class Wake(_Command, frozen=True):
     """Be active: an unfinished reply waits for an owner."""
 
 
-Command: TypeAlias = Send | Rename | DeleteRoom | DeleteMessage | Wake
+Command: TypeAlias = Send | Rename | DeleteRoom | DeleteMessage | Stop | Regenerate | Edit | ResetMemory | Wake
 
 
 class SendDone(msgspec.Struct, frozen=True, tag=True):
@@ -63,6 +87,16 @@ class DeleteDone(msgspec.Struct, frozen=True, tag=True):
     receipt: DeleteReceipt
 
 
+class MessageDone(msgspec.Struct, frozen=True, tag=True):
+    """The message as it is now: of a ``Stop`` or a ``Regenerate``."""
+
+    message: Message
+
+
+class EditDone(msgspec.Struct, frozen=True, tag=True):
+    receipt: EditReceipt
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     pass
 
@@ -71,8 +105,8 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     error: ErrorWire
 
 
-Result: TypeAlias = SendDone | RoomDone | DeleteDone | Done
-Outcome: TypeAlias = SendDone | RoomDone | DeleteDone | Done | Refused
+Result: TypeAlias = SendDone | RoomDone | DeleteDone | MessageDone | EditDone | Done
+Outcome: TypeAlias = SendDone | RoomDone | DeleteDone | MessageDone | EditDone | Done | Refused
 
 _ENCODER = msgspec.msgpack.Encoder()
 _COMMANDS = msgspec.msgpack.Decoder(list[Command])

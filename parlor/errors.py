@@ -125,7 +125,7 @@ class IllegalTransition(ParlorError):
 
 
 class RoomBusy(ParlorError):
-    """A reply is being generated and the sender asked to be refused then."""
+    """A reply is being generated, and the request cannot, or asked not to, wait for its end."""
 
     code, error_code, http_status = "room-busy", 1005, 409
     title = "A reply is being generated"

@@ -14,8 +14,10 @@ import msgspec
 from parlor.ids import MessageId, RoomId
 from parlor.llm.ports import Persona
 from parlor.model import (
+    DailyUse,
     DeleteReceipt,
     DependencyHealth,
+    EditReceipt,
     Event,
     JsonObject,
     Message,
@@ -23,6 +25,7 @@ from parlor.model import (
     OnBusy,
     ReplyMode,
     Room,
+    RoomMemory,
     RoomPage,
     SendReceipt,
     Session,
@@ -84,6 +87,36 @@ class Gateway(Protocol):
     async def get_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message: ...
 
     async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt: ...
+
+    async def stop_reply(
+        self, session: Session, room_id: RoomId, message_id: MessageId, attempt: int | None
+    ) -> Message:
+        """Ends a reply that is being written, or that waits for its turn, as ``stopped``; its text stays. The reply as
+        it is then: one that has ended is left alone, so is one that is at another attempt than ``attempt``. Raises
+        ``InvalidRequest`` for a message that is not a reply."""
+
+    async def regenerate(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
+        """A new attempt of the last reply; the one before is kept as a variant. Raises ``RoomBusy`` while it is being
+        written, ``IllegalTransition`` when it is not the last reply, or deleted."""
+
+    async def variants(self, session: Session, room_id: RoomId, message_id: MessageId) -> list[Message]:
+        """What the message said before, ascending, and what it says now: attempts of a reply, or edits."""
+
+    async def edit_message(self, session: Session, room_id: RoomId, message_id: MessageId, content: str) -> EditReceipt:
+        """New content for the last message of a person, or one that waits for its turn. A reply to it that was begun is
+        stopped, kept as a variant, and begun anew. Raises ``IllegalTransition`` for any other message."""
+
+    async def queued_messages(self, session: Session, room_id: RoomId) -> list[Message]:
+        """A person's messages whose replies wait for their turn, ascending: they can be edited and deleted."""
+
+    async def room_memory(self, session: Session, room_id: RoomId) -> RoomMemory: ...
+
+    async def reset_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
+        """Forgets the summary; the next one is made from the messages."""
+
+    async def usage(self, session: Session, first: str, last: str) -> list[DailyUse]:
+        """Days (``YYYY-MM-DD``, UTC) from ``first`` to ``last``, both included, ascending; days without use are left
+        out. What is committed."""
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport: ...
 

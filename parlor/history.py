@@ -16,12 +16,14 @@ from parlor.cache.states import StateCache
 from parlor.errors import CacheUnavailable, MessageNotFound, RoomNotFound, StoreUnavailable
 from parlor.ids import AccountId, MessageId, RoomId, home_of
 from parlor.loading import Loader
-from parlor.model import Message, MessagePage
-from parlor.states import MessageState
+from parlor.model import Message, MessageDoc, MessagePage, SenderType
+from parlor.states import GONE_MESSAGES, MessageState
 from parlor.store.ports import ChatStore, MessageRow
 
 EXPORT_PAGE = 200
 """Messages that an export reads at once."""
+QUEUE_PAGE = 20
+"""Messages that are read at once to find those that wait."""
 
 
 class HistoryReader:
@@ -43,10 +45,15 @@ class HistoryReader:
         after: int | None = None,
     ) -> MessagePage:
         """Raises ``RoomNotFound``; ``StoreUnavailable`` when the page needs rows that only a shard has."""
-        cached = await self._cached_page(room_id, after, before, limit)
-        if cached is None:
-            # Without Redis, what is stored can still be read; events cannot, so there is no cursor to speak of.
-            return await self._stored_page(room_id, account, limit=limit, before=before, after=after)
+        try:
+            cached = await self._cached_page(room_id, after, before, limit)
+        except CacheUnavailable as away:
+            # What is stored can still be read; events cannot, so there is no cursor to speak of.
+            page = await self._stored_page(room_id, account, limit=limit, before=before, after=after)
+            if page is None:
+                # Perhaps it is only in Redis yet: nobody can say now that there is no such room.
+                raise away from None
+            return page
         if account is not None and cached.account_id != account:
             raise RoomNotFound
         messages = await self._join(room_id, cached)
@@ -62,14 +69,17 @@ class HistoryReader:
         )
 
     async def message(self, room_id: RoomId, account: AccountId | None, message_id: MessageId) -> Message:
-        """Raises ``RoomNotFound``, ``MessageNotFound``."""
+        """Raises ``RoomNotFound``, ``MessageNotFound``; ``CacheUnavailable`` for one that only Redis may have."""
+        away: CacheUnavailable | None = None
         try:
             seq = await self._states.find_message(room_id, message_id)
-        except CacheUnavailable:
-            seq = None
+        except CacheUnavailable as error:
+            seq, away = None, error
         if seq is None:
             shard = await self._store.shard_of(home_of(room_id))
             row = await self._store.message_find(shard, room_id, message_id)
+            if row is None and away is not None:
+                raise away
             seq = row.seq if row else None
         # Through a page of one: it checks the room and its owner, and joins in the live text and state.
         page = await self.page(room_id, account, limit=1, after=(seq or 1) - 1)
@@ -77,11 +87,58 @@ class HistoryReader:
             raise MessageNotFound
         return page.messages[0]
 
+    async def doc(self, room_id: RoomId, seq: int) -> MessageDoc:
+        """A message as it is kept, whatever its state. Raises ``MessageNotFound``."""
+        found = await self._states.message_doc(room_id, seq)
+        if found is not None:
+            return found
+        shard = await self._store.shard_of(home_of(room_id))
+        rows = await self._store.messages_get(shard, room_id, above=seq - 1, below=seq + 1, limit=1, newest=False)
+        if not rows:
+            raise MessageNotFound
+        return rows[0].doc
+
+    async def variants(self, room_id: RoomId, account: AccountId | None, message_id: MessageId) -> list[Message]:
+        """The message's earlier versions, ascending, and what it is now. Raises ``RoomNotFound``,
+        ``MessageNotFound``."""
+        current = await self.message(room_id, account, message_id)
+        if current.state in GONE_MESSAGES:
+            return [current]
+        earlier: dict[int, tuple[MessageState, MessageDoc]] = {}
+        try:
+            for doc in await self._reader.versions(room_id, current.seq):
+                earlier[doc.version] = MessageState.PENDING, doc
+        except CacheUnavailable:
+            # What is stored can still be read.
+            pass
+        shard = await self._store.shard_of(home_of(room_id))
+        for doc in await self._store.versions_get(shard, room_id, current.seq):
+            earlier[doc.version] = MessageState.SENT, doc
+        return [*(view(room_id, current.seq, *earlier[version]) for version in sorted(earlier)), current]
+
+    async def queued(self, room_id: RoomId, account: AccountId | None) -> list[Message]:
+        """A person's messages that no reply has read yet, ascending. Raises ``RoomNotFound``."""
+        waiting = await self._reader.waiting_replies(room_id)
+        below = waiting[-1] if waiting else 0
+        found: list[Message] = []
+        while True:
+            page = await self.page(room_id, account, limit=QUEUE_PAGE, before=below)
+            for message in reversed(page.messages):
+                if message.state in GONE_MESSAGES or message.seq in waiting:
+                    continue
+                if message.sender_type is not SenderType.USER:
+                    return found[::-1]
+                found.append(message)
+            if not waiting or page.next_before is None:
+                return found[::-1] if waiting else []
+            below = page.next_before
+
     async def before(self, room_id: RoomId, seq: int, limit: int) -> list[Message]:
-        """For the LLM's memory: the newest ``limit`` messages below ``seq``."""
+        """For the LLM's memory: the newest ``limit`` messages below ``seq``. Raises ``CacheUnavailable`` rather than to
+        leave out what is only in Redis: that would be an answer to another question."""
         if seq <= 1:
             return []
-        return (await self.page(room_id, None, limit=limit, before=seq)).messages
+        return await self._join(room_id, await self._cached_page(room_id, None, seq, limit))
 
     async def all(self, room_id: RoomId, account: AccountId) -> AsyncIterator[Message]:
         """Every message in order, as the room was when the reading of each page began."""
@@ -94,17 +151,14 @@ class HistoryReader:
                 return
             after = page.messages[-1].seq
 
-    async def _cached_page(
-        self, room_id: RoomId, after: int | None, before: int | None, limit: int
-    ) -> CachedPage | None:
-        """Also loads a room that Redis does not have. None when Redis does not answer."""
-        try:
+    async def _cached_page(self, room_id: RoomId, after: int | None, before: int | None, limit: int) -> CachedPage:
+        """Also loads a room that Redis does not have."""
+        cached = await self._reader.page(room_id, after, before, limit)
+        if cached is None:
+            await self._loader.load_room(room_id)
             cached = await self._reader.page(room_id, after, before, limit)
-            if cached is None:
-                await self._loader.load_room(room_id)
-                cached = await self._reader.page(room_id, after, before, limit)
-        except CacheUnavailable:
-            return None
+        if cached is None:
+            raise CacheUnavailable(debug="the room was loaded and is not there", retry_after=1.0)
         return cached
 
     async def _join(self, room_id: RoomId, cached: CachedPage) -> list[Message]:
@@ -120,14 +174,21 @@ class HistoryReader:
 
     async def _stored_page(
         self, room_id: RoomId, account: AccountId | None, *, limit: int, before: int | None, after: int | None
-    ) -> MessagePage:
+    ) -> MessagePage | None:
+        """None for a room that the shard does not have."""
         shard = await self._store.shard_of(home_of(room_id))
         room = await self._store.room_get(shard, room_id)
-        if room is None or (account is not None and room.account_id != account):
+        if room is None:
+            return None
+        if account is not None and room.account_id != account:
             raise RoomNotFound
         rows = await self._store.messages_get(
             shard, room_id, above=after or 0, below=before, limit=limit, newest=after is None
         )
+        if rows and rows[-1].seq - rows[0].seq != len(rows) - 1:
+            # A message of these that its shard has refused is in Redis only (docs/adr/0011): no page is better than a
+            # shorter one.
+            raise CacheUnavailable(debug=f"{room_id}: a stored page has a hole", retry_after=1.0)
         messages = [view(room_id, row.seq, stored_state(row), row.doc) for row in rows]
         first = rows[0].seq if rows else 0
         more = (rows[-1].seq < room.last_seq if after is not None else first > 1) if rows else False

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from parlor.commands import Command, Outcome, Refused
+from parlor.commands import Command, Outcome, Refused, Result
 from parlor.errors import InternalError, Overloaded, ParlorError, RoomMoved
 from parlor.ids import RoomId
 from parlor.model import FinishReason
@@ -47,7 +47,17 @@ class RoomHost:
         room's place may make this host its owner, or two hosts would take it from each other for ever.
         """
         self._ports.reply.metrics.commands(len(commands))
-        return list(await asyncio.gather(*(self._serve(command, activate) for command in commands)))
+        answers = [self._submit(command, activate) for command in commands]
+        # Waited for, not awaited one by one: a caller that is cancelled leaves the commands to be served.
+        pending = [answer for answer in answers if isinstance(answer, asyncio.Future)]
+        if pending:
+            await asyncio.wait(pending)
+        return [
+            self._outcome(
+                command, answer.exception() or answer.result() if isinstance(answer, asyncio.Future) else answer
+            )
+            for command, answer in zip(commands, answers, strict=True)
+        ]
 
     async def run(self) -> None:
         """Lets idle rooms go, for as long as the host lives."""
@@ -75,6 +85,7 @@ class RoomHost:
             await asyncio.gather(*(self.passivate(room_id) for room_id in quiet))
             if self._rooms:
                 await self._clock.sleep(DRAIN_POLL)
+        await self._ports.reply.follow_up.close()
         await asyncio.gather(*(self.passivate(room_id) for room_id in self.rooms))
         await asyncio.gather(*self._closing)
 
@@ -89,16 +100,24 @@ class RoomHost:
         deadline = self._clock.monotonic() + 2.0
         while self._busy() and self._clock.monotonic() < deadline:
             await self._clock.sleep(DRAIN_POLL)
+        await self._ports.reply.follow_up.close()
         await asyncio.gather(*(self.passivate(room_id) for room_id in self.rooms))
         await asyncio.gather(*self._closing)
 
-    async def _serve(self, command: Command, activate: bool) -> Outcome:
+    def _submit(self, command: Command, activate: bool) -> asyncio.Future[Result] | ParlorError:
         try:
-            return await self._room(command.room_id, activate).execute(command)
+            return self._room(command.room_id, activate).submit(command)
         except ParlorError as error:
-            if isinstance(error, InternalError):
-                _log.error("command_refused", room_id=command.room_id, request_id=command.request_id, debug=error.debug)
-            return Refused(error.to_wire())
+            return error
+
+    def _outcome(self, command: Command, answer: Result | BaseException) -> Outcome:
+        if not isinstance(answer, BaseException):
+            return answer
+        if not isinstance(answer, ParlorError):
+            raise answer
+        if isinstance(answer, InternalError):
+            _log.error("command_refused", room_id=command.room_id, request_id=command.request_id, debug=answer.debug)
+        return Refused(answer.to_wire())
 
     def _room(self, room_id: RoomId, activate: bool) -> Room:
         if self._draining:

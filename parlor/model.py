@@ -88,7 +88,8 @@ class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     content: str
     timestamp: int
     version: int = 1
-    """0 for a reserved reply, then one more with each new content; a lower version never overwrites."""
+    """A lower one never overwrites a higher one. A person's message: 1, and one more with each edit. A reply: even
+    while its place is reserved, ``2k - 2`` for attempt k (0 at first); odd with what that ended with, ``2k - 1``."""
     attempt: int = 0
     """Which run of the LLM wrote this; 0 for a person's message and before the first run."""
     ai_persona: str | None = None
@@ -99,6 +100,21 @@ class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a reply failed: an error code of ``parlor.errors``."""
     error_detail: str | None = None
     metadata: JsonObject = {}
+
+
+def reserved_version(attempt: int) -> int:
+    """Of the row that keeps a reply's place until ``attempt`` has ended."""
+    return 2 * attempt - 2
+
+
+def ended_version(attempt: int) -> int:
+    """Of what ``attempt`` ended with."""
+    return 2 * attempt - 1
+
+
+def attempt_of(version: int) -> int:
+    """The attempt whose reserved or ended version this is."""
+    return version // 2 + 1
 
 
 class ReplyError(msgspec.Struct, frozen=True):
@@ -162,6 +178,39 @@ class SendReceipt(msgspec.Struct, frozen=True):
     """The idempotency key was known: these are the first send's ids."""
 
 
+class EditReceipt(msgspec.Struct, frozen=True):
+    """What an edit is answered with."""
+
+    message: Message
+    reply: Message | None
+    """Its reply: begun anew, or still waiting for its turn; None when it has none."""
+    cursor: str
+    """Events after this cursor tell of the edit."""
+
+
+class RoomMemory(msgspec.Struct, frozen=True):
+    """What stands in the prompt for a room's older turns."""
+
+    summary: str
+    """Empty when there is none."""
+    through_seq: int
+    """The newest message that the summary covers; 0 without one."""
+    updated_at: int | None
+    version: int
+    """Counts up with each summary and each reset."""
+
+
+class DailyUse(msgspec.Struct, frozen=True):
+    """An account's messages and tokens of one day, or what is to be added to them."""
+
+    account_db_key: int
+    day: str
+    """``YYYY-MM-DD``, UTC."""
+    messages: int
+    input_tokens: int
+    output_tokens: int
+
+
 class DeleteOutcome(StrEnum):
     CANCELLED = "cancelled"
     DELETING = "deleting"
@@ -200,6 +249,8 @@ class Event(msgspec.Struct, frozen=True):
     data: bytes
     message_id: MessageId | None = None
     """The message that it is about, for readers of one reply."""
+    attempt: int | None = None
+    """The attempt that it is about, where it is about one."""
 
 
 TERMINAL_EVENTS = frozenset({"message.completed", "message.stopped", "message.failed", "message.deleted"})

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -19,16 +20,17 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
 from parlor.clock import Clock
 from parlor.errors import CacheUnavailable, LlmError, StoreUnavailable
+from parlor.follow_up import FollowUp
 from parlor.ids import MessageId
 from parlor.llm.ports import ChatModel, Completion
 from parlor.metrics import RoomMetrics
-from parlor.model import FinishReason, MessageDoc, SenderType, Usage
+from parlor.model import FinishReason, MessageDoc, SenderType, Usage, ended_version
 from parlor.settings import Settings
 
 RETRY_AFTER = 0.25
 """Seconds until a write that Redis did not answer is tried again."""
 
-_Write = Callable[[], Awaitable[None]]
+_T = TypeVar("_T")
 
 _log = structlog.get_logger(__name__)
 
@@ -50,8 +52,11 @@ class ReplyJob(msgspec.Struct, frozen=True):
     persona: str
     timestamp: int
     attempt: int
-    remains: str | None = None
-    """What the last of too many attempts wrote: the reply is to be ended with it, not begun again."""
+    """From 1."""
+    so_far: str = ""
+    """What the attempt before it had written when its owner died: kept when this one is stopped before it begins."""
+    ends: bool = False
+    """The reply is to be ended as interrupted, with what there is; not begun again."""
 
 
 class ReplyPorts(msgspec.Struct, frozen=True):
@@ -62,6 +67,7 @@ class ReplyPorts(msgspec.Struct, frozen=True):
     clock: Clock
     metrics: RoomMetrics
     settings: Settings
+    follow_up: FollowUp
 
 
 class ReplyRun:
@@ -78,6 +84,8 @@ class ReplyRun:
         self._written = 0
         self._news = asyncio.Event()
         self._complete = False
+        self._pausing = False
+        """Whether the writing of deltas waits for more of them."""
         self._usage: Usage | None = None
         self._ended_as: FinishReason | None = None
         self._llm: asyncio.Task[FinishReason] | None = None
@@ -105,7 +113,13 @@ class ReplyRun:
             reason, error = await self._outcome(self._llm)
             self._complete = True
             self._news.set()
-            await writing
+            if self._pausing:
+                # The rest goes out now: the end does not wait for an interval to pass.
+                writing.cancel()
+                await asyncio.wait({writing})
+                await self._write_piece()
+            else:
+                await writing
         finally:
             for task in (self._llm, writing):
                 task.cancel()
@@ -123,7 +137,7 @@ class ReplyRun:
             sender_type=SenderType.AI,
             content="".join(self._text) if text is None else text,
             timestamp=job.timestamp,
-            version=max(1, job.attempt),
+            version=ended_version(job.attempt),
             attempt=job.attempt,
             ai_persona=job.persona,
             parent_message_id=job.parent_message_id,
@@ -135,6 +149,7 @@ class ReplyRun:
         complete = self._ports.cache.complete_reply
         await self._insist(partial(complete, self._address, self._claim, job.seq, doc, _EVENTS[reason]))
         self._ports.metrics.reply(reason)
+        self._ports.follow_up.reply_ended(self._address, self._claim, job.persona, job.seq, reason)
 
     async def _outcome(self, llm: asyncio.Task[FinishReason]) -> tuple[FinishReason, LlmError | None]:
         try:
@@ -151,11 +166,11 @@ class ReplyRun:
             return FinishReason.ERROR, LlmError(debug=repr(error))
 
     async def _generate(self) -> FinishReason:
-        job, model, clock = self.job, self._ports.model, self._ports.clock
+        job, address, model, clock = self.job, self._address, self._ports.model, self._ports.clock
         began = clock.monotonic()
         try:
-            context = await model.mem(self._address.room_id, persona=job.persona, before_seq=job.seq)
-        except (CacheUnavailable, StoreUnavailable) as error:
+            context = await self._insist(partial(model.mem, address.room_id, persona=job.persona, before_seq=job.seq))
+        except StoreUnavailable as error:
             raise LlmError("The conversation could not be read", debug=error.debug) from error
         async with aclosing(model.chat(job.persona, context)) as pieces:
             async for piece in pieces:
@@ -172,30 +187,32 @@ class ReplyRun:
     async def _write_deltas(self) -> None:
         """The first piece at once, then what has come in each interval."""
         interval = self._ports.settings.llm.delta_interval.total_seconds()
-        job = self.job
         while True:
             await self._news.wait()
             self._news.clear()
-            piece = "".join(self._unwritten)
-            self._unwritten.clear()
-            if piece:
-                append = self._ports.cache.append_delta
-                await self._insist(
-                    partial(append, self._address, self._claim, job.message_id, job.attempt, self._written, piece)
-                )
-                self._written += len(piece)
+            await self._write_piece()
             if self._complete and not self._unwritten:
                 return
             if not self._complete:
+                self._pausing = True
                 await self._ports.clock.sleep(interval)
+                self._pausing = False
 
-    async def _insist(self, write: _Write) -> None:
-        """Repeats a write that Redis did not answer: every one is safe to repeat."""
+    async def _write_piece(self) -> None:
+        job, piece = self.job, "".join(self._unwritten)
+        self._unwritten.clear()
+        if piece:
+            append = self._ports.cache.append_delta
+            await self._insist(
+                partial(append, self._address, self._claim, job.message_id, job.attempt, self._written, piece)
+            )
+            self._written += len(piece)
+
+    async def _insist(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Repeats what Redis did not answer: every write is safe to repeat."""
         while True:
             try:
-                await write()
+                return await work()
             except CacheUnavailable as error:
-                _log.warning("reply_write_delayed", room_id=self._address.room_id, debug=error.debug)
+                _log.warning("reply_delayed", room_id=self._address.room_id, debug=error.debug)
                 await self._ports.clock.sleep(RETRY_AFTER)
-            else:
-                return

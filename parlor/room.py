@@ -9,26 +9,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 import structlog
+from msgspec import structs
 
 from parlor.cache.live import RoomAddress
 from parlor.cache.reads import CacheReader
 from parlor.cache.records import view
 from parlor.cache.rooms import Appended, RoomCache, Turn
+from parlor.cache.summaries import SummaryCache
 from parlor.commands import (
     Command,
     DeleteDone,
     DeleteMessage,
     DeleteRoom,
     Done,
+    Edit,
+    EditDone,
+    MessageDone,
+    Regenerate,
     Rename,
+    ResetMemory,
     Result,
     RoomDone,
     Send,
     SendDone,
+    Stop,
     Wake,
 )
 from parlor.errors import (
@@ -39,26 +48,29 @@ from parlor.errors import (
     Overloaded,
     ParlorError,
     PartitionUnknown,
+    RoomBusy,
     RoomMoved,
     RoomNotFound,
     Unavailable,
 )
 from parlor.history import HistoryReader
-from parlor.ids import IdMint, RoomId, home_of
+from parlor.ids import IdMint, MessageId, RoomId, home_of
 from parlor.loading import Loader
 from parlor.model import (
     DeleteOutcome,
+    DeleteReceipt,
     FinishReason,
     Message,
-    MessageDoc,
-    SenderType,
+    OnBusy,
     SendReceipt,
     Session,
 )
 from parlor.reply import ReplyJob, ReplyPorts
 from parlor.reply_queue import ReplyQueue
+from parlor.revision import Revision
 from parlor.state_machine import StateMachinePort
 from parlor.states import MessageState
+from parlor.turns import adopted_job, job_of, turn_of
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
@@ -78,6 +90,7 @@ class RoomPorts(msgspec.Struct, frozen=True):
     loader: Loader
     history: HistoryReader
     states: StateMachinePort
+    summaries: SummaryCache
     mint: IdMint
 
 
@@ -98,6 +111,7 @@ class Room:
         self._last_seq = 0
         self._mailbox: asyncio.Queue[tuple[Command, asyncio.Future[Result]]] = asyncio.Queue()
         self._replies = ReplyQueue(ports.reply, self._claim, self._lose, self._reload)
+        self._revision = Revision(ports.cache, ports.history, self._clock, self._claim, self._replies)
         self._lost = False
         self._serving = False
         self._used_at = self._clock.monotonic()
@@ -113,17 +127,22 @@ class Room:
         """Since the last command or reply; 0 while there is one."""
         return 0.0 if self.busy else self._clock.monotonic() - max(self._used_at, self._replies.used_at)
 
-    async def execute(self, command: Command) -> Result:
-        """Serves the command in its turn. Raises the error that it ends with; ``RoomMoved`` asks the caller to look for
-        the room's place again."""
+    def submit(self, command: Command) -> asyncio.Future[Result]:
+        """Takes a command; its future is set when the command has been served in its turn, also when nobody waits for
+        it any more. It is not to be cancelled. Raises ``Overloaded``, and ``RoomMoved``, which asks the caller to look
+        for the room's place again; so may the future."""
         if self._lost:
             raise RoomMoved
         if self._mailbox.qsize() >= self._settings.mailbox_limit:
             raise Overloaded("Too many commands wait for this room", retry_after=1.0)
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._mailbox.put_nowait((command, answer))
+        return answer
+
+    async def execute(self, command: Command) -> Result:
+        """As ``submit``, and waits. Raises the error that the command ends with."""
         # A caller that is cancelled leaves; the command is served all the same.
-        return await asyncio.shield(answer)
+        return await asyncio.shield(self.submit(command))
 
     def end_replies(self, reason: FinishReason) -> None:
         """Ends the reply in progress early and begins no other; what waits is left to the room's next owner."""
@@ -177,7 +196,18 @@ class Room:
                 return await self._delete_room(command.session)
             case DeleteMessage():
                 return await self._delete_message(command)
-            case _:
+            case Stop():
+                return MessageDone(await self._owned(command.session, lambda at: self._revision.stop(at, command)))
+            case Regenerate():
+                return MessageDone(
+                    await self._owned(command.session, lambda at: self._revision.regenerate(at, command))
+                )
+            case Edit():
+                return EditDone(await self._owned(command.session, lambda at: self._revision.edit(at, command)))
+            case ResetMemory():
+                await self._owned(command.session, lambda at: self._ports.summaries.reset(at, self._claim))
+                return Done()
+            case Wake():
                 # Perhaps a reply was reserved whose answer never came here: only a new claim tells.
                 self._in_step = False
                 await self._owned(command.session, _nothing)
@@ -186,6 +216,8 @@ class Room:
     async def _owned(self, session: Session | None, action: Callable[[RoomAddress], Awaitable[_T]]) -> _T:
         """Does it as the room's owner; claims and loads the room as often as it takes."""
         for _ in range(CLAIM_ATTEMPTS):
+            if self._lost:
+                raise RoomMoved
             try:
                 address = self._address if self._in_step and self._address else await self._activate()
                 if session is None or session.account_id == address.account_id:
@@ -219,11 +251,11 @@ class Room:
         if claimed is None:
             raise OutOfStep
         unfinished: list[ReplyJob] = []
-        for message_id, _ in claimed.open_replies:
+        for message_id, first in claimed.open_replies:
             if message_id not in self._replies:
-                attempt = claimed.live_attempt + 1 if message_id == claimed.live_message else 1
+                cut_off = claimed.live_attempt if message_id == claimed.live_message else None
                 message = await self._ports.history.message(self.room_id, None, message_id)
-                unfinished.append(self._adopted(message, attempt, claimed.persona))
+                unfinished.append(self._adopted(message, first, cut_off, claimed.persona))
         # Last: whoever cannot find out what there is to do is not the owner yet, and tries again.
         self._address = RoomAddress(self.room_id, claimed.account_id, claimed.account_db_key)
         self._persona = claimed.persona
@@ -233,19 +265,10 @@ class Room:
             self._queue(job)
         return self._address
 
-    def _adopted(self, reply: Message, attempt: int, persona: str) -> ReplyJob:
-        """A reply that somebody else left unfinished."""
-        _log.info("reply_adopted", room_id=self.room_id, message_id=reply.message_id, attempt=attempt)
-        too_often = attempt > self._settings.max_attempts
-        return ReplyJob(
-            reply.message_id,
-            reply.seq,
-            reply.parent_message_id,
-            reply.ai_persona or persona,
-            reply.timestamp,
-            attempt=attempt - 1 if too_often else attempt,
-            remains=reply.content if too_often else None,
-        )
+    def _adopted(self, reply: Message, first: int, cut_off: int | None, persona: str) -> ReplyJob:
+        job = adopted_job(reply, first, cut_off, persona, self._settings)
+        _log.info("reply_adopted", room_id=self.room_id, message_id=job.message_id, attempt=job.attempt, ends=job.ends)
+        return job
 
     async def _send(self, command: Send) -> SendReceipt:
         """The answer is made after the script has returned, from what it returned (I4)."""
@@ -263,36 +286,33 @@ class Room:
         message = view(self.room_id, appended.seq, MessageState.PENDING, turn.message)
         reply: Message | None = None
         self._last_seq = appended.seq
+        for gone in turn.unwanted:
+            self._replies.withdraw(gone.tombstone.message_id)
         if turn.reply is not None:
             self._last_seq += 1
             reply = view(self.room_id, self._last_seq, MessageState.COMPOSING, turn.reply)
-            self._queue(_job(turn.reply, self._last_seq))
+            self._queue(job_of(turn.reply, self._last_seq, attempt=1))
         return SendReceipt(message, reply, appended.cursor, replayed=False)
 
     async def _append(self, address: RoomAddress, command: Send) -> tuple[Appended, Turn]:
-        request, now = command.request, self._clock.now_ms()
-        message = MessageDoc(
-            message_id=command.message_id,
-            sender_type=SenderType.USER,
-            content=request.content,
-            timestamp=now,
-            metadata=request.metadata,
-        )
-        reply = None
-        if command.reply_id is not None:
-            reply = MessageDoc(
-                message_id=command.reply_id,
-                sender_type=SenderType.AI,
-                content="",
-                timestamp=now,
-                version=0,
-                ai_persona=request.ai_persona or self._persona,
-                parent_message_id=command.message_id,
-            )
-        turn = Turn(
-            message, reply, request.on_busy, request.idempotency_key, request.fingerprint, urgent=request.urgent
-        )
-        return await self._ports.cache.append(address, self._claim, self._last_seq, turn), turn
+        """Raises ``RoomBusy`` when the sender does not want to wait for a reply in progress."""
+        on_busy = command.request.on_busy
+        turn = turn_of(command, self._persona, self._clock.now_ms())
+        if on_busy is OnBusy.ENQUEUE or on_busy is OnBusy.REJECT:
+            return await self._ports.cache.append(address, self._claim, self._last_seq, turn), turn
+        with self._replies.held():
+            current = self._replies.current
+            while True:
+                unwanted, stays = self._revision.making_way(on_busy, current, reply=turn.reply is not None)
+                turn = structs.replace(turn, unwanted=unwanted, stays=[job.message_id for job in stays])
+                try:
+                    return await self._ports.cache.append(address, self._claim, self._last_seq, turn), turn
+                except RoomBusy:
+                    if on_busy is not OnBusy.INTERRUPT or current is None:
+                        raise OutOfStep from None
+                # Only now, when it is known that the turn is new and would be taken. Its end comes before the turn.
+                await self._replies.stop(current.message_id)
+                current = None
 
     async def _replayed(self, command: Send, appended: Appended) -> SendReceipt:
         """The turn was there: by its idempotency key, or because the answer to our first attempt was lost."""
@@ -302,17 +322,21 @@ class Room:
         last = reply or message
         self._last_seq = max(self._last_seq, last.seq)
         if reply is not None and reply.is_streaming and reply.message_id not in self._replies:
-            self._queue(self._adopted(reply, reply.attempt + 1, self._persona))
+            self._queue(self._adopted(reply, max(1, reply.attempt), reply.attempt or None, self._persona))
         return SendReceipt(message, reply, appended.cursor, replayed=appended.message_id != command.message_id)
 
     async def _delete_message(self, command: DeleteMessage) -> DeleteDone:
-        receipt = await self._owned(
-            command.session,
-            lambda at: self._ports.states.smart_delete_message(at, self._claim, command.message_id, "account"),
-        )
-        if receipt.outcome is DeleteOutcome.STOPPED_AND_DELETED:
-            self._replies.withdraw(command.message_id)
-        return DeleteDone(receipt)
+        async def delete(message_id: MessageId, at: RoomAddress) -> DeleteReceipt:
+            receipt = await self._ports.states.smart_delete_message(at, self._claim, message_id, "account")
+            if receipt.outcome is DeleteOutcome.STOPPED_AND_DELETED:
+                self._replies.withdraw(message_id)
+            return receipt
+
+        # First a reply to it that has not ended: there is nothing to answer any more. It cannot come back (I10), so a
+        # caller who does not hear of the rest just asks again.
+        for reply in self._replies.answering(command.message_id):
+            await self._owned(command.session, partial(delete, reply))
+        return DeleteDone(await self._owned(command.session, partial(delete, command.message_id)))
 
     async def _delete_room(self, session: Session | None) -> RoomDone:
         try:
@@ -361,10 +385,6 @@ class Room:
                 answer.set_exception(RoomMoved())
                 answer.exception()
         self._on_lost(self.room_id)
-
-
-def _job(reply: MessageDoc, seq: int) -> ReplyJob:
-    return ReplyJob(reply.message_id, seq, reply.parent_message_id, reply.ai_persona or "", reply.timestamp, attempt=1)
 
 
 async def _nothing(address: RoomAddress) -> None:

@@ -152,8 +152,11 @@ class RoomSettings(_Section):
     """Commands that wait for one room; more are refused as `overloaded`."""
     reply_lease: timedelta = timedelta(seconds=5)
     """How long a reply in progress counts as alive after its owner's last sign of life."""
+    crash_policy: Literal["retry", "fail"] = "retry"
+    """What becomes of a reply whose owner died: begun again (`message.reset`), or ended as `interrupted` with the text
+    that there is."""
     max_attempts: int = Field(default=2, ge=1)
-    """Runs of the LLM for one reply when its owner died."""
+    """Runs of the LLM for one reply when its owners died and the policy is `retry`."""
     drain_timeout: timedelta = timedelta(seconds=10)
     """What replies in progress get at shut-down before they end as `interrupted`."""
 
@@ -185,7 +188,13 @@ class LlmSettings(_Section):
     delta_interval: timedelta = timedelta(milliseconds=25)
     """Deltas of one reply within this time are one event; the first goes out at once."""
     context_tokens: int = Field(default=8000, ge=256)
-    """Budget of the prompt: system prompt, then the most recent turns that fit."""
+    """Budget of the prompt: system prompt, summary, then the most recent turns that fit."""
+    summaries: bool = True
+    """Whether turns that do not fit into the prompt any more are folded into a running summary by the LLM."""
+    summary_tokens: int = Field(default=800, ge=64)
+    """Longest summary; it is part of the budget."""
+    titles: bool = True
+    """Whether a room without a title gets one from the LLM after its first turn."""
 
 
 class AuthSettings(_Section):

@@ -58,5 +58,8 @@ ROOM_TRANSITIONS: dict[RoomState, frozenset[RoomState]] = {
 SENDABLE = frozenset({RoomState.PENDING, RoomState.PROCESSING, RoomState.ACTIVE})
 """Room states in which a send is taken; the queue keeps the create before the messages."""
 
+GONE_MESSAGES = frozenset({MessageState.DELETING, MessageState.DELETED})
+"""Message states in which nobody sees its content any more."""
+
 GONE = frozenset({RoomState.DELETING, RoomState.DELETED})
 """Room states in which nobody sees the room any more."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 
-from parlor.cache.events import Entry, EventLog, parse_cursor
+from parlor.cache.events import Entry, EventLog, attempt_told, parse_cursor
 from parlor.cache.hub import EventHub, Tail
 from parlor.cache.keys import Keys
 from parlor.cache.reads import CacheReader, LogPosition
@@ -165,13 +165,16 @@ class EventStreams:
     async def _messages(
         self, room_id: RoomId, ids: Collection[MessageId], last: Message, after: str | None
     ) -> AsyncIterator[EventSubscription | WholeReply]:
-        """Events of some messages until the end of ``last``. What has ended comes whole when the log is gone."""
+        """Events of some messages until the end of ``last``. What has ended comes whole when the log is gone.
+
+        Of a reply that was begun anew, only the attempt counts that it is at: what came before is its past.
+        """
         begin = after
         position = await self._reader.room_log(room_id) or LogPosition("0-0", "0-0")
         if begin is None:
             begin = position.start
         stop_kinds = TERMINAL_EVENTS if last.sender_type is SenderType.AI else frozenset({"message.created"})
-        if not last.is_streaming and not await self._has_end(room_id, last.message_id, stop_kinds, begin, position):
+        if not last.is_streaming and not await self._has_end(room_id, last, stop_kinds, begin, position):
             kind, form = _whole(last)
             yield WholeReply([Event(position.last, kind, encode(form), last.message_id)], position.last)
             return
@@ -179,13 +182,15 @@ class EventStreams:
         def choose(event: Event) -> tuple[bool, bool]:
             if event.type == "room.deleted":
                 return True, True
+            if event.message_id == last.message_id and event.attempt is not None and event.attempt < last.attempt:
+                return False, False
             return event.message_id in ids, event.message_id == last.message_id and event.type in stop_kinds
 
         async with self._tail(room_id, begin) as tail:
             yield EventSubscription(tail, self._heartbeat, choose)
 
     async def _has_end(
-        self, room_id: RoomId, message_id: MessageId, kinds: Collection[str], after: str, position: LogPosition
+        self, room_id: RoomId, message: Message, kinds: Collection[str], after: str, position: LogPosition
     ) -> bool:
         """Whether the log still has the message's last event behind the cursor."""
         if parse_cursor(after) < parse_cursor(position.start):
@@ -193,8 +198,10 @@ class EventStreams:
         stream, cursor = self._keys.events(home_of(room_id), room_id), after
         while entries := await self._log.entries(stream, cursor):
             for _, fields in entries:
-                if fields.get(b"message") == message_id.encode() and fields[b"type"].decode() in kinds:
-                    return True
+                if fields.get(b"message") == message.message_id.encode() and fields[b"type"].decode() in kinds:
+                    attempt = attempt_told(fields)
+                    if attempt is None or attempt >= message.attempt:
+                        return True
             cursor = text(entries[-1][0])
         return False
 

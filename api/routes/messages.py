@@ -1,4 +1,4 @@
-"""Messages: send, list, read, delete, state."""
+"""Messages: send, list, read, edit, delete, state."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from fastapi import APIRouter, Query, Request, Response
 from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
+from api.limits import check_content
 from api.openapi import event_stream, refusals
 from api.paths import message_id_of, room_id_of
 from api.problems import invalid
 from api.schemas import (
     ChatMessageDeleteRequest,
     ChatMessageDeleteResponse,
+    ChatMessageEditRequest,
+    ChatMessageEditResponse,
     ChatMessageListRequest,
     ChatMessageListResponse,
     ChatMessageResponse,
@@ -22,7 +25,7 @@ from api.schemas import (
     ChatMessageSendResponse,
     ChatStateResponse,
 )
-from api.sending import send
+from api.sending import SendRoute, send
 from parlor.errors import (
     ContentTooLarge,
     IdempotencyMismatch,
@@ -46,7 +49,6 @@ _SENT = {
 }
 
 
-@router.post("", status_code=201, response_model=ChatMessageSendResponse, responses=_SENT, summary="Send")
 async def send_message(request: Request, room_id: str, body: ChatMessageSendRequest) -> Response:
     """Appends the message and reserves its reply.
 
@@ -54,6 +56,18 @@ async def send_message(request: Request, room_id: str, body: ChatMessageSendRequ
     `Prefer: durability=persisted` for the commit in the database. `Idempotency-Key` makes a repeat harmless.
     """
     return await send(request, room_id_of(room_id), body)
+
+
+router.add_api_route(
+    "",
+    send_message,
+    methods=["POST"],
+    status_code=201,
+    response_model=ChatMessageSendResponse,
+    responses=_SENT,
+    summary="Send",
+    route_class_override=SendRoute,
+)
 
 
 @router.get("", response_model=ChatMessageListResponse, responses=refusals(RoomNotFound), summary="List")
@@ -73,6 +87,26 @@ async def get_message(request: Request, room_id: str, message_id: str) -> Respon
     session, room = caller_of(request).session, room_id_of(room_id)
     message = await edge_of(request).gateway.get_message(session, room, message_id_of(message_id))
     return answers.message_answer(message)
+
+
+@router.patch(
+    "/{message_id}",
+    response_model=ChatMessageEditResponse,
+    responses=refusals(
+        RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, ContentTooLarge, QuotaExceeded
+    ),
+    summary="Edit",
+)
+async def edit_message(request: Request, room_id: str, message_id: str, body: ChatMessageEditRequest) -> Response:
+    """New content for the account's last message, or for one that waits for its turn.
+
+    A reply that was begun is stopped, kept as a variant, and begun anew. What the message said before is a variant of
+    it; `metadata.edited_at` says when it was edited.
+    """
+    edge, session, room = edge_of(request), caller_of(request).session, room_id_of(room_id)
+    check_content(body.content, edge.settings)
+    receipt = await edge.gateway.edit_message(session, room, message_id_of(message_id), body.content)
+    return answers.edit_answer(receipt)
 
 
 @router.delete(

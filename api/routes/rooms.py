@@ -1,4 +1,4 @@
-"""Rooms: create, list, read, rename, delete, state."""
+"""Rooms: create, list, read, rename, delete, state, queue, memory."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from api.schemas import (
     ChatRoomDeleteResponse,
     ChatRoomListRequest,
     ChatRoomListResponse,
+    ChatRoomMemoryResponse,
+    ChatRoomQueueResponse,
     ChatRoomResponse,
     ChatRoomUpdateRequest,
     ChatRoomUpdateResponse,
@@ -87,3 +89,31 @@ async def room_state(request: Request, room_id: str) -> Response:
     """The room's state and its log of transitions."""
     report = await edge_of(request).gateway.room_state(caller_of(request).session, room_id_of(room_id))
     return answers.state_answer(report)
+
+
+@router.get("/{room_id}/queue", response_model=ChatRoomQueueResponse, responses=refusals(RoomNotFound), summary="Queue")
+async def queued_messages(request: Request, room_id: str) -> Response:
+    """The messages whose replies wait for their turn."""
+    messages = await edge_of(request).gateway.queued_messages(caller_of(request).session, room_id_of(room_id))
+    return answers.queue_answer(messages)
+
+
+@router.get(
+    "/{room_id}/memory", response_model=ChatRoomMemoryResponse, responses=refusals(RoomNotFound), summary="Memory"
+)
+async def room_memory(request: Request, room_id: str) -> Response:
+    """What the language model is told of the turns that no longer fit into its prompt."""
+    memory = await edge_of(request).gateway.room_memory(caller_of(request).session, room_id_of(room_id))
+    return answers.memory_answer(memory)
+
+
+@router.delete(
+    "/{room_id}/memory",
+    response_model=ChatRoomMemoryResponse,
+    responses=refusals(RoomNotFound, RoomNotActive),
+    summary="Forget",
+)
+async def reset_memory(request: Request, room_id: str) -> Response:
+    """Forgets the summary; the next one is made from the messages."""
+    memory = await edge_of(request).gateway.reset_memory(caller_of(request).session, room_id_of(room_id))
+    return answers.memory_answer(memory)

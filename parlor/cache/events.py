@@ -24,6 +24,7 @@ Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
 CHUNK = 500
 """Entries that are read at once: bounds the memory of a replay."""
 
+_ENDS = frozenset({b"message.completed", b"message.stopped", b"message.failed"})
 _CURSOR = re.compile(r"(\d{1,15})-(\d{1,15})", re.ASCII)
 
 
@@ -54,7 +55,8 @@ class EventLog:
         if kind.startswith("room."):
             return await self._about_room(cursor, kind, room_id)
         message_id = MessageId(fields[b"message"].decode())
-        return Event(cursor, kind, encode(_about_message(room_id, kind, message_id, fields)), message_id)
+        form = _about_message(room_id, kind, message_id, fields)
+        return Event(cursor, kind, encode(form), message_id, attempt_told(fields))
 
     async def account_event(self, entry: Entry) -> Event | None:
         """An entry of an account's log as an event; None when the room is gone by now (its own event says so)."""
@@ -68,6 +70,13 @@ class EventLog:
         if found is None or found.room.state in GONE:
             return None
         return Event(cursor, kind, encode({"room": room_form(found.room)}))
+
+
+def attempt_told(fields: dict[bytes, bytes]) -> int | None:
+    """The attempt that an entry tells of: a piece, a new beginning or an end."""
+    if b"attempt" in fields:
+        return int(fields[b"attempt"])
+    return decode_doc(fields[b"doc"]).attempt if b"doc" in fields and fields[b"type"] in _ENDS else None
 
 
 def _about_message(room_id: RoomId, kind: str, message_id: MessageId, fields: dict[bytes, bytes]) -> JsonForm:

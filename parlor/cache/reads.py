@@ -150,6 +150,21 @@ class CacheReader:
             live_text=text(answer[9]),
         )
 
+    async def versions(self, room_id: RoomId, seq: int) -> list[MessageDoc]:
+        """The earlier versions of a message that Redis has, ascending."""
+        found = await self._live.pipeline.read("HGET", self._live.keys.messages(home_of(room_id), room_id), f"v:{seq}")
+        return [decode_doc(line) for line in (found or b"").split(b"\n") if line]
+
+    async def waiting_replies(self, room_id: RoomId) -> list[int]:
+        """The seqs of the replies that no attempt has begun, ascending."""
+        keys, partition = self._live.keys, home_of(room_id)
+        found, live = await asyncio.gather(
+            self._live.pipeline.read("ZRANGE", keys.open(partition, room_id), 0, -1, "WITHSCORES"),
+            self._live.pipeline.read("HGET", keys.room(partition, room_id), "live"),
+        )
+        running = text(live).partition(":")[0]
+        return [int(float(found[i + 1])) for i in range(0, len(found), 2) if text(found[i]) != running]
+
     async def room_log(self, room_id: RoomId) -> LogPosition | None:
         partition = home_of(room_id)
         keys = self._live.keys

@@ -6,9 +6,9 @@ import msgspec
 
 from parlor.cache.connection import Answer
 from parlor.ids import AccountId, RoomId
-from parlor.model import Durability, Message, MessageDoc, ReplyError, Room, Transition
-from parlor.states import MessageState, RoomState
-from parlor.store.ports import MessageRow
+from parlor.model import Durability, Message, MessageDoc, ReplyError, Room, SenderType, Transition
+from parlor.states import GONE_MESSAGES, MessageState, RoomState
+from parlor.store.ports import MessageRow, RoomRow
 
 _ENCODER = msgspec.json.Encoder()
 _DOC = msgspec.json.Decoder(MessageDoc)
@@ -29,10 +29,19 @@ def decode_doc(data: bytes) -> MessageDoc:
 
 
 def stored_state(row: MessageRow) -> MessageState:
-    """The state that a row tells when Redis has forgotten it. Version 0 is the row of a reserved reply."""
+    """The state that a row tells when Redis has forgotten it: an even version of a reply keeps its place."""
     if row.deleted:
         return MessageState.DELETED
-    return MessageState.COMPOSING if row.doc.version == 0 else MessageState.SENT
+    reserved = row.doc.sender_type is SenderType.AI and row.doc.version % 2 == 0
+    return MessageState.COMPOSING if reserved else MessageState.SENT
+
+
+def stored_summary(row: RoomRow) -> dict[str, str | int | bytes]:
+    """A stored summary as the room's hash has it; '' for none."""
+    if not row.summary:
+        return {"summary": "", "summary_version": row.summary_version}
+    summary = {"text": row.summary, "through_seq": row.summary_through, "updated_at": row.summary_at}
+    return {"summary": _ENCODER.encode(summary), "summary_version": row.summary_version}
 
 
 def tombstone(doc: MessageDoc) -> MessageDoc:
@@ -50,7 +59,7 @@ def tombstone(doc: MessageDoc) -> MessageDoc:
 
 def view(room_id: RoomId, seq: int, state: MessageState, doc: MessageDoc, live_text: str = "") -> Message:
     """A message as its readers see it. ``live_text`` is what a reply has so far."""
-    if state in (MessageState.DELETING, MessageState.DELETED):
+    if state in GONE_MESSAGES:
         doc = tombstone(doc)
     return Message(
         message_id=doc.message_id,

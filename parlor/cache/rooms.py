@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from parlor.cache.codes import Code, refusal
+from parlor.cache.connection import Answer
 from parlor.cache.live import Live, RoomAddress, milliseconds
-from parlor.cache.records import encode_doc, stored_state, text
+from parlor.cache.records import encode_doc, stored_state, stored_summary, text
 from parlor.errors import IllegalTransition
 from parlor.ids import AccountId, MessageId, RoomId, home_of
-from parlor.model import MessageDoc, OnBusy
+from parlor.model import MessageDoc, attempt_of, ended_version
+from parlor.states import MessageState, RoomState
 from parlor.store.ports import MessageRow, RoomRow
 
 
@@ -21,10 +23,20 @@ class Claimed(msgspec.Struct, frozen=True):
     account_db_key: int
     persona: str
     open_replies: list[tuple[MessageId, int]]
-    """Replies that have not ended, by seq: an earlier owner died, or was cut off, while it wrote them."""
+    """Replies that have not ended, by seq, with the first attempt of what is to be written: an earlier owner died, or
+    was cut off, before their end. A reply that was regenerated does not begin at 1."""
     live_message: str
     """The one of them that was being written; empty for none."""
     live_attempt: int
+
+
+class Unwanted(msgspec.Struct, frozen=True):
+    """A message that makes way for a turn."""
+
+    seq: int
+    tombstone: MessageDoc
+    reply: MessageId
+    """Goes only while this reply has not ended: the message itself, or the reply to it."""
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -32,10 +44,23 @@ class Turn(msgspec.Struct, frozen=True):
 
     message: MessageDoc
     reply: MessageDoc | None
-    on_busy: OnBusy = OnBusy.ENQUEUE
     idempotency_key: str | None = None
     fingerprint: str = ""
     urgent: bool = False
+    unwanted: list[Unwanted] = []
+    """What makes way for it, in the same step."""
+    strict: bool = False
+    """Whether it is refused while any other reply is open ..."""
+    stays: list[MessageId] = []
+    """... but these."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A message as it is and as it is to be."""
+
+    seq: int
+    past: MessageDoc
+    doc: MessageDoc
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -83,6 +108,7 @@ class RoomCache:
                 "partition": keys.partition(partition),
                 "generating": keys.generating(partition),
                 "room": keys.room(partition, room_id),
+                "states": keys.states(partition, room_id),
                 "open": keys.open(partition, room_id),
             },
             {"room": room_id, "token": token},
@@ -91,14 +117,16 @@ class RoomCache:
             return None
         if answer[0] < 0:
             raise refusal(answer[0])
-        pairs = answer[5]
+        flat = answer[5]
         live_message, _, live_attempt = text(answer[6]).partition(":")
         return Claimed(
             last_seq=answer[1],
             account_id=AccountId(text(answer[2])),
             account_db_key=int(answer[3]),
             persona=text(answer[4]),
-            open_replies=[(MessageId(text(pairs[i])), int(float(pairs[i + 1]))) for i in range(0, len(pairs), 2)],
+            open_replies=[
+                (MessageId(text(flat[i])), attempt_of(int(flat[i + 2] or 1))) for i in range(0, len(flat), 3)
+            ],
             live_message=live_message,
             live_attempt=int(live_attempt or 0),
         )
@@ -108,7 +136,8 @@ class RoomCache:
         ``last_seq`` may be beyond the tail's: the queue had more. Raises ``PartitionUnknown``."""
         rest: list[str | int | bytes] = []
         for stored in tail:
-            rest += [stored.seq, stored.doc.message_id, stored_state(stored), encode_doc(stored.doc)]
+            doc = stored.doc
+            rest += [stored.seq, doc.message_id, stored_state(stored), encode_doc(doc), doc.version]
         await self._live.run(
             "load_room",
             self._live.room_keys(address, "partition", "generating", "room", "messages", "states", "open"),
@@ -124,6 +153,7 @@ class RoomCache:
                 "seq": last_seq,
                 "persisted": row.last_seq,
                 "version": row.version,
+                **stored_summary(row),
                 "room_ttl": milliseconds(self._live.cache.record_ttl),
                 "message_ttl": milliseconds(self._live.cache.message_list_ttl),
             },
@@ -139,9 +169,12 @@ class RoomCache:
         ``IdempotencyMismatch``, ``PartitionUnknown``."""
         live = self._live
         keys = live.room_keys(
-            address, "partition", "queue", "generating", "room", "messages", "states", "open", "events"
+            address, "partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events"
         )
         keys |= live.room_keys(address, "account", "rooms", "account_events")
+        rest: list[str | int | bytes] = []
+        for each in turn.unwanted:
+            rest += [each.seq, each.tombstone.message_id, encode_doc(each.tombstone), each.reply]
         keys["idempotency"] = live.keys.idempotency(address.partition, address.room_id, turn.idempotency_key or "")
         answer = await live.run(
             "append_turn",
@@ -157,11 +190,13 @@ class RoomCache:
                 "reply_doc": encode_doc(turn.reply) if turn.reply else "",
                 "fingerprint": turn.fingerprint if turn.idempotency_key is not None else "",
                 "idempotency_ttl": milliseconds(live.cache.idempotency_ttl),
-                "on_busy": turn.on_busy,
+                "strict": "1" if turn.strict else "",
+                "stays": " ".join(turn.stays),
                 "urgent": "1" if turn.urgent else "",
                 "backlog_limit": live.queue.backlog_limit,
                 "lease_until": live.lease_until(),
             },
+            rest,
         )
         return Appended(
             seq=answer[1],
@@ -183,6 +218,7 @@ class RoomCache:
                 "message": message_id,
                 "seq": seq,
                 "attempt": attempt,
+                "version": ended_version(attempt),
                 "lease_until": self._live.lease_until(),
             },
         )
@@ -232,11 +268,79 @@ class RoomCache:
                 "db_key": address.account_db_key,
                 "message": doc.message_id,
                 "seq": seq,
+                "version": doc.version,
                 "doc": encode_doc(doc),
                 "event": event,
                 "lease_until": live.lease_until(),
             },
         )
+
+    async def regenerate(self, address: RoomAddress, claim: str, nonce: str, reply: Change) -> bool:
+        """Opens the last reply's place again. False when this nonce has done it before. Raises ``Fenced``,
+        ``RoomNotFound``, ``OutOfStep``, ``RoomBusy`` (it is being written), ``IllegalTransition`` (deleted, or not the
+        last), ``Overloaded``."""
+        live = self._live
+        answer = await live.attempt(
+            "regenerate_reply",
+            live.room_keys(
+                address,
+                *("partition", "queue", "generating", "room", "messages", "states", "open", "events"),
+                *("account", "rooms"),
+            ),
+            {
+                **self._owned(address, claim),
+                "owner": address.account_id,
+                "db_key": address.account_db_key,
+                "message": reply.doc.message_id,
+                "seq": reply.seq,
+                "nonce": nonce,
+                "past": encode_doc(reply.past),
+                "past_version": reply.past.version,
+                "doc": encode_doc(reply.doc),
+                "needed": ended_version(reply.doc.attempt),
+                "backlog_limit": live.queue.backlog_limit,
+                "lease_until": live.lease_until(),
+            },
+        )
+        return _accepted(answer, MessageState.COMPOSING)
+
+    async def edit(
+        self, address: RoomAddress, claim: str, nonce: str, message: Change, reply: Change | None, *, waits: bool
+    ) -> tuple[bool, str]:
+        """New content for a person's message, and its reply's place open again (None: there is none to begin anew).
+        ``waits``: no reply has read it yet. False when this nonce has done it before, and the last event's cursor
+        before the edit's. Raises as ``regenerate``."""
+        live = self._live
+        answer = await live.attempt(
+            "edit_message",
+            live.room_keys(
+                address,
+                *("partition", "queue", "generating", "room", "messages", "states", "open", "events"),
+                *("account", "rooms"),
+            ),
+            {
+                **self._owned(address, claim),
+                "owner": address.account_id,
+                "db_key": address.account_db_key,
+                "message": message.doc.message_id,
+                "seq": message.seq,
+                "nonce": nonce,
+                "waits": "1" if waits else "",
+                "past": encode_doc(message.past),
+                "past_version": message.past.version,
+                "doc": encode_doc(message.doc),
+                "version": message.doc.version,
+                "reply": reply.doc.message_id if reply else "",
+                "reply_seq": reply.seq if reply else "",
+                "reply_past": encode_doc(reply.past) if reply else "",
+                "reply_past_version": reply.past.version if reply else "",
+                "reply_doc": encode_doc(reply.doc) if reply else "",
+                "reply_needed": ended_version(reply.doc.attempt) if reply else "",
+                "backlog_limit": live.queue.backlog_limit,
+                "lease_until": live.lease_until(),
+            },
+        )
+        return _accepted(answer, MessageState.PENDING), text(answer[1])
 
     async def rename(self, address: RoomAddress, claim: str, title: str) -> None:
         """Harmless when repeated. Raises ``Fenced``, ``RoomNotFound``."""
@@ -270,10 +374,16 @@ class RoomCache:
                 "by": by,
             },
         )
-        if answer[0] == Code.ILLEGAL:
-            raise IllegalTransition(extra={"from": text(answer[1]), "to": "DELETING"})
-        if answer[0] < 0:
-            raise refusal(answer[0])
+        _accepted(answer, RoomState.DELETING)
 
     def _owned(self, address: RoomAddress, claim: str) -> dict[str, str | int | bytes]:
         return {"room": address.room_id, "claim": claim}
+
+
+def _accepted(answer: Answer, to: RoomState | MessageState) -> bool:
+    """False for what had been done before. Raises the refusal; ``IllegalTransition`` with the two states."""
+    if answer[0] == Code.ILLEGAL:
+        raise IllegalTransition(extra={"from": text(answer[1]), "to": to.value})
+    if answer[0] < 0:
+        raise refusal(answer[0])
+    return bool(answer[0] == Code.OK)

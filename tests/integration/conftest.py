@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from parlor.cache.keys import Keys
 from tests.installation import Installation
 from tests.integration.person import Person, signed_in
+from tests.integration.second_replica import second_replica
 from tests.integration.shards import Shards
 
 
@@ -25,6 +26,20 @@ async def person(installation: Installation) -> AsyncIterator[Person]:
 async def stranger(installation: Installation) -> AsyncIterator[Person]:
     """Another one, whose business the first one's rooms are not."""
     async with signed_in(installation, f"stranger-{uuid4().hex}") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def other_door(installation: Installation) -> Iterator[str]:
+    """The base URL of a second replica, which runs while the module's tests do."""
+    with second_replica(installation) as url:
+        yield url
+
+
+@pytest.fixture
+async def elsewhere(installation: Installation, person: Person, other_door: str) -> AsyncIterator[Person]:
+    """The same account at the second replica."""
+    async with signed_in(installation, person.account, other_door) as found:
         yield found
 
 

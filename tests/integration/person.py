@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 import httpx2
 
 from tests.installation import Installation
 from tests.integration.sse import EventReader, reading
+from tests.integration.waiting import eventually
 
 Json: TypeAlias = dict[str, Any]
 
@@ -73,6 +75,26 @@ class Person:
     async def delete_message(self, room: str, message_id: str) -> Json:
         return succeeded(await self.http.delete(f"{of(room)}/messages/{message_id}"), 200)
 
+    async def edit_message(self, room: str, message_id: str, content: str) -> Json:
+        answer = await self.http.patch(f"{of(room)}/messages/{message_id}", json={"content": content})
+        return succeeded(answer, 200)
+
+    async def stop(self, room: str, message_id: str, attempt: int | None = None) -> Json:
+        body = None if attempt is None else {"attempt": attempt}
+        return succeeded(await self.http.post(f"{of(room)}/messages/{message_id}/stop", json=body), 200)
+
+    async def regenerate(self, room: str, message_id: str) -> Json:
+        return succeeded(await self.http.post(f"{of(room)}/messages/{message_id}/regenerate"), 202)
+
+    async def variants(self, room: str, message_id: str) -> list[Json]:
+        """What the message said before, and what it says now."""
+        found: list[Json] = (await self.get(f"{of(room)}/messages/{message_id}/variants"))["variants"]
+        return found
+
+    async def ended(self, room: str, message_id: str) -> Json:
+        """The reply, when it has ended."""
+        return await eventually(partial(self.message, room, message_id), lambda found: not found["is_streaming"])
+
     def stream(
         self, room: str, content: str, headers: dict[str, str] | None = None, **body: Any
     ) -> AbstractAsyncContextManager[EventReader]:
@@ -96,8 +118,10 @@ def succeeded(answer: httpx2.Response, status: int) -> Json:
 
 
 @asynccontextmanager
-async def signed_in(installation: Installation, account: str) -> AsyncIterator[Person]:
+async def signed_in(installation: Installation, account: str, base_url: str | None = None) -> AsyncIterator[Person]:
+    """``base_url``: of another front door than the installation's own."""
     headers = {"Authorization": f"Bearer {installation.token(account)}"}
+    url = base_url or installation.base_url
     # verify=False: reading the machine's certificates takes longer than a request, and there is no TLS here.
-    async with httpx2.AsyncClient(base_url=installation.base_url, headers=headers, timeout=30.0, verify=False) as http:
+    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30.0, verify=False) as http:
         yield Person(http, account)

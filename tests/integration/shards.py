@@ -35,6 +35,16 @@ class StoredMessage(msgspec.Struct, frozen=True):
     deleted: bool
 
 
+class StoredVersion(msgspec.Struct, frozen=True):
+    """What a message said before."""
+
+    seq: int
+    version: int
+    attempt: int
+    content: str
+    finish_reason: str | None
+
+
 class Shards:
     """All shards of an installation."""
 
@@ -63,6 +73,39 @@ class Shards:
         assert len(with_rows) <= 1
         return [_message(row) for rows in with_rows for row in rows]
 
+    async def versions(self, room_id: str) -> list[StoredVersion]:
+        """Of all messages of the room, in the order of seq and version."""
+        sql = (
+            "SELECT seq, version, attempt, content, finish_reason FROM message_versions "
+            "WHERE room_id = {} ORDER BY seq, version"
+        )
+        found = [await _select(address, sql, UUID(room_id).bytes) for address in self._addresses]
+        return [StoredVersion(*row) for rows in found for row in rows]
+
+    async def tables_with(self, text: str) -> list[str]:
+        """The names of the tables that have the text anywhere, whatever their columns are."""
+        return sorted({name for address in self._addresses for name in await _tables_with(address, text)})
+
+    async def put_message(self, room_id: str, seq: int, message_id: str) -> None:
+        """A row where none should be, beside the room's others."""
+        sql = (
+            "INSERT INTO messages "
+            "(room_id, seq, message_id, sender_type, content, sent_at, version, attempt, metadata) "
+            "VALUES ({0}, {0}, {0}, 'USER', 'another', 1, 1, 0, '{{}}')"
+        )
+        values = (UUID(room_id).bytes, seq, UUID(message_id).bytes)
+        await _execute(await self._home(room_id), sql, values)
+
+    async def remove_message(self, room_id: str, seq: int) -> None:
+        sql = "DELETE FROM messages WHERE room_id = {0} AND seq = {0}"
+        await _execute(await self._home(room_id), sql, (UUID(room_id).bytes, seq))
+
+    async def _home(self, room_id: str) -> Address:
+        """The shard of a room that has a row."""
+        room = await self.room(room_id)
+        assert room is not None
+        return self._addresses[room.shard - 1]
+
 
 def _message(row: tuple[Any, ...]) -> StoredMessage:
     seq, message_id, *rest, deleted_at = row
@@ -79,7 +122,22 @@ def _message(row: tuple[Any, ...]) -> StoredMessage:
     )
 
 
-async def _select(address: Address, sql: str, key: bytes) -> list[tuple[Any, ...]]:
+async def _tables_with(address: Address, text: str) -> list[str]:
+    match address:
+        case SqliteAddress():
+            tables = "SELECT name FROM sqlite_schema WHERE type = {} AND name NOT LIKE 'sqlite_%'"
+            found = await _select(address, tables, "table")
+        case MySqlAddress():
+            tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = {}"
+            found = await _select(address, tables, address.database)
+    names = [name for (name,) in found]
+    assert {"messages", "message_versions", "rooms"} <= set(names)
+    # The condition is always true: all rows are looked at, in all of their columns.
+    rows = {name: await _select(address, f"SELECT * FROM {name} WHERE {{}} IS NOT NULL", "") for name in names}  # noqa: S608 - names that the database gave
+    return [name for name, lines in rows.items() if any(text in str(value) for line in lines for value in line)]
+
+
+async def _select(address: Address, sql: str, key: bytes | str) -> list[tuple[Any, ...]]:
     match address:
         case SqliteAddress():
             connection = sqlite3.connect(f"file:{quote(str(address.path))}?mode=ro", uri=True, timeout=10)
@@ -103,3 +161,31 @@ async def _select(address: Address, sql: str, key: bytes) -> list[tuple[Any, ...
                     return list(await cursor.fetchall())
             finally:
                 await link.ensure_closed()
+
+
+async def _execute(address: Address, sql: str, values: tuple[Any, ...]) -> None:
+    """One statement, committed; it has to change a row."""
+    match address:
+        case SqliteAddress():
+            connection = sqlite3.connect(address.path, timeout=10)
+            try:
+                with connection:
+                    changed = connection.execute(sql.format("?"), values).rowcount
+            finally:
+                connection.close()
+        case MySqlAddress():
+            link = await asyncmy.connect(
+                user=address.user,
+                password=address.password,
+                unix_socket=address.unix_socket,
+                db=address.database,
+                charset="utf8mb4",
+                connect_timeout=5,
+                autocommit=True,
+            )
+            try:
+                async with link.cursor() as cursor:
+                    changed = await cursor.execute(sql.format("%s"), values)
+            finally:
+                await link.ensure_closed()
+    assert changed == 1

@@ -23,15 +23,32 @@ from parlor.cache.live import Live, RoomAddress
 from parlor.cache.reads import CacheReader
 from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
-from parlor.commands import DeleteDone, DeleteMessage, DeleteRoom, Rename, RoomDone, Send, SendDone, Wake
+from parlor.cache.summaries import SummaryCache
+from parlor.commands import (
+    DeleteDone,
+    DeleteMessage,
+    DeleteRoom,
+    Edit,
+    EditDone,
+    MessageDone,
+    Regenerate,
+    Rename,
+    RoomDone,
+    Send,
+    SendDone,
+    Stop,
+    Wake,
+)
 from parlor.errors import PartitionUnknown
+from parlor.follow_up import FollowUp
 from parlor.gateway import SendRequest
 from parlor.history import HistoryReader
 from parlor.host import RoomHost
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
+from parlor.llm.memory import Memory
 from parlor.loading import Loader
 from parlor.metrics import NoMetrics
-from parlor.model import DeleteReceipt, Message, MessagePage, OnBusy, ReplyMode, SendReceipt, Session
+from parlor.model import DeleteReceipt, EditReceipt, Message, MessagePage, OnBusy, ReplyMode, SendReceipt, Session
 from parlor.model import Room as RoomView
 from parlor.reply import ReplyPorts
 from parlor.room import Room, RoomPorts
@@ -109,12 +126,12 @@ class CountingMetrics(NoMetrics):
 class Rig:
     """Make one in an async test; ``close`` it."""
 
-    def __init__(self, templates: Templates, **sections: object) -> None:
+    def __init__(self, templates: Templates, **sections: Any) -> None:
         self.settings = plain_settings(**sections)
         self.clock = FakeClock()
         self.mint = IdMint(self.clock, SeededEntropy())
         self.server = FakeServer()
-        self.redis = FakeAsyncRedis(server=self.server)
+        self.redis = FakeAsyncRedis(server=self.server, protocol=2)
         self.pipeline = FaultyPipeline(self.redis, self.settings.redis)
         self.live = Live(self.pipeline, self.settings, self.clock)
         self.store = MemoryStore(templates)
@@ -123,10 +140,17 @@ class Rig:
         self.loader = Loader(self.live, self.store)
         self.history = HistoryReader(self.reader, StateCache(self.live), self.store, self.loader)
         self.states = ChatStateMachine(self.live, self.store)
-        self.directory = RoomDirectory(self.reader, self.store, self.loader)
+        self.summaries = SummaryCache(self.live)
+        self.directory = RoomDirectory(self.reader, self.summaries, self.store, self.loader)
         self.model = ScriptedModel(self.history)
+        memory = Memory(self.history, self.directory, 1000, 800)
+        # Rooms are left alone behind their conversations: the model's talks are those that tests ask for.
+        quiet = self.settings.llm.model_copy(update={"titles": False, "summaries": False})
+        self.follow_up = FollowUp(self.model, memory, self.directory, self.summaries, quiet)
         self.metrics = CountingMetrics()
-        self.queue = FakeQueue(self.live, self.settings.redis, FakeAsyncRedis(server=self.server), self.pipeline)
+        self.queue = FakeQueue(
+            self.live, self.settings.redis, FakeAsyncRedis(server=self.server, protocol=2), self.pipeline
+        )
         self.log = EventLog(self.live)
         self.ada = self.session("ada")
         self._rooms: list[Room] = []
@@ -195,12 +219,13 @@ class Rig:
 
     def ports(self) -> RoomPorts:
         return RoomPorts(
-            reply=ReplyPorts(self.cache, self.model, self.clock, self.metrics, self.settings),
+            reply=ReplyPorts(self.cache, self.model, self.clock, self.metrics, self.settings, self.follow_up),
             cache=self.cache,
             reader=self.reader,
             loader=self.loader,
             history=self.history,
             states=self.states,
+            summaries=self.summaries,
             mint=self.mint,
         )
 
@@ -257,6 +282,23 @@ class Rig:
     async def delete_message(self, room: Room, message_id: MessageId, session: Session | None = None) -> DeleteReceipt:
         done = await room.execute(DeleteMessage(session or self.ada, room.room_id, "request", message_id))
         assert isinstance(done, DeleteDone)
+        return done.receipt
+
+    async def stop(self, room: Room, message_id: MessageId, attempt: int | None = None) -> Message:
+        done = await room.execute(Stop(self.ada, room.room_id, "request", message_id, attempt))
+        assert isinstance(done, MessageDone)
+        return done.message
+
+    async def regenerate(self, room: Room, message_id: MessageId, nonce: str = "") -> Message:
+        done = await room.execute(Regenerate(self.ada, room.room_id, "request", message_id, nonce or self.mint.token()))
+        assert isinstance(done, MessageDone)
+        return done.message
+
+    async def edit(self, room: Room, message_id: MessageId, content: str, nonce: str = "") -> EditReceipt:
+        done = await room.execute(
+            Edit(self.ada, room.room_id, "request", message_id, content, nonce or self.mint.token())
+        )
+        assert isinstance(done, EditDone)
         return done.receipt
 
     async def wake(self, room: Room) -> None:
@@ -330,7 +372,7 @@ class Rig:
         await self.redis.delete(*(name(partition, room_id) for name in names))
 
     def streams(self) -> EventStreams:
-        hub = EventHub(self.log, FakeAsyncRedis(server=self.server))
+        hub = EventHub(self.log, FakeAsyncRedis(server=self.server, protocol=2))
         self._hubs.append(hub)
         return EventStreams(hub, self.log, self.reader, self.history, self.loader, self.live.keys, HEARTBEAT)
 

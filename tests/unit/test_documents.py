@@ -169,7 +169,7 @@ def test_the_notice_names_every_vendored_library() -> None:
         assert f"{folder.relative_to(ROOT)}/LICENSE" in notice
 
 
-NOT_YET = frozenset({"fsck", "dead-letters", "rooms", "move-partition"})
+NOT_YET = frozenset({"move-partition"})
 """Commands that the documents announce."""
 
 

@@ -131,4 +131,4 @@ async def test_a_reply_whose_end_never_was_stored_is_open_again(rig: Rig) -> Non
     await rig.loader.load_room(room.room_id)
     claimed = await rig.cache.claim(room.room_id, "token")
     assert claimed is not None
-    assert [seq for _, seq in claimed.open_replies] == [2]
+    assert [first for _, first in claimed.open_replies] == [1]

@@ -189,10 +189,30 @@ async def test_a_fault_in_the_model_ends_its_reply_and_not_the_room(rig: Rig, fa
     assert (await rig.say(room, "still here")).seq == 3
 
 
-@pytest.mark.parametrize("fault", [StoreUnavailable(), CacheUnavailable()])
-async def test_a_conversation_that_cannot_be_read_fails_its_reply(rig: Rig, fault: Exception) -> None:
+async def test_without_redis_a_reply_waits_for_its_conversation(rig: Rig) -> None:
     room = rig.room(await rig.new_room())
-    rig.model.mem_error = fault
+    rig.model.mem_error = CacheUnavailable()
+    await rig.send(room, "the question")
+    await rig.clock.advance(1)
+    assert rig.model.talks == []
+    rig.model.mem_error = None
+    await rig.clock.advance(1)
+    assert [turn.content for turn in rig.model.talks[0].context.turns] == ["the question"]
+
+
+async def test_the_memory_never_reads_less_than_there_is(rig: Rig) -> None:
+    room = await rig.opened()
+    await rig.say(room, "stored")
+    await rig.write_all()
+    await rig.say(room, "the question")
+    rig.server.connected = False
+    with pytest.raises(CacheUnavailable):
+        await rig.history.before(room.room_id, 3, 10)
+
+
+async def test_a_conversation_that_cannot_be_read_fails_its_reply(rig: Rig) -> None:
+    room = rig.room(await rig.new_room())
+    rig.model.mem_error = StoreUnavailable()
     await rig.send(room)
     await rig.clock.advance(1)
     kind, data = (await rig.events(room.room_id))[-1]

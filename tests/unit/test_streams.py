@@ -202,7 +202,7 @@ async def test_waiting_for_a_commit_that_does_not_come_says_so(rig: Rig, streams
         await streams.wait_for_commit(room.room_id, rig.ada.account_id, receipt.message.message_id, 0.05)
     assert late.value.retry_after is not None
     await rig.write_all()
-    stored = await streams.wait_for_commit(room.room_id, rig.ada.account_id, receipt.message.message_id, 0.05)
+    stored = await streams.wait_for_commit(room.room_id, rig.ada.account_id, receipt.message.message_id, SECONDS)
     assert stored.durability is Durability.PERSISTED
 
 

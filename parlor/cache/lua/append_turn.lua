@@ -1,17 +1,20 @@
 -- What: a user's message and the reply reserved for it, appended together: seq, cache, states, queue, events.
--- KEYS: partition queue generating room messages states open events idempotency account rooms account_events
--- ARGV: room owner db_key claim expected_seq now message doc reply reply_doc fingerprint idempotency_ttl on_busy urgent
---       backlog_limit lease_until event_ttl event_max
+-- KEYS: partition queue generating room messages states open draft events idempotency account rooms account_events
+-- ARGV: room owner db_key claim expected_seq now message doc reply reply_doc fingerprint idempotency_ttl strict stays
+--       urgent backlog_limit lease_until event_ttl event_max *unwanted
 --       reply is '' for none, fingerprint is '' for no idempotency key, urgent is '1' when the sender waits for the
---       commit
+--       commit; unwanted: what makes way for this turn (seq, message id, tombstone, and the reply that must still be
+--       open for it to go); strict is '1' when no other reply may be open then, but those of the list `stays`
 -- Returns: OK | DUPLICATE, then seq, cursor (the last event before the turn's), message id, reply id or ''
 --          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | NOT_ACTIVE | OUT_OF_STEP | BUSY | OVERLOADED | IDEMPOTENCY
--- Guarantees: seq is contiguous; the turn is in the cache, the states, the queue and the events, or in none of them.
+-- Guarantees: seq is contiguous; the turn is in the cache, the states, the queue and the events, or in none of them;
+--       what makes way goes in the same step.
 -- Safe to repeat because: the idempotency key or the message's id is found, and the first answer is given again.
 --@include require_room
 --@include emit
 --@include enqueue
 --@include touch_list
+--@include drop_message
 local refused = require_room()
 if refused then
   return {refused}
@@ -38,16 +41,38 @@ end
 if found[2] ~= A.expected_seq then
   return {CODE.OUT_OF_STEP}
 end
-if A.on_busy == 'reject' and redis.call('ZCARD', K.open) > 0 then
-  return {CODE.BUSY}
-end
 if redis.call('XLEN', K.queue) >= tonumber(A.backlog_limit) then
   return {CODE.OVERLOADED}
 end
+if A.strict == '1' then
+  local expected = {}
+  for id in string.gmatch(A.stays, '%S+') do
+    expected[id] = true
+  end
+  for i = 2, #REST, 4 do
+    expected[REST[i]] = true
+  end
+  for _, reply in ipairs(redis.call('ZRANGE', K.open, 0, -1)) do
+    if not expected[reply] then
+      return {CODE.BUSY}
+    end
+  end
+end
 
+local going = {}
+for i = 1, #REST, 4 do
+  -- Looked at before the first one goes: a turn goes whole.
+  local state = redis.call('HGET', K.states, 's:' .. REST[i])
+  if state and state ~= 'DELETING' and state ~= 'DELETED' and redis.call('ZSCORE', K.open, REST[i + 3]) then
+    going[#going + 1] = i
+  end
+end
+for _, i in ipairs(going) do
+  drop_message(REST[i], REST[i + 1], REST[i + 2], 'room')
+end
 local seq = tonumber(found[2]) + 1
 local last = A.reply == '' and seq or seq + 1
-local count = tonumber(found[4]) + (last - seq) + 1
+local count = tonumber(found[4]) - #going + (last - seq) + 1
 redis.call('HSET', K.room, 'seq', last, 'count', count, 'active', A.now, 'turn', seq .. ':' .. found[3])
 redis.call('HSET', K.messages, 'd:' .. seq, A.doc)
 redis.call('HSET', K.states, 's:' .. seq, 'PENDING', 'i:' .. A.message, seq, 'm:' .. seq, A.message,

@@ -1,8 +1,9 @@
 -- What: the end of a reply: its final text, COMPOSING to PENDING, queued, told to its readers.
 -- KEYS: partition queue generating room messages states open draft events account rooms account_events
--- ARGV: room owner db_key claim now message seq doc event lease_until event_ttl event_max
---       event is message.completed, message.stopped or message.failed
--- Returns: OK | DUPLICATE (it had ended) | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state (deleted)
+-- ARGV: room owner db_key claim now message seq version doc event lease_until event_ttl event_max
+--       version is that of `doc`; event is message.completed, message.stopped or message.failed
+-- Returns: OK | DUPLICATE (it had ended, or a later attempt was asked for) | PARTITION_UNKNOWN | MISSING | GONE
+--          | FENCED | ILLEGAL, state (deleted)
 -- Guarantees: a reply ends once (I14).
 -- Safe to repeat because: a reply that is not open any more is left alone.
 --@include require_room
@@ -15,11 +16,12 @@ local refused = require_room()
 if refused then
   return {refused}
 end
-local state = redis.call('HGET', K.states, 's:' .. A.seq)
+local about = redis.call('HMGET', K.states, 's:' .. A.seq, 'v:' .. A.seq)
+local state = about[1]
 if state == 'DELETED' or state == 'DELETING' then
   return {CODE.ILLEGAL, state}
 end
-if redis.call('ZREM', K.open, A.message) == 0 then
+if tonumber(A.version) < tonumber(about[2] or '0') or redis.call('ZREM', K.open, A.message) == 0 then
   return {CODE.DUPLICATE}
 end
 move_message(A.seq, 'PENDING', 'room')
@@ -33,7 +35,7 @@ else
 end
 local found = redis.call('HMGET', K.room, 'seq', 'count')
 enqueue('CHAT_MESSAGE_SAVE', 'seq', A.seq, 'message', A.message, 'final', '1', 'doc', A.doc,
-  'last', found[1], 'count', found[2], 'at', A.now)
+  'recount', tonumber(about[2] or '0') > 1 and '1' or '', 'last', found[1], 'count', found[2], 'at', A.now)
 emit(K.events, K.room, 'type', A.event, 'message', A.message, 'seq', A.seq, 'state', 'PENDING', 'doc', A.doc)
 touch_list(A.now)
 emit(K.account_events, K.account, 'type', 'room.updated', 'room', A.room)

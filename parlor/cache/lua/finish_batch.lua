@@ -1,8 +1,8 @@
 -- What: one room's operations are committed: final states, watermark, TTLs, and the queue entries are gone.
 -- KEYS: lease queue generating room messages states open events account rooms account_events
 -- ARGV: room lease now messages_kept states_kept room_ttl message_ttl list_ttl event_ttl event_max *entries
---       entries: queue id, operation (RESERVED for the row that keeps a reply's place), seq and message id ('' when it
---       has none) of each
+--       entries: queue id, operation (RESERVED for the row that keeps a reply's place), seq, message id ('' when it
+--       has none) and version of each
 -- Returns: OK | LEASE_LOST
 -- Guarantees: SENT and ACTIVE are reached here only, after the commit (I12); nothing expires before it is stored; every
 --       message up to the watermark is in the shard, a deleted one as its tombstone.
@@ -21,8 +21,13 @@ local persisted, last = tonumber(found[2] or '0'), tonumber(found[3] or '0')
 
 -- A room that was loaded while operations were queued does not know their messages, or takes a reply for open whose
 -- end was queued: it learns here what became of them.
-local function settle(seq, message, to)
-  local state = redis.call('HGET', K.states, 's:' .. seq)
+-- A message that was edited or begun anew meanwhile is not settled by what it said before.
+local function settle(seq, message, to, version)
+  local about = redis.call('HMGET', K.states, 's:' .. seq, 'v:' .. seq)
+  local state = about[1]
+  if about[2] and version and version ~= '' and tonumber(version) < tonumber(about[2]) then
+    return
+  end
   if not state and not gone and tonumber(seq) > persisted then
     redis.call('HSET', K.states, 's:' .. seq, to, 'i:' .. message, seq, 'm:' .. seq, message)
     if to == 'COMPOSING' then
@@ -41,16 +46,16 @@ local function settle(seq, message, to)
 end
 
 local done = 0
-for i = 1, #REST, 4 do
-  local id, op, seq, message = REST[i], REST[i + 1], REST[i + 2], REST[i + 3]
+for i = 1, #REST, 5 do
+  local id, op, seq, message, version = REST[i], REST[i + 1], REST[i + 2], REST[i + 3], REST[i + 4]
   redis.call('XACK', K.queue, 'writer', id)
   if redis.call('XDEL', K.queue, id) == 1 then
     done = done + 1
   end
   if known and op == 'CHAT_MESSAGE_SAVE' then
-    settle(seq, message, 'SENT')
+    settle(seq, message, 'SENT', version)
   elseif known and op == 'RESERVED' then
-    settle(seq, message, 'COMPOSING')
+    settle(seq, message, 'COMPOSING', version)
   elseif known and op == 'CHAT_MESSAGE_DELETE' then
     settle(seq, message, 'DELETED')
     redis.call('HDEL', K.states, 'x:' .. seq)
@@ -86,7 +91,7 @@ local trimmed, forgotten = tonumber(found[4] or '0'), tonumber(found[5] or '0')
 local cut = math.min(persisted - tonumber(A.messages_kept), trimmed + 500)
 while trimmed < cut do
   trimmed = trimmed + 1
-  redis.call('HDEL', K.messages, 'd:' .. trimmed)
+  redis.call('HDEL', K.messages, 'd:' .. trimmed, 'v:' .. trimmed)
 end
 cut = math.min(persisted - tonumber(A.states_kept), forgotten + 500)
 while forgotten < cut do
@@ -95,7 +100,8 @@ while forgotten < cut do
   if about[1] == 'DELETING' or about[3] then
     break  -- The shard does not know of this delete yet.
   end
-  redis.call('HDEL', K.states, 's:' .. seq, 'l:' .. seq, 'm:' .. seq, 'i:' .. (about[2] or ''))
+  redis.call('HDEL', K.states, 's:' .. seq, 'l:' .. seq, 'm:' .. seq, 'v:' .. seq, 'n:' .. seq,
+    'i:' .. (about[2] or ''))
   forgotten = seq
 end
 redis.call('HSET', K.room, 'persisted', persisted, 'trimmed', trimmed, 'forgotten', forgotten)

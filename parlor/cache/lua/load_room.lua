@@ -1,9 +1,10 @@
 -- What: puts a room that Redis does not have back from its shard, with the newest of its messages.
 -- KEYS: partition generating room messages states open
--- ARGV: room owner db_key title persona created active count seq persisted version now room_ttl message_ttl *rows
---       persisted is the last seq of the shard; rows: seq, message id, state, doc of each message, ascending; a state
---       COMPOSING is a reply whose end never came to the shard: it is open again, and overdue, so that a sweeper finds
---       it an owner
+-- ARGV: room owner db_key title persona created active count seq persisted version summary summary_version now
+--       room_ttl message_ttl *rows
+--       persisted is the last seq of the shard; rows: seq, message id, state, doc, version of each message, ascending;
+--       a state COMPOSING is a reply whose end never came to the shard: it is open again, and overdue, so that a
+--       sweeper finds it an owner; its row's version is one below the one that closes it
 -- Returns: OK | DUPLICATE (it is here by now; nothing was changed) | PARTITION_UNKNOWN
 -- Guarantees: never overwrites what Redis knows: what is queued is newer than the shard; the watermark stays below the
 --       first message that is not final.
@@ -16,7 +17,7 @@ if redis.call('EXISTS', K.room) == 1 then
 end
 local FINAL = {SENT = true, DELETING = true, DELETED = true}
 local persisted, opened = tonumber(A.persisted), false
-for i = 1, #REST, 4 do
+for i = 1, #REST, 5 do
   local seq, message, state = tonumber(REST[i]), REST[i + 1], REST[i + 2]
   -- A state that outlived the room's hash is the newer one: a message may be on its way to deletion.
   if redis.call('HSETNX', K.states, 's:' .. seq, state) == 0 then
@@ -25,6 +26,7 @@ for i = 1, #REST, 4 do
   if state == 'COMPOSING' then
     opened = true
     redis.call('ZADD', K.open, seq, message)
+    redis.call('HSETNX', K.states, 'v:' .. seq, REST[i + 4] + 1)
   end
   if not FINAL[state] then
     persisted = math.min(persisted, seq - 1)
@@ -39,7 +41,8 @@ end
 local below = REST[1] and tonumber(REST[1]) - 1 or persisted
 redis.call('HSET', K.room, 'account', A.owner, 'db_key', A.db_key, 'title', A.title, 'persona', A.persona,
   'created', A.created, 'active', A.active, 'count', A.count, 'seq', A.seq, 'persisted', persisted,
-  'version', A.version, 'state', 'ACTIVE', 'claim', '', 'event', A.now .. '-0', 'log_start', A.now .. '-0',
+  'version', A.version, 'summary', A.summary, 'summary_version', A.summary_version, 'state', 'ACTIVE',
+  'claim', '', 'event', A.now .. '-0', 'log_start', A.now .. '-0',
   'trimmed', below, 'forgotten', below)
 redis.call('PEXPIRE', K.room, A.room_ttl)
 redis.call('PEXPIRE', K.states, A.room_ttl)

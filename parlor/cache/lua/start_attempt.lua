@@ -1,6 +1,7 @@
 -- What: begins a run of the LLM for a reserved reply; from the second on, readers are told to forget the text so far.
 -- KEYS: partition generating room states draft events
--- ARGV: room claim now message seq attempt lease_until event_ttl event_max
+-- ARGV: room claim now message seq attempt version lease_until event_ttl event_max
+--       version is what the attempt ends with
 -- Returns: OK | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state
 -- Guarantees: a room has one live attempt; deltas of any other are refused. A reply's attempts only go up.
 -- Safe to repeat because: an attempt that is live already is left as it is.
@@ -10,8 +11,9 @@ local refused = require_room()
 if refused then
   return {refused}
 end
-local state = redis.call('HGET', K.states, 's:' .. A.seq)
-if state ~= 'COMPOSING' then
+local about = redis.call('HMGET', K.states, 's:' .. A.seq, 'v:' .. A.seq)
+local state = about[1]
+if state ~= 'COMPOSING' or tonumber(A.version) < tonumber(about[2] or '0') then
   return {CODE.ILLEGAL, state or ''}
 end
 local live = A.message .. ':' .. A.attempt

@@ -80,7 +80,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """An open partition, its writer's lease, and short ways to do things."""
     if request.param == "fakeredis":
         fake = fakeredis.FakeServer()
-        made = World(lambda: fakeredis.FakeAsyncRedis(server=fake), "redis://fake", next(_numbers))
+        made = World(lambda: fakeredis.FakeAsyncRedis(server=fake, protocol=2), "redis://fake", next(_numbers))
     else:
         made = _world_on(request.getfixturevalue(request.param))
     await made.open()

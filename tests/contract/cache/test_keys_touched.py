@@ -6,10 +6,18 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec import structs
 
+from parlor.cache.audit import AuditCache
+from parlor.cache.letters import LetterCache
+from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
+from parlor.cache.rooms import Appended
+from parlor.cache.summaries import SummaryCache
+from parlor.ids import MessageId
 from parlor.states import MessageState, RoomState
 from tests.contract.cache.test_deletes import delete
+from tests.contract.cache.test_revisions import change
 from tests.contract.cache.world import LEASE, World
 
 pytestmark = pytest.mark.contract
@@ -26,6 +34,7 @@ async def everything(world: World) -> None:
     await world.start(address, turn, attempt=2)
     await world.page(address)
     await world.complete(address, turn)
+    await revise(world, address, turn)
     await world.send(address, 2)
     await delete(world, address, 4)
     await world.reader.fill_list(
@@ -34,6 +43,7 @@ async def everything(world: World) -> None:
     await world.reader.list_page(world.partition, address.account_id, 10, None)
     parked = (await world.queued())[-1]
     await world.queue.park(LEASE, parked, "reason")
+    await check(world, address, turn.message_id)
     await world.stored(address)
     await delete(world, address, 1)
     await world.stored(address)
@@ -48,6 +58,38 @@ async def everything(world: World) -> None:
     await world.live.init_partition(world.partition, 2)
     await world.queue.release(world.partition, LEASE)
     await world.queue.hold(world.partition, "lease-2", "writer-2")
+
+
+async def revise(world: World, address: RoomAddress, turn: Appended) -> None:
+    """The scripts that change what was said, and the summary of it."""
+    reply = await change(world, address, turn.seq + 1)
+    assert await world.rooms.regenerate(address, "claim-1", "nonce-1", reply)
+    await world.rooms.complete_reply(address, "claim-1", 2, structs.replace(reply.doc, version=3), "message.completed")
+    question, reply = await change(world, address, turn.seq), await change(world, address, turn.seq + 1)
+    await world.rooms.edit(address, "claim-1", "nonce-2", question, reply, waits=False)
+    await world.rooms.complete_reply(address, "claim-1", 2, structs.replace(reply.doc, version=5), "message.completed")
+    summaries = SummaryCache(world.live)
+    version = int((await world.hash("room", address)).get(b"summary_version", b"0"))
+    assert await summaries.set(address, "claim-1", version, "a summary", 1)
+    await summaries.reset(address, "claim-1")
+
+
+async def check(world: World, address: RoomAddress, message: MessageId) -> None:
+    """The scripts of `parlor fsck` and of the dead letters."""
+    audit, letters = AuditCache(world.live, world.prefix), LetterCache(world.live)
+    await world.redis.hset(world.key("room", address), "pending", 99)
+    room = await audit.room(address.room_id)
+    assert room is not None
+    await audit.bookkeeping(room, 0, repair=True)
+    await audit.requeue(room, "CHAT_MESSAGE_SAVE", 1, message)
+    await audit.repair_list(address, gone=False, activity=1)
+    await audit.stranded(world.partition)
+    await audit.requeue_entry(world.partition, (await world.queued())[0].position)
+    (letter,) = await letters.letters(world.partition)
+    await letters.replay(letter)
+    await world.queue.park(LEASE, (await world.queued())[-1], "reason")
+    (letter,) = await letters.letters(world.partition)
+    await letters.drop(letter)
 
 
 async def test_scripts_touch_only_the_keys_that_they_declare(server_world: World) -> None:

@@ -12,7 +12,6 @@ from parlor.errors import (
     RoomBusy,
     RoomNotActive,
 )
-from parlor.model import OnBusy
 from parlor.states import SENDABLE, MessageState, RoomState
 from tests.contract.cache.test_creation import fill_queue
 from tests.contract.cache.world import NOW, World
@@ -134,11 +133,11 @@ async def test_reject_refuses_while_a_reply_is_open(world: World) -> None:
     turn = await world.send(address, 0)
     before = await world.dump()
     with pytest.raises(RoomBusy):
-        await world.rooms.append(address, "claim-1", 2, world.turn(on_busy=OnBusy.REJECT))
+        await world.rooms.append(address, "claim-1", 2, world.turn(strict=True))
     assert await world.dump() == before
     await world.start(address, turn)
     await world.complete(address, turn)
-    assert (await world.rooms.append(address, "claim-1", 2, world.turn(on_busy=OnBusy.REJECT))).seq == 3
+    assert (await world.rooms.append(address, "claim-1", 2, world.turn(strict=True))).seq == 3
 
 
 async def test_the_same_message_again_gets_its_first_place(world: World) -> None:
@@ -196,7 +195,7 @@ async def test_a_replay_is_answered_whatever_else_would_refuse(world: World) -> 
     turn = world.turn(key="k")
     first = await world.rooms.append(address, "claim-1", 0, turn)
     await fill_queue(world, 9)
-    again = await world.rooms.append(address, "claim-1", 77, structs.replace(turn, on_busy=OnBusy.REJECT))
+    again = await world.rooms.append(address, "claim-1", 77, structs.replace(turn, strict=True))
     assert again == structs.replace(first, duplicate=True)
 
 

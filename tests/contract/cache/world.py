@@ -23,7 +23,7 @@ from parlor.cache.records import CachedRoom
 from parlor.cache.rooms import Appended, RoomCache, Turn
 from parlor.cache.states import StateCache
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
-from parlor.model import FinishReason, MessageDoc, OnBusy, SenderType
+from parlor.model import FinishReason, MessageDoc, SenderType
 from parlor.settings import CacheSettings, QueueSettings, RedisSettings, RoomSettings, Settings
 from parlor.states import MessageState, RoomState
 from parlor.store.ports import MessageRow, RoomRow
@@ -174,7 +174,7 @@ class World:
         content: str = "Hello",
         *,
         reply: bool = True,
-        on_busy: OnBusy = OnBusy.ENQUEUE,
+        strict: bool = False,
         key: str | None = None,
         fingerprint: str = "f",
         urgent: bool = False,
@@ -183,10 +183,10 @@ class World:
         return Turn(
             message,
             self.reserved(message.message_id) if reply else None,
-            on_busy,
             key,
             fingerprint,
             urgent,
+            strict=strict,
         )
 
     async def send(self, address: RoomAddress, after: int, *, reply: bool = True, claim: str = "claim-1") -> Appended:

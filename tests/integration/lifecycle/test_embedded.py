@@ -147,12 +147,11 @@ def test_errors_that_no_application_made_are_problems_too(make_parlor: MakeParlo
     assert replicas
     proxies = [pid for pid in processes.own_pids() if _words(pid)[:1] == ["ray::ProxyActor"]]
     victims = [*replicas, *(pid for pid in proxies if _belongs_to(parlor, pid))]
-    for pid in victims:
-        os.kill(pid, signal.SIGKILL)
+    refs = [processes.reference(pid) for pid in victims]
+    for ref in refs:
+        processes.send(ref, signal.SIGKILL)
     # Until the kernel has closed their sockets, a request may still be taken on a kept connection and be cut.
-    deadline = time.monotonic() + 5
-    while any(map(_words, victims)):
-        assert time.monotonic() < deadline, "the killed processes are still there"
+    assert processes.wait_until_gone(refs, 30) == []
     status, headers, body = parlor.ask("GET", "/v1/personas", x_request_id='mine"')
     assert status == 503
     assert headers["content-type"] == "application/problem+json"

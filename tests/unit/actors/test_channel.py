@@ -106,10 +106,10 @@ async def test_a_dead_actor_is_unreachable_for_all_and_looked_for_again(rig: Rig
 async def test_an_actor_that_does_not_answer_in_time_is_unreachable(
     rig: Rig, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel, "ANSWER_SECONDS", 0.02)
     made = RoomChannel("rooms-0", "test")
     room_id = await warm_room(rig, made)
     actor.hangs = True
+    monkeypatch.setattr(channel, "ANSWER_SECONDS", 0.02)
     with pytest.raises(ActorUnreachable):
         await made.execute(rig.send_command(room_id))
 

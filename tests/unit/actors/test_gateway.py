@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import pytest
 
@@ -24,6 +26,9 @@ from tests.unit.rig import HOME, NEIGHBOUR, Rig, RigMaker, settle
 pytestmark = pytest.mark.unit
 
 SAY = SendRequest("Hello", reply=ReplyMode.NONE)
+LONG = 30.0
+"""Seconds: a refusal does not wait."""
+Attempt: TypeAlias = Callable[[], Awaitable[object]]
 
 
 @pytest.fixture
@@ -160,20 +165,20 @@ async def test_a_room_of_another_partition_needs_no_looking_up(cluster: Cluster)
     elsewhere = await rig.new_room(rig.session("bob", NEIGHBOUR))
     rig.store.calls.clear()
     message_id = rig.mint.message_id(NEIGHBOUR)
-    attempts = [
-        gateway.get_room(rig.ada, elsewhere),
-        gateway.rename_room(rig.ada, elsewhere, "x"),
-        gateway.delete_room(rig.ada, elsewhere),
-        gateway.send_message(rig.ada, elsewhere, SAY),
-        gateway.list_messages(rig.ada, elsewhere, 10, None, None),
-        gateway.get_message(rig.ada, elsewhere, message_id),
-        gateway.delete_message(rig.ada, elsewhere, message_id),
-        gateway.room_state(rig.ada, elsewhere),
-        gateway.message_state(rig.ada, elsewhere, message_id),
+    attempts: list[Attempt] = [
+        lambda: gateway.get_room(rig.ada, elsewhere),
+        lambda: gateway.rename_room(rig.ada, elsewhere, "x"),
+        lambda: gateway.delete_room(rig.ada, elsewhere),
+        lambda: gateway.send_message(rig.ada, elsewhere, SAY),
+        lambda: gateway.list_messages(rig.ada, elsewhere, 10, None, None),
+        lambda: gateway.get_message(rig.ada, elsewhere, message_id),
+        lambda: gateway.delete_message(rig.ada, elsewhere, message_id),
+        lambda: gateway.room_state(rig.ada, elsewhere),
+        lambda: gateway.message_state(rig.ada, elsewhere, message_id),
     ]
     for attempt in attempts:
         with pytest.raises(RoomNotFound):
-            await attempt
+            await attempt()
     assert cluster.supervisor.asked == []
     assert rig.store.calls == []
 
@@ -182,40 +187,41 @@ async def test_a_neighbours_room_is_not_found_by_anything(cluster: Cluster) -> N
     rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
     receipt = await gateway.send_message(rig.ada, room_id, SendRequest("private", idempotency_key="k"))
     eve, message_id = rig.session("eve"), receipt.message.message_id
-    attempts = [
-        gateway.get_room(eve, room_id),
-        gateway.rename_room(eve, room_id, "x"),
-        gateway.delete_room(eve, room_id),
-        gateway.send_message(eve, room_id, SAY),
-        gateway.send_message(eve, room_id, SendRequest("private", idempotency_key="k")),
-        gateway.list_messages(eve, room_id, 10, None, None),
-        gateway.get_message(eve, room_id, message_id),
-        gateway.delete_message(eve, room_id, message_id),
-        gateway.room_state(eve, room_id),
-        gateway.message_state(eve, room_id, message_id),
-        gateway.wait_for_reply(eve, room_id, message_id, 0.01),
-        gateway.wait_for_commit(eve, room_id, message_id, 0.01),
-        anext(gateway.export(eve, room_id)),
-        gateway.room_events(eve, room_id, None).__aenter__(),
-        gateway.room_events(eve, room_id, receipt.cursor).__aenter__(),
-        gateway.reply_events(eve, room_id, message_id, None).__aenter__(),
+    attempts: list[Attempt] = [
+        lambda: gateway.get_room(eve, room_id),
+        lambda: gateway.rename_room(eve, room_id, "x"),
+        lambda: gateway.delete_room(eve, room_id),
+        lambda: gateway.send_message(eve, room_id, SAY),
+        lambda: gateway.send_message(eve, room_id, SendRequest("private", idempotency_key="k")),
+        lambda: gateway.list_messages(eve, room_id, 10, None, None),
+        lambda: gateway.get_message(eve, room_id, message_id),
+        lambda: gateway.delete_message(eve, room_id, message_id),
+        lambda: gateway.room_state(eve, room_id),
+        lambda: gateway.message_state(eve, room_id, message_id),
+        lambda: gateway.wait_for_reply(eve, room_id, message_id, LONG),
+        lambda: gateway.wait_for_commit(eve, room_id, message_id, LONG),
+        lambda: anext(gateway.export(eve, room_id)),
+        lambda: gateway.room_events(eve, room_id, None).__aenter__(),
+        lambda: gateway.room_events(eve, room_id, receipt.cursor).__aenter__(),
+        lambda: gateway.reply_events(eve, room_id, message_id, None).__aenter__(),
     ]
     for attempt in attempts:
         with pytest.raises(RoomNotFound):
-            await attempt
+            await attempt()
     assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == 3
 
 
 async def test_a_message_id_of_another_partition_is_no_message_of_this_room(cluster: Cluster) -> None:
     rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
     foreign = rig.mint.message_id(NEIGHBOUR)
-    for attempt in (
-        gateway.get_message(rig.ada, room_id, foreign),
-        gateway.delete_message(rig.ada, room_id, foreign),
-        gateway.message_state(rig.ada, room_id, foreign),
-    ):
+    attempts: list[Attempt] = [
+        lambda: gateway.get_message(rig.ada, room_id, foreign),
+        lambda: gateway.delete_message(rig.ada, room_id, foreign),
+        lambda: gateway.message_state(rig.ada, room_id, foreign),
+    ]
+    for attempt in attempts:
         with pytest.raises(MessageNotFound):
-            await attempt
+            await attempt()
 
 
 async def test_a_persona_that_is_none_is_refused_before_anything_happens(cluster: Cluster) -> None:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI
 
 from api.tokens import issue
 from parlor.gateway import SendRequest, Subscription
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
 from parlor.llm.ports import Persona
 from parlor.model import (
+    DailyUse,
     DeleteOutcome,
     DeleteReceipt,
     DependencyHealth,
     Durability,
+    EditReceipt,
     Event,
+    FinishReason,
     Message,
     MessagePage,
     Room,
+    RoomMemory,
     RoomPage,
     SenderType,
     SendReceipt,
@@ -38,6 +41,7 @@ from parlor.states import MessageState, RoomState
 NOW_MS = 1_795_403_885_042  # 2026-11-23T03:18:05.042Z
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 CURSOR = "1795403885042-7"
+EDITED_AT = "2026-11-23T03:18:05.042Z"
 
 
 class FakeClock:
@@ -171,6 +175,9 @@ class FakeGateway:
         self.commit_fails: Exception | None = None
         self.subscription = FakeSubscription()
         self.receipt = SendReceipt(message(), reply(), CURSOR, replayed=False)
+        self.edited = EditReceipt(message(content="better", metadata={"edited_at": EDITED_AT}), reply(), CURSOR)
+        self.memory = RoomMemory("They talked about tea.", 12, NOW_MS, 3)
+        self.uses: list[DailyUse] = []
         self.exported: list[Message] = [message(), reply(content="hi")]
         self.export_breaks: Exception | None = None
         self.healths = [
@@ -238,6 +245,42 @@ class FakeGateway:
     async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt:
         self._called("delete_message", room_id, message_id)
         return DeleteReceipt(message_id, MessageState.DELETING, DeleteOutcome.DELETING)
+
+    async def edit_message(self, session: Session, room_id: RoomId, message_id: MessageId, content: str) -> EditReceipt:
+        self._called("edit_message", room_id, message_id, content)
+        return self.edited
+
+    async def stop_reply(
+        self, session: Session, room_id: RoomId, message_id: MessageId, attempt: int | None
+    ) -> Message:
+        self._called("stop_reply", room_id, message_id, attempt)
+        return reply(
+            content="so far", is_streaming=False, state=MessageState.PENDING, finish_reason=FinishReason.STOPPED
+        )
+
+    async def regenerate(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
+        self._called("regenerate", room_id, message_id)
+        return reply(attempt=2)
+
+    async def variants(self, session: Session, room_id: RoomId, message_id: MessageId) -> list[Message]:
+        self._called("variants", room_id, message_id)
+        return [reply(attempt=1, content="first", is_streaming=False), reply(attempt=2)]
+
+    async def queued_messages(self, session: Session, room_id: RoomId) -> list[Message]:
+        self._called("queued_messages", room_id)
+        return [message(seq=3), message(seq=5)]
+
+    async def room_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
+        self._called("room_memory", room_id)
+        return self.memory
+
+    async def reset_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
+        self._called("reset_memory", room_id)
+        return RoomMemory("", 0, NOW_MS, 4)
+
+    async def usage(self, session: Session, first: str, last: str) -> list[DailyUse]:
+        self._called("usage", session.account_id, first, last)
+        return self.uses
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
         self._called("message_state", room_id, message_id)
@@ -310,72 +353,3 @@ class RecordingMetrics:
 
 def token(settings: Settings, account: str = "alice", ttl: timedelta = timedelta(hours=1)) -> str:
     return issue(settings.auth, account, ttl, datetime.fromtimestamp(NOW_MS / 1000, UTC))
-
-
-class Exchange:
-    """One request on the bare ASGI interface: the test reads each message that the application sends."""
-
-    def __init__(self, app: FastAPI, method: str, path: str, headers: dict[str, str], query: str = "") -> None:
-        self._scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-            "client": ("127.0.0.1", 1),
-            "server": ("parlor", 80),
-        }
-        self._app = app
-        self._incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._sent: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
-        self.reading = asyncio.Event()
-        self.reading.set()
-        """Cleared: the client does not take what is sent."""
-        self.stuck = asyncio.Event()
-        """The application has something that the client does not take."""
-        self.task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Exchange:
-        self.task = asyncio.create_task(self._app(self._scope, self._incoming.get, self._send))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.task is not None:
-            self.task.cancel()
-            await asyncio.gather(self.task, return_exceptions=True)
-
-    def body(self, chunk: bytes, more: bool = False) -> None:
-        self._incoming.put_nowait({"type": "http.request", "body": chunk, "more_body": more})
-
-    def disconnect(self) -> None:
-        self._incoming.put_nowait({"type": "http.disconnect"})
-
-    async def next(self) -> MutableMapping[str, Any]:
-        async with asyncio.timeout(5):
-            return await self._sent.get()
-
-    async def chunk(self) -> bytes:
-        found = (await self.next())["body"]
-        assert isinstance(found, bytes)
-        return found
-
-    async def start(self) -> tuple[int, dict[str, str]]:
-        message = await self.next()
-        assert message["type"] == "http.response.start"
-        return message["status"], {name.decode(): value.decode() for name, value in message["headers"]}
-
-    async def finished(self) -> None:
-        assert self.task is not None
-        async with asyncio.timeout(5):
-            await self.task
-
-    async def _send(self, message: MutableMapping[str, Any]) -> None:
-        if not self.reading.is_set():
-            self.stuck.set()
-            await self.reading.wait()
-        self._sent.put_nowait(message)

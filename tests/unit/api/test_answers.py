@@ -12,12 +12,15 @@ from pydantic import BaseModel
 from api import answers, schemas
 from parlor.llm.ports import Persona
 from parlor.model import (
+    DailyUse,
     DeleteOutcome,
     DeleteReceipt,
     DependencyHealth,
+    EditReceipt,
     FinishReason,
     Message,
     MessagePage,
+    RoomMemory,
     RoomPage,
     SendReceipt,
     StateReport,
@@ -43,6 +46,16 @@ CASES: list[tuple[type[BaseModel], Response]] = [
     (schemas.ChatMessageListResponse, answers.message_page(MessagePage([message(), FULL], False, None, 0, CURSOR))),
     (schemas.ChatMessageSendResponse, answers.send_answer(SendReceipt(message(), FULL, CURSOR, False), 201, {})),
     (schemas.ChatMessageSendResponse, answers.send_answer(SendReceipt(message(), None, CURSOR, False), 201, {})),
+    (schemas.ChatMessageEditResponse, answers.edit_answer(EditReceipt(message(), FULL, CURSOR))),
+    (schemas.ChatMessageEditResponse, answers.edit_answer(EditReceipt(message(), None, CURSOR))),
+    (schemas.ChatMessageVariantsResponse, answers.variant_list([FULL, reply()])),
+    (schemas.ChatRoomQueueResponse, answers.queue_answer([message()])),
+    (schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("summary", 7, NOW_MS, 2))),
+    (schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("", 0, None, 0))),
+    (
+        schemas.ChatUsageResponse,
+        answers.usage_answer("2026-11-01", "2026-11-30", [DailyUse(5, "2026-11-23", 1, 2, 3)]),
+    ),
     (
         schemas.ChatMessageDeleteResponse,
         answers.delete_answer(DeleteReceipt(MESSAGE, MessageState.DELETED, DeleteOutcome.CANCELLED)),

@@ -9,7 +9,8 @@ import pytest
 from fastapi import FastAPI
 
 from parlor.settings import Settings
-from tests.unit.api.fakes import ROOM, Exchange, FakeGateway, token
+from tests.unit.api.exchange import Exchange
+from tests.unit.api.fakes import ROOM, FakeGateway, token
 
 pytestmark = pytest.mark.unit
 

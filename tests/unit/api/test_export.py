@@ -10,7 +10,8 @@ from fastapi import FastAPI
 
 from parlor.errors import RoomNotFound, StoreUnavailable
 from parlor.settings import Settings
-from tests.unit.api.fakes import MESSAGE, REPLY, ROOM, Exchange, FakeGateway, message, token
+from tests.unit.api.exchange import Exchange
+from tests.unit.api.fakes import MESSAGE, REPLY, ROOM, FakeGateway, message, token
 
 pytestmark = pytest.mark.unit
 

@@ -1,4 +1,4 @@
-"""Sending, listing, reading and deleting messages."""
+"""Sending, listing, reading, editing and deleting messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from parlor.errors import StoreUnavailable
 from parlor.gateway import SendRequest
 from parlor.model import Event, OnBusy, ReplyMode
 from parlor.settings import Settings
-from tests.unit.api.fakes import CURSOR, MESSAGE, REPLY, ROOM, Exchange, FakeGateway, token
+from tests.unit.api.exchange import Exchange
+from tests.unit.api.fakes import CURSOR, EDITED_AT, MESSAGE, REPLY, ROOM, FakeGateway, token
 
 pytestmark = pytest.mark.unit
 
@@ -172,13 +173,33 @@ async def test_a_message_is_read_deleted_and_asked_for_its_state(
     assert gateway.last_call() == ("message_state", ROOM, MESSAGE)
 
 
-@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("on_busy", OnBusy)
+async def test_every_way_to_treat_a_busy_room_is_taken(
+    client: httpx2.AsyncClient, gateway: FakeGateway, on_busy: OnBusy
+) -> None:
+    assert (await client.post(PATH, json={"content": "x", "on_busy": on_busy})).status_code == 201
+    assert sent(gateway).on_busy is on_busy
+
+
+async def test_an_edit_is_answered_with_message_reply_and_cursor(
+    client: httpx2.AsyncClient, gateway: FakeGateway
+) -> None:
+    answer = await client.patch(f"{PATH}/{MESSAGE}", json={"content": "better 🫖", "later": 1})
+    assert answer.status_code == 200
+    message = {**MESSAGE_JSON, "content": "better", "metadata": {"edited_at": EDITED_AT}}
+    assert answer.json() == {**message, "reply": REPLY_JSON, "cursor": CURSOR, "errorCode": 0}
+    assert gateway.last_call() == ("edit_message", ROOM, MESSAGE, "better 🫖")
+
+
+async def test_an_edit_of_a_message_without_reply_has_reply_null(
+    client: httpx2.AsyncClient, gateway: FakeGateway
+) -> None:
+    gateway.edited = msgspec.structs.replace(gateway.edited, reply=None)
+    answer = await client.patch(f"{PATH}/{MESSAGE}", json={"content": "x"})
+    assert (answer.status_code, answer.json()["reply"]) == (200, None)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PATCH"])
 async def test_what_is_no_id_of_ours_is_no_message(client: httpx2.AsyncClient, method: str) -> None:
-    answer = await client.request(method, f"{PATH}/nothing")
+    answer = await client.request(method, f"{PATH}/nothing", json={"content": "x"} if method == "PATCH" else None)
     assert (answer.status_code, answer.json()["code"]) == (404, "message-not-found")
-
-
-@pytest.mark.parametrize("path", ["stop", "regenerate", "variants"])
-async def test_what_this_release_does_not_have_is_not_found(client: httpx2.AsyncClient, path: str) -> None:
-    answer = await client.post(f"{PATH}/{MESSAGE}/{path}")
-    assert (answer.status_code, answer.json()["code"], answer.json()["errorCode"]) == (404, "not-found", 1000)

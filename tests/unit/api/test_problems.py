@@ -25,7 +25,8 @@ from parlor.errors import (
     Unauthenticated,
     Unavailable,
 )
-from tests.unit.api.fakes import ROOM, Exchange, FakeGateway, RecordingMetrics
+from tests.unit.api.exchange import Exchange
+from tests.unit.api.fakes import MESSAGE, ROOM, FakeGateway, RecordingMetrics
 
 pytestmark = pytest.mark.unit
 
@@ -120,6 +121,13 @@ async def test_a_trailing_slash_is_another_path(client: httpx2.AsyncClient) -> N
     [
         ("PUT", "/v1/rooms", "GET, POST"),
         ("POST", PATH, "DELETE, GET, PATCH"),
+        ("POST", f"{PATH}/queue", "GET"),
+        ("PUT", f"{PATH}/memory", "DELETE, GET"),
+        ("POST", f"{PATH}/messages/{MESSAGE}", "DELETE, GET, PATCH"),
+        ("GET", f"{PATH}/messages/{MESSAGE}/stop", "POST"),
+        ("GET", f"{PATH}/messages/{MESSAGE}/regenerate", "POST"),
+        ("POST", f"{PATH}/messages/{MESSAGE}/variants", "GET"),
+        ("POST", "/v1/usage", "GET"),
         ("POST", "/healthz", "GET"),
         ("POST", "/", "GET, HEAD"),
     ],
@@ -186,6 +194,14 @@ async def test_openapi_lists_every_route_and_every_error(client: httpx2.AsyncCli
         ("GET", "/v1/events"),
         ("GET", f"{message}/events"),
         ("GET", f"{room}/export"),
+        ("PATCH", message),
+        ("POST", f"{message}/stop"),
+        ("POST", f"{message}/regenerate"),
+        ("GET", f"{message}/variants"),
+        ("GET", f"{room}/queue"),
+        ("GET", f"{room}/memory"),
+        ("DELETE", f"{room}/memory"),
+        ("GET", "/v1/usage"),
     }
     referenced = json.dumps(document["paths"])
     for kind in set(PUBLIC_ERRORS) - {Unavailable}:

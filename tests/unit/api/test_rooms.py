@@ -1,11 +1,12 @@
-"""Routes of rooms, personas, health and the page."""
+"""Routes of rooms, their queue and memory, personas, health and the page."""
 
 from __future__ import annotations
 
 import httpx2
 import pytest
 
-from parlor.model import DependencyHealth
+from parlor.errors import CacheUnavailable, RoomNotFound
+from parlor.model import DependencyHealth, RoomMemory
 from tests.unit.api.fakes import CURSOR, ROOM, FakeGateway
 
 pytestmark = pytest.mark.unit
@@ -70,10 +71,53 @@ async def test_a_state_has_its_log(client: httpx2.AsyncClient) -> None:
     assert answer.json() == {"state": "PENDING", "log": [line], "errorCode": 0}
 
 
+async def test_a_queue_is_the_messages_that_wait(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    answer = await client.get(f"/v1/rooms/{ROOM}/queue")
+    body = answer.json()
+    assert (answer.status_code, body.keys()) == (200, {"messages", "errorCode"})
+    assert [(each["seq"], each["timestamp"]) for each in body["messages"]] == [
+        (3, "2026-11-23T03:18:05.042Z"),
+        (5, "2026-11-23T03:18:05.042Z"),
+    ]
+    assert gateway.last_call() == ("queued_messages", ROOM)
+
+
+async def test_a_memory_is_read_and_forgotten(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    at = "2026-11-23T03:18:05.042Z"
+    read = await client.get(f"/v1/rooms/{ROOM}/memory")
+    known = {"summary": "They talked about tea.", "through_seq": 12, "updated_at": at, "version": 3, "errorCode": 0}
+    assert (read.status_code, read.json()) == (200, known)
+    assert gateway.last_call() == ("room_memory", ROOM)
+    forgotten = await client.delete(f"/v1/rooms/{ROOM}/memory")
+    empty = {"summary": "", "through_seq": 0, "updated_at": at, "version": 4, "errorCode": 0}
+    assert (forgotten.status_code, forgotten.json()) == (200, empty)
+    assert gateway.last_call() == ("reset_memory", ROOM)
+
+
+async def test_a_room_without_memory_was_never_updated(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    gateway.memory = RoomMemory("", 0, None, 0)
+    assert (await client.get(f"/v1/rooms/{ROOM}/memory")).json()["updated_at"] is None
+
+
+@pytest.mark.parametrize("refusal", [RoomNotFound(), CacheUnavailable(retry_after=1)])
+@pytest.mark.parametrize(("method", "call"), [("GET", "queue"), ("GET", "memory"), ("DELETE", "memory")])
+async def test_queue_and_memory_are_refused_as_everything_else(
+    client: httpx2.AsyncClient,
+    gateway: FakeGateway,
+    method: str,
+    call: str,
+    refusal: RoomNotFound | CacheUnavailable,
+) -> None:
+    await client.get(f"/v1/rooms/{ROOM}")
+    gateway.fails = refusal
+    answer = await client.request(method, f"/v1/rooms/{ROOM}/{call}")
+    assert (answer.status_code, answer.json()["code"]) == (refusal.http_status, refusal.code)
+
+
 @pytest.mark.parametrize("name", ["x", "00000000-0000-4000-8000-000000000000", ROOM.upper()])
 async def test_what_is_no_id_of_ours_is_no_room(client: httpx2.AsyncClient, gateway: FakeGateway, name: str) -> None:
-    for path in (f"/v1/rooms/{name}", f"/v1/rooms/{name}/messages", f"/v1/rooms/{name}/events"):
-        answer = await client.get(path)
+    for below in ("", "/messages", "/events", "/queue", "/memory"):
+        answer = await client.get(f"/v1/rooms/{name}{below}")
         assert (answer.status_code, answer.json()["code"]) == (404, "room-not-found")
     assert [call[0] for call in gateway.calls] == ["session"]
 

@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from parlor.errors import CacheUnavailable, Fenced, RoomNotFound, StreamExpired
 from parlor.model import Event
 from parlor.settings import Settings
+from tests.unit.api.exchange import Exchange
 from tests.unit.api.fakes import (
     CURSOR,
     MESSAGE,
     ROOM,
-    Exchange,
     FakeClock,
     FakeGateway,
     RecordingMetrics,

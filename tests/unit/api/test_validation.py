@@ -14,7 +14,7 @@ from api.limits import check_metadata
 from api.schemas import ChatMessageSendRequest
 from parlor.errors import InvalidRequest
 from parlor.settings import ApiSettings
-from tests.unit.api.fakes import ROOM, FakeGateway
+from tests.unit.api.fakes import MESSAGE, ROOM, FakeGateway
 
 pytestmark = pytest.mark.unit
 
@@ -90,6 +90,22 @@ async def test_content_over_its_limit_is_too_large(client: httpx2.AsyncClient) -
     assert (answer.status_code, answer.json()["code"], answer.json()["errorCode"]) == (413, "content-too-large", 1008)
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["", "null", "[]", "{}", '{"content": null}', '{"content": 5}', '{"content": "  "}', '{"content": "a\\u0000b"}'],
+)
+async def test_an_edit_without_text_is_refused(client: httpx2.AsyncClient, gateway: FakeGateway, body: str) -> None:
+    answer = await client.patch(f"{PATH}/{MESSAGE}", content=body.encode(), headers=JSON)
+    assert (answer.status_code, answer.json()["code"], answer.json()["errorCode"]) == (422, "invalid-request", 1007)
+    assert [call[0] for call in gateway.calls] == ["session"]
+
+
+async def test_an_edit_has_the_limit_of_a_send(client: httpx2.AsyncClient) -> None:
+    assert (await client.patch(f"{PATH}/{MESSAGE}", json={"content": "🫖" * 1000})).status_code == 200
+    answer = await client.patch(f"{PATH}/{MESSAGE}", json={"content": "🫖" * 1001})
+    assert (answer.status_code, answer.json()["code"]) == (413, "content-too-large")
+
+
 @pytest.mark.parametrize("title", ["", "  ", "a\x00", "x" * 201, 5, None])
 async def test_a_wrong_title_is_refused(client: httpx2.AsyncClient, title: object) -> None:
     answer = await client.patch(f"/v1/rooms/{ROOM}", json={"title": title})
@@ -145,3 +161,35 @@ def test_metadata_that_is_taken_can_be_written_and_read_again(metadata: dict[str
         assert "\x00" in repr(metadata) or "\\x00" in repr(metadata) or len(json.dumps(metadata)) > api.metadata_max
     else:
         assert json.loads(json.dumps(metadata, ensure_ascii=False).encode()) == metadata
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"content": "x"}',
+        '{"content": "x", "content": "y"}',
+        '{"content": "\\ud83e\\udd16 \\u00e9", "ai_persona": null, "unknown": {"a": 1}}',
+        '{"content": "x", "on_busy": "reject", "reply": "none"}',
+        '{"content": "x", "metadata": {"a": [1, 1.0, -0.0, 1e2, 9223372036854775807, true], "b": {"c": []}}}',
+        '{"content": "x", "metadata": {"a": 0.1, "b": 123456789.123456789, "a": 2}}',
+        '\n {"content": "x"} \n',
+        '\ufeff{"content": "x"}',
+        '{"content": 5}',
+        '{"content": "\\ud83e"}',
+        '{"content": "x", "metadata": {"a": NaN}}',
+        "{",
+        "",
+    ],
+)
+async def test_the_short_way_of_a_send_takes_and_refuses_what_the_long_way_does(
+    client: httpx2.AsyncClient, gateway: FakeGateway, body: str
+) -> None:
+    found = []
+    for content_type in ("application/json", "application/json; charset=utf-8"):
+        gateway.calls.clear()
+        answer = await client.post(PATH, content=body.encode(), headers={"Content-Type": content_type})
+        form = answer.json()
+        form.pop("request_id", None)
+        sent = [call for call in gateway.calls if call[0] == "send_message"]
+        found.append((answer.status_code, form, repr(sent)))
+    assert found[0] == found[1]

@@ -43,12 +43,33 @@ export class Api {
   }
 
   /** Safe to repeat with the same key: the same message comes back. */
-  sendMessage(roomId, { key, content, metadata }, signal) {
+  sendMessage(roomId, { key, content, metadata, onBusy }, signal) {
     return this.#json("POST", `rooms/${roomId}/messages`, {
-      body: { content, metadata },
+      body: { content, metadata, on_busy: onBusy },
       headers: { "Idempotency-Key": `"${key}"` },
       signal,
     });
+  }
+
+  getMessage(roomId, messageId, signal) {
+    return this.#json("GET", `rooms/${roomId}/messages/${messageId}`, { signal });
+  }
+
+  editMessage(roomId, messageId, content) {
+    return this.#json("PATCH", `rooms/${roomId}/messages/${messageId}`, { body: { content } });
+  }
+
+  /** Safe to repeat: another attempt than this one is left alone. */
+  stopReply(roomId, messageId, attempt) {
+    return this.#json("POST", `rooms/${roomId}/messages/${messageId}/stop`, { body: { attempt } });
+  }
+
+  regenerate(roomId, messageId) {
+    return this.#json("POST", `rooms/${roomId}/messages/${messageId}/regenerate`);
+  }
+
+  listVariants(roomId, messageId, signal) {
+    return this.#json("GET", `rooms/${roomId}/messages/${messageId}/variants`, { signal });
   }
 
   deleteMessage(roomId, messageId) {

@@ -14,7 +14,7 @@ export class Outbox {
   #storageKey;
   #chain = Promise.resolve();
   #pause;
-  /** `{key, content, state: "sending" | "failed", problem}`, oldest first. */
+  /** `{key, content, onBusy, state: "sending" | "failed", problem}`, oldest first. */
   entries = [];
   /** Set by whoever shows the room now. */
   onChange = () => {};
@@ -29,9 +29,12 @@ export class Outbox {
     this.entries = kept.map((entry) => ({ ...entry, state: "failed", problem: null }));
   }
 
-  /** Resolves when the message is acknowledged or has failed; messages leave in the order of the calls. */
-  send(content) {
-    const entry = { key: newKey(), content, state: "sending", problem: null };
+  /**
+   * Resolves when the message is acknowledged or has failed; messages leave in the order of the calls. `onBusy` is the
+   * API's `on_busy`; it stays with the message, because a key stands for one body.
+   */
+  send(content, onBusy) {
+    const entry = { key: newKey(), content, onBusy, state: "sending", problem: null };
     this.entries.push(entry);
     return this.#queue(entry);
   }
@@ -64,6 +67,7 @@ export class Outbox {
           key: entry.key,
           content: entry.content,
           metadata: { client_key: entry.key },
+          onBusy: entry.onBusy,
         });
         this.onSent(receipt);
         this.remove(entry.key);
@@ -82,7 +86,7 @@ export class Outbox {
   }
 
   #changed() {
-    const kept = this.entries.map(({ key, content }) => ({ key, content }));
+    const kept = this.entries.map(({ key, content, onBusy }) => ({ key, content, onBusy }));
     if (kept.length) sessionStorage.setItem(this.#storageKey, JSON.stringify(kept));
     else sessionStorage.removeItem(this.#storageKey);
     this.onChange();

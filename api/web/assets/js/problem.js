@@ -4,6 +4,8 @@ const SENTENCES = {
   "room-not-found": "This room does not exist any more.",
   "message-not-found": "This message does not exist any more.",
   "room-not-active": "The room does not take messages now.",
+  "room-busy": "A reply is being written. Stop it first.",
+  "illegal-transition": "That is no longer possible: the conversation has gone on.",
   "idempotency-mismatch": "This message was already sent with another text.",
   unauthenticated: "The access token is not valid, or it has expired.",
   "rate-limited": "Too many requests.",
@@ -17,11 +19,14 @@ const SENTENCES = {
 
 /** An expected failure of a request: an HTTP error, or no answer at all (`code` "network" or "timeout"). */
 export class Problem extends Error {
-  constructor({ status = 0, code, detail = "", retryAfter = null, requestId = "" }) {
+  #title;
+
+  constructor({ status = 0, code, title = "", detail = "", retryAfter = null, requestId = "" }) {
     super(detail || code);
     this.name = "Problem";
     this.status = status;
     this.code = code;
+    this.#title = title;
     this.detail = detail;
     /** Seconds after which it is worth trying again, or null. */
     this.retryAfter = retryAfter;
@@ -39,6 +44,11 @@ export class Problem extends Error {
     const wait = this.retryAfter ? ` Try again in ${Math.ceil(this.retryAfter)} s.` : "";
     const trace = this.code === "internal" && this.requestId ? ` (request ${this.requestId})` : "";
     return known + wait + trace;
+  }
+
+  /** What the server adds to a sentence that this page has of its own; empty when there is nothing. */
+  get addition() {
+    return this.status !== 0 && this.code in SENTENCES && this.detail !== this.#title ? this.detail : "";
   }
 
   static network(error) {
@@ -61,6 +71,7 @@ export class Problem extends Error {
     return new Problem({
       status: response.status,
       code: body.code ?? `http-${response.status}`,
+      title: body.title ?? response.statusText,
       detail: [body.detail ?? body.title ?? response.statusText, ...fieldErrors(body)].filter(Boolean).join(" "),
       retryAfter: body.retry_after_seconds ?? (header > 0 ? header : null),
       requestId: body.request_id ?? "",

@@ -17,7 +17,8 @@ export function characters(text) {
 }
 
 /**
- * Messages by seq. Each is the API's Message plus `open` (more text may come), `error` and `restarted`.
+ * Messages by seq. Each is the API's Message plus `open` (more text may come), `restarted`, and what `#settle` says:
+ * `waits` and `revisable`.
  *
  * `onChange(message)` hears of every message that changed. `onGap(message)` is called once when a delta does not
  * join on to the text that is here: somebody has to fetch the reply from its start.
@@ -45,9 +46,14 @@ export class Transcript {
     return this.#byId.get(messageId);
   }
 
-  /** Whether any message that is complete still waits for its commit. */
+  /** The reply that is being written, or is about to be; undefined when there is none. Replies are written in order. */
+  get running() {
+    return this.messages.find((message) => message.open);
+  }
+
+  /** The messages that are complete and still wait for their commit. */
   get unpersisted() {
-    return this.messages.some((message) => !message.open && message.durability !== "persisted");
+    return this.messages.filter((message) => !message.open && message.durability !== "persisted");
   }
 
   /** Forget all, then take a page. */
@@ -63,16 +69,17 @@ export class Transcript {
   addPage(page) {
     for (const message of page.messages) {
       const ahead = this.#ahead.get(message.message_id);
-      this.add(ahead ? { ...message, ...ahead } : message);
+      this.#add(ahead ? { ...message, ...ahead } : message);
     }
     this.markPersisted(page.persisted_seq);
+    this.#settle();
   }
 
   /** Take a message unless it is known. */
-  add(message) {
+  #add(message) {
     if (this.#byId.has(message.message_id)) return;
-    const kept = { ...message };
-    kept.open = message.state === "COMPOSING" || message.is_streaming === true;
+    const kept = { ...message, waits: false, revisable: false };
+    kept.open = isOpen(message);
     kept.length = characters(kept.content);
     this.#byId.set(kept.message_id, kept);
     let place = this.#order.length;
@@ -81,10 +88,10 @@ export class Transcript {
     this.#onChange(kept);
   }
 
-  /** Everything up to this seq is committed in the database. */
+  /** Everything up to this seq is committed in the database; of what was revised perhaps only its first form. */
   markPersisted(seq) {
     for (const message of this.#order) {
-      if (message.seq > seq || message.durability === "persisted" || message.open) continue;
+      if (message.seq > seq || message.durability === "persisted" || message.open || isRevised(message)) continue;
       message.durability = "persisted";
       if (message.state === "PENDING" || message.state === "PROCESSING") message.state = "SENT";
       this.#onChange(message);
@@ -92,12 +99,19 @@ export class Transcript {
   }
 
   /** Fold one event in; harmless when it is repeated. Types that are not about messages are ignored. */
-  apply({ type, data }) {
+  apply(event) {
+    if (event.type === "message.delta") {
+      this.#delta(event.data);
+    } else {
+      this.#fold(event);
+      this.#settle();
+    }
+  }
+
+  #fold({ type, data }) {
     switch (type) {
       case "message.created":
-        return this.add(data.message);
-      case "message.delta":
-        return this.#delta(data);
+        return this.#add(data.message);
       case "message.reset":
         return this.#reset(data);
       case "message.completed":
@@ -117,7 +131,10 @@ export class Transcript {
   #delta({ message_id: id, attempt, offset, text }) {
     const message = this.#byId.get(id);
     if (!message || attempt < message.attempt) return;
-    if (attempt > message.attempt) this.#restart(message, attempt);
+    if (attempt > message.attempt) {
+      this.#restart(message, attempt);
+      this.#settle();
+    }
     if (!message.open) return;
     if (offset > message.length) {
       if (this.#gaps.has(id)) return;
@@ -154,21 +171,27 @@ export class Transcript {
   #finish(final, error) {
     const message = this.#byId.get(final.message_id);
     if (!message) return this.#remember(final.message_id, final);
-    if (final.attempt < message.attempt) return undefined;
+    if (isOlder(final, message)) return undefined;
     Object.assign(message, final, { open: false, length: characters(final.content), restarted: false });
     if (error) message.error = error;
     this.#gaps.delete(message.message_id);
     return this.#onChange(message);
   }
 
+  /** An edit, a reply that begins anew, or an answer that tells a message as it was when it was given. */
   #update(changed) {
     const message = this.#byId.get(changed.message_id);
     if (!message) return this.#remember(changed.message_id, changed);
-    if (changed.attempt < message.attempt) return undefined;
+    if (isOlder(changed, message)) return undefined;
+    const anew = changed.attempt > message.attempt;
     const { content, length } = message;
-    Object.assign(message, changed);
-    message.length = characters(message.content);
-    if (message.open && message.length < length) Object.assign(message, { content, length });
+    Object.assign(message, changed, { open: isOpen(changed), length: characters(changed.content) });
+    if (anew) {
+      message.restarted = false;
+      this.#gaps.delete(message.message_id);
+    } else if (message.open && message.length < length) {
+      Object.assign(message, { content, length });
+    }
     return this.#onChange(message);
   }
 
@@ -182,6 +205,43 @@ export class Transcript {
   #remember(id, known) {
     this.#ahead.set(id, { ...this.#ahead.get(id), ...known });
   }
+
+  /**
+   * What the order of messages tells of each: `waits`, for a reply that is not begun because another is being written,
+   * and for the messages of a person that it will answer; `revisable`, for what can be edited or regenerated.
+   */
+  #settle() {
+    const shown = this.messages;
+    const { running } = this;
+    const last = shown.at(-1);
+    let pending = false;
+    for (const message of shown.toReversed()) {
+      const mine = message.sender_type === "USER";
+      if (!mine) pending = message.open && message !== running;
+      const isLast = message === last || (mine && last.parent_message_id === message.message_id);
+      const revisable = mine ? pending || isLast : isLast && message.sender_type === "AI" && !message.open;
+      if (message.waits === pending && message.revisable === revisable) continue;
+      Object.assign(message, { waits: pending, revisable });
+      this.#onChange(message);
+    }
+  }
+}
+
+function isOpen(message) {
+  return message.state === "COMPOSING" || message.is_streaming === true;
+}
+
+/** Whether it may say something else than what was committed at its place first. */
+function isRevised(message) {
+  return message.attempt > 1 || "edited_at" in (message.metadata ?? {});
+}
+
+/** Whether `told` is the message as it was before what is known of it: answers and events overtake each other. */
+function isOlder(told, known) {
+  if (told.attempt !== known.attempt) return told.attempt < known.attempt;
+  if (told.sender_type === "AI") return isOpen(told) && !known.open;
+  // Times of one form, in UTC: the order of their letters is that of time.
+  return (told.metadata?.edited_at ?? "") < (known.metadata?.edited_at ?? "");
 }
 
 export function isGone(message) {

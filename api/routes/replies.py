@@ -1,0 +1,64 @@
+"""Replies: stop, regenerate, variants."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from api import answers
+from api.auth import AuthenticatedRoute, caller_of
+from api.edge import edge_of
+from api.openapi import refusals
+from api.paths import message_id_of, room_id_of
+from api.schemas import ChatMessageResponse, ChatMessageStopRequest, ChatMessageVariantsResponse
+from parlor.errors import (
+    IllegalTransition,
+    MessageNotFound,
+    QuotaExceeded,
+    RoomBusy,
+    RoomNotActive,
+    RoomNotFound,
+)
+
+router = APIRouter(prefix="/v1/rooms/{room_id}/messages/{message_id}", tags=["replies"], route_class=AuthenticatedRoute)
+
+
+@router.post(
+    "/stop",
+    response_model=ChatMessageResponse,
+    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, IllegalTransition),
+    summary="Stop",
+)
+async def stop_reply(
+    request: Request, room_id: str, message_id: str, body: ChatMessageStopRequest | None = None
+) -> Response:
+    """Ends a reply that is being written, or waits for its turn; its text stays. Harmless when it has ended."""
+    session, room = caller_of(request).session, room_id_of(room_id)
+    attempt = None if body is None else body.attempt
+    reply = await edge_of(request).gateway.stop_reply(session, room, message_id_of(message_id), attempt)
+    return answers.message_answer(reply)
+
+
+@router.post(
+    "/regenerate",
+    status_code=202,
+    response_model=ChatMessageResponse,
+    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, QuotaExceeded),
+    summary="Regenerate",
+)
+async def regenerate(request: Request, room_id: str, message_id: str) -> Response:
+    """Begins the next attempt of the room's last reply; what it said before is kept as a variant."""
+    session, room = caller_of(request).session, room_id_of(room_id)
+    reply = await edge_of(request).gateway.regenerate(session, room, message_id_of(message_id))
+    return answers.message_answer(reply, 202)
+
+
+@router.get(
+    "/variants",
+    response_model=ChatMessageVariantsResponse,
+    responses=refusals(RoomNotFound, MessageNotFound),
+    summary="Variants",
+)
+async def variants(request: Request, room_id: str, message_id: str) -> Response:
+    """What the message said before, attempt by attempt or edit by edit, and what it says now."""
+    session, room = caller_of(request).session, room_id_of(room_id)
+    return answers.variant_list(await edge_of(request).gateway.variants(session, room, message_id_of(message_id)))

@@ -1,0 +1,105 @@
+// What a message said before: attempts of a reply, edits of a message.
+
+import { element } from "./element.js";
+import { icon } from "./icon.js";
+import { Problem } from "./problem.js";
+
+/** The switcher below a message: ‹ 2/3 ›. It is there only when there is more than one version. */
+export class VersionSwitcher {
+  #versions = [];
+  #index = 0;
+  #onChoose;
+  #previous = arrow("previous", "Version before");
+  #next = arrow("next", "Version after");
+  #place = element("span", { className: "versions-place" });
+  element = element("div", { className: "versions", hidden: true, aria: { label: "Versions" } });
+
+  /** `onChoose(words)` is called when another version is to be shown. */
+  constructor(onChoose) {
+    this.#onChoose = onChoose;
+    this.element.setAttribute("role", "group");
+    this.element.append(this.#previous, this.#place, this.#next);
+    this.#previous.addEventListener("click", () => this.#choose(this.#index - 1));
+    this.#next.addEventListener("click", () => this.#choose(this.#index + 1));
+  }
+
+  /** The earlier version that is to be shown; null for what the message says now. */
+  get earlier() {
+    return this.#index < this.#versions.length - 1 ? this.#versions[this.#index] : null;
+  }
+
+  /** Ascending; the last is what the message says now, and that is shown. None: it is not known. */
+  set(versions) {
+    this.#versions = versions;
+    this.#index = Math.max(0, versions.length - 1);
+    this.#show();
+  }
+
+  #choose(index) {
+    if (index < 0 || index >= this.#versions.length) return;
+    this.#index = index;
+    this.#show();
+    this.#onChoose(`Version ${index + 1} of ${this.#versions.length}`);
+  }
+
+  #show() {
+    const count = this.#versions.length;
+    this.element.hidden = count < 2;
+    this.#place.textContent = `${this.#index + 1}/${count}`;
+    // Not `disabled`: that would take the focus away from whoever is paging.
+    this.#previous.setAttribute("aria-disabled", String(this.#index === 0));
+    this.#next.setAttribute("aria-disabled", String(this.#index >= count - 1));
+  }
+}
+
+/** Asks for the versions of the messages that come into view, one message at a time. */
+export class VersionLoader {
+  #load;
+  #observer;
+  #chain = Promise.resolve();
+  #views = new Map();
+
+  /** `load(message)` resolves to the versions; `root` is the element that scrolls. */
+  constructor(load, root) {
+    this.#load = load;
+    this.#observer = new IntersectionObserver((seen) => {
+      for (const { target, isIntersecting } of seen) if (isIntersecting) this.#ask(target);
+    }, { root });
+  }
+
+  /** To be called whenever a message has changed. */
+  watch(view) {
+    if (!view.wantsVersions || this.#views.has(view.element)) return;
+    this.#views.set(view.element, view);
+    this.#observer.observe(view.element);
+  }
+
+  close() {
+    this.#observer.disconnect();
+    this.#views.clear();
+  }
+
+  #ask(target) {
+    const view = this.#views.get(target);
+    if (!view) return;
+    this.#observer.unobserve(target);
+    this.#chain = this.#chain.then(() => this.#fetch(view));
+  }
+
+  async #fetch(view) {
+    try {
+      if (view.wantsVersions && this.#views.has(view.element)) view.showVersions(await this.#load(view.message));
+    } catch (error) {
+      if (!(error instanceof Problem) && error?.name !== "AbortError") throw error;
+      view.offerVersions();
+    } finally {
+      this.#views.delete(view.element);
+    }
+  }
+}
+
+function arrow(name, label) {
+  const button = element("button", { type: "button", className: "button icon small", title: label, aria: { label } });
+  button.append(icon(name));
+  return button;
+}

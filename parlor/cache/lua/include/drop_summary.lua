@@ -1,0 +1,11 @@
+-- drop_summary(seq) forgets the room's summary when it covers this place, and whatever fold of it is under way.
+-- Uses K.room and what enqueue uses.
+--@include enqueue
+local function drop_summary(seq)
+  local version = redis.call('HINCRBY', K.room, 'summary_version', 1)
+  local summary = redis.call('HGET', K.room, 'summary')
+  if summary and summary ~= '' and cjson.decode(summary).through_seq >= seq then
+    redis.call('HDEL', K.room, 'summary')
+    enqueue('CHAT_ROOM_UPDATE', 'summary', '', 'through', 0, 'summary_version', version, 'at', A.now)
+  end
+end

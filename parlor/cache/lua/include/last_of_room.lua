@@ -1,0 +1,15 @@
+-- last_of_room(seq) tells whether nothing but deleted messages follows this place.
+-- Uses K.room, K.states.
+local function last_of_room(seq)
+  local last = tonumber(redis.call('HGET', K.room, 'seq'))
+  if last - tonumber(seq) > 1000 then
+    return false
+  end
+  for later = tonumber(seq) + 1, last do
+    local state = redis.call('HGET', K.states, 's:' .. later)
+    if state ~= 'DELETED' and state ~= 'DELETING' then
+      return false
+    end
+  end
+  return true
+end

@@ -1,0 +1,44 @@
+-- What: a new attempt of the room's last reply: its place is open again, what it said is kept as a version.
+-- KEYS: partition queue generating room messages states open events account rooms
+-- ARGV: room owner db_key claim now message seq nonce past past_version doc needed backlog_limit lease_until event_ttl
+--       event_max
+--       past is the reply as it is now, doc the row that keeps its place; needed is the version that `doc`'s attempt
+--       ends with
+-- Returns: OK | DUPLICATE (this nonce has done it) | PARTITION_UNKNOWN | MISSING | GONE | FENCED
+--          | ILLEGAL, state (deleted, or not the last) | BUSY (being written) | OUT_OF_STEP (`past` is not what it says
+--          now) | OVERLOADED
+-- Guarantees: no attempt is lost: what the reply said is in its versions, here and in the queue.
+-- Safe to repeat because: the nonce is kept with the message.
+--@include require_room
+--@include emit
+--@include reopen
+--@include last_of_room
+local refused = require_room()
+if refused then
+  return {refused}
+end
+local found = redis.call('HMGET', K.states, 's:' .. A.seq, 'n:' .. A.seq)
+if string.match(found[2] or '', '^%S+') == A.nonce then
+  return {CODE.DUPLICATE}
+end
+if not found[1] or found[1] == 'DELETING' or found[1] == 'DELETED' then
+  return {CODE.ILLEGAL, found[1] or ''}
+end
+if found[1] == 'COMPOSING' then
+  return {CODE.BUSY}
+end
+if not last_of_room(A.seq) then
+  return {CODE.ILLEGAL, found[1]}
+end
+local now_says = redis.call('HGET', K.messages, 'd:' .. A.seq)
+if now_says and (cjson.decode(now_says).version or 1) ~= tonumber(A.past_version) then
+  return {CODE.OUT_OF_STEP}
+end
+if redis.call('XLEN', K.queue) >= tonumber(A.backlog_limit) then
+  return {CODE.OVERLOADED}
+end
+redis.call('HSET', K.states, 'n:' .. A.seq, A.nonce)
+reopen(A.seq, A.message, A.doc, A.past, A.needed)
+emit(K.events, K.room, 'type', 'message.updated', 'message', A.message, 'seq', A.seq, 'state', 'COMPOSING',
+  'doc', A.doc)
+return {CODE.OK}

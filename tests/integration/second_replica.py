@@ -1,0 +1,104 @@
+"""Another front door of a running installation: the same application in a process of its own, on a port of its own.
+
+What a second replica is to the first: it shares nothing with it but Redis, the databases and the actors. As a program::
+
+    python -m tests.integration.second_replica --data-dir DIR
+
+prints ``{"url": ...}`` when it is ready, and stops when its standard input ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from api.app import build_app
+from cli import ray_cluster
+from cli.configuration import restore
+from cli.status import running
+from parlor.gateway import Gateway
+from parlor.settings import Settings
+from tests.installation import Installation
+
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+_ROOT = Path(__file__).parents[2]
+
+
+@contextlib.contextmanager
+def second_replica(installation: Installation) -> Iterator[str]:
+    """Runs one; its base URL."""
+    command = [sys.executable, "-m", "tests.integration.second_replica", "--data-dir", str(installation.data_dir)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PARLOR_", "RAY_"))}
+    with subprocess.Popen(
+        command, cwd=_ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
+            line = process.stdout.readline() if ready else ""
+            if not line:
+                process.kill()
+                raise RuntimeError("the second replica did not start")
+            yield json.loads(line)["url"]
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+async def _serve(settings: Settings) -> None:
+    async def open_gateway() -> Gateway:
+        # Imported here: it brings Ray, which the tests' own process does without.
+        from actors import gateway
+
+        return await gateway.open_gateway(settings)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = build_app(settings, open_gateway)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    # Connections wait in the listener's queue until the application has started.
+    print(json.dumps({"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}), flush=True)
+    ending = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data-dir", type=Path, required=True)
+    found = running(parser.parse_args(argv).data_dir)
+    settings_json = found[0].read_settings() if found else None
+    if found is None or settings_json is None:
+        sys.stderr.write("nothing runs there\n")
+        return 1
+    installation, run = found
+    settings = restore(settings_json)
+    if run.private_ray:
+        os.environ.update(ray_cluster.client_environment(installation.ray_token_path))
+    ray_cluster.join(run.ray_address, settings.ray.namespace)
+    try:
+        asyncio.run(_serve(settings))
+    finally:
+        ray_cluster.leave()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

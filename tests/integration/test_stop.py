@@ -1,0 +1,138 @@
+"""Stop: within a second, from any replica, down to the connection to the language model, and never the wrong reply."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+import pytest
+
+from bench.load import percentile
+from tests.installation import Installation
+from tests.integration.model_stats import model_stats
+from tests.integration.person import Person, of
+from tests.integration.shards import Shards
+from tests.integration.sse import SseEvent, text_of
+from tests.integration.told import told
+from tests.integration.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+ROOMS, STOPS_EACH = 10, 20
+WITHIN = 1.0
+"""Seconds from the request to the reader's last event, for 99 of 100 stops."""
+LONG = "[[tokens=2000 delay=20ms]]"
+HANGS = "[[hang=1]]"
+STOPS_TALKING = "[[tokens=100 hang_after=3]]"
+SCRIPTS = (LONG, HANGS, LONG, STOPS_TALKING)
+
+
+async def _stopped(person: Person, elsewhere: Person, room: str, script: str) -> float:
+    """One reply, read at one replica and stopped at another; seconds until its reader knew."""
+    async with person.stream(room, script) as reader:
+        created = await reader.until("message.created") + await reader.until("message.created")
+        reply = created[-1].data["message"]["message_id"]
+        events = [] if script == HANGS else await reader.until("message.delta")
+        began = time.monotonic()
+        answer, rest = await asyncio.gather(elsewhere.stop(room, reply), reader.rest())
+        seconds = time.monotonic() - began
+    events += rest
+    final = events[-1].data["message"]
+    assert events[-1].type == "message.stopped"
+    assert (final["finish_reason"], final["is_streaming"]) == ("stopped", False)
+    assert text_of(events, reply) == final["content"] == answer["content"]
+    assert (final["content"] == "") == (script == HANGS)
+    return seconds
+
+
+async def test_two_hundred_stops_from_another_replica_end_their_replies_and_nothing_else(
+    person: Person, elsewhere: Person, installation: Installation
+) -> None:
+    before = await model_stats(installation)
+
+    async def talk() -> list[float]:
+        room = await person.create_room()
+        return [await _stopped(person, elsewhere, room, SCRIPTS[n % len(SCRIPTS)]) for n in range(STOPS_EACH)]
+
+    seconds = sorted(sum(await asyncio.gather(*(talk() for _ in range(ROOMS))), []))
+    assert len(seconds) == ROOMS * STOPS_EACH
+    print(f"stops: median {percentile(seconds, 0.5):.3f} s, 99th percentile {percentile(seconds, 0.99):.3f} s")
+    assert percentile(seconds, 0.99) < WITHIN
+    # The language model was hung up on each time, and nobody pays for the rest.
+    after = await eventually(
+        lambda: model_stats(installation), lambda now: now["aborted"] - before["aborted"] >= len(seconds), seconds=5
+    )
+    assert after["requests"] - before["requests"] == len(seconds)
+    assert after["open"] <= before["open"]
+
+
+async def test_a_stopped_reply_keeps_its_text_for_readers_the_next_prompt_and_the_shard(
+    person: Person, elsewhere: Person, shards: Shards
+) -> None:
+    room = await person.create_room()
+    cursor = (await person.messages(room))["cursor"]
+    async with person.stream(room, f"Tell me {LONG}") as reader:
+        events = await reader.until("message.delta")
+        reply = events[1].data["message"]["message_id"]
+        first = await elsewhere.stop(room, reply)
+        events += await reader.rest()
+    again = await person.stop(room, reply)
+
+    assert again["content"] == first["content"] == text_of(events, reply)
+    assert again["content"]
+    assert (again["finish_reason"], again["attempt"]) == ("stopped", 1)
+    asked = await person.converse(room, "go on [[echo=1]]")
+    prompt = [turn["content"] for turn in msgspec.json.decode(asked["reply"]["content"])["messages"]]
+    assert prompt[1:] == [f"Tell me {LONG}", again["content"], "go on [[echo=1]]"]
+    lines, log = await told(person, shards, room, cursor)
+    assert lines[1] == (2, again["content"], "stopped")
+    assert [event.type for event in log].count("message.stopped") == 1
+
+
+async def test_a_stop_that_comes_late_does_not_touch_what_follows(person: Person, elsewhere: Person) -> None:
+    room = await person.create_room()
+    first = await person.converse(room, "[[text=done]]")
+    async with person.stream(room, "[[tokens=40 delay=30ms]]") as reader:
+        events: list[SseEvent] = await reader.until("message.delta")
+        late = await elsewhere.stop(room, first["reply"]["message_id"])
+        events += await reader.rest()
+    assert (late["content"], late["finish_reason"]) == ("done", "stop")
+    assert events[-1].type == "message.completed"
+    assert len(events[-1].data["message"]["content"].split()) == 40
+
+
+async def test_a_stop_that_was_meant_for_one_attempt_does_not_end_the_next(person: Person, elsewhere: Person) -> None:
+    room = await person.create_room()
+    sent = await person.converse(room, "[[tokens=20 delay=50ms]]")
+    reply = sent["reply"]["message_id"]
+    assert (await person.regenerate(room, reply))["attempt"] == 2
+    late = await elsewhere.stop(room, reply, attempt=1)
+    assert (late["attempt"], late["is_streaming"]) == (2, True)
+    ended = await person.ended(room, reply)
+    assert (ended["attempt"], ended["finish_reason"], len(ended["content"].split())) == (2, "stop", 20)
+
+
+async def test_a_reply_that_waits_for_its_turn_is_stopped_before_it_begins(
+    person: Person, elsewhere: Person, installation: Installation
+) -> None:
+    room = await person.create_room()
+    running = await person.send(room, "[[tokens=30 delay=30ms]]")
+    waiting = await person.send(room, "never asked")
+    stopped = await elsewhere.stop(room, waiting["reply"]["message_id"])
+    assert (stopped["content"], stopped["finish_reason"], stopped["is_streaming"]) == ("", "stopped", False)
+    ended = await person.ended(room, running["reply"]["message_id"])
+    assert ended["finish_reason"] == "stop"
+    assert (await person.get(f"{of(room)}/queue"))["messages"] == []
+    events: list[SseEvent] = []
+    async with person.events(of(room), after=waiting["cursor"]) as reader:
+        while len(events) < 2:
+            events += await reader.until("message.stopped", "message.completed")
+    assert not [event for event in events if event.type == "message.delta" and event.data["message_id"] == reply]
+
+
+async def test_only_a_reply_can_be_stopped(person: Person) -> None:
+    room = await person.create_room()
+    note = await person.note(room, "mine")
+    answer = await person.http.post(f"{of(room)}/messages/{note['message_id']}/stop")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")

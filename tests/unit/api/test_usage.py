@@ -1,0 +1,106 @@
+"""Messages and tokens, day by day."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx2
+import pytest
+
+from parlor.errors import StoreUnavailable
+from parlor.model import DailyUse
+from parlor.settings import Settings
+from tests.unit.api.fakes import FakeClock, FakeGateway, token
+
+pytestmark = pytest.mark.unit
+
+EMPTY = {"messages": 0, "input_tokens": 0, "output_tokens": 0}
+
+
+async def test_days_and_their_total_are_told(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    gateway.uses = [DailyUse(5, "2026-11-01", 4, 100, 2**40), DailyUse(5, "2026-11-03", 2, 10, 20)]
+    answer = await client.get("/v1/usage?from=2026-11-01&to=2026-11-03")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "from": "2026-11-01",
+        "to": "2026-11-03",
+        "days": [
+            {"date": "2026-11-01", "messages": 4, "input_tokens": 100, "output_tokens": 2**40},
+            {"date": "2026-11-03", "messages": 2, "input_tokens": 10, "output_tokens": 20},
+        ],
+        "total": {"messages": 6, "input_tokens": 110, "output_tokens": 2**40 + 20},
+        "errorCode": 0,
+    }
+    assert gateway.last_call() == ("usage", "alice", "2026-11-01", "2026-11-03")
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "last"),
+    [
+        ("", "2026-10-25", "2026-11-23"),
+        ("to=2026-03-01", "2026-01-31", "2026-03-01"),
+        ("from=2026-11-20", "2026-11-20", "2026-11-23"),
+        ("from=2026-11-23", "2026-11-23", "2026-11-23"),
+        ("from=2023-12-31&to=2024-12-30", "2023-12-31", "2024-12-30"),
+        ("to=0001-01-03", "0001-01-01", "0001-01-03"),
+        ("from=9999-12-31&to=9999-12-31&unknown=1", "9999-12-31", "9999-12-31"),
+    ],
+)
+async def test_what_is_not_said_is_the_last_thirty_days(
+    client: httpx2.AsyncClient, gateway: FakeGateway, query: str, first: str, last: str
+) -> None:
+    answer = await client.get(f"/v1/usage?{query}")
+    assert answer.status_code == 200
+    assert answer.json() == {"from": first, "to": last, "days": [], "total": EMPTY, "errorCode": 0}
+    assert gateway.last_call() == ("usage", "alice", first, last)
+
+
+async def test_today_is_the_day_in_utc(client: httpx2.AsyncClient, clock: FakeClock, settings: Settings) -> None:
+    client.headers["authorization"] = f"Bearer {token(settings, ttl=timedelta(days=2))}"
+    clock.ms = 1_795_478_399_999
+    assert (await client.get("/v1/usage")).json()["to"] == "2026-11-23"
+    clock.ms += 1
+    assert (await client.get("/v1/usage")).json()["to"] == "2026-11-24"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from=",
+        "from=today",
+        "from=20261101",
+        "from=2026-W01-1",
+        "from=1795403885",
+        "from=2026-11-01T00:00:00Z",
+        "from=2026-11-01%00",
+        "from=2026-11-01%0A",
+        "from=2026-02-29",
+        "from=0000-01-01",
+        "to=2026-13-01",
+        "to=2026-1-1",
+        "to=%D9%A2%D9%A0%D9%A2%D9%A6-11-01",
+        "from=2026-11-02&to=2026-11-01",
+        "from=2026-11-24",
+        "from=2023-12-31&to=2024-12-31",
+        "from=0001-01-01",
+    ],
+)
+async def test_days_that_are_none_or_too_many_are_refused(
+    client: httpx2.AsyncClient, gateway: FakeGateway, query: str
+) -> None:
+    answer = await client.get(f"/v1/usage?{query}")
+    assert (answer.status_code, answer.json()["code"], answer.json()["errorCode"]) == (422, "invalid-request", 1007)
+    assert answer.json()["errors"][0]["loc"] == ["query", query.partition("=")[0]]
+    assert [call[0] for call in gateway.calls] == ["session"]
+
+
+async def test_without_its_shard_there_is_no_usage(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    await client.get("/v1/usage")
+    gateway.fails = StoreUnavailable(retry_after=2)
+    answer = await client.get("/v1/usage")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+
+
+async def test_a_stranger_has_no_usage(client: httpx2.AsyncClient) -> None:
+    del client.headers["authorization"]
+    assert (await client.get("/v1/usage")).status_code == 401
