@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.browser.tab import ARGUMENTS, Tab
+from tests.browser.tab import ARGUMENTS, Installation, Tab
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -28,3 +30,9 @@ async def tab(browser: Browser) -> AsyncIterator[Tab]:
     yield made
     await context.close()
     assert made.errors == []
+
+
+@pytest.fixture
+def token(installation: Installation) -> str:
+    """Of an account that nobody else uses."""
+    return installation.token(f"browser-{uuid4().hex}")

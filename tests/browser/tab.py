@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
 from playwright.async_api import ConsoleMessage, Locator, Page, expect
 
@@ -17,6 +18,15 @@ ARGUMENTS = [
 ]
 REPLY_MS = 30_000
 """Longest wait for a whole reply, in milliseconds."""
+
+
+class Installation(Protocol):
+    """What the ``installation`` fixture gives."""
+
+    @property
+    def base_url(self) -> str: ...
+
+    def token(self, account: str) -> str: ...
 
 
 class Tab:

@@ -131,6 +131,52 @@ async def test_growing_markdown_ends_as_the_whole_would(page_tab: Tab) -> None:
     assert found["still"], "a block that can no longer change was rendered again"
 
 
+async def test_a_quiet_stream_that_ends_at_its_lifetime_is_no_failure(page_tab: Tab) -> None:
+    """Its reader comes back as soon after the fifth time as after the first, and is not told of any trouble."""
+    await page_tab.page.clock.install()
+    script = """async () => {
+        const { follow } = await import("/assets/js/stream.js");
+        window.seen = { opened: [], states: [] };
+        const stop = new AbortController();
+        const leaving = 'event: stream.reconnect\\ndata: {"cursor":"1-7","reason":"lifetime"}\\n\\n';
+        const openEvents = async (path, cursor) => {
+            seen.opened.push(cursor);
+            return new ReadableStream({
+                start: (stream) => setTimeout(() => stream.enqueue(new TextEncoder().encode(leaving)), 20_000),
+            });
+        };
+        window.stopped = () => stop.abort();
+        follow({
+            api: { openEvents }, path: "events", recover: async () => "1-0", onEvent: () => {},
+            onStatus: ({ state }) => seen.states.push(state), signal: stop.signal,
+        });
+    }"""
+    await page_tab.page.evaluate(script)
+    for times in range(1, 6):
+        await page_tab.page.wait_for_function("(times) => seen.opened.length === times", arg=times, polling=20)
+        await page_tab.page.clock.run_for(20_000)
+        await page_tab.page.evaluate("new Promise((resolve) => resolve())")
+        await page_tab.page.clock.run_for(500)
+    found = await page_tab.page.evaluate("(stopped(), seen)")
+    assert found["opened"][:5] == ["1-0", "1-7", "1-7", "1-7", "1-7"]
+    assert "waiting" not in found["states"]
+
+
+async def test_the_pause_before_the_next_try_grows_and_scatters(page_tab: Tab) -> None:
+    script = """async () => {
+        const { delayMs } = await import("/assets/js/stream.js");
+        const pauses = [1, 2, 3, 99].map((failures) => [0, 1].map((random) => delayMs(failures, null, () => random)));
+        return [...pauses, [0, 1].map((random) => delayMs(1, { retryAfter: 10 }, () => random))];
+    }"""
+    assert await page_tab.page.evaluate(script) == [
+        [250, 500],
+        [500, 1000],
+        [1000, 2000],
+        [7500, 15_000],
+        [10_000, 12_000],
+    ]
+
+
 async def test_a_problem_is_told_in_words_whoever_wrote_it(page_tab: Tab) -> None:
     script = """async () => {
         const { Problem } = await import("/assets/js/problem.js");

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-from uuid import uuid4
-
 import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.cutting_proxy import CuttingProxy
-from tests.browser.tab import REPLY_MS, Tab
+from tests.browser.tab import REPLY_MS, Installation, Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -23,21 +20,6 @@ ATTACKS = [
     "[click](javascript:window.hacked=1)",
     "![remote](http://example.invalid/pixel.png)",
 ]
-
-
-class Installation(Protocol):
-    """What the ``installation`` fixture gives."""
-
-    @property
-    def base_url(self) -> str: ...
-
-    def token(self, account: str) -> str: ...
-
-
-@pytest.fixture
-def token(installation: Installation) -> str:
-    """Of an account that nobody else uses."""
-    return installation.token(f"browser-{uuid4().hex}")
 
 
 async def test_a_token_in_the_fragment_signs_in_and_leaves_the_address_bar(

@@ -91,6 +91,11 @@ class Person:
         found: list[Json] = (await self.get(f"{of(room)}/messages/{message_id}/variants"))["variants"]
         return found
 
+    async def flush(self) -> None:
+        """Returns when all that the account did is in its shard: a writer takes its partition's queue in order, and at
+        once for a sender who waits."""
+        await self.note(await self.create_room("Aside"), "the last of all", persisted=True)
+
     async def ended(self, room: str, message_id: str) -> Json:
         """The reply, when it has ended."""
         return await eventually(partial(self.message, room, message_id), lambda found: not found["is_streaming"])
@@ -123,5 +128,7 @@ async def signed_in(installation: Installation, account: str, base_url: str | No
     headers = {"Authorization": f"Bearer {installation.token(account)}"}
     url = base_url or installation.base_url
     # verify=False: reading the machine's certificates takes longer than a request, and there is no TLS here.
-    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30.0, verify=False) as http:
+    # Every open stream holds a connection.
+    limits = httpx2.Limits(max_connections=None)
+    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30.0, verify=False, limits=limits) as http:
         yield Person(http, account)

@@ -70,7 +70,7 @@ async def _serve(settings: Settings) -> None:
 
     listener = socket.create_server(("127.0.0.1", 0))
     app = build_app(settings, open_gateway)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     # Connections wait in the listener's queue until the application has started.
     print(json.dumps({"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}), flush=True)

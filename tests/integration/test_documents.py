@@ -42,11 +42,17 @@ OPERATIONS = {
     "/v1/rooms/{room_id}/state": {"get"},
     "/v1/rooms/{room_id}/events": {"get"},
     "/v1/rooms/{room_id}/export": {"get"},
+    "/v1/rooms/{room_id}/queue": {"get"},
+    "/v1/rooms/{room_id}/memory": {"get", "delete"},
     "/v1/rooms/{room_id}/messages": {"get", "post"},
-    "/v1/rooms/{room_id}/messages/{message_id}": {"get", "delete"},
+    "/v1/rooms/{room_id}/messages/{message_id}": {"get", "patch", "delete"},
+    "/v1/rooms/{room_id}/messages/{message_id}/stop": {"post"},
+    "/v1/rooms/{room_id}/messages/{message_id}/regenerate": {"post"},
+    "/v1/rooms/{room_id}/messages/{message_id}/variants": {"get"},
     "/v1/rooms/{room_id}/messages/{message_id}/state": {"get"},
     "/v1/rooms/{room_id}/messages/{message_id}/events": {"get"},
     "/v1/events": {"get"},
+    "/v1/usage": {"get"},
 }
 
 

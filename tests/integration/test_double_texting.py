@@ -105,19 +105,19 @@ async def test_what_waits_is_answered_together_after_a_merge_an_interrupt_or_a_r
             await reader.until("message.delta")
             await person.send(room, "it waits")
             sent = await person.send(
-                room, "it does not [[echo=1]]", on_busy=policy, headers={"Prefer": "wait=20"}, status=201
+                room, "it does not [[echo=1 delay=0ms]]", on_busy=policy, headers={"Prefer": "wait=20"}, status=201
             )
         prompt = msgspec.json.decode(sent["reply"]["content"])["messages"]
         # One turn of all that nobody had answered; the one that was rolled back was never said.
         asked = prompt[-1]["content"]
-        assert asked.endswith("it waits\n\nit does not [[echo=1]]")
+        assert asked.endswith("it waits\n\nit does not [[echo=1 delay=0ms]]")
         assert ("the first" in str(prompt)) == (policy != "rollback")
 
         lines, _ = await told(person, shards, room, cursor)
         assert [(content, finish) for _, content, finish in lines[2:5]] == [
             ("it waits", None),
             (GONE, None),
-            ("it does not [[echo=1]]", None),
+            ("it does not [[echo=1 delay=0ms]]", None),
         ]
         assert [(content.split()[0], finish) for _, content, finish in lines[:2]] == first
         assert lines[5] == (6, sent["reply"]["content"], "stop")
@@ -140,14 +140,14 @@ async def test_messages_that_wait_are_listed_edited_and_withdrawn(person: Person
     assert await waiting() == []
     async with person.stream(room, "[[tokens=1000 delay=50ms]]") as reader:
         first = (await reader.until("message.delta"))[1].data["message"]["message_id"]
-        queued: list[Json] = [await person.send(room, f"number {n} [[echo=1]]") for n in (1, 2, 3)]
-        assert await waiting() == [f"number {n} [[echo=1]]" for n in (1, 2, 3)]
+        queued: list[Json] = [await person.send(room, f"number {n} [[echo=1 delay=0ms]]") for n in (1, 2, 3)]
+        assert await waiting() == [f"number {n} [[echo=1 delay=0ms]]" for n in (1, 2, 3)]
 
-        edited = await person.edit_message(room, queued[0]["message"]["message_id"], "other words [[echo=1]]")
+        edited = await person.edit_message(room, queued[0]["message"]["message_id"], "other words [[echo=1 delay=0ms]]")
         assert (edited["reply"]["attempt"], edited["reply"]["is_streaming"]) == (0, True)
         assert edited["metadata"]["edited_at"]
         await person.delete_message(room, queued[1]["message"]["message_id"])
-        assert await waiting() == ["other words [[echo=1]]", "number 3 [[echo=1]]"]
+        assert await waiting() == ["other words [[echo=1 delay=0ms]]", "number 3 [[echo=1 delay=0ms]]"]
         # Before any of them has begun.
         await person.stop(room, first)
     last = await person.ended(room, queued[2]["reply"]["message_id"])
@@ -155,7 +155,7 @@ async def test_messages_that_wait_are_listed_edited_and_withdrawn(person: Person
 
     lines, _ = await told(person, shards, room, cursor)
     contents = [content for _, content, _ in lines]
-    assert contents[2::2] == ["other words [[echo=1]]", GONE, "number 3 [[echo=1]]"]
+    assert contents[2::2] == ["other words [[echo=1 delay=0ms]]", GONE, "number 3 [[echo=1 delay=0ms]]"]
     assert [finish for _, _, finish in lines[1::2]] == ["stopped", "stop", None, "stop"]
     assert contents[5] == GONE
     for answer in (contents[3], contents[7]):

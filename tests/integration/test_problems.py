@@ -53,6 +53,9 @@ async def test_an_unknown_path_is_not_found(person: Person) -> None:
         ("DELETE", "/v1/personas", "GET"),
         ("POST", "/v1/rooms/{room}", "DELETE, GET, PATCH"),
         ("PUT", "/v1/rooms/{room}/messages", "GET, POST"),
+        ("PUT", "/v1/rooms/{room}/messages/{room}", "DELETE, GET, PATCH"),
+        ("GET", "/v1/rooms/{room}/messages/{room}/stop", "POST"),
+        ("PATCH", "/v1/rooms/{room}/memory", "DELETE, GET"),
         ("POST", "/v1/events", "GET"),
         ("POST", "/healthz", "GET"),
     ],
@@ -170,6 +173,9 @@ async def test_another_accounts_room_is_no_room_on_any_path(person: Person, stra
         ("PATCH", "", {"title": "Mine now"}),
         ("DELETE", "", None),
         ("GET", "/state", None),
+        ("GET", "/queue", None),
+        ("GET", "/memory", None),
+        ("DELETE", "/memory", None),
         ("GET", "/events", None),
         ("GET", "/events?after=0-0", None),
         ("GET", "/export", None),
@@ -178,8 +184,12 @@ async def test_another_accounts_room_is_no_room_on_any_path(person: Person, stra
         ("GET", "/messages?after=0", None),
         ("POST", "/messages", {"content": "let me in"}),
         ("GET", f"/messages/{message}", None),
+        ("PATCH", f"/messages/{message}", {"content": "mine now"}),
         ("DELETE", f"/messages/{message}", None),
         ("GET", f"/messages/{message}/state", None),
+        ("GET", f"/messages/{message}/variants", None),
+        ("POST", f"/messages/{message}/stop", None),
+        ("POST", f"/messages/{message}/regenerate", None),
         ("GET", f"/messages/{message}/events", None),
         ("GET", f"/messages/{message}/events?after=0-0", None),
     ):
@@ -188,6 +198,11 @@ async def test_another_accounts_room_is_no_room_on_any_path(person: Person, stra
     # Nor through a room of one's own.
     refused(await stranger.http.get(f"{of(own)}/messages/{message}"), 404, "message-not-found", 1003)
     refused(await stranger.http.delete(f"{of(own)}/messages/{message}"), 404, "message-not-found", 1003)
+    edit = await stranger.http.patch(f"{of(own)}/messages/{message}", json={"content": "mine now"})
+    refused(edit, 404, "message-not-found", 1003)
+    for call in ("stop", "regenerate"):
+        refused(await stranger.http.post(f"{of(own)}/messages/{message}/{call}"), 404, "message-not-found", 1003)
+    refused(await stranger.http.get(f"{of(own)}/messages/{message}/variants"), 404, "message-not-found", 1003)
     assert [found["content"] for found in await person.history(room)] == ["secret"]
     assert (await person.get(of(room)))["title"] == "Private"
 
@@ -207,13 +222,20 @@ async def test_accounts_of_one_partition_do_not_see_each_others_rooms(
                 ("PATCH", "", {"title": "Mine now"}),
                 ("DELETE", "", None),
                 ("GET", "/state", None),
+                ("GET", "/queue", None),
+                ("GET", "/memory", None),
+                ("DELETE", "/memory", None),
                 ("GET", "/events", None),
                 ("GET", "/export", None),
                 ("GET", "/messages", None),
                 ("POST", "/messages", {"content": "let me in"}),
                 ("GET", f"/messages/{message}", None),
+                ("PATCH", f"/messages/{message}", {"content": "mine now"}),
                 ("DELETE", f"/messages/{message}", None),
                 ("GET", f"/messages/{message}/state", None),
+                ("GET", f"/messages/{message}/variants", None),
+                ("POST", f"/messages/{message}/stop", None),
+                ("POST", f"/messages/{message}/regenerate", None),
                 ("GET", f"/messages/{message}/events", None),
             ):
                 answer = await neighbour.http.request(method, of(room) + path, json=body)

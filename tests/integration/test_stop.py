@@ -15,17 +15,18 @@ from tests.integration.person import Person, of
 from tests.integration.shards import Shards
 from tests.integration.sse import SseEvent, text_of
 from tests.integration.told import told
-from tests.integration.waiting import eventually
+from tests.integration.waiting import eventually, patience
 
 pytestmark = pytest.mark.integration
 
-ROOMS, STOPS_EACH = 10, 20
+ROOMS, STOPS_EACH = 8, 25
 WITHIN = 1.0
 """Seconds from the request to the reader's last event, for 99 of 100 stops."""
-LONG = "[[tokens=2000 delay=20ms]]"
+# Where nothing was answered, the next prompt has both messages as one: `hang=0` takes the first one's word back.
+LONG = "[[hang=0 tokens=2000 delay=20ms]]"
 HANGS = "[[hang=1]]"
-STOPS_TALKING = "[[tokens=100 hang_after=3]]"
-SCRIPTS = (LONG, HANGS, LONG, STOPS_TALKING)
+FALLS_SILENT = "[[tokens=100 hang_after=3]]"
+SCRIPTS = (LONG, HANGS, LONG, FALLS_SILENT)
 
 
 async def _stopped(person: Person, elsewhere: Person, room: str, script: str) -> float:
@@ -55,10 +56,11 @@ async def test_two_hundred_stops_from_another_replica_end_their_replies_and_noth
         room = await person.create_room()
         return [await _stopped(person, elsewhere, room, SCRIPTS[n % len(SCRIPTS)]) for n in range(STOPS_EACH)]
 
-    seconds = sorted(sum(await asyncio.gather(*(talk() for _ in range(ROOMS))), []))
+    rooms = await asyncio.gather(*(talk() for _ in range(ROOMS)))
+    seconds = sorted(found for room in rooms for found in room)
     assert len(seconds) == ROOMS * STOPS_EACH
     print(f"stops: median {percentile(seconds, 0.5):.3f} s, 99th percentile {percentile(seconds, 0.99):.3f} s")
-    assert percentile(seconds, 0.99) < WITHIN
+    assert percentile(seconds, 0.99) < patience(WITHIN)
     # The language model was hung up on each time, and nobody pays for the rest.
     after = await eventually(
         lambda: model_stats(installation), lambda now: now["aborted"] - before["aborted"] >= len(seconds), seconds=5
@@ -82,9 +84,9 @@ async def test_a_stopped_reply_keeps_its_text_for_readers_the_next_prompt_and_th
     assert again["content"] == first["content"] == text_of(events, reply)
     assert again["content"]
     assert (again["finish_reason"], again["attempt"]) == ("stopped", 1)
-    asked = await person.converse(room, "go on [[echo=1]]")
+    asked = await person.converse(room, "go on [[echo=1 delay=0ms]]")
     prompt = [turn["content"] for turn in msgspec.json.decode(asked["reply"]["content"])["messages"]]
-    assert prompt[1:] == [f"Tell me {LONG}", again["content"], "go on [[echo=1]]"]
+    assert prompt[1:] == [f"Tell me {LONG}", again["content"], "go on [[echo=1 delay=0ms]]"]
     lines, log = await told(person, shards, room, cursor)
     assert lines[1] == (2, again["content"], "stopped")
     assert [event.type for event in log].count("message.stopped") == 1
@@ -113,9 +115,7 @@ async def test_a_stop_that_was_meant_for_one_attempt_does_not_end_the_next(perso
     assert (ended["attempt"], ended["finish_reason"], len(ended["content"].split())) == (2, "stop", 20)
 
 
-async def test_a_reply_that_waits_for_its_turn_is_stopped_before_it_begins(
-    person: Person, elsewhere: Person, installation: Installation
-) -> None:
+async def test_a_reply_that_waits_for_its_turn_is_stopped_before_it_begins(person: Person, elsewhere: Person) -> None:
     room = await person.create_room()
     running = await person.send(room, "[[tokens=30 delay=30ms]]")
     waiting = await person.send(room, "never asked")
@@ -128,7 +128,9 @@ async def test_a_reply_that_waits_for_its_turn_is_stopped_before_it_begins(
     async with person.events(of(room), after=waiting["cursor"]) as reader:
         while len(events) < 2:
             events += await reader.until("message.stopped", "message.completed")
-    assert not [event for event in events if event.type == "message.delta" and event.data["message_id"] == reply]
+    assert not [
+        event for event in events if event.type == "message.delta" and event.data["message_id"] == stopped["message_id"]
+    ]
 
 
 async def test_only_a_reply_can_be_stopped(person: Person) -> None:

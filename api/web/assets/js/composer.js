@@ -2,10 +2,10 @@
 
 import { byId } from "./element.js";
 import { icon } from "./icon.js";
+import { CONTENT_MAX, fitHeight, isSendable, onEnter } from "./text_field.js";
 import { characters } from "./transcript.js";
 
-/** The server's default limit of a message, in characters. */
-const CONTENT_MAX = 32_768;
+const ON_BUSY_KEY = "parlor.on_busy";
 const COUNT_FROM = CONTENT_MAX - 2_000;
 
 export class Composer {
@@ -13,9 +13,14 @@ export class Composer {
   #field = byId("composer-field");
   #send = byId("send");
   #count = byId("composer-count");
+  #busy = byId("busy");
+  #stop = byId("stop");
+  #onBusy = byId("on-busy");
   #draftKey = null;
-  /** Set by whoever shows the room now; gets the text. */
+  #stopping = false;
+  /** Set by whoever shows the room now. `onSend(text, onBusy)`; `onStop()` resolves when that is over. */
   onSend = () => {};
+  onStop = async () => {};
 
   constructor() {
     this.#send.append(icon("send"));
@@ -23,19 +28,27 @@ export class Composer {
       event.preventDefault();
       this.#submit();
     });
-    this.#field.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.#submit();
-    });
+    onEnter(this.#field, () => this.#submit());
     this.#field.addEventListener("input", () => this.#changed());
+    this.#stop.prepend(icon("stop"));
+    this.#stop.addEventListener("click", () => this.#stopReply());
+    this.#onBusy.addEventListener("change", () => sessionStorage.setItem(ON_BUSY_KEY, this.#onBusy.value));
   }
 
   /** Take up a room's draft. */
   open(roomId) {
     this.#draftKey = `parlor.draft.${roomId}`;
     this.#field.value = sessionStorage.getItem(this.#draftKey) ?? "";
+    this.#onBusy.value = sessionStorage.getItem(ON_BUSY_KEY) ?? "enqueue";
     this.#changed();
+  }
+
+  /** While a reply is written it can be stopped, and what a message does to it can be chosen. */
+  setRunning(running) {
+    // Only from the keyboard: to a finger, the field would bring up a keyboard that nobody asked for.
+    if (!running && this.#busy.querySelector(":focus-visible")) this.focus();
+    this.#busy.hidden = !running;
+    this.#form.classList.toggle("running", running);
   }
 
   /** Put a text back, before what is written already. */
@@ -54,19 +67,30 @@ export class Composer {
     if (this.#send.disabled) return;
     this.#field.value = "";
     this.#changed();
-    this.onSend(text);
+    this.onSend(text, this.#onBusy.value);
+  }
+
+  async #stopReply() {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#stop.setAttribute("aria-busy", "true");
+    try {
+      await this.onStop();
+    } finally {
+      this.#stopping = false;
+      this.#stop.removeAttribute("aria-busy");
+    }
   }
 
   #changed() {
     const text = this.#field.value;
     const length = characters(text);
-    this.#send.disabled = text.trim() === "" || length > CONTENT_MAX;
+    this.#send.disabled = !isSendable(text);
     this.#count.hidden = length < COUNT_FROM;
     this.#count.textContent = `${length.toLocaleString()} of ${CONTENT_MAX.toLocaleString()} characters`;
     this.#count.classList.toggle("over", length > CONTENT_MAX);
     if (this.#draftKey && text) sessionStorage.setItem(this.#draftKey, text);
     else if (this.#draftKey) sessionStorage.removeItem(this.#draftKey);
-    this.#field.style.height = "auto";
-    this.#field.style.height = `${this.#field.scrollHeight}px`;
+    fitHeight(this.#field);
   }
 }

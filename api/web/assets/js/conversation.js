@@ -1,10 +1,12 @@
 // The open room: its history, its live events, what is being sent.
 
 import { byId, element } from "./element.js";
+import { messageActions } from "./message_actions.js";
 import { MessageView } from "./message_view.js";
 import { Problem } from "./problem.js";
 import { follow, pause, readEvents } from "./stream.js";
-import { Transcript, isGone } from "./transcript.js";
+import { Transcript, isGone, isRevised } from "./transcript.js";
+import { VersionLoader } from "./versions.js";
 
 const PAGE = 50;
 /** Pixels from the bottom within which the reader counts as following. */
@@ -21,9 +23,14 @@ export class Conversation {
   #stop = new AbortController();
   #transcript;
   #views = new Map();
+  #actions;
+  #versions;
   #changed = new Set();
   #frame = 0;
+  #running = false;
   #following = true;
+  /** Where following put the scroller last. */
+  #placed = 0;
   #nextBefore = null;
   #watching = false;
   #resized = new ResizeObserver(() => this.#keepBottom());
@@ -35,8 +42,9 @@ export class Conversation {
   #toNewest = byId("to-newest");
 
   /**
-   * `hooks`: `author(message)` names its sender, `actions` what can be done with a message, `restore(text)` puts a
-   * text back into the composer, `announce(text)` tells a screen reader, `onStatus`, `onProblem`, `onGone`.
+   * `hooks`: `author(message)` names its sender, `restore(text)` puts a text back into the composer, `announce(text)`
+   * tells a screen reader, `onRunning(whether)` hears of replies that begin and end, `onStatus`, `onGone`, and
+   * `onProblem(problem, retry, signal)`, where `retry` may be missing.
    */
   constructor(api, room, outbox, hooks) {
     this.#api = api;
@@ -47,6 +55,15 @@ export class Conversation {
       onChange: (message) => this.#onMessage(message),
       onGap: (message) => this.#run(this.#fillGap(message)),
     });
+    this.#actions = messageActions({
+      api,
+      roomId: room.room_id,
+      transcript: this.#transcript,
+      viewOf: (message) => this.#views.get(message.message_id),
+      attempt: (task) => this.#attempt(task),
+      onBegun: () => this.#scrollToNewest(),
+    });
+    this.#versions = new VersionLoader((message) => this.#loadVersions(message), this.#scroller);
   }
 
   open() {
@@ -76,6 +93,7 @@ export class Conversation {
   close() {
     this.#stop.abort();
     this.#resized.disconnect();
+    this.#versions.close();
     cancelAnimationFrame(this.#frame);
     this.#outbox.onChange = () => {};
     this.#outbox.onSent = () => {};
@@ -85,11 +103,22 @@ export class Conversation {
     this.#older.hidden = true;
     this.#toNewest.hidden = true;
     this.#setNote("");
+    this.#hooks.onRunning(false);
   }
 
-  send(content) {
+  send(content, onBusy) {
     this.#scrollToNewest();
-    this.#run(this.#outbox.send(content));
+    this.#run(this.#outbox.send(content, onBusy));
+  }
+
+  /** Stop the reply that is being written; resolves when the server has answered, or has failed to. */
+  async stop() {
+    const reply = this.#transcript.running;
+    if (!reply) return;
+    const { message_id: messageId, attempt } = reply;
+    await this.#attempt(async () => {
+      this.#transcript.take(await this.#api.stopReply(this.#room.room_id, messageId, attempt));
+    });
   }
 
   /** Somebody learnt how far the room is committed. */
@@ -97,20 +126,11 @@ export class Conversation {
     this.#transcript.markPersisted(seq);
   }
 
-  /** A message that the server was asked to delete: it goes at once, the event follows. */
-  markDeleted(messageId, state) {
-    this.#transcript.apply({ type: "message.deleted", data: { message_id: messageId, state } });
-  }
-
   async #loadNewest() {
     const { signal } = this.#stop;
     const page = await this.#api.listMessages(this.#room.room_id, { limit: PAGE }, signal);
     this.#transcript.replace(page);
-    for (const [id, view] of this.#views) {
-      if (this.#transcript.get(id)) continue;
-      view.element.remove();
-      this.#views.delete(id);
-    }
+    for (const [id, view] of this.#views) if (!this.#transcript.get(id)) this.#remove(view);
     this.#showPaging(page);
     this.#flush();
     this.#setNote("");
@@ -149,7 +169,9 @@ export class Conversation {
   #addSent(messages) {
     const newest = this.#transcript.messages.at(-1)?.seq ?? 0;
     // A replayed receipt may be of long ago; what the page has not loaded yet stays with the history.
-    for (const message of messages) if (message && message.seq > newest) this.#transcript.add(message);
+    for (const message of messages) {
+      if (message && message.seq > newest) this.#transcript.apply({ type: "message.created", data: { message } });
+    }
     this.#flush();
   }
 
@@ -169,27 +191,52 @@ export class Conversation {
     if (changed.length === 0) return;
     // From the newest to the oldest, so that each message's successor is already in its place.
     for (const message of changed) this.#show(message);
+    this.#showRunning();
     this.#keepBottom();
     this.#run(this.#watchDurability());
   }
 
   #show(message) {
-    const view = this.#views.get(message.message_id);
+    let view = this.#views.get(message.message_id);
     if (isGone(message)) {
-      view?.element.remove();
-      this.#views.delete(message.message_id);
+      if (view) this.#remove(view);
       return;
     }
+    const wasWriting = view?.isWriting ?? false;
     if (view) {
-      const ended = view.element.dataset.open === "true" && !message.open;
       view.update(message);
-      if (ended) this.#hooks.announce(view.element.querySelector(".message-body").textContent);
-      return;
+    } else {
+      view = new MessageView(message, {
+        author: this.#hooks.author(message),
+        actions: this.#actions,
+        onVersion: (words) => this.#hooks.announce(words),
+        onVersions: (asked) => this.#attempt(async () => view.showVersions(await this.#loadVersions(asked))),
+      });
+      this.#views.set(message.message_id, view);
+      this.#list.insertBefore(view.element, this.#successor(message.seq));
     }
-    const made = new MessageView(message, { author: this.#hooks.author(message), actions: this.#hooks.actions });
-    this.#views.set(message.message_id, made);
-    this.#list.insertBefore(made.element, this.#successor(message.seq));
-    if (message.open) this.#hooks.announce("A reply is being written.");
+    this.#versions.watch(view);
+    if (!wasWriting && view.isWriting) this.#hooks.announce("A reply is being written.");
+    if (wasWriting && !view.isWriting) this.#hooks.announce(view.spoken);
+  }
+
+  #remove(view) {
+    const { element: gone, message } = view;
+    if (gone.contains(document.activeElement)) (gone.previousElementSibling ?? this.#scroller).focus();
+    gone.remove();
+    this.#views.delete(message.message_id);
+  }
+
+  #showRunning() {
+    const running = this.#transcript.running !== undefined;
+    if (running === this.#running) return;
+    this.#running = running;
+    this.#hooks.onRunning(running);
+  }
+
+  async #loadVersions(message) {
+    const found = await this.#api.listVariants(this.#room.room_id, message.message_id, this.#stop.signal);
+    return found.variants;
   }
 
   /** The element of the next message, or null at the end, where nearly all of them go. */
@@ -213,7 +260,7 @@ export class Conversation {
       return shown;
     }
     ending.classList.add("failed");
-    ending.textContent = problem ? `Not sent. ${problem.sentence}` : "Not confirmed before the page was closed.";
+    ending.textContent = problem ? `Not sent. ${problem.whole}` : "Not confirmed before the page was closed.";
     const choices = [
       ["Try again", () => this.#run(this.#outbox.retry(key))],
       ["Edit", () => (this.#outbox.remove(key), this.#hooks.restore(content))],
@@ -239,12 +286,16 @@ export class Conversation {
 
   #onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    // Our own scrolling, told late: something may have grown since, and the reader did not move.
+    if (this.#following && scrollTop === this.#placed) return;
     this.#following = scrollHeight - scrollTop - clientHeight < FOLLOWING;
     this.#toNewest.hidden = this.#following;
   }
 
   #keepBottom() {
-    if (this.#following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    if (!this.#following) return;
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#placed = this.#scroller.scrollTop;
   }
 
   #scrollToNewest() {
@@ -255,16 +306,16 @@ export class Conversation {
 
   /** Nothing is sent when a message reaches the database, so ask, for as long as something is on its way. */
   async #watchDurability() {
-    if (this.#watching || !this.#transcript.unpersisted) return;
+    if (this.#watching || this.#transcript.unpersisted.length === 0) return;
     this.#watching = true;
     const { signal } = this.#stop;
     let wait = DURABILITY_MS;
-    while (this.#transcript.unpersisted && !signal.aborted) {
+    while (this.#transcript.unpersisted.length > 0 && !signal.aborted) {
       await pause(wait, signal);
       wait = Math.min(wait * 2, DURABILITY_LIMIT_MS);
-      if (signal.aborted || document.hidden || !this.#transcript.unpersisted) continue;
+      if (signal.aborted || document.hidden) continue;
       try {
-        this.markPersisted((await this.#api.getRoom(this.#room.room_id, signal)).persisted_seq);
+        await this.#askDurability();
       } catch (error) {
         // The next try will tell; the connection's own status shows that the server is away.
         if (!(error instanceof Problem) || !error.retryable) throw error;
@@ -273,15 +324,43 @@ export class Conversation {
     this.#watching = false;
   }
 
+  async #askDurability() {
+    const { signal } = this.#stop;
+    const waiting = this.#transcript.unpersisted;
+    const roomId = this.#room.room_id;
+    if (waiting.some((message) => !isRevised(message))) {
+      this.markPersisted((await this.#api.getRoom(roomId, signal)).persisted_seq);
+    }
+    // The room's position is that of first forms: what was revised is asked for by itself.
+    for (const message of waiting.filter(isRevised)) {
+      this.#transcript.take(await this.#api.getMessage(roomId, message.message_id, signal));
+    }
+  }
+
+  /** Something that a person asked for: its problem is shown with a way to try again, where that may help. */
+  async #attempt(task) {
+    const { signal } = this.#stop;
+    try {
+      await task();
+    } catch (error) {
+      if (signal.aborted || !error.retryable) this.#report(error);
+      else this.#hooks.onProblem(error, () => this.#attempt(task), signal);
+    }
+  }
+
   /** A task of this room: its problem is shown, unless the room was closed meanwhile. */
   async #run(task) {
     try {
       await task;
     } catch (error) {
-      if (this.#stop.signal.aborted || error?.name === "AbortError") return;
-      if (!(error instanceof Problem)) throw error;
-      if (error.code === "room-not-found") this.#hooks.onGone();
-      else this.#hooks.onProblem(error);
+      this.#report(error);
     }
+  }
+
+  #report(error) {
+    if (this.#stop.signal.aborted || error?.name === "AbortError") return;
+    if (!(error instanceof Problem)) throw error;
+    if (error.code === "room-not-found") this.#hooks.onGone();
+    else this.#hooks.onProblem(error);
   }
 }

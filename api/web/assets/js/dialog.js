@@ -32,7 +32,7 @@ export function ask(id, submit) {
           dialog.close();
         } catch (error) {
           if (!(error instanceof Problem)) return reject(error);
-          problem.textContent = error.sentence;
+          problem.textContent = error.whole;
           problem.hidden = false;
         } finally {
           button.disabled = false;

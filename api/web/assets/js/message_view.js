@@ -1,8 +1,11 @@
 // One message on the page.
 
+import { MessageEditor } from "./editor.js";
 import { element } from "./element.js";
 import { icon } from "./icon.js";
 import { GrowingMarkdown } from "./markdown.js";
+import { isRevised } from "./transcript.js";
+import { VersionSwitcher } from "./versions.js";
 
 const ENDINGS = {
   length: "The reply was cut off at its length limit.",
@@ -11,34 +14,47 @@ const ENDINGS = {
 };
 
 export class MessageView {
-  #head;
+  #waits = element("span", { className: "message-note", textContent: "waits for its turn", hidden: true });
+  #edited = element("span", { className: "message-note", hidden: true });
   #body = element("div", { className: "message-body", dir: "auto" });
   #ending = element("p", { className: "message-ending", hidden: true });
   #mark = element("span", { className: "message-mark" });
-  #actions;
   #buttons = new Map();
   #markdown = null;
   #shown = null;
+  #editor = null;
+  #versions;
+  /** Which form of the message the versions are for; null while nobody has asked for them. */
+  #versionsOf = null;
 
   /**
    * `author` is the name above the message. `actions` are `{name, label, icon, when(message), run(message)}`: what
-   * can be done with it; the buttons appear in this order.
+   * can be done with it; the buttons appear in this order. `onVersion(words)` hears which version is shown,
+   * `onVersions(message)` that the person asks for them.
    */
-  constructor(message, { author, actions }) {
+  constructor(message, { author, actions, onVersion, onVersions }) {
     const sender = message.sender_type.toLowerCase();
     if (sender !== "user") this.#markdown = new GrowingMarkdown(this.#body);
-    this.#head = element(
+    this.#versions = new VersionSwitcher({
+      onChoose: (words) => (this.#showText(), onVersion(words)),
+      onAsk: () => onVersions(this.message),
+    });
+    const head = element(
       "header",
       { className: "message-head" },
       element("span", { className: "message-author", dir: "auto", textContent: author }),
       element("time", { dateTime: message.timestamp, textContent: shownTime(message.timestamp) }),
+      this.#edited,
+      this.#waits,
     );
-    this.#actions = element("div", { className: "message-actions" });
-    const foot = element("footer", { className: "message-foot" }, this.#mark, this.#actions);
+    const shownActions = element("div", { className: "message-actions" });
+    const foot = element("footer", { className: "message-foot" }, this.#mark, this.#versions.element, shownActions);
+    const data = { messageId: message.message_id, seq: message.seq, sender };
     this.element = element(
       "article",
-      { className: `message ${sender}`, data: { messageId: message.message_id, seq: message.seq, sender } },
-      this.#head,
+      // The focus comes here when what had it goes.
+      { className: `message ${sender}`, tabIndex: -1, data },
+      head,
       this.#body,
       this.#ending,
       foot,
@@ -50,24 +66,106 @@ export class MessageView {
       button.append(icon(action.icon));
       button.addEventListener("click", () => action.run(this.message));
       this.#buttons.set(action, button);
-      this.#actions.append(button);
+      shownActions.append(button);
     }
     this.update(message);
   }
 
+  /** The text that is on the page: of the message, or of the earlier version that was chosen. */
+  get text() {
+    return (this.#versions.earlier ?? this.message).content;
+  }
+
+  /** Whether more of it is on its way, as the page shows it. */
+  get isWriting() {
+    return this.element.dataset.open === "true" && !this.element.hidden;
+  }
+
+  /** What a screen reader is told at its end. */
+  get spoken() {
+    return this.#body.textContent;
+  }
+
+  /** Whether it may have said something else before, and nobody has asked yet. */
+  get wantsVersions() {
+    return this.#versionsOf === null && !this.message.open && isRevised(this.message);
+  }
+
+  /** Ascending, with what it says now; they are forgotten when that has changed meanwhile. */
+  showVersions(versions) {
+    if (formOf(versions.at(-1)) !== formOf(this.message)) return;
+    this.#versionsOf = formOf(this.message);
+    this.#versions.set(versions);
+  }
+
+  /** The versions could not be fetched. */
+  offerVersions() {
+    this.#versionsOf = formOf(this.message);
+    this.#versions.offer();
+  }
+
+  /** Have the person write it anew; `onSave(text)` does it. */
+  edit(onSave) {
+    if (!this.#editor) {
+      const editor = new MessageEditor(this.message.content, { onSave, onClose: () => this.#closeEditor() });
+      this.#editor = editor;
+      this.#body.after(editor.element);
+      this.element.classList.add("editing");
+    }
+    this.#editor.focus();
+  }
+
+  #closeEditor() {
+    if (!this.#editor) return;
+    const focused = this.#editor.element.contains(document.activeElement);
+    this.#editor.element.remove();
+    this.#editor = null;
+    this.element.classList.remove("editing");
+    if (focused) this.element.focus({ preventScroll: true });
+  }
+
   update(message) {
     this.message = message;
+    if (this.#versionsOf !== null && (message.open || this.#versionsOf !== formOf(message))) {
+      this.#versionsOf = null;
+      this.#versions.set([]);
+    }
     const { dataset } = this.element;
     dataset.state = message.state;
     dataset.durability = message.durability;
     dataset.open = String(message.open);
     dataset.attempt = message.attempt;
+    dataset.waits = String(message.waits);
+    dataset.revisable = String(message.revisable);
+    this.#waits.hidden = !message.waits;
+    // A reply that waits has nothing to show; the message that it will answer says so.
+    this.element.hidden = message.waits && message.sender_type !== "USER";
     this.element.setAttribute("aria-busy", String(message.open));
     this.element.classList.toggle("waiting", message.open && message.content === "");
-    this.#showContent(message);
-    this.#showEnding(message);
+    this.#showText();
     this.#showMark(message);
-    for (const [action, button] of this.#buttons) button.hidden = !action.when(message);
+    for (const [action, button] of this.#buttons) {
+      const hidden = !action.when(message);
+      if (hidden && button === document.activeElement) this.element.focus({ preventScroll: true });
+      button.hidden = hidden;
+    }
+  }
+
+  #showText() {
+    const { earlier } = this.#versions;
+    const shown = earlier ? { ...earlier, open: false } : this.message;
+    this.element.classList.toggle("earlier", earlier !== null);
+    this.#showContent(shown);
+    this.#showEdited(shown);
+    this.#showEnding(shown);
+  }
+
+  #showEdited(message) {
+    const at = message.metadata?.edited_at ?? "";
+    if (this.#edited.dataset.at === at) return;
+    this.#edited.dataset.at = at;
+    this.#edited.hidden = at === "";
+    this.#edited.replaceChildren("edited ", element("time", { dateTime: at, textContent: shownTime(at) }));
   }
 
   #showContent(message) {
@@ -108,6 +206,11 @@ export class MessageView {
 function failureText(error) {
   const reason = error?.detail ? `: ${error.detail}` : error?.code ? `: ${error.code}` : ".";
   return `The reply failed${reason}`;
+}
+
+/** Two tellings of a message with the same form have the same text and the same versions. */
+function formOf({ attempt, metadata }) {
+  return `${attempt} ${metadata?.edited_at ?? ""}`;
 }
 
 /** The time today, else the date too, as the reader's own language writes it. */

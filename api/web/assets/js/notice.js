@@ -4,11 +4,26 @@ import { byId, element } from "./element.js";
 
 const SHOWN_MS = 8_000;
 
-export function notify(text) {
+/**
+ * `retry`: does again what did not work; such a note stays until it is answered, or until `signal` says that nobody
+ * asks any more.
+ */
+export function notify(text, { retry = null, signal = null } = {}) {
   const close = element("button", { type: "button", className: "button quiet", textContent: "Close" });
   const notice = element("div", { className: "notice" }, element("p", { textContent: text, dir: "auto" }), close);
-  const timer = setTimeout(() => notice.remove(), SHOWN_MS);
-  close.addEventListener("click", () => (clearTimeout(timer), notice.remove()));
+  const dismiss = () => {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", dismiss);
+    notice.remove();
+  };
+  const timer = retry ? 0 : setTimeout(dismiss, SHOWN_MS);
+  signal?.addEventListener("abort", dismiss);
+  close.addEventListener("click", dismiss);
+  if (retry) {
+    const again = element("button", { type: "button", className: "button", textContent: "Try again" });
+    again.addEventListener("click", () => (dismiss(), retry()));
+    close.before(again);
+  }
   byId("notices").append(notice);
 }
 

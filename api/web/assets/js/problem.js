@@ -46,9 +46,10 @@ export class Problem extends Error {
     return known + wait + trace;
   }
 
-  /** What the server adds to a sentence that this page has of its own; empty when there is nothing. */
-  get addition() {
-    return this.status !== 0 && this.code in SENTENCES && this.detail !== this.#title ? this.detail : "";
+  /** The sentence, and what the server says beyond its general words for such a problem. */
+  get whole() {
+    const more = this.status !== 0 && this.code in SENTENCES && this.detail !== this.#title ? this.detail : "";
+    return [this.sentence, more].filter(Boolean).join(" ");
   }
 
   static network(error) {

@@ -7,6 +7,8 @@ import { Problem } from "./problem.js";
 const SILENCE_MS = 45_000;
 /** A hidden tab gives its connection back after this long (browsers allow six per host) and resumes by cursor. */
 const HIDDEN_MS = 60_000;
+/** A stream that lived this long was good, also when nothing happened in it. */
+const HEALTHY_MS = 10_000;
 const BACKOFF_MS = 500;
 const BACKOFF_LIMIT_MS = 15_000;
 
@@ -97,7 +99,7 @@ export async function follow({ api, path, recover, onEvent, onStatus, signal }) 
       onStatus({ state: "connecting", problem: null });
       cursor ??= await recover(signal);
       const body = await api.openEvents(path, cursor, connection.signal);
-      connection.alive();
+      connection.opened();
       onStatus({ state: "live", problem: null });
       for await (const event of readEvents(body, () => connection.alive())) {
         if (event.type === "stream.reconnect") {
@@ -118,6 +120,7 @@ export async function follow({ api, path, recover, onEvent, onStatus, signal }) 
       connection.close();
     }
     if (signal.aborted) return;
+    if (connection.lifetime > HEALTHY_MS) failures = 0;
     failures += 1;
     // The first return is quick: most cuts are a stream's lifetime. Status shows only what lasts.
     if (failures > 1) onStatus({ state: "waiting", problem });
@@ -130,11 +133,22 @@ class Connection {
   #controller = new AbortController();
   #silence = 0;
   #hidden = 0;
+  #openedAt = null;
   #onVisibility = () => this.#watchHidden();
 
   constructor(outer) {
     this.signal = AbortSignal.any([outer, this.#controller.signal]);
     document.addEventListener("visibilitychange", this.#onVisibility);
+  }
+
+  /** Milliseconds since its stream began; 0 without one. */
+  get lifetime() {
+    return this.#openedAt === null ? 0 : performance.now() - this.#openedAt;
+  }
+
+  opened() {
+    this.#openedAt = performance.now();
+    this.alive();
   }
 
   alive() {
@@ -155,11 +169,11 @@ class Connection {
   }
 }
 
-/** Milliseconds before the next try: what the server asked for, else exponential with jitter. */
+/** Milliseconds before the next try: what the server asked for, else exponential; scattered, for others wait too. */
 export function delayMs(failures, problem, random = Math.random) {
   const backoff = Math.min(BACKOFF_MS * 2 ** (failures - 1), BACKOFF_LIMIT_MS);
   const asked = (problem?.retryAfter ?? 0) * 1000;
-  return Math.max(asked, backoff * (0.5 + random() / 2));
+  return Math.max(asked * (1 + random() / 5), backoff * (0.5 + random() / 2));
 }
 
 /** Wait, but not longer than until the network is back or the follower stops. */

@@ -108,6 +108,13 @@ export class Transcript {
     }
   }
 
+  /** Take a message as an answer tells it, which an event may have overtaken. */
+  take(message) {
+    if (isGone(message)) return this.apply({ type: "message.deleted", data: message });
+    const ended = message.sender_type === "AI" && !isOpen(message);
+    return this.apply({ type: ended ? "message.completed" : "message.updated", data: { message } });
+  }
+
   #fold({ type, data }) {
     switch (type) {
       case "message.created":
@@ -231,8 +238,8 @@ function isOpen(message) {
   return message.state === "COMPOSING" || message.is_streaming === true;
 }
 
-/** Whether it may say something else than what was committed at its place first. */
-function isRevised(message) {
+/** Whether it may have said something else before: an attempt, or a text that was edited. */
+export function isRevised(message) {
   return message.attempt > 1 || "edited_at" in (message.metadata ?? {});
 }
 

@@ -12,13 +12,15 @@ export class VersionSwitcher {
   #previous = arrow("previous", "Version before");
   #next = arrow("next", "Version after");
   #place = element("span", { className: "versions-place" });
+  #ask = element("button", { type: "button", className: "button quiet small", textContent: "Earlier versions" });
   element = element("div", { className: "versions", hidden: true, aria: { label: "Versions" } });
 
-  /** `onChoose(words)` is called when another version is to be shown. */
-  constructor(onChoose) {
+  /** `onChoose(words)` is called when another version is to be shown, `onAsk()` when they are to be fetched. */
+  constructor({ onChoose, onAsk }) {
     this.#onChoose = onChoose;
     this.element.setAttribute("role", "group");
-    this.element.append(this.#previous, this.#place, this.#next);
+    this.element.append(this.#previous, this.#place, this.#next, this.#ask);
+    this.#ask.addEventListener("click", onAsk);
     this.#previous.addEventListener("click", () => this.#choose(this.#index - 1));
     this.#next.addEventListener("click", () => this.#choose(this.#index + 1));
   }
@@ -35,6 +37,13 @@ export class VersionSwitcher {
     this.#show();
   }
 
+  /** They could not be fetched: the person may try. */
+  offer() {
+    this.set([]);
+    this.element.hidden = false;
+    for (const part of this.element.children) part.hidden = part !== this.#ask;
+  }
+
   #choose(index) {
     if (index < 0 || index >= this.#versions.length) return;
     this.#index = index;
@@ -45,6 +54,7 @@ export class VersionSwitcher {
   #show() {
     const count = this.#versions.length;
     this.element.hidden = count < 2;
+    for (const part of this.element.children) part.hidden = part === this.#ask;
     this.#place.textContent = `${this.#index + 1}/${count}`;
     // Not `disabled`: that would take the focus away from whoever is paging.
     this.#previous.setAttribute("aria-disabled", String(this.#index === 0));

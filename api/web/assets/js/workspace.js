@@ -33,7 +33,8 @@ export class Workspace {
     byId("rename-room").addEventListener("click", () => this.#renameRoom());
     byId("delete-room").addEventListener("click", () => this.#deleteRoom());
     window.addEventListener("hashchange", () => this.#api && this.#route());
-    this.#composer.onSend = (text) => this.#conversation.send(text);
+    this.#composer.onSend = (text, onBusy) => this.#conversation.send(text, onBusy);
+    this.#composer.onStop = () => this.#conversation.stop();
   }
 
   /** Start for an account; ends when `close` is called. */
@@ -43,7 +44,7 @@ export class Workspace {
     this.#rooms = new RoomList(api, {
       onChange: (room) => room.room_id === this.#room?.room_id && this.#showRoom(room),
       onDeleted: (roomId) => this.#onRoomGone(roomId),
-      onProblem: (problem) => notify(problem.sentence),
+      onProblem: (problem) => notify(problem.whole),
       personaTitle: (name) => this.#personaTitle(name),
     });
     byId("workspace").hidden = false;
@@ -74,7 +75,7 @@ export class Workspace {
       if (this.#api === api && ROUTE.exec(location.hash)?.[1] === roomId && !this.#room) this.#enterRoom(room);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      if (error.status !== 401) notify(error.sentence);
+      if (error.status !== 401) notify(error.whole);
       if (error.status === 404 && this.#api === api) location.hash = "";
     }
   }
@@ -88,11 +89,11 @@ export class Workspace {
     this.#showRoom(room);
     this.#conversation = new Conversation(this.#api, room, this.#outboxes.get(roomId), {
       author: (message) => this.#author(message),
-      actions: this.#messageActions(),
       restore: (text) => this.#composer.restore(text),
       announce,
+      onRunning: (running) => this.#composer.setRunning(running),
       onStatus: (status) => showConnection(status),
-      onProblem: (problem) => notify(problem.sentence),
+      onProblem: (problem, retry, signal) => notify(problem.whole, { retry, signal }),
       onGone: () => this.#onRoomGone(roomId),
     });
     this.#conversation.open();
@@ -137,45 +138,6 @@ export class Workspace {
     if (message.sender_type === "USER") return "You";
     if (message.sender_type === "SYSTEM") return "System";
     return this.#personaTitle(message.ai_persona ?? this.#room.ai_persona);
-  }
-
-  /** What can be done with a message, in the order of the buttons; a later action is one more entry. */
-  #messageActions() {
-    return [
-      {
-        name: "copy",
-        label: "Copy the text",
-        icon: "copy",
-        // The clipboard is there on https and localhost only.
-        when: (message) => !message.open && message.content !== "" && !!navigator.clipboard,
-        run: (message) => this.#copy(message),
-      },
-      {
-        name: "delete",
-        label: "Delete the message",
-        icon: "trash",
-        when: () => true,
-        run: (message) => this.#deleteMessage(message),
-      },
-    ];
-  }
-
-  async #copy(message) {
-    try {
-      await navigator.clipboard.writeText(message.content);
-      announce("Copied.");
-    } catch (error) {
-      notify(`The text could not be copied: ${error.message}`);
-    }
-  }
-
-  #deleteMessage(message) {
-    const [api, roomId, conversation] = [this.#api, this.#room.room_id, this.#conversation];
-    const what = message.open ? "The reply is stopped and deleted." : "The message is deleted for good.";
-    return confirm({ heading: "Delete this message?", text: what, button: "Delete" }, async () => {
-      const { state } = await api.deleteMessage(roomId, message.message_id);
-      conversation.markDeleted(message.message_id, state);
-    });
   }
 
   async #createRoom() {

@@ -1,0 +1,238 @@
+"""The process that writes replies dies, or is taken for dead: each reply gets one end, and its readers just read on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+
+import pytest
+from redis.asyncio import Redis
+
+from parlor.assembly import Assembly
+from parlor.cache.keys import Keys
+from parlor.commands import Refused, Wake
+from parlor.host import RoomHost
+from parlor.ids import RoomId, home_of
+from parlor.metrics import NoMetrics
+from parlor.model import TERMINAL_EVENTS
+from parlor.settings import Settings
+from tests.installation import Installation
+from tests.integration.actor_processes import processes_of
+from tests.integration.model_stats import model_stats
+from tests.integration.person import Json, Person, of
+from tests.integration.shards import Shards
+from tests.integration.sse import EventReader, SseEvent, text_of
+from tests.integration.waiting import eventually, patience
+
+pytestmark = pytest.mark.integration
+
+LAST = True
+REPLIES = 100
+WORDS = 60
+STREAMS, FALLS_SILENT_ONCE = f"[[tokens={WORDS} delay=60ms]]", f"[[tokens={WORDS} hang_after=20 times=1]]"
+AGAIN_WITHIN = 10.0
+"""Seconds from an owner's death to the beginning of the next attempt."""
+
+
+class _Watcher:
+    """One reader of one room, who never reconnects."""
+
+    def __init__(self, person: Person, number: int) -> None:
+        self._person = person
+        self._number = number
+        self.falls_silent = number % 2 == 1
+        """Writes nothing when its owner dies; the others write all the time."""
+        self.room = ""
+        self.reply = ""
+        self.events: list[SseEvent] = []
+        self.writing = asyncio.Event()
+        self.again_at: float | None = None
+
+    async def open(self, places: asyncio.Semaphore) -> None:
+        async with places:
+            self.room = await self._person.create_room(f"Crash {self._number}")
+
+    async def run(self) -> None:
+        script = FALLS_SILENT_ONCE if self.falls_silent else STREAMS
+        # The demo model counts its faults by message.
+        body, key = {"content": f"{self.room} {script}"}, {"Idempotency-Key": self.room}
+        send = partial(self._person.http.post, f"{of(self.room)}/messages", json=body, headers=key)
+        # A busy machine may refuse for a moment.
+        sent = (await eventually(send, lambda found: found.status_code in (200, 201))).json()
+        self.reply = sent["reply"]["message_id"]
+        async with self._person.events(of(self.room), after=sent["cursor"]) as reader:
+            await self._read(reader)
+
+    async def _read(self, reader: EventReader) -> None:
+        while not (self.events and self.events[-1].type in TERMINAL_EVENTS):
+            event = await reader.next(patience(15))
+            assert event is not None, "the stream was ended"
+            self.events.append(event)
+            if event.type == "message.delta":
+                self.writing.set()
+            if event.type == "message.reset":
+                self.again_at = asyncio.get_running_loop().time()
+
+
+async def test_a_hundred_replies_whose_owner_is_killed_begin_again_and_end_once(
+    person: Person, installation: Installation, shards: Shards
+) -> None:
+    watchers = [_Watcher(person, number) for number in range(REPLIES)]
+    actors = processes_of(installation, "RoomActor")
+    places = asyncio.Semaphore(10)
+    await asyncio.gather(*(watcher.open(places) for watcher in watchers))
+    watching = [asyncio.create_task(watcher.run()) for watcher in watchers]
+    try:
+        async with asyncio.timeout(patience(10)):
+            await asyncio.gather(*(watcher.writing.wait() for watcher in watchers))
+        for pid in actors:
+            os.kill(pid, signal.SIGKILL)
+        killed_at = asyncio.get_running_loop().time()
+        await asyncio.gather(*watching)
+    finally:
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+
+    begun_again = [watcher for watcher in watchers if watcher.again_at is not None]
+    # What streams may have ended just before.
+    assert all(watcher in begun_again for watcher in watchers if watcher.falls_silent)
+    seconds = sorted((watcher.again_at or 0.0) - killed_at for watcher in begun_again)
+    print(f"{len(begun_again)} replies begun again after {seconds[0]:.1f} to {seconds[-1]:.1f} s")
+    assert seconds[-1] < patience(AGAIN_WITHIN)
+    for watcher in watchers:
+        ends = [event for event in watcher.events if event.type in TERMINAL_EVENTS]
+        final = ends[0].data["message"]
+        resets = [event.data["attempt"] for event in watcher.events if event.type == "message.reset"]
+        assert len(ends) == 1
+        assert resets == ([2] if watcher in begun_again else [])
+        assert (final["message_id"], final["finish_reason"], final["attempt"]) == (
+            watcher.reply,
+            "stop",
+            1 + len(resets),
+        )
+        assert text_of(watcher.events, watcher.reply) == final["content"]
+        assert len(final["content"].split()) == WORDS
+    await asyncio.gather(*(_told_once(person, shards, watcher, places) for watcher in watchers))
+
+
+async def _told_once(person: Person, shards: Shards, watcher: _Watcher, places: asyncio.Semaphore) -> None:
+    """Nothing came after the end, in the log or in the shard."""
+    async with places:
+        note = await person.note(watcher.room, "after", persisted=True)
+    async with person.events(of(watcher.room), after=watcher.events[-1].id) as reader:
+        later = await reader.until("message.created")
+    # The room may have been given a title meanwhile.
+    assert {event.type for event in later} <= {"message.created", "room.updated"}
+    assert later[-1].data["message"]["message_id"] == note["message_id"]
+    rows = await shards.messages(watcher.room)
+    assert [(row.seq, row.finish_reason) for row in rows] == [(1, None), (2, "stop"), (3, None)]
+    assert rows[1].content == watcher.events[-1].data["message"]["content"]
+    assert await shards.versions(watcher.room) == []
+
+
+@asynccontextmanager
+async def _another_host(settings: Settings) -> AsyncIterator[RoomHost]:
+    """What a second RoomActor would be, in the test's own process."""
+    assembly = await Assembly.open(settings)
+    model = assembly.chat_model()
+    host = RoomHost(assembly.room_ports(model, assembly.state_machine, NoMetrics()))
+    try:
+        yield host
+    finally:
+        await host.drain(0.0)
+        await model.close()
+        await assembly.close()
+
+
+@contextmanager
+def _stopped(pids: list[int]) -> Iterator[None]:
+    """Meanwhile they do nothing, and do not know that time passes."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def _take_over(host: RoomHost, room: RoomId) -> None:
+    (outcome,) = await host.execute([Wake(None, room, "test")], activate=True)
+    assert not isinstance(outcome, Refused)
+
+
+async def test_an_owner_that_was_stopped_for_longer_than_its_lease_changes_nothing_when_it_goes_on(
+    person: Person, installation: Installation, redis: Redis, keys: Keys, shards: Shards
+) -> None:
+    room = RoomId(await person.create_room("Zombie"))
+    lease, loop = installation.settings.rooms.reply_lease.total_seconds(), asyncio.get_running_loop()
+    actors, room_key = processes_of(installation, "RoomActor"), keys.room(home_of(room), room)
+    before = await model_stats(installation)
+    # The first attempt would never end by itself: who hangs up on it has found out.
+    sent = await person.send(room, f"{room} [[tokens=140 delay=50ms hang_after=100 times=1]]")
+    async with (
+        person.events(of(room), after=sent["cursor"]) as reader,
+        _another_host(installation.settings) as host,
+    ):
+        events = await reader.until("message.delta")
+        with _stopped(actors):
+            stopped_at = loop.time()
+            await _take_over(host, room)
+            events += await reader.until("message.reset")
+            while loop.time() - stopped_at < lease + 0.5:
+                events += await reader.until("message.delta")
+        # Now both have a language model that talks to them, and one of them is heard.
+        claim = await redis.hget(room_key, "claim")
+        events += await reader.until(*TERMINAL_EVENTS)
+        assert await redis.hget(room_key, "claim") == claim
+    await eventually(lambda: model_stats(installation), lambda now: now["aborted"] > before["aborted"])
+
+    final = events[-1].data["message"]
+    assert (final["attempt"], final["finish_reason"], len(final["content"].split())) == (2, "stop", 140)
+    # Offsets are checked on the way: a word of the first attempt among those of the second would show.
+    assert text_of(events, sent["reply"]["message_id"]) == final["content"]
+    await _goes_on(person, shards, room, final)
+    # Alive all the time.
+    assert processes_of(installation, "RoomActor") == actors
+
+
+async def test_by_the_policy_fail_a_reply_whose_owner_is_gone_ends_with_the_text_that_there_is(
+    person: Person, installation: Installation, shards: Shards
+) -> None:
+    room = RoomId(await person.create_room("Policy"))
+    rooms = installation.settings.rooms.model_copy(update={"crash_policy": "fail"})
+    settings = installation.settings.model_copy(update={"rooms": rooms})
+    sent = await person.send(room, "[[tokens=140 delay=50ms]]")
+    async with person.events(of(room), after=sent["cursor"]) as reader, _another_host(settings) as host:
+        events = await reader.until("message.delta")
+        with _stopped(processes_of(installation, "RoomActor")):
+            await _take_over(host, room)
+            events += await reader.until(*TERMINAL_EVENTS)
+
+    final = events[-1].data["message"]
+    assert (events[-1].type, events[-1].data["error"]["code"]) == ("message.failed", "interrupted")
+    assert (final["attempt"], final["finish_reason"]) == (1, "interrupted")
+    assert final["content"]
+    assert text_of(events, sent["reply"]["message_id"]) == final["content"]
+    await _goes_on(person, shards, room, final)
+
+
+async def _goes_on(person: Person, shards: Shards, room: str, reply: Json) -> None:
+    """The room takes messages, and the reply stays as it ended."""
+    # The actor that has just gone on may still have to find out that it lost the room.
+    body = {"content": "after", "reply": "none"}
+    note = partial(person.http.post, f"{of(room)}/messages", json=body, headers={"Idempotency-Key": room})
+    taken = await eventually(note, lambda found: found.status_code in (200, 201))
+    assert taken.json()["message"]["seq"] == 3
+    await person.flush()
+    shown = await person.message(room, reply["message_id"])
+    same = ("content", "attempt", "finish_reason")
+    assert [shown[name] for name in same] == [reply[name] for name in same]
+    rows = await shards.messages(room)
+    assert [row.seq for row in rows[:2]] == [1, 2]
+    assert (rows[1].content, rows[1].version) == (reply["content"], 2 * reply["attempt"] - 1)
