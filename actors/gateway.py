@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 import structlog
+from msgspec import structs
 from ray.exceptions import RayError
 
 from actors.channel import ActorUnreachable, RoomChannel
@@ -307,9 +308,11 @@ class ActorGateway:
         for attempt in range(ROUTE_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(ROUTE_PAUSE)
+            # The ticket before the place: whoever claims the room after this is newer than this copy of the command.
+            ticket = await self._assembly.reader.claims(room_id)
             actor = await self._place(room_id, failed)
             try:
-                outcome = await self._channel(actor).activate(command)
+                outcome = await self._channel(actor).activate(structs.replace(command, ticket=ticket))
             except ActorUnreachable:
                 failed = actor
                 continue

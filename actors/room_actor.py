@@ -10,6 +10,7 @@ from actors.handles import this_node
 from actors.logs import configure_logs
 from actors.metrics import RayRoomMetrics
 from actors.node_state_machine import NodeStateMachine
+from actors.threads import take_shorter_turns
 from parlor.assembly import Assembly
 from parlor.commands import decode_commands, encode_outcomes
 from parlor.host import RoomHost
@@ -25,6 +26,7 @@ class RoomActor:
         self._opening: asyncio.Task[RoomHost] | None = None
         self._housekeeping: asyncio.Task[None] | None = None
         configure_logs(self._settings.log, name)
+        take_shorter_turns()
 
     async def execute(self, commands: bytes, activate: bool) -> bytes:
         host = await self._host()

@@ -227,9 +227,12 @@ class Supervisor:
         reader, store = self._assembly.reader, self._assembly.store
         partitions = [partition for shard in store.shard_ids() for partition in await store.partitions_of(shard)]
         found = await asyncio.gather(*(reader.overdue_rooms(partition, OVERDUE_AT_ONCE) for partition in partitions))
+        overdue = [room for rooms in found for room in rooms]
+        tickets = await asyncio.gather(*map(reader.claims, overdue))
         wakes: dict[str, list[Command]] = {}
-        for room_id in (room for rooms in found for room in rooms):
-            wakes.setdefault(self._rooms.place(room_id), []).append(Wake(None, room_id, "sweep"))
+        for room_id, ticket in zip(overdue, tickets, strict=True):
+            wake = Wake(None, room_id, "sweep", ticket=ticket)
+            wakes.setdefault(self._rooms.place(room_id), []).append(wake)
         calls = [self._pools.rooms[name].execute.remote(encode_commands(batch), True) for name, batch in wakes.items()]
         await _settle(calls, ANSWER_SECONDS)
 

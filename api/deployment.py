@@ -14,6 +14,7 @@ from ray import serve
 from ray.serve.schema import LoggingConfig
 
 from actors.logs import configure_logs
+from actors.threads import take_shorter_turns
 from api.app import build_app
 from api.metrics import RayEdgeMetrics
 from parlor.gateway import Gateway
@@ -34,6 +35,7 @@ class ChatApi:
         self._settings = Settings.model_validate_json(settings_json)
         self._create_supervisor = create_supervisor
         configure_logs(self._settings.log, "ChatApi")
+        take_shorter_turns()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         # Serve writes `x-request-id` itself.

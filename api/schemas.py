@@ -80,7 +80,8 @@ class ChatRoom(_Body):
     message_count: int
     state: RoomState
     persisted_seq: int
-    """Every message up to this seq is committed in the database."""
+    """Every message up to this seq is committed in the database; one that was edited or begun anew since, as it was
+    before: its `durability` tells."""
 
 
 class ChatUsage(_Body):

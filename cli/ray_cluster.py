@@ -93,8 +93,13 @@ def environment(
     return found | {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(haproxy_command),
+        # Serve replaces a dead HAProxy after three failed checks: within seconds, not within half a minute.
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(2, os.cpu_count() or 1)),
         "RAY_SERVE_HAPROXY_MAXCONN": str(max(4096, 2 * settings.api.max_streams + settings.api.max_requests)),
+        # Of a client that takes nothing of what is sent to it, or sends nothing between two requests. One that waits
+        # for an answer or reads a quiet stream is not meant (measured, ADR 0008).
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",
         # A reload must not cut streams that have their lifetime still before them.
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(stream_s + 30),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(directory / "haproxy.cfg"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 from parlor.cache.connection import connect
 from parlor.cache.events import EventLog
@@ -20,7 +21,6 @@ from parlor.follow_up import FollowUp
 from parlor.history import HistoryReader
 from parlor.ids import IdMint
 from parlor.llm.personas import load_personas
-from parlor.llm.service import AIChatService
 from parlor.loading import Loader
 from parlor.metrics import RoomMetrics, WriterMetrics
 from parlor.model import DependencyHealth
@@ -33,6 +33,9 @@ from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore
 from parlor.streams import EventStreams
 from parlor.writer import WriterPorts
+
+if TYPE_CHECKING:
+    from parlor.llm.service import AIChatService
 
 
 class Assembly:
@@ -59,6 +62,9 @@ class Assembly:
 
     def chat_model(self) -> AIChatService:
         """A client for the LLM; ``close`` it too."""
+        # Imported here: it brings the openai package, half a second that only a RoomActor has use for.
+        from parlor.llm.service import AIChatService
+
         llm, key = self.settings.llm, self.settings.llm_api_key
         return AIChatService(llm, key, load_personas(llm), self.history, self.rooms, self.clock)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from parlor.cache.queue import QueueEntry
 from parlor.ids import MessageId, Partition, RoomId
 from parlor.model import DailyUse, SenderType
@@ -72,8 +74,10 @@ def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: d
                         room, entry.summary, entry.through_seq, entry.summary_version, entry.at
                     )
             case "CHAT_MESSAGE_DELETE":
-                message_id = entry.message_id or MessageId("")
-                deletes[room, entry.seq] = MessageDelete(room, entry.seq, message_id, entry.at)
+                delete = MessageDelete(room, entry.seq, entry.message_id or MessageId(""), entry.at)
+                if entry.doc is not None:
+                    delete = structs.replace(delete, sender_type=entry.doc.sender_type, sent_at=entry.doc.timestamp)
+                deletes[room, entry.seq] = delete
                 _touch(touches, entry)
             case "CHAT_ROOM_DELETE":
                 room_deletes[room] = RoomDelete(

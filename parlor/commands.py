@@ -16,7 +16,13 @@ from parlor.ids import MessageId, RoomId
 from parlor.model import DeleteReceipt, EditReceipt, Message, Room, SendReceipt, Session
 
 
-class _Command(msgspec.Struct, frozen=True, tag=True):
+class _Placed(msgspec.Struct, frozen=True, kw_only=True):
+    ticket: int | None = None
+    """With a call that may make its host the room's owner: the number of the room's last claim, read before the place
+    was asked for. A copy of the command that comes late, after another owner was asked, is refused by it (ADR 0013)."""
+
+
+class _Command(_Placed, frozen=True, tag=True):
     session: Session | None
     """Who asks; None is the program itself (a sweeper)."""
     room_id: RoomId

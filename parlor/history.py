@@ -24,6 +24,8 @@ EXPORT_PAGE = 200
 """Messages that an export reads at once."""
 QUEUE_PAGE = 20
 """Messages that are read at once to find those that wait."""
+STORED = "0-0"
+"""The cursor of a page that was read from the shard because Redis was away."""
 
 
 class HistoryReader:
@@ -84,6 +86,9 @@ class HistoryReader:
         # Through a page of one: it checks the room and its owner, and joins in the live text and state.
         page = await self.page(room_id, account, limit=1, after=(seq or 1) - 1)
         if seq is None or not page.messages or page.messages[0].message_id != message_id:
+            if seq is not None and page.cursor == STORED:
+                # Redis had it a moment ago, and is away by now.
+                raise CacheUnavailable(debug=f"{message_id} is not stored yet", retry_after=1.0)
             raise MessageNotFound
         return page.messages[0]
 
@@ -192,7 +197,7 @@ class HistoryReader:
         messages = [view(room_id, row.seq, stored_state(row), row.doc) for row in rows]
         first = rows[0].seq if rows else 0
         more = (rows[-1].seq < room.last_seq if after is not None else first > 1) if rows else False
-        return MessagePage(messages, more, first if first > 1 else None, room.last_seq, "0-0")
+        return MessagePage(messages, more, first if first > 1 else None, room.last_seq, STORED)
 
 
 def _joined(room_id: RoomId, place: PageRow, row: MessageRow | None, cached: CachedPage) -> Message:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from parlor.cache.live import Live, RoomAddress
-from parlor.cache.reads import CacheReader
+from parlor.cache.reads import CacheReader, QueueTail, later_tail
 from parlor.cache.rooms import RoomCache
-from parlor.errors import PartitionUnknown, RoomNotFound
+from parlor.errors import OutOfStep, PartitionUnknown, RoomNotFound
 from parlor.ids import Partition, RoomId, home_of
 from parlor.store.ports import ChatStore
+
+LOAD_ATTEMPTS = 3
+"""How often a room is read from its shard again because Redis was lost meanwhile."""
 
 
 class Loader:
@@ -21,7 +26,7 @@ class Loader:
 
     async def open_partition(self, partition: Partition) -> None:
         """Makes a partition known to Redis, with an incarnation that is higher than any before (I7)."""
-        if await self._reader.partition_known(partition):
+        if await self._reader.incarnation(partition) is not None:
             return
         shard = await self._store.shard_of(partition)
         progress = await self._store.open_partition(shard, partition)
@@ -30,9 +35,24 @@ class Loader:
     async def load_room(self, room_id: RoomId) -> None:
         """Loads a room that Redis does not have, with the newest of its messages. Raises ``RoomNotFound``.
 
-        Its last seq is the highest of what the shard has and what the queue still holds.
+        Its last seq and its count are the later ones of what the shard has and what the queue still holds.
         """
-        shard = await self._store.shard_of(home_of(room_id))
+        partition = home_of(room_id)
+        for _ in range(LOAD_ATTEMPTS):
+            await self.open_partition(partition)
+            try:
+                await self._load(room_id, partition)
+            except (PartitionUnknown, OutOfStep):
+                # Redis was lost meanwhile: what was read says nothing of what has been stored since.
+                continue
+            return
+        raise PartitionUnknown
+
+    async def _load(self, room_id: RoomId, partition: Partition) -> None:
+        incarnation = await self._reader.incarnation(partition)
+        if incarnation is None:
+            raise PartitionUnknown
+        shard = await self._store.shard_of(partition)
         # The queue before the shard: what leaves the one in between is in the other by then.
         queued = await self._reader.queue_tail(room_id)
         row = await self._store.room_get(shard, room_id)
@@ -40,12 +60,6 @@ class Loader:
             raise RoomNotFound
         address = RoomAddress(room_id, row.account_id, row.account_db_key)
         tail = await self._store.messages_get(shard, room_id, limit=self._live.cache.messages_per_room, newest=True)
-        last_seq = max(row.last_seq, queued)
-        for _ in range(2):
-            try:
-                await self._rooms.load(address, row, tail, last_seq)
-            except PartitionUnknown:
-                await self.open_partition(address.partition)
-            else:
-                return
-        raise PartitionUnknown
+        now = later_tail(queued, QueueTail(row.last_seq, row.message_count))
+        row = structs.replace(row, message_count=now.count)
+        await self._rooms.load(address, row, tail, now.last_seq, incarnation)

@@ -77,7 +77,8 @@ class Room(msgspec.Struct, frozen=True):
     message_count: int
     state: RoomState
     persisted_seq: int
-    """Every message up to this seq is committed in the shard."""
+    """Every message up to this seq is committed in the shard; one that was edited or begun anew since, as it was
+    before: its own ``durability`` tells."""
 
 
 class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 
@@ -103,7 +103,9 @@ class ReplyQueue:
         if self._run is None or self._run.job is not job:
             # Taken out first: it is not begun any more, however long its end takes to write.
             del self._jobs[message_id]
-            await ReplyRun(self._ports, address, self._claim, job).finish(FinishReason.STOPPED, text=job.so_far)
+            # Deleted meanwhile is ended, too.
+            with suppress(IllegalTransition):
+                await ReplyRun(self._ports, address, self._claim, job).finish(FinishReason.STOPPED, text=job.so_far)
             return
         ended = self._ends.setdefault(message_id, asyncio.Event())
         self._run.end(FinishReason.STOPPED)

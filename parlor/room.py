@@ -56,15 +56,7 @@ from parlor.errors import (
 from parlor.history import HistoryReader
 from parlor.ids import IdMint, MessageId, RoomId, home_of
 from parlor.loading import Loader
-from parlor.model import (
-    DeleteOutcome,
-    DeleteReceipt,
-    FinishReason,
-    Message,
-    OnBusy,
-    SendReceipt,
-    Session,
-)
+from parlor.model import DeleteOutcome, DeleteReceipt, FinishReason, Message, OnBusy, SendReceipt, Session
 from parlor.reply import ReplyJob, ReplyPorts
 from parlor.reply_queue import ReplyQueue
 from parlor.revision import Revision
@@ -104,6 +96,8 @@ class Room:
         self._clock = ports.reply.clock
         self._settings = ports.reply.settings.rooms
         self._claim = ports.mint.token()
+        self._ticket: int | None = None
+        """What it claims with: the number of its own claim, or the ticket of the command that it is serving."""
         self._address: RoomAddress | None = None
         self._in_step = False
         """Whether what is known here is what Redis has; if not, the room is claimed again first."""
@@ -186,6 +180,7 @@ class Room:
                     answer.exception()
 
     async def _serve(self, command: Command) -> Result:
+        self._admit(command.ticket)
         match command:
             case Send():
                 return SendDone(await self._send(command))
@@ -212,6 +207,17 @@ class Room:
                 self._in_step = False
                 await self._owned(command.session, _nothing)
                 return Done()
+
+    def _admit(self, ticket: int | None) -> None:
+        """Has the command served under a claim that is newer than its ticket, which refuses its other copies
+        (ADR 0013). Raises ``RoomMoved`` for a copy from before the claim that this owner took the room over from."""
+        if ticket is None:
+            return
+        if self._ticket is not None and ticket < self._ticket - 1:
+            raise RoomMoved
+        if self._ticket is None or ticket >= self._ticket:
+            self._ticket = ticket
+            self._in_step = False
 
     async def _owned(self, session: Session | None, action: Callable[[RoomAddress], Awaitable[_T]]) -> _T:
         """Does it as the room's owner; claims and loads the room as often as it takes."""
@@ -241,15 +247,16 @@ class Room:
         is writing goes on."""
         cache, loader = self._ports.cache, self._ports.loader
         try:
-            claimed = await cache.claim(self.room_id, self._claim)
+            claimed = await cache.claim(self.room_id, self._claim, self._ticket)
         except PartitionUnknown:
             await loader.open_partition(home_of(self.room_id))
-            claimed = await cache.claim(self.room_id, self._claim)
+            claimed = await cache.claim(self.room_id, self._claim, self._ticket)
         if claimed is None:
             await loader.load_room(self.room_id)
-            claimed = await cache.claim(self.room_id, self._claim)
+            claimed = await cache.claim(self.room_id, self._claim, self._ticket)
         if claimed is None:
             raise OutOfStep
+        self._ticket = claimed.number
         unfinished: list[ReplyJob] = []
         for message_id, first in claimed.open_replies:
             if message_id not in self._replies:

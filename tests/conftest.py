@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.installation import Installation, installed, missing_programs
 from tests.servers import skip_or_fail
 
 KINDS = ("embedded", "private")
-TEST_SECONDS = 60.0
-"""For one test; the start of the installation has time limits of its own and is not counted."""
+TEST_SECONDS = 180.0
+"""For one test; the start of the installation has time limits of its own and is not counted. Every wait in a test has a
+shorter limit, except on a very busy machine (``tests.integration.waiting``)."""
+
+# How long an example takes says more about the machine than about what is tested.
+settings.register_profile("busy", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -7,7 +7,8 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
     <prefix>:{p17}:queue                STREAM  operations to persist; group and consumer `writer`
     <prefix>:{p17}:dead                 STREAM  operations that the shard refused for their content
     <prefix>:{p17}:generating           ZSET    rooms with unfinished replies, by when their owner has to be heard of
-    <prefix>:{p17}:room:<id>            HASH    the room, its claim, seq, version, state, log, event position, counters
+    <prefix>:{p17}:room:<id>            HASH    the room, its claim and how many there were (claims), seq,
+                                                version, state, log, event position, counters
     <prefix>:{p17}:messages:<room>      HASH    d:<seq> -> the message's document
     <prefix>:{p17}:states:<room>        HASH    s:<seq> -> state, l:<seq> -> log, i:<message> -> seq, m:<seq> -> message
                                                 x:<seq> while its delete is not in the shard

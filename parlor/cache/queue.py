@@ -34,6 +34,7 @@ class QueueEntry(msgspec.Struct, frozen=True):
     seq: int = 0
     message_id: MessageId | None = None
     doc: MessageDoc | None = None
+    """Of a delete: its tombstone."""
     final: bool = True
     """False for the row that keeps a reserved reply's place."""
     last_seq: int = 0
@@ -78,7 +79,7 @@ def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, byte
         at=number(b"at"),
         seq=number(b"seq"),
         message_id=MessageId(fields[b"message"].decode()) if b"message" in fields else None,
-        doc=decode_doc(fields[b"doc"]) if b"doc" in fields else None,
+        doc=decode_doc(fields[b"doc"]) if fields.get(b"doc") else None,
         final=fields.get(b"final") != b"0",
         last_seq=number(b"last"),
         active=number(b"active") or number(b"at"),

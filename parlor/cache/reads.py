@@ -54,6 +54,14 @@ class LogPosition(msgspec.Struct, frozen=True):
     """A cursor before this one has missed something."""
 
 
+class QueueTail(msgspec.Struct, frozen=True):
+    """What a room comes to with the operations that are queued; 0 and None when none of them says."""
+
+    last_seq: int = 0
+    count: int | None = None
+    """Messages that are not deleted."""
+
+
 class CacheReader:
     """Raises ``CacheUnavailable`` throughout."""
 
@@ -63,6 +71,11 @@ class CacheReader:
     async def room(self, room_id: RoomId) -> CachedRoom | None:
         found = await self._live.pipeline.read("HMGET", self._live.keys.room(home_of(room_id), room_id), *ROOM_FIELDS)
         return read_room(room_id, found)
+
+    async def claims(self, room_id: RoomId) -> int:
+        """The number of the room's last claim: the ticket for a command that is to make an owner of somebody."""
+        found = await self._live.pipeline.read("HGET", self._live.keys.room(home_of(room_id), room_id), "claims")
+        return int(found or 0)
 
     async def list_page(
         self, partition: Partition, account: AccountId, limit: int, before: RoomsBefore | None
@@ -193,8 +206,10 @@ class CacheReader:
         )
         return [RoomId(text(room)) for room in found]
 
-    async def partition_known(self, partition: Partition) -> bool:
-        return bool(await self._live.pipeline.read("HEXISTS", self._live.keys.partition(partition), "incarnation"))
+    async def incarnation(self, partition: Partition) -> int | None:
+        """None for a partition that Redis does not know."""
+        found = await self._live.pipeline.read("HGET", self._live.keys.partition(partition), "incarnation")
+        return int(found) if found else None
 
     async def session(self, account: AccountId) -> AccountRow | None:
         """What was remembered of the account's row."""
@@ -207,12 +222,20 @@ class CacheReader:
             "HSET", self._live.keys.session(row.account_id), "db_key", row.account_db_key, "partition", row.partition
         )
 
-    async def queue_tail(self, room_id: RoomId) -> int:
-        """The highest seq of the room among its partition's queued operations; 0 for none."""
-        queue, highest, start = self._live.keys.queue(home_of(room_id)), 0, "-"
+    async def queue_tail(self, room_id: RoomId) -> QueueTail:
+        queue, tail, start = self._live.keys.queue(home_of(room_id)), QueueTail(), "-"
         while entries := await self._live.pipeline.read("XRANGE", queue, start, "+", "COUNT", 1000):
             for _, fields in entries:
                 if fields.get(b"room") == room_id.encode() and b"last" in fields:
-                    highest = max(highest, int(fields[b"last"]))
+                    tail = later_tail(tail, QueueTail(int(fields[b"last"]), int(fields[b"count"])))
             start = "(" + text(entries[-1][0])
-        return highest
+        return tail
+
+
+def later_tail(one: QueueTail, other: QueueTail) -> QueueTail:
+    """Of two moments of a room, in whatever order they were learned: only an append adds to the count, and it moves
+    the last seq."""
+    if one.last_seq != other.last_seq:
+        return max(one, other, key=lambda tail: tail.last_seq)
+    counts = [tail.count for tail in (one, other) if tail.count is not None]
+    return QueueTail(one.last_seq, min(counts, default=None))

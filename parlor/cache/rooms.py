@@ -28,6 +28,8 @@ class Claimed(msgspec.Struct, frozen=True):
     live_message: str
     """The one of them that was being written; empty for none."""
     live_attempt: int
+    number: int
+    """Of this claim: higher than that of any before it, and than the ticket."""
 
 
 class Unwanted(msgspec.Struct, frozen=True):
@@ -99,8 +101,9 @@ class RoomCache:
             },
         )
 
-    async def claim(self, room_id: RoomId, token: str) -> Claimed | None:
-        """None when Redis does not have the room. Raises ``PartitionUnknown``, ``RoomNotFound``."""
+    async def claim(self, room_id: RoomId, token: str, ticket: int | None = None) -> Claimed | None:
+        """None when Redis does not have the room. Raises ``PartitionUnknown``, ``RoomNotFound``, and ``Fenced`` when
+        another token's claim has a higher number than the ticket; without one the room is taken in any case."""
         keys, partition = self._live.keys, home_of(room_id)
         answer = await self._live.attempt(
             "claim_room",
@@ -111,7 +114,7 @@ class RoomCache:
                 "states": keys.states(partition, room_id),
                 "open": keys.open(partition, room_id),
             },
-            {"room": room_id, "token": token},
+            {"room": room_id, "token": token, "ticket": ticket if ticket is not None else ""},
         )
         if answer[0] == Code.MISSING:
             return None
@@ -129,11 +132,15 @@ class RoomCache:
             ],
             live_message=live_message,
             live_attempt=int(live_attempt or 0),
+            number=answer[7],
         )
 
-    async def load(self, address: RoomAddress, row: RoomRow, tail: list[MessageRow], last_seq: int) -> None:
+    async def load(
+        self, address: RoomAddress, row: RoomRow, tail: list[MessageRow], last_seq: int, incarnation: int
+    ) -> None:
         """Puts a room back from its shard, unless it is here by now; replies that have not ended are open again.
-        ``last_seq`` may be beyond the tail's: the queue had more. Raises ``PartitionUnknown``."""
+        ``last_seq`` may be beyond the tail's: the queue had more. ``incarnation`` is the partition's from before the
+        shard was read. Raises ``PartitionUnknown``; ``OutOfStep`` when the partition has another one by now."""
         rest: list[str | int | bytes] = []
         for stored in tail:
             doc = stored.doc
@@ -154,6 +161,7 @@ class RoomCache:
                 "persisted": row.last_seq,
                 "version": row.version,
                 **stored_summary(row),
+                "incarnation": incarnation,
                 "room_ttl": milliseconds(self._live.cache.record_ttl),
                 "message_ttl": milliseconds(self._live.cache.message_list_ttl),
             },

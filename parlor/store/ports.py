@@ -21,7 +21,7 @@ import msgspec
 
 from parlor.errors import ParlorError
 from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
-from parlor.model import DailyUse, MessageDoc
+from parlor.model import DailyUse, MessageDoc, SenderType
 
 
 class RowRefused(ParlorError):
@@ -145,13 +145,17 @@ class SummarySave(msgspec.Struct, frozen=True):
     updated_at: int
 
 
-class MessageDelete(msgspec.Struct, frozen=True):
+class MessageDelete(msgspec.Struct, frozen=True, omit_defaults=True):
     """CHAT_MESSAGE_DELETE: a tombstone, inserted when the message was never stored."""
 
     room_id: RoomId
     seq: int
     message_id: MessageId
     deleted_at: int
+    sender_type: SenderType = SenderType.SYSTEM
+    """Of a tombstone that is inserted; an operation that was queued by an older release does not know it."""
+    sent_at: int | None = None
+    """The same; None: when it was deleted."""
 
 
 class RoomDelete(msgspec.Struct, frozen=True):

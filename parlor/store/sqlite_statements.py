@@ -76,7 +76,7 @@ SELECT {VERSION_COLUMNS} FROM messages AS m
 """  # noqa: S608  # of constants
 MESSAGE_DELETE = """
 INSERT INTO messages (room_id, seq, message_id, sender_type, content, sent_at, version, attempt, metadata, deleted_at)
-VALUES (:room_id, :seq, :message_id, 'SYSTEM', '', :deleted_at, 0, 0, '{}', :deleted_at)
+VALUES (:room_id, :seq, :message_id, :sender_type, '', COALESCE(:sent_at, :deleted_at), 0, 0, '{}', :deleted_at)
 ON CONFLICT (room_id, seq) DO UPDATE SET
   content = '', metadata = '{}', error_detail = NULL, deleted_at = COALESCE(messages.deleted_at, excluded.deleted_at)
 WHERE messages.message_id = excluded.message_id

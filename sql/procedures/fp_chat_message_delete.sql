@@ -1,10 +1,12 @@
 -- fp_chat_message_delete: turns messages into tombstones (CHAT_MESSAGE_DELETE)
 -- Database: shard
 -- Design: a message that was never stored gets its tombstone all the same, so that a late save finds the place taken.
---   Who sent it and when stay; content, metadata, error text and earlier versions go. The first deleted_at stays. A
---   place taken by another message is an error. STRAIGHT_JOIN and FORCE INDEX: a server that takes message_versions for
---   small would scan it, and wait for locks of other partitions' writers. Does not commit.
--- Parameters: p_batch: [{room_id, seq, message_id, deleted_at}], in the order of (room_id, seq).
+--   Who sent it and when stay (they are given for a message that was never stored); content, metadata, error text and
+--   earlier versions go. The first deleted_at stays. A place taken by another message is an error. STRAIGHT_JOIN and
+--   FORCE INDEX: a server that takes message_versions for small would scan it, and wait for locks of other partitions'
+--   writers. Does not commit.
+-- Parameters: p_batch: [{room_id, seq, message_id, deleted_at, sender_type, sent_at}], in the order of (room_id, seq);
+--   without the last two: SYSTEM, and deleted_at.
 -- Result sets: none.
 -- Errors: 45000 'seq-conflict: <room_id> seq <n>'; 45000 'row-refused: ...'; JSON_TABLE's own for a batch of another
 --   shape.
@@ -22,13 +24,15 @@ BEGIN
   DECLARE v_found INT DEFAULT 0;
   DECLARE v_conflict VARCHAR(128) CHARACTER SET utf8mb4;
   INSERT INTO messages (room_id, seq, message_id, sender_type, content, sent_at, version, attempt, metadata, deleted_at)
-  SELECT UNHEX(REPLACE(j.room_id, '-', '')), j.seq, UNHEX(REPLACE(j.message_id, '-', '')), 'SYSTEM', '', j.deleted_at,
-         0, 0, '{}', j.deleted_at
+  SELECT UNHEX(REPLACE(j.room_id, '-', '')), j.seq, UNHEX(REPLACE(j.message_id, '-', '')),
+         COALESCE(j.sender_type, 'SYSTEM'), '', COALESCE(j.sent_at, j.deleted_at), 0, 0, '{}', j.deleted_at
     FROM JSON_TABLE(p_batch, '$[*]' COLUMNS (
            room_id    VARCHAR(64) PATH '$.room_id' ERROR ON EMPTY ERROR ON ERROR,
            seq        BIGINT PATH '$.seq' ERROR ON EMPTY ERROR ON ERROR,
            message_id VARCHAR(64) PATH '$.message_id' ERROR ON EMPTY ERROR ON ERROR,
-           deleted_at BIGINT PATH '$.deleted_at' ERROR ON EMPTY ERROR ON ERROR
+           deleted_at BIGINT PATH '$.deleted_at' ERROR ON EMPTY ERROR ON ERROR,
+           sender_type VARCHAR(64) PATH '$.sender_type' NULL ON EMPTY ERROR ON ERROR,
+           sent_at    BIGINT PATH '$.sent_at' NULL ON EMPTY ERROR ON ERROR
          )) AS j
   ON DUPLICATE KEY UPDATE
     content      = IF(messages.message_id = VALUES(message_id), '', messages.content),

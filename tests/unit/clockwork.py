@@ -58,6 +58,23 @@ class FakeClock:
         self.ms = target
 
 
+class LeapingTime:
+    """The clock of a running event loop, by which timeouts go: real, until ``leap`` moves it on. So a time limit may be
+    far too long for the busiest machine, and a test need not wait for it. For tests that talk over sockets."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._real = loop.time
+        self._ahead = 0.0
+        loop.time = self.monotonic  # type: ignore[method-assign]  # for the life of this loop: one test
+
+    def monotonic(self) -> float:
+        return self._real() + self._ahead
+
+    def leap(self, seconds: float) -> None:
+        """Every timeout of the loop that is due within ``seconds`` expires now."""
+        self._ahead += seconds
+
+
 class SeededEntropy:
     """The same bits in each run."""
 

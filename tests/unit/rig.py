@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from fakeredis import FakeAsyncRedis, FakeServer
+from fakeredis import FakeAsyncRedis
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -58,6 +58,7 @@ from parlor.state_machine import ChatStateMachine
 from parlor.store.ports import MessageRow
 from parlor.streams import EventStreams
 from parlor.writer import ShardWriterLoop, WriterPorts
+from tests.fake_redis import fake_server
 from tests.unit.clockwork import FakeClock, SeededEntropy, settle
 from tests.unit.fake_cache import FakeQueue, FaultyPipeline
 from tests.unit.memory_store import PARTITIONS, SHARDS, MemoryStore, Templates
@@ -69,6 +70,9 @@ HOME, NEIGHBOUR = Partition(0), Partition(2)
 """Both of the first shard."""
 HEARTBEAT = 0.05
 """Seconds of real time: a reader waits on a socket, not on a clock."""
+COMMAND_TIMEOUT = 60.0
+"""Seconds of real time, in which a busy machine may do nothing for a while. No test waits for it: a server that is
+away refuses at once."""
 
 _T = TypeVar("_T")
 
@@ -86,7 +90,8 @@ class PlainSettings(Settings):
 
 
 def plain_settings(**sections: object) -> Settings:
-    return PlainSettings.model_validate({"redis": {"url": SecretStr("redis://fake")}, **sections})
+    redis = {"url": SecretStr("redis://fake"), "command_timeout": COMMAND_TIMEOUT}
+    return PlainSettings.model_validate({"redis": redis, **sections})
 
 
 class CountingMetrics(NoMetrics):
@@ -130,7 +135,7 @@ class Rig:
         self.settings = plain_settings(**sections)
         self.clock = FakeClock()
         self.mint = IdMint(self.clock, SeededEntropy())
-        self.server = FakeServer()
+        self.server = fake_server()
         self.redis = FakeAsyncRedis(server=self.server, protocol=2)
         self.pipeline = FaultyPipeline(self.redis, self.settings.redis)
         self.live = Live(self.pipeline, self.settings, self.clock)

@@ -261,3 +261,15 @@ async def test_a_page_read_during_a_commit_is_whole(rig: Rig) -> None:
 async def test_an_id_that_is_none_is_not_found(rig: Rig) -> None:
     with pytest.raises(RoomNotFound):
         await rig.directory.room(RoomId("nothing like an id"), rig.ada.account_id)
+
+
+async def test_a_message_that_is_only_in_redis_is_not_denied_when_redis_goes_away_in_between(rig: Rig) -> None:
+    """Its place was found, its page is read from the shard, which does not have it yet."""
+    room = await filled(rig, stored=1, queued=1)
+    stored, queued = (await rig.page(room.room_id)).messages
+    rig.pipeline.refuse["read_page"] = 1
+    with pytest.raises(CacheUnavailable):
+        await rig.history.message(room.room_id, None, queued.message_id)
+    rig.pipeline.refuse["read_page"] = 1
+    assert (await rig.history.message(room.room_id, None, stored.message_id)).seq == 1
+    assert (await rig.history.message(room.room_id, None, queued.message_id)).seq == 2

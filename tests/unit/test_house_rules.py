@@ -41,8 +41,14 @@ Finding = tuple[str, int, str]
 Linter = Callable[[str, ast.Module], Iterator[Finding]]
 
 
+@cache
+def nodes(tree: ast.Module) -> list[ast.AST]:
+    """All of a module's, walked once for all linters."""
+    return list(ast.walk(tree))
+
+
 def imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -70,7 +76,7 @@ def packages_stay_at_home(path: str, tree: ast.Module) -> Iterator[Finding]:
 def time_is_injected(path: str, tree: ast.Module) -> Iterator[Finding]:
     if not path.startswith(CLOCK_FREE) or path.startswith(CLOCK_HOMES):
         return
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call) and CLOCKS.match(ast.unparse(node.func)):
             yield path, node.lineno, f"{ast.unparse(node.func)} is called"
 
@@ -78,19 +84,19 @@ def time_is_injected(path: str, tree: ast.Module) -> Iterator[Finding]:
 def sql_stays_at_home(path: str, tree: ast.Module) -> Iterator[Finding]:
     if path.startswith("parlor/store/"):
         return
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.match(node.value):
             yield path, node.lineno, "SQL in a string"
 
 
 def scripts_are_files(path: str, tree: ast.Module) -> Iterator[Finding]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "redis.call(" in node.value:
             yield path, node.lineno, "Lua in a string"
 
 
 def tasks_are_kept(path: str, tree: ast.Module) -> Iterator[Finding]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             name = ast.unparse(node.value.func)
             if name.endswith(("create_task", "ensure_future")):
@@ -98,7 +104,7 @@ def tasks_are_kept(path: str, tree: ast.Module) -> Iterator[Finding]:
 
 
 def exceptions_are_not_swallowed(path: str, tree: ast.Module) -> Iterator[Finding]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ExceptHandler):
             broad = node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
             if broad and all(isinstance(step, ast.Pass | ast.Continue) for step in node.body):

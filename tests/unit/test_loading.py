@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,43 @@ async def test_a_room_that_is_there_is_not_overwritten(rig: Rig) -> None:
     await rig.loader.load_room(room_id)
     assert [text for _, text in await rig.texts(room_id)] == ["0", "newer"]
     assert (await rig.directory.room(room_id, rig.ada.account_id)).title == "Newer"
+
+
+async def test_a_room_that_is_loaded_counts_what_is_queued(rig: Rig) -> None:
+    room_id = await stored_room(rig, 2)
+    owner = rig.room(room_id)
+    said = await rig.say(owner, "queued")
+    await rig.say(owner, "too")
+    await rig.delete_message(owner, said.message_id)
+    before = await rig.directory.room(room_id, rig.ada.account_id)
+    await rig.forget_room(room_id)
+    await rig.loader.load_room(room_id)
+    assert (await rig.directory.room(room_id, rig.ada.account_id)).message_count == before.message_count == 3
+    await rig.write_all()
+    await rig.forget_room(room_id)
+    await rig.loader.load_room(room_id)
+    assert (await rig.directory.room(room_id, rig.ada.account_id)).message_count == 3
+
+
+async def test_a_room_that_was_read_before_redis_was_lost_again_is_read_anew(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis is lost between the reading of the shard and the loading, and others have gone on meanwhile."""
+    room_id = await stored_room(rig, 1)
+    await rig.redis.flushall()
+    load = rig.loader._rooms.load
+
+    async def late(*arguments: Any) -> None:
+        monkeypatch.setattr(rig.loader._rooms, "load", load)
+        await rig.say(rig.room(room_id), "meanwhile")
+        await rig.write_all()
+        await rig.redis.flushall()
+        await rig.loader.open_partition(HOME)
+        await load(*arguments)
+
+    monkeypatch.setattr(rig.loader._rooms, "load", late)
+    await rig.loader.load_room(room_id)
+    assert (await rig.say(rig.room(room_id), "next")).seq == 3
 
 
 async def test_loading_opens_the_partition_first(rig: Rig) -> None:

@@ -114,6 +114,21 @@ async def test_a_deleted_reply_that_was_waiting_is_never_begun(rig: Rig) -> None
     assert not room.busy
 
 
+async def test_tombstones_of_messages_that_were_never_stored_keep_author_and_time(rig: Rig) -> None:
+    room = await rig.opened()
+    sent = await rig.send(room)
+    await settle()
+    assert sent.reply is not None
+    await rig.clock.advance(60)
+    for message in (sent.reply, sent.message):
+        await rig.delete_message(room, message.message_id)
+    cached = [(m.sender_type, m.timestamp) for m in (await rig.page(room.room_id)).messages]
+    assert cached == [(m.sender_type, m.timestamp) for m in (sent.message, sent.reply)]
+    await rig.write_all()
+    stored = [(row.doc.sender_type, row.doc.timestamp) for row in await rig.rows(room.room_id)]
+    assert stored == cached
+
+
 async def test_a_deleted_room_is_gone_for_every_command(rig: Rig) -> None:
     room = await rig.opened()
     await rig.say(room)

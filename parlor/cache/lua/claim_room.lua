@@ -1,22 +1,34 @@
 -- What: makes the caller the room's owner; whoever owned it before is refused from now on.
+--       A ticket is the number of the claim that was seen before a place for the room was asked for: who comes with
+--       one is refused when somebody else has claimed the room since, and holds it by a higher number afterwards.
 -- KEYS: partition generating room states open
--- ARGV: room token
+-- ARGV: room token ticket
+--       ticket is '' for whoever takes the room in any case
 -- Returns: OK, seq, owner account, db_key, persona, {message id, seq, the version that closes it or ''} of each reply
---          that is not finished, live message:attempt or ''
---          | PARTITION_UNKNOWN | MISSING | GONE
--- Guarantees: at most one claim holds; a room that has nothing to finish is not listed as generating.
--- Safe to repeat because: the same token claims the same room again.
+--          that is not finished, live message:attempt or '', the claim's number
+--          | PARTITION_UNKNOWN | MISSING | GONE | FENCED
+-- Guarantees: at most one claim holds; its number is higher than that of any before it, and than its ticket; a room
+--       that has nothing to finish is not listed as generating.
+-- Safe to repeat because: the same token claims the same room again, and its number is above the ticket by then.
 if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
   return {CODE.PARTITION_UNKNOWN}
 end
-local found = redis.call('HMGET', K.room, 'state', 'seq', 'account', 'db_key', 'persona', 'live')
+local found = redis.call('HMGET', K.room, 'state', 'seq', 'account', 'db_key', 'persona', 'live', 'claim',
+  'claims')
 if not found[1] then
   return {CODE.MISSING}
 end
 if found[1] == 'DELETING' or found[1] == 'DELETED' then
   return {CODE.GONE}
 end
-redis.call('HSET', K.room, 'claim', A.token)
+local number, ticket, own = tonumber(found[8] or '0'), tonumber(A.ticket) or -1, found[7] == A.token
+if A.ticket ~= '' and not own and number > ticket then
+  return {CODE.FENCED}
+end
+if not own or number <= ticket then
+  number = math.max(number, ticket) + 1
+  redis.call('HSET', K.room, 'claim', A.token, 'claims', number)
+end
 if redis.call('ZCARD', K.open) == 0 then
   redis.call('ZREM', K.generating, A.room)
 end
@@ -27,4 +39,4 @@ for _, message in ipairs(redis.call('ZRANGE', K.open, 0, -1)) do
   unfinished[#unfinished + 1] = seq
   unfinished[#unfinished + 1] = redis.call('HGET', K.states, 'v:' .. seq) or ''
 end
-return {CODE.OK, tonumber(found[2]), found[3], found[4], found[5], unfinished, found[6] or ''}
+return {CODE.OK, tonumber(found[2]), found[3], found[4], found[5], unfinished, found[6] or '', number}

@@ -42,7 +42,7 @@ if A.op == 'COUNTERS' then
 elseif about[1] == 'DELETING' or about[1] == 'DELETED' then
   redis.call('HSET', K.states, 'x:' .. A.seq, '1')
   enqueue('CHAT_MESSAGE_DELETE', 'seq', A.seq, 'message', A.message, 'last', last, 'active', active, 'count', count,
-    'at', A.now)
+    'at', A.now, 'doc', doc or '')
 elseif doc then
   enqueue(A.op, 'seq', A.seq, 'message', A.message, 'final', about[1] == 'COMPOSING' and '0' or '1', 'doc', doc,
     'last', last, 'count', count, 'active', active, 'at', A.now)

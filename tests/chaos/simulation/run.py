@@ -23,6 +23,8 @@ from tests.chaos.simulation.people import People, seen
 from tests.chaos.simulation.site import Site
 from tests.unit.memory_store import Templates
 
+SETTLE_SECONDS = 10.0
+"""Virtual seconds in which an owner that was stopped until now serves what was asked of it meanwhile."""
 REST_SECONDS = 120.0
 """Virtual seconds after the last fault in which everything has to come to rest."""
 RUN_SECONDS = 300.0
@@ -69,6 +71,7 @@ async def _run(seed: int, templates: Templates, people_count: int, operations: i
         evil.cancel()
         await asyncio.gather(evil, return_exceptions=True)
         await nemesis.rest()
+        await asyncio.sleep(SETTLE_SECONDS)
         await _visit(site, people)
         unrest = await _come_to_rest(site)
         recorder.close()

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
+import msgspec
 from pydantic import SecretStr
 
 from parlor.assembly import Assembly
@@ -221,8 +222,9 @@ class Site:
             self._known.pop(command.room_id, None)
         for _ in range(ROUTES):
             await asyncio.sleep(0.25)
+            ticket = await self.edge.assembly.reader.claims(command.room_id)
             place = self._place(command.room_id, failed)
-            outcome = await self._call(place, command, activate=True)
+            outcome = await self._call(place, msgspec.structs.replace(command, ticket=ticket), activate=True)
             if outcome is None:
                 failed = place
             elif not _moved(outcome):

@@ -191,3 +191,50 @@ async def test_a_claim_keeps_a_room_with_open_replies_listed(world: World) -> No
     await world.send(address, 0)
     await world.rooms.claim(address.room_id, "claim-2")
     assert await world.redis.zcard(world.keys.generating(world.partition)) == 1
+
+
+async def number(world: World, address: RoomAddress, token: str, ticket: int | None) -> int:
+    claimed = await world.rooms.claim(address.room_id, token, ticket)
+    assert claimed is not None
+    return claimed.number
+
+
+async def test_a_claim_has_a_higher_number_than_those_before_it(world: World) -> None:
+    address = await world.created()
+    assert await world.reader.claims(address.room_id) == 0
+    assert await number(world, address, "claim-1", 0) == 1
+    assert await number(world, address, "claim-2", 1) == 2
+    assert await number(world, address, "claim-3", None) == 3
+    assert await world.reader.claims(address.room_id) == 3
+
+
+async def test_a_claim_with_a_ticket_from_before_anothers_is_refused(world: World) -> None:
+    address = await world.created()
+    await number(world, address, "claim-2", 0)
+    before = await world.dump()
+    with pytest.raises(Fenced):
+        await world.rooms.claim(address.room_id, "claim-1", 0)
+    assert await world.dump() == before
+    await world.rooms.release(address, "claim-2")
+    with pytest.raises(Fenced):
+        await world.rooms.claim(address.room_id, "claim-1", 0)
+
+
+async def test_an_owners_claim_goes_above_a_ticket_that_has_seen_it(world: World) -> None:
+    address = await world.created()
+    assert await number(world, address, "claim-1", 0) == 1
+    assert await number(world, address, "claim-1", 0) == 1
+    assert await number(world, address, "claim-1", 1) == 2
+    with pytest.raises(Fenced):
+        await world.rooms.claim(address.room_id, "claim-2", 1)
+    assert await number(world, address, "claim-1", None) == 2
+
+
+async def test_the_numbers_of_a_room_that_redis_lost_go_on_with_its_owners(world: World) -> None:
+    address = await world.created()
+    for _ in range(3):
+        last = await number(world, address, "claim-1", await world.reader.claims(address.room_id))
+    await world.forget(address.room_id)
+    await world.rooms.load(address, world.room_row(address), [], 0, 1)
+    assert await world.reader.claims(address.room_id) == 0
+    assert await number(world, address, "claim-1", last) == last + 1

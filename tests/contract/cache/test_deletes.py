@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from parlor.cache.live import RoomAddress
+from parlor.cache.records import tombstone
 from parlor.cache.states import Deleted
 from parlor.errors import Fenced, IllegalTransition, MessageNotFound, RoomNotFound
-from parlor.model import DeleteOutcome
+from parlor.model import DeleteOutcome, SenderType
 from parlor.states import MessageState, RoomState
 from tests.contract.cache.world import NOW, World
 
@@ -28,6 +29,17 @@ async def test_a_pending_message_is_cancelled_and_never_written(world: World) ->
     assert [entry.op for entry in entries] == ["CHAT_ROOM_CREATE", "CHAT_MESSAGE_SAVE", "CHAT_MESSAGE_DELETE"]
     assert await world.begin(address, entries) == [False, True]
     assert await world.state(address, 1) is MessageState.DELETED
+
+
+async def test_a_queued_delete_tells_what_its_tombstone_keeps(world: World) -> None:
+    address = await world.claimed()
+    await world.send(address, 0, reply=False)
+    doc = await world.states.message_doc(address.room_id, 1)
+    assert doc is not None
+    await delete(world, address, 1)
+    *_, entry = await world.queued()
+    assert entry.doc == tombstone(doc) == await world.states.message_doc(address.room_id, 1)
+    assert (entry.doc.sender_type, entry.doc.timestamp, entry.doc.content) == (SenderType.USER, doc.timestamp, "")
 
 
 async def test_a_message_that_is_being_written_is_deleted_behind_its_save(world: World) -> None:

@@ -53,7 +53,7 @@ async def everything(world: World) -> None:
     await world.rooms.delete(address, "", "account")
     await world.stored(address)
     loaded = world.address()
-    await world.rooms.load(loaded, world.room_row(loaded, 1), [world.message_row(1, version=0)], 1)
+    await world.rooms.load(loaded, world.room_row(loaded, 1), [world.message_row(1, version=0)], 1, 1)
     await world.queue.renew(world.partition, LEASE)
     await world.live.init_partition(world.partition, 2)
     await world.queue.release(world.partition, LEASE)

@@ -77,9 +77,9 @@ async def test_incarnations_are_compared_as_numbers(world: World) -> None:
 
 
 async def test_a_partition_is_known_once_it_is_initialised(world: World) -> None:
-    assert await world.reader.partition_known(world.partition)
+    assert await world.reader.incarnation(world.partition) == 1
     await world.redis.delete(world.keys.partition(world.partition))
-    assert not await world.reader.partition_known(world.partition)
+    assert await world.reader.incarnation(world.partition) is None
 
 
 async def test_a_queue_that_lost_its_group_gets_it_back(world: World) -> None:

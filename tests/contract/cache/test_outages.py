@@ -22,32 +22,45 @@ pytestmark = pytest.mark.contract
 
 @pytest.fixture
 async def pipeline(server: PrivateServer) -> AsyncIterator[ScriptPipeline]:
-    settings = RedisSettings(url=SecretStr(server.url), command_timeout=timedelta(seconds=0.2))
-    made = ScriptPipeline(connect(settings), settings)
+    """With a limit that only a server that is not there exceeds: a busy machine may take a second for 600 answers."""
+    made = _pipeline(server, 30.0)
     yield made
     await made.close()
 
 
+@pytest.fixture
+async def hasty(server: PrivateServer) -> AsyncIterator[ScriptPipeline]:
+    """For a server that hangs."""
+    made = _pipeline(server, 1.0)
+    yield made
+    await made.close()
+
+
+def _pipeline(server: PrivateServer, seconds: float) -> ScriptPipeline:
+    settings = RedisSettings(url=SecretStr(server.url), command_timeout=timedelta(seconds=seconds))
+    return ScriptPipeline(connect(settings), settings)
+
+
 async def claim(pipeline: ScriptPipeline, prefix: str) -> object:
-    keys = {name: f"{prefix}:{name}" for name in ("partition", "generating", "room", "open")}
-    return await pipeline.run(load("claim_room"), keys, {"room": "r", "token": "t"})
+    keys = {name: f"{prefix}:{name}" for name in ("partition", "generating", "room", "states", "open")}
+    return await pipeline.run(load("claim_room"), keys, {"room": "r", "token": "t", "ticket": ""})
 
 
 async def test_a_server_that_hangs_is_answered_in_time_and_no_reply_is_mixed_up(
-    server: PrivateServer, pipeline: ScriptPipeline
+    server: PrivateServer, hasty: ScriptPipeline
 ) -> None:
-    await asyncio.gather(*(pipeline.read("ECHO", f"before {number}") for number in range(4)))
+    await asyncio.gather(*(hasty.read("ECHO", f"before {number}") for number in range(4)))
     server.signal(signal.SIGSTOP)
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             refused = await asyncio.gather(
-                *(pipeline.read("ECHO", f"lost {number}") for number in range(4)), return_exceptions=True
+                *(hasty.read("ECHO", f"lost {number}") for number in range(4)), return_exceptions=True
             )
     finally:
         server.signal(signal.SIGCONT)
     assert {type(error) for error in refused} == {CacheUnavailable}
     for number in range(20):
-        assert await pipeline.read("ECHO", f"after {number}") == f"after {number}".encode()
+        assert await hasty.read("ECHO", f"after {number}") == f"after {number}".encode()
 
 
 async def test_callers_that_go_away_mix_up_no_replies(pipeline: ScriptPipeline) -> None:
@@ -68,7 +81,7 @@ async def test_a_server_that_is_down_is_unavailable_at_once_and_back_when_it_is_
     assert await pipeline.read("ECHO", "x") == b"x"
     server.kill()
     try:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             for _ in range(3):
                 with pytest.raises(CacheUnavailable) as refused:
                     await pipeline.read("ECHO", "x")

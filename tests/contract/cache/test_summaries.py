@@ -182,7 +182,7 @@ async def test_a_room_that_is_loaded_has_the_summary_of_its_shard(
     row = msgspec.structs.replace(
         world.room_row(address, 4), summary=text, summary_through=through, summary_at=at, summary_version=version
     )
-    await world.rooms.load(address, row, [], 4)
+    await world.rooms.load(address, row, [], 4, 1)
     assert await memory(summaries, address) == RoomMemory(*stored)
     await world.rooms.claim(address.room_id, "claim-1")
     assert await summaries.set(address, "claim-1", version, "further", 4)

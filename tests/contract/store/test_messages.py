@@ -185,6 +185,26 @@ async def test_a_message_deleted_before_it_was_stored_stays_deleted(world: World
     assert (row.deleted, row.doc.content, row.doc.message_id) == (True, "", doc.message_id)
 
 
+async def test_a_message_deleted_before_it_was_stored_keeps_its_author_and_its_time(world: World) -> None:
+    room_id, ids = await world.room_with(), [world.message_id() for _ in range(2)]
+    told = MessageDelete(room_id, 1, ids[0], 5000, SenderType.AI, 4000)
+    untold = MessageDelete(room_id, 2, ids[1], 6000)
+    await world.write(deletes=[told, untold])
+    rows = await world.messages(room_id)
+    assert [(row.deleted, row.doc.sender_type, row.doc.timestamp) for row in rows] == [
+        (True, SenderType.AI, 4000),
+        (True, SenderType.SYSTEM, 6000),
+    ]
+
+
+async def test_a_tombstone_of_a_stored_message_has_its_own_author_and_time(world: World) -> None:
+    doc = world.doc()
+    room_id = await world.room_with(doc)
+    await world.write(deletes=[MessageDelete(room_id, 1, doc.message_id, 5000, SenderType.AI, 4000)])
+    (row,) = await world.messages(room_id)
+    assert (row.deleted, row.doc.sender_type, row.doc.timestamp) == (True, doc.sender_type, doc.timestamp)
+
+
 async def test_a_tombstone_guards_its_place_against_other_messages(world: World) -> None:
     room_id = await world.room_with()
     await world.write(deletes=[MessageDelete(room_id, 1, world.message_id(), 5000)])

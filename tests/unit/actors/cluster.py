@@ -18,7 +18,7 @@ from actors.state_machine import _answer
 from parlor.assembly import Assembly
 from parlor.cache.hub import EventHub
 from parlor.cache.live import RoomAddress
-from parlor.commands import decode_commands, encode_outcomes
+from parlor.commands import Command, Outcome, decode_commands, encode_outcomes
 from parlor.errors import Overloaded
 from parlor.host import RoomHost
 from parlor.ids import MessageId, RoomId
@@ -45,6 +45,7 @@ class FakeRoomActor:
         self.dies_after_the_call = False
         self.hangs = False
         self.gate: asyncio.Event | None = None
+        self._serving: set[asyncio.Task[list[Outcome]]] = set()
         self.execute = Method(self._execute)
 
     async def _execute(self, blob: bytes, activate: bool) -> bytes:
@@ -52,15 +53,24 @@ class FakeRoomActor:
             raise RayActorError
         commands = decode_commands(blob)
         self.batches.append(len(commands))
-        if self.gate is not None:
-            await self.gate.wait()
         if self.hangs:
             await asyncio.Event().wait()
-        outcomes = await self.host.execute(commands, activate=activate)
+        if self.gate is not None:
+            # A caller that gives up takes nothing back.
+            serving = asyncio.create_task(self._serve_behind(self.gate, commands, activate))
+            self._serving.add(serving)
+            serving.add_done_callback(self._serving.discard)
+            outcomes = await asyncio.shield(serving)
+        else:
+            outcomes = await self.host.execute(commands, activate=activate)
         if self.dies_after_the_call:
             self.dead = True
             raise RayActorError
         return encode_outcomes(outcomes)
+
+    async def _serve_behind(self, gate: asyncio.Event, commands: list[Command], activate: bool) -> list[Outcome]:
+        await gate.wait()
+        return await self.host.execute(commands, activate=activate)
 
 
 class FakeSupervisor:
@@ -76,7 +86,7 @@ class FakeSupervisor:
         if self.dead:
             raise RayActorError
         self.asked.append((room_id, failed))
-        avoid = failed if failed and self._actors[failed].dead else None
+        avoid = failed if failed and (self._actors[failed].dead or self._actors[failed].gate) else None
         try:
             return self._book.place(room_id, avoid)
         except Overloaded:
@@ -143,7 +153,7 @@ class Cluster:
     def __init__(self, rig: Rig, monkeypatch: pytest.MonkeyPatch, actors_count: int = 2, max_rooms: int = 100) -> None:
         self.rig = rig
         self.actors = {f"rooms-{n}": FakeRoomActor(rig.host()) for n in range(actors_count)}
-        book = PlacementBook(max_rooms)
+        book = self._book = PlacementBook(max_rooms)
         for name in self.actors:
             book.add_actor(name)
         self.supervisor = FakeSupervisor(book, self.actors)
@@ -166,6 +176,11 @@ class Cluster:
         rig = self.rig
         rig.streams()
         return ActorGateway(RigAssembly(rig), rig._hubs[-1])
+
+    def place(self, room_id: RoomId, actor: str) -> None:
+        """What the Supervisor's book says from now on, whoever holds the room."""
+        self._book.forget(room_id)
+        self._book.reported(actor, [room_id])
 
     def actor_of(self, room_id: RoomId) -> FakeRoomActor:
         """The one that holds the room."""

@@ -124,6 +124,60 @@ async def test_an_actor_that_does_not_answer_is_given_up_in_time(
     assert refused.value.retry_after is not None
 
 
+async def test_a_late_copy_of_a_rename_does_not_undo_a_newer_one(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors.channel, "ANSWER_SECONDS", 0.05)
+    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    gate = cluster.actors["rooms-0"].gate = asyncio.Event()
+    assert (await gateway.rename_room(rig.ada, room_id, "older")).title == "older"
+    monkeypatch.setattr(actors.channel, "ANSWER_SECONDS", LONG)
+    assert (await gateway.rename_room(rig.ada, room_id, "newer")).title == "newer"
+    assert cluster.actors["rooms-0"].batches == [1]
+    gate.set()
+    await settle()
+    assert (await gateway.get_room(rig.ada, room_id)).title == "newer"
+    assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == 1
+
+
+@pytest.mark.parametrize("held", [True, False])
+async def test_a_late_copy_of_a_send_that_was_refused_is_not_appended(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    """Also when the one that refused it had held the room all along, and the book named another one."""
+    rig, room_id = cluster.rig, await cluster.rig.new_room()
+    busy, refused = cluster.gateway(), cluster.gateway()
+    if held:
+        cluster.place(room_id, "rooms-1")
+        await busy.send_message(rig.ada, room_id, SendRequest("Hello"))
+        cluster.place(room_id, "rooms-0")
+    gate = cluster.actors["rooms-0"].gate = asyncio.Event()
+    monkeypatch.setattr(actors.channel, "ANSWER_SECONDS", 0.05)
+    sending = rig.spawn(busy.send_message(rig.ada, room_id, SendRequest("Hello")))
+    await settle()
+    with pytest.raises(RoomBusy):
+        await refused.send_message(rig.ada, room_id, SendRequest("never", on_busy=OnBusy.REJECT))
+    await sending
+    for talk in range(2 if held else 1):
+        await rig.answer(talk, "Hi")
+    gate.set()
+    await rig.clock.advance(1)
+    assert "never" not in [text for _, text in await rig.texts(room_id)]
+
+
+async def test_an_owner_goes_on_when_another_gateway_asks_for_its_room(cluster: Cluster) -> None:
+    rig, room_id = cluster.rig, await cluster.rig.new_room()
+    await cluster.gateway().send_message(rig.ada, room_id, SendRequest("Hello"))
+    await settle()
+    rig.model.talks[0].say("Hi")
+    for seq in (3, 4, 5):
+        assert (await cluster.gateway().send_message(rig.ada, room_id, SAY)).message.seq == seq
+    rig.model.talks[0].finish()
+    await rig.clock.advance(1)
+    assert (await rig.texts(room_id))[1] == (2, "Hi")
+    assert await rig.reader.claims(room_id) == 4
+
+
 async def test_a_full_pool_is_said(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(rig, monkeypatch, actors_count=1, max_rooms=1)
     gateway, first, second = cluster.gateway(), await rig.new_room(), await rig.new_room()

@@ -77,7 +77,7 @@ async def test_a_stop_names_reply_and_attempt(cluster: Cluster, owner: Owner, sa
     assert await gateway.stop_reply(ada, said.room_id, said.message_id, 2) == said
     await gateway.stop_reply(ada, said.room_id, said.message_id, None)
     assert owner.served == [
-        Stop(ada, said.room_id, "", said.message_id, 2),
+        Stop(ada, said.room_id, "", said.message_id, 2, ticket=1),
         Stop(ada, said.room_id, "", said.message_id, None),
     ]
 
@@ -129,7 +129,7 @@ async def test_a_memory_that_was_reset_is_answered_as_it_is_then(cluster: Cluste
     gateway, ada = cluster.gateway(), cluster.rig.ada
     assert await gateway.reset_memory(ada, said.room_id) == await gateway.room_memory(ada, said.room_id)
     assert await gateway.room_memory(ada, said.room_id) == RoomMemory("", 0, None, 0)
-    assert owner.served == [ResetMemory(ada, said.room_id, "")]
+    assert owner.served == [ResetMemory(ada, said.room_id, "", ticket=1)]
 
 
 @pytest.mark.parametrize("on_busy", OnBusy)

@@ -51,10 +51,10 @@ async def test_a_client_that_takes_nothing_is_cut_off(
     metrics: RecordingMetrics,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("api.sse._STALL", 0.01)
     async with events(app, headers) as stream:
         await stream.start()
         await stream.chunk()
+        monkeypatch.setattr("api.sse._STALL", 0.01)
         stream.reading.clear()
         gateway.subscription.batches.put_nowait([DELTA])
         await stream.finished()

@@ -12,6 +12,8 @@ from cli.options import effective
 from cli.ports import PortPlan
 
 pytestmark = pytest.mark.unit
+rays_own_warnings = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
+"""Of the first import of ``ray.serve``."""
 
 PORTS = PortPlan(first=20_000, http=8000, dashboard=20_001)
 
@@ -20,6 +22,7 @@ def _environment(home: Installation, command: Path | None) -> dict[str, str]:
     return ray_cluster.environment(home, effective(home, {}), PORTS, command)
 
 
+@rays_own_warnings
 def test_every_variable_of_serve_is_one_that_it_reads(home: Installation) -> None:
     import ray.serve._private as serve
 
@@ -39,6 +42,19 @@ def test_the_cluster_asks_for_this_installations_token(home: Installation) -> No
 def test_streams_outlive_a_reload_of_haproxy(home: Installation) -> None:
     lifetime = effective(home, {}).api.stream_lifetime.total_seconds()
     assert int(_environment(home, Path("/x"))["RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S"]) >= lifetime
+
+
+@rays_own_warnings
+def test_a_dead_haproxy_is_replaced_within_seconds(home: Installation) -> None:
+    from ray.serve._private.constants import PROXY_HEALTH_CHECK_UNHEALTHY_THRESHOLD
+
+    period = float(_environment(home, Path("/x"))["RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S"])
+    assert period * PROXY_HEALTH_CHECK_UNHEALTHY_THRESHOLD <= 5
+
+
+def test_a_client_that_stalls_holds_its_connection_for_a_minute_at_the_most(home: Installation) -> None:
+    heartbeat = effective(home, {}).api.heartbeat.total_seconds()
+    assert 2 * heartbeat <= int(_environment(home, Path("/x"))["RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S"]) <= 60
 
 
 def test_haproxys_files_are_all_in_the_runtime_directory(home: Installation) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from functools import cache
 
+import httpcore2
 import httpx2
 import pytest
 
@@ -13,6 +15,14 @@ from tests.unit.llm.rig import Rig, serving
 
 # Trusts nobody and is not used over plain HTTP; loading the system's certificates for each test takes longer than it.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_are_read_once() -> Iterator[None]:
+    """Every client of the language model would read them anew, for longer than its test takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
+        yield
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from parlor.llm.ports import Completion, Context, Persona, PromptTurn, TextDelta
 from parlor.llm.service import AIChatService
 from parlor.model import Message
 from parlor.settings import LlmSettings
+from tests.unit.clockwork import LeapingTime
 from tests.unit.llm.talk import FakeSummaries
 
 KEY = "very-secret-key"
@@ -27,10 +28,17 @@ PERSONAS = [
 
 
 class SwiftClock(SystemClock):
-    """The machine's clock, but waiting takes no time and is written down."""
+    """The event loop's clock, which leaps when told to; waiting takes no time and is written down."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
+        self._time = LeapingTime(asyncio.get_running_loop())
+
+    def monotonic(self) -> float:
+        return self._time.monotonic()
+
+    def leap(self, seconds: float) -> None:
+        self._time.leap(seconds)
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -49,6 +57,8 @@ class Rig:
         self.service = service
         self.clock = clock
         self.http = http
+        self.heard: list[str] = []
+        """Pieces of the answer that is to fail, so far."""
 
     async def stats(self) -> dict[str, int]:
         found: dict[str, int] = (await self.http.get("/stats")).json()
@@ -70,13 +80,13 @@ class Rig:
 
     async def failure(self, text: str) -> tuple[str, LlmError]:
         """What was said before the error, and the error."""
-        texts: list[str] = []
+        self.heard.clear()
         try:
             async for part in self.service.chat("PLAIN", context(text)):
                 assert isinstance(part, TextDelta)
-                texts.append(part.text)
+                self.heard.append(part.text)
         except LlmError as error:
-            return "".join(texts), error
+            return "".join(self.heard), error
         raise AssertionError("no error")
 
 

@@ -30,7 +30,10 @@ def test_a_block_is_found_anywhere_in_a_message() -> None:
 
 
 def test_every_key_is_read() -> None:
-    pairs = "echo=1 stamp=1 finish=length fail=429 retry_after=2 fail_after=3 fail_as=cut hang=1 hang_after=4 reject=a,b times=5"
+    pairs = (
+        "echo=1 stamp=1 finish=length fail=429 retry_after=2 fail_after=3 fail_as=cut hang=1 hang_after=4 "
+        "reject=a,b times=5"
+    )
     assert parse_directives(pairs, Behaviour()) == Behaviour(
         echo=True,
         stamp=True,

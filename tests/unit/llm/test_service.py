@@ -58,7 +58,8 @@ async def test_what_a_persona_leaves_open_is_left_open(rig: Rig) -> None:
     assert set(json.loads("".join(texts))) == {"model", "messages", "stream", "stream_options"}
 
 
-async def test_a_connection_is_used_again(rig: Rig) -> None:
+async def test_a_connection_is_used_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parlor.llm.upstream.DRAIN_TIMEOUT", 30)  # ends with the body, on a busy machine later
     for _ in range(3):
         await rig.chat("[[tokens=40]]")
     assert (await rig.stats())["connections"] == 2  # this one and the one that asks for the statistics

@@ -21,23 +21,33 @@ from tests.unit.llm.rig import KEY, Rig, answering, context, serving
 
 pytestmark = pytest.mark.unit
 
+LIMIT = 50.0
+"""Seconds that no test waits for: it makes time leap. Less than the demo model leaves a connection idle."""
+
 
 # Timeouts
 
 
-async def test_silence_before_the_first_token_ends(demo_url: str, http: httpx2.AsyncClient) -> None:
-    for directive in ("hang=1", "hang_after=0"):
-        async with serving(demo_url, http, first_token_timeout=0.3) as rig:
-            before = (await rig.stats())["requests"]
-            _, error = await rig.failure(f"[[{directive}]]")
-            assert error.detail == "The language model did not answer in time"
-            found = await rig.stats_when(lambda stats: stats["open"] == 0)
-            assert found["requests"] == before + 2
+@pytest.mark.parametrize("directive", ["hang=1", "hang_after=0"])
+async def test_silence_before_the_first_token_ends(demo_url: str, http: httpx2.AsyncClient, directive: str) -> None:
+    async with serving(demo_url, http, first_token_timeout=LIMIT) as rig:
+        failing = asyncio.create_task(rig.failure(f"[[{directive}]]"))
+        await rig.stats_when(lambda stats: stats["requests"] == 1)
+        rig.clock.leap(LIMIT)
+        await rig.stats_when(lambda stats: stats["requests"] == 2)
+        rig.clock.leap(LIMIT)
+        _, error = await failing
+        assert error.detail == "The language model did not answer in time"
+        found = await rig.stats_when(lambda stats: stats["open"] == 0)
+        assert found["requests"] == 2
 
 
 async def test_silence_between_tokens_ends(demo_url: str, http: httpx2.AsyncClient) -> None:
-    async with serving(demo_url, http, idle_timeout=0.1) as rig:
-        said, error = await rig.failure("[[hang_after=3 text=a b c d]]")
+    async with serving(demo_url, http, idle_timeout=LIMIT) as rig:
+        failing = asyncio.create_task(rig.failure("[[hang_after=3 text=a b c d]]"))
+        await rig.stats_when(lambda _: len(rig.heard) == 3)
+        rig.clock.leap(LIMIT)
+        said, error = await failing
         assert said == "a b c"
         assert error.detail == "The language model stopped in the middle of its answer"
         found = await rig.stats_when(lambda stats: stats["open"] == 0)
@@ -45,28 +55,33 @@ async def test_silence_between_tokens_ends(demo_url: str, http: httpx2.AsyncClie
 
 
 async def test_a_slow_answer_ends_at_the_total_timeout(demo_url: str, http: httpx2.AsyncClient) -> None:
-    async with serving(demo_url, http, total_timeout=0.5) as rig:
-        said, error = await rig.failure("[[delay=20ms tokens=1000]]")
-        assert said.startswith("the")
-        assert len(said) < 500
+    async with serving(demo_url, http, total_timeout=LIMIT) as rig:
+        failing = asyncio.create_task(rig.failure("[[delay=1ms tokens=10000]]"))
+        await rig.stats_when(lambda _: len(rig.heard) >= 3)
+        rig.clock.leap(LIMIT)
+        said, error = await failing
+        assert said.startswith("the quick brown")
+        assert len(said.split()) < 10_000
         assert error.extra["retryable"] is True
 
 
 async def test_the_total_timeout_leaves_no_time_for_a_retry(demo_url: str, http: httpx2.AsyncClient) -> None:
-    async with serving(demo_url, http, total_timeout=0.3) as rig:
-        await rig.failure("[[hang=1]]")
+    async with serving(demo_url, http, total_timeout=LIMIT) as rig:
+        failing = asyncio.create_task(rig.failure("[[hang=1]]"))
+        await rig.stats_when(lambda stats: stats["open"] == 1)
+        rig.clock.leap(LIMIT)
+        await failing
         assert (await rig.stats())["requests"] == 1
         assert rig.clock.slept == []
 
 
 async def test_a_reader_who_holds_a_delta_is_not_timed_out(demo_url: str, http: httpx2.AsyncClient) -> None:
-    async with serving(demo_url, http, idle_timeout=0.2) as rig:
+    async with serving(demo_url, http, idle_timeout=LIMIT) as rig:
         texts: list[str] = []
         async for part in rig.service.chat("PLAIN", context("[[tokens=3]]")):
             if isinstance(part, TextDelta):
                 texts.append(part.text)
-                if len(texts) == 1:
-                    await asyncio.sleep(0.3)
+                rig.clock.leap(2 * LIMIT)
         assert "".join(texts) == "the quick brown"
 
 

@@ -28,7 +28,7 @@ local function drop_message(seq, message, tombstone, by)
   local count = redis.call('HINCRBY', K.room, 'count', -1)
   local room = redis.call('HMGET', K.room, 'seq', 'active')
   enqueue('CHAT_MESSAGE_DELETE', 'seq', seq, 'message', message, 'last', room[1], 'active', room[2],
-    'count', count, 'at', A.now)
+    'count', count, 'at', A.now, 'doc', tombstone)
   emit(K.events, K.room, 'type', 'message.deleted', 'message', message, 'seq', seq, 'state', state)
   drop_summary(tonumber(seq))
   return outcome, state

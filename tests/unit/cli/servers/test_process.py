@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cli import processes
@@ -32,10 +33,17 @@ def test_a_server_that_ends_at_its_start_is_refused_with_its_last_words(tmp_path
 
 
 def test_a_server_that_does_not_answer_in_time_is_stopped(tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
-    with pytest.raises(Refusal, match=r"did not answer within 0.5 s"):
-        Server.start(_plan(tmp_path, "sh", "-c", f"echo $$ >{pid}; exec sleep 60", ready=False, timeout=0.5))
-    assert processes.read_stat(int(pid.read_text())) is None
+    found: list[processes.ProcessRef] = []
+
+    def never() -> bool:
+        found.extend(map(processes.reference, processes.children(os.getpid())))
+        return False
+
+    plan = msgspec.structs.replace(_plan(tmp_path, "sleep", "60", timeout=0.1), answers=never)
+    with pytest.raises(Refusal, match=r"did not answer within 0.1 s"):
+        Server.start(plan)
+    assert found
+    assert not any(map(processes.is_alive, found))
 
 
 def test_a_deaf_server_is_killed(tmp_path: Path) -> None:
