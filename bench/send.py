@@ -103,7 +103,9 @@ async def _make_rooms(target: Target) -> list[tuple[str, str]]:
         # A connection each: the no-op was just deployed, and HAProxy's reload closes kept ones.
         reader, writer = await asyncio.open_connection(target.host, target.port)
         try:
-            status, body = await exchange(reader, writer, post(target.host, target.port, "/v1/rooms", token, b"{}"))
+            status, body = await exchange(
+                reader, writer, post(target.host, target.port, "/v1/rooms", token, b'{"title": "Bench"}')
+            )
         finally:
             writer.close()
         if status != 201:

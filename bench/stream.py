@@ -208,7 +208,7 @@ async def _make_rooms(target: Target, count: int) -> list[str]:
         reader, writer = await asyncio.open_connection(target.host, target.port)
         try:
             for _ in range(share):
-                request = post(target.host, target.port, "/v1/rooms", target.token, b"{}")
+                request = post(target.host, target.port, "/v1/rooms", target.token, b'{"title": "Bench"}')
                 status, body = await exchange(reader, writer, request)
                 if status != 201:
                     raise RuntimeError(f"a room could not be made: {status} {body!r}")

@@ -53,6 +53,17 @@ class Watched:
             self.ring_start = self.ring.popleft()[0]
         self._tell()
 
+    def behind(self, here: tuple[int, int]) -> list[tuple[str, Event | None]]:
+        """What came after this place. From the newest backwards: a reader that keeps up looks at what is new only,
+        however full the ring is."""
+        found: list[tuple[str, Event | None]] = []
+        for entry in reversed(self.ring):
+            if parse_cursor(entry[0]) <= here:
+                break
+            found.append(entry)
+        found.reverse()
+        return found
+
     def skip_to(self, last: str) -> None:
         """The log lost events that were not read: its readers have to look for themselves whether they need them."""
         self.ring.clear()
@@ -102,7 +113,7 @@ class Tail:
                     return []
                 continue
             if here >= parse_cursor(watched.ring_start):
-                found = [(at, event) for at, event in watched.ring if parse_cursor(at) > here]
+                found = watched.behind(here)
             else:
                 found = await self._read_behind()
             if found:
