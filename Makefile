@@ -31,14 +31,19 @@ lint: $(DEV_STAMP)
 types: $(DEV_STAMP)
 	$(BIN)/mypy $(addprefix -p ,$(CODE))
 
-# They share nothing, so they may run side by side; each process collects all of them first, hence not more.
-UNIT_PROCESSES := 4
+# Tests of one process, and those that have their servers to themselves, run side by side; each process collects all of
+# them first, hence not more. The rest share installations and the machine's cores: one after the other.
+SIDE_BY_SIDE := -n auto --maxprocesses 4
+ALONE := $(filter-out %/unit %/contract %/__pycache__, $(patsubst %/,%,$(wildcard tests/*/)))
 
 unit: $(DEV_STAMP)
-	$(BIN)/pytest -q -n auto --maxprocesses $(UNIT_PROCESSES) tests/unit
+	$(BIN)/pytest -q $(SIDE_BY_SIDE) tests/unit
 
 test: $(DEV_STAMP) servers lint types ## Real servers when they may be installed, then lint, types and every test
-	$(if $(CI),PARLOR_TEST_REQUIRE_SERVERS=1) $(BIN)/pytest
+	@$(if $(CI),export PARLOR_TEST_REQUIRE_SERVERS=1;) failed=0; \
+	$(BIN)/pytest -q $(SIDE_BY_SIDE) tests/unit tests/contract || failed=1; \
+	$(BIN)/pytest $(ALONE) || failed=1; \
+	exit $$failed
 
 bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own (docs/PERFORMANCE.md)
 	@trap '$(BIN)/parlor down --data-dir .parlor-bench; rm -rf .parlor-bench' EXIT; \
