@@ -54,6 +54,7 @@ class AnswerParser:
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._has_text = False
+        self._error: LlmError | None = None
         self.done = False
         """``[DONE]`` was read: nothing follows."""
         self.tokens = 0
@@ -65,11 +66,16 @@ class AnswerParser:
         return self.done or self._finish is not None
 
     def feed(self, read: bytes) -> str:
-        """The text that this read adds, perhaps none. Raises ``LlmError``."""
+        """The text that this read adds, perhaps none. Raises ``LlmError``, or leaves that to ``check``."""
         try:
             return self._texts(self._events.feed(read))
         except LineTooLongError as error:
             raise llm_error("The language model's answer was not understood", debug=str(error)) from error
+
+    def check(self) -> None:
+        """Raises the ``LlmError`` that came behind text in the same read: the reader gets the text first."""
+        if self._error is not None:
+            raise self._error
 
     def close(self) -> str:
         """At the end of the stream: what was still in the parser."""
@@ -92,8 +98,16 @@ class AnswerParser:
         return Completion(FinishReason.LENGTH if self._finish == "length" else FinishReason.STOP, self._usage)
 
     def _texts(self, events: list[bytes]) -> str:
-        texts = [text for event in events if (text := self._event(event))]
-        return "".join(texts)
+        text = ""
+        for event in events:
+            try:
+                text += self._event(event)
+            except LlmError as error:
+                if not text:
+                    raise
+                self._error = error
+                break
+        return text
 
     def _event(self, data: bytes) -> str:
         if self.done:

@@ -120,6 +120,13 @@ def test_an_error_object_in_the_stream_is_an_error(error: dict[str, object]) -> 
     assert "secret words" not in caught.value.detail
 
 
+def test_text_before_an_error_in_the_same_read_is_kept() -> None:
+    answer = AnswerParser()
+    assert answer.feed(sse(delta("so "), delta("far"), {"error": "late"}, delta("never"))) == "so far"
+    with pytest.raises(LlmError, match="reported an error"):
+        answer.check()
+
+
 @pytest.mark.parametrize("garbage", ["{", '{"choices": 5}', '{"choices":[{"delta":{"content":5}}]}', "[]", "\udcff"])
 def test_what_is_no_chunk_is_an_error(garbage: str) -> None:
     with pytest.raises(LlmError, match="not understood"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from http import HTTPStatus
 
 import httpx2
@@ -45,7 +46,7 @@ async def test_silence_before_the_first_token_ends(demo_url: str, http: httpx2.A
 async def test_silence_between_tokens_ends(demo_url: str, http: httpx2.AsyncClient) -> None:
     async with serving(demo_url, http, idle_timeout=LIMIT) as rig:
         failing = asyncio.create_task(rig.failure("[[hang_after=3 text=a b c d]]"))
-        await rig.stats_when(lambda _: len(rig.heard) == 3)
+        await rig.stats_when(lambda _: "".join(rig.heard) == "a b c")
         rig.clock.leap(LIMIT)
         said, error = await failing
         assert said == "a b c"
@@ -78,7 +79,7 @@ async def test_the_total_timeout_leaves_no_time_for_a_retry(demo_url: str, http:
 async def test_a_reader_who_holds_a_delta_is_not_timed_out(demo_url: str, http: httpx2.AsyncClient) -> None:
     async with serving(demo_url, http, idle_timeout=LIMIT) as rig:
         texts: list[str] = []
-        async for part in rig.service.chat("PLAIN", context("[[tokens=3]]")):
+        async for part in rig.service.chat("PLAIN", context("[[tokens=3 delay=5ms]]")):
             if isinstance(part, TextDelta):
                 texts.append(part.text)
                 rig.clock.leap(2 * LIMIT)
@@ -109,6 +110,39 @@ async def test_cancelling_the_reader_closes_the_connection(rig: Rig, directive: 
 
 
 # Servers that differ
+
+
+@pytest.mark.parametrize(
+    ("user", "sent"), [("", f"Bearer {KEY}"), ("me:p%40ss@", f"Basic {b64encode(b'me:p@ss').decode()}")]
+)
+async def test_who_asks_is_said_with_the_key_or_as_the_url_says(http: httpx2.AsyncClient, user: str, sent: str) -> None:
+    heard = list[str]()
+
+    async def handle(request: Request, connection: Connection) -> None:
+        heard.append(request.headers["authorization"])
+        connection.respond(HTTPStatus.FORBIDDEN, b"{}")
+
+    server = HttpServer(handle)
+    port = await server.start("127.0.0.1", 0)
+    try:
+        async with serving(f"http://{user}127.0.0.1:{port}/v1", http) as rig:
+            await rig.failure("x")
+    finally:
+        await server.close()
+    assert heard == [sent]
+
+
+async def test_an_answer_that_is_no_http_is_an_error(http: httpx2.AsyncClient) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\ndata: {\r\nno length\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    async with server, serving(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", http) as rig:
+        _, error = await rig.failure("x")
+    assert error.extra["retryable"] is True
 
 
 async def test_a_server_that_refuses_stream_options_is_asked_without_and_remembered(rig: Rig) -> None:
