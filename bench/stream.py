@@ -171,15 +171,7 @@ async def _streams(target: Target, rooms: list[str], tokens: int) -> Streams:
     async def read(number: int, room: str) -> Reading:
         await asyncio.sleep(RAMP * number / len(rooms))
         reading = Reading(tokens)
-        request = post(
-            target.host,
-            target.port,
-            f"/v1/rooms/{room}/messages",
-            target.token,
-            body,
-            accept="text/event-stream",
-            connection="close",
-        )
+        request = _send(target, room, body)
         try:
             async with opened(target.host, target.port, request) as connection:
                 async for events in connection.batches():
@@ -234,18 +226,7 @@ async def _first_token(target: Target, concurrent: int) -> FirstToken:
     through: list[float] = []
     for _ in range(max(3, 30 // concurrent)):
         directly += await asyncio.gather(*(_until_word(llm_host, llm_port, direct) for _ in range(concurrent)))
-        sends = [
-            post(
-                target.host,
-                target.port,
-                f"/v1/rooms/{room}/messages",
-                target.token,
-                body,
-                accept="text/event-stream",
-                connection="close",
-            )
-            for room in rooms
-        ]
+        sends = [_send(target, room, body) for room in rooms]
         through += await asyncio.gather(*(_until_word(target.host, target.port, send) for send in sends))
     directly.sort()
     through.sort()
@@ -256,6 +237,11 @@ async def _first_token(target: Target, concurrent: int) -> FirstToken:
         round(percentile(through, 0.5), 1),
         round(percentile(through, 0.99), 1),
     )
+
+
+def _send(target: Target, room: str, body: bytes) -> bytes:
+    path = f"/v1/rooms/{room}/messages"
+    return post(target.host, target.port, path, target.token, body, accept="text/event-stream", connection="close")
 
 
 async def _until_word(host: str, port: int, request: bytes) -> float:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from cli import ray_cluster
 from cli.configuration import load
 from cli.refusal import Refusal
-from cli.status import print_report, with_lag, write_json
+from cli.status import with_lag, write
 from parlor.settings import Settings
 
 
@@ -26,10 +26,7 @@ def show(*, as_json: bool) -> None:
             found = with_lag(bootstrap.status(settings))
         except (ValueError, RayError) as error:
             raise Refusal(f"the actors of {settings.ray.namespace} do not answer: {error}") from error
-    if as_json:
-        write_json(found)
-    else:
-        print_report(found)
+    write(found, as_json=as_json)
 
 
 def stop() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from cli.live_stores import ask
-from cli.status import NOTHING_RUNS, Plain, asked_of_actors, print_report, running, write_json
+from cli.status import Plain, asked_of_actors, nothing_runs, running, write
 from parlor.assembly import Assembly
 from parlor.cache.records import CachedRoom
 from parlor.ids import RoomId
@@ -32,11 +32,7 @@ def show(data_dir: Path, *, as_json: bool) -> int:
     """Prints them; returns the exit code: 0, or 3 when nothing runs. Raises ``Refusal`` when it does not answer."""
     found = running(data_dir)
     if found is None:
-        if as_json:
-            write_json({"running": False, "data_dir": str(data_dir.absolute())})
-        else:
-            print(f"nothing runs in {data_dir}")
-        return NOTHING_RUNS
+        return nothing_runs(data_dir, as_json=as_json)
     status = asked_of_actors(*found)
     held = [(RoomId(room), actor) for actor in status.actors for room in actor.rooms]
 
@@ -57,9 +53,5 @@ def show(data_dir: Path, *, as_json: bool) -> int:
         for (room_id, actor), cached in zip(held, ask(data_dir, look), strict=True)
     ]
     lines: list[Plain] = msgspec.to_builtins(sorted(rooms, key=lambda room: (room.actor, room.room_id)))
-    report: dict[str, Plain] = {"rooms": lines}
-    if as_json:
-        write_json(report)
-    else:
-        print_report(report)
+    write({"rooms": lines}, as_json=as_json)
     return 0

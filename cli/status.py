@@ -29,18 +29,11 @@ def show(data_dir: Path, *, as_json: bool) -> int:
     """Prints it; returns the exit code: 0, or 3 when nothing runs. Raises ``Refusal`` when it does not answer."""
     found = running(data_dir)
     if found is None:
-        if as_json:
-            write_json({"running": False, "data_dir": str(data_dir.absolute())})
-        else:
-            print(f"nothing runs in {data_dir}")
-        return NOTHING_RUNS
+        return nothing_runs(data_dir, as_json=as_json)
     report = _services(*found)
     if found[1].ready:
         report |= with_lag(asked_of_actors(*found))
-    if as_json:
-        write_json(report)
-    else:
-        print_report(report)
+    write(report, as_json=as_json)
     return 0
 
 
@@ -49,6 +42,15 @@ def running(data_dir: Path) -> tuple[Installation, RunFile] | None:
     installation = Installation.find(data_dir)
     run = installation.running() if installation else None
     return (installation, run) if installation is not None and run is not None else None
+
+
+def nothing_runs(data_dir: Path, *, as_json: bool) -> int:
+    """Says so; returns the exit code for it."""
+    if as_json:
+        write_json({"running": False, "data_dir": str(data_dir.absolute())})
+    else:
+        print(f"nothing runs in {data_dir}")
+    return NOTHING_RUNS
 
 
 def _services(installation: Installation, run: RunFile) -> dict[str, Plain]:
@@ -102,6 +104,14 @@ def with_lag(status: InstallationStatus) -> dict[str, Plain]:
             }
         )
     return found | {"shards": shards}
+
+
+def write(report: dict[str, Plain], *, as_json: bool) -> None:
+    """As one line of JSON, or for people."""
+    if as_json:
+        write_json(report)
+    else:
+        print_report(report)
 
 
 def write_json(report: dict[str, Plain]) -> None:

@@ -27,11 +27,6 @@ class PlacementBook:
     def rooms_of(self, actor: str) -> int:
         return len(self._rooms.get(actor, ()))
 
-    @property
-    def all_taken(self) -> bool:
-        """Whether no actor is free: the next new room shares."""
-        return all(self._rooms.values())
-
     def add_actor(self, actor: str) -> None:
         self._rooms.setdefault(actor, set())
 

@@ -14,6 +14,15 @@ from parlor.model import MessageDoc, attempt_of, ended_version
 from parlor.states import MessageState, RoomState
 from parlor.store.ports import MessageRow, RoomRow
 
+_ACCOUNT = ("account", "rooms", "account_events")
+_ENDED = ("partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events", *_ACCOUNT)
+"""Keys of what may end a reply."""
+_REOPENED = (
+    *("partition", "queue", "generating", "room", "messages", "states", "open", "events"),
+    *("account", "rooms"),
+)
+"""Keys of what opens a reply's place again."""
+
 
 class Claimed(msgspec.Struct, frozen=True):
     """A room that is the caller's own now."""
@@ -176,10 +185,7 @@ class RoomCache:
         """Raises ``Fenced``, ``OutOfStep``, ``RoomNotFound``, ``RoomNotActive``, ``RoomBusy``, ``Overloaded``,
         ``IdempotencyMismatch``, ``PartitionUnknown``."""
         live = self._live
-        keys = live.room_keys(
-            address, "partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events"
-        )
-        keys |= live.room_keys(address, "account", "rooms", "account_events")
+        keys = live.room_keys(address, *_ENDED)
         rest: list[str | int | bytes] = []
         for each in turn.unwanted:
             rest += [each.seq, each.tombstone.message_id, encode_doc(each.tombstone), each.reply]
@@ -188,9 +194,7 @@ class RoomCache:
             "append_turn",
             keys,
             {
-                **self._owned(address, claim),
-                "owner": address.account_id,
-                "db_key": address.account_db_key,
+                **self._queueing(address, claim),
                 "expected_seq": expected_seq,
                 "message": turn.message.message_id,
                 "doc": encode_doc(turn.message),
@@ -264,16 +268,11 @@ class RoomCache:
         """Ends a reply; harmless when it has ended. Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition``
         (deleted)."""
         live = self._live
-        keys = live.room_keys(
-            address, "partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events"
-        )
         await live.run(
             "complete_reply",
-            keys | live.room_keys(address, "account", "rooms", "account_events"),
+            live.room_keys(address, *_ENDED),
             {
-                **self._owned(address, claim),
-                "owner": address.account_id,
-                "db_key": address.account_db_key,
+                **self._queueing(address, claim),
                 "message": doc.message_id,
                 "seq": seq,
                 "version": doc.version,
@@ -290,15 +289,9 @@ class RoomCache:
         live = self._live
         answer = await live.attempt(
             "regenerate_reply",
-            live.room_keys(
-                address,
-                *("partition", "queue", "generating", "room", "messages", "states", "open", "events"),
-                *("account", "rooms"),
-            ),
+            live.room_keys(address, *_REOPENED),
             {
-                **self._owned(address, claim),
-                "owner": address.account_id,
-                "db_key": address.account_db_key,
+                **self._queueing(address, claim),
                 "message": reply.doc.message_id,
                 "seq": reply.seq,
                 "nonce": nonce,
@@ -321,15 +314,9 @@ class RoomCache:
         live = self._live
         answer = await live.attempt(
             "edit_message",
-            live.room_keys(
-                address,
-                *("partition", "queue", "generating", "room", "messages", "states", "open", "events"),
-                *("account", "rooms"),
-            ),
+            live.room_keys(address, *_REOPENED),
             {
-                **self._owned(address, claim),
-                "owner": address.account_id,
-                "db_key": address.account_db_key,
+                **self._queueing(address, claim),
                 "message": message.doc.message_id,
                 "seq": message.seq,
                 "nonce": nonce,
@@ -353,14 +340,11 @@ class RoomCache:
     async def rename(self, address: RoomAddress, claim: str, title: str) -> None:
         """Harmless when repeated. Raises ``Fenced``, ``RoomNotFound``."""
         live = self._live
-        keys = live.room_keys(address, "partition", "queue", "room", "messages", "states", "events")
         await live.run(
             "rename_room",
-            keys | live.room_keys(address, "account", "rooms", "account_events"),
+            live.room_keys(address, "partition", "queue", "room", "messages", "states", "events", *_ACCOUNT),
             {
-                **self._owned(address, claim),
-                "owner": address.account_id,
-                "db_key": address.account_db_key,
+                **self._queueing(address, claim),
                 "title": title,
             },
         )
@@ -369,16 +353,11 @@ class RoomCache:
         """Harmless when repeated. Raises ``Fenced``, ``OutOfStep`` (Redis does not have the room),
         ``IllegalTransition``."""
         live = self._live
-        keys = live.room_keys(
-            address, "partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events"
-        )
         answer = await live.attempt(
             "delete_room",
-            keys | live.room_keys(address, "account", "rooms", "account_events"),
+            live.room_keys(address, *_ENDED),
             {
-                **self._owned(address, claim),
-                "owner": address.account_id,
-                "db_key": address.account_db_key,
+                **self._queueing(address, claim),
                 "by": by,
             },
         )
@@ -386,6 +365,10 @@ class RoomCache:
 
     def _owned(self, address: RoomAddress, claim: str) -> dict[str, str | int | bytes]:
         return {"room": address.room_id, "claim": claim}
+
+    def _queueing(self, address: RoomAddress, claim: str) -> dict[str, str | int | bytes]:
+        """What also goes into the entries of the writer's queue."""
+        return {**self._owned(address, claim), "owner": address.account_id, "db_key": address.account_db_key}
 
 
 def _accepted(answer: Answer, to: RoomState | MessageState) -> bool:

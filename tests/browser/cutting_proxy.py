@@ -3,50 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
 from urllib.parse import urlsplit
 
-_PIECE = 65_536
+from tests.tcp_proxy import Proxy
 
 
-class CuttingProxy:
+class CuttingProxy(Proxy):
     """Forwards to ``target``; a connection that asks for events is reset after so many bytes of the answer.
 
     The allowance grows by half with each cut, so that whatever the size of an event it gets through in the end.
     """
 
     def __init__(self, target: str, first_allowance: int) -> None:
+        super().__init__()
         address = urlsplit(target)
-        self._host = address.hostname or "127.0.0.1"
-        self._port = address.port or 80
+        self._target = (address.hostname or "127.0.0.1", address.port or 80)
         self._allowance = first_allowance
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
         self.cutting = True
-        self.cuts = 0
-        self.base_url = ""
 
-    async def __aenter__(self) -> CuttingProxy:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
+    @property
+    def base_url(self) -> str:
+        return f"http://{self.host}:{self.port}"
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._server is not None:
-            self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._forward(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(*self._target)
         line = _Line(reader, writer, far_reader, far_writer)
         ways = [asyncio.create_task(line.requests()), asyncio.create_task(self._answers(line))]
         try:
@@ -59,7 +39,7 @@ class CuttingProxy:
 
     async def _answers(self, line: _Line) -> None:
         passed = 0
-        while piece := await line.far_reader.read(_PIECE):
+        while piece := await line.far_reader.read(Proxy.piece):
             if not (line.streaming and self.cutting):
                 line.writer.write(piece)
             else:
@@ -88,7 +68,7 @@ class _Line:
         self.streaming = False
 
     async def requests(self) -> None:
-        while piece := await self.reader.read(_PIECE):
+        while piece := await self.reader.read(Proxy.piece):
             if b"/events" in piece.split(b"\r\n", 1)[0]:
                 self.streaming = True
             self.far_writer.write(piece)

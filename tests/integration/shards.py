@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-import asyncmy
 import msgspec
 
 from parlor.store.addresses import Address, MySqlAddress, SqliteAddress
+from tests.mysql import connect_mysql
 
 
 class StoredRoom(msgspec.Struct, frozen=True):
@@ -146,15 +146,7 @@ async def _select(address: Address, sql: str, key: bytes | str) -> list[tuple[An
             finally:
                 connection.close()
         case MySqlAddress():
-            link = await asyncmy.connect(
-                user=address.user,
-                password=address.password,
-                unix_socket=address.unix_socket,
-                db=address.database,
-                charset="utf8mb4",
-                connect_timeout=5,
-                autocommit=True,
-            )
+            link = await connect_mysql(address)
             try:
                 async with link.cursor() as cursor:
                     await cursor.execute(sql.format("%s"), (key,))
@@ -174,15 +166,7 @@ async def _execute(address: Address, sql: str, values: tuple[Any, ...]) -> None:
             finally:
                 connection.close()
         case MySqlAddress():
-            link = await asyncmy.connect(
-                user=address.user,
-                password=address.password,
-                unix_socket=address.unix_socket,
-                db=address.database,
-                charset="utf8mb4",
-                connect_timeout=5,
-                autocommit=True,
-            )
+            link = await connect_mysql(address)
             try:
                 async with link.cursor() as cursor:
                     changed = await cursor.execute(sql.format("%s"), values)

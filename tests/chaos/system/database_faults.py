@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from cli.servers import mariadb, redis
 from parlor.store.addresses import MySqlAddress, SqliteAddress
 from tests.chaos.system.faults import Blow
-from tests.chaos.system.rows import connect_mysql
 from tests.installation import Installation
+from tests.mysql import connect_mysql
 
 STORM_SECONDS = 5.0
 STORM_PAUSE = 0.05

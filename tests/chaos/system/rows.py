@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-import asyncmy
 import msgspec
 from asyncmy.errors import MySQLError
 from redis.asyncio import Redis
@@ -19,6 +18,7 @@ from parlor.cache.keys import Keys
 from parlor.ids import Partition
 from parlor.store.addresses import Address, MySqlAddress, SqliteAddress
 from tests.chaos.history import Seen
+from tests.mysql import connect_mysql
 
 _ROOMS = "SELECT room_id, account_id, title, deleted_at FROM rooms"
 _MESSAGES = (
@@ -99,19 +99,6 @@ async def select(address: Address, sql: str) -> list[tuple[Any, ...]]:
                     await link.ensure_closed()
             except (MySQLError, OSError) as error:
                 raise AssertionError(f"{address.database} does not answer: {error}") from error
-
-
-async def connect_mysql(address: MySqlAddress) -> Any:
-    """A connection of the suite's own; asyncmy is not typed."""
-    return await asyncmy.connect(
-        user=address.user,
-        password=address.password,
-        unix_socket=address.unix_socket,
-        db=address.database,
-        charset="utf8mb4",
-        connect_timeout=5,
-        autocommit=True,
-    )
 
 
 def _select_sqlite(address: SqliteAddress, sql: str) -> list[tuple[Any, ...]]:
