@@ -26,8 +26,10 @@ from parlor.store.ports import (
 
 
 def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: dict[Partition, int]) -> Batch:
-    """``entries`` in queue order, with whether each is still wanted (a save of what was deleted meanwhile is not).
+    """``entries`` in queue order, with whether each is still wanted: a save of what was deleted meanwhile is not.
 
+    What is not wanted gets its tombstone at once, with the time of its save. The delete that stands behind it would
+    leave one as well, but if Redis loses its memory in between the place would stay empty, and no page could pass it.
     Of several saves of one message, titles or summaries only the newest is written. The newest is not always the last:
     a dead letter that is replayed stands behind what came after it.
     """
@@ -57,7 +59,9 @@ def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: d
                     version=entry.version,
                 )
             case "CHAT_MESSAGE_SAVE":
-                if entry.doc is not None and keep:
+                if entry.doc is not None and not keep:
+                    deletes.setdefault((room, entry.seq), _delete(entry))
+                elif entry.doc is not None:
                     known = saves.get((room, entry.seq))
                     if known is None or known.doc.version <= entry.doc.version:
                         saves[room, entry.seq] = MessageSave(room, entry.seq, entry.doc)
@@ -74,10 +78,7 @@ def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: d
                         room, entry.summary, entry.through_seq, entry.summary_version, entry.at
                     )
             case "CHAT_MESSAGE_DELETE":
-                delete = MessageDelete(room, entry.seq, entry.message_id or MessageId(""), entry.at)
-                if entry.doc is not None:
-                    delete = structs.replace(delete, sender_type=entry.doc.sender_type, sent_at=entry.doc.timestamp)
-                deletes[room, entry.seq] = delete
+                deletes[room, entry.seq] = _delete(entry)
                 _touch(touches, entry)
             case "CHAT_ROOM_DELETE":
                 room_deletes[room] = RoomDelete(
@@ -95,6 +96,13 @@ def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: d
         room_deletes=[room_deletes[room] for room in sorted(room_deletes)],
         daily_uses=[uses[day] for day in sorted(uses)],
     )
+
+
+def _delete(entry: QueueEntry) -> MessageDelete:
+    delete = MessageDelete(entry.address.room_id, entry.seq, entry.message_id or MessageId(""), entry.at)
+    if entry.doc is not None:
+        delete = structs.replace(delete, sender_type=entry.doc.sender_type, sent_at=entry.doc.timestamp)
+    return delete
 
 
 def _touch(touches: dict[RoomId, RoomTouch], entry: QueueEntry) -> None:

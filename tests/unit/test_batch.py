@@ -112,6 +112,10 @@ def test_what_is_not_wanted_is_not_written_but_still_counts_for_the_room() -> No
     entries = [queue.save(1, "secret", last_seq=1, count=1), queue.save(2, "kept", message_id=M2, last_seq=2, count=1)]
     batch = build_batch(entries, [False, True], EPOCHS)
     assert [save.doc.content for save in batch.message_saves] == ["kept"]
+    # Its place is not left empty: the delete behind it could be lost with Redis.
+    assert [(delete.seq, delete.message_id, delete.sender_type) for delete in batch.message_deletes] == [
+        (1, M1, SenderType.USER)
+    ]
     assert [(touch.last_seq, touch.message_count) for touch in batch.room_touches] == [(2, 1)]
     assert batch.fences[0].applied == QueuePosition(1, 2)
 

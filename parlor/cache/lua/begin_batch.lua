@@ -2,7 +2,7 @@
 -- KEYS: lease room states
 -- ARGV: lease now *seqs
 --       seqs: the seq of each CHAT_MESSAGE_SAVE, or 'room' for the CHAT_ROOM_CREATE
--- Returns: OK, {1 (write it) or 0 (deleted meanwhile, the delete behind it leaves the tombstone) for each}
+-- Returns: OK, {1 (write it) or 0 (deleted meanwhile: it gets its tombstone) for each}
 --          | LEASE_LOST
 -- Guarantees: a message that was cancelled before it was taken is never written with its content.
 -- Safe to repeat because: what is PROCESSING stays so.

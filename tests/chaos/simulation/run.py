@@ -12,7 +12,7 @@ from typing import IO
 import msgspec
 
 from parlor.cache.records import stored_state
-from parlor.errors import RoomNotFound
+from parlor.errors import ParlorError, RoomNotFound
 from parlor.ids import RoomId, home_of
 from parlor.states import MessageState
 from tests.chaos.checker import FinalRoom, Violation, check
@@ -75,8 +75,8 @@ async def _run(seed: int, templates: Templates, people_count: int, operations: i
         await _visit(site, people)
         unrest = await _come_to_rest(site)
         recorder.close()
-        final = await _final(site, recorder.operations)
-        violations = check(recorder.operations, final, nemesis.lost)
+        final, unreadable = await _final(site, recorder.operations)
+        violations = check(recorder.operations, final, nemesis.lost) + unreadable
         if unrest:
             violations.append(Violation("C5", "", unrest))
         if site.metrics.parked_count:
@@ -115,11 +115,12 @@ async def _come_to_rest(site: Site) -> str:
     return f"after {REST_SECONDS:.0f} s: {left}"
 
 
-async def _final(site: Site, history: list[Operation]) -> list[FinalRoom]:
-    """Of every room that anybody ever named."""
+async def _final(site: Site, history: list[Operation]) -> tuple[list[FinalRoom], list[Violation]]:
+    """Of every room that anybody ever named; and those that cannot be read although all is healed."""
     assembly = site.edge.assembly
     rooms = sorted({operation.room for operation in history if operation.room})
     found: list[FinalRoom] = []
+    unreadable: list[Violation] = []
     for room_id in map(RoomId, rooms):
         deleted = site.shards.deleted(room_id)
         if deleted is None:
@@ -135,6 +136,9 @@ async def _final(site: Site, history: list[Operation]) -> list[FinalRoom]:
             title = await assembly.reader.room(room_id)
         except RoomNotFound:
             page, title = None, None
+        except ParlorError as error:
+            unreadable.append(Violation("C1", room_id, f"cannot be read when all is healed: {error.debug}"))
+            continue
         found.append(
             FinalRoom(
                 room_id,
@@ -156,4 +160,4 @@ async def _final(site: Site, history: list[Operation]) -> list[FinalRoom]:
                 title.room.title if title else "",
             )
         )
-    return found
+    return found, unreadable

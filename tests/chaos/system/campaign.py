@@ -17,6 +17,7 @@ from tests.chaos.system.catalogue import FAULTS
 from tests.chaos.system.faults import PROBE, STOPPED_SECONDS, Blow
 from tests.chaos.system.final import final_rooms, oldest_unstored, run_dry
 from tests.chaos.system.load import Account, Delivery, Load
+from tests.chaos.system.node_site import NodeSite
 from tests.chaos.system.readers import read_events
 from tests.chaos.system.refusals import Refusals
 from tests.chaos.system.rows import Backlog
@@ -99,7 +100,8 @@ class Report(msgspec.Struct, frozen=True):
 async def run(plan: Plan, say: Callable[[str], None]) -> Report:
     """Raises ``RuntimeError`` when the installation does not start or does not stop."""
     faults, skipped = choose(plan)
-    site = Site(plan.kind, disks=any(fault.needs_disks for fault in faults))
+    nodes = any(fault.needs_nodes for fault in faults)
+    site = NodeSite(plan.kind) if nodes else Site(plan.kind, disks=any(fault.needs_disks for fault in faults))
     try:
         installation = await asyncio.to_thread(site.start)
         say(f"{installation.base_url}: {plan.kind}, faults {', '.join(fault.name for fault in faults)}")
@@ -117,6 +119,8 @@ def choose(plan: Plan) -> tuple[list[type[Blow]], list[str]]:
             skipped.append(f"{name}: not on {plan.kind} servers")
         elif fault.needs_disks and not may_mount():
             skipped.append(f"{name}: a small file system is mounted by root only")
+        elif fault.needs_nodes != FAULTS[plan.faults[0]].needs_nodes:
+            skipped.append(f"{name}: faults of nodes are a campaign of their own")
         else:
             chosen.append(fault)
     return chosen, skipped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.system import database_faults, faults
+from tests.chaos.system import database_faults, faults, node_faults
 from tests.chaos.system.faults import Blow
 
 FAULTS: dict[str, type[Blow]] = {
@@ -34,7 +34,8 @@ FAULTS: dict[str, type[Blow]] = {
         database_faults.HoldLocks,
         database_faults.MakeDeadlocks,
         database_faults.LockSqlite,
+        node_faults.KillNode,
     )
 }
-LOSSLESS = [name for name, fault in FAULTS.items() if not fault.loses]
-"""What may cost time, and nothing else."""
+LOSSLESS = [name for name, fault in FAULTS.items() if not fault.loses and not fault.needs_nodes]
+"""What may cost time, and nothing else; on one node."""

@@ -22,6 +22,8 @@ PROBE = 0.05
 """Seconds between two probes."""
 STOPPED_SECONDS = (5.0, 40.0)
 """How long a process is stopped: from a roll call's patience (5 s) to beyond a writer's lease (30 s)."""
+BUSY_SECONDS = 0.5
+"""How long workers are looked at."""
 FIND_SECONDS = 60.0
 """Longest wait for a process to be hit: after the fault before, Ray may still be starting it."""
 
@@ -35,6 +37,8 @@ class Blow:
     within: ClassVar[float | None] = None
     """Seconds in which every room is to take sends again, from ``back_at`` on; None: no promise."""
     needs_disks: ClassVar[bool] = False
+    needs_nodes: ClassVar[bool] = False
+    """Whether it is for an installation on two nodes, and for no other."""
     loses: ClassVar[bool] = False
     """Whether what was acknowledged and not stored may be lost."""
 
@@ -65,7 +69,7 @@ class KillWorker(Blow):
     async def apply(self) -> None:
         found = await until_some(lambda: self.site.workers(self.title))
         self._before = found
-        victim = self.chance.choice(found)
+        victim = await busiest(found)
         processes.send(victim, signal.SIGKILL)
         await gone([victim])
 
@@ -79,7 +83,7 @@ class StopWorker(Blow):
     title: ClassVar[str]
 
     async def apply(self) -> None:
-        self._victim = self.chance.choice(await until_some(lambda: self.site.workers(self.title)))
+        self._victim = await busiest(await until_some(lambda: self.site.workers(self.title)))
         processes.send(self._victim, signal.SIGSTOP)
 
     async def heal(self) -> None:
@@ -304,6 +308,24 @@ async def until_some(look: Callable[[], list[ProcessRef]]) -> list[ProcessRef]:
         if time.monotonic() > deadline:
             raise TimeoutError(f"nothing to hit for {FIND_SECONDS:g} s")
         await asyncio.sleep(PROBE)
+
+
+async def busiest(refs: list[ProcessRef]) -> ProcessRef:
+    """The one that works most: after an owner's death its rooms are another one's, and to hit an idle one is easy."""
+    before = [_cpu_ticks(ref) for ref in refs]
+    await asyncio.sleep(BUSY_SECONDS)
+    worked = [_cpu_ticks(ref) - ticks for ref, ticks in zip(refs, before, strict=True)]
+    return refs[worked.index(max(worked))]
+
+
+def _cpu_ticks(ref: ProcessRef) -> int:
+    """That it has worked so far; 0 when it is gone."""
+    try:
+        text = (processes.PROC / str(ref.pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    fields = text[text.rindex(")") + 2 :].split()
+    return int(fields[11]) + int(fields[12])
 
 
 async def gone(refs: list[ProcessRef]) -> None:

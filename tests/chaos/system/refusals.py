@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
 
 import httpx2
 import msgspec
@@ -42,7 +41,7 @@ class Refusals:
 
     def _targets(self) -> list[str]:
         """Ray's own list of its nodes' metrics pages."""
-        path = Path(self._site.run.runtime_dir) / "ray/prom_metrics_service_discovery.json"
+        path = self._site.ray_dir / "prom_metrics_service_discovery.json"
         try:
             listed = msgspec.json.decode(path.read_bytes())
         except (FileNotFoundError, msgspec.DecodeError):

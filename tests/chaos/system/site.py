@@ -67,8 +67,8 @@ class Site:
     def __init__(self, kind: Kind, *, disks: bool = False, settings: Mapping[str, str] | None = None) -> None:
         self.kind = kind
         self._settings = {**SETTINGS, **(settings or {})}
-        self._root = Path(tempfile.mkdtemp(prefix="plc", dir="/tmp"))
-        self.data_dir = self._root / "d"
+        self.root = Path(tempfile.mkdtemp(prefix="plc", dir="/tmp"))
+        self.data_dir = self.root / "d"
         self.disks: dict[str, Disk] = {}
         self.failed_starts: list[str] = []
         """What the starts that had to be repeated ended with."""
@@ -93,7 +93,7 @@ class Site:
 
     def _up(self) -> Installation:
         words = ("up", "--detach", "--port", str(self._port), "--servers", self.kind, "--data-dir", str(self.data_dir))
-        done = run_parlor(*words, timeout=UP_TIMEOUT, settings=self._settings)
+        done = run_parlor(*words, *self._where(), timeout=UP_TIMEOUT, settings=self._settings)
         if done.returncode != 0:
             raise RuntimeError(f"parlor up failed ({done.returncode}):\n{done.stdout}\n{self.log()}\n{done.stderr}")
         installation = Installation(self.kind, self.data_dir)
@@ -103,11 +103,12 @@ class Site:
     def down(self) -> None:
         """Also from a start that was given up half way; then the files go."""
         down = run_parlor("down", "--data-dir", str(self.data_dir), timeout=DOWN_TIMEOUT)
+        self._end_nodes()
         for disk in self.disks.values():
             disk.unmount()
         if down.returncode != 0:
             raise RuntimeError(f"parlor down failed ({down.returncode}):\n{down.stdout}\n{down.stderr}")
-        shutil.rmtree(self._root)
+        shutil.rmtree(self.root)
 
     def log(self) -> str:
         path = self.data_dir / "logs/steward.log"
@@ -117,6 +118,18 @@ class Site:
     def runtime_dir(self) -> Path:
         """Where its servers' sockets are."""
         return Path(self.run.runtime_dir)
+
+    @property
+    def ray_dir(self) -> Path:
+        """Ray's files."""
+        return self.runtime_dir / "ray"
+
+    def _where(self) -> tuple[str, ...]:
+        """More words for `parlor up`."""
+        return ()
+
+    def _end_nodes(self) -> None:
+        """What it runs on besides itself, if anything."""
 
     # Processes
 
@@ -176,8 +189,8 @@ class Site:
             self.disks["shard"] = Disk(self.data_dir / "sqlite", 96 * _MIB)
             return
         # MariaDB's system tables are made elsewhere and moved in: a mount point cannot be made anew.
-        made = self._root / "mariadb"
-        mariadb.install(made, self._root / "install.log")
+        made = self.root / "mariadb"
+        mariadb.install(made, self.root / "install.log")
         self.disks["shard"] = Disk(self.data_dir / "mariadb", 512 * _MIB)
         shutil.copytree(made, self.data_dir / "mariadb", dirs_exist_ok=True)
         shutil.rmtree(made)

@@ -1,8 +1,18 @@
-"""The campaign as a table."""
+"""A campaign as a table, or several as one:
+
+    python -m tests.chaos.system.table first.json second.json
+
+of what `python -m tests.chaos.system --json` printed.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
+
+import msgspec
 
 from tests.chaos.system.campaign import Occurrence, Report
 
@@ -12,11 +22,11 @@ _HEAD = (
 )
 
 
-def table(report: Report) -> str:
-    """Markdown, then what was found."""
+def table(*reports: Report) -> str:
+    """Markdown, then what was found in each."""
     lines = [_HEAD]
     by_fault: dict[str, list[Occurrence]] = {}
-    for one in report.occurrences:
+    for one in (one for report in reports for one in report.occurrences):
         by_fault.setdefault(one.fault, []).append(one)
     for name, found in sorted(by_fault.items()):
         away, back = [one.unavailable for one in found], [one.recovery for one in found]
@@ -26,7 +36,13 @@ def table(report: Report) -> str:
             f"| {median(back):.1f}, {max(back):.1f} | {'' if within is None else f'{within:g}'} "
             f"| {sum(one.late for one in found)} |"
         )
-    lines += [
+    for report in reports:
+        lines += _found(report)
+    return "\n".join(lines)
+
+
+def _found(report: Report) -> list[str]:
+    lines = [
         "",
         (
             f"{report.seconds:.0f} s, {report.operations} operations, {report.sent} messages acknowledged, "
@@ -39,4 +55,12 @@ def table(report: Report) -> str:
     lines += [f"trouble: {one}" for one in report.troubles]
     lines += [f"a start was repeated: {one}" for one in report.failed_starts]
     lines += [f"skipped: {one}" for one in report.skipped]
-    return "\n".join(lines)
+    return lines
+
+
+def main(paths: Sequence[str]) -> None:
+    print(table(*(msgspec.json.decode(Path(path).read_bytes(), type=Report) for path in paths)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
