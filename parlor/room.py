@@ -180,7 +180,7 @@ class Room:
                     answer.exception()
 
     async def _serve(self, command: Command) -> Result:
-        self._admit(command.ticket)
+        await self._admit(command.ticket)
         match command:
             case Send():
                 return SendDone(await self._send(command))
@@ -208,13 +208,15 @@ class Room:
                 await self._owned(command.session, _nothing)
                 return Done()
 
-    def _admit(self, ticket: int | None) -> None:
+    async def _admit(self, ticket: int | None) -> None:
         """Has the command served under a claim that is newer than its ticket, which refuses its other copies
         (ADR 0013). Raises ``RoomMoved`` for a copy from before the claim that this owner took the room over from."""
         if ticket is None:
             return
         if self._ticket is not None and ticket < self._ticket - 1:
-            raise RoomMoved
+            if await self._ports.reader.claims(self.room_id) >= self._ticket:
+                raise RoomMoved
+            self._ticket = None  # Redis came back without its memory: numbers begin anew
         if self._ticket is None or ticket >= self._ticket:
             self._ticket = ticket
             self._in_step = False

@@ -20,8 +20,9 @@ the rows of every shard, and what the pages show.
 A page that was read while Redis was away (its cursor is 0-0) shows what is stored: it may be behind, so C6 does not
 hold it to the deletes that were queued.
 
-``Lost`` is the one allowance, for Redis coming back empty: what was acknowledged in it may have happened or not, and
-what was seen in it binds nobody.
+``Lost`` is the one allowance, for Redis coming back empty: what was acknowledged in it may have happened or not, what
+was seen in it binds nobody, and a message that was asked for before and again after it may be there twice, since the
+idempotency key was lost as well.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def check(
         by_room[operation.room or operation.response.room].append(operation)
     for room, about in sorted(by_room.items()):
         if room:
-            found += RoomRules(room, about, final.get(room)).violations()
+            found += RoomRules(room, about, final.get(room), _asked_across(about, lost)).violations()
     for room in sorted(final.keys() - by_room.keys()):
         found.append(Violation("C13", room, "a room that nobody created"))
     return sorted(found, key=lambda violation: int(violation.rule[1:]))
@@ -91,6 +92,18 @@ def check(
 def _in_any(operation: Operation, lost: Sequence[Lost]) -> bool:
     completed = operation.completed_at if operation.completed_at is not None else float("inf")
     return any(operation.invoked_at <= window.to and completed >= window.since for window in lost)
+
+
+def _asked_across(operations: Sequence[Operation], lost: Sequence[Lost]) -> frozenset[str]:
+    """Texts that were sent more than once, before and after Redis came back empty."""
+    spans: defaultdict[str, list[float]] = defaultdict(list)
+    for operation in operations:
+        if operation.kind is Kind.SEND:
+            completed = operation.completed_at if operation.completed_at is not None else float("inf")
+            spans[operation.request.content] += [operation.invoked_at, completed]
+    return frozenset(
+        text for text, times in spans.items() if any(min(times) <= window.to <= max(times) for window in lost)
+    )
 
 
 def _doubtful(operation: Operation) -> Operation:

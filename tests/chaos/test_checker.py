@@ -357,6 +357,19 @@ def test_a_lost_redis_excuses_what_was_acknowledged_in_it_and_nothing_before() -
     assert set(story.found()) == {"C1"}
 
 
+def test_a_message_that_is_asked_for_again_across_a_lost_redis_may_be_there_twice() -> None:
+    story = Story()
+    story.rows += [Seen(5, "m5", "USER", "three"), Seen(6, "m6", "USER", "three")]
+    story.did(Kind.SEND, Request(content="three", key="k"), outcome=Outcome.UNKNOWN, error="cache-unavailable")
+    between = story.now
+    story.did(Kind.SEND, Request(content="three", key="k"), outcome=Outcome.UNKNOWN, error="cache-unavailable")
+    assert set(story.found()) == {"C2"}
+    story.lost = [Lost(between, between)]
+    assert story.found() == []
+    story.lost = [Lost(story.now + 5, story.now + 10)]
+    assert set(story.found()) == {"C2"}
+
+
 def test_a_recorded_history_is_read_back_whole(tmp_path: Path) -> None:
     clock = iter([1.0, 2.0, 3.0])
     out = io.StringIO()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from parlor.commands import Wake
 from parlor.errors import (
     CacheUnavailable,
     RoomMoved,
@@ -129,6 +130,20 @@ async def test_an_empty_redis_is_filled_again_and_the_room_goes_on(rig: Rig) -> 
     await rig.write_all()
     assert [row.doc.content for row in await rig.rows(room.room_id)] == ["before", "after"]
     assert await rig.texts(room.room_id) == [(1, "before"), (2, "after")]
+
+
+async def test_tickets_begin_anew_with_an_empty_redis(rig: Rig) -> None:
+    room = await rig.opened()
+    for ticket in range(4):
+        await room.execute(Wake(None, room.room_id, "sweep", ticket=ticket))
+    with pytest.raises(RoomMoved):
+        await room.execute(Wake(None, room.room_id, "late", ticket=0))
+    await rig.say(room, "before")
+    await rig.write_all()
+    await rig.redis.flushall()
+    await room.execute(Wake(None, room.room_id, "sweep", ticket=0))
+    assert (await rig.say(room, "after")).seq == 2
+    assert await rig.reader.claims(room.room_id) == 1
 
 
 async def test_the_replies_of_a_room_that_redis_lost_are_written(rig: Rig) -> None:
