@@ -129,11 +129,14 @@ class ShardWriterLoop:
         progress = await store.acquire_partition(self._shard, partition)
         if lease.incarnation is None:
             await self._ports.loader.open_partition(partition)
+            # Opening it outdates all epochs, this one too.
+            progress = await store.acquire_partition(self._shard, partition)
         elif QueuePosition(lease.incarnation, lease.last_number) < progress.applied:
             # Redis lost its tail: positions would come a second time, and be skipped. A new incarnation is above all.
             _log.error("queue_went_back", partition=partition, applied=str(progress.applied))
             opened = await store.open_partition(self._shard, partition)
             await self._ports.live.init_partition(partition, opened.incarnation)
+            progress = await store.acquire_partition(self._shard, partition)
         # The queue of a partition that nothing was ever taken from begins with number 1.
         read = progress.applied if progress.applied.number else QueuePosition(lease.incarnation or 0, 0)
         self._held[partition] = _Held(progress.epoch, progress.applied, read)

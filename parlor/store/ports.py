@@ -251,7 +251,8 @@ class ChatStore(Protocol):
         """Days from ``first`` to ``last`` (both included), ascending."""
 
     async def open_partition(self, shard: ShardId, partition: Partition) -> PartitionProgress:
-        """Mints a new incarnation of the partition's queue: higher than any before."""
+        """Mints a new incarnation of the partition's queue: higher than any before. Unless it is the first one, it
+        mints an epoch as well: what a writer has read from the queue before is not accepted any more."""
 
     async def acquire_partition(self, shard: ShardId, partition: Partition) -> PartitionProgress:
         """Mints a new epoch: from its commit on, no batch of an earlier writer is accepted."""

@@ -117,7 +117,7 @@ ACCOUNT_GET = "SELECT account_id, account_db_key, partition_id FROM accounts WHE
 ACCOUNT_ADD = "INSERT INTO accounts (account_id, partition_id) VALUES (:account_id, :partition_id)"
 PARTITION_OPEN = """
 INSERT INTO partition_progress (partition_id, incarnation) VALUES (:partition_id, 1)
-ON CONFLICT (partition_id) DO UPDATE SET incarnation = incarnation + 1
+ON CONFLICT (partition_id) DO UPDATE SET epoch = epoch + (incarnation > 0), incarnation = incarnation + 1
 """
 PARTITION_ACQUIRE = """
 INSERT INTO partition_progress (partition_id, epoch) VALUES (:partition_id, 1)

@@ -1,7 +1,9 @@
 -- fp_partition_open: mints a new incarnation of a partition's queue
 -- Database: shard
--- Design: the row stays locked from the upsert to the commit: no two callers get the same one, and batches of older
---   incarnations are refused from the commit on.
+-- Design: 1. The row stays locked from the upsert to the commit: no two callers get the same one. 2. All but the first
+--   one mint an epoch as well, so that a batch that is under way is refused from the commit on: it may have been read
+--   from a queue that Redis has lost, and rooms that are loaded from now on give its places to others. A writer whose
+--   queue is still there takes the next epoch and reads it again.
 -- Parameters: p_partition_id.
 -- Result sets: one row: partition_id, epoch, incarnation, applied_incarnation, applied_number.
 -- Errors: none.
@@ -23,7 +25,9 @@ BEGIN
   END;
   START TRANSACTION;
   INSERT INTO partition_progress (partition_id, incarnation) VALUES (p_partition_id, 1)
-  ON DUPLICATE KEY UPDATE incarnation = partition_progress.incarnation + 1;
+  ON DUPLICATE KEY UPDATE
+    epoch       = partition_progress.epoch + IF(partition_progress.incarnation > 0, 1, 0),
+    incarnation = partition_progress.incarnation + 1;
   SELECT partition_id, epoch, incarnation, applied_incarnation, applied_number
     FROM partition_progress
    WHERE partition_id = p_partition_id;

@@ -1,4 +1,4 @@
-"""The load of a run: a few people who send, read, rename and delete at random, each operation recorded."""
+"""The load of a run: a few people who send, stop, edit, read, rename and delete at random, each operation recorded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,22 @@ import msgspec
 
 from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
-from parlor.commands import Command, DeleteMessage, DeleteRoom, Outcome, Refused, Rename, RoomDone, Send, SendDone
+from parlor.commands import (
+    Command,
+    DeleteMessage,
+    DeleteRoom,
+    Edit,
+    EditDone,
+    MessageDone,
+    Outcome,
+    Refused,
+    Regenerate,
+    Rename,
+    RoomDone,
+    Send,
+    SendDone,
+    Stop,
+)
 from parlor.errors import ParlorError, PartitionUnknown
 from parlor.gateway import SendRequest
 from parlor.ids import AccountId, MessageId, RoomId, home_of
@@ -37,7 +52,8 @@ class Left(Exception):
 class People:
     """``work`` plays ``count`` people with ``operations`` each."""
 
-    def __init__(self, site: Site, recorder: Recorder, chance: random.Random) -> None:
+    def __init__(self, site: Site, recorder: Recorder, chance: random.Random, *, revising: bool) -> None:
+        """``revising``: they also stop, regenerate and edit, and double text in every way."""
         self._site = site
         self._recorder = recorder
         self._chance = chance
@@ -47,6 +63,8 @@ class People:
         ]
         self.rooms: dict[RoomId, Session] = {}
         self._messages: dict[RoomId, list[MessageId]] = {}
+        self._replies: dict[RoomId, list[MessageId]] = {}
+        self._revising = revising
         self._cursors: dict[RoomId, str] = {}
         self._number = 0
         self._doing: list[tuple[int, Callable[[Session, RoomId], Awaitable[None]]]] = [
@@ -60,6 +78,8 @@ class People:
             (2, self._create),
             (4, self._intrude),
         ]
+        if revising:
+            self._doing += [(10, self._stop), (8, self._regenerate), (8, self._edit)]
 
     async def work(self, count: int, operations: int, pace: float) -> None:
         """``pace``: mean seconds between two operations of one person."""
@@ -115,7 +135,10 @@ class People:
     async def _post(self, session: Session, room_id: RoomId, text: str, key: str) -> None:
         mint, home = self._site.edge.assembly.mint, home_of(room_id)
         mode = ReplyMode.AUTO if self._chance.random() < 0.6 else ReplyMode.NONE
-        on_busy = OnBusy.REJECT if self._chance.random() < 0.1 else OnBusy.ENQUEUE
+        if self._revising:
+            on_busy = self._chance.choice(list(OnBusy))
+        else:
+            on_busy = OnBusy.REJECT if self._chance.random() < 0.1 else OnBusy.ENQUEUE
         request = SendRequest(
             text,
             on_busy=on_busy,
@@ -136,6 +159,7 @@ class People:
             given = [receipt.message] if receipt.reply is None else [receipt.message, receipt.reply]
             if receipt.reply is not None:
                 self._messages[room_id].append(receipt.reply.message_id)
+                self._replies.setdefault(room_id, []).append(receipt.reply.message_id)
             return Response(messages=[seen(message) for message in given], cursor=receipt.cursor)
 
         await self._do(Kind.SEND, session, room_id, Request(content=text, key=key, on_busy=on_busy), send)
@@ -151,6 +175,38 @@ class People:
             return Response()
 
         await self._do(Kind.DELETE_MESSAGE, session, room_id, Request(message_id=message_id), delete)
+
+    async def _stop(self, session: Session, room_id: RoomId) -> None:
+        if known := self._replies.get(room_id):
+            message_id = self._chance.choice(known[-3:])
+            await self._revise(Kind.STOP_REPLY, Stop(session, room_id, "", message_id, None), "")
+
+    async def _regenerate(self, session: Session, room_id: RoomId) -> None:
+        if known := self._replies.get(room_id):
+            command = Regenerate(session, room_id, "", known[-1], self._site.edge.assembly.mint.token())
+            await self._revise(Kind.REGENERATE, command, "")
+
+    async def _edit(self, session: Session, room_id: RoomId) -> None:
+        replies = self._replies.get(room_id, [])
+        if known := [message_id for message_id in self._messages.get(room_id, []) if message_id not in replies]:
+            text, nonce = self._unique("edit"), self._site.edge.assembly.mint.token()
+            await self._revise(Kind.EDIT_MESSAGE, Edit(session, room_id, "", known[-1], text, nonce), text)
+
+    async def _revise(self, kind: Kind, command: Stop | Regenerate | Edit, text: str) -> None:
+        assert command.session is not None
+
+        async def revise() -> Response:
+            done = await self._ask(command)
+            if isinstance(done, EditDone):
+                given = (
+                    [done.receipt.message] if done.receipt.reply is None else [done.receipt.message, done.receipt.reply]
+                )
+                return Response(messages=[seen(message) for message in given])
+            assert isinstance(done, MessageDone)
+            return Response(messages=[seen(done.message)])
+
+        request = Request(content=text, message_id=command.message_id)
+        await self._do(kind, command.session, command.room_id, request, revise)
 
     async def _rename(self, session: Session, room_id: RoomId) -> None:
         title = self._unique("title")

@@ -29,6 +29,9 @@ REST_SECONDS = 120.0
 """Virtual seconds after the last fault in which everything has to come to rest."""
 RUN_SECONDS = 300.0
 """Virtual seconds that the people may take."""
+REVISING_FROM = 10_000
+"""The first seed whose people also stop, regenerate, edit and double text in every way: kept seeds from before that
+was possible are repeated as they were."""
 LOSSES = 0.15
 """Share of the seeds in which Redis may come back empty."""
 
@@ -60,7 +63,7 @@ async def _run(seed: int, templates: Templates, people_count: int, operations: i
     loop = asyncio.get_running_loop()
     site = Site(seed, templates)
     recorder = Recorder(out, loop.time, "people")
-    people = People(site, recorder, random.Random(chance.random()))
+    people = People(site, recorder, random.Random(chance.random()), revising=seed >= REVISING_FROM)
     nemesis = Nemesis(site, people, random.Random(chance.random()), may_lose=chance.random() < LOSSES)
     try:
         evil = asyncio.create_task(nemesis.work())
