@@ -75,7 +75,7 @@ async def _run(seed: int, templates: Templates, people_count: int, operations: i
         await asyncio.gather(evil, return_exceptions=True)
         await nemesis.rest()
         await asyncio.sleep(SETTLE_SECONDS)
-        await _visit(site, people)
+        await _visit(site, recorder.operations)
         unrest = await _come_to_rest(site)
         recorder.close()
         final, unreadable = await _final(site, recorder.operations)
@@ -99,9 +99,10 @@ async def _run(seed: int, templates: Templates, people_count: int, operations: i
     )
 
 
-async def _visit(site: Site, people: People) -> None:
-    """Looks into every room: a Redis that came back empty learns of its open replies when their rooms are asked for."""
-    for room_id in sorted(people.rooms):
+async def _visit(site: Site, history: list[Operation]) -> None:
+    """Looks into every room that anybody ever named: a Redis that came back empty learns of its open replies when their
+    rooms are asked for, and has lost deletes of rooms as well."""
+    for room_id in map(RoomId, sorted({operation.room for operation in history if operation.room})):
         with contextlib.suppress(RoomNotFound):
             await site.edge.assembly.history.page(room_id, None, limit=1)
 
