@@ -125,13 +125,12 @@ class ShardWriterLoop:
             wait = self._ports.settings.lease_wait.total_seconds()
             self._ask_again_at[partition] = self._ports.clock.monotonic() + wait
             return
+        if lease.incarnation is None:
+            # Before the epoch is minted: opening a partition outdates those that there are.
+            await self._ports.loader.open_partition(partition)
         # From here on no batch of an earlier writer is accepted.
         progress = await store.acquire_partition(self._shard, partition)
-        if lease.incarnation is None:
-            await self._ports.loader.open_partition(partition)
-            # Opening it outdates all epochs, this one too.
-            progress = await store.acquire_partition(self._shard, partition)
-        elif QueuePosition(lease.incarnation, lease.last_number) < progress.applied:
+        if lease.incarnation is not None and QueuePosition(lease.incarnation, lease.last_number) < progress.applied:
             # Redis lost its tail: positions would come a second time, and be skipped. A new incarnation is above all.
             _log.error("queue_went_back", partition=partition, applied=str(progress.applied))
             opened = await store.open_partition(self._shard, partition)

@@ -30,7 +30,7 @@ from parlor.commands import (
 from parlor.errors import ParlorError, PartitionUnknown
 from parlor.gateway import SendRequest
 from parlor.ids import AccountId, MessageId, RoomId, home_of
-from parlor.model import Event, Message, OnBusy, ReplyMode, Session
+from parlor.model import EditReceipt, Event, Message, OnBusy, ReplyMode, SendReceipt, Session
 from parlor.states import MessageState
 from tests.chaos.history import Heard, Kind, Recorder, Request, Response, Seen
 from tests.chaos.history import Outcome as End
@@ -156,11 +156,10 @@ class People:
             receipt = done.receipt
             self._messages.setdefault(room_id, []).append(receipt.message.message_id)
             self._cursors[room_id] = receipt.cursor
-            given = [receipt.message] if receipt.reply is None else [receipt.message, receipt.reply]
             if receipt.reply is not None:
                 self._messages[room_id].append(receipt.reply.message_id)
                 self._replies.setdefault(room_id, []).append(receipt.reply.message_id)
-            return Response(messages=[seen(message) for message in given], cursor=receipt.cursor)
+            return Response(messages=_given(receipt), cursor=receipt.cursor)
 
         await self._do(Kind.SEND, session, room_id, Request(content=text, key=key, on_busy=on_busy), send)
 
@@ -198,10 +197,7 @@ class People:
         async def revise() -> Response:
             done = await self._ask(command)
             if isinstance(done, EditDone):
-                given = (
-                    [done.receipt.message] if done.receipt.reply is None else [done.receipt.message, done.receipt.reply]
-                )
-                return Response(messages=[seen(message) for message in given])
+                return Response(messages=_given(done.receipt))
             assert isinstance(done, MessageDone)
             return Response(messages=[seen(done.message)])
 
@@ -292,6 +288,10 @@ class People:
     def _unique(self, what: str) -> str:
         self._number += 1
         return f"{what} {self._number}"
+
+
+def _given(receipt: SendReceipt | EditReceipt) -> list[Seen]:
+    return [seen(message) for message in (receipt.message, receipt.reply) if message is not None]
 
 
 def seen(message: Message) -> Seen:
