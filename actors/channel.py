@@ -26,10 +26,15 @@ class ActorUnreachable(Exception):
 
 
 class RoomChannel:
-    """Raises ``ActorUnreachable``; refusals are outcomes."""
+    """Raises ``ActorUnreachable``; refusals are outcomes.
+
+    ``breaks`` counts how often a shared call failed: what was believed about the actor's rooms before is to be asked
+    for anew.
+    """
 
     def __init__(self, name: str, namespace: str) -> None:
         self.name = name
+        self.breaks = 0
         self._namespace = namespace
         self._handle: Handle | None = None
         self._waiting: list[tuple[Command, asyncio.Future[Outcome]]] = []
@@ -72,6 +77,9 @@ class RoomChannel:
                     if not answer.done():
                         answer.set_result(outcome)
             except ActorUnreachable as error:
+                self.breaks += 1
+                # Who waited meanwhile does not try the same actor again, which may take as long.
+                batch, self._waiting = batch + self._waiting, []
                 for _, answer in batch:
                     if not answer.done():
                         answer.set_exception(error)

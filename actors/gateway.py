@@ -100,7 +100,8 @@ class ActorGateway:
         self._personas = load_personas(assembly.settings.llm)
         self._persona_names = {persona.name for persona in self._personas}
         self._channels: dict[str, RoomChannel] = {}
-        self._places: OrderedDict[RoomId, str] = OrderedDict()
+        self._places: OrderedDict[RoomId, tuple[str, int]] = OrderedDict()
+        """A room's actor, and how often its channel had broken when it was learnt."""
         self._supervisor: Handle | None = None
 
     # Accounts
@@ -294,8 +295,11 @@ class ActorGateway:
 
     async def _route(self, command: Command) -> Outcome:
         room_id, failed = command.room_id, None
-        known = self._places.get(room_id)
-        if known is not None:
+        known, breaks = self._places.get(room_id, ("", 0))
+        if known and self._channel(known).breaks > breaks:
+            # Other rooms found out: the Supervisor is to look whether it answers.
+            failed = known
+        elif known:
             self._places.move_to_end(room_id)
             try:
                 outcome = await self._channel(known).execute(command)
@@ -304,7 +308,7 @@ class ActorGateway:
             else:
                 if not _moved(outcome):
                     return outcome
-            self._places.pop(room_id, None)
+        self._places.pop(room_id, None)
         for attempt in range(ROUTE_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(ROUTE_PAUSE)
@@ -318,7 +322,7 @@ class ActorGateway:
                 continue
             if not _moved(outcome):
                 if not isinstance(outcome, Refused):
-                    self._places[room_id] = actor
+                    self._places[room_id] = (actor, self._channel(actor).breaks)
                     if len(self._places) > PLACES:
                         self._places.popitem(last=False)
                 return outcome

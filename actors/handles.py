@@ -24,6 +24,12 @@ async def find_actor(name: str, namespace: str) -> Handle:
         return await asyncio.to_thread(find_actor_blocking, name, namespace)
 
 
+def start_again(handle: Handle) -> None:
+    """Has Ray kill the actor's process and start another. Whatever the old one still does, the claims and epochs of the
+    new one fence it."""
+    ray.kill(handle, no_restart=False)
+
+
 def this_node() -> str:
     """The id of the node that this process runs on."""
     return ray.get_runtime_context().get_node_id()

@@ -24,11 +24,17 @@ ATTEMPTS = 3
 
 
 class NodeStateMachine:
-    """Finds the node's StateMachine, calls it, finds it again when it has died. Every step is safe to repeat."""
+    """Finds the node's StateMachine, calls it, finds it again when it has died. Every step is safe to repeat.
+
+    One that did not answer in time is tried by one caller at a time, or each room of the process would wait for it.
+    """
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
         self._handle: Handle | None = None
+        self._silent = False
+        self._calls = 0
+        """Under way."""
 
     async def create_room(self, address: RoomAddress, title: str, persona: str) -> None:
         await self._call("create_room", address, title, persona)
@@ -46,13 +52,19 @@ class NodeStateMachine:
         return msgspec.msgpack.decode(answer, type=DeleteReceipt)
 
     async def _call(self, method: str, *arguments: object, seconds: float | None = None) -> msgspec.Raw:
+        if self._silent and self._calls:
+            raise Overloaded("The state machine does not answer", retry_after=1.0)
+        self._calls += 1
         try:
             async with asyncio.timeout(seconds or CALL_SECONDS):
                 blob = await self._ask(method, arguments)
         except TimeoutError as error:
             # Asked for anew next time: it may be another one's place by then.
-            self._handle = None
+            self._handle, self._silent = None, True
             raise Overloaded("The state machine does not answer", retry_after=1.0) from error
+        finally:
+            self._calls -= 1
+        self._silent = False
         answer, refused = msgspec.msgpack.decode(blob, type=tuple[msgspec.Raw, ErrorWire | None])
         if refused is not None:
             raise ParlorError.from_wire(refused)

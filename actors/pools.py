@@ -11,7 +11,7 @@ from ray.util import list_named_actors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.contracts import STATE_MACHINE
-from actors.handles import Handle, find_actor_blocking
+from actors.handles import Handle, find_actor_blocking, start_again
 from actors.room_actor import RoomActor
 from actors.shard_writer import ShardWriter
 from actors.state_machine import StateMachine
@@ -73,6 +73,11 @@ class Pools:
             strategy = NodeAffinitySchedulingStrategy(node, soft=True)
             maker = self._make(StateMachine, name, None, scheduling_strategy=strategy)
             self.state_machines[name] = maker.remote(self._json, name)
+
+    def restart(self, name: str) -> None:
+        """Ends an actor's process; another one takes its place."""
+        if name in self.all:
+            start_again(self.all[name][1])
 
     def end(self, name: str) -> None:
         """Ends an actor for good; its name is free then."""

@@ -8,9 +8,10 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from actors.contracts import ActorStatus, Answers
+from actors.contracts import STATE_MACHINE, ActorStatus, Answers
 from actors.handles import this_node
 from actors.logs import configure_logs
+from actors.watch import watch_supervisor
 from parlor.assembly import Assembly
 from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
@@ -30,6 +31,7 @@ class StateMachine:
         self._settings = Settings.model_validate_json(settings_json)
         self._name = name
         self._opening: asyncio.Task[Assembly] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._clock = SystemClock()
         self._called_at = self._clock.monotonic()
         configure_logs(self._settings.log, name)
@@ -63,6 +65,8 @@ class StateMachine:
 
     async def status(self) -> ActorStatus:
         await self._opened()
+        if self._name == STATE_MACHINE and self._watching is None:
+            self._watching = asyncio.create_task(watch_supervisor(self._settings.ray.namespace, self._clock))
         idle = self._clock.monotonic() - self._called_at
         return ActorStatus(self._name, "StateMachine", os.getpid(), this_node(), True, idle_seconds=idle)
 

@@ -20,7 +20,7 @@ from actors.logs import configure_logs
 from actors.nodes import alive_nodes, draining_nodes
 from actors.pools import Pools, state_machine_name, writer_name
 from actors.report import queue_statuses, service_statuses
-from actors.roll_call import RollCall
+from actors.roll_call import HUNG_SECONDS, RollCall
 from parlor.assembly import Assembly
 from parlor.clock import SystemClock
 from parlor.commands import Command, Wake, encode_commands
@@ -49,7 +49,7 @@ class Supervisor:
         self._clock = SystemClock()
         self._pools = Pools(self._settings, settings_json)
         self._rooms = RoomPool(self._settings.rooms, self._clock)
-        self._roll = RollCall(self._clock, self._answered)
+        self._roll = RollCall(self._clock, self._answered, self._rooms.silent)
         self._changing = asyncio.Lock()
         self._wish = asyncio.Event()
         """The pool may have to grow: not to wait for the next sweep."""
@@ -171,7 +171,11 @@ class Supervisor:
                 _log.exception("sweep_failed")
 
     async def _staff(self) -> None:
-        """Makes the actors that are lacking; ends those that are not needed, or whose node is to go."""
+        """Starts those again that stand still, makes the actors that are lacking, ends those that are not needed, or
+        whose node is to go."""
+        for name in self._roll.take_hung():
+            _log.warning("actor_stands_still", name=name, seconds=HUNG_SECONDS)
+            await self._change(partial(self._pools.restart, name))
         alive, self._nodes_draining = await asyncio.to_thread(alive_nodes), await asyncio.to_thread(draining_nodes)
         lacking = self._rooms.lacking(self._nodes_draining)
         if lacking:

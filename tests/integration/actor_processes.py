@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.installation import Installation
@@ -20,3 +24,16 @@ def processes_of(installation: Installation, actor: str) -> list[int]:
             continue  # ended meanwhile, or another user's
     assert found, f"no process runs {actor}"
     return sorted(found)
+
+
+@contextmanager
+def stopped(pids: list[int]) -> Iterator[None]:
+    """Meanwhile they do nothing, and do not know that time passes; they may be killed."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)

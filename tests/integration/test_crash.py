@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
@@ -21,7 +21,7 @@ from parlor.metrics import NoMetrics
 from parlor.model import TERMINAL_EVENTS
 from parlor.settings import Settings
 from tests.installation import Installation
-from tests.integration.actor_processes import processes_of
+from tests.integration.actor_processes import processes_of, stopped
 from tests.integration.model_stats import model_stats
 from tests.integration.person import Json, Person, of
 from tests.integration.shards import Shards
@@ -149,18 +149,6 @@ async def _another_host(settings: Settings) -> AsyncIterator[RoomHost]:
         await assembly.close()
 
 
-@contextmanager
-def _stopped(pids: list[int]) -> Iterator[None]:
-    """Meanwhile they do nothing, and do not know that time passes."""
-    try:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
 async def _take_over(host: RoomHost, room: RoomId) -> None:
     (outcome,) = await host.execute([Wake(None, room, "test")], activate=True)
     assert not isinstance(outcome, Refused)
@@ -180,7 +168,7 @@ async def test_an_owner_that_was_stopped_for_longer_than_its_lease_changes_nothi
         _another_host(installation.settings) as host,
     ):
         events = await reader.until("message.delta")
-        with _stopped(actors):
+        with stopped(actors):
             stopped_at = loop.time()
             await _take_over(host, room)
             events += await reader.until("message.reset")
@@ -210,7 +198,7 @@ async def test_by_the_policy_fail_a_reply_whose_owner_is_gone_ends_with_the_text
     sent = await person.send(room, "[[tokens=140 delay=50ms]]")
     async with person.events(of(room), after=sent["cursor"]) as reader, _another_host(settings) as host:
         events = await reader.until("message.delta")
-        with _stopped(processes_of(installation, "RoomActor")):
+        with stopped(processes_of(installation, "RoomActor")):
             await _take_over(host, room)
             events += await reader.until(*TERMINAL_EVENTS)
 

@@ -43,13 +43,16 @@ class FakeRoomActor:
         self.batches: list[int] = []
         self.dead = False
         self.dies_after_the_call = False
+        self.fails_once = False
+        """The next call does not arrive."""
         self.hangs = False
         self.gate: asyncio.Event | None = None
         self._serving: set[asyncio.Task[list[Outcome]]] = set()
         self.execute = Method(self._execute)
 
     async def _execute(self, blob: bytes, activate: bool) -> bytes:
-        if self.dead:
+        if self.dead or self.fails_once:
+            self.fails_once = False
             raise RayActorError
         commands = decode_commands(blob)
         self.batches.append(len(commands))
@@ -86,7 +89,8 @@ class FakeSupervisor:
         if self.dead:
             raise RayActorError
         self.asked.append((room_id, failed))
-        avoid = failed if failed and (self._actors[failed].dead or self._actors[failed].gate) else None
+        silent = failed is not None and _is_silent(self._actors[failed])
+        avoid = failed if silent else None
         try:
             return self._book.place(room_id, avoid)
         except Overloaded:
@@ -94,6 +98,10 @@ class FakeSupervisor:
 
     async def _state_machine_for(self, node: str) -> str:
         return STATE_MACHINE
+
+
+def _is_silent(actor: FakeRoomActor) -> bool:
+    return actor.dead or actor.hangs or actor.gate is not None
 
 
 class FakeStateMachine:

@@ -114,6 +114,27 @@ async def test_an_actor_that_does_not_answer_in_time_is_unreachable(
         await made.execute(rig.send_command(room_id))
 
 
+async def test_what_waits_behind_a_call_that_fails_does_not_try_the_same_actor(
+    rig: Rig, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = RoomChannel("rooms-0", "test")
+    room_id = await warm_room(rig, made)
+    actor.batches.clear()
+    actor.hangs = True
+    monkeypatch.setattr(channel, "ANSWER_SECONDS", 0.02)
+    asked = []
+    for _ in range(5):
+        asked.append(rig.spawn(made.execute(rig.send_command(room_id))))
+        await settle()
+    failed = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(error) for error in failed] == [ActorUnreachable] * 5
+    assert actor.batches == [1, 1], "the calls under way, and no third one"
+    assert made.breaks == 2
+    actor.hangs = False
+    assert isinstance(await made.execute(rig.send_command(room_id)), SendDone)
+    await made.close()
+
+
 async def test_a_caller_that_leaves_does_not_disturb_the_others(rig: Rig, actor: FakeRoomActor) -> None:
     made = RoomChannel("rooms-0", "test")
     room_id = await warm_room(rig, made)

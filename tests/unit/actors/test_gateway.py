@@ -96,6 +96,39 @@ async def test_a_room_goes_on_elsewhere_when_its_actor_dies(cluster: Cluster) ->
     assert room_id in cluster.actors["rooms-1"].host.rooms
 
 
+async def test_the_other_rooms_of_an_actor_that_fell_silent_do_not_wait_for_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors.channel, "ANSWER_SECONDS", 0.02)
+    rig, gateway = cluster.rig, cluster.gateway()
+    first, second = await rig.new_room(), await rig.new_room()
+    for room_id in (first, second):
+        cluster.place(room_id, "rooms-0")
+        await gateway.send_message(rig.ada, room_id, SAY)
+    silent = cluster.actors["rooms-0"]
+    silent.batches.clear()
+    silent.hangs = True
+    for room_id in (first, second):
+        assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == 2
+        assert room_id in cluster.actors["rooms-1"].host.rooms
+    assert silent.batches == [1], "the second room was not tried there"
+    assert cluster.supervisor.asked[-2:] == [(first, "rooms-0"), (second, "rooms-0")]
+
+
+async def test_an_actor_that_was_slow_once_keeps_its_rooms(cluster: Cluster) -> None:
+    rig, gateway = cluster.rig, cluster.gateway()
+    rooms = [await rig.new_room() for _ in range(2)]
+    for room_id in rooms:
+        cluster.place(room_id, "rooms-0")
+        await gateway.send_message(rig.ada, room_id, SAY)
+    cluster.actors["rooms-0"].fails_once = True
+    for seq in (2, 3):
+        for room_id in rooms:
+            assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == seq
+    assert set(cluster.actors["rooms-0"].host.rooms) == set(rooms)
+    assert cluster.supervisor.asked[2:] == [(room_id, "rooms-0") for room_id in rooms], "asked about once"
+
+
 @pytest.mark.parametrize("warm", [True, False])
 async def test_a_send_that_happened_although_its_actor_died_is_not_sent_twice(cluster: Cluster, warm: bool) -> None:
     rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()

@@ -16,6 +16,7 @@ from actors.node_state_machine import ATTEMPTS, NodeStateMachine
 from parlor.errors import Overloaded
 from parlor.ids import RoomId
 from parlor.model import StateReport
+from tests.unit.clockwork import settle
 
 pytestmark = pytest.mark.unit
 
@@ -73,6 +74,35 @@ async def test_a_machine_that_stands_still_is_given_up_once(
     with pytest.raises(Overloaded):
         await NodeStateMachine("ns").get_room_state(ROOM)
     assert machine.asked == 1
+
+
+async def test_one_that_stands_still_is_tried_by_one_caller_at_a_time(
+    place: Callable[[_Machine], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = asyncio.Event()
+
+    async def later(_number: int) -> bytes:
+        await goes_on.wait()
+        return msgspec.msgpack.encode((StateReport("ACTIVE", []), None))
+
+    machine = _Machine(later)
+    place(machine)
+    machines = NodeStateMachine("ns")
+    with monkeypatch.context() as patched:
+        patched.setattr(node_state_machine, "CALL_SECONDS", 0.02)
+        asked = [machines.get_room_state(ROOM) for _ in range(3)]
+        refused = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(error) for error in refused] == [Overloaded] * 3
+    assert machine.asked == 3, "nobody knew yet"
+    trying = asyncio.create_task(machines.get_room_state(ROOM))
+    await settle()
+    with pytest.raises(Overloaded):
+        await machines.get_room_state(ROOM)
+    assert machine.asked == 4
+    goes_on.set()
+    assert (await trying).state == "ACTIVE"
+    found = await asyncio.gather(*(machines.get_room_state(ROOM) for _ in range(3)))
+    assert [report.state for report in found] == ["ACTIVE"] * 3
 
 
 async def test_a_machine_that_died_is_asked_again(place: Callable[[_Machine], None]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from actors.contracts import ActorStatus
-from actors.roll_call import ASK_SECONDS, PAUSE_SECONDS, SILENT_SECONDS, RollCall
+from actors.roll_call import ASK_SECONDS, HUNG_SECONDS, PAUSE_SECONDS, SILENT_SECONDS, STEP_SECONDS, RollCall
 from tests.unit.clockwork import FakeClock, settle
 
 pytestmark = pytest.mark.unit
@@ -36,7 +36,8 @@ class Calling:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.heard: list[str] = []
-        self.roll = RollCall(self.clock, lambda status: self.heard.append(status.name))
+        self.silent: list[str] = []
+        self.roll = RollCall(self.clock, lambda status: self.heard.append(status.name), self.silent.append)
 
     async def enrol(self, actor: Actor) -> None:
         self.roll.enrol(actor.name, "RoomActor", actor.ask)
@@ -71,10 +72,13 @@ async def test_silence_is_noticed_after_a_while_and_forgiven_with_the_next_answe
     actor.mode = "hangs"
     await calling.clock.advance(PAUSE_SECONDS)
     assert actor.asked == 2
-    await calling.clock.advance(SILENT_SECONDS - 0.01)
+    await calling.clock.advance(SILENT_SECONDS - STEP_SECONDS)
     assert calling.roll.answers("a")
-    await calling.clock.advance(0.01)
+    assert calling.silent == []
+    await calling.clock.advance(STEP_SECONDS)
     assert not calling.roll.answers("a")
+    await calling.clock.advance(2 * SILENT_SECONDS)
+    assert calling.silent == ["a"]
     assert calling.roll.statuses() == [ActorStatus("a", "RoomActor", 7, "node", alive=False)]
     actor.mode = "answers"
     actor.starts.set()
@@ -92,10 +96,65 @@ async def test_a_dead_or_failing_actor_is_asked_again(calling: Calling, mode: st
     actor.mode = "answers"
     await calling.clock.advance(PAUSE_SECONDS)
     assert calling.roll.answers("a")
+    assert calling.silent == [], "it had not answered yet"
     actor.mode = mode
     await calling.clock.advance(PAUSE_SECONDS)
     assert not calling.roll.answers("a")
     assert calling.roll.has_answered("a")
+    await calling.clock.advance(3 * PAUSE_SECONDS)
+    assert calling.silent == ["a"]
+
+
+async def test_who_stood_still_itself_takes_nobody_for_silent(calling: Calling) -> None:
+    actor = Actor("a")
+    await calling.enrol(actor)
+    actor.mode = "hangs"
+    await calling.clock.advance(PAUSE_SECONDS)
+    calling.clock.ms += 1000 * round(10 * HUNG_SECONDS)
+    await calling.clock.advance(STEP_SECONDS)
+    assert calling.roll.answers("a")
+    assert calling.roll.take_hung() == []
+
+
+async def test_one_that_stands_still_is_told_once_until_it_has_answered_again(calling: Calling) -> None:
+    actor = Actor("a")
+    await calling.enrol(actor)
+    for _ in range(2):
+        actor.mode = "hangs"
+        await calling.clock.advance(PAUSE_SECONDS + HUNG_SECONDS - STEP_SECONDS)
+        assert calling.roll.take_hung() == []
+        await calling.clock.advance(STEP_SECONDS)
+        assert calling.roll.take_hung() == ["a"]
+        await calling.clock.advance(HUNG_SECONDS)
+        assert calling.roll.take_hung() == []
+        actor.mode = "answers"
+        actor.starts.set()
+        await settle()
+        actor.starts.clear()
+
+
+@pytest.mark.parametrize("before", ["nothing", "death"])
+async def test_one_that_is_slow_to_start_is_not_started_again(calling: Calling, before: str) -> None:
+    actor = Actor("a")
+    actor.mode = "answers" if before == "death" else "hangs"
+    await calling.enrol(actor)
+    if before == "death":
+        actor.mode = "dead"
+        await calling.clock.advance(PAUSE_SECONDS)
+        actor.mode = "hangs"
+    await calling.clock.advance(3 * HUNG_SECONDS)
+    assert calling.roll.take_hung() == []
+
+
+async def test_an_answer_in_the_last_moment_is_an_answer(calling: Calling) -> None:
+    actor = Actor("a")
+    await calling.enrol(actor)
+    actor.mode = "hangs"
+    await calling.clock.advance(PAUSE_SECONDS + HUNG_SECONDS)
+    actor.mode = "answers"
+    actor.starts.set()
+    await settle()
+    assert calling.roll.take_hung() == []
 
 
 async def test_nobody_is_asked_after_being_struck_off(calling: Calling) -> None:

@@ -1,0 +1,42 @@
+"""Who watches the Supervisor, which watches everybody else: the first StateMachine, the other actor there is one of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from actors.contracts import SUPERVISOR, ActorStatus
+from actors.handles import Handle, find_actor, start_again
+from actors.roll_call import HUNG_SECONDS, STEP_SECONDS, RollCall
+from parlor.clock import Clock
+
+_log = structlog.get_logger(__name__)
+
+
+async def watch_supervisor(namespace: str, clock: Clock, restart: Callable[[Handle], None] = start_again) -> None:
+    """Has Ray start it again when it stands still; runs until it is cancelled. ``restart`` may block."""
+    supervisor: Handle | None = None
+
+    async def ask() -> ActorStatus:
+        nonlocal supervisor
+        if supervisor is None:
+            supervisor = await find_actor(SUPERVISOR, namespace)
+        await supervisor.missing.remote()
+        return ActorStatus(SUPERVISOR, "Supervisor", 0, "", True)
+
+    roll = RollCall(clock, _nothing, _nothing)
+    roll.enrol(SUPERVISOR, "Supervisor", ask)
+    try:
+        while True:
+            await clock.sleep(STEP_SECONDS)
+            if roll.take_hung() and supervisor is not None:
+                _log.warning("actor_stands_still", name=SUPERVISOR, seconds=HUNG_SECONDS)
+                await asyncio.to_thread(restart, supervisor)
+    finally:
+        await roll.close()
+
+
+def _nothing(_: object) -> None:
+    """Only whether it hangs is asked for."""
