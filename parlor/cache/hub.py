@@ -125,6 +125,8 @@ class EventHub:
                 # meanwhile. Readers find out by themselves once the ring no longer reaches back to them.
                 if began - read_at > 2 * self._recheck_every:
                     await self._check_reach(watched)
+                if watched.failure is not None:
+                    return
                 entries = await self._log.entries(watched.stream, watched.position)
                 if entries:
                     watched.push([(text(entry[0]), await watched.render(entry)) for entry in entries])
@@ -143,7 +145,12 @@ class EventHub:
 
     async def _check_reach(self, watched: Watched) -> None:
         at = await watched.log_position()
-        if at is not None and parse_cursor(watched.position) < parse_cursor(at.start):
+        if at is None:
+            return
+        if parse_cursor(watched.position) > parse_cursor(at.last):
+            # Redis came back empty, and a clock that was ahead had made the ids before: nothing new comes behind them.
+            watched.fail(StreamExpired(extra={"oldest_cursor": at.start}))
+        elif parse_cursor(watched.position) < parse_cursor(at.start):
             watched.skip_to(at.last)
 
     async def _listen(self) -> None:

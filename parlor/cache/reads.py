@@ -16,6 +16,9 @@ from parlor.model import MessageDoc
 from parlor.states import MessageState
 from parlor.store.ports import AccountRow, RoomRow, RoomsBefore
 
+CLOCKS_APART_MS = 10_000
+"""How much the clocks of two machines may differ before one of them is taken for wrong."""
+
 
 class PageRow(msgspec.Struct, frozen=True):
     """A place on a page: what Redis knows of it; the shard has what is missing."""
@@ -200,11 +203,15 @@ class CacheReader:
         return LogPosition(last, text(found[1]) if length else last)
 
     async def overdue_rooms(self, partition: Partition, limit: int) -> list[RoomId]:
-        """Rooms with unfinished replies whose owner has not been heard of in time."""
-        found = await self._live.pipeline.read(
-            "ZRANGEBYSCORE", self._live.keys.generating(partition), "-inf", self._live.clock.now_ms(), "LIMIT", 0, limit
+        """Rooms with unfinished replies whose owner has not been heard of in time; also those whose deadline is further
+        ahead than any owner sets it: its clock was wrong, or is wrong here, and the owner may be dead by then."""
+        key, now = self._live.keys.generating(partition), self._live.clock.now_ms()
+        too_far = self._live.lease_until() + CLOCKS_APART_MS
+        overdue, doubtful = await asyncio.gather(
+            self._live.pipeline.read("ZRANGEBYSCORE", key, "-inf", now, "LIMIT", 0, limit),
+            self._live.pipeline.read("ZRANGEBYSCORE", key, f"({too_far}", "+inf", "LIMIT", 0, limit),
         )
-        return [RoomId(text(room)) for room in found]
+        return [RoomId(text(room)) for room in [*overdue, *doubtful][:limit]]
 
     async def incarnation(self, partition: Partition) -> int | None:
         """None for a partition that Redis does not know."""

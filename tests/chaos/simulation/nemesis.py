@@ -17,12 +17,14 @@ _log = structlog.get_logger(__name__)
 
 STOP_SECONDS = (0.5, 20.0)
 """How long a process is stopped: up to several leases (3 and 6 s)."""
+JUMP_SECONDS = 3600.0
+"""How far a wall clock jumps at the most, ahead or back."""
 
 
 class Nemesis:
     """``work`` until ``rest``, which heals everything."""
 
-    def __init__(self, site: Site, people: People, chance: random.Random, *, may_lose: bool) -> None:
+    def __init__(self, site: Site, people: People, chance: random.Random, *, may_lose: bool, may_jump: bool) -> None:
         self._site = site
         self._people = people
         self._chance = chance
@@ -49,6 +51,8 @@ class Nemesis:
         ]
         if may_lose:
             self._faults += [self._lose_redis] * 3
+        if may_jump:
+            self._faults += [self._jump] * 4
 
     async def work(self) -> None:
         while True:
@@ -122,6 +126,15 @@ class Nemesis:
         self._site.shards.down = True
         await asyncio.sleep(self._chance.uniform(0.5, 10.0))
         self._site.shards.down = False
+
+    async def _jump(self) -> None:
+        """Somebody sets a clock, and perhaps finds out."""
+        name = self._chance.choice(sorted(self._site.skews))
+        before = self._site.skews[name]
+        self._site.skews[name] = self._chance.uniform(-JUMP_SECONDS, JUMP_SECONDS)
+        if self._chance.random() < 0.5:
+            await asyncio.sleep(self._chance.uniform(0.5, 10.0))
+            self._site.skews[name] = before
 
     async def _forget_scripts(self) -> None:
         self._site.server.flush_scripts()

@@ -32,8 +32,11 @@ RUN_SECONDS = 300.0
 REVISING_FROM = 10_000
 """The first seed whose people also stop, regenerate, edit and double text in every way: kept seeds from before that
 was possible are repeated as they were."""
+JUMPING_FROM = 20_000
+"""The first seed in which wall clocks jump, and Redis loses nothing: when something was queued, which tells what may be
+lost, is known by those clocks."""
 LOSSES = 0.15
-"""Share of the seeds in which Redis may come back empty."""
+"""Share of the other seeds in which Redis may come back empty."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -64,7 +67,9 @@ async def _run(seed: int, templates: Templates, people_count: int, operations: i
     site = Site(seed, templates)
     recorder = Recorder(out, loop.time, "people")
     people = People(site, recorder, random.Random(chance.random()), revising=seed >= REVISING_FROM)
-    nemesis = Nemesis(site, people, random.Random(chance.random()), may_lose=chance.random() < LOSSES)
+    jumping = seed >= JUMPING_FROM
+    nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES and not jumping
+    nemesis = Nemesis(site, people, nemesis_chance, may_lose=may_lose, may_jump=jumping)
     try:
         evil = asyncio.create_task(nemesis.work())
         with contextlib.suppress(TimeoutError):

@@ -69,11 +69,14 @@ SETTINGS: dict[str, Any] = {
 
 
 class SimClock:
-    def __init__(self, skew: float) -> None:
-        self._skew = skew
+    """``skews`` are the seconds by which each process's wall clock is off."""
+
+    def __init__(self, skews: dict[str, float], process: str) -> None:
+        self._skews = skews
+        self._process = process
 
     def now_ms(self) -> int:
-        return round((EPOCH + self._skew + self.monotonic()) * 1000)
+        return round((EPOCH + self._skews[self._process] + self.monotonic()) * 1000)
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
@@ -165,6 +168,8 @@ class Site:
         self.server = SimServer(random.Random(self.chance.random()))
         self.shards = Shards(templates, random.Random(self.chance.random()))
         self.metrics = SimMetrics()
+        self.skews: dict[str, float] = {}
+        """Of each process's wall clock, in seconds."""
         self._patches = contextlib.ExitStack()
         self._patches.enter_context(self._wired())
         self.edge = Node(self, "edge")
@@ -283,13 +288,11 @@ class Site:
 
     @contextlib.contextmanager
     def _wired(self) -> Iterator[None]:
-        skews: dict[str, float] = {}
-
         def clock() -> SimClock:
             process = current_process()
             name = process.name if process else ""
-            skews.setdefault(name, self.chance.uniform(-SKEW_MAX, SKEW_MAX))
-            return SimClock(skews[name])
+            self.skews.setdefault(name, self.chance.uniform(-SKEW_MAX, SKEW_MAX))
+            return SimClock(self.skews, name)
 
         def connect(*_: object, **__: object) -> SimClient:
             return SimClient(self.server)

@@ -19,7 +19,7 @@ from tests.unit.memory_store import make_templates
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-SEEDS = "0-59,10000-10139"
+SEEDS = "0-59,10000-10139,20000-20059"
 """`make chaos` runs thousands more."""
 AGAIN = [0, 1, 2]
 """Run a second time, in another process."""
@@ -54,7 +54,16 @@ def test_every_kind_of_fault_was_made(reports: list[Report]) -> None:
     made = Counter[str]()
     for report in reports:
         made.update(report.faults)
-    kinds = {"stop_owner", "stop_writer", "kill_owner", "kill_writer", "misplace_rooms", "lose_redis", "forget_scripts"}
+    kinds = {
+        "stop_owner",
+        "stop_writer",
+        "kill_owner",
+        "kill_writer",
+        "misplace_rooms",
+        "lose_redis",
+        "forget_scripts",
+        "jump",
+    }
     kinds |= {"refuse", "lose", "halve", "hang", "hold", "store-refuse", "store-lose", "store-slow", "redis_away"}
     assert kinds <= made.keys()
 

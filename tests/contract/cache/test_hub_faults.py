@@ -100,6 +100,28 @@ async def test_what_was_lost_while_redis_was_out_of_reach_is_told(world: World, 
             await take(tail, 1)
 
 
+async def test_an_empty_redis_whose_new_ids_are_older_is_told(world: World, reading: Reading) -> None:
+    """The clock that made the ids before was ahead by an hour."""
+    readers = reading(world, recheck_every=0.01)
+    address, reply = await live_reply(world)
+    async with readers.tail(address) as tail:
+        await readers.subscribed(address)
+        await write(world, address, reply, 1)
+        await take(tail, 1)
+        readers.log.out_of_reach = True
+        await world.redis.delete(world.key("events", address))
+        await world.redis.hdel(world.key("room", address), "event", "log_start")
+        world.clock.now -= 3_600_000
+        await write(world, address, reply, 1, 1)
+        await asyncio.sleep(0.05)  # longer than the hub trusts what it knew
+        readers.log.out_of_reach = False
+        with pytest.raises(StreamExpired):
+            await tail.next(SOON)
+    async with readers.tail(address) as tail:
+        await write(world, address, reply, 1, 2)
+        assert len(await take(tail, 1)) == 1
+
+
 async def test_a_short_outage_loses_nothing(world: World, reading: Reading) -> None:
     readers = reading(world, recheck_every=0.01)
     address, reply = await live_reply(world)

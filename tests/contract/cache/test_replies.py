@@ -223,6 +223,16 @@ async def test_a_sign_of_life_that_comes_after_the_end_lists_nothing(world: Worl
     assert await world.reader.overdue_rooms(world.partition, 10) == []
 
 
+@pytest.mark.parametrize(("behind_ms", "overdue"), [(9_000, False), (3_600_000, True)])
+async def test_a_deadline_that_a_wrong_clock_set_is_not_waited_for(world: World, behind_ms: int, overdue: bool) -> None:
+    address = await world.claimed()
+    await world.start(address, await world.send(address, 0))
+    world.clock.now -= behind_ms
+    assert await world.reader.overdue_rooms(world.partition, 10) == [address.room_id] * overdue
+    await world.rooms.renew_reply(address, "claim-1")
+    assert await world.reader.overdue_rooms(world.partition, 10) == []
+
+
 async def test_overdue_rooms_come_oldest_first_and_not_too_many(world: World) -> None:
     rooms = []
     for _ in range(4):
