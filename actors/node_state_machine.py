@@ -20,13 +20,16 @@ seconds."""
 ROOM_SECONDS = 4.0
 """The same for what a room waits for: it serves nothing else meanwhile, and who waits for the room gives its actor up
 for dead after 5 s (``actors.channel.ANSWER_SECONDS``)."""
+PROBE_SECONDS = 0.5
+"""The same for one that is known to be silent, and is tried again."""
 ATTEMPTS = 3
 
 
 class NodeStateMachine:
     """Finds the node's StateMachine, calls it, finds it again when it has died. Every step is safe to repeat.
 
-    One that did not answer in time is tried by one caller at a time, or each room of the process would wait for it.
+    One that did not answer in time is tried by one caller at a time, and shortly: whatever waits for a room, or shares
+    an actor call with it (``actors.channel``), would wait for the machine as well.
     """
 
     def __init__(self, namespace: str) -> None:
@@ -56,7 +59,7 @@ class NodeStateMachine:
             raise Overloaded("The state machine does not answer", retry_after=1.0)
         self._calls += 1
         try:
-            async with asyncio.timeout(seconds or CALL_SECONDS):
+            async with asyncio.timeout(PROBE_SECONDS if self._silent else seconds or CALL_SECONDS):
                 blob = await self._ask(method, arguments)
         except TimeoutError as error:
             # Asked for anew next time: it may be another one's place by then.

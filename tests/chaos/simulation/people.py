@@ -30,10 +30,10 @@ from parlor.commands import (
 from parlor.errors import ParlorError, PartitionUnknown
 from parlor.gateway import SendRequest
 from parlor.ids import AccountId, MessageId, RoomId, home_of
-from parlor.model import EditReceipt, Event, Message, OnBusy, ReplyMode, SendReceipt, Session
-from parlor.states import MessageState
+from parlor.model import EditReceipt, Event, OnBusy, ReplyMode, SendReceipt, Session
 from tests.chaos.history import Heard, Kind, Recorder, Request, Response, Seen
 from tests.chaos.history import Outcome as End
+from tests.chaos.seen import seen
 from tests.chaos.simulation.site import PARTITIONS, SHARD, Site
 
 DEADLINE = 60.0
@@ -42,7 +42,6 @@ REFUSALS = frozenset(
     {"room-not-found", "message-not-found", "room-busy", "room-not-active", "illegal-transition", "stream-expired"}
 )
 """Codes after which an operation did not happen and will not."""
-_GONE = frozenset({MessageState.DELETING, MessageState.DELETED})
 
 
 class Left(Exception):
@@ -292,17 +291,6 @@ class People:
 
 def _given(receipt: SendReceipt | EditReceipt) -> list[Seen]:
     return [seen(message) for message in (receipt.message, receipt.reply) if message is not None]
-
-
-def seen(message: Message) -> Seen:
-    return Seen(
-        message.seq,
-        message.message_id,
-        message.sender_type,
-        message.content,
-        deleted=message.state in _GONE,
-        open=message.state is MessageState.COMPOSING,
-    )
 
 
 def heard(event: Event) -> Heard:

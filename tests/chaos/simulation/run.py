@@ -17,9 +17,10 @@ from parlor.ids import RoomId, home_of
 from parlor.states import MessageState
 from tests.chaos.checker import FinalRoom, Violation, check
 from tests.chaos.history import Operation, Outcome, Recorder, Seen
+from tests.chaos.seen import seen
 from tests.chaos.simulation.loop import VirtualLoop
 from tests.chaos.simulation.nemesis import Nemesis
-from tests.chaos.simulation.people import People, seen
+from tests.chaos.simulation.people import People
 from tests.chaos.simulation.site import Site
 from tests.unit.memory_store import Templates
 

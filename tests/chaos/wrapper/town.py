@@ -28,13 +28,13 @@ from parlor.llm.ports import Completion, Context, Persona, TextDelta
 from parlor.metrics import NoMetrics
 from parlor.model import FinishReason, Message, ReplyMode, Session, Usage
 from parlor.settings import Settings
-from parlor.states import MessageState
 from parlor.store.addresses import store_addresses
 from parlor.store.migrations import open_store
 from parlor.writer import ShardWriterLoop
 from tests.chaos.checker import FinalRoom
-from tests.chaos.history import Kind, Operation, Recorder, Request, Response, Seen
+from tests.chaos.history import Kind, Operation, Recorder, Request, Response
 from tests.chaos.history import Outcome as Told
+from tests.chaos.seen import seen
 from tests.chaos.system.rows import backlog, stored_rooms
 from tests.chaos.wrapper.injection import FaultyPipeline, FaultyQueue, Injector, Rates, faulty_store
 
@@ -43,6 +43,9 @@ RETRY_PAUSE = 0.02
 SWEEP_PAUSE = 0.2
 DRY_SECONDS = 60.0
 WRITERS_STALL = 10
+GIVEN_UP = 0.05
+"""Share of the commands that go to another owner while the first one still has them."""
+LATE_SECONDS = 0.3
 WORDS = ("a ", "short ", "answer")
 
 
@@ -111,6 +114,9 @@ class Town:
         """That go on until they are cancelled."""
         self._writing: list[asyncio.Task[None]] = []
         """That end when their writers are stopped."""
+        self._copies: list[asyncio.Task[None]] = []
+        self.late_copies = 0
+        """Copies of commands that were served although they had gone elsewhere."""
         self._sessions: dict[str, Session] = {}
         self._count = 0
 
@@ -246,12 +252,27 @@ class Town:
             await asyncio.sleep(RETRY_PAUSE)
 
     async def _do(self, kind: Kind, account: str, room: RoomId, request: Request, command: Command) -> Operation:
-        """Asks one owner after another until one serves it."""
+        """Asks one owner after another until one serves it, as the gateway does; now and then two, when the first one
+        was given up too early."""
         name = self._recorder.begin(kind, account, room, request, DEADLINE)
         while True:
-            outcome = (await self._random.choice(self.hosts).execute([command], activate=True))[0]
+            try:
+                ticket = await self._random.choice(self._assemblies).reader.claims(room)
+            except ParlorError as error:
+                return self._recorder.end(name, Told.UNKNOWN, error=error.code)
+            copy = msgspec.structs.replace(command, ticket=ticket)
+            first, second = self._random.sample(self.hosts, 2)
+            if self._random.random() < GIVEN_UP:
+                self._copies.append(asyncio.create_task(self._late(first, copy)))
+                first = second
+            outcome = (await first.execute([copy], activate=True))[0]
             if not (isinstance(outcome, Refused) and outcome.error.kind == RoomMoved.__name__):
                 return self._told(name, outcome)
+
+    async def _late(self, host: RoomHost, command: Command) -> None:
+        """What nobody waits for any more."""
+        await asyncio.sleep(self._random.uniform(0, LATE_SECONDS))
+        self.late_copies += not isinstance((await host.execute([command], activate=True))[0], Refused)
 
     def _told(self, name: str, outcome: Outcome) -> Operation:
         match outcome:
@@ -295,6 +316,8 @@ class Town:
     async def final_rooms(self) -> list[FinalRoom]:
         """When nothing waits any more. Raises ``TimeoutError``."""
         self.calm()
+        async with asyncio.timeout(DRY_SECONDS):
+            await asyncio.gather(*self._copies)
         await self.run_dry()
         history = self._assemblies[0].history
         found = []
@@ -333,7 +356,11 @@ class Town:
             await asyncio.sleep(SWEEP_PAUSE)
             with suppress(ParlorError):
                 found = await asyncio.gather(*(reader.overdue_rooms(partition, 100) for partition in partitions))
-                wakes: Sequence[Command] = [Wake(None, room, "sweep") for rooms in found for room in rooms]
+                overdue = [room for rooms in found for room in rooms]
+                tickets = await asyncio.gather(*map(reader.claims, overdue))
+                wakes: Sequence[Command] = [
+                    Wake(None, room, "sweep", ticket=ticket) for room, ticket in zip(overdue, tickets, strict=True)
+                ]
                 await self._random.choice(self.hosts).execute(wakes, activate=True)
 
     async def _process(self, rates: Rates) -> Assembly:
@@ -352,14 +379,3 @@ class Town:
     def _unique(self, what: str) -> str:
         self._count += 1
         return f"{what} {self._count:06d} {self._random.getrandbits(48):012x}"
-
-
-def seen(message: Message) -> Seen:
-    return Seen(
-        seq=message.seq,
-        message_id=message.message_id,
-        sender=message.sender_type,
-        content=message.content,
-        deleted=message.state in (MessageState.DELETING, MessageState.DELETED),
-        open=message.state is MessageState.COMPOSING,
-    )
