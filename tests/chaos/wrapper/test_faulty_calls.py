@@ -95,4 +95,4 @@ async def test_nothing_is_lost_by_calls_that_fail_or_come_twice(redis_url: str, 
         await town.close()
     assert check(recorder.operations, rooms) == []
     assert all(town.counts[what] for what in ("refused", "unheard", "twice", "late", "stalled")), town.counts
-    assert town.late_copies
+    assert town.stale_copies

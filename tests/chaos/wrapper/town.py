@@ -115,8 +115,8 @@ class Town:
         self._writing: list[asyncio.Task[None]] = []
         """That end when their writers are stopped."""
         self._copies: list[asyncio.Task[None]] = []
-        self.late_copies = 0
-        """Copies of commands that were served although they had gone elsewhere."""
+        self.stale_copies = 0
+        """Copies that were refused because the command had gone elsewhere."""
         self._sessions: dict[str, Session] = {}
         self._count = 0
 
@@ -272,7 +272,7 @@ class Town:
     async def _late(self, host: RoomHost, command: Command) -> None:
         """What nobody waits for any more."""
         await asyncio.sleep(self._random.uniform(0, LATE_SECONDS))
-        self.late_copies += not isinstance((await host.execute([command], activate=True))[0], Refused)
+        self.stale_copies += isinstance((await host.execute([command], activate=True))[0], Refused)
 
     def _told(self, name: str, outcome: Outcome) -> Operation:
         match outcome:
