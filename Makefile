@@ -63,7 +63,7 @@ chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hou
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --servers embedded \
 		--faults kill-room-actor,kill-writer,kill-redis,kill-all,lock-sqlite,fill-shard-disk; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults empty-redis; \
-	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults kill-node; \
+	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults kill-node,kill-raylet,stop-node; \
 	$(BIN)/python -m tests.chaos.wrapper.backlog; \
 	echo "make: chaos took $$((SECONDS - began)) s"
 

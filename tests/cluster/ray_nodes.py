@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -17,6 +18,7 @@ from cli.processes import ProcessRef
 
 RAY = Path(sys.executable).with_name("ray")
 START_SECONDS = 90.0
+END_SECONDS = 60.0
 OBJECT_STORE_BYTES = 80_000_000
 
 
@@ -46,24 +48,45 @@ class Node:
     @property
     def raylets(self) -> int:
         """How many Ray nodes run under it: more than one where an autoscaler on it adds simulated ones."""
-        words = [processes.command_line(ref.pid)[:1] for ref in _descendants(self._process.pid)]
-        return sum(1 for word in words if word and word[0].endswith("/raylet"))
+        return len(self._raylets())
 
     def kill(self) -> None:
         """All of its processes at once, as a power failure ends them."""
-        found = [processes.reference(self._process.pid), *_descendants(self._process.pid)]
-        for ref in found:
+        for ref in self._all():
             processes.send(ref, signal.SIGKILL)
         self._process.wait(20)
 
+    def kill_raylet(self) -> None:
+        """Ray's own process of the node alone; what ran under it notices, and ends."""
+        for ref in self._raylets():
+            processes.send(ref, signal.SIGKILL)
+
+    def stop(self) -> list[ProcessRef]:
+        """All of its processes stand still until they get SIGCONT; they are returned."""
+        found = self._all()
+        for ref in found:
+            processes.send(ref, signal.SIGSTOP)
+        return found
+
+    def wait_until_ended(self) -> None:
+        """For a node that Ray has given up: it ends by itself."""
+        self._process.wait(END_SECONDS)
+
     def terminate(self) -> None:
         """SIGTERM, then whatever is left."""
-        found = [processes.reference(self._process.pid), *_descendants(self._process.pid)]
+        found = self._all()
         self._process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(15)
         processes.end(found, grace_s=3.0)
         self._process.wait(20)
+
+    def _all(self) -> list[ProcessRef]:
+        return [processes.reference(self._process.pid), *_descendants(self._process.pid)]
+
+    def _raylets(self) -> list[ProcessRef]:
+        words = {ref: processes.command_line(ref.pid)[:1] for ref in _descendants(self._process.pid)}
+        return [ref for ref, word in words.items() if word and word[0].endswith("/raylet")]
 
 
 def _descendants(pid: int) -> list[ProcessRef]:
@@ -124,6 +147,11 @@ class Cluster:
     def join(self, resources: str) -> Node:
         """One more node, without CPU."""
         return self._start([f"--address={self._address}", "--num-cpus=0"], resources, {})
+
+    def alive_nodes(self) -> int:
+        """How many nodes Ray counts."""
+        listed = self.run("ray", "list", "nodes", "--format", "json", "--address", self.dashboard_url)
+        return sum(1 for node in json.loads(listed) if node["state"] == "ALIVE")
 
     def run(self, program: str, *arguments: str, **variables: str) -> str:
         """Runs a command of the virtual environment as a person on the head would; returns its standard output."""

@@ -35,6 +35,8 @@ FAULTS: dict[str, type[Blow]] = {
         database_faults.MakeDeadlocks,
         database_faults.LockSqlite,
         node_faults.KillNode,
+        node_faults.KillRaylet,
+        node_faults.StopNode,
     )
 }
 LOSSLESS = [name for name, fault in FAULTS.items() if not fault.loses and not fault.needs_nodes]

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
+from cli import processes
 from tests.chaos.system.faults import Blow
 from tests.chaos.system.node_site import NodeSite
 
 
-class KillNode(Blow):
-    """SIGKILL of the second node's raylet and of all that runs on it; another node comes in its place."""
-
-    name, needs_nodes = "kill-node", True
-
-    async def apply(self) -> None:
-        await asyncio.to_thread(self._node_site.kill_second_node)
-
-    async def heal(self) -> None:
-        await asyncio.to_thread(self._node_site.join_second_node)
+class NodeBlow(Blow):
+    needs_nodes = True
 
     async def is_healed(self) -> bool:
         return self._node_site.second_raylets == 1
@@ -26,3 +20,47 @@ class KillNode(Blow):
     def _node_site(self) -> NodeSite:
         assert isinstance(self.site, NodeSite)
         return self.site
+
+
+class KillNode(NodeBlow):
+    """SIGKILL of the second node's raylet and of all that runs on it; another node comes in its place."""
+
+    name = "kill-node"
+
+    async def apply(self) -> None:
+        await asyncio.to_thread(self._node_site.kill_second_node)
+
+    async def heal(self) -> None:
+        await asyncio.to_thread(self._node_site.join_second_node)
+
+
+class KillRaylet(NodeBlow):
+    """SIGKILL of the second node's raylet alone; what runs under it ends by itself, and another node comes."""
+
+    name = "kill-raylet"
+
+    async def apply(self) -> None:
+        await asyncio.to_thread(self._node_site.kill_second_raylet)
+
+    async def heal(self) -> None:
+        await asyncio.to_thread(self._node_site.replace_second_node)
+
+
+class StopNode(NodeBlow):
+    """SIGSTOP of the raylet and of all that runs on the second node, then SIGCONT: it goes on where Ray has not given
+    it up meanwhile, else it ends and another one comes."""
+
+    name = "stop-node"
+
+    async def apply(self) -> None:
+        self._stopped = await asyncio.to_thread(self._node_site.stop_second_node)
+
+    async def heal(self) -> None:
+        try:
+            await asyncio.sleep(self.chance.uniform(*self.stopped))
+        finally:
+            for ref in self._stopped:
+                processes.send(ref, signal.SIGCONT)
+        if await asyncio.to_thread(self._node_site.has_lost_second_node):
+            self.notes = "Ray had given the node up"
+            await asyncio.to_thread(self._node_site.replace_second_node)

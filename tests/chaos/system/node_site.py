@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from cli.processes import ProcessRef
 from tests.chaos.system.site import Site
 from tests.cluster.ray_nodes import Cluster, Node
 from tests.installation import Installation, Kind
@@ -38,10 +39,24 @@ class NodeSite(Site):
 
     def kill_second_node(self) -> None:
         """With all of its processes at once."""
-        if self._second is None:
-            raise RuntimeError("there is no second node")
-        self._second.kill()
+        self._node().kill()
         self._second = None
+
+    def kill_second_raylet(self) -> None:
+        self._node().kill_raylet()
+
+    def stop_second_node(self) -> list[ProcessRef]:
+        """All of its processes; they get their SIGCONT from the caller."""
+        return self._node().stop()
+
+    def replace_second_node(self) -> None:
+        """Another one in the place of one that ends."""
+        self._node().wait_until_ended()
+        self.join_second_node()
+
+    def has_lost_second_node(self) -> bool:
+        """Whether Ray has given it up, which is final."""
+        return self._cluster.alive_nodes() == 1
 
     @property
     def second_raylets(self) -> int:
@@ -51,6 +66,11 @@ class NodeSite(Site):
     @property
     def ray_dir(self) -> Path:
         return self._cluster.directory / "r"
+
+    def _node(self) -> Node:
+        if self._second is None:
+            raise RuntimeError("there is no second node")
+        return self._second
 
     def _where(self) -> tuple[str, ...]:
         return ("--ray-address", self._cluster.address)
