@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
+from ray.exceptions import RayError
 
 from actors.contracts import SUPERVISOR, ActorStatus
 from actors.handles import Handle, find_actor, start_again
@@ -19,11 +20,16 @@ async def watch_supervisor(namespace: str, clock: Clock, restart: Callable[[Hand
     """Has Ray start it again when it stands still; runs until it is cancelled. ``restart`` may block."""
     supervisor: Handle | None = None
 
-    async def ask() -> ActorStatus:
+    async def ask() -> ActorStatus | None:
         nonlocal supervisor
-        if supervisor is None:
-            supervisor = await find_actor(SUPERVISOR, namespace)
-        await supervisor.missing.remote()
+        try:
+            if supervisor is None:
+                supervisor = await find_actor(SUPERVISOR, namespace)
+            await supervisor.missing.remote()
+        except (RayError, ValueError):
+            # Dead, being started, or gone; the next one of its name is another actor.
+            supervisor = None
+            return None
         return ActorStatus(SUPERVISOR, "Supervisor", 0, "", True)
 
     roll = RollCall(clock, _nothing, _nothing)

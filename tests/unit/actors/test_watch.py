@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
+from ray.exceptions import RayActorError
 
 from actors import watch
 from actors.contracts import SUPERVISOR
@@ -20,36 +22,66 @@ class _Supervisor:
     def __init__(self) -> None:
         self.goes_on = asyncio.Event()
         self.goes_on.set()
+        self.dead = False
         self.missing = Method(self._missing)
 
     async def _missing(self) -> list[str]:
+        if self.dead:
+            raise RayActorError
         await self.goes_on.wait()
         return ["the StateMachine has not started"]
 
 
-async def test_a_supervisor_that_stands_still_is_started_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    supervisor, clock, restarted = _Supervisor(), FakeClock(), list[Handle]()
+class _Watching:
+    """The Supervisor is whoever ``supervisor`` is."""
 
-    async def find(name: str, namespace: str) -> object:
-        assert (name, namespace) == (SUPERVISOR, "ns")
-        return supervisor
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.supervisor = _Supervisor()
+        self.clock = FakeClock()
+        self.restarted: list[Handle] = []
 
-    async def in_this_thread(call: object, handle: Handle) -> None:
-        assert call == restarted.append
-        restarted.append(handle)
+        async def find(name: str, namespace: str) -> object:
+            assert (name, namespace) == (SUPERVISOR, "ns")
+            return self.supervisor
 
-    monkeypatch.setattr(watch, "find_actor", find)
-    # A thread would go on beside the test's own time.
-    monkeypatch.setattr(asyncio, "to_thread", in_this_thread)
-    watching = asyncio.create_task(watch.watch_supervisor("ns", clock, restarted.append))
-    await clock.advance(3 * HUNG_SECONDS)
-    assert restarted == [], "whatever is missing, it answers"
+        async def in_this_thread(call: object, handle: Handle) -> None:
+            assert call == self.restarted.append
+            self.restarted.append(handle)
+
+        monkeypatch.setattr(watch, "find_actor", find)
+        # A thread would go on beside the test's own time.
+        monkeypatch.setattr(asyncio, "to_thread", in_this_thread)
+        self.task = asyncio.create_task(watch.watch_supervisor("ns", self.clock, self.restarted.append))
+
+
+@pytest.fixture
+async def watching(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[_Watching]:
+    found = _Watching(monkeypatch)
+    yield found
+    found.task.cancel()
+    await asyncio.gather(found.task, return_exceptions=True)
+    assert found.task.cancelled()
+
+
+async def test_a_supervisor_that_stands_still_is_started_again_once(watching: _Watching) -> None:
+    supervisor = watching.supervisor
+    await watching.clock.advance(3 * HUNG_SECONDS)
+    assert watching.restarted == [], "whatever is missing, it answers"
     for times in (1, 2):
         supervisor.goes_on.clear()
-        await clock.advance(PAUSE_SECONDS + 3 * HUNG_SECONDS)
-        assert restarted == [supervisor] * times
+        await watching.clock.advance(PAUSE_SECONDS + 3 * HUNG_SECONDS)
+        assert watching.restarted == [supervisor] * times
         supervisor.goes_on.set()
         await settle()
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
-    assert watching.cancelled()
+
+
+async def test_the_next_supervisor_is_watched_too(watching: _Watching) -> None:
+    await watching.clock.advance(PAUSE_SECONDS)
+    watching.supervisor.dead = True
+    await watching.clock.advance(HUNG_SECONDS)
+    assert watching.restarted == [], "Ray sees to the dead"
+    watching.supervisor = _Supervisor()
+    await watching.clock.advance(PAUSE_SECONDS)
+    watching.supervisor.goes_on.clear()
+    await watching.clock.advance(PAUSE_SECONDS + 2 * HUNG_SECONDS)
+    assert watching.restarted == [watching.supervisor]
