@@ -33,6 +33,8 @@ _log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 1.0
 """Between two sweeps: an owner's death is noticed by the second, and replies go on within a few."""
+DOUBT_SECONDS = 0.5
+"""What an actor gets to answer of which somebody says that it does not."""
 ANSWER_SECONDS = 5.0
 """Longest wait for an actor that is known to answer."""
 REST_SECONDS = 15.0
@@ -290,7 +292,7 @@ class Supervisor:
 
     async def _answers(self, actor: str) -> bool:
         handle = self._pools.rooms.get(actor)
-        return handle is not None and self._roll.answers(actor) and await _ask(handle, 1.0) is not None
+        return handle is not None and self._roll.answers(actor) and await _ask(handle, DOUBT_SECONDS) is not None
 
     async def _actors(self) -> list[ActorStatus]:
         """Asked now, where they answer; else as last heard."""

@@ -74,6 +74,9 @@ def environment(
         # Workers run at the user's own priority: they are the server, not background jobs.
         "RAY_worker_niceness": "0",
         "RAY_preload_python_modules": "redis.asyncio,msgspec,structlog",
+        # Calls that were under way when an actor died fail when Ray knows how it died, or after so many ms (its own: a
+        # second); who asked goes elsewhere then.
+        "RAY_timeout_ms_task_wait_for_death_info": "100",
         # Rooms and their pools come and go for months; the GCS keeps this many dead ones.
         "RAY_maximum_gcs_destroyed_actor_cached_count": "10000",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",

@@ -213,6 +213,7 @@ class Cluster:
             "RAY_SERVE_HAPROXY_STATS_PORT": str(plan.haproxy_stats),
             "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "5",
             "RAY_worker_niceness": "0",
+            "RAY_timeout_ms_task_wait_for_death_info": "100",
             "RAY_health_check_initial_delay_ms": "0",
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_timeout_ms": "10000",
