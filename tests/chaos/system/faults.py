@@ -286,10 +286,15 @@ class FillDisk(Blow):
 
 
 class FillRedisDisk(FillDisk):
-    name, disk = "fill-redis-disk", "redis"
+    """Redis ends by it, again and again; the steward starts it when it may."""
+
+    name, disk, within = "fill-redis-disk", "redis", 5.0
 
     async def is_healed(self) -> bool:
-        return redis.answers(self.site.runtime_dir / "redis.sock")
+        answers = redis.answers(self.site.runtime_dir / "redis.sock")
+        if answers:
+            self.back_at = time.monotonic()
+        return answers
 
 
 class FillShardDisk(FillDisk):
