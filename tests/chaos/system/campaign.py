@@ -210,7 +210,9 @@ class _Campaign:
         healed_at = time.monotonic()
         if fault.loses:
             self._lost.append(Lost(since, healed_at))
-        if not await _until(lambda: not load.waiting_since(time.monotonic() - SETTLED_AFTER), SETTLE_SECONDS):
+        # Also those who have not waited for long yet: what they felt counts when they are answered.
+        settled = lambda: not load.waiting_since(max(healed_at, time.monotonic() - SETTLED_AFTER))  # noqa: E731
+        if not await _until(settled, SETTLE_SECONDS):
             self._troubles.append(f"{fault.name}: somebody still waits {SETTLE_SECONDS:g} s after it was healed")
         settled_at = time.monotonic()
         felt = [
