@@ -53,6 +53,7 @@ bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own (
 # Of each fault; the least that says something about it.
 CHAOS_TIMES ?= 20
 CHAOS_RATE ?= 300
+CHAOS_BACKLOG ?= 1000000
 CHAOS_SEEDS ?= 0-1999,10000-13999,20000-21999
 
 chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hours; CHAOS_TIMES=1 for a first look
@@ -64,7 +65,7 @@ chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hou
 		--faults kill-room-actor,kill-writer,kill-redis,kill-all,lock-sqlite,fill-shard-disk; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults empty-redis; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults kill-node,kill-raylet,stop-node; \
-	$(BIN)/python -m tests.chaos.wrapper.backlog; \
+	$(BIN)/python -m tests.chaos.wrapper.backlog --entries $(CHAOS_BACKLOG); \
 	echo "make: chaos took $$((SECONDS - began)) s"
 
 lock: ## Resolve requirements/*.lock anew (needs uv)
