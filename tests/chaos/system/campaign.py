@@ -210,9 +210,7 @@ class _Campaign:
         healed_at = time.monotonic()
         if fault.loses:
             self._lost.append(Lost(since, healed_at))
-        # Also those who have not waited for long yet: what they felt counts when they are answered.
-        settled = lambda: not load.waiting_since(max(healed_at, time.monotonic() - SETTLED_AFTER))  # noqa: E731
-        if not await _until(settled, SETTLE_SECONDS):
+        if not await _until(lambda: settled(load, healed_at), SETTLE_SECONDS):
             self._troubles.append(f"{fault.name}: somebody still waits {SETTLE_SECONDS:g} s after it was healed")
         settled_at = time.monotonic()
         felt = [
@@ -241,6 +239,12 @@ class _Campaign:
         except TimeoutError as error:
             self._troubles.append(str(error))
             return Backlog(-1, -1, -1)
+
+
+def settled(load: Load, healed_at: float) -> bool:
+    """Whether nobody waits for long, and nobody who asked before the fault was healed waits at all: how long they did
+    is known when they are answered."""
+    return not load.waiting_since(max(healed_at, time.monotonic() - SETTLED_AFTER))
 
 
 def _with_rooms(operations: list[Operation], rooms: list[FinalRoom]) -> list[Operation]:

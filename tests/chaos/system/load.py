@@ -81,7 +81,7 @@ class Load:
         self._address = address
         self._recorder = recorder
         self._random = random.Random(seed)
-        self._waiting: dict[str, float] = {}
+        self.waiting: dict[str, float] = {}
         """Content of each message that is not taken yet, and when it was asked for."""
         self._stopping = False
         self._count = 0
@@ -110,7 +110,7 @@ class Load:
 
     def waiting_since(self, moment: float) -> bool:
         """Whether somebody has been waiting since before then."""
-        return any(asked_at < moment for asked_at in self._waiting.values())
+        return any(asked_at < moment for asked_at in self.waiting.values())
 
     def connect(self, account: Account) -> Connection:
         return Connection(*self._address, account.token)
@@ -180,7 +180,7 @@ class Load:
         body = {"content": content, "reply": "auto" if what == "ask" else "none"}
         path = f"/v1/rooms/{place.room}/messages"
         asked_at, refusals = time.monotonic(), list[str]()
-        self._waiting[content] = asked_at
+        self.waiting[content] = asked_at
         while True:
             done = await self._ask(connection, Kind.SEND, account, place.room, request, "POST", path, body, headers)
             taken = done.completed_at if done.outcome is Outcome.OK else None
@@ -189,7 +189,7 @@ class Load:
                 if time.monotonic() - asked_at < GIVE_UP:
                     await asyncio.sleep(RETRY_PAUSE)
                     continue
-            del self._waiting[content]
+            del self.waiting[content]
             if done.outcome is not Outcome.FAIL:
                 persisted = what == "persisted"
                 self.deliveries.append(Delivery(place.room, asked_at, taken, persisted, refusals))
