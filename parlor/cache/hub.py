@@ -105,12 +105,15 @@ class EventHub:
         watched.readers -= 1
         if watched.readers:
             return
-        if self._watched.get(watched.stream) is watched:
-            del self._watched[watched.stream]
-            self._change()
+        self._forget(watched)
         if watched.pump is not None:
             watched.pump.cancel()
             await asyncio.gather(watched.pump, return_exceptions=True)
+
+    def _forget(self, watched: Watched) -> None:
+        if self._watched.get(watched.stream) is watched:
+            del self._watched[watched.stream]
+            self._change()
 
     async def _pump(self, watched: Watched) -> None:
         """Reads what is new whenever the log is said to have moved."""
@@ -150,6 +153,8 @@ class EventHub:
         if parse_cursor(watched.position) > parse_cursor(at.last):
             # Redis came back empty, and a clock that was ahead had made the ids before: nothing new comes behind them.
             watched.fail(StreamExpired(extra={"oldest_cursor": at.start}))
+            # Whoever comes now begins anew, however long the readers of this one take to leave.
+            self._forget(watched)
         elif parse_cursor(watched.position) < parse_cursor(at.start):
             watched.skip_to(at.last)
 
