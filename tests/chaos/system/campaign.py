@@ -202,6 +202,7 @@ class _Campaign:
 
     async def _break(self, fault: Blow, load: Load) -> None:
         since = await oldest_unstored(self._installation) if fault.loses else 0.0
+        await fault.aim()
         applied_at = time.monotonic()
         await fault.apply()
         await fault.heal()

@@ -1,6 +1,7 @@
 """What is done to processes. A fault is applied, healed, and then *probed* until it is healed: nothing sleeps for it.
 
-``apply`` returns when the damage is done; ``heal`` undoes what does not heal by itself; ``is_healed`` asks once.
+``aim`` finds what is to be hit, ``apply`` returns when the damage is done, ``heal`` undoes what does not heal by
+itself, ``is_healed`` asks once.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ class Blow:
         self.notes = ""
         """What else there is to say about it."""
 
+    async def aim(self) -> None:
+        """Finds out what to hit; the fault begins with ``apply``."""
+
     async def apply(self) -> None:
         raise NotImplementedError
 
@@ -66,12 +70,13 @@ class KillWorker(Blow):
 
     title: ClassVar[str]
 
+    async def aim(self) -> None:
+        self._before = await until_some(lambda: self.site.workers(self.title))
+        self._victim = await busiest(self._before)
+
     async def apply(self) -> None:
-        found = await until_some(lambda: self.site.workers(self.title))
-        self._before = found
-        victim = await busiest(found)
-        processes.send(victim, signal.SIGKILL)
-        await gone([victim])
+        processes.send(self._victim, signal.SIGKILL)
+        await gone([self._victim])
 
     async def is_healed(self) -> bool:
         return len(self.site.workers(self.title)) >= len(self._before)
@@ -82,8 +87,10 @@ class StopWorker(Blow):
 
     title: ClassVar[str]
 
-    async def apply(self) -> None:
+    async def aim(self) -> None:
         self._victim = await busiest(await until_some(lambda: self.site.workers(self.title)))
+
+    async def apply(self) -> None:
         processes.send(self._victim, signal.SIGSTOP)
 
     async def heal(self) -> None:
