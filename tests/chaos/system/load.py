@@ -152,7 +152,8 @@ class Load:
                 other = self._random.choice([found for found in self.accounts if found is not account])
                 await self._read_page(connection, account, self._random.choice(other.places).room)
             case _:
-                await self._create_room(connection, account)
+                if not await self._create_room(connection, account):
+                    return
                 if len(account.places) > 1 and account.places[0] is place:
                     account.places.remove(place)
                     path = f"/v1/rooms/{place.room}"
@@ -160,13 +161,16 @@ class Load:
                 else:
                     account.places.pop()
 
-    async def _create_room(self, connection: Connection, account: Account) -> None:
+    async def _create_room(self, connection: Connection, account: Account) -> bool:
+        """Whether it was acknowledged."""
         title = self._unique("title")
         done = await self._ask(
             connection, Kind.CREATE_ROOM, account, "", Request(title=title), "POST", "/v1/rooms", {"title": title}
         )
-        if done.outcome is Outcome.OK:
-            account.places.append(Place(done.response.room))
+        if done.outcome is not Outcome.OK:
+            return False
+        account.places.append(Place(done.response.room))
+        return True
 
     async def _deliver(self, what: str, connection: Connection, account: Account, place: Place) -> None:
         """Sends a message until it is taken, or refused for good."""
