@@ -21,8 +21,8 @@ A page that was read while Redis was away (its cursor is 0-0) shows what is stor
 hold it to the deletes that were queued.
 
 ``Lost`` is the one allowance, for Redis coming back empty: what was acknowledged in it may have happened or not, what
-was seen in it binds nobody, and a message that was asked for before and again after it may be there twice, since the
-idempotency key was lost as well.
+was seen in it binds nobody, a message that was asked for before and again after it may be there twice, since the
+idempotency key was lost as well, and a late copy of a send that was refused in it may be taken.
 """
 
 from __future__ import annotations
@@ -107,9 +107,11 @@ def _asked_across(operations: Sequence[Operation], lost: Sequence[Lost]) -> froz
 
 
 def _doubtful(operation: Operation) -> Operation:
-    """As if it had not been answered; a create's room is known all the same."""
+    """As if it had not been answered; a create's room is known all the same. Also a refused send: the number of the
+    claim that refuses another copy of it was lost (ADR 0013)."""
     known = msgspec.structs.replace(operation.response, messages=[], heard=[], rooms=[], title="", persisted=False)
-    outcome = Outcome.UNKNOWN if operation.outcome is Outcome.OK else operation.outcome
+    may_be = operation.outcome is Outcome.OK or operation.kind is Kind.SEND
+    outcome = Outcome.UNKNOWN if may_be else operation.outcome
     return msgspec.structs.replace(operation, outcome=outcome, response=known)
 
 

@@ -357,6 +357,17 @@ def test_a_lost_redis_excuses_what_was_acknowledged_in_it_and_nothing_before() -
     assert set(story.found()) == {"C1"}
 
 
+def test_a_send_that_was_refused_while_redis_was_lost_may_be_there() -> None:
+    story = Story()
+    before = story.now
+    refused_and_stored(story)
+    assert set(story.found()) == {"C13"}
+    story.lost = [Lost(before, story.now)]
+    assert story.found() == []
+    story.lost = [Lost(story.now + 5, story.now + 10)]
+    assert set(story.found()) == {"C13"}
+
+
 def test_a_message_that_is_asked_for_again_across_a_lost_redis_may_be_there_twice() -> None:
     story = Story()
     story.rows += [Seen(5, "m5", "USER", "three"), Seen(6, "m6", "USER", "three")]
