@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import pytest
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
-from parlor.ids import AccountId, Partition, RoomId, home_of
+from parlor.ids import AccountId, RoomId, home_of
 from tests.integration.person import Person, of
+from tests.integration.room_keys import EVERYTHING, names
 from tests.integration.shards import Shards
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
-
-EVERYTHING = ("room", "messages", "states", "events", "open")
 
 
 async def _told(person: Person, count: int) -> RoomId:
@@ -28,18 +26,12 @@ async def _told(person: Person, count: int) -> RoomId:
     return room
 
 
-def _names(keys: Keys, room: RoomId, *kinds: str) -> list[str]:
-    partition = home_of(room)
-    makers: dict[str, Callable[[Partition, RoomId], str]] = {kind: getattr(keys, kind) for kind in kinds}
-    return [maker(partition, room) for maker in makers.values()]
-
-
 @pytest.mark.parametrize("lost", [EVERYTHING, ("messages",), ("states",), ("messages", "states")], ids="+".join)
 async def test_history_is_whole_after_redis_lost_keys(
     person: Person, redis: Redis, keys: Keys, lost: tuple[str, ...]
 ) -> None:
     room = await _told(person, 12)
-    assert await redis.delete(*_names(keys, room, *lost)) >= 1
+    assert await redis.delete(*names(keys, room, *lost)) >= 1
 
     message = await person.note(room, "line 13")
 
@@ -53,7 +45,7 @@ async def test_history_is_whole_after_redis_lost_keys(
 
 async def test_a_cold_room_is_read_without_a_send(person: Person, redis: Redis, keys: Keys) -> None:
     room = await _told(person, 5)
-    await redis.delete(*_names(keys, room, *EVERYTHING))
+    await redis.delete(*names(keys, room, *EVERYTHING))
 
     assert (await person.get(of(room)))["title"] == "Memory"
     assert [found["content"] for found in await person.history(room)] == [f"line {n}" for n in range(1, 6)]
@@ -64,7 +56,7 @@ async def test_a_single_old_message_is_found_when_redis_has_forgotten_it(
 ) -> None:
     room = await _told(person, 3)
     first = (await person.history(room))[0]
-    await redis.delete(*_names(keys, room, *EVERYTHING))
+    await redis.delete(*names(keys, room, *EVERYTHING))
 
     found = await person.message(room, first["message_id"])
     assert (found["content"], found["state"], found["durability"]) == ("line 1", "SENT", "persisted")
@@ -76,7 +68,7 @@ async def test_a_message_that_only_the_shard_has_can_be_deleted(
 ) -> None:
     room = await _told(person, 3)
     first = (await person.history(room))[0]
-    await redis.delete(*_names(keys, room, *EVERYTHING))
+    await redis.delete(*names(keys, room, *EVERYTHING))
 
     assert (await person.delete_message(room, first["message_id"]))["outcome"] == "deleting"
     await eventually(lambda: shards.messages(room), lambda rows: rows[0].deleted and rows[0].content == "")
@@ -101,7 +93,7 @@ async def test_the_next_turn_remembers_the_first_from_the_shard(person: Person, 
     room = RoomId(await person.create_room())
     first = await person.converse(room, "My cat is called Miaou")
     await eventually(lambda: person.message(room, first["reply"]["message_id"]), lambda found: found["state"] == "SENT")
-    await redis.delete(*_names(keys, room, *EVERYTHING))
+    await redis.delete(*names(keys, room, *EVERYTHING))
 
     second = await person.converse(room, "What is it called?")
     assert "My cat is called Miaou" in second["reply"]["content"]

@@ -14,10 +14,11 @@ import pytest
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
-from parlor.ids import RoomId, home_of
+from parlor.ids import RoomId
 from parlor.store.addresses import MySqlAddress
 from tests.installation import Installation
 from tests.integration.person import PERSISTED, Person, of, signed_in
+from tests.integration.room_keys import EVERYTHING, names
 from tests.integration.shards import Shards
 from tests.integration.waiting import eventually
 from tests.mysql import connect_mysql
@@ -65,12 +66,6 @@ async def _medians(person: Person, room: str) -> dict[str, float]:
     }
 
 
-async def _forget(redis: Redis, keys: Keys, room: str) -> None:
-    home = home_of(RoomId(room))
-    makers = (keys.room, keys.messages, keys.states, keys.events, keys.open)
-    await redis.delete(*(make(home, RoomId(room)) for make in makers))
-
-
 async def test_the_other_shards_do_not_notice(
     installation: Installation, shards: Shards, redis: Redis, keys: Keys
 ) -> None:
@@ -92,7 +87,7 @@ async def test_the_other_shards_do_not_notice(
 
         async with _standing_still(sick_address):
             for room in (cold, sick_cold):
-                await _forget(redis, keys, room)
+                await redis.delete(*names(keys, RoomId(room), *EVERYTHING))
             asked = asyncio.create_task(patient.http.get(f"{of(sick_cold)}/messages"))
             kept = asyncio.create_task(
                 patient.http.post(
