@@ -19,6 +19,8 @@ _log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 1.0
 """Between an answer and the next question."""
+AGAIN_SECONDS = 0.25
+"""The same after none: who was started again is to be known soon, and a call to a dead actor fails at once."""
 STEP_SECONDS = 1.0
 SILENT_SECONDS = 5.0
 """A question that is open for so long makes an actor silent; answers take milliseconds."""
@@ -138,7 +140,7 @@ class RollCall:
                 entry.answers, entry.last = True, found
                 self._on_answer(found)
             self._news.set()
-            await self._clock.sleep(PAUSE_SECONDS)
+            await self._clock.sleep(AGAIN_SECONDS if found is None else PAUSE_SECONDS)
 
     async def _count(self) -> None:
         while True:

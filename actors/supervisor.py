@@ -7,6 +7,7 @@ are relied on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -35,6 +36,8 @@ SWEEP_SECONDS = 1.0
 """Between two sweeps: an owner's death is noticed by the second, and replies go on within a few."""
 DOUBT_SECONDS = 0.5
 """What an actor gets to answer of which somebody says that it does not."""
+PATIENCE_SECONDS = 2.0
+"""Longest wait for a RoomActor when none answers: the only one that died is back by then."""
 ANSWER_SECONDS = 5.0
 """Longest wait for an actor that is known to answer."""
 REST_SECONDS = 15.0
@@ -80,10 +83,13 @@ class Supervisor:
         return self._missing()
 
     async def place_room(self, room_id: RoomId, failed: str | None) -> str | None:
-        """None when every actor is full, or none answers."""
+        """None when every actor is full, or none answers for ``PATIENCE_SECONDS``."""
         await self._started()
         if failed is not None and await self._answers(failed):
             failed = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._roll.until(lambda: bool(self._rooms.answering))
         try:
             actor = self._rooms.place(room_id, failed)
         except ParlorError:

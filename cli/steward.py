@@ -60,6 +60,7 @@ class Steward:
         self._stop_asked = threading.Event()
         self._forced = threading.Event()
         self._starting = False
+        self._interrupted = False
         self._supervised: list[Supervised] = []
         self._head: RayHead | None = None
         self._actors = False
@@ -72,6 +73,11 @@ class Steward:
             started_at=int(time.time()),
         )
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal broke off the start."""
+        return self._interrupted
+
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
         """The first one asks for the end (a start under way is given up at once), a second one forces it."""
         if self._stop_asked.is_set():
@@ -79,6 +85,7 @@ class Steward:
         self._stop_asked.set()
         if self._starting:
             self._starting = False
+            self._interrupted = True
             raise Stopped
 
     def start(self) -> None:
@@ -325,19 +332,26 @@ def run(installation: Installation, options: UpOptions, progress: Progress) -> i
         steward.start()
         code = steward.watch()
         drain = code == 0
-    except Stopped:
-        code, drain = 130, False
-    except Refusal as refusal:
-        progress.say("failed", refusal.message)
-        code, drain = refusal.exit_code, False
-    except Exception as error:  # noqa: BLE001 - a defect: told to the person, in full in the log; then all is stopped
-        traceback.print_exc()
-        # Ray's errors carry the whole remote traceback; what happened is on its last line.
-        said = str(error).strip().splitlines()[-1:] or [""]
-        progress.say("failed", f"{type(error).__name__}: {said[0]}")
-        code, drain = 1, False
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and all is stopped
+        code, drain = _failed(steward, error, progress), False
     steward.stop(drain=drain)
     return code
+
+
+def _failed(steward: Steward, error: Exception, progress: Progress) -> int:
+    """Tells why the start, or the watch, came to an end; returns the exit code."""
+    if steward.interrupted:
+        # Not always a `Stopped`: a library that was being called may have made an error of its own of it.
+        return 130
+    if isinstance(error, Refusal):
+        progress.say("failed", error.message)
+        return error.exit_code
+    # A defect: told to the person, in full in the log.
+    traceback.print_exception(error)
+    # Ray's errors carry the whole remote traceback; what happened is on its last line.
+    said = str(error).strip().splitlines()[-1:] or [""]
+    progress.say("failed", f"{type(error).__name__}: {said[0]}")
+    return 1
 
 
 def main() -> None:

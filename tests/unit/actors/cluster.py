@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from ray.exceptions import RayActorError
@@ -27,6 +27,8 @@ from parlor.placement import PlacementBook
 from parlor.streams import EventStreams
 from tests.unit.rig import Rig
 
+_T = TypeVar("_T")
+
 
 class Method:
     """What Ray makes of a method: ``.remote(...)`` gives something to wait for."""
@@ -47,6 +49,9 @@ class FakeRoomActor:
         """The next call does not arrive."""
         self.hangs = False
         self.gate: asyncio.Event | None = None
+        """What is served waits for it."""
+        self.too_late = False
+        """The time of who waits for this actor is over at once: no test depends on how long that really takes."""
         self._serving: set[asyncio.Task[list[Outcome]]] = set()
         self.execute = Method(self._execute)
 
@@ -57,19 +62,23 @@ class FakeRoomActor:
         commands = decode_commands(blob)
         self.batches.append(len(commands))
         if self.hangs:
-            await asyncio.Event().wait()
+            await self._wait(asyncio.Event().wait())
         if self.gate is not None:
             # A caller that gives up takes nothing back.
             serving = asyncio.create_task(self._serve_behind(self.gate, commands, activate))
             self._serving.add(serving)
             serving.add_done_callback(self._serving.discard)
-            outcomes = await asyncio.shield(serving)
+            outcomes = await self._wait(asyncio.shield(serving))
         else:
             outcomes = await self.host.execute(commands, activate=activate)
         if self.dies_after_the_call:
             self.dead = True
             raise RayActorError
         return encode_outcomes(outcomes)
+
+    async def _wait(self, answer: Awaitable[_T]) -> _T:
+        async with asyncio.timeout(0 if self.too_late else None):
+            return await answer
 
     async def _serve_behind(self, gate: asyncio.Event, commands: list[Command], activate: bool) -> list[Outcome]:
         await gate.wait()

@@ -121,6 +121,7 @@ async def test_what_waits_behind_a_call_that_fails_does_not_try_the_same_actor(
     room_id = await warm_room(rig, made)
     actor.batches.clear()
     actor.hangs = True
+    answer_seconds = channel.ANSWER_SECONDS
     monkeypatch.setattr(channel, "ANSWER_SECONDS", 0.02)
     asked = []
     for _ in range(5):
@@ -131,6 +132,7 @@ async def test_what_waits_behind_a_call_that_fails_does_not_try_the_same_actor(
     assert actor.batches == [1, 1], "the calls under way, and no third one"
     assert made.breaks == 2
     actor.hangs = False
+    monkeypatch.setattr(channel, "ANSWER_SECONDS", answer_seconds)
     assert isinstance(await made.execute(rig.send_command(room_id)), SendDone)
     await made.close()
 

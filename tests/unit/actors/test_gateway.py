@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 import pytest
 
-import actors.channel
 from parlor.errors import (
     InvalidRequest,
     MessageNotFound,
@@ -96,10 +95,7 @@ async def test_a_room_goes_on_elsewhere_when_its_actor_dies(cluster: Cluster) ->
     assert room_id in cluster.actors["rooms-1"].host.rooms
 
 
-async def test_the_other_rooms_of_an_actor_that_fell_silent_do_not_wait_for_it(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(actors.channel, "ANSWER_SECONDS", 0.02)
+async def test_the_other_rooms_of_an_actor_that_fell_silent_do_not_wait_for_it(cluster: Cluster) -> None:
     rig, gateway = cluster.rig, cluster.gateway()
     first, second = await rig.new_room(), await rig.new_room()
     for room_id in (first, second):
@@ -107,7 +103,7 @@ async def test_the_other_rooms_of_an_actor_that_fell_silent_do_not_wait_for_it(
         await gateway.send_message(rig.ada, room_id, SAY)
     silent = cluster.actors["rooms-0"]
     silent.batches.clear()
-    silent.hangs = True
+    silent.hangs = silent.too_late = True
     for room_id in (first, second):
         assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == 2
         assert room_id in cluster.actors["rooms-1"].host.rooms
@@ -145,26 +141,20 @@ async def test_a_send_that_happened_although_its_actor_died_is_not_sent_twice(cl
     assert [message.message_id for message in messages] == [receipt.message.message_id, receipt.reply.message_id]
 
 
-async def test_an_actor_that_does_not_answer_is_given_up_in_time(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(actors.channel, "ANSWER_SECONDS", 0.02)
+async def test_an_actor_that_does_not_answer_is_given_up(cluster: Cluster) -> None:
     rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
     for actor in cluster.actors.values():
-        actor.hangs = True
+        actor.hangs = actor.too_late = True
     with pytest.raises(Overloaded) as refused:
         await gateway.send_message(rig.ada, room_id, SAY)
     assert refused.value.retry_after is not None
 
 
-async def test_a_late_copy_of_a_rename_does_not_undo_a_newer_one(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(actors.channel, "ANSWER_SECONDS", 0.05)
+async def test_a_late_copy_of_a_rename_does_not_undo_a_newer_one(cluster: Cluster) -> None:
     rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
     gate = cluster.actors["rooms-0"].gate = asyncio.Event()
+    cluster.actors["rooms-0"].too_late = True
     assert (await gateway.rename_room(rig.ada, room_id, "older")).title == "older"
-    monkeypatch.setattr(actors.channel, "ANSWER_SECONDS", LONG)
     assert (await gateway.rename_room(rig.ada, room_id, "newer")).title == "newer"
     assert cluster.actors["rooms-0"].batches == [1]
     gate.set()
@@ -174,9 +164,7 @@ async def test_a_late_copy_of_a_rename_does_not_undo_a_newer_one(
 
 
 @pytest.mark.parametrize("held", [True, False])
-async def test_a_late_copy_of_a_send_that_was_refused_is_not_appended(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, held: bool
-) -> None:
+async def test_a_late_copy_of_a_send_that_was_refused_is_not_appended(cluster: Cluster, held: bool) -> None:
     """Also when the one that refused it had held the room all along, and the book named another one."""
     rig, room_id = cluster.rig, await cluster.rig.new_room()
     busy, refused = cluster.gateway(), cluster.gateway()
@@ -185,7 +173,7 @@ async def test_a_late_copy_of_a_send_that_was_refused_is_not_appended(
         await busy.send_message(rig.ada, room_id, SendRequest("Hello"))
         cluster.place(room_id, "rooms-0")
     gate = cluster.actors["rooms-0"].gate = asyncio.Event()
-    monkeypatch.setattr(actors.channel, "ANSWER_SECONDS", 0.05)
+    cluster.actors["rooms-0"].too_late = True
     sending = rig.spawn(busy.send_message(rig.ada, room_id, SendRequest("Hello")))
     await settle()
     with pytest.raises(RoomBusy):
