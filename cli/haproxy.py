@@ -1,6 +1,6 @@
 """What Ray Serve runs in HAProxy's place: adapts the configuration that Serve wrote, then becomes HAProxy.
 
-    python -I haproxy.py <real haproxy> -db -f <haproxy.cfg> [-dR] [-sf <pid> ... -x <socket>]
+    python -I haproxy.py <limits> <real haproxy> -db -f <haproxy.cfg> [-dR] [-sf <pid> ... -x <socket>]
 
 Serve writes its file anew before each start and each reload, and then runs this, so the changes survive reloads; the
 process id stays (exec), which Serve checks. It changes:
@@ -9,7 +9,9 @@ process id stays (exec), which Serve checks. It changes:
 2. the statistics and metrics ports, to loopback, and the admin socket, to this user;
 3. two request headers that let any client turn off Serve's own timeouts and disconnect handling: removed;
 4. logging, from UDP port 514 to the process's own log file, events only;
-5. HAProxy's life: it ends with the manager that started it, so none is left holding the port.
+5. HAProxy's life: it ends with the manager that started it, so none is left holding the port;
+6. how long a process may be silent that has a request, in the seconds of ``Limits``: one that stands still keeps nobody
+   waiting for as long as it does so.
 
 Standard library only: it is started as a plain file. ``tests/unit/cli/test_haproxy.py`` renders Serve's own template
 and holds this to it, so a new Ray that changes the template is noticed.
@@ -22,7 +24,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 MARK = "# adapted by parlor"
 _REQUEST_ID = "%[var(txn.parlor_request_id)]"
@@ -49,7 +51,24 @@ DETAILS = {
 RETRY_AFTER_S = 1
 
 
-def adapt(config: str) -> str:
+class Limits(NamedTuple):
+    """Whole seconds without a byte from the process that has the request; then 503, or the end of the stream."""
+
+    answer: int
+    """Of an ordinary answer; ``Prefer: wait=N`` adds its own."""
+    stream: int
+    """Between two events or heartbeats."""
+
+    @classmethod
+    def read(cls, text: str) -> Limits:
+        """From a command line; raises ``ValueError`` or ``TypeError``."""
+        return cls(*map(int, text.split(",")))
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+def adapt(config: str, limits: Limits) -> str:
     """The configuration with the changes above; a second time changes nothing."""
     if config.startswith(MARK):
         return config
@@ -60,6 +79,8 @@ def adapt(config: str) -> str:
         if line and not line[0].isspace() and words:
             section = " ".join(words[:2])
         adapted.extend(_adapt_line(section, line, words))
+        if section == line and section.startswith("backend "):
+            adapted.extend(f"    {rule}" for rule in _backend_rules(limits))
     return "\n".join(adapted) + "\n"
 
 
@@ -101,6 +122,18 @@ def _frontend_rules() -> list[str]:
     ]
 
 
+def _backend_rules(limits: Limits) -> list[str]:
+    """The last that holds counts."""
+    wait = 'regsub("^.*wait *= *([0-9]{1,6}).*$","\\1",i)'
+    longer = f"req.fhdr(prefer),'{wait}',mul(1000),add({1000 * limits.answer})"
+    streams = ("{ req.hdr(accept) -m sub text/event-stream }", "{ path_end /events }")
+    return [
+        f"http-request set-timeout server {limits.answer}s",
+        f"http-request set-timeout server {longer} if {{ req.fhdr(prefer) -i -m sub wait }}",
+        *(f"http-request set-timeout server {limits.stream}s if {stream}" for stream in streams),
+    ]
+
+
 def _error_reply(status: int) -> str:
     return f"http-error {_reply(status)}"
 
@@ -135,20 +168,20 @@ def problem(status: int) -> str:
     return text
 
 
-def rewrite(path: Path) -> None:
+def rewrite(path: Path, limits: Limits) -> None:
     """Adapts the file in place, whole or not at all."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(adapt(path.read_text(encoding="utf-8")), encoding="utf-8")
+    temporary.write_text(adapt(path.read_text(encoding="utf-8"), limits), encoding="utf-8")
     temporary.replace(path)
 
 
 def main(arguments: list[str]) -> NoReturn:
-    binary, *options = arguments
+    limits, binary, *options = arguments
     sys.path.insert(0, str(Path(__file__).parent / "servers"))
     from tether import die_with  # type: ignore[import-not-found] # a sibling file: the package is not on this path
 
     die_with(os.getppid(), signal.SIGTERM)
-    rewrite(Path(options[options.index("-f") + 1]))
+    rewrite(Path(options[options.index("-f") + 1]), Limits.read(limits))
     os.execv(binary, [binary, *options])  # noqa: S606 - HAProxy, with Serve's own arguments
 
 

@@ -11,11 +11,12 @@ import os
 import shlex
 import shutil
 import sys
+from math import ceil
 from pathlib import Path, PurePath
 
 import msgspec
 
-from cli import processes
+from cli import haproxy, processes
 from cli.installation import MARKER, Installation
 from cli.ports import PortPlan
 from cli.processes import ProcessRef
@@ -27,6 +28,11 @@ OBJECT_STORE_BYTES = 100 * 1024 * 1024
 _HEAD_PROCESSES = ("gcs_server", "raylet")
 _DRAIN_S = 1
 """Seconds that a leaving replica stays reachable; Serve's 30 would make every stop take as long."""
+
+_ANSWER_MARGIN_S = 10.0
+"""What an answer may take beyond the longest wait for a commit; after that, asking again is quicker."""
+_HEARTBEATS_MISSED = 3
+"""A stream without any in that time is cut: its replica stands still."""
 
 
 class RayHead(msgspec.Struct, frozen=True):
@@ -50,11 +56,16 @@ def haproxy_binary() -> Path | None:
         return Path(found) if found else None
 
 
-def install_haproxy_command(installation: Installation, binary: Path) -> Path:
+def install_haproxy_command(installation: Installation, settings: Settings, binary: Path) -> Path:
     """Writes the command that Serve starts in HAProxy's place (see ``cli/haproxy.py``); returns its path."""
+    api = settings.api
+    limits = haproxy.Limits(
+        answer=ceil(api.persisted_timeout.total_seconds() + _ANSWER_MARGIN_S),
+        stream=ceil(_HEARTBEATS_MISSED * api.heartbeat.total_seconds()),
+    )
     path = installation.data_dir / "haproxy"
     adapter = Path(__file__).with_name("haproxy.py")
-    command = shlex.join([sys.executable, "-I", str(adapter), str(binary)])
+    command = shlex.join([sys.executable, "-I", str(adapter), str(limits), str(binary)])
     path.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
     path.chmod(0o700)
     return path

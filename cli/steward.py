@@ -237,7 +237,7 @@ class Steward:
             self._run = msgspec.structs.replace(self._run, private_ray=False)
             return os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
         binary = ray_cluster.haproxy_binary()
-        command = ray_cluster.install_haproxy_command(installation, binary) if binary else None
+        command = ray_cluster.install_haproxy_command(installation, settings, binary) if binary else None
         ray_cluster.enter(ray_cluster.environment(installation, settings, plan, command))
         self._head = ray_cluster.start(installation, settings, plan)
         # Ray put its own handler in place of ours.

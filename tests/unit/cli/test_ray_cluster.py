@@ -71,11 +71,14 @@ def test_without_haproxy_serves_own_proxy_takes_the_requests(home: Installation)
 
 def test_the_haproxy_command_runs_the_adapter_and_then_haproxy(home: Installation, tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
-    config.write_text("global\n    stats socket /x mode 666 level admin\ndefaults\n    mode http\n")
-    command = ray_cluster.install_haproxy_command(home, Path("/bin/echo"))
+    config.write_text("global\n    stats socket /x mode 666 level admin\ndefaults\n    mode http\nbackend parlor\n")
+    command = ray_cluster.install_haproxy_command(home, effective(home, {}), Path("/bin/echo"))
     done = subprocess.run([command, "-db", "-f", config, "-dR"], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == f"-db -f {config} -dR\n"
     assert "mode 600" in config.read_text()
+    # Longer than the longest wait for a commit, and than two heartbeats.
+    assert "set-timeout server 25s\n" in config.read_text()
+    assert "set-timeout server 45s if" in config.read_text()
 
 
 def test_a_late_environment_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
