@@ -104,14 +104,14 @@ class RoomPool:
     def _idle_extras(self, endangered: Sequence[str]) -> list[str]:
         staying = {name: member for name, member in self._members.items() if name not in endangered}
         nodes = [member.node for member in staying.values()]
-        latest = self._clock.monotonic() - self._settings.shrink_after.total_seconds()
-        idle = [
-            name for name, member in staying.items() if member.empty_since is not None and member.empty_since <= latest
-        ]
+        empty = {name: member.empty_since for name, member in staying.items() if member.empty_since is not None}
         # The newest first; before all of them those that still wait for a node, which nobody needs any more.
-        idle.sort(reverse=True)
-        idle.sort(key=lambda name: (staying[name].answers, nodes.count(staying[name].node)))
-        return idle[: max(0, len(staying) - self._wanted())]
+        order = sorted(empty, reverse=True)
+        order.sort(key=lambda name: (staying[name].answers, nodes.count(staying[name].node)))
+        # Chosen among all that are empty, and then waited for: else who happened to be empty a moment earlier would go,
+        # and the others keep a node that was to become free.
+        latest = self._clock.monotonic() - self._settings.shrink_after.total_seconds()
+        return [name for name in order[: max(0, len(staying) - self._wanted())] if empty[name] <= latest]
 
     def _wanted(self) -> int:
         rooms = sum(self._book.rooms_of(name) for name in self._book.actors)

@@ -119,6 +119,18 @@ def test_actors_that_still_wait_for_a_node_go_first_then_those_of_the_emptiest_n
     assert pool.let_go(NOWHERE) == ["d", "c", "b"]
 
 
+def test_who_goes_does_not_depend_on_who_was_empty_a_moment_earlier() -> None:
+    pool, clock = pool_of(least=1)
+    started(pool, r0="head", r1="added")
+    pool.answered("r1", "added", [room(1)])
+    clock.ms += 1000 * SHRINK_AFTER
+    assert pool.let_go(NOWHERE) == [], "one more than there are rooms"
+    pool.answered("r1", "added", [])
+    assert pool.let_go(NOWHERE) == [], "not the old one: the new one's node is to become free"
+    clock.ms += 1000 * SHRINK_AFTER
+    assert pool.let_go(NOWHERE) == ["r1"]
+
+
 def test_rooms_leave_a_draining_node_as_soon_as_another_actor_is_there() -> None:
     pool, _ = pool_of(least=2)
     started(pool, a="n1", b="n1")
