@@ -78,13 +78,11 @@ def adapt(config: str, limits: Limits) -> str:
         words = line.split()
         if line and not line[0].isspace() and words:
             section = " ".join(words[:2])
-        adapted.extend(_adapt_line(section, line, words))
-        if section == line and section.startswith("backend "):
-            adapted.extend(f"    {rule}" for rule in _backend_rules(limits))
+        adapted.extend(_adapt_line(section, line, words, limits))
     return "\n".join(adapted) + "\n"
 
 
-def _adapt_line(section: str, line: str, words: list[str]) -> list[str]:
+def _adapt_line(section: str, line: str, words: list[str], limits: Limits) -> list[str]:
     match words:
         case ["errorfile", *_]:
             return []
@@ -98,6 +96,8 @@ def _adapt_line(section: str, line: str, words: list[str]) -> list[str]:
             return [f"    bind 127.0.0.1:{address.rpartition(':')[2]}"]
         case ["bind", *_] if section == "frontend http_frontend":
             return [line, *(f"    {rule}" for rule in _frontend_rules())]
+        case ["backend", _]:
+            return [line, *(f"    {rule}" for rule in _backend_rules(limits))]
         case ["http-request", "return", "status", "404", *_] if section == "backend default_backend":
             # Serve's own 404 means that the application is not there: not yet, or no more.
             return [f"    http-request return {_reply(503)}"]
