@@ -11,7 +11,7 @@ import asyncio
 from ray.exceptions import RayError
 
 from actors.handles import Handle, find_actor
-from parlor.commands import Command, Outcome, decode_outcomes, encode_commands
+from parlor.rooms.commands import Command, Outcome, decode_outcomes, encode_commands
 
 CALLS_IN_FLIGHT = 2
 """Batches under way to one actor: one is being served while the next one is filled (measured, docs/PERFORMANCE.md)."""

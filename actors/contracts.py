@@ -7,8 +7,8 @@
     ChatApi       Serve replicas    HTTP; holds no state (``api.deployment``)
 
 Ray is trusted for liveness only. A call that ends in ``RayActorError`` may have happened: it is made again with the
-same ids. Commands and outcomes travel as one MessagePack blob (``parlor.commands``); expected errors are answers, not
-exceptions (``parlor.errors.ErrorWire``).
+same ids. Commands and outcomes travel as one MessagePack blob (``parlor.rooms.commands``); expected errors are
+answers, not exceptions (``parlor.errors.ErrorWire``).
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class SupervisorContract(Protocol):
 
 class RoomActorContract(Protocol):
     async def execute(self, commands: bytes, activate: bool) -> bytes:
-        """Commands in, outcomes out (``parlor.commands``), in order."""
+        """Commands in, outcomes out (``parlor.rooms.commands``), in order."""
 
     async def status(self) -> ActorStatus: ...
 

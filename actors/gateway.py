@@ -20,28 +20,8 @@ from actors.channel import ActorUnreachable, RoomChannel
 from actors.contracts import SUPERVISOR
 from actors.handles import Handle, find_actor
 from actors.node_state_machine import NodeStateMachine
-from parlor.assembly import Assembly
 from parlor.cache.hub import EventHub
 from parlor.cache.live import RoomAddress
-from parlor.commands import (
-    Command,
-    DeleteDone,
-    DeleteMessage,
-    DeleteRoom,
-    Done,
-    Edit,
-    EditDone,
-    MessageDone,
-    Outcome,
-    Refused,
-    Regenerate,
-    Rename,
-    ResetMemory,
-    RoomDone,
-    Send,
-    SendDone,
-    Stop,
-)
 from parlor.errors import (
     CacheUnavailable,
     InternalError,
@@ -72,7 +52,27 @@ from parlor.model import (
     Session,
     StateReport,
 )
+from parlor.rooms.commands import (
+    Command,
+    DeleteDone,
+    DeleteMessage,
+    DeleteRoom,
+    Done,
+    Edit,
+    EditDone,
+    MessageDone,
+    Outcome,
+    Refused,
+    Regenerate,
+    Rename,
+    ResetMemory,
+    RoomDone,
+    Send,
+    SendDone,
+    Stop,
+)
 from parlor.settings import Settings
+from parlor.wiring import Wiring
 
 _T = TypeVar("_T", bound=Outcome)
 _log = structlog.get_logger(__name__)
@@ -90,14 +90,14 @@ PLACE_SECONDS = 5.0
 class ActorGateway:
     """See ``parlor.gateway.Gateway``."""
 
-    def __init__(self, assembly: Assembly, hub: EventHub) -> None:
-        self._assembly = assembly
-        self._settings = assembly.settings
+    def __init__(self, wiring: Wiring, hub: EventHub) -> None:
+        self._wiring = wiring
+        self._settings = wiring.settings
         self._hub = hub
-        self._streams = assembly.streams(hub)
-        self._namespace = assembly.settings.ray.namespace
+        self._streams = wiring.streams(hub)
+        self._namespace = wiring.settings.ray.namespace
         self._states = NodeStateMachine(self._namespace)
-        self._personas = load_personas(assembly.settings.llm)
+        self._personas = load_personas(wiring.settings.llm)
         self._persona_names = {persona.name for persona in self._personas}
         self._channels: dict[str, RoomChannel] = {}
         self._places: OrderedDict[RoomId, tuple[str, int]] = OrderedDict()
@@ -107,7 +107,7 @@ class ActorGateway:
     # Accounts
 
     async def session(self, account_id: str) -> Session:
-        account, store, reader = AccountId(account_id), self._assembly.store, self._assembly.reader
+        account, store, reader = AccountId(account_id), self._wiring.store, self._wiring.reader
         try:
             row = await store.open_account(account)
         except StoreUnavailable:
@@ -130,17 +130,17 @@ class ActorGateway:
 
     async def create_room(self, session: Session, title: str | None, ai_persona: str | None) -> Room:
         persona = self._persona(ai_persona) or self._settings.llm.default_persona
-        room_id = self._assembly.mint.room_id(session.partition)
+        room_id = self._wiring.mint.room_id(session.partition)
         address = RoomAddress(room_id, session.account_id, session.account_db_key)
         await self._states.create_room(address, title or "", persona)
-        return await self._assembly.rooms.room(room_id, session.account_id)
+        return await self._wiring.rooms.room(room_id, session.account_id)
 
     async def list_rooms(self, session: Session, limit: int, cursor: str | None) -> RoomPage:
-        return await self._assembly.rooms.page(session, limit, cursor)
+        return await self._wiring.rooms.page(session, limit, cursor)
 
     async def get_room(self, session: Session, room_id: RoomId) -> Room:
         _require_home(session, room_id)
-        return await self._assembly.rooms.room(room_id, session.account_id)
+        return await self._wiring.rooms.room(room_id, session.account_id)
 
     async def rename_room(self, session: Session, room_id: RoomId, title: str) -> Room:
         return (await self._ask(Rename(session, room_id, _request_id(), title), RoomDone)).room
@@ -157,7 +157,7 @@ class ActorGateway:
     async def send_message(self, session: Session, room_id: RoomId, request: SendRequest) -> SendReceipt:
         self._persona(request.ai_persona)
         _require_home(session, room_id)
-        mint = self._assembly.mint
+        mint = self._wiring.mint
         reply_id = mint.message_id(session.partition) if request.reply is ReplyMode.AUTO else None
         command = Send(session, room_id, _request_id(), mint.message_id(session.partition), reply_id, request)
         return (await self._ask(command, SendDone)).receipt
@@ -166,13 +166,13 @@ class ActorGateway:
         self, session: Session, room_id: RoomId, limit: int, before: int | None, after: int | None
     ) -> MessagePage:
         _require_home(session, room_id)
-        return await self._assembly.history.page(room_id, session.account_id, limit=limit, before=before, after=after)
+        return await self._wiring.history.page(room_id, session.account_id, limit=limit, before=before, after=after)
 
     async def get_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
         await self.get_room(session, room_id)
         if partition_of(message_id) != session.partition:
             raise MessageNotFound
-        return await self._assembly.history.message(room_id, session.account_id, message_id)
+        return await self._wiring.history.message(room_id, session.account_id, message_id)
 
     async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt:
         await self._require_message_home(session, room_id, message_id)
@@ -180,7 +180,7 @@ class ActorGateway:
 
     async def edit_message(self, session: Session, room_id: RoomId, message_id: MessageId, content: str) -> EditReceipt:
         await self._require_message_home(session, room_id, message_id)
-        command = Edit(session, room_id, _request_id(), message_id, content, self._assembly.mint.token())
+        command = Edit(session, room_id, _request_id(), message_id, content, self._wiring.mint.token())
         return (await self._ask(command, EditDone)).receipt
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
@@ -197,7 +197,7 @@ class ActorGateway:
 
     async def queued_messages(self, session: Session, room_id: RoomId) -> list[Message]:
         _require_home(session, room_id)
-        return await self._assembly.history.queued(room_id, session.account_id)
+        return await self._wiring.history.queued(room_id, session.account_id)
 
     # Replies
 
@@ -209,25 +209,25 @@ class ActorGateway:
 
     async def regenerate(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
         await self._require_message_home(session, room_id, message_id)
-        command = Regenerate(session, room_id, _request_id(), message_id, self._assembly.mint.token())
+        command = Regenerate(session, room_id, _request_id(), message_id, self._wiring.mint.token())
         return (await self._ask(command, MessageDone)).message
 
     async def variants(self, session: Session, room_id: RoomId, message_id: MessageId) -> list[Message]:
         await self._require_message_home(session, room_id, message_id)
-        return await self._assembly.history.variants(room_id, session.account_id, message_id)
+        return await self._wiring.history.variants(room_id, session.account_id, message_id)
 
     # Memory and use
 
     async def room_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
         _require_home(session, room_id)
-        return await self._assembly.rooms.memory(room_id, session.account_id)
+        return await self._wiring.rooms.memory(room_id, session.account_id)
 
     async def reset_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
         await self._ask(ResetMemory(session, room_id, _request_id()), Done)
         return await self.room_memory(session, room_id)
 
     async def usage(self, session: Session, first: str, last: str) -> list[DailyUse]:
-        return await self._assembly.store.daily_use(session.shard_id, session.account_db_key, first, last)
+        return await self._wiring.store.daily_use(session.shard_id, session.account_db_key, first, last)
 
     # Streams
 
@@ -253,11 +253,11 @@ class ActorGateway:
 
     async def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
         _require_home(session, room_id)
-        async for message in self._assembly.history.all(room_id, session.account_id):
+        async for message in self._wiring.history.all(room_id, session.account_id):
             yield message
 
     async def readiness(self) -> list[DependencyHealth]:
-        found = await self._assembly.health()
+        found = await self._wiring.health()
         try:
             async with asyncio.timeout(2.0):
                 missing: list[str] = await (await self._find_supervisor()).missing.remote()
@@ -270,7 +270,7 @@ class ActorGateway:
     async def close(self) -> None:
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
         await self._hub.close()
-        await self._assembly.close()
+        await self._wiring.close()
 
     # Routing
 
@@ -313,7 +313,7 @@ class ActorGateway:
             if attempt:
                 await asyncio.sleep(ROUTE_PAUSE)
             # The ticket before the place: whoever claims the room after this is newer than this copy of the command.
-            ticket = await self._assembly.reader.claims(room_id)
+            ticket = await self._wiring.reader.claims(room_id)
             actor = await self._place(room_id, failed)
             try:
                 outcome = await self._channel(actor).activate(structs.replace(command, ticket=ticket))
@@ -369,8 +369,8 @@ async def open_gateway(settings: Settings, *, create_supervisor: bool = False) -
         from actors.bootstrap import obtain_supervisor
 
         await asyncio.to_thread(obtain_supervisor, settings)
-    assembly = await Assembly.open(settings)
-    return ActorGateway(assembly, assembly.event_hub())
+    wiring = await Wiring.open(settings)
+    return ActorGateway(wiring, wiring.event_hub())
 
 
 def _require_home(session: Session, room_id: RoomId) -> None:

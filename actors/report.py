@@ -7,18 +7,18 @@ import asyncio
 import structlog
 
 from actors.contracts import QueueStatus
-from parlor.assembly import Assembly
 from parlor.cache.queue import WriterQueue
 from parlor.errors import ParlorError
 from parlor.ids import Partition
+from parlor.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
 
 
-async def queue_statuses(assembly: Assembly) -> list[QueueStatus]:
+async def queue_statuses(wiring: Wiring) -> list[QueueStatus]:
     """Of every partition; empty when Redis or the partition map does not answer."""
-    now = assembly.clock.now_ms()
-    queue = WriterQueue(assembly.live, assembly.settings.redis)
+    now = wiring.clock.now_ms()
+    queue = WriterQueue(wiring.live, wiring.settings.redis)
     try:
 
         async def one(shard: int, partition: Partition) -> QueueStatus:
@@ -26,7 +26,7 @@ async def queue_statuses(assembly: Assembly) -> list[QueueStatus]:
             lag = max(0, now - oldest) / 1000 if oldest else 0.0
             return QueueStatus(int(partition), shard, depth, lag, dead)
 
-        places = [(s, p) for s in assembly.store.shard_ids() for p in await assembly.store.partitions_of(s)]
+        places = [(s, p) for s in wiring.store.shard_ids() for p in await wiring.store.partitions_of(s)]
         return list(await asyncio.gather(*(one(shard, partition) for shard, partition in places)))
     except ParlorError as error:
         _log.warning("queues_unknown", code=error.code, debug=error.debug)
@@ -35,6 +35,6 @@ async def queue_statuses(assembly: Assembly) -> list[QueueStatus]:
         await queue.close()
 
 
-async def service_statuses(assembly: Assembly) -> dict[str, str]:
+async def service_statuses(wiring: Wiring) -> dict[str, str]:
     """Each dependency and ``ok``, or what is wrong with it."""
-    return {health.name: "ok" if health.ok else health.detail for health in await assembly.health()}
+    return {health.name: "ok" if health.ok else health.detail for health in await wiring.health()}

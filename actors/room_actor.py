@@ -1,4 +1,4 @@
-"""RoomActor: a process that owns rooms. The rooms themselves are ``parlor.room``."""
+"""RoomActor: a process that owns rooms. The rooms themselves are ``parlor.rooms.room``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from actors.logs import configure_logs
 from actors.metrics import RayRoomMetrics
 from actors.node_state_machine import NodeStateMachine
 from actors.threads import take_shorter_turns
-from parlor.assembly import Assembly
-from parlor.commands import decode_commands, encode_outcomes
-from parlor.host import RoomHost
+from parlor.rooms.commands import decode_commands, encode_outcomes
+from parlor.rooms.host import RoomHost
 from parlor.settings import Settings
+from parlor.wiring import Wiring
 
 
 class RoomActor:
@@ -50,9 +50,9 @@ class RoomActor:
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> RoomHost:
-        assembly = await Assembly.open(self._settings)
+        wiring = await Wiring.open(self._settings)
         states = NodeStateMachine(self._settings.ray.namespace)
-        host = RoomHost(assembly.room_ports(assembly.chat_model(), states, RayRoomMetrics(self._name)))
+        host = RoomHost(wiring.room_ports(wiring.chat_model(), states, RayRoomMetrics(self._name)))
         self._housekeeping = asyncio.create_task(host.run())
         return host
 

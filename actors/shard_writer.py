@@ -1,4 +1,4 @@
-"""ShardWriter: a process that takes queues into one shard. The loop itself is ``parlor.writer``."""
+"""ShardWriter: a process that takes queues into one shard. The loop itself is ``parlor.persistence.writer``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from actors.contracts import ActorStatus
 from actors.handles import this_node
 from actors.logs import configure_logs
 from actors.metrics import RayWriterMetrics
-from parlor.assembly import Assembly
 from parlor.ids import Partition, ShardId
+from parlor.persistence.writer import ShardWriterLoop
 from parlor.settings import Settings
-from parlor.writer import ShardWriterLoop
+from parlor.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
 
@@ -49,9 +49,9 @@ class ShardWriter:
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> ShardWriterLoop:
-        assembly = await Assembly.open(self._settings)
+        wiring = await Wiring.open(self._settings)
         metrics = RayWriterMetrics(self._name, self._shard)
-        loop = ShardWriterLoop(assembly.writer_ports(metrics), self._shard, self._name, self._partitions)
+        loop = ShardWriterLoop(wiring.writer_ports(metrics), self._shard, self._name, self._partitions)
         self._running = asyncio.create_task(loop.run())
         self._running.add_done_callback(_end_process_on_failure)
         return loop

@@ -1,7 +1,7 @@
 """Supervisor: makes all other actors, knows where rooms live, sweeps up what an owner left unfinished.
 
-Nothing here waits for an actor that has to wait for a node: who answers is known from the roll call, and only those
-are relied on.
+Nothing here waits for an actor that has to wait for a node: the liveness check knows who answers, and only those are
+relied on.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from ray.exceptions import RayError
 
 from actors.contracts import STATE_MACHINE, SUPERVISOR, ActorStatus, InstallationStatus
 from actors.handles import Handle, this_node
+from actors.liveness import HUNG_SECONDS, LivenessCheck
 from actors.logs import configure_logs
 from actors.nodes import alive_nodes, draining_nodes
 from actors.pools import Pools, state_machine_name, writer_name
 from actors.report import queue_statuses, service_statuses
-from actors.roll_call import HUNG_SECONDS, RollCall
-from parlor.assembly import Assembly
 from parlor.clock import SystemClock
-from parlor.commands import Command, Wake, encode_commands
 from parlor.errors import ParlorError
 from parlor.ids import Partition, RoomId, ShardId
-from parlor.room_pool import RoomPool
+from parlor.rooms.commands import Command, Wake, encode_commands
+from parlor.rooms.pool import RoomPool
 from parlor.settings import Settings
+from parlor.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
 
@@ -54,12 +54,12 @@ class Supervisor:
         self._clock = SystemClock()
         self._pools = Pools(self._settings, settings_json)
         self._rooms = RoomPool(self._settings.rooms, self._clock)
-        self._roll = RollCall(self._clock, self._answered, self._rooms.silent)
+        self._liveness = LivenessCheck(self._clock, self._answered, self._rooms.silent)
         self._changing = asyncio.Lock()
         self._wish = asyncio.Event()
         """The pool may have to grow: not to wait for the next sweep."""
-        self._assembly: Assembly | None = None
-        self._starting: asyncio.Task[Assembly] | None = None
+        self._wiring: Wiring | None = None
+        self._starting: asyncio.Task[Wiring] | None = None
         self._sweeping: list[asyncio.Task[None]] = []
         self._retiring: dict[str, asyncio.Task[None]] = {}
         self._writers: dict[str, tuple[ShardId, int, list[Partition]]] = {}
@@ -71,12 +71,12 @@ class Supervisor:
 
     async def ready(self) -> None:
         await self._started()
-        await self._roll.until(lambda: not self._missing())
+        await self._liveness.until(lambda: not self._missing())
         try:
             async with asyncio.timeout(REST_SECONDS):
-                await self._roll.until(lambda: all(map(self._roll.has_answered, self._pools.all)))
+                await self._liveness.until(lambda: all(map(self._liveness.has_answered, self._pools.all)))
         except TimeoutError:
-            _log.warning("pools_incomplete", waiting=[n for n in self._pools.all if not self._roll.has_answered(n)])
+            _log.warning("pools_incomplete", waiting=[n for n in self._pools.all if not self._liveness.has_answered(n)])
 
     async def missing(self) -> list[str]:
         await self._started()
@@ -89,7 +89,7 @@ class Supervisor:
             failed = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._roll.until(lambda: bool(self._rooms.answering))
+                await self._liveness.until(lambda: bool(self._rooms.answering))
         try:
             actor = self._rooms.place(room_id, failed)
         except ParlorError:
@@ -107,9 +107,9 @@ class Supervisor:
         return state_machine_name(node, first=False)
 
     async def status(self) -> InstallationStatus:
-        assembly = await self._started()
+        wiring = await self._started()
         actors, queues, services = await asyncio.gather(
-            self._actors(), queue_statuses(assembly), service_statuses(assembly)
+            self._actors(), queue_statuses(wiring), service_statuses(wiring)
         )
         return InstallationStatus(self._settings.ray.namespace, actors, queues, services)
 
@@ -117,15 +117,17 @@ class Supervisor:
         self._draining = True
         await self._started()
         await _settle([*self._sweeping, *self._retiring.values()], ANSWER_SECONDS)
-        rooms = [handle.drain.remote(seconds) for name, handle in self._pools.rooms.items() if self._roll.answers(name)]
+        rooms = [
+            handle.drain.remote(seconds) for name, handle in self._pools.rooms.items() if self._liveness.answers(name)
+        ]
         await _settle(rooms, seconds + ANSWER_SECONDS)
         # After the rooms: what they queued at their end is flushed too.
-        writers = [handle.stop.remote() for name, handle in self._pools.writers.items() if self._roll.answers(name)]
+        writers = [handle.stop.remote() for name, handle in self._pools.writers.items() if self._liveness.answers(name)]
         await _settle(writers, seconds + ANSWER_SECONDS)
 
     # Start
 
-    async def _started(self) -> Assembly:
+    async def _started(self) -> Wiring:
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
         try:
@@ -136,9 +138,9 @@ class Supervisor:
                 self._starting = None
             raise
 
-    async def _start(self) -> Assembly:
-        if self._assembly is None:
-            self._assembly = await Assembly.open(self._settings)
+    async def _start(self) -> Wiring:
+        if self._wiring is None:
+            self._wiring = await Wiring.open(self._settings)
         await self._change(self._pools.adopt)
         await self._change(partial(self._pools.ensure_state_machine, this_node(), first=True))
         await self._staff()
@@ -146,17 +148,17 @@ class Supervisor:
             asyncio.create_task(self._for_ever(self._staff, self._wish)),
             asyncio.create_task(self._for_ever(self._wake_overdue, asyncio.Event())),
         ]
-        return self._assembly
+        return self._wiring
 
     def _missing(self) -> list[str]:
         found = []
         if not self._rooms.answering:
             found.append(f"no RoomActor answers, of {len(self._pools.rooms)}")
-        if not self._roll.has_answered(STATE_MACHINE):
+        if not self._liveness.has_answered(STATE_MACHINE):
             found.append("the StateMachine has not started")
         if not self._writers:
             found.append(f"the ShardWriters wait for {self._writers_wait_for}")
-        started = {shard for name, (shard, _, _) in self._writers.items() if self._roll.has_answered(name)}
+        started = {shard for name, (shard, _, _) in self._writers.items() if self._liveness.has_answered(name)}
         waiting = {shard for shard, _, _ in self._writers.values()} - started
         return found + [f"no ShardWriter of shard {shard} has started" for shard in sorted(waiting)]
 
@@ -181,7 +183,7 @@ class Supervisor:
     async def _staff(self) -> None:
         """Starts those again that stand still, makes the actors that are lacking, ends those that are not needed, or
         whose node is to go."""
-        for name in self._roll.take_hung():
+        for name in self._liveness.take_hung():
             _log.warning("actor_stands_still", name=name, seconds=HUNG_SECONDS)
             await self._change(partial(self._pools.restart, name))
         alive, self._nodes_draining = await asyncio.to_thread(alive_nodes), await asyncio.to_thread(draining_nodes)
@@ -194,8 +196,8 @@ class Supervisor:
         await self._staff_state_machines(alive)
 
     async def _staff_writers(self) -> None:
-        assert self._assembly is not None  # noqa: S101 - the start opened it
-        store = self._assembly.store
+        assert self._wiring is not None  # noqa: S101 - the start opened it
+        store = self._wiring.store
         if not self._writers:
             try:
                 partitions = {shard: await store.partitions_of(shard) for shard in store.shard_ids()}
@@ -212,7 +214,7 @@ class Supervisor:
         for name, parts in self._writers.items():
             if name not in self._pools.writers:
                 await self._change(partial(self._pools.ensure_writer, *parts))
-        for status in self._roll.statuses():
+        for status in self._liveness.statuses():
             if status.kind == "ShardWriter" and status.alive and status.node in self._nodes_draining:
                 _log.info("writer_moves", name=status.name, node=status.node)
                 await _settle([self._pools.writers[status.name].stop.remote()], ANSWER_SECONDS)
@@ -220,13 +222,15 @@ class Supervisor:
 
     async def _staff_state_machines(self, alive: set[str]) -> None:
         """One on each node that has RoomActors; on others when somebody asks, for as long as it is used."""
-        room_nodes = {status.node for status in self._roll.statuses() if status.kind == "RoomActor" and status.alive}
+        room_nodes = {
+            status.node for status in self._liveness.statuses() if status.kind == "RoomActor" and status.alive
+        }
         for node in (room_nodes & alive) - self._nodes_draining - {this_node()}:
             await self._ensure_state_machine(node)
         staying = {state_machine_name(node, first=False) for node in alive - self._nodes_draining}
         in_use = {state_machine_name(node, first=False) for node in room_nodes}
         idle_after = self._settings.rooms.shrink_after.total_seconds()
-        for status in self._roll.statuses():
+        for status in self._liveness.statuses():
             if status.kind != "StateMachine" or status.name == STATE_MACHINE:
                 continue
             idle = status.idle_seconds >= idle_after and status.name not in in_use
@@ -235,8 +239,8 @@ class Supervisor:
 
     async def _wake_overdue(self) -> None:
         """Rooms with unfinished replies whose owner was not heard of in time get an owner."""
-        assert self._assembly is not None  # noqa: S101 - sweeps begin after the start
-        reader, store = self._assembly.reader, self._assembly.store
+        assert self._wiring is not None  # noqa: S101 - sweeps begin after the start
+        reader, store = self._wiring.reader, self._wiring.store
         partitions = [partition for shard in store.shard_ids() for partition in await store.partitions_of(shard)]
         found = await asyncio.gather(*(reader.overdue_rooms(partition, OVERDUE_AT_ONCE) for partition in partitions))
         overdue = [room for rooms in found for room in rooms]
@@ -256,7 +260,7 @@ class Supervisor:
         async with self._changing:
             await asyncio.to_thread(action)
         for name, (kind, handle) in self._pools.all.items():
-            self._roll.enrol(name, kind, partial(_ask, handle))
+            self._liveness.watch(name, kind, partial(_ask, handle))
         for name in self._pools.rooms.keys() - self._rooms.names:
             self._rooms.add(name)
 
@@ -273,7 +277,7 @@ class Supervisor:
         """Its rooms go elsewhere, then it ends."""
         seconds = self._settings.rooms.drain_timeout.total_seconds()
         _log.info("room_actor_leaves", name=name)
-        if self._roll.answers(name):
+        if self._liveness.answers(name):
             await _settle([self._pools.rooms[name].leave.remote(seconds)], seconds + ANSWER_SECONDS)
         await self._end(name)
         self._rooms.remove(name)
@@ -284,7 +288,7 @@ class Supervisor:
             _log.error("room_actor_stays", name=name, exc_info=error)
 
     async def _end(self, name: str) -> None:
-        self._roll.strike(name)
+        self._liveness.forget(name)
         await self._change(partial(self._pools.end, name))
 
     def _answered(self, status: ActorStatus) -> None:
@@ -298,11 +302,11 @@ class Supervisor:
 
     async def _answers(self, actor: str) -> bool:
         handle = self._pools.rooms.get(actor)
-        return handle is not None and self._roll.answers(actor) and await _ask(handle, DOUBT_SECONDS) is not None
+        return handle is not None and self._liveness.answers(actor) and await _ask(handle, DOUBT_SECONDS) is not None
 
     async def _actors(self) -> list[ActorStatus]:
         """Asked now, where they answer; else as last heard."""
-        known = {status.name: status for status in self._roll.statuses()}
+        known = {status.name: status for status in self._liveness.statuses()}
         asked = [name for name, status in known.items() if status.alive and name in self._pools.all]
         found = await asyncio.gather(*(_ask(self._pools.all[name][1]) for name in asked))
         known |= {status.name: status for status in found if status is not None}

@@ -10,7 +10,7 @@ from ray.exceptions import RayError
 
 from actors.contracts import SUPERVISOR, ActorStatus
 from actors.handles import Handle, find_actor, start_again
-from actors.roll_call import HUNG_SECONDS, STEP_SECONDS, RollCall
+from actors.liveness import HUNG_SECONDS, STEP_SECONDS, LivenessCheck
 from parlor.clock import Clock
 
 _log = structlog.get_logger(__name__)
@@ -32,16 +32,16 @@ async def watch_supervisor(namespace: str, clock: Clock, restart: Callable[[Hand
             return None
         return ActorStatus(SUPERVISOR, "Supervisor", 0, "", True)
 
-    roll = RollCall(clock, _nothing, _nothing)
-    roll.enrol(SUPERVISOR, "Supervisor", ask)
+    liveness = LivenessCheck(clock, _nothing, _nothing)
+    liveness.watch(SUPERVISOR, "Supervisor", ask)
     try:
         while True:
             await clock.sleep(STEP_SECONDS)
-            if roll.take_hung() and supervisor is not None:
+            if liveness.take_hung() and supervisor is not None:
                 _log.warning("actor_stands_still", name=SUPERVISOR, seconds=HUNG_SECONDS)
                 await asyncio.to_thread(restart, supervisor)
     finally:
-        await roll.close()
+        await liveness.close()
 
 
 def _nothing(_: object) -> None:

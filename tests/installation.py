@@ -20,10 +20,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from cli.bearer import issue_token
-from cli.installation import Installation as DataDirectory
 from parlor.settings import Settings
 from parlor.store.addresses import Address, store_addresses
+from parlor_cli.bearer import issue_token
+from parlor_cli.installation import Installation as DataDirectory
 
 Kind = Literal["embedded", "private"]
 
@@ -80,7 +80,7 @@ class Installation:
 
     def pid(self, server: str) -> int:
         """The process that runs now under this name (``redis``, ``mariadb``, ``demo-model``); it changes when the
-        steward starts it again."""
+        launcher starts it again."""
         run = self._directory.read_run()
         if run is None:
             raise RuntimeError("the run file is gone")

@@ -98,10 +98,10 @@ def read_header(source: str) -> dict[str, str]:
 @cache
 def load(name: str) -> Script:
     """The script of this name."""
-    return assemble(files("parlor.cache") / "lua", name)
+    return build_script(files("parlor.cache") / "lua", name)
 
 
-def assemble(folder: Traversable, name: str) -> Script:
+def build_script(folder: Traversable, name: str) -> Script:
     """Makes a script of a file. Raises ``ValueError`` for an incomplete header or a missing include."""
     source = (folder / f"{name}.lua").read_text(encoding="utf-8")
     header = read_header(source)

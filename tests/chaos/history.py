@@ -44,7 +44,7 @@ class Outcome(StrEnum):
     """It may have happened, or happen later: a 5xx, a cut connection, no answer."""
 
 
-class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
+class ObservedMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message as somebody saw it: in an acknowledgement, on a page, in a row."""
 
     seq: int
@@ -91,7 +91,7 @@ class Response(msgspec.Struct, frozen=True, omit_defaults=True):
     """Fields that the kind has: send ``messages`` (the message, then its reply) and ``cursor``; pages ``messages`` and
     ``cursor``; ``heard`` of a stream; ``room`` of a create; ``rooms`` of a list; ``title`` of whatever gives a room."""
 
-    messages: list[Seen] = []
+    messages: list[ObservedMessage] = []
     cursor: str = ""
     heard: list[Heard] = []
     room: str = ""

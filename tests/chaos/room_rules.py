@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import msgspec
 
-from tests.chaos.history import Heard, Kind, Operation, Outcome, Seen
+from tests.chaos.history import Heard, Kind, ObservedMessage, Operation, Outcome
 
 ENDS = frozenset({"message.completed", "message.stopped", "message.failed"})
 REMOVING = frozenset({"interrupt", "rollback", "merge"})
@@ -24,9 +24,9 @@ class FinalRoom(msgspec.Struct, frozen=True):
     title: str
     """Its row's."""
     deleted: bool
-    rows: list[Seen]
+    rows: list[ObservedMessage]
     """All of its shard's, by seq."""
-    page: list[Seen] | None
+    page: list[ObservedMessage] | None
     """All that its owner reads; None: not found."""
     page_title: str = ""
 
@@ -86,7 +86,7 @@ class RoomRules:
 
     # C1, C2, C3, C5: the rows
 
-    def _stored(self, rows: list[Seen]) -> Iterator[Violation]:
+    def _stored(self, rows: list[ObservedMessage]) -> Iterator[Violation]:
         seqs = [row.seq for row in rows]
         if seqs != list(range(1, len(seqs) + 1)):
             missing = sorted(set(range(1, max(seqs, default=0))) - set(seqs))
@@ -118,11 +118,11 @@ class RoomRules:
                 elif not row.deleted and self._altered(send, row):
                     yield self._wrong("C1", f"seq {given.seq} has another text", send)
 
-    def _may_be_gone(self, send: Operation, given: Seen) -> bool:
+    def _may_be_gone(self, send: Operation, given: ObservedMessage) -> bool:
         # A reply that only waits goes with its question.
         return self._removing or bool({given.message_id, send.response.messages[0].message_id} & self._may_go)
 
-    def _altered(self, send: Operation, seen: Seen) -> bool:
+    def _altered(self, send: Operation, seen: ObservedMessage) -> bool:
         return seen.sender == "USER" and seen.message_id not in self._edited and seen.content != send.request.content
 
     # C2: idempotency keys
@@ -155,14 +155,14 @@ class RoomRules:
             if any(later != earlier + 1 for earlier, later in pairwise(seqs)):
                 yield self._wrong("C3", f"a page has seqs {seqs}", page)
 
-    def _sightings(self) -> Iterator[tuple[Operation, Seen]]:
+    def _sightings(self) -> Iterator[tuple[Operation, ObservedMessage]]:
         for operation in self._done():
             stored = self._final is not None and not self._final.deleted
             if operation.kind is not Kind.SEND or not stored:
                 yield from ((operation, seen) for seen in operation.response.messages)
             for heard in operation.response.heard:
                 if heard.seq:
-                    yield operation, Seen(heard.seq, heard.message_id, "")
+                    yield operation, ObservedMessage(heard.seq, heard.message_id, "")
 
     def _real_time_order(self) -> Iterator[Violation]:
         begun = sorted(self._spans(), key=lambda span: span.begin)
@@ -283,7 +283,7 @@ class RoomRules:
 
     # C7, C11, C13: the end
 
-    def _origins(self, rows: list[Seen]) -> Iterator[Violation]:
+    def _origins(self, rows: list[ObservedMessage]) -> Iterator[Violation]:
         texts = {send.request.content for send in self._sends} | {edit.request.content for edit in self._edits}
         for row in rows:
             if row.sender == "USER" and not row.deleted and row.content not in texts:
@@ -333,7 +333,7 @@ def _ids(send: Operation) -> list[str]:
     return [seen.message_id for seen in send.response.messages]
 
 
-def _shown(seen: Seen | None) -> Seen | None:
+def _shown(seen: ObservedMessage | None) -> ObservedMessage | None:
     """A tombstone of what was never stored does not say whose it was."""
     return msgspec.structs.replace(seen, sender="") if seen is not None and seen.deleted else seen
 

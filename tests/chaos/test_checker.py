@@ -13,12 +13,12 @@ from tests.chaos.checker import FinalRoom, Lost, check
 from tests.chaos.history import (
     Heard,
     Kind,
+    ObservedMessage,
     Operation,
     Outcome,
     Recorder,
     Request,
     Response,
-    Seen,
     read_history,
 )
 
@@ -33,12 +33,12 @@ class Story:
     def __init__(self) -> None:
         self.now = 0.0
         self.rows = [
-            Seen(1, "m1", "USER", "one"),
-            Seen(2, "m2", "AI", "answer one"),
-            Seen(3, "m3", "USER", "two"),
-            Seen(4, "m4", "AI", "answer two"),
+            ObservedMessage(1, "m1", "USER", "one"),
+            ObservedMessage(2, "m2", "AI", "answer one"),
+            ObservedMessage(3, "m3", "USER", "two"),
+            ObservedMessage(4, "m4", "AI", "answer two"),
         ]
-        self.page: list[Seen] | None = None
+        self.page: list[ObservedMessage] | None = None
         self.deleted = False
         self.title, self.page_title = "A title", ""
         self.history: list[Operation] = []
@@ -83,7 +83,7 @@ class Story:
         given = [pair[0], replace(pair[1], content="", open=True)]
         return self.did(Kind.SEND, Request(content=pair[0].content, key=key), Response(messages=given))
 
-    def read(self, *, cursor: str = "100-3", seen: list[Seen] | None = None) -> Operation:
+    def read(self, *, cursor: str = "100-3", seen: list[ObservedMessage] | None = None) -> Operation:
         messages = seen if seen is not None else list(self.rows)
         return self.did(Kind.READ_PAGE, response=Response(messages=messages, cursor=cursor))
 
@@ -131,7 +131,7 @@ def page_with_another_text(story: Story) -> None:
 
 
 def stored_twice(story: Story) -> None:
-    story.rows += [Seen(5, "m5", "USER", "two")]
+    story.rows += [ObservedMessage(5, "m5", "USER", "two")]
 
 
 def id_at_two_places(story: Story) -> None:
@@ -139,13 +139,18 @@ def id_at_two_places(story: Story) -> None:
 
 
 def key_for_two(story: Story) -> None:
-    story.rows += [Seen(5, "m5", "USER", "three"), Seen(6, "m6", "AI"), Seen(7, "m7", "USER", "3"), Seen(8, "m8", "AI")]
+    story.rows += [
+        ObservedMessage(5, "m5", "USER", "three"),
+        ObservedMessage(6, "m6", "AI"),
+        ObservedMessage(7, "m7", "USER", "3"),
+        ObservedMessage(8, "m8", "AI"),
+    ]
     story.sent(5, key="k")
     story.sent(7, key="k")
 
 
 def hole_in_rows(story: Story) -> None:
-    story.rows += [Seen(6, "m6", "AI", "answer")]
+    story.rows += [ObservedMessage(6, "m6", "AI", "answer")]
 
 
 def hole_in_a_page(story: Story) -> None:
@@ -184,7 +189,7 @@ def deleted_room_is_stored(story: Story) -> None:
 
 def deleted_room_takes_a_send(story: Story) -> None:
     story.did(Kind.DELETE_ROOM)
-    story.rows += [Seen(5, "m5", "USER", "three"), Seen(6, "m6", "AI", "answer three")]
+    story.rows += [ObservedMessage(5, "m5", "USER", "three"), ObservedMessage(6, "m6", "AI", "answer three")]
     story.sent(5)
     story.deleted = True
 
@@ -256,12 +261,12 @@ def page_ahead_of_its_cursor(story: Story) -> None:
 
 
 def from_nothing(story: Story) -> None:
-    story.rows += [Seen(5, "m5", "USER", "boo")]
+    story.rows += [ObservedMessage(5, "m5", "USER", "boo")]
 
 
 def refused_and_stored(story: Story) -> None:
     story.did(Kind.SEND, Request(content="three"), outcome=Outcome.FAIL, error="room-busy")
-    story.rows += [Seen(5, "m5", "USER", "three")]
+    story.rows += [ObservedMessage(5, "m5", "USER", "three")]
 
 
 def title_from_nothing(story: Story) -> None:
@@ -340,7 +345,12 @@ def test_an_older_rename_that_was_in_doubt_may_win() -> None:
 
 def test_a_message_that_was_sent_again_with_its_key_counts_from_its_first_send() -> None:
     story = Story()
-    story.rows += [Seen(5, "m5", "USER", "three"), Seen(6, "m6", "AI"), Seen(7, "m7", "USER", "4"), Seen(8, "m8", "AI")]
+    story.rows += [
+        ObservedMessage(5, "m5", "USER", "three"),
+        ObservedMessage(6, "m6", "AI"),
+        ObservedMessage(7, "m7", "USER", "4"),
+        ObservedMessage(8, "m8", "AI"),
+    ]
     story.did(Kind.SEND, Request(content="three", key="k"), outcome=Outcome.UNKNOWN, error="overloaded")
     story.sent(7)
     story.sent(5, key="k")
@@ -370,7 +380,7 @@ def test_a_send_that_was_refused_while_redis_was_lost_may_be_there() -> None:
 
 def test_a_message_that_is_asked_for_again_across_a_lost_redis_may_be_there_twice() -> None:
     story = Story()
-    story.rows += [Seen(5, "m5", "USER", "three"), Seen(6, "m6", "USER", "three")]
+    story.rows += [ObservedMessage(5, "m5", "USER", "three"), ObservedMessage(6, "m6", "USER", "three")]
     story.did(Kind.SEND, Request(content="three", key="k"), outcome=Outcome.UNKNOWN, error="cache-unavailable")
     between = story.now
     story.did(Kind.SEND, Request(content="three", key="k"), outcome=Outcome.UNKNOWN, error="cache-unavailable")
@@ -387,7 +397,7 @@ def test_a_recorded_history_is_read_back_whole(tmp_path: Path) -> None:
     recorder = Recorder(out, lambda: next(clock), "client-1")
     send = recorder.begin(Kind.SEND, ADA, ROOM, Request(content="a\u2028b\n"), 2.0)
     recorder.begin(Kind.GET_ROOM, ADA, ROOM, Request(), 2.0)
-    recorder.end(send, Outcome.OK, Response(messages=[Seen(1, "m1", "USER", "a\u2028b\n")]))
+    recorder.end(send, Outcome.OK, Response(messages=[ObservedMessage(1, "m1", "USER", "a\u2028b\n")]))
     recorder.close()
     path = tmp_path / "history.jsonl"
     path.write_text(out.getvalue() + '{"id":"cut', encoding="utf-8")

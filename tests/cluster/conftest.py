@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import ports
-from cli.servers import demo_model
-from tests.cluster.installed import database
+from parlor_cli import ports
+from parlor_cli.servers import demo_model
+from tests.cluster.installation import database
 from tests.cluster.ray_nodes import Cluster, Node, running
 from tests.servers import Unavailable, private_mariadb, private_redis, short_directory, skip_or_fail
 
@@ -23,7 +23,7 @@ ONE_OF_EACH = '{"rooms": 1, "writers": 1}'
 """What a node has room for: so two nodes share each pool, and what falls with one finds no place on the other."""
 
 
-class World:
+class SharedCluster:
     """What the tests share."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -86,7 +86,7 @@ def mysql_url(directory: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def model_url() -> Iterator[str]:
     port = ports.one()
-    process = subprocess.Popen([sys.executable, "-m", "parlor.llm.demo_model", "--port", str(port), "--behave", SPEED])
+    process = subprocess.Popen([sys.executable, "-m", "demo_model.server", "--port", str(port), "--behave", SPEED])
     try:
         while not demo_model.answers(port):
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -98,7 +98,7 @@ def model_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def world(directory: Path, redis_url: str, mysql_url: str, model_url: str) -> Iterator[World]:
+def shared(directory: Path, redis_url: str, mysql_url: str, model_url: str) -> Iterator[SharedCluster]:
     cluster = Cluster(directory)
     variables = {
         "PARLOR_REDIS__URL": redis_url,
@@ -115,6 +115,6 @@ def world(directory: Path, redis_url: str, mysql_url: str, model_url: str) -> It
     }
     with (
         running(cluster.start_head(variables, ONE_OF_EACH)),
-        contextlib.closing(World(cluster)) as world,
+        contextlib.closing(SharedCluster(cluster)) as shared,
     ):
-        yield world
+        yield shared

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli import ports, processes
-from cli.processes import ProcessRef
+from parlor_cli import ports, processes
+from parlor_cli.processes import ProcessRef
 
 RAY = Path(sys.executable).with_name("ray")
 START_SECONDS = 90.0

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.installed import Installed, nodes_of, places
+from tests.cluster.installation import ClusterInstallation, nodes_of, places
+from tests.cluster.load import Load, settled
 from tests.cluster.ray_nodes import OBJECT_STORE_BYTES, Cluster, Node, running
-from tests.cluster.talk import Talk, settled
 from tests.servers import short_directory
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
@@ -93,7 +93,7 @@ def head(cluster: Cluster) -> Iterator[Node]:
 
 
 @pytest.fixture
-def parlor(cluster: Cluster, head: Node, redis_url: str, mysql_url: str) -> Iterator[Installed]:
+def parlor(cluster: Cluster, head: Node, redis_url: str, mysql_url: str) -> Iterator[ClusterInstallation]:
     variables = {
         "PARLOR_RAY__PLACEMENT": "resources",
         "PARLOR_STORE__PARTITIONS": "4",
@@ -102,7 +102,7 @@ def parlor(cluster: Cluster, head: Node, redis_url: str, mysql_url: str) -> Iter
         "PARLOR_ROOMS__IDLE_AFTER": "10",
         "PARLOR_ROOMS__SHRINK_AFTER": "5",
     }
-    started = Installed(cluster, "scaled", redis_url, mysql_url, variables)
+    started = ClusterInstallation(cluster, "scaled", redis_url, mysql_url, variables)
     started.up()
     try:
         yield started
@@ -110,16 +110,16 @@ def parlor(cluster: Cluster, head: Node, redis_url: str, mysql_url: str) -> Iter
         started.down()
 
 
-def test_a_room_adds_a_node_and_an_idle_node_is_given_back(parlor: Installed, head: Node) -> None:
+def test_a_room_adds_a_node_and_an_idle_node_is_given_back(parlor: ClusterInstallation, head: Node) -> None:
     assert head.raylets == 1
-    chat = parlor.chat("someone")
-    first, second = chat.create_room(), chat.create_room()
-    with Talk({first: chat}) as one:
+    client = parlor.client("someone")
+    first, second = client.create_room(), client.create_room()
+    with Load({first: client}) as one:
         one.go_on(1)
         # One room, and no free actor is left.
         settled(parlor.status, lambda found: len(nodes_of(found, "RoomActor")) == 2)
         assert head.raylets == 2, "a node was added for the second actor"
-        with Talk({second: chat}) as other:
+        with Load({second: client}) as other:
             other.go_on(1)
             found = places(parlor.status())
             assert [rooms for node, rooms in found.items() if node != HEAD_ID] == [{second}], found
@@ -128,5 +128,5 @@ def test_a_room_adds_a_node_and_an_idle_node_is_given_back(parlor: Installed, he
 
     settled(lambda: head.raylets, lambda count: count == 1)
     assert nodes_of(parlor.status(), "RoomActor") == {HEAD_ID}
-    known = len(chat.messages(second))
-    assert chat.send(second, "The room outlives its node.")["message"]["seq"] == known + 1
+    known = len(client.messages(second))
+    assert client.send(second, "The room outlives its node.")["message"]["seq"] == known + 1

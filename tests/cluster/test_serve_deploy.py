@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.cluster.chat import Chat, ask
-from tests.cluster.conftest import World
-from tests.cluster.installed import nodes_of, places
-from tests.cluster.talk import Talk, settled
+from tests.cluster.client import Client, ask
+from tests.cluster.conftest import SharedCluster
+from tests.cluster.installation import nodes_of, places
+from tests.cluster.load import Load, settled
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -23,38 +23,38 @@ REPLICAS = 2
 
 
 @pytest.fixture
-def deployed(world: World) -> Iterator[World]:
+def deployed(shared: SharedCluster) -> Iterator[SharedCluster]:
     """The file as it is, but for this cluster's ports and sizes."""
-    world.second_node()
+    shared.second_node()
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text(encoding="utf-8"))
-    config["http_options"] |= {"host": "127.0.0.1", "port": world.cluster.plan.http}
+    config["http_options"] |= {"host": "127.0.0.1", "port": shared.cluster.plan.http}
     [application] = config["applications"]
     [deployment] = application["deployments"]
     deployment["autoscaling_config"] |= {"min_replicas": REPLICAS, "max_replicas": REPLICAS}
-    path = world.cluster.directory / "serve.yaml"
+    path = shared.cluster.directory / "serve.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    world.cluster.run("serve", "deploy", str(path), "-a", world.cluster.dashboard_url)
+    shared.cluster.run("serve", "deploy", str(path), "-a", shared.cluster.dashboard_url)
     try:
-        yield world
+        yield shared
     finally:
-        world.cluster.run("serve", "shutdown", "-y", "-a", world.cluster.dashboard_url)
+        shared.cluster.run("serve", "shutdown", "-y", "-a", shared.cluster.dashboard_url)
 
 
-def readiness(world: World) -> tuple[int, dict[str, Any]]:
+def readiness(shared: SharedCluster) -> tuple[int, dict[str, Any]]:
     """Of whichever replica answers; status 0 while there is none."""
-    status, text = ask(urlsplit(world.cluster.url).netloc, "GET", "/readyz")
+    status, text = ask(urlsplit(shared.cluster.url).netloc, "GET", "/readyz")
     return status, json.loads(text) if text.startswith("{") else {}
 
 
-def status(world: World) -> dict[str, Any]:
-    address = world.cluster.address
+def status(shared: SharedCluster) -> dict[str, Any]:
+    address = shared.cluster.address
     found: dict[str, Any] = json.loads(
-        world.cluster.run("parlor", "cluster", "status", "--json", PARLOR_RAY__ADDRESS=address),
+        shared.cluster.run("parlor", "cluster", "status", "--json", PARLOR_RAY__ADDRESS=address),
     )
     return found
 
 
-def test_the_first_replica_makes_the_actors_which_stay_until_they_are_stopped(deployed: World) -> None:
+def test_the_first_replica_makes_the_actors_which_stay_until_they_are_stopped(deployed: SharedCluster) -> None:
     _, problem = settled(lambda: readiness(deployed), lambda found: "dependencies" in found[1])
     wrong = {each["name"]: each["detail"] for each in problem["dependencies"] if not each["ok"]}
     assert "store:global" in wrong, "readiness says what is missing: the databases are not made yet"
@@ -67,18 +67,20 @@ def test_the_first_replica_makes_the_actors_which_stay_until_they_are_stopped(de
     chats = {}
     for number in range(4):
         token = deployed.cluster.run("parlor", "token", f"deployed-{number}").strip()
-        chat = Chat(deployed.cluster.url, token)
-        chats[chat.create_room()] = chat
-    with Talk(chats) as talk:
-        talk.go_on(3)
+        client = Client(deployed.cluster.url, token)
+        chats[client.create_room()] = client
+    with Load(chats) as load:
+        load.go_on(3)
         rooms = places(status(deployed))
         assert len(rooms) == 2, "both nodes hold rooms"
         [leaving] = rooms.keys() - {head}
         deployed.drain_second_node(leaving)
         settled(lambda: places(status(deployed)), lambda found: found == {head: set(chats)})
-        talk.go_on(3)
-    talk.check()
-    assert all(reply["attempt"] == 1 for room, chat in chats.items() for reply in chat.messages(room)[1::2]), "none cut"
+        load.go_on(3)
+    load.check()
+    assert all(reply["attempt"] == 1 for room, client in chats.items() for reply in client.messages(room)[1::2]), (
+        "none cut"
+    )
 
     stop = ("parlor", "cluster", "stop")
     with pytest.raises(AssertionError, match="serve shutdown"):

@@ -10,20 +10,20 @@ from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
 from tests.installation import Installation
-from tests.integration.person import Person, signed_in
 from tests.integration.second_replica import second_replica
 from tests.integration.shards import Shards
+from tests.integration.user import User, signed_in
 
 
 @pytest.fixture
-async def person(installation: Installation) -> AsyncIterator[Person]:
+async def user(installation: Installation) -> AsyncIterator[User]:
     """An account that nobody else uses."""
     async with signed_in(installation, f"person-{uuid4().hex}") as found:
         yield found
 
 
 @pytest.fixture
-async def stranger(installation: Installation) -> AsyncIterator[Person]:
+async def stranger(installation: Installation) -> AsyncIterator[User]:
     """Another one, whose business the first one's rooms are not."""
     async with signed_in(installation, f"stranger-{uuid4().hex}") as found:
         yield found
@@ -37,9 +37,9 @@ def other_door(installation: Installation) -> Iterator[str]:
 
 
 @pytest.fixture
-async def elsewhere(installation: Installation, person: Person, other_door: str) -> AsyncIterator[Person]:
+async def elsewhere(installation: Installation, user: User, other_door: str) -> AsyncIterator[User]:
     """The same account at the second replica."""
-    async with signed_in(installation, person.account, other_door) as found:
+    async with signed_in(installation, user.account, other_door) as found:
         # What a replica opens with its first command is not what tests of it measure.
         await found.note(await found.create_room(), "hello")
         yield found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2
 
 from tests.installation import Installation
-from tests.integration.person import Json
+from tests.integration.user import Json
 
 
 async def model_stats(installation: Installation) -> Json:

@@ -24,11 +24,11 @@ from pathlib import Path
 import uvicorn
 
 from api.app import build_app
-from cli import ray_cluster
-from cli.configuration import restore
-from cli.status import running
 from parlor.gateway import Gateway
 from parlor.settings import Settings
+from parlor_cli import ray_cluster
+from parlor_cli.configuration import restore
+from parlor_cli.status import running
 from tests.installation import Installation
 
 START_SECONDS = 60.0

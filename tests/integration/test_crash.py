@@ -12,20 +12,20 @@ from functools import partial
 import pytest
 from redis.asyncio import Redis
 
-from parlor.assembly import Assembly
 from parlor.cache.keys import Keys
-from parlor.commands import Refused, Wake
-from parlor.host import RoomHost
 from parlor.ids import RoomId, home_of
 from parlor.metrics import NoMetrics
 from parlor.model import TERMINAL_EVENTS
+from parlor.rooms.commands import Refused, Wake
+from parlor.rooms.host import RoomHost
 from parlor.settings import Settings
+from parlor.wiring import Wiring
 from tests.installation import Installation
 from tests.integration.actor_processes import processes_of, stopped
 from tests.integration.model_stats import model_stats
-from tests.integration.person import Json, Person, of
 from tests.integration.shards import Shards
 from tests.integration.sse import EventReader, SseEvent, text_of
+from tests.integration.user import Json, User, of
 from tests.integration.waiting import eventually, patience
 
 pytestmark = pytest.mark.integration
@@ -41,8 +41,8 @@ AGAIN_WITHIN = 10.0
 class _Watcher:
     """One reader of one room, who never reconnects."""
 
-    def __init__(self, person: Person, number: int) -> None:
-        self._person = person
+    def __init__(self, user: User, number: int) -> None:
+        self._person = user
         self._number = number
         self.falls_silent = number % 2 == 1
         """Writes nothing when its owner dies; the others write all the time."""
@@ -79,9 +79,9 @@ class _Watcher:
 
 
 async def test_a_hundred_replies_whose_owner_is_killed_begin_again_and_end_once(
-    person: Person, installation: Installation, shards: Shards
+    user: User, installation: Installation, shards: Shards
 ) -> None:
-    watchers = [_Watcher(person, number) for number in range(REPLIES)]
+    watchers = [_Watcher(user, number) for number in range(REPLIES)]
     actors = processes_of(installation, "RoomActor")
     places = asyncio.Semaphore(10)
     await asyncio.gather(*(watcher.open(places) for watcher in watchers))
@@ -117,14 +117,14 @@ async def test_a_hundred_replies_whose_owner_is_killed_begin_again_and_end_once(
         )
         assert text_of(watcher.events, watcher.reply) == final["content"]
         assert len(final["content"].split()) == WORDS
-    await asyncio.gather(*(_told_once(person, shards, watcher, places) for watcher in watchers))
+    await asyncio.gather(*(_told_once(user, shards, watcher, places) for watcher in watchers))
 
 
-async def _told_once(person: Person, shards: Shards, watcher: _Watcher, places: asyncio.Semaphore) -> None:
+async def _told_once(user: User, shards: Shards, watcher: _Watcher, places: asyncio.Semaphore) -> None:
     """Nothing came after the end, in the log or in the shard."""
     async with places:
-        note = await person.note(watcher.room, "after", persisted=True)
-    async with person.events(of(watcher.room), after=watcher.events[-1].id) as reader:
+        note = await user.note(watcher.room, "after", persisted=True)
+    async with user.events(of(watcher.room), after=watcher.events[-1].id) as reader:
         later = await reader.until("message.created")
     # The room may have been given a title meanwhile.
     assert {event.type for event in later} <= {"message.created", "room.updated"}
@@ -138,15 +138,15 @@ async def _told_once(person: Person, shards: Shards, watcher: _Watcher, places: 
 @asynccontextmanager
 async def _another_host(settings: Settings) -> AsyncIterator[RoomHost]:
     """What a second RoomActor would be, in the test's own process."""
-    assembly = await Assembly.open(settings)
-    model = assembly.chat_model()
-    host = RoomHost(assembly.room_ports(model, assembly.state_machine, NoMetrics()))
+    wiring = await Wiring.open(settings)
+    model = wiring.chat_model()
+    host = RoomHost(wiring.room_ports(model, wiring.state_machine, NoMetrics()))
     try:
         yield host
     finally:
         await host.drain(0.0)
         await model.close()
-        await assembly.close()
+        await wiring.close()
 
 
 async def _take_over(host: RoomHost, room: RoomId) -> None:
@@ -155,16 +155,16 @@ async def _take_over(host: RoomHost, room: RoomId) -> None:
 
 
 async def test_an_owner_that_was_stopped_for_longer_than_its_lease_changes_nothing_when_it_goes_on(
-    person: Person, installation: Installation, redis: Redis, keys: Keys, shards: Shards
+    user: User, installation: Installation, redis: Redis, keys: Keys, shards: Shards
 ) -> None:
-    room = RoomId(await person.create_room("Zombie"))
+    room = RoomId(await user.create_room("Zombie"))
     lease, loop = installation.settings.rooms.reply_lease.total_seconds(), asyncio.get_running_loop()
     actors, room_key = processes_of(installation, "RoomActor"), keys.room(home_of(room), room)
     before = await model_stats(installation)
     # The first attempt would never end by itself: who hangs up on it has found out.
-    sent = await person.send(room, f"{room} [[tokens=140 delay=50ms hang_after=100 times=1]]")
+    sent = await user.send(room, f"{room} [[tokens=140 delay=50ms hang_after=100 times=1]]")
     async with (
-        person.events(of(room), after=sent["cursor"]) as reader,
+        user.events(of(room), after=sent["cursor"]) as reader,
         _another_host(installation.settings) as host,
     ):
         events = await reader.until("message.delta")
@@ -184,19 +184,19 @@ async def test_an_owner_that_was_stopped_for_longer_than_its_lease_changes_nothi
     assert (final["attempt"], final["finish_reason"], len(final["content"].split())) == (2, "stop", 140)
     # Offsets are checked on the way: a word of the first attempt among those of the second would show.
     assert text_of(events, sent["reply"]["message_id"]) == final["content"]
-    await _goes_on(person, shards, room, final)
+    await _goes_on(user, shards, room, final)
     # Alive all the time.
     assert processes_of(installation, "RoomActor") == actors
 
 
 async def test_by_the_policy_fail_a_reply_whose_owner_is_gone_ends_with_the_text_that_there_is(
-    person: Person, installation: Installation, shards: Shards
+    user: User, installation: Installation, shards: Shards
 ) -> None:
-    room = RoomId(await person.create_room("Policy"))
+    room = RoomId(await user.create_room("Policy"))
     rooms = installation.settings.rooms.model_copy(update={"crash_policy": "fail"})
     settings = installation.settings.model_copy(update={"rooms": rooms})
-    sent = await person.send(room, "[[tokens=140 delay=50ms]]")
-    async with person.events(of(room), after=sent["cursor"]) as reader, _another_host(settings) as host:
+    sent = await user.send(room, "[[tokens=140 delay=50ms]]")
+    async with user.events(of(room), after=sent["cursor"]) as reader, _another_host(settings) as host:
         events = await reader.until("message.delta")
         with stopped(processes_of(installation, "RoomActor")):
             await _take_over(host, room)
@@ -207,18 +207,18 @@ async def test_by_the_policy_fail_a_reply_whose_owner_is_gone_ends_with_the_text
     assert (final["attempt"], final["finish_reason"]) == (1, "interrupted")
     assert final["content"]
     assert text_of(events, sent["reply"]["message_id"]) == final["content"]
-    await _goes_on(person, shards, room, final)
+    await _goes_on(user, shards, room, final)
 
 
-async def _goes_on(person: Person, shards: Shards, room: str, reply: Json) -> None:
+async def _goes_on(user: User, shards: Shards, room: str, reply: Json) -> None:
     """The room takes messages, and the reply stays as it ended."""
     # The actor that has just gone on may still have to find out that it lost the room.
     body = {"content": "after", "reply": "none"}
-    note = partial(person.http.post, f"{of(room)}/messages", json=body, headers={"Idempotency-Key": room})
+    note = partial(user.http.post, f"{of(room)}/messages", json=body, headers={"Idempotency-Key": room})
     taken = await eventually(note, lambda found: found.status_code in (200, 201))
     assert taken.json()["message"]["seq"] == 3
-    await person.flush()
-    shown = await person.message(room, reply["message_id"])
+    await user.flush()
+    shown = await user.message(room, reply["message_id"])
     same = ("content", "attempt", "finish_reason")
     assert [shown[name] for name in same] == [reply[name] for name in same]
     rows = await shards.messages(room)

@@ -13,9 +13,9 @@ import httpx2
 import pytest
 
 from tests.installation import Installation
-from tests.integration.person import Json, Person, of
 from tests.integration.shards import Shards
 from tests.integration.sse import SseEvent, text_of
+from tests.integration.user import Json, User, of
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -36,34 +36,32 @@ async def _holder(installation: Installation, room: str) -> Json:
     return found
 
 
-async def _send_until_taken(person: Person, room: str, content: str, seconds: float) -> Json:
+async def _send_until_taken(user: User, room: str, content: str, seconds: float) -> Json:
     """As a client does it: the same key again after a refusal that may be retried."""
     headers = {"Idempotency-Key": uuid4().hex}
 
     async def look() -> httpx2.Response:
-        return await person.http.post(
-            f"{of(room)}/messages", json={"content": content, "reply": "none"}, headers=headers
-        )
+        return await user.http.post(f"{of(room)}/messages", json={"content": content, "reply": "none"}, headers=headers)
 
     answer = await eventually(look, lambda found: found.status_code in (200, 201), seconds)
     message: Json = answer.json()["message"]
     return message
 
 
-async def test_a_killed_room_actor_loses_nothing(person: Person, installation: Installation, shards: Shards) -> None:
-    room = await person.create_room()
-    await person.note(room, "first")
+async def test_a_killed_room_actor_loses_nothing(user: User, installation: Installation, shards: Shards) -> None:
+    room = await user.create_room()
+    await user.note(room, "first")
     actor = await _holder(installation, room)
     assert actor["kind"] == "RoomActor"
-    sent = await person.send(room, "[[tokens=100 delay=30ms]]")
+    sent = await user.send(room, "[[tokens=100 delay=30ms]]")
     reply = sent["reply"]["message_id"]
     events: list[SseEvent] = []
-    async with person.events(of(room), after=sent["cursor"]) as reader:
+    async with user.events(of(room), after=sent["cursor"]) as reader:
         events += await reader.until("message.delta")
 
         os.kill(actor["pid"], signal.SIGKILL)
 
-        note = await _send_until_taken(person, room, "still there?", GOES_ON_WITHIN)
+        note = await _send_until_taken(user, room, "still there?", GOES_ON_WITHIN)
         events += await reader.until("message.completed", "message.failed", seconds=30)
 
     assert note["seq"] == 4
@@ -76,7 +74,7 @@ async def test_a_killed_room_actor_loses_nothing(person: Person, installation: I
     else:
         assert final["finish_reason"] == "interrupted"
     assert text_of(events, reply) == final["content"]
-    history = await person.history(room)
+    history = await user.history(room)
     assert [message["seq"] for message in history] == [1, 2, 3, 4]
     assert history[2]["content"] == final["content"]
     await eventually(
@@ -86,17 +84,17 @@ async def test_a_killed_room_actor_loses_nothing(person: Person, installation: I
 
 
 async def test_every_send_under_way_when_an_actor_dies_is_kept_once(
-    person: Person, installation: Installation, shards: Shards
+    user: User, installation: Installation, shards: Shards
 ) -> None:
-    room = await person.create_room()
-    await person.note(room, "first")
+    room = await user.create_room()
+    await user.note(room, "first")
     actor = await _holder(installation, room)
     acknowledged: dict[int, str] = {}
 
     async def talk(client: int) -> None:
         for number in range(10):
             content = f"client {client} says {number}"
-            message = await _send_until_taken(person, room, content, 15.0)
+            message = await _send_until_taken(user, room, content, 15.0)
             assert message["seq"] not in acknowledged
             acknowledged[message["seq"]] = content
 
@@ -106,41 +104,41 @@ async def test_every_send_under_way_when_an_actor_dies_is_kept_once(
     await asyncio.gather(*talking)
 
     assert sorted(acknowledged) == list(range(2, 52))
-    history = await person.history(room)
+    history = await user.history(room)
     assert {message["seq"]: message["content"] for message in history[1:]} == acknowledged
     rows = await eventually(lambda: shards.messages(room), lambda rows: len(rows) == 51)
     assert {row.seq: row.content for row in rows[1:]} == acknowledged
 
 
-async def test_any_other_actor_may_die_too(person: Person, installation: Installation, shards: Shards) -> None:
-    room = await person.create_room()
-    await person.note(room, "before")
+async def test_any_other_actor_may_die_too(user: User, installation: Installation, shards: Shards) -> None:
+    room = await user.create_room()
+    await user.note(room, "before")
     actors = (await asyncio.to_thread(installation.status))["actors"]
-    told = ["before"]
+    agreed_views = ["before"]
 
     async def another_room() -> int:
-        return (await person.http.post("/v1/rooms", json={"title": "Another"})).status_code
+        return (await user.http.post("/v1/rooms", json={"title": "Another"})).status_code
 
     async def readiness() -> int:
-        return (await person.http.get("/readyz")).status_code
+        return (await user.http.get("/readyz")).status_code
 
     for kind in ("ShardWriter", "StateMachine", "Supervisor"):
         for actor in actors:
             if actor["kind"] == kind:
                 os.kill(actor["pid"], signal.SIGKILL)
-        told.append(f"without {kind}")
-        await _send_until_taken(person, room, told[-1], GOES_ON_WITHIN)
+        agreed_views.append(f"without {kind}")
+        await _send_until_taken(user, room, agreed_views[-1], GOES_ON_WITHIN)
         await eventually(another_room, lambda status: status == 201, 10)
-        expected = list(told)
+        expected = list(agreed_views)
         await eventually(partial(_contents, shards, room), expected.__eq__, 20)
         await eventually(readiness, lambda status: status == 200, 15)
 
 
 async def test_a_killed_demo_model_ends_the_reply_with_a_reason_and_comes_back(
-    person: Person, installation: Installation
+    user: User, installation: Installation
 ) -> None:
-    room = await person.create_room()
-    async with person.stream(room, "[[tokens=500 delay=20ms]]") as reader:
+    room = await user.create_room()
+    async with user.stream(room, "[[tokens=500 delay=20ms]]") as reader:
         await reader.until("message.delta")
         installation.signal("demo-model", signal.SIGKILL)
         events = await reader.rest()
@@ -148,7 +146,7 @@ async def test_a_killed_demo_model_ends_the_reply_with_a_reason_and_comes_back(
     assert events[-1].data["message"]["finish_reason"] == "error"
 
     async def ask() -> Json:
-        return await person.send(room, "[[text=back]]", headers={"Prefer": "wait=10"})
+        return await user.send(room, "[[text=back]]", headers={"Prefer": "wait=10"})
 
     await eventually(ask, lambda turn: turn["reply"]["content"] == "back", 20)
 

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from parlor.cache.keys import Keys
 from parlor.ids import RoomId, home_of
 from tests.installation import Installation
-from tests.integration.person import Json, Person, of, succeeded
 from tests.integration.shards import Shards
+from tests.integration.user import Json, User, of, succeeded
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -26,14 +26,14 @@ async def _stats(installation: Installation) -> Json:
 
 
 async def test_a_reply_deleted_while_it_is_written_stops_at_once(
-    person: Person, installation: Installation, shards: Shards
+    user: User, installation: Installation, shards: Shards
 ) -> None:
     before = await _stats(installation)
-    room = await person.create_room()
-    async with person.stream(room, LONG) as reader:
+    room = await user.create_room()
+    async with user.stream(room, LONG) as reader:
         opening = await reader.until("message.delta")
         reply = opening[1].data["message"]["message_id"]
-        gone = await person.delete_message(room, reply)
+        gone = await user.delete_message(room, reply)
         rest = await reader.rest()
 
     assert gone == {"message_id": reply, "state": "DELETED", "outcome": "stopped_and_deleted"}
@@ -44,34 +44,34 @@ async def test_a_reply_deleted_while_it_is_written_stops_at_once(
     await eventually(
         lambda: shards.messages(room), lambda rows: len(rows) == 2 and rows[1].deleted and rows[1].content == ""
     )
-    shown = await person.message(room, reply)
+    shown = await user.message(room, reply)
     assert (shown["state"], shown["content"]) == ("DELETED", "")
-    assert (await person.delete_message(room, reply))["outcome"] == "already_deleted"
-    turn = await person.send(room, "[[text=next]]", headers={"Prefer": "wait=10"})
+    assert (await user.delete_message(room, reply))["outcome"] == "already_deleted"
+    turn = await user.send(room, "[[text=next]]", headers={"Prefer": "wait=10"})
     assert (turn["message"]["seq"], turn["reply"]["content"]) == (3, "next")
 
 
-async def test_a_reply_deleted_while_it_waits_is_never_written(person: Person, installation: Installation) -> None:
-    room = await person.create_room()
-    await person.send(room, "[[tokens=20 delay=50ms]]")
-    waiting = await person.send(room, "[[text=never said]]")
-    gone = await person.delete_message(room, waiting["reply"]["message_id"])
-    last = await person.send(room, "[[text=said]]", headers={"Prefer": "wait=10"})
+async def test_a_reply_deleted_while_it_waits_is_never_written(user: User, installation: Installation) -> None:
+    room = await user.create_room()
+    await user.send(room, "[[tokens=20 delay=50ms]]")
+    waiting = await user.send(room, "[[text=never said]]")
+    gone = await user.delete_message(room, waiting["reply"]["message_id"])
+    last = await user.send(room, "[[text=said]]", headers={"Prefer": "wait=10"})
 
     assert gone["outcome"] == "stopped_and_deleted"
     assert last["reply"]["content"] == "said"
-    assert [message["content"] for message in (await person.history(room))[3:]] == ["", "[[text=said]]", "said"]
+    assert [message["content"] for message in (await user.history(room))[3:]] == ["", "[[text=said]]", "said"]
 
 
 async def test_a_room_deleted_during_a_reply_is_gone_on_every_path(
-    person: Person, installation: Installation, redis: Redis, keys: Keys, shards: Shards
+    user: User, installation: Installation, redis: Redis, keys: Keys, shards: Shards
 ) -> None:
     before = await _stats(installation)
-    room = RoomId(await person.create_room("Gone"))
-    async with person.events("/v1") as account, person.stream(room, LONG) as turn, person.events(of(room)) as watching:
+    room = RoomId(await user.create_room("Gone"))
+    async with user.events("/v1") as account, user.stream(room, LONG) as turn, user.events(of(room)) as watching:
         opening = await turn.until("message.delta")
         reply = opening[1].data["message"]["message_id"]
-        assert succeeded(await person.http.delete(of(room)), 202)["state"] == "DELETING"
+        assert succeeded(await user.http.delete(of(room)), 202)["state"] == "DELETING"
         for reader in (turn, watching):
             rest = await reader.rest()
             assert (rest[-1].type, rest[-1].data) == ("room.deleted", {"room_id": room})
@@ -92,22 +92,22 @@ async def test_a_room_deleted_during_a_reply_is_gone_on_every_path(
         ("GET", f"/messages/{reply}/state", None),
         ("GET", f"/messages/{reply}/events", None),
     ):
-        answer = await person.http.request(method, of(room) + path, json=body)
+        answer = await user.http.request(method, of(room) + path, json=body)
         assert (answer.status_code, answer.json()["code"]) == (404, "room-not-found"), (method, path)
     assert await redis.exists(keys.messages(home_of(room), room)) == 0
-    assert room not in [found["room_id"] for found in (await person.get("/v1/rooms"))["rooms"]]
+    assert room not in [found["room_id"] for found in (await user.get("/v1/rooms"))["rooms"]]
     await eventually(lambda: shards.room(room), lambda row: row is not None and row.deleted)
     # Also when Redis has forgotten the tombstone.
     await redis.delete(keys.room(home_of(room), room))
-    assert (await person.http.get(of(room))).json()["code"] == "room-not-found"
-    assert (await person.http.post(f"{of(room)}/messages", json={"content": "hello?"})).status_code == 404
+    assert (await user.http.get(of(room))).json()["code"] == "room-not-found"
+    assert (await user.http.post(f"{of(room)}/messages", json={"content": "hello?"})).status_code == 404
 
 
-async def test_a_room_deleted_before_it_was_stored_does_not_come_back(person: Person, shards: Shards) -> None:
-    room = await person.create_room("Brief")
-    await person.note(room, "short")
-    succeeded(await person.http.delete(of(room)), 202)
+async def test_a_room_deleted_before_it_was_stored_does_not_come_back(user: User, shards: Shards) -> None:
+    room = await user.create_room("Brief")
+    await user.note(room, "short")
+    succeeded(await user.http.delete(of(room)), 202)
 
     await eventually(lambda: shards.room(room), lambda row: row is not None and row.deleted)
     assert all(row.content == "" or row.deleted for row in await shards.messages(room))
-    assert (await person.get("/v1/rooms"))["rooms"] == []
+    assert (await user.get("/v1/rooms"))["rooms"] == []

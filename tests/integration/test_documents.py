@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.installation import Installation
-from tests.integration.person import Person, of
+from tests.integration.user import User, of
 
 pytestmark = pytest.mark.integration
 
@@ -65,12 +65,12 @@ async def test_the_document_lists_every_call(installation: Installation) -> None
         assert name in document["components"]["schemas"]
 
 
-async def test_generated_requests_are_answered_as_documented(installation: Installation, person: Person) -> None:
+async def test_generated_requests_are_answered_as_documented(installation: Installation, user: User) -> None:
     """Statuses, headers and bodies; streams are left out, because they do not end."""
-    room = await person.create_room()
-    message = (await person.note(room, "hello"))["message_id"]
+    room = await user.create_room()
+    message = (await user.note(room, "hello"))["message_id"]
     known = {"room_id": room, "message_id": message}
-    headers = {"Authorization": f"Bearer {installation.token(person.account)}"}
+    headers = {"Authorization": f"Bearer {installation.token(user.account)}"}
     await asyncio.to_thread(_fuzz, f"{installation.base_url}/openapi.json", known, headers)
 
 
@@ -94,38 +94,38 @@ def _fuzz(document: str, known: dict[str, str], headers: dict[str, str]) -> None
     assert seen >= 10
 
 
-async def test_an_export_is_the_whole_room(person: Person) -> None:
-    room = await person.create_room("Export ☕")
-    turn = await person.converse(room, "Hello")
+async def test_an_export_is_the_whole_room(user: User) -> None:
+    room = await user.create_room("Export ☕")
+    turn = await user.converse(room, "Hello")
     for number in range(205):
-        await person.note(room, f"line {number}")
-    secret = await person.note(room, "gone")
-    await person.delete_message(room, secret["message_id"])
+        await user.note(room, f"line {number}")
+    secret = await user.note(room, "gone")
+    await user.delete_message(room, secret["message_id"])
 
-    answer = await person.http.get(f"{of(room)}/export")
+    answer = await user.http.get(f"{of(room)}/export")
     assert answer.headers["content-type"].split(";")[0] == "application/jsonl"
     assert f"room-{room}.jsonl" in answer.headers["content-disposition"]
     lines = [msgspec.json.decode(line) for line in answer.content.splitlines()]
     assert [line["seq"] for line in lines] == list(range(1, 209))
     assert lines[1]["content"] == turn["reply"]["content"]
     assert lines[-1]["content"] == ""
-    history = await person.history(room)
+    history = await user.history(room)
     assert [line["message_id"] for line in lines] == [message["message_id"] for message in history]
-    text = (await person.http.get(f"{of(room)}/export?format=markdown")).text
+    text = (await user.http.get(f"{of(room)}/export?format=markdown")).text
     assert text.startswith("# Export ☕\n")
     assert turn["reply"]["content"] in text
     assert "line 204" in text
     assert "gone" not in text
-    assert (await person.http.get(f"{of(room)}/export?format=pdf")).status_code == 422
+    assert (await user.http.get(f"{of(room)}/export?format=pdf")).status_code == 422
 
 
-async def test_an_empty_room_has_an_empty_export(person: Person) -> None:
-    room = await person.create_room("Empty")
-    assert (await person.http.get(f"{of(room)}/export")).content == b""
+async def test_an_empty_room_has_an_empty_export(user: User) -> None:
+    room = await user.create_room("Empty")
+    assert (await user.http.get(f"{of(room)}/export")).content == b""
 
 
-async def test_personas_are_listed_without_their_prompts(person: Person) -> None:
-    found = (await person.get("/v1/personas"))["personas"]
+async def test_personas_are_listed_without_their_prompts(user: User) -> None:
+    found = (await user.get("/v1/personas"))["personas"]
     assert found[0]["name"] == "GPT4O"
     assert len(found) >= 3
     assert all(persona.keys() == {"name", "title", "description", "model"} for persona in found)
@@ -157,8 +157,8 @@ async def test_the_command_line_gives_a_token_that_works(installation: Installat
     assert (answer.status_code, answer.json()["rooms"]) == (200, [])
 
 
-async def test_status_names_every_actor_and_partition(installation: Installation, person: Person) -> None:
-    await person.note(await person.create_room(), "here")
+async def test_status_names_every_actor_and_partition(installation: Installation, user: User) -> None:
+    await user.note(await user.create_room(), "here")
     status = installation.status()
     assert status["ready"] is True
     kinds = {actor["kind"] for actor in status["actors"]}

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from tests.integration.person import Json, Person, of
+from tests.integration.room_views import GONE, Line, agreed_views
 from tests.integration.shards import Shards
 from tests.integration.sse import EventReader
-from tests.integration.told import GONE, Line, told
+from tests.integration.user import Json, User, of
 
 pytestmark = pytest.mark.integration
 
@@ -40,14 +40,14 @@ async def _arrive(reader: EventReader, moment: str) -> None:
             text += (await reader.until("message.delta"))[-1].data["text"]
 
 
-async def _talk(person: Person, policy: str, moment: str) -> tuple[str, str, int]:
+async def _talk(user: User, policy: str, moment: str) -> tuple[str, str, int]:
     """A message, a second one at the moment; the room, its first cursor, and the status of the second send."""
-    room = await person.create_room(policy)
-    cursor = (await person.messages(room))["cursor"]
-    async with person.stream(room, SCRIPTS[moment]) as reader:
+    room = await user.create_room(policy)
+    cursor = (await user.messages(room))["cursor"]
+    async with user.stream(room, SCRIPTS[moment]) as reader:
         await _arrive(reader, moment)
         body = {"content": SECOND, "on_busy": policy}
-        answer = await person.http.post(f"{of(room)}/messages", json=body, headers={"Prefer": "wait=20"})
+        answer = await user.http.post(f"{of(room)}/messages", json=body, headers={"Prefer": "wait=20"})
         await reader.rest()
     if answer.status_code != 201:
         assert (answer.status_code, answer.json()["code"]) == (409, "room-busy")
@@ -67,11 +67,11 @@ def _expected(policy: str, status: int, script: str, reply: Line) -> list[Line]:
 
 @pytest.mark.parametrize("moment", SCRIPTS)
 async def test_whenever_a_second_message_comes_history_rows_and_events_tell_one_order(
-    person: Person, shards: Shards, moment: str
+    user: User, shards: Shards, moment: str
 ) -> None:
     async def check(policy: str) -> None:
-        room, cursor, status = await _talk(person, policy, moment)
-        lines, events = await told(person, shards, room, cursor)
+        room, cursor, status = await _talk(user, policy, moment)
+        lines, events = await agreed_views(user, shards, room, cursor)
 
         _, text, finish = lines[1]
         assert lines == _expected(policy, status, SCRIPTS[moment], lines[1])
@@ -96,15 +96,15 @@ def _nth(values: Sequence[str], value: str, count: int) -> int:
 
 
 async def test_what_waits_is_answered_together_after_a_merge_an_interrupt_or_a_rollback(
-    person: Person, shards: Shards
+    user: User, shards: Shards
 ) -> None:
     async def check(policy: str, first: list[tuple[str, str | None]]) -> None:
-        room = await person.create_room(policy)
-        cursor = (await person.messages(room))["cursor"]
-        async with person.stream(room, "the first [[tokens=20 delay=40ms]]") as reader:
+        room = await user.create_room(policy)
+        cursor = (await user.messages(room))["cursor"]
+        async with user.stream(room, "the first [[tokens=20 delay=40ms]]") as reader:
             await reader.until("message.delta")
-            await person.send(room, "it waits")
-            sent = await person.send(
+            await user.send(room, "it waits")
+            sent = await user.send(
                 room, "it does not [[echo=1 delay=0ms]]", on_busy=policy, headers={"Prefer": "wait=20"}, status=201
             )
         prompt = msgspec.json.decode(sent["reply"]["content"])["messages"]
@@ -113,7 +113,7 @@ async def test_what_waits_is_answered_together_after_a_merge_an_interrupt_or_a_r
         assert asked.endswith("it waits\n\nit does not [[echo=1 delay=0ms]]")
         assert ("the first" in str(prompt)) == (policy != "rollback")
 
-        lines, _ = await told(person, shards, room, cursor)
+        lines, _ = await agreed_views(user, shards, room, cursor)
         assert [(content, finish) for _, content, finish in lines[2:5]] == [
             ("it waits", None),
             (GONE, None),
@@ -130,30 +130,30 @@ async def test_what_waits_is_answered_together_after_a_merge_an_interrupt_or_a_r
     )
 
 
-async def test_messages_that_wait_are_listed_edited_and_withdrawn(person: Person, shards: Shards) -> None:
-    room = await person.create_room()
-    cursor = (await person.messages(room))["cursor"]
+async def test_messages_that_wait_are_listed_edited_and_withdrawn(user: User, shards: Shards) -> None:
+    room = await user.create_room()
+    cursor = (await user.messages(room))["cursor"]
 
     async def waiting() -> list[str]:
-        return [message["content"] for message in (await person.get(f"{of(room)}/queue"))["messages"]]
+        return [message["content"] for message in (await user.get(f"{of(room)}/queue"))["messages"]]
 
     assert await waiting() == []
-    async with person.stream(room, "[[tokens=1000 delay=50ms]]") as reader:
+    async with user.stream(room, "[[tokens=1000 delay=50ms]]") as reader:
         first = (await reader.until("message.delta"))[1].data["message"]["message_id"]
-        queued: list[Json] = [await person.send(room, f"number {n} [[echo=1 delay=0ms]]") for n in (1, 2, 3)]
+        queued: list[Json] = [await user.send(room, f"number {n} [[echo=1 delay=0ms]]") for n in (1, 2, 3)]
         assert await waiting() == [f"number {n} [[echo=1 delay=0ms]]" for n in (1, 2, 3)]
 
-        edited = await person.edit_message(room, queued[0]["message"]["message_id"], "other words [[echo=1 delay=0ms]]")
+        edited = await user.edit_message(room, queued[0]["message"]["message_id"], "other words [[echo=1 delay=0ms]]")
         assert (edited["reply"]["attempt"], edited["reply"]["is_streaming"]) == (0, True)
         assert edited["metadata"]["edited_at"]
-        await person.delete_message(room, queued[1]["message"]["message_id"])
+        await user.delete_message(room, queued[1]["message"]["message_id"])
         assert await waiting() == ["other words [[echo=1 delay=0ms]]", "number 3 [[echo=1 delay=0ms]]"]
         # Before any of them has begun.
-        await person.stop(room, first)
-    last = await person.ended(room, queued[2]["reply"]["message_id"])
+        await user.stop(room, first)
+    last = await user.ended(room, queued[2]["reply"]["message_id"])
     assert await waiting() == []
 
-    lines, _ = await told(person, shards, room, cursor)
+    lines, _ = await agreed_views(user, shards, room, cursor)
     contents = [content for _, content, _ in lines]
     assert contents[2::2] == ["other words [[echo=1 delay=0ms]]", GONE, "number 3 [[echo=1 delay=0ms]]"]
     assert [finish for _, _, finish in lines[1::2]] == ["stopped", "stop", None, "stop"]

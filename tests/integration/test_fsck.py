@@ -13,8 +13,8 @@ from parlor.cache.keys import Keys
 from parlor.clock import SystemClock, SystemEntropy
 from parlor.ids import IdMint, RoomId, home_of
 from tests.installation import Installation
-from tests.integration.person import Person
 from tests.integration.shards import Shards
+from tests.integration.user import User
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -33,18 +33,18 @@ def found(report: dict[str, Any]) -> list[tuple[str, str, int | None, bool]]:
     return [(one["invariant"], one["kind"], one["seq"], one["repaired"]) for one in report["findings"]]
 
 
-async def test_nothing_is_found_while_people_talk(installation: Installation, person: Person) -> None:
-    rooms = [await person.create_room(f"room {number}") for number in range(3)]
+async def test_nothing_is_found_while_people_talk(installation: Installation, user: User) -> None:
+    rooms = [await user.create_room(f"room {number}") for number in range(3)]
     done = asyncio.Event()
     turns = dict.fromkeys(rooms, 0)
 
     async def talk(room: str) -> None:
         while not done.is_set():
             # The first is stored before fsck looks: it counts rows.
-            sent = await person.note(room, f"note {turns[room]}", persisted=turns[room] == 0)
-            await person.converse(room, "[[text=well then]]")
+            sent = await user.note(room, f"note {turns[room]}", persisted=turns[room] == 0)
+            await user.converse(room, "[[text=well then]]")
             if turns[room] % 3 == 0:
-                await person.delete_message(room, sent["message_id"])
+                await user.delete_message(room, sent["message_id"])
             turns[room] += 1
 
     async def fewest() -> int:
@@ -53,7 +53,7 @@ async def test_nothing_is_found_while_people_talk(installation: Installation, pe
     talks = [asyncio.create_task(talk(room)) for room in rooms]
     try:
         await eventually(fewest, lambda found: found > 1)
-        report = await parlor(installation, "fsck", "--account", person.account)
+        report = await parlor(installation, "fsck", "--account", user.account)
     finally:
         done.set()
         await asyncio.gather(*talks)
@@ -63,11 +63,11 @@ async def test_nothing_is_found_while_people_talk(installation: Installation, pe
 
 
 async def test_planted_faults_are_found_and_repaired(
-    installation: Installation, person: Person, redis: Redis, keys: Keys
+    installation: Installation, user: User, redis: Redis, keys: Keys
 ) -> None:
-    room = RoomId(await person.create_room())
+    room = RoomId(await user.create_room())
     for number in range(3):
-        await person.note(room, f"message {number}", persisted=True)
+        await user.note(room, f"message {number}", persisted=True)
     partition = home_of(room)
     await redis.hset(keys.room(partition, room), mapping={"pending": 5, "count": 9})
     # As if the entry had been lost after it was taken.
@@ -79,18 +79,18 @@ async def test_planted_faults_are_found_and_repaired(
     assert found(report) == [(*one, False) for one in expected]
     repaired = await parlor(installation, "fsck", "--repair", *scope)
     assert found(repaired) == [(*one, True) for one in expected]
-    await eventually(lambda: person.messages(room), lambda page: {m["state"] for m in page["messages"]} == {"SENT"})
+    await eventually(lambda: user.messages(room), lambda page: {m["state"] for m in page["messages"]} == {"SENT"})
     assert found(await parlor(installation, "fsck", *scope)) == []
-    assert (await person.get(f"/v1/rooms/{room}"))["message_count"] == 3
+    assert (await user.get(f"/v1/rooms/{room}"))["message_count"] == 3
 
 
 async def test_a_row_that_is_refused_is_parked_and_dropped(
-    installation: Installation, person: Person, redis: Redis, keys: Keys, shards: Shards
+    installation: Installation, user: User, redis: Redis, keys: Keys, shards: Shards
 ) -> None:
-    room, letter = await parked(installation, person, redis, keys, shards)
-    assert (letter["op"], letter["seq"], letter["account_id"]) == ("CHAT_MESSAGE_SAVE", 2, person.account)
+    room, letter = await parked(installation, user, redis, keys, shards)
+    assert (letter["op"], letter["seq"], letter["account_id"]) == ("CHAT_MESSAGE_SAVE", 2, user.account)
     assert [row.seq for row in await shards.messages(room)] == [1, 3]
-    page = await person.messages(room)
+    page = await user.messages(room)
     assert [message["durability"] for message in page["messages"]] == ["persisted", "cached", "persisted"]
     assert page["persisted_seq"] == 1
 
@@ -98,35 +98,35 @@ async def test_a_row_that_is_refused_is_parked_and_dropped(
     assert result == {"id": letter["id"], "result": "dropped: its message is deleted"}
     rows = await eventually(lambda: shards.messages(room), lambda rows: len(rows) == 3)
     assert [(row.seq, row.deleted) for row in rows] == [(1, False), (2, True), (3, False)]
-    page = await eventually(lambda: person.messages(room), lambda page: page["persisted_seq"] == 3)
+    page = await eventually(lambda: user.messages(room), lambda page: page["persisted_seq"] == 3)
     assert [message["content"] for message in page["messages"]] == ["one", "", "three"]
     assert found(await parlor(installation, "fsck", "--room", room)) == []
 
 
 async def test_a_row_that_is_refused_is_replayed_when_nothing_is_in_its_way(
-    installation: Installation, person: Person, redis: Redis, keys: Keys, shards: Shards
+    installation: Installation, user: User, redis: Redis, keys: Keys, shards: Shards
 ) -> None:
-    room, letter = await parked(installation, person, redis, keys, shards)
+    room, letter = await parked(installation, user, redis, keys, shards)
     report = await parlor(installation, "fsck", "--room", room)
     assert (found(report), report["dead_letters"] >= 1) == ([], True)
     (result,) = await parlor(installation, "dead-letters", "replay", letter["id"])
     assert result["result"] == "queued again"
     rows = await eventually(lambda: shards.messages(room), lambda rows: len(rows) == 3)
     assert [(row.seq, row.content) for row in rows] == [(1, "one"), (2, "two"), (3, "three")]
-    await eventually(lambda: person.messages(room), lambda page: page["persisted_seq"] == 3)
+    await eventually(lambda: user.messages(room), lambda page: page["persisted_seq"] == 3)
 
 
 async def parked(
-    installation: Installation, person: Person, redis: Redis, keys: Keys, shards: Shards
+    installation: Installation, user: User, redis: Redis, keys: Keys, shards: Shards
 ) -> tuple[str, dict[str, Any]]:
     """A room with three messages, and the letter of the second one: another message stood at its place in the shard.
     It does not stand there any more."""
-    room = await person.create_room()
-    await person.note(room, "one", persisted=True)
+    room = await user.create_room()
+    await user.note(room, "one", persisted=True)
     other = str(IdMint(SystemClock(), SystemEntropy()).message_id(home_of(RoomId(room))))
     await shards.put_message(room, 2, other)
     for content in ("two", "three"):
-        await person.note(room, content)
+        await user.note(room, content)
 
     stream = keys.dead(home_of(RoomId(room)))
 
@@ -138,17 +138,17 @@ async def parked(
     listed = await parlor(installation, "dead-letters", "list")
     (letter,) = [letter for letter in listed if letter["room_id"] == room]
     assert "seq-conflict" in letter["reason"]
-    await eventually(lambda: person.messages(room), lambda page: page["messages"][2]["durability"] == "persisted")
+    await eventually(lambda: user.messages(room), lambda page: page["messages"][2]["durability"] == "persisted")
     await shards.remove_message(room, 2)
     return room, letter
 
 
-async def test_rooms_are_listed_with_their_actors(installation: Installation, person: Person) -> None:
-    room = await person.create_room()
-    await person.note(room, "Hello")
+async def test_rooms_are_listed_with_their_actors(installation: Installation, user: User) -> None:
+    room = await user.create_room()
+    await user.note(room, "Hello")
     rooms = (await parlor(installation, "rooms"))["rooms"]
     (mine,) = [one for one in rooms if one["room_id"] == room]
-    assert (mine["account_id"], mine["messages"]) == (person.account, 1)
+    assert (mine["account_id"], mine["messages"]) == (user.account, 1)
     status = installation.status()
     assert sum(shard["lag_entries"] for shard in status["shards"]) == sum(one["depth"] for one in status["queues"])
     actors = {actor["name"]: actor for actor in status["actors"]}

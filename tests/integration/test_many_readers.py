@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from bench.event_stream import EventConnection, RawEvent, opened
-from bench.load import get
+from parlor_bench.event_stream import EventConnection, RawEvent, opened
+from parlor_bench.load import get
 from tests.installation import Installation
-from tests.integration.person import Person, of
+from tests.integration.user import User, of
 
 pytestmark = pytest.mark.integration
 KINDS = ("embedded",)
@@ -71,12 +71,12 @@ async def first_event(connection: EventConnection) -> RawEvent:
 
 @pytest.fixture
 async def readers(
-    installation: Installation, person: Person, redis: Redis
+    installation: Installation, user: User, redis: Redis
 ) -> AsyncIterator[tuple[list[str], list[list[EventConnection]], int]]:
     """Rooms, the open streams of each, and the connections to Redis before there was any stream."""
-    rooms = await asyncio.gather(*(person.create_room() for _ in range(ROOMS)))
+    rooms = await asyncio.gather(*(user.create_room() for _ in range(ROOMS)))
     before = await connections(redis)
-    token = installation.token(person.account)
+    token = installation.token(user.account)
     async with AsyncExitStack() as stack:
 
         async def enter(room: str) -> EventConnection:
@@ -89,7 +89,7 @@ async def readers(
 
 async def test_many_readers_share_a_few_connections_and_do_not_poll(
     installation: Installation,
-    person: Person,
+    user: User,
     redis: Redis,
     readers: tuple[list[str], list[list[EventConnection]], int],
 ) -> None:
@@ -108,7 +108,7 @@ async def test_many_readers_share_a_few_connections_and_do_not_poll(
 
     waiting = [[asyncio.create_task(first_event(stream)) for stream in several] for several in streams]
     reads = await range_reads(redis)
-    notes = [await person.note(room, "for all") for room in rooms]
+    notes = [await user.note(room, "for all") for room in rooms]
     for note, several in zip(notes, waiting, strict=True):
         for event in await asyncio.gather(*several):
             assert event.type == "message.created"
@@ -119,13 +119,13 @@ async def test_many_readers_share_a_few_connections_and_do_not_poll(
 
 @pytest.mark.timeout(150, func_only=True)
 async def test_a_reader_who_does_not_read_is_cut_off_and_resumes_without_loss(
-    installation: Installation, person: Person
+    installation: Installation, user: User
 ) -> None:
-    room = await person.create_room()
-    begin = (await person.messages(room))["cursor"]
-    token, address = installation.token(person.account), ("127.0.0.1", installation.port)
+    room = await user.create_room()
+    begin = (await user.messages(room))["cursor"]
+    token, address = installation.token(user.account), ("127.0.0.1", installation.port)
     for _ in range(LARGE_MESSAGES // 40):
-        await asyncio.gather(*(person.note(room, LARGE) for _ in range(40)))
+        await asyncio.gather(*(user.note(room, LARGE) for _ in range(40)))
 
     with socket.socket() as lazy:
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -150,6 +150,6 @@ async def test_a_reader_who_does_not_read_is_cut_off_and_resumes_without_loss(
             if len(seen) >= LARGE_MESSAGES:
                 break
     assert [event.place for event in seen] == sorted({event.place for event in seen})
-    written = [message["message_id"] for message in await person.history(room)]
+    written = [message["message_id"] for message in await user.history(room)]
     assert [event.data.partition(b'"message_id":"')[2][:36].decode() for event in seen] == written
     assert len(written) == LARGE_MESSAGES

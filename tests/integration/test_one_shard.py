@@ -17,9 +17,9 @@ from parlor.cache.keys import Keys
 from parlor.ids import RoomId
 from parlor.store.addresses import MySqlAddress
 from tests.installation import Installation
-from tests.integration.person import PERSISTED, Person, of, signed_in
 from tests.integration.room_keys import EVERYTHING, names
 from tests.integration.shards import Shards
+from tests.integration.user import PERSISTED, User, of, signed_in
 from tests.integration.waiting import eventually
 from tests.mysql import connect_mysql
 
@@ -48,7 +48,7 @@ async def _standing_still(address: MySqlAddress) -> AsyncIterator[None]:
         await link.ensure_closed()
 
 
-async def _medians(person: Person, room: str) -> dict[str, float]:
+async def _medians(user: User, room: str) -> dict[str, float]:
     """Seconds of a send, a commit that is waited for, and a page."""
 
     async def timed(ask: Callable[[], Awaitable[object]], times: int) -> float:
@@ -60,9 +60,9 @@ async def _medians(person: Person, room: str) -> dict[str, float]:
         return median(took)
 
     return {
-        "send": await timed(partial(person.note, room, "note"), TIMES),
-        "persisted": await timed(partial(person.note, room, "kept", persisted=True), TIMES // 5),
-        "page": await timed(partial(person.messages, room), TIMES),
+        "send": await timed(partial(user.note, room, "note"), TIMES),
+        "persisted": await timed(partial(user.note, room, "kept", persisted=True), TIMES // 5),
+        "page": await timed(partial(user.messages, room), TIMES),
     }
 
 
@@ -72,17 +72,17 @@ async def test_the_other_shards_do_not_notice(
     sick_address = installation.shards[SICK - 1]
     assert isinstance(sick_address, MySqlAddress)
     async with AsyncExitStack() as stack:
-        people: dict[int, tuple[Person, str, str]] = {}
-        while not {1, SICK} <= people.keys():
-            person = await stack.enter_async_context(signed_in(installation, f"resident-{uuid4().hex}"))
-            warm, cold = await person.create_room("warm"), await person.create_room("cold")
+        users: dict[int, tuple[User, str, str]] = {}
+        while not {1, SICK} <= users.keys():
+            user = await stack.enter_async_context(signed_in(installation, f"resident-{uuid4().hex}"))
+            warm, cold = await user.create_room("warm"), await user.create_room("cold")
             for room in (warm, cold):
-                await person.note(room, "before", persisted=True)
+                await user.note(room, "before", persisted=True)
             stored = await shards.room(warm)
             assert stored is not None
-            people[stored.shard] = (person, warm, cold)
-        neighbour, warm, cold = people[1]
-        patient, sick_warm, sick_cold = people[SICK]
+            users[stored.shard] = (user, warm, cold)
+        neighbour, warm, cold = users[1]
+        patient, sick_warm, sick_cold = users[SICK]
         calm = await _medians(neighbour, warm)
 
         async with _standing_still(sick_address):

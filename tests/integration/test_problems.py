@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from api.tokens import issue
 from parlor.ids import partition_of
 from tests.installation import Installation
-from tests.integration.person import Json, Person, of, signed_in
+from tests.integration.user import Json, User, of, signed_in
 
 pytestmark = pytest.mark.integration
 
@@ -41,9 +41,9 @@ def fields(problem: Json) -> set[str]:
     return {".".join(map(str, error["loc"])) for error in problem["errors"]}
 
 
-async def test_an_unknown_path_is_not_found(person: Person) -> None:
+async def test_an_unknown_path_is_not_found(user: User) -> None:
     for path in ("/v1/nothing", "/v2/rooms", "/v1/rooms/", "/v1/rooms//messages", "/assets/../secret"):
-        refused(await person.http.get(path), 404, "not-found", 1000)
+        refused(await user.http.get(path), 404, "not-found", 1000)
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ async def test_an_unknown_path_is_not_found(person: Person) -> None:
     ],
 )
 async def test_a_method_that_a_path_does_not_take_is_refused_with_those_it_takes(
-    person: Person, method: str, path: str, allowed: str
+    user: User, method: str, path: str, allowed: str
 ) -> None:
-    answer = await person.http.request(method, path.format(room=uuid4()))
+    answer = await user.http.request(method, path.format(room=uuid4()))
     refused(answer, 405, "method-not-allowed", 1000)
     assert answer.headers["allow"] == allowed
 
@@ -96,43 +96,43 @@ BODIES: list[tuple[str, bytes, str]] = [
 
 
 @pytest.mark.parametrize(("body", "where"), [row[1:] for row in BODIES], ids=[row[0] for row in BODIES])
-async def test_a_body_that_is_not_a_message_is_refused_with_the_place(person: Person, body: bytes, where: str) -> None:
-    room = await person.create_room()
-    answer = await person.http.post(f"{of(room)}/messages", content=body, headers={"Content-Type": "application/json"})
+async def test_a_body_that_is_not_a_message_is_refused_with_the_place(user: User, body: bytes, where: str) -> None:
+    room = await user.create_room()
+    answer = await user.http.post(f"{of(room)}/messages", content=body, headers={"Content-Type": "application/json"})
     problem = refused(answer, 422, "invalid-request", 1007)
     assert any(field == where or field.startswith(f"{where}.") for field in fields(problem)), problem
-    assert (await person.messages(room))["messages"] == []
+    assert (await user.messages(room))["messages"] == []
 
 
 @pytest.mark.parametrize(
     "body", [b"\xff\xfe{}", b'{"content": "\xc3\x28"}', b"[" * 100_000], ids=["utf-16", "bytes", "deep"]
 )
-async def test_a_body_that_is_not_json_at_all_is_refused(person: Person, body: bytes) -> None:
-    room = await person.create_room()
-    answer = await person.http.post(f"{of(room)}/messages", content=body, headers={"Content-Type": "application/json"})
+async def test_a_body_that_is_not_json_at_all_is_refused(user: User, body: bytes) -> None:
+    room = await user.create_room()
+    answer = await user.http.post(f"{of(room)}/messages", content=body, headers={"Content-Type": "application/json"})
     refused(answer, 422, "invalid-request", 1007)
 
 
-async def test_what_is_too_large_is_refused_whether_announced_or_not(person: Person) -> None:
-    room = await person.create_room()
+async def test_what_is_too_large_is_refused_whether_announced_or_not(user: User) -> None:
+    room = await user.create_room()
     path, json_type = f"{of(room)}/messages", {"Content-Type": "application/json"}
     large = json.dumps({"content": "x", "padding": "y" * 300_000}).encode()
-    refused(await person.http.post(path, content=large, headers=json_type), 413, "content-too-large", 1008)
+    refused(await user.http.post(path, content=large, headers=json_type), 413, "content-too-large", 1008)
 
     async def chunks() -> AsyncIterator[bytes]:
         for start in range(0, len(large), 10_000):
             yield large[start : start + 10_000]
 
-    refused(await person.http.post(path, content=chunks(), headers=json_type), 413, "content-too-large", 1008)
-    long = await person.http.post(path, json={"content": "x" * 32_769})
+    refused(await user.http.post(path, content=chunks(), headers=json_type), 413, "content-too-large", 1008)
+    long = await user.http.post(path, json={"content": "x" * 32_769})
     refused(long, 413, "content-too-large", 1008)
-    sent = await person.send(room, "é" * 32_768, reply="none")
+    sent = await user.send(room, "é" * 32_768, reply="none")
     assert len(sent["message"]["content"]) == 32_768
-    refused(await person.http.patch(of(room), json={"title": "t" * 201}), 422, "invalid-request", 1007)
-    assert len((await person.http.patch(of(room), json={"title": "🫖" * 200})).json()["title"]) == 200
+    refused(await user.http.patch(of(room), json={"title": "t" * 201}), 422, "invalid-request", 1007)
+    assert len((await user.http.patch(of(room), json={"title": "🫖" * 200})).json()["title"]) == 200
 
 
-async def test_without_a_valid_token_nobody_gets_in(installation: Installation, person: Person) -> None:
+async def test_without_a_valid_token_nobody_gets_in(installation: Installation, user: User) -> None:
     auth = installation.settings.auth
     now = datetime.now(UTC)
     expired = issue(auth, "someone", timedelta(seconds=1), now - timedelta(hours=1))
@@ -141,7 +141,7 @@ async def test_without_a_valid_token_nobody_gets_in(installation: Installation, 
     elsewhere = issue(auth.model_copy(update={"audience": "another"}), "someone", None, now)
     good = installation.token("someone")
     unsigned = "eyJhbGciOiJub25lIn0." + good.split(".")[1] + "."
-    room = await person.create_room()
+    room = await user.create_room()
     async with httpx2.AsyncClient(base_url=installation.base_url, timeout=10) as http:
         for authorization in (
             None,
@@ -164,9 +164,9 @@ async def test_without_a_valid_token_nobody_gets_in(installation: Installation, 
             assert (await http.get(path)).status_code == 200
 
 
-async def test_another_accounts_room_is_no_room_on_any_path(person: Person, stranger: Person) -> None:
-    room = await person.create_room("Private")
-    message = (await person.note(room, "secret"))["message_id"]
+async def test_another_accounts_room_is_no_room_on_any_path(user: User, stranger: User) -> None:
+    room = await user.create_room("Private")
+    message = (await user.note(room, "secret"))["message_id"]
     own = await stranger.create_room()
     for method, path, body in (
         ("GET", "", None),
@@ -203,16 +203,14 @@ async def test_another_accounts_room_is_no_room_on_any_path(person: Person, stra
     for call in ("stop", "regenerate"):
         refused(await stranger.http.post(f"{of(own)}/messages/{message}/{call}"), 404, "message-not-found", 1003)
     refused(await stranger.http.get(f"{of(own)}/messages/{message}/variants"), 404, "message-not-found", 1003)
-    assert [found["content"] for found in await person.history(room)] == ["secret"]
-    assert (await person.get(of(room)))["title"] == "Private"
+    assert [found["content"] for found in await user.history(room)] == ["secret"]
+    assert (await user.get(of(room)))["title"] == "Private"
 
 
-async def test_accounts_of_one_partition_do_not_see_each_others_rooms(
-    person: Person, installation: Installation
-) -> None:
+async def test_accounts_of_one_partition_do_not_see_each_others_rooms(user: User, installation: Installation) -> None:
     """The partition in an id keeps most strangers out before anything is looked up; here it cannot."""
-    room = await person.create_room("Private")
-    message = (await person.note(room, "secret"))["message_id"]
+    room = await user.create_room("Private")
+    message = (await user.note(room, "secret"))["message_id"]
     for number in range(4 * installation.settings.store.partitions):
         async with signed_in(installation, f"neighbour-{number}-{uuid4().hex}") as neighbour:
             if partition_of(await neighbour.create_room()) != partition_of(room):
@@ -244,14 +242,14 @@ async def test_accounts_of_one_partition_do_not_see_each_others_rooms(
     pytest.fail("no account shares the partition")
 
 
-async def test_what_is_no_id_of_a_room_or_message_is_not_found(person: Person) -> None:
-    room = await person.create_room()
+async def test_what_is_no_id_of_a_room_or_message_is_not_found(user: User) -> None:
+    room = await user.create_room()
     for name in ("x", str(uuid4()), room.upper(), "00000000-0000-8000-8000-000000000000", "%00", "é", "a" * 500):
-        refused(await person.http.get(f"/v1/rooms/{name}"), 404, "room-not-found", 1002)
-        refused(await person.http.get(f"{of(room)}/messages/{name}"), 404, "message-not-found", 1003)
-        refused(await person.http.delete(f"{of(room)}/messages/{name}"), 404, "message-not-found", 1003)
-        refused(await person.http.get(f"{of(room)}/messages/{name}/events"), 404, "message-not-found", 1003)
-    refused(await person.http.get(f"{of(room)}/messages/{room}"), 404, "message-not-found", 1003)
+        refused(await user.http.get(f"/v1/rooms/{name}"), 404, "room-not-found", 1002)
+        refused(await user.http.get(f"{of(room)}/messages/{name}"), 404, "message-not-found", 1003)
+        refused(await user.http.delete(f"{of(room)}/messages/{name}"), 404, "message-not-found", 1003)
+        refused(await user.http.get(f"{of(room)}/messages/{name}/events"), 404, "message-not-found", 1003)
+    refused(await user.http.get(f"{of(room)}/messages/{room}"), 404, "message-not-found", 1003)
 
 
 @pytest.mark.parametrize(
@@ -267,40 +265,40 @@ async def test_what_is_no_id_of_a_room_or_message_is_not_found(person: Person) -
         "before=99999999999999999999",
     ],
 )
-async def test_a_page_that_cannot_be_is_refused(person: Person, query: str) -> None:
-    room = await person.create_room()
-    refused(await person.http.get(f"{of(room)}/messages?{query}"), 422, "invalid-request", 1007)
+async def test_a_page_that_cannot_be_is_refused(user: User, query: str) -> None:
+    room = await user.create_room()
+    refused(await user.http.get(f"{of(room)}/messages?{query}"), 422, "invalid-request", 1007)
 
 
-async def test_cursors_that_are_none_are_refused(person: Person) -> None:
-    room = await person.create_room()
+async def test_cursors_that_are_none_are_refused(user: User) -> None:
+    room = await user.create_room()
     for path in (of(room), "/v1"):
         for cursor in ("x", "1", "1-", "-1-1", "1-1-1", "99999999999999999999999-0", " 1-1", "1-1 ", "\u0661-1"):
-            answer = await person.http.get(f"{path}/events", params={"after": cursor})
+            answer = await user.http.get(f"{path}/events", params={"after": cursor})
             assert fields(refused(answer, 422, "invalid-request", 1007)) == {"query.after"}
-    answer = await person.http.get(f"{of(room)}/events", headers={"Last-Event-ID": "junk"})
+    answer = await user.http.get(f"{of(room)}/events", headers={"Last-Event-ID": "junk"})
     assert fields(refused(answer, 422, "invalid-request", 1007)) == {"header.Last-Event-ID"}
     for cursor in ("x", "AAAA", "MTIz", "é"):
-        refused(await person.http.get("/v1/rooms", params={"cursor": cursor}), 422, "invalid-request", 1007)
+        refused(await user.http.get("/v1/rooms", params={"cursor": cursor}), 422, "invalid-request", 1007)
 
 
-async def test_a_cursor_that_the_log_does_not_reach_is_expired(person: Person) -> None:
-    room = await person.create_room()
-    await person.note(room, "one")
+async def test_a_cursor_that_the_log_does_not_reach_is_expired(user: User) -> None:
+    room = await user.create_room()
+    await user.note(room, "one")
     for cursor in ("1-0", "9999999999999-0"):
-        answer = await person.http.get(f"{of(room)}/events", params={"after": cursor})
+        answer = await user.http.get(f"{of(room)}/events", params={"after": cursor})
         problem = refused(answer, 410, "stream-expired", 1013)
         oldest = problem["oldest_cursor"]
-        async with person.events(of(room), after=oldest) as reader:
+        async with user.events(of(room), after=oldest) as reader:
             event = await reader.next()
         assert event is not None
         assert event.type == "message.created"
 
 
 @pytest.mark.parametrize("key", ["", '""', "x" * 129, '"open', "two words", "é"])
-async def test_an_idempotency_key_that_is_none_is_refused(person: Person, key: str) -> None:
-    room = await person.create_room()
-    answer = await person.http.post(
+async def test_an_idempotency_key_that_is_none_is_refused(user: User, key: str) -> None:
+    room = await user.create_room()
+    answer = await user.http.post(
         f"{of(room)}/messages",
         json={"content": "x"},
         headers={b"Idempotency-Key": key.encode("latin-1")},
@@ -308,8 +306,8 @@ async def test_an_idempotency_key_that_is_none_is_refused(person: Person, key: s
     assert fields(refused(answer, 422, "invalid-request", 1007)) == {"header.Idempotency-Key"}
 
 
-async def test_a_request_id_of_the_client_is_taken_over(person: Person) -> None:
-    answer = await person.http.get("/v1/nothing", headers={"x-request-id": "mine-1"})
+async def test_a_request_id_of_the_client_is_taken_over(user: User) -> None:
+    answer = await user.http.get("/v1/nothing", headers={"x-request-id": "mine-1"})
     assert refused(answer, 404, "not-found", 1000)["request_id"] == "mine-1"
 
 

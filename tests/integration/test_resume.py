@@ -12,8 +12,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from bench.event_stream import RawEvent, Refused, opened
-from bench.load import exchange, get, post
+from parlor_bench.event_stream import RawEvent, Refused, opened
+from parlor_bench.load import exchange, get, post
 from tests.cut_proxy import CutProxy
 from tests.installation import Installation
 from tests.integration.waiting import eventually

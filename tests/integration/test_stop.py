@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from bench.load import percentile
+from parlor_bench.load import percentile
 from tests.installation import Installation
 from tests.integration.model_stats import model_stats
-from tests.integration.person import Json, Person, of
+from tests.integration.room_views import agreed_views
 from tests.integration.shards import Shards
 from tests.integration.sse import SseEvent, text_of
-from tests.integration.told import told
+from tests.integration.user import Json, User, of
 from tests.integration.waiting import eventually, patience
 
 pytestmark = pytest.mark.integration
@@ -32,10 +32,10 @@ SCRIPTS = (LONG, HANGS, LONG, FALLS_SILENT)
 
 
 async def _stopped(
-    person: Person, elsewhere: Person, room: str, script: str, asked: Callable[[], Awaitable[object]]
+    user: User, elsewhere: User, room: str, script: str, asked: Callable[[], Awaitable[object]]
 ) -> float:
     """One reply, read at one replica and stopped at another; seconds until its reader knew."""
-    async with person.stream(room, script) as reader:
+    async with user.stream(room, script) as reader:
         created = await reader.until("message.created") + await reader.until("message.created")
         reply = created[-1].data["message"]["message_id"]
         events: list[SseEvent] = []
@@ -57,10 +57,10 @@ async def _stopped(
 
 
 async def test_two_hundred_stops_from_another_replica_end_their_replies_and_nothing_else(
-    person: Person, elsewhere: Person, installation: Installation
+    user: User, elsewhere: User, installation: Installation
 ) -> None:
     before = await model_stats(installation)
-    rooms = [await person.create_room() for _ in range(ROOMS)]
+    rooms = [await user.create_room() for _ in range(ROOMS)]
 
     async def counted(what: str, least: int) -> Json:
         """What the language model counts since the test began, once there are so many."""
@@ -74,7 +74,7 @@ async def test_two_hundred_stops_from_another_replica_end_their_replies_and_noth
         asked = functools.partial(counted, "requests", ROOMS * (turn + 1))
         scripts = [SCRIPTS[(turn + place) % len(SCRIPTS)] for place in range(ROOMS)]
         seconds += await asyncio.gather(
-            *(_stopped(person, elsewhere, room, script, asked) for room, script in zip(rooms, scripts, strict=True))
+            *(_stopped(user, elsewhere, room, script, asked) for room, script in zip(rooms, scripts, strict=True))
         )
     seconds.sort()
     assert len(seconds) == ROOMS * STOPS_EACH
@@ -87,32 +87,32 @@ async def test_two_hundred_stops_from_another_replica_end_their_replies_and_noth
 
 
 async def test_a_stopped_reply_keeps_its_text_for_readers_the_next_prompt_and_the_shard(
-    person: Person, elsewhere: Person, shards: Shards
+    user: User, elsewhere: User, shards: Shards
 ) -> None:
-    room = await person.create_room()
-    cursor = (await person.messages(room))["cursor"]
-    async with person.stream(room, f"Tell me {LONG}") as reader:
+    room = await user.create_room()
+    cursor = (await user.messages(room))["cursor"]
+    async with user.stream(room, f"Tell me {LONG}") as reader:
         events = await reader.until("message.delta")
         reply = events[1].data["message"]["message_id"]
         first = await elsewhere.stop(room, reply)
         events += await reader.rest()
-    again = await person.stop(room, reply)
+    again = await user.stop(room, reply)
 
     assert again["content"] == first["content"] == text_of(events, reply)
     assert again["content"]
     assert (again["finish_reason"], again["attempt"]) == ("stopped", 1)
-    asked = await person.converse(room, "go on [[echo=1 delay=0ms]]")
+    asked = await user.converse(room, "go on [[echo=1 delay=0ms]]")
     prompt = [turn["content"] for turn in msgspec.json.decode(asked["reply"]["content"])["messages"]]
     assert prompt[1:] == [f"Tell me {LONG}", again["content"], "go on [[echo=1 delay=0ms]]"]
-    lines, log = await told(person, shards, room, cursor)
+    lines, log = await agreed_views(user, shards, room, cursor)
     assert lines[1] == (2, again["content"], "stopped")
     assert [event.type for event in log].count("message.stopped") == 1
 
 
-async def test_a_stop_that_comes_late_does_not_touch_what_follows(person: Person, elsewhere: Person) -> None:
-    room = await person.create_room()
-    first = await person.converse(room, "[[text=done]]")
-    async with person.stream(room, "[[tokens=40 delay=30ms]]") as reader:
+async def test_a_stop_that_comes_late_does_not_touch_what_follows(user: User, elsewhere: User) -> None:
+    room = await user.create_room()
+    first = await user.converse(room, "[[text=done]]")
+    async with user.stream(room, "[[tokens=40 delay=30ms]]") as reader:
         events: list[SseEvent] = await reader.until("message.delta")
         late = await elsewhere.stop(room, first["reply"]["message_id"])
         events += await reader.rest()
@@ -121,28 +121,28 @@ async def test_a_stop_that_comes_late_does_not_touch_what_follows(person: Person
     assert len(events[-1].data["message"]["content"].split()) == 40
 
 
-async def test_a_stop_that_was_meant_for_one_attempt_does_not_end_the_next(person: Person, elsewhere: Person) -> None:
-    room = await person.create_room()
-    sent = await person.converse(room, "[[tokens=20 delay=50ms]]")
+async def test_a_stop_that_was_meant_for_one_attempt_does_not_end_the_next(user: User, elsewhere: User) -> None:
+    room = await user.create_room()
+    sent = await user.converse(room, "[[tokens=20 delay=50ms]]")
     reply = sent["reply"]["message_id"]
-    assert (await person.regenerate(room, reply))["attempt"] == 2
+    assert (await user.regenerate(room, reply))["attempt"] == 2
     late = await elsewhere.stop(room, reply, attempt=1)
     assert (late["attempt"], late["is_streaming"]) == (2, True)
-    ended = await person.ended(room, reply)
+    ended = await user.ended(room, reply)
     assert (ended["attempt"], ended["finish_reason"], len(ended["content"].split())) == (2, "stop", 20)
 
 
-async def test_a_reply_that_waits_for_its_turn_is_stopped_before_it_begins(person: Person, elsewhere: Person) -> None:
-    room = await person.create_room()
-    running = await person.send(room, "[[tokens=30 delay=30ms]]")
-    waiting = await person.send(room, "never asked")
+async def test_a_reply_that_waits_for_its_turn_is_stopped_before_it_begins(user: User, elsewhere: User) -> None:
+    room = await user.create_room()
+    running = await user.send(room, "[[tokens=30 delay=30ms]]")
+    waiting = await user.send(room, "never asked")
     stopped = await elsewhere.stop(room, waiting["reply"]["message_id"])
     assert (stopped["content"], stopped["finish_reason"], stopped["is_streaming"]) == ("", "stopped", False)
-    ended = await person.ended(room, running["reply"]["message_id"])
+    ended = await user.ended(room, running["reply"]["message_id"])
     assert ended["finish_reason"] == "stop"
-    assert (await person.get(f"{of(room)}/queue"))["messages"] == []
+    assert (await user.get(f"{of(room)}/queue"))["messages"] == []
     events: list[SseEvent] = []
-    async with person.events(of(room), after=waiting["cursor"]) as reader:
+    async with user.events(of(room), after=waiting["cursor"]) as reader:
         while len(events) < 2:
             events += await reader.until("message.stopped", "message.completed")
     assert not [
@@ -150,8 +150,8 @@ async def test_a_reply_that_waits_for_its_turn_is_stopped_before_it_begins(perso
     ]
 
 
-async def test_only_a_reply_can_be_stopped(person: Person) -> None:
-    room = await person.create_room()
-    note = await person.note(room, "mine")
-    answer = await person.http.post(f"{of(room)}/messages/{note['message_id']}/stop")
+async def test_only_a_reply_can_be_stopped(user: User) -> None:
+    room = await user.create_room()
+    note = await user.note(room, "mine")
+    answer = await user.http.post(f"{of(room)}/messages/{note['message_id']}/stop")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.integration.person import EVENTS, Person, of, succeeded
 from tests.integration.sse import SseEvent, reading, text_of
+from tests.integration.user import EVENTS, User, of, succeeded
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -17,9 +17,9 @@ SLOW = "[[tokens=30 delay=30ms]]"
 ENDS = ("message.completed", "message.stopped", "message.failed", "message.deleted")
 
 
-async def test_a_send_can_be_answered_with_its_own_events(person: Person) -> None:
-    room = await person.create_room()
-    async with person.stream(room, "Tell me [[tokens=40 delay=5ms]]") as reader:
+async def test_a_send_can_be_answered_with_its_own_events(user: User) -> None:
+    room = await user.create_room()
+    async with user.stream(room, "Tell me [[tokens=40 delay=5ms]]") as reader:
         location = reader.response.headers["location"]
         events = await reader.rest()
 
@@ -38,45 +38,45 @@ async def test_a_send_can_be_answered_with_its_own_events(person: Person) -> Non
     )
     assert len(final["content"].split()) == 40
     assert text_of(events, reserved["message_id"]) == final["content"]
-    assert (await person.message(room, reserved["message_id"]))["content"] == final["content"]
+    assert (await user.message(room, reserved["message_id"]))["content"] == final["content"]
     cursors = [tuple(map(int, event.id.split("-"))) for event in events]
     assert cursors == sorted(set(cursors))
 
 
-async def test_a_send_without_reply_streams_its_message_and_ends(person: Person) -> None:
-    room = await person.create_room()
-    async with person.stream(room, "just a note", reply="none") as reader:
+async def test_a_send_without_reply_streams_its_message_and_ends(user: User) -> None:
+    room = await user.create_room()
+    async with user.stream(room, "just a note", reply="none") as reader:
         events = await reader.rest()
     assert [(event.type, event.data["message"]["content"]) for event in events] == [("message.created", "just a note")]
 
 
-async def test_every_cursor_gives_exactly_the_rest(person: Person) -> None:
-    room = await person.create_room()
-    async with person.stream(room, SLOW) as reader:
+async def test_every_cursor_gives_exactly_the_rest(user: User) -> None:
+    room = await user.create_room()
+    async with user.stream(room, SLOW) as reader:
         events = await reader.rest()
 
     for place in (0, 1, len(events) // 2, len(events) - 2):
-        async with person.events(of(room), after=events[place].id) as reader:
+        async with user.events(of(room), after=events[place].id) as reader:
             assert await reader.until(*ENDS) == events[place + 1 :]
         header = {**EVENTS, "Last-Event-ID": events[place].id}
         # The header wins over the query.
-        async with reading(person.http, "GET", f"{of(room)}/events?after=0-1", headers=header) as reader:
+        async with reading(user.http, "GET", f"{of(room)}/events?after=0-1", headers=header) as reader:
             assert await reader.until(*ENDS) == events[place + 1 :]
 
 
-async def test_readers_who_come_and_go_see_what_the_others_see(person: Person) -> None:
-    room = await person.create_room()
-    sent = await person.send(room, SLOW)
+async def test_readers_who_come_and_go_see_what_the_others_see(user: User) -> None:
+    room = await user.create_room()
+    sent = await user.send(room, SLOW)
     reply = sent["reply"]["message_id"]
 
     async def whole() -> list[SseEvent]:
-        async with person.events(of(room), after=sent["cursor"]) as reader:
+        async with user.events(of(room), after=sent["cursor"]) as reader:
             return await reader.until(*ENDS)
 
     async def in_pieces() -> list[SseEvent]:
         found: list[SseEvent] = []
         while not found or found[-1].type not in ENDS:
-            async with person.events(of(room), after=found[-1].id if found else sent["cursor"]) as reader:
+            async with user.events(of(room), after=found[-1].id if found else sent["cursor"]) as reader:
                 for _ in range(3):
                     event = await reader.next()
                     assert event is not None
@@ -90,17 +90,17 @@ async def test_readers_who_come_and_go_see_what_the_others_see(person: Person) -
     assert text_of(first, reply) == first[-1].data["message"]["content"]
 
 
-async def test_a_page_and_its_cursor_leave_no_gap_within_a_reply(person: Person) -> None:
-    room = await person.create_room()
-    sent = await person.send(room, SLOW)
+async def test_a_page_and_its_cursor_leave_no_gap_within_a_reply(user: User) -> None:
+    room = await user.create_room()
+    sent = await user.send(room, SLOW)
     reply = sent["reply"]["message_id"]
     page = await eventually(
-        lambda: person.messages(room), lambda found: len(found["messages"]) == 2 and found["messages"][1]["content"]
+        lambda: user.messages(room), lambda found: len(found["messages"]) == 2 and found["messages"][1]["content"]
     )
     begun = page["messages"][1]
     assert (begun["state"], begun["is_streaming"], begun["attempt"]) == ("COMPOSING", True, 1)
 
-    async with person.events(of(room), after=page["cursor"]) as reader:
+    async with user.events(of(room), after=page["cursor"]) as reader:
         events = await reader.until(*ENDS)
 
     text = begun["content"]
@@ -112,36 +112,36 @@ async def test_a_page_and_its_cursor_leave_no_gap_within_a_reply(person: Person)
     assert events[-1].data["message"]["message_id"] == reply
 
 
-async def test_one_reply_can_be_followed_from_its_start_and_after_its_end(person: Person) -> None:
-    room = await person.create_room()
-    sent = await person.send(room, SLOW)
+async def test_one_reply_can_be_followed_from_its_start_and_after_its_end(user: User) -> None:
+    room = await user.create_room()
+    sent = await user.send(room, SLOW)
     path = f"{of(room)}/messages/{sent['reply']['message_id']}"
-    async with person.events(path) as reader:
+    async with user.events(path) as reader:
         live = await reader.rest()
-    async with person.events(path) as reader:
+    async with user.events(path) as reader:
         later = await reader.rest()
 
     assert live == later
     assert live[0].type == "message.created"
     assert live[-1].type == "message.completed"
     assert all(sent["reply"]["message_id"] in str(event.data) for event in live)
-    async with person.events(path, after=live[3].id) as reader:
+    async with user.events(path, after=live[3].id) as reader:
         assert await reader.rest() == live[4:]
 
 
-async def test_a_reply_goes_on_when_its_reader_leaves(person: Person) -> None:
-    room = await person.create_room()
-    async with person.stream(room, SLOW) as reader:
+async def test_a_reply_goes_on_when_its_reader_leaves(user: User) -> None:
+    room = await user.create_room()
+    async with user.stream(room, SLOW) as reader:
         opening = await reader.until("message.delta")
     reply = opening[1].data["message"]["message_id"]
 
-    message = await eventually(lambda: person.message(room, reply), lambda found: not found["is_streaming"])
+    message = await eventually(lambda: user.message(room, reply), lambda found: not found["is_streaming"])
     assert (message["finish_reason"], len(message["content"].split())) == ("stop", 30)
 
 
-async def test_a_send_can_wait_for_its_reply(person: Person) -> None:
-    room = await person.create_room()
-    answer = await person.http.post(
+async def test_a_send_can_wait_for_its_reply(user: User) -> None:
+    room = await user.create_room()
+    answer = await user.http.post(
         f"{of(room)}/messages", json={"content": "[[tokens=5 delay=20ms]]"}, headers={"Prefer": "wait=10"}
     )
     sent = succeeded(answer, 201)
@@ -149,19 +149,19 @@ async def test_a_send_can_wait_for_its_reply(person: Person) -> None:
     assert (sent["reply"]["finish_reason"], len(sent["reply"]["content"].split())) == ("stop", 5)
 
 
-async def test_a_wait_that_is_too_short_gives_what_there_is(person: Person) -> None:
-    room = await person.create_room()
-    sent = await person.send(room, "[[tokens=100 delay=50ms]]", headers={"Prefer": "wait=1"})
+async def test_a_wait_that_is_too_short_gives_what_there_is(user: User) -> None:
+    room = await user.create_room()
+    sent = await user.send(room, "[[tokens=100 delay=50ms]]", headers={"Prefer": "wait=1"})
     assert sent["reply"]["is_streaming"] is True
     assert 0 < len(sent["reply"]["content"].split()) < 100
-    await person.http.delete(of(room))
+    await user.http.delete(of(room))
 
 
-async def test_events_from_now_are_those_that_come(person: Person) -> None:
-    room = await person.create_room()
-    await person.note(room, "before")
-    async with person.events(of(room)) as reader:
-        note = await person.note(room, "after")
+async def test_events_from_now_are_those_that_come(user: User) -> None:
+    room = await user.create_room()
+    await user.note(room, "before")
+    async with user.events(of(room)) as reader:
+        note = await user.note(room, "after")
         event = await reader.next()
     assert event is not None
     assert (event.type, event.data["message"]["message_id"]) == ("message.created", note["message_id"])

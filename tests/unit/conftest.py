@@ -1,20 +1,50 @@
-"""A domain of its own for each test, and an environment without traces of a developer's installation."""
+"""A domain of its own for each test, a demo model, and an environment without traces of a developer's installation."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from functools import cache
 
+import httpcore2
+import httpx2
 import pytest
 
+from demo_model.server import running_demo_model
+from tests.unit.domain import Domain, DomainMaker
 from tests.unit.memory_store import Templates, make_templates
-from tests.unit.rig import Rig, RigMaker
+
+# Trusts nobody and is not used over plain HTTP; loading the system's certificates for each test takes longer than it.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_are_read_once() -> Iterator[None]:
+    """Every client of the language model would read them anew, for longer than its test takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
+        yield
+
+
+@pytest.fixture
+async def demo_url() -> AsyncIterator[str]:
+    async with running_demo_model() as url:
+        yield url
+
+
+@pytest.fixture
+async def http(demo_url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client whose paths are relative to the demo model's root."""
+    root = demo_url.removesuffix("/v1")
+    async with httpx2.AsyncClient(base_url=root, timeout=10, trust_env=False, verify=NO_TLS) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    """A migrated installation's databases, for tests that make their rigs in an event loop of their own."""
+    """A migrated installation's databases, for tests that make their domains in an event loop of their own."""
     return asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
 
 
@@ -26,19 +56,19 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def new_rig(templates: Templates) -> AsyncIterator[RigMaker]:
-    """Makes rigs with settings of the test's choice, by section."""
-    rigs: list[Rig] = []
+async def new_domain(templates: Templates) -> AsyncIterator[DomainMaker]:
+    """Makes domains with settings of the test's choice, by section."""
+    made: list[Domain] = []
 
-    def make(**sections: object) -> Rig:
-        rigs.append(Rig(templates, **sections))
-        return rigs[-1]
+    def make(**sections: object) -> Domain:
+        made.append(Domain(templates, **sections))
+        return made[-1]
 
     yield make
-    for rig in rigs:
-        await rig.close()
+    for domain in made:
+        await domain.close()
 
 
 @pytest.fixture
-def rig(new_rig: RigMaker) -> Rig:
-    return new_rig()
+def domain(new_domain: DomainMaker) -> Domain:
+    return new_domain()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from parlor.history import HistoryReader
 from parlor.ids import RoomId
 from parlor.llm.ports import Completion, Context, Persona, PromptTurn, TextDelta
 from parlor.model import FinishReason, SenderType, Usage
+from parlor.reading.history import HistoryReader
 
 USAGE = Usage(input_tokens=3, output_tokens=5)
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from parlor.commands import Command, DeleteDone, DeleteMessage, Result, SendDone
 from parlor.errors import RoomMoved, Unavailable
 from parlor.ids import MessageId
 from parlor.model import ReplyMode
+from parlor.rooms.commands import Command, DeleteDone, DeleteMessage, Result, SendDone
 from parlor.states import MessageState
+from tests.unit.domain import HOME, Domain, crash, settle
 from tests.unit.memory_store import Templates
-from tests.unit.rig import HOME, Rig, crash, settle
 
 pytestmark = pytest.mark.unit
 
@@ -64,8 +64,8 @@ steps = st.lists(
 class Story:
     """One room, and what its person was told."""
 
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
         self.said: dict[MessageId, str] = {}
         """Acknowledged messages."""
         self.deleted: set[MessageId] = set()
@@ -76,9 +76,9 @@ class Story:
         self.writers: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:
-        self.room_id = await self.rig.new_room()
-        self.room = self.rig.room(self.room_id)
-        self.rig.model.auto = ["a", "b", "c"]
+        self.room_id = await self.domain.new_room()
+        self.room = self.domain.room(self.room_id)
+        self.domain.model.auto = ["a", "b", "c"]
 
     async def ask(self, command: Command) -> Result | None:
         """Asks until the command is answered, as a gateway does; None when Redis or the shard is down."""
@@ -86,14 +86,14 @@ class Story:
             try:
                 return await self.room.execute(command)
             except RoomMoved:
-                self.room = self.rig.room(self.room_id)
+                self.room = self.domain.room(self.room_id)
             except Unavailable:
-                if not self.rig.server.connected or self.rig.store.down:
+                if not self.domain.server.connected or self.domain.store.down:
                     return None
         raise AssertionError("no answer although everything is up")
 
     async def send(self, text: str, reply: ReplyMode) -> None:
-        command = self.rig.send_command(self.room_id, text, reply=reply)
+        command = self.domain.send_command(self.room_id, text, reply=reply)
         done = await self.ask(command)
         if done is None:
             return
@@ -103,7 +103,7 @@ class Story:
         self.order.append(command.message_id)
 
     async def delete(self, message_id: MessageId) -> None:
-        done = await self.ask(DeleteMessage(self.rig.ada, self.room_id, "", message_id))
+        done = await self.ask(DeleteMessage(self.domain.ada, self.room_id, "", message_id))
         if done is None:
             self.doubtful.add(message_id)
             return
@@ -111,7 +111,7 @@ class Story:
         self.deleted.add(message_id)
 
     async def do(self, step: str, number: int) -> None:
-        rig = self.rig
+        domain = self.domain
         match step.split(" "):
             case ["say"]:
                 await self.send(f"said {len(self.said)}", ReplyMode.NONE)
@@ -120,62 +120,62 @@ class Story:
             case ["delete"] if self.order:
                 await self.delete(self.order[-1 - number % len(self.order)])
             case ["time", "passes"]:
-                await rig.clock.advance([0.02, 0.3, 3.2, 12.0][number])
+                await domain.clock.advance([0.02, 0.3, 3.2, 12.0][number])
             case ["writer", "starts"]:
                 await self.start_writer("writer")
-            case ["second", "writer"] if rig.server.connected:
+            case ["second", "writer"] if domain.server.connected:
                 # The first one was paused for too long, and goes on as if nothing had happened.
-                await rig.redis.delete(rig.live.keys.lease(HOME))
+                await domain.redis.delete(domain.live.keys.lease(HOME))
                 await self.start_writer(f"writer {number}")
             case ["writer", "dies"] if self.writers:
                 # It says no goodbye.
-                rig.pipeline.refuse["release_lease"] = 1
+                domain.pipeline.refuse["release_lease"] = 1
                 task = self.writers.pop(0)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-                rig.pipeline.refuse.clear()
+                domain.pipeline.refuse.clear()
             case ["owner", "dies"]:
                 await crash(self.room)
-                self.room = rig.room(self.room_id)
+                self.room = domain.room(self.room_id)
             case ["another", "owner"]:
-                self.room = rig.room(self.room_id)
+                self.room = domain.room(self.room_id)
             case ["shard", state]:
-                rig.store.down = state == "down"
+                domain.store.down = state == "down"
             case ["redis", state]:
-                rig.server.connected = state == "up"
-            case ["room", "forgotten"] if rig.server.connected and await rig.queued() == 0:
+                domain.server.connected = state == "up"
+            case ["room", "forgotten"] if domain.server.connected and await domain.queued() == 0:
                 # As when it expires, or Redis comes back empty; what has operations queued does not expire.
-                await rig.forget_room(self.room_id)
+                await domain.forget_room(self.room_id)
             case ["commit", "unheard"]:
-                rig.store.lost.append("fp_writer_apply")
+                domain.store.lost.append("fp_writer_apply")
             case ["lose", script]:
-                rig.pipeline.lose[script] = number
+                domain.pipeline.lose[script] = number
 
     async def start_writer(self, name: str) -> None:
-        self.writers.append(self.rig.spawn(self.rig.writer(name=name).run()))
+        self.writers.append(self.domain.spawn(self.domain.writer(name=name).run()))
         await settle()
 
     async def end(self) -> None:
         """Everything works again, and enough time passes."""
-        rig = self.rig
-        rig.store.down, rig.server.connected = False, True
-        rig.store.lost.clear()
-        rig.pipeline.lose.clear()
+        domain = self.domain
+        domain.store.down, domain.server.connected = False, True
+        domain.store.lost.clear()
+        domain.pipeline.lose.clear()
         for writer in self.writers:
             writer.cancel()
         await asyncio.gather(*self.writers, return_exceptions=True)
-        await rig.redis.delete(rig.live.keys.lease(HOME))
-        await rig.write_all()
-        self.room = rig.room(self.room_id)
-        await rig.wake(self.room)
-        await rig.clock.advance(10)
+        await domain.redis.delete(domain.live.keys.lease(HOME))
+        await domain.write_all()
+        self.room = domain.room(self.room_id)
+        await domain.wake(self.room)
+        await domain.clock.advance(10)
         assert not self.room.busy
-        await rig.write_all()
+        await domain.write_all()
 
     async def check(self) -> None:
-        rig = self.rig
-        assert await rig.queued() == 0
-        rows = await rig.rows(self.room_id)
+        domain = self.domain
+        assert await domain.queued() == 0
+        rows = await domain.rows(self.room_id)
         assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
         stored = {row.doc.message_id: row for row in rows}
         assert len(stored) == len(rows), "nothing is stored twice"
@@ -193,13 +193,13 @@ class Story:
         for row in replies:
             assert row.doc.finish_reason is not None, "every reply came to its end"
             assert row.doc.content in ("abc", "") or row.doc.finish_reason == "interrupted"
-        page = await rig.page(self.room_id)
+        page = await domain.page(self.room_id)
         assert [(message.seq, message.message_id, message.content) for message in page.messages] == [
             (row.seq, row.doc.message_id, row.doc.content) for row in rows
         ]
         assert {message.state for message in page.messages} <= {MessageState.SENT, MessageState.DELETED}
         assert page.persisted_seq == len(rows)
-        (_, _, dead) = await rig.queue.depth(HOME)
+        (_, _, dead) = await domain.queue.depth(HOME)
         assert dead == 0
 
 
@@ -213,15 +213,15 @@ class Story:
 @given(steps)
 def test_what_was_acknowledged_is_stored_whatever_happens(templates: Templates, story: list[Step]) -> None:
     async def tell() -> None:
-        rig = Rig(templates)
+        domain = Domain(templates)
         try:
-            told = Story(rig)
+            told = Story(domain)
             await told.begin()
             for step, number in story:
                 await told.do(step, number)
             await told.end()
             await told.check()
         finally:
-            await rig.close()
+            await domain.close()
 
     asyncio.run(tell())

@@ -14,16 +14,16 @@ import typer.main
 from pydantic import BaseModel, SecretStr
 from typer.core import TyperCommand, TyperGroup
 
-from cli.main import app
 from parlor.settings import Settings
+from parlor_cli.main import app
 from tests.chaos.system.catalogue import FAULTS
 
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-ROOTS = ("actors", "api", "bench", "cli", "docs", "parlor", "requirements", "sql", "tests", ".ci")
-CODE = ("actors", "api", "bench", "cli", "parlor", "sql")
+CODE = ("actors", "api", "demo_model", "parlor", "parlor_bench", "parlor_cli", "sql")
+ROOTS = (*CODE, "docs", "requirements", "tests", ".ci")
 documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -125,7 +125,7 @@ def test_invariants_are_numbered_without_holes() -> None:
 
 def test_every_invariant_says_where_it_is_enforced_and_which_test_guards_it() -> None:
     for name, (_, enforced, guarded) in invariants().items():
-        assert re.search(r"`(?:parlor|actors|api|cli|sql)/", enforced), name
+        assert re.search(r"`(?:parlor|actors|api|parlor_cli|sql)/", enforced), name
         tests = re.findall(r"`(tests/[\w/]+\.py)`", guarded)
         assert tests, name
         assert [

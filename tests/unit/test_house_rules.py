@@ -13,17 +13,32 @@ import pytest
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
-LAYERS = ("parlor", "actors", "api", "cli")
-"""Each may import itself and what stands before it."""
-CODE = (*LAYERS, "bench")
+MAY_IMPORT: dict[str, frozenset[str]] = {
+    "parlor": frozenset(),
+    "demo_model": frozenset({"parlor"}),
+    "actors": frozenset({"parlor"}),
+    "api": frozenset({"parlor", "actors"}),
+    "parlor_bench": frozenset({"parlor", "actors", "api"}),
+    "parlor_cli": frozenset({"parlor", "actors", "api", "parlor_bench"}),
+    "parlor/cache": frozenset({"parlor/store"}),
+    "parlor/store": frozenset(),
+    "parlor/llm": frozenset(),
+    "parlor/reading": frozenset({"parlor/cache", "parlor/store"}),
+    "parlor/rooms": frozenset({"parlor/cache", "parlor/llm", "parlor/reading", "parlor/store"}),
+    "parlor/persistence": frozenset({"parlor/cache", "parlor/reading", "parlor/store"}),
+    "parlor/fsck": frozenset({"parlor/cache", "parlor/reading", "parlor/store"}),
+}
+"""What each package may import of the others, and each folder of ``parlor`` of its other folders. The demo model is a
+program of its own: nobody imports it."""
+CODE = tuple(name for name in MAY_IMPORT if "/" not in name)
 
 HOMES = {
     "redis": ("parlor/cache/",),
     "fakeredis": (),
     "asyncmy": ("parlor/store/",),
     "sqlite3": ("parlor/store/",),
-    "ray": ("actors/", "api/deployment.py", "api/metrics.py", "api/noop.py", "cli/"),
-    "fastapi": ("api/",),
+    "ray": ("actors/", "api/deployment.py", "api/metrics.py", "parlor_bench/noop.py", "parlor_cli/"),
+    "fastapi": ("api/", "parlor_bench/noop.py"),
     "starlette": ("api/",),
     "openai": ("parlor/llm/",),
 }
@@ -31,8 +46,8 @@ HOMES = {
 
 CLOCKS = re.compile(r"^(time\.(time|time_ns|monotonic)|random\.\w+|uuid\.uuid\w+|datetime\.(now|utcnow|today))$")
 CLOCK_FREE = ("parlor/",)
-CLOCK_HOMES = ("parlor/clock.py", "parlor/llm/demo_", "parlor/store/migrations.py")
-"""The ports themselves, the demo model (a program of its own), and the time that a migration is recorded with."""
+CLOCK_HOMES = ("parlor/clock.py", "parlor/store/migrations.py")
+"""The ports themselves, and the time that a migration is recorded with."""
 SQL = re.compile(r"^\s*(SELECT\s.+\sFROM|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|CREATE\s+TABLE)\s", re.DOTALL)
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|common|misc|manager\d*|impl)$")
 
@@ -56,14 +71,15 @@ def imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def arrows_go_one_way(path: str, tree: ast.Module) -> Iterator[Finding]:
-    layer = path.partition("/")[0]
-    if layer not in LAYERS:
-        return
-    above = (*LAYERS[LAYERS.index(layer) + 1 :], "tests")
+    package, _, rest = path.partition("/")
+    folder = f"parlor/{rest.partition('/')[0]}"
     for line, name in imported(tree):
-        # The command line offers the benchmarks; nothing else knows them.
-        if name.partition(".")[0] in above or (name.startswith("bench") and layer != "cli"):
-            yield path, line, f"{layer} imports {name}"
+        target, _, inner = name.partition(".")
+        if target in {*CODE, "tests"} - {package} - MAY_IMPORT[package]:
+            yield path, line, f"{package} imports {name}"
+        below = f"{target}/{inner.partition('.')[0]}"
+        if folder in MAY_IMPORT and below in MAY_IMPORT.keys() - {folder, *MAY_IMPORT[folder]}:
+            yield path, line, f"{folder} imports {name}"
 
 
 def packages_stay_at_home(path: str, tree: ast.Module) -> Iterator[Finding]:
@@ -131,15 +147,16 @@ def classes_are_explained(path: str, tree: ast.Module) -> Iterator[Finding]:
 
 
 LINTERS: dict[str, tuple[Linter, str, str]] = {
-    "arrows": (arrows_go_one_way, "parlor/room.py", "from actors import gateway"),
-    "packages": (packages_stay_at_home, "parlor/room.py", "from redis.asyncio import Redis"),
-    "time": (time_is_injected, "parlor/room.py", "import time\nnow = time.time()"),
-    "sql": (sql_stays_at_home, "parlor/room.py", "text = 'SELECT a FROM rooms WHERE b'"),
+    "arrows": (arrows_go_one_way, "parlor/rooms/room.py", "from actors import gateway"),
+    "folders": (arrows_go_one_way, "parlor/cache/rooms.py", "from parlor.rooms.room import Room"),
+    "packages": (packages_stay_at_home, "parlor/rooms/room.py", "from redis.asyncio import Redis"),
+    "time": (time_is_injected, "parlor/rooms/room.py", "import time\nnow = time.time()"),
+    "sql": (sql_stays_at_home, "parlor/rooms/room.py", "text = 'SELECT a FROM rooms WHERE b'"),
     "lua": (scripts_are_files, "parlor/cache/rooms.py", "text = \"redis.call('GET', 'x')\""),
-    "tasks": (tasks_are_kept, "parlor/room.py", "asyncio.create_task(work())"),
-    "exceptions": (exceptions_are_not_swallowed, "parlor/room.py", "try:\n    f()\nexcept Exception:\n    pass"),
-    "classes": (classes_are_explained, "parlor/room.py", "class Room:\n    def f(self): ..."),
-    "names": (modules_say_what_they_are, "parlor/room_utils.py", '"""Things."""'),
+    "tasks": (tasks_are_kept, "parlor/rooms/room.py", "asyncio.create_task(work())"),
+    "exceptions": (exceptions_are_not_swallowed, "parlor/rooms/room.py", "try:\n    f()\nexcept Exception:\n    pass"),
+    "classes": (classes_are_explained, "parlor/rooms/room.py", "class Room:\n    def f(self): ..."),
+    "names": (modules_say_what_they_are, "parlor/rooms/room_utils.py", '"""Things."""'),
 }
 """Each with a planted violation: where it would stand, and what."""
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from parlor.clock import SystemClock, SystemEntropy
 from parlor.ids import MAX_PARTITIONS, IdMint, Partition, RoomId, home_of, partition_of
-from tests.unit.clockwork import NOW_MS, FakeClock, SeededEntropy
+from tests.unit.fake_clock import NOW_MS, FakeClock, SeededEntropy
 
 pytestmark = pytest.mark.unit
 

@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--history", help="a file for the operations of the one seed")
     parser.add_argument("--verbose", action="store_true", help="a line for each seed, not only for those that fail")
     given = parser.parse_args()
-    options = ["--people", str(given.people), "--operations", str(given.operations)]
+    options = ["--people", str(given.users), "--operations", str(given.operations)]
     options += ["--log"] if given.log else []
     options += ["--history", given.history] if given.history else []
     count, failed = 0, 0

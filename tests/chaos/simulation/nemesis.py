@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from tests.chaos.checker import Lost
-from tests.chaos.simulation.people import People
-from tests.chaos.simulation.site import EPOCH, SKEW_MAX, Site
+from tests.chaos.simulation.installation import EPOCH, SKEW_MAX, SimInstallation
+from tests.chaos.simulation.users import Users
 
 _log = structlog.get_logger(__name__)
 
@@ -24,9 +24,11 @@ JUMP_SECONDS = 3600.0
 class Nemesis:
     """``work`` until ``rest``, which heals everything."""
 
-    def __init__(self, site: Site, people: People, chance: random.Random, *, may_lose: bool, may_jump: bool) -> None:
-        self._site = site
-        self._people = people
+    def __init__(
+        self, installation: SimInstallation, users: Users, chance: random.Random, *, may_lose: bool, may_jump: bool
+    ) -> None:
+        self._site = installation
+        self._people = users
         self._chance = chance
         self._healing: set[asyncio.Task[None]] = set()
         self.done: Counter[str] = Counter()

@@ -16,12 +16,12 @@ from parlor.errors import ParlorError, RoomNotFound
 from parlor.ids import RoomId, home_of
 from parlor.states import MessageState
 from tests.chaos.checker import FinalRoom, Violation, check
-from tests.chaos.history import Operation, Outcome, Recorder, Seen
-from tests.chaos.seen import seen
+from tests.chaos.history import ObservedMessage, Operation, Outcome, Recorder
+from tests.chaos.observed import seen
+from tests.chaos.simulation.installation import SimInstallation
 from tests.chaos.simulation.loop import VirtualLoop
 from tests.chaos.simulation.nemesis import Nemesis
-from tests.chaos.simulation.people import People
-from tests.chaos.simulation.site import Site
+from tests.chaos.simulation.users import Users
 from tests.unit.memory_store import Templates
 
 SETTLE_SECONDS = 10.0
@@ -55,95 +55,99 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def run_seed(
-    seed: int, templates: Templates, *, people: int = 3, operations: int = 8, history: IO[str] | None = None
+    seed: int, templates: Templates, *, users: int = 3, operations: int = 8, history: IO[str] | None = None
 ) -> Report:
     """``history``: where the operations are written to, for ``tests.chaos.history.read_history``."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(_run(seed, templates, people, operations, history))
+        return runner.run(_run(seed, templates, users, operations, history))
 
 
 async def _run(seed: int, templates: Templates, people_count: int, operations: int, out: IO[str] | None) -> Report:
     chance = random.Random(f"{seed}")
     loop = asyncio.get_running_loop()
-    site = Site(seed, templates)
+    installation = SimInstallation(seed, templates)
     recorder = Recorder(out, loop.time, "people")
-    people = People(site, recorder, random.Random(chance.random()), revising=seed >= REVISING_FROM)
+    users = Users(installation, recorder, random.Random(chance.random()), revising=seed >= REVISING_FROM)
     jumping = seed >= JUMPING_FROM
     nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES and not jumping
-    nemesis = Nemesis(site, people, nemesis_chance, may_lose=may_lose, may_jump=jumping)
+    nemesis = Nemesis(installation, users, nemesis_chance, may_lose=may_lose, may_jump=jumping)
     try:
         evil = asyncio.create_task(nemesis.work())
         with contextlib.suppress(TimeoutError):
             # Who is not done by then was never answered: the checker says so.
             async with asyncio.timeout(RUN_SECONDS):
-                await people.work(people_count, operations, pace=chance.choice([0.3, 1.0, 3.0]))
+                await users.work(people_count, operations, pace=chance.choice([0.3, 1.0, 3.0]))
         evil.cancel()
         await asyncio.gather(evil, return_exceptions=True)
         await nemesis.rest()
         await asyncio.sleep(SETTLE_SECONDS)
-        await _visit(site, recorder.operations)
-        unrest = await _come_to_rest(site)
+        await _visit(installation, recorder.operations)
+        unrest = await _come_to_rest(installation)
         recorder.close()
-        final, unreadable = await _final(site, recorder.operations)
+        final, unreadable = await _final(installation, recorder.operations)
         violations = check(recorder.operations, final, nemesis.lost) + unreadable
         if unrest:
             violations.append(Violation("C5", "", unrest))
-        if site.metrics.parked_count:
-            violations.append(Violation("C1", "", f"{site.metrics.parked_count} operations were parked"))
+        if installation.metrics.parked_count:
+            violations.append(Violation("C1", "", f"{installation.metrics.parked_count} operations were parked"))
     finally:
-        await site.close()
+        await installation.close()
     history = msgspec.json.encode(recorder.operations)
     return Report(
         seed,
         violations,
         len(recorder.operations),
         sum(operation.outcome is Outcome.OK for operation in recorder.operations),
-        dict(site.metrics.stale),
-        dict(nemesis.done + site.server.injected + Counter({f"store-{k}": n for k, n in site.shards.injected.items()})),
+        dict(installation.metrics.stale),
+        dict(
+            nemesis.done
+            + installation.server.injected
+            + Counter({f"store-{k}": n for k, n in installation.shards.injected.items()})
+        ),
         loop.time(),
         f"{zlib.crc32(history):08x}",
     )
 
 
-async def _visit(site: Site, history: list[Operation]) -> None:
+async def _visit(installation: SimInstallation, history: list[Operation]) -> None:
     """Looks into every room that anybody ever named: a Redis that came back empty learns of its open replies when their
     rooms are asked for, and has lost deletes of rooms as well."""
     for room_id in map(RoomId, sorted({operation.room for operation in history if operation.room})):
         with contextlib.suppress(RoomNotFound):
-            await site.edge.assembly.history.page(room_id, None, limit=1)
+            await installation.edge.wiring.history.page(room_id, None, limit=1)
 
 
-async def _come_to_rest(site: Site) -> str:
+async def _come_to_rest(installation: SimInstallation) -> str:
     """Until nothing is queued and no reply is open; what is left when that takes too long."""
     left = ""
     until = asyncio.get_running_loop().time() + REST_SECONDS
     while asyncio.get_running_loop().time() < until:
-        left = site.unfinished()
+        left = installation.unfinished()
         if not left:
             return ""
         await asyncio.sleep(1.0)
     return f"after {REST_SECONDS:.0f} s: {left}"
 
 
-async def _final(site: Site, history: list[Operation]) -> tuple[list[FinalRoom], list[Violation]]:
+async def _final(installation: SimInstallation, history: list[Operation]) -> tuple[list[FinalRoom], list[Violation]]:
     """Of every room that anybody ever named; and those that cannot be read although all is healed."""
-    assembly = site.edge.assembly
+    wiring = installation.edge.wiring
     rooms = sorted({operation.room for operation in history if operation.room})
     found: list[FinalRoom] = []
     unreadable: list[Violation] = []
     for room_id in map(RoomId, rooms):
-        deleted = site.shards.deleted(room_id)
+        deleted = installation.shards.deleted(room_id)
         if deleted is None:
             continue
-        shard = await assembly.store.shard_of(home_of(room_id))
-        row = await assembly.store.room_get(shard, room_id)
-        rows = await assembly.store.messages_get(shard, room_id, limit=10_000, newest=False)
+        shard = await wiring.store.shard_of(home_of(room_id))
+        row = await wiring.store.room_get(shard, room_id)
+        rows = await wiring.store.messages_get(shard, room_id, limit=10_000, newest=False)
         owner = next(o.account for o in history if o.room == room_id and o.kind == "create_room")
         try:
-            page: list[Seen] | None = [
-                seen(message) for message in (await assembly.history.page(room_id, None, limit=10_000)).messages
+            page: list[ObservedMessage] | None = [
+                seen(message) for message in (await wiring.history.page(room_id, None, limit=10_000)).messages
             ]
-            title = await assembly.reader.room(room_id)
+            title = await wiring.reader.room(room_id)
         except RoomNotFound:
             page, title = None, None
         except ParlorError as error:
@@ -156,7 +160,7 @@ async def _final(site: Site, history: list[Operation]) -> tuple[list[FinalRoom],
                 row.title if row else "",
                 deleted,
                 [
-                    Seen(
+                    ObservedMessage(
                         stored.seq,
                         stored.doc.message_id,
                         stored.doc.sender_type,

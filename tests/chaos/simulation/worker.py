@@ -71,7 +71,7 @@ def main() -> None:
         templates = asyncio.run(make_templates(Path(directory)))
     for seed in map(int, options.seeds.split(",")):
         with options.history.open("w") if options.history else contextlib.nullcontext() as history:
-            report = run_seed(seed, templates, people=options.people, operations=options.operations, history=history)
+            report = run_seed(seed, templates, users=options.users, operations=options.operations, history=history)
         print(msgspec.json.encode(report).decode(), flush=True)
 
 

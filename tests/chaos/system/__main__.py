@@ -58,7 +58,7 @@ def _arguments() -> tuple[Plan, bool]:
         rate=given.rate,
         accounts=given.accounts,
         rooms=given.rooms,
-        people=given.people,
+        users=given.users,
         readers=given.readers,
         calm=given.calm,
         kind=given.servers,

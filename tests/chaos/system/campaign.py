@@ -17,11 +17,11 @@ from tests.chaos.system.catalogue import FAULTS
 from tests.chaos.system.faults import PROBE, STOPPED_SECONDS, Blow
 from tests.chaos.system.final import final_rooms, oldest_unstored, run_dry
 from tests.chaos.system.load import Account, Delivery, Load
-from tests.chaos.system.node_site import NodeSite
+from tests.chaos.system.node_target import NodeTarget
 from tests.chaos.system.readers import read_events
 from tests.chaos.system.refusals import Refusals
 from tests.chaos.system.rows import Backlog
-from tests.chaos.system.site import Site, may_mount
+from tests.chaos.system.target import Target, may_mount
 from tests.installation import Installation, Kind
 
 HEAL_SECONDS = 150.0
@@ -41,7 +41,7 @@ class Plan(msgspec.Struct, frozen=True):
     accounts: int = 8
     rooms: int = 5
     """Of each account."""
-    people: int = 80
+    users: int = 80
     readers: int = 4
     calm: int = 200
     """Messages that are taken between two faults."""
@@ -101,13 +101,13 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Report:
     """Raises ``RuntimeError`` when the installation does not start or does not stop."""
     faults, skipped = choose(plan)
     nodes = any(fault.needs_nodes for fault in faults)
-    site = NodeSite(plan.kind) if nodes else Site(plan.kind, disks=any(fault.needs_disks for fault in faults))
+    target = NodeTarget(plan.kind) if nodes else Target(plan.kind, disks=any(fault.needs_disks for fault in faults))
     try:
-        installation = await asyncio.to_thread(site.start)
+        installation = await asyncio.to_thread(target.start)
         say(f"{installation.base_url}: {plan.kind}, faults {', '.join(fault.name for fault in faults)}")
-        return await _Campaign(plan, site, installation, faults, say).run(skipped)
+        return await _Campaign(plan, target, installation, faults, say).run(skipped)
     finally:
-        await asyncio.to_thread(site.down)
+        await asyncio.to_thread(target.down)
 
 
 def choose(plan: Plan) -> tuple[list[type[Blow]], list[str]]:
@@ -128,15 +128,20 @@ def choose(plan: Plan) -> tuple[list[type[Blow]], list[str]]:
 
 class _Campaign:
     def __init__(
-        self, plan: Plan, site: Site, installation: Installation, faults: list[type[Blow]], say: Callable[[str], None]
+        self,
+        plan: Plan,
+        target: Target,
+        installation: Installation,
+        faults: list[type[Blow]],
+        say: Callable[[str], None],
     ) -> None:
-        self._plan, self._site, self._faults, self._say = plan, site, faults, say
+        self._plan, self._site, self._faults, self._say = plan, target, faults, say
         self._installation = installation
         self._chance = random.Random(plan.seed)
         self._accounts = [
             Account(f"person-{number}", installation.token(f"person-{number}")) for number in range(plan.accounts)
         ]
-        self._refusals = Refusals(site)
+        self._refusals = Refusals(target)
         self._occurrences: list[Occurrence] = []
         self._lost: list[Lost] = []
         self._troubles: list[str] = []
@@ -178,7 +183,7 @@ class _Campaign:
     async def _break_things(self, load: Load, recorder: Recorder) -> None:
         plan, stop = self._plan, asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(load.run(plan.rate, plan.people))
+            group.create_task(load.run(plan.rate, plan.users))
             for number in range(plan.readers):
                 account = self._accounts[number % len(self._accounts)]
                 group.create_task(read_events(self._installation.base_url, recorder, account, stop, plan.seed + number))

@@ -10,8 +10,8 @@ from typing import Any
 from asyncmy.errors import MySQLError
 from redis.asyncio import Redis
 
-from cli.servers import mariadb, redis
 from parlor.store.addresses import MySqlAddress, SqliteAddress
+from parlor_cli.servers import mariadb, redis
 from tests.chaos.system.faults import Blow
 from tests.installation import Installation
 from tests.mysql import connect_mysql
@@ -29,7 +29,7 @@ class FlushScripts(Blow):
     name, within = "flush-scripts", 5.0
 
     async def apply(self) -> None:
-        client: Redis = Redis.from_url(redis.socket_url(self.site.runtime_dir / "redis.sock"), protocol=2)
+        client: Redis = Redis.from_url(redis.socket_url(self.target.runtime_dir / "redis.sock"), protocol=2)
         try:
             until = time.monotonic() + STORM_SECONDS
             while time.monotonic() < until:
@@ -44,11 +44,11 @@ class MySqlBlow(Blow):
     kinds = ("private",)
 
     def addresses(self) -> list[MySqlAddress]:
-        found = Installation(self.site.kind, self.site.data_dir).shards
+        found = Installation(self.target.kind, self.target.data_dir).shards
         return [address for address in found if isinstance(address, MySqlAddress)]
 
     async def is_healed(self) -> bool:
-        return mariadb.answers(self.site.runtime_dir / "mariadb.sock")
+        return mariadb.answers(self.target.runtime_dir / "mariadb.sock")
 
 
 class KillConnections(MySqlBlow):
@@ -132,7 +132,7 @@ class LockSqlite(Blow):
     name, kinds, within = "lock-sqlite", ("embedded",), 5.0
 
     async def apply(self) -> None:
-        found = Installation(self.site.kind, self.site.data_dir).shards
+        found = Installation(self.target.kind, self.target.data_dir).shards
         paths = [address.path for address in found if isinstance(address, SqliteAddress)]
         self._links = [
             sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False) for path in paths

@@ -13,16 +13,16 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
-from cli import processes
-from cli.processes import ProcessRef
-from cli.servers import mariadb, redis
-from tests.chaos.system.site import Site
+from parlor_cli import processes
+from parlor_cli.processes import ProcessRef
+from parlor_cli.servers import mariadb, redis
+from tests.chaos.system.target import Target
 from tests.installation import Kind
 
 PROBE = 0.05
 """Seconds between two probes."""
 STOPPED_SECONDS = (5.0, 40.0)
-"""How long a process is stopped: from a roll call's patience (5 s) to beyond a writer's lease (30 s)."""
+"""How long a process is stopped: from a liveness check's patience (5 s) to beyond a writer's lease (30 s)."""
 BUSY_SECONDS = 0.5
 """How long workers are looked at."""
 FIND_SECONDS = 60.0
@@ -43,8 +43,8 @@ class Blow:
     loses: ClassVar[bool] = False
     """Whether what was acknowledged and not stored may be lost."""
 
-    def __init__(self, site: Site, chance: random.Random, stopped: tuple[float, float] = STOPPED_SECONDS) -> None:
-        self.site = site
+    def __init__(self, target: Target, chance: random.Random, stopped: tuple[float, float] = STOPPED_SECONDS) -> None:
+        self.target = target
         self.chance = chance
         self.stopped = stopped
         self.back_at: float | None = None
@@ -71,7 +71,7 @@ class KillWorker(Blow):
     title: ClassVar[str]
 
     async def aim(self) -> None:
-        self._before = await until_some(lambda: self.site.workers(self.title))
+        self._before = await until_some(lambda: self.target.workers(self.title))
         self._victim = await busiest(self._before)
 
     async def apply(self) -> None:
@@ -79,7 +79,7 @@ class KillWorker(Blow):
         await gone([self._victim])
 
     async def is_healed(self) -> bool:
-        return len(self.site.workers(self.title)) >= len(self._before)
+        return len(self.target.workers(self.title)) >= len(self._before)
 
 
 class StopWorker(Blow):
@@ -88,7 +88,7 @@ class StopWorker(Blow):
     title: ClassVar[str]
 
     async def aim(self) -> None:
-        self._victim = await busiest(await until_some(lambda: self.site.workers(self.title)))
+        self._victim = await busiest(await until_some(lambda: self.target.workers(self.title)))
 
     async def apply(self) -> None:
         processes.send(self._victim, signal.SIGSTOP)
@@ -101,7 +101,7 @@ class StopWorker(Blow):
             processes.send(self._victim, signal.SIGCONT)
 
     async def is_healed(self) -> bool:
-        return bool(self.site.workers(self.title))
+        return bool(self.target.workers(self.title))
 
 
 class KillRoomActor(KillWorker):
@@ -150,20 +150,20 @@ class KillProxy(Blow):
     name = "kill-proxy"
 
     async def apply(self) -> None:
-        found = await until_some(self.site.proxies)
+        found = await until_some(self.target.proxies)
         for ref in found:
             processes.send(ref, signal.SIGKILL)
         await gone(found)
 
     async def is_healed(self) -> bool:
-        return bool(self.site.proxies())
+        return bool(self.target.proxies())
 
 
 class StopProxy(Blow):
     name = "stop-proxy"
 
     async def apply(self) -> None:
-        self._victims = await until_some(self.site.proxies)
+        self._victims = await until_some(self.target.proxies)
         for ref in self._victims:
             processes.send(ref, signal.SIGSTOP)
 
@@ -175,28 +175,28 @@ class StopProxy(Blow):
                 processes.send(ref, signal.SIGCONT)
 
     async def is_healed(self) -> bool:
-        return bool(self.site.proxies())
+        return bool(self.target.proxies())
 
 
 class KillServer(Blow):
-    """SIGKILL of a database server; the steward starts it again."""
+    """SIGKILL of a database server; the launcher starts it again."""
 
     server: ClassVar[str]
     within: ClassVar[float | None] = 5.0
 
     async def apply(self) -> None:
-        self._victim = self.site.server(self.server)
+        self._victim = self.target.server(self.server)
         processes.send(self._victim, signal.SIGKILL)
         await gone([self._victim])
 
     async def is_healed(self) -> bool:
-        back = self.site.server(self.server) != self._victim and self.answers()
+        back = self.target.server(self.server) != self._victim and self.answers()
         if back and self.back_at is None:
             self.back_at = time.monotonic()
         return back
 
     def answers(self) -> bool:
-        socket = self.site.runtime_dir / f"{self.server}.sock"
+        socket = self.target.runtime_dir / f"{self.server}.sock"
         return redis.answers(socket) if self.server == "redis" else mariadb.answers(socket)
 
 
@@ -207,7 +207,7 @@ class StopServer(Blow):
     within: ClassVar[float | None] = 5.0
 
     async def apply(self) -> None:
-        self._victim = self.site.server(self.server)
+        self._victim = self.target.server(self.server)
         processes.send(self._victim, signal.SIGSTOP)
 
     async def heal(self) -> None:
@@ -249,15 +249,15 @@ class EmptyRedis(KillServer):
     name, server, within, loses = "empty-redis", "redis", None, True
 
     async def apply(self) -> None:
-        steward = self.site.run.steward
+        launcher = self.target.run.launcher
         # It would start Redis again on the old file at once.
-        processes.send(steward, signal.SIGSTOP)
+        processes.send(launcher, signal.SIGSTOP)
         try:
             await super().apply()
-            for path in (self.site.data_dir / "redis/appendonlydir").iterdir():
+            for path in (self.target.data_dir / "redis/appendonlydir").iterdir():
                 path.unlink()
         finally:
-            processes.send(steward, signal.SIGCONT)
+            processes.send(launcher, signal.SIGCONT)
 
 
 class KillAll(Blow):
@@ -266,10 +266,10 @@ class KillAll(Blow):
     name = "kill-all"
 
     async def apply(self) -> None:
-        await asyncio.to_thread(self.site.kill_everything)
+        await asyncio.to_thread(self.target.kill_everything)
 
     async def heal(self) -> None:
-        await asyncio.to_thread(self.site.up)
+        await asyncio.to_thread(self.target.up)
         self.back_at = time.monotonic()
 
 
@@ -279,26 +279,26 @@ class FillDisk(Blow):
     needs_disks = True
 
     async def apply(self) -> None:
-        await asyncio.to_thread(self.site.disks[self.disk].fill)
+        await asyncio.to_thread(self.target.disks[self.disk].fill)
 
     async def heal(self) -> None:
         try:
             await asyncio.sleep(self.seconds)
             # What was freed meanwhile, by a rewrite or a restart, is taken too.
-            await asyncio.to_thread(self.site.disks[self.disk].fill)
+            await asyncio.to_thread(self.target.disks[self.disk].fill)
             await asyncio.sleep(self.seconds)
         finally:
-            self.site.disks[self.disk].free()
+            self.target.disks[self.disk].free()
         self.back_at = time.monotonic()
 
 
 class FillRedisDisk(FillDisk):
-    """Redis ends by it, again and again; the steward starts it when it may."""
+    """Redis ends by it, again and again; the launcher starts it when it may."""
 
     name, disk, within = "fill-redis-disk", "redis", 5.0
 
     async def is_healed(self) -> bool:
-        answers = redis.answers(self.site.runtime_dir / "redis.sock")
+        answers = redis.answers(self.target.runtime_dir / "redis.sock")
         if answers:
             self.back_at = time.monotonic()
         return answers
@@ -308,7 +308,7 @@ class FillShardDisk(FillDisk):
     name, disk = "fill-shard-disk", "shard"
 
     async def is_healed(self) -> bool:
-        return self.site.kind == "embedded" or mariadb.answers(self.site.runtime_dir / "mariadb.sock")
+        return self.target.kind == "embedded" or mariadb.answers(self.target.runtime_dir / "mariadb.sock")
 
 
 async def until_some(look: Callable[[], list[ProcessRef]]) -> list[ProcessRef]:

@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 from parlor.cache.keys import Keys
 from parlor.ids import Partition
 from tests.chaos.checker import FinalRoom
-from tests.chaos.history import Seen
+from tests.chaos.history import ObservedMessage
+from tests.chaos.system.http_client import Connection, NoAnswer
 from tests.chaos.system.load import Account, seen
 from tests.chaos.system.rows import Backlog, backlog, stored_rooms
-from tests.chaos.system.wire import Connection, NoAnswer
 from tests.installation import Installation
 
 PAUSE = 0.2
@@ -80,10 +80,10 @@ async def final_rooms(installation: Installation, accounts: Sequence[Account]) -
             await connection.close()
 
 
-async def _pages(connection: Connection, room: str) -> tuple[list[Seen] | None, str]:
+async def _pages(connection: Connection, room: str) -> tuple[list[ObservedMessage] | None, str]:
     """All that the owner reads, and the title; None when there is no such room. Raises ``AssertionError``."""
     path = f"/v1/rooms/{room}"
-    found: list[Seen] = []
+    found: list[ObservedMessage] = []
     try:
         about = await connection.ask("GET", path, seconds=PAGE_SECONDS)
         if about.status == 404:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from tests.chaos.history import Kind, Operation, Outcome, Recorder, Request, Response, Seen
-from tests.chaos.system.wire import Answer, Connection, NoAnswer
+from tests.chaos.history import Kind, ObservedMessage, Operation, Outcome, Recorder, Request, Response
+from tests.chaos.system.http_client import Answer, Connection, NoAnswer
 
 DEADLINE = 30.0
 """Seconds in which every request is to be answered, during a fault too. A send is routed four times, five seconds
@@ -98,11 +98,11 @@ class Load:
             finally:
                 await connection.close()
 
-    async def run(self, rate: float, people: int) -> None:
+    async def run(self, rate: float, users: int) -> None:
         """``people`` share ``rate`` things a second among them, and take turns through the accounts."""
-        pause = people / rate
+        pause = users / rate
         async with asyncio.TaskGroup() as group:
-            for number in range(people):
+            for number in range(users):
                 group.create_task(self._person(self.accounts[number % len(self.accounts)], pause))
 
     def stop(self) -> None:
@@ -242,10 +242,10 @@ def outcome_of(answer: Answer) -> Outcome:
     return Outcome.UNKNOWN if answer.status >= 500 or answer.status == 429 else Outcome.FAIL
 
 
-def seen(message: Mapping[str, object]) -> Seen:
+def seen(message: Mapping[str, object]) -> ObservedMessage:
     """A message of the HTTP interface."""
     state = str(message["state"])
-    return Seen(
+    return ObservedMessage(
         seq=int(str(message["seq"])),
         message_id=str(message["message_id"]),
         sender=str(message["sender_type"]),

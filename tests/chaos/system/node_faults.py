@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from cli import processes
+from parlor_cli import processes
 from tests.chaos.system.faults import Blow
-from tests.chaos.system.node_site import NodeSite
+from tests.chaos.system.node_target import NodeTarget
 
 
 class NodeBlow(Blow):
@@ -17,9 +17,9 @@ class NodeBlow(Blow):
         return self._node_site.second_raylets == 1
 
     @property
-    def _node_site(self) -> NodeSite:
-        assert isinstance(self.site, NodeSite)
-        return self.site
+    def _node_site(self) -> NodeTarget:
+        assert isinstance(self.target, NodeTarget)
+        return self.target
 
 
 class KillNode(NodeBlow):

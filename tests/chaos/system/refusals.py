@@ -8,7 +8,7 @@ import re
 import httpx2
 import msgspec
 
-from tests.chaos.system.site import Site
+from tests.chaos.system.target import Target
 
 _SERIES = re.compile(r"^(ray_parlor_stale_(?:writes|batches)_refused(?:_total)?\{[^}]*\}) ([0-9.e+]+)$", re.MULTILINE)
 SECONDS = 5.0
@@ -20,8 +20,8 @@ agent's."""
 class Refusals:
     """Counts what is new. A process that died takes its counter with it, so each one is looked at by itself."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, target: Target) -> None:
+        self._site = target
         self._seen: dict[str, float] = {}
 
     async def new(self) -> int:

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from parlor.cache.keys import Keys
 from parlor.ids import Partition
 from parlor.store.addresses import Address, MySqlAddress, SqliteAddress
-from tests.chaos.history import Seen
+from tests.chaos.history import ObservedMessage
 from tests.mysql import connect_mysql
 
 _ROOMS = "SELECT room_id, account_id, title, deleted_at FROM rooms"
@@ -52,14 +52,14 @@ class StoredRoom(msgspec.Struct, frozen=True):
     account: str
     title: str
     deleted: bool
-    rows: list[Seen]
+    rows: list[ObservedMessage]
     """By seq."""
 
 
 async def stored_rooms(shards: Sequence[Address]) -> list[StoredRoom]:
     """Every room of every shard. Raises ``AssertionError`` when a room is on two of them, or a message has no room."""
     rooms: dict[str, tuple[str, str, bool]] = {}
-    rows: defaultdict[str, list[Seen]] = defaultdict(list)
+    rows: defaultdict[str, list[ObservedMessage]] = defaultdict(list)
     for address in shards:
         for room_id, account, title, deleted_at in await select(address, _ROOMS):
             room = str(UUID(bytes=bytes(room_id)))
@@ -71,9 +71,9 @@ async def stored_rooms(shards: Sequence[Address]) -> list[StoredRoom]:
     return [StoredRoom(room, *about, rows[room]) for room, about in rooms.items()]
 
 
-def _row(columns: Sequence[Any]) -> Seen:
+def _row(columns: Sequence[Any]) -> ObservedMessage:
     seq, message_id, sender, content, finish_reason, deleted_at = columns
-    return Seen(
+    return ObservedMessage(
         seq=seq,
         message_id=str(UUID(bytes=bytes(message_id))),
         sender=sender,

@@ -21,7 +21,7 @@ PLAN = Plan(
     rate=60.0,
     accounts=4,
     rooms=3,
-    people=24,
+    users=24,
     calm=40,
     # Beyond the time after which its rooms go to another owner, and well before it would be killed.
     stopped=(7.0, 7.0),

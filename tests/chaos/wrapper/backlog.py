@@ -21,18 +21,18 @@ from redis.asyncio import Redis
 
 from parlor.cache.connection import connect
 from parlor.cache.keys import Keys
-from parlor.commands import Refused, Send, SendDone
 from parlor.errors import Overloaded
 from parlor.gateway import SendRequest
 from parlor.ids import RoomId
 from parlor.model import ReplyMode, Session
+from parlor.rooms.commands import Refused, Send, SendDone
 from parlor.settings import Settings
 from parlor.store.addresses import store_addresses
 from parlor.store.migrations import migrate
 from tests.chaos.history import Recorder
 from tests.chaos.system.rows import backlog, stored_rooms
+from tests.chaos.wrapper.domain import Domain, DomainSettings
 from tests.chaos.wrapper.injection import Rates
-from tests.chaos.wrapper.town import Town, TownSettings
 from tests.servers import PrivateServer, mariadb_server, private_redis, running, short_directory
 
 ACCOUNTS, ROOMS = 64, 4
@@ -68,8 +68,8 @@ class Measured(msgspec.Struct, frozen=True):
 class _Speakers:
     """Every room's next message; texts are numbered in the order of their acknowledgement."""
 
-    def __init__(self, town: Town, rooms: list[tuple[Session, RoomId]]) -> None:
-        self._town = town
+    def __init__(self, domain: Domain, rooms: list[tuple[Session, RoomId]]) -> None:
+        self._town = domain
         self._rooms = rooms
         self._turn = 0
         self._again: list[Send] = []
@@ -111,13 +111,13 @@ class _Speakers:
 
 async def measure(settings: Settings, entries: int, database: PrivateServer) -> Measured:
     await migrate(settings.store)
-    town = Town(settings, Rates(), Recorder(None, time.monotonic, "backlog"), 1)
+    domain = Domain(settings, Rates(), Recorder(None, time.monotonic, "backlog"), 1)
     redis: Redis = connect(settings.redis)
     keys, partitions = Keys(settings.redis.prefix), settings.store.partitions
-    await town.open(owners=1)
+    await domain.open(owners=1)
     try:
-        rooms = await town.settle_in(ACCOUNTS, ROOMS)
-        speakers = _Speakers(town, rooms)
+        rooms = await domain.settle_in(ACCOUNTS, ROOMS)
+        speakers = _Speakers(domain, rooms)
         await speakers.speak(len(rooms))
         database.kill()
         before = await _used_mb(redis)
@@ -139,10 +139,10 @@ async def measure(settings: Settings, entries: int, database: PrivateServer) -> 
         drained = time.monotonic() - began
         await speakers.hear_all()
         meanwhile = speakers.count - before_drain
-        await town.run_dry()
+        await domain.run_dry()
     finally:
         await redis.aclose()
-        await town.close()
+        await domain.close()
     stored = await stored_rooms(list(store_addresses(settings.store).shards.values()))
     found = {room.room: {row.seq: row.content for row in room.rows} for room in stored}
     return Measured(
@@ -182,7 +182,7 @@ def main() -> int:
 
 def _settings(redis_url: str, mysql_url: str) -> Settings:
     urls = tuple(SecretStr(mysql_url.replace("/parlor?", f"/backlog_{shard}?")) for shard in range(1, SHARDS + 1))
-    return TownSettings.model_validate(
+    return DomainSettings.model_validate(
         {
             "redis": {"url": SecretStr(redis_url)},
             "store": {"urls": urls},

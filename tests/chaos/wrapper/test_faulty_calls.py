@@ -16,8 +16,8 @@ from parlor.settings import Settings
 from parlor.store.migrations import migrate
 from tests.chaos.checker import check
 from tests.chaos.history import Recorder
+from tests.chaos.wrapper.domain import Domain, DomainSettings
 from tests.chaos.wrapper.injection import Rates
-from tests.chaos.wrapper.town import Town, TownSettings
 from tests.servers import Unavailable, private_mariadb, private_redis, short_directory, skip_or_fail
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
@@ -58,7 +58,7 @@ def mysql_url(directory: Path) -> Iterator[str]:
 
 def _settings(redis_url: str, mysql_url: str, seed: int) -> Settings:
     urls = tuple(SecretStr(mysql_url.replace("/parlor?", f"/w{seed}_{shard}?")) for shard in (1, 2))
-    return TownSettings.model_validate(
+    return DomainSettings.model_validate(
         {
             "redis": {"url": SecretStr(redis_url), "prefix": f"w{seed}"},
             "store": {"urls": urls, "partitions": PARTITIONS},
@@ -81,18 +81,18 @@ async def test_nothing_is_lost_by_calls_that_fail_or_come_twice(redis_url: str, 
     settings = _settings(redis_url, mysql_url, seed)
     await migrate(settings.store)
     recorder = Recorder(None, time.monotonic, "town")
-    town = Town(settings, Rates(), recorder, seed)
-    await town.open()
+    domain = Domain(settings, Rates(), recorder, seed)
+    await domain.open()
     try:
-        town.rage()
+        domain.rage()
         # Owners and writers take from each other, and stand still for longer than a lease: some must be refused.
         async with asyncio.timeout(REFUSED_WITHIN):
-            while not all(town.tally.stale[what] for what in ("room", "batch")):
-                await asyncio.gather(*(town.live_in(f"person-{number}", ROOMS, STEPS) for number in range(PEOPLE)))
+            while not all(domain.tally.stale[what] for what in ("room", "batch")):
+                await asyncio.gather(*(domain.live_in(f"person-{number}", ROOMS, STEPS) for number in range(PEOPLE)))
         recorder.close()
-        rooms = await town.final_rooms()
+        rooms = await domain.final_rooms()
     finally:
-        await town.close()
+        await domain.close()
     assert check(recorder.operations, rooms) == []
-    assert all(town.counts[what] for what in ("refused", "unheard", "twice", "late", "stalled")), town.counts
-    assert town.stale_copies
+    assert all(domain.counts[what] for what in ("refused", "unheard", "twice", "late", "stalled")), domain.counts
+    assert domain.stale_copies

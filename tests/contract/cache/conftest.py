@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 
 from parlor.cache import hub as hub_module
 from parlor.cache import watched as watched_module
+from tests.contract.cache.fixtures import CacheFixtures
 from tests.contract.cache.hub_readers import RING, Readers, Reading
-from tests.contract.cache.world import World
 from tests.servers import (
     PrivateServer,
     Unavailable,
@@ -64,25 +64,25 @@ def server(request: pytest.FixtureRequest) -> PrivateServer:
 
 
 @pytest.fixture
-async def server_world(server: PrivateServer) -> AsyncIterator[World]:
-    world = _world_on(server)
-    await world.open()
-    yield world
-    await world.close()
+async def server_world(server: PrivateServer) -> AsyncIterator[CacheFixtures]:
+    fixtures = _fixtures_on(server)
+    await fixtures.open()
+    yield fixtures
+    await fixtures.close()
 
 
-def _world_on(server: PrivateServer) -> World:
-    return World(lambda: Redis.from_url(server.url, protocol=2), server.url, next(_numbers))
+def _fixtures_on(server: PrivateServer) -> CacheFixtures:
+    return CacheFixtures(lambda: Redis.from_url(server.url, protocol=2), server.url, next(_numbers))
 
 
 @pytest.fixture(params=["fakeredis", "valkey", "redis7"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+async def fixtures(request: pytest.FixtureRequest) -> AsyncIterator[CacheFixtures]:
     """An open partition, its writer's lease, and short ways to do things."""
     if request.param == "fakeredis":
         fake = fakeredis.FakeServer()
-        made = World(lambda: fakeredis.FakeAsyncRedis(server=fake, protocol=2), "redis://fake", next(_numbers))
+        made = CacheFixtures(lambda: fakeredis.FakeAsyncRedis(server=fake, protocol=2), "redis://fake", next(_numbers))
     else:
-        made = _world_on(request.getfixturevalue(request.param))
+        made = _fixtures_on(request.getfixturevalue(request.param))
     await made.open()
     yield made
     await made.close()
@@ -96,9 +96,9 @@ async def reading(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reading]:
     made: list[Readers] = []
     before = asyncio.all_tasks()
 
-    def make(world: World, recheck_every: float = 60.0) -> Readers:
-        world.live.twice = False
-        made.append(Readers(world, recheck_every))
+    def make(fixtures: CacheFixtures, recheck_every: float = 60.0) -> Readers:
+        fixtures.live.twice = False
+        made.append(Readers(fixtures, recheck_every))
         return made[-1]
 
     yield make

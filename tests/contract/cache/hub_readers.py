@@ -15,7 +15,7 @@ from parlor.cache.live import RoomAddress
 from parlor.errors import CacheUnavailable
 from parlor.ids import MessageId
 from parlor.model import Event
-from tests.contract.cache.world import World
+from tests.contract.cache.fixtures import CacheFixtures
 
 RING = 32
 """Smaller than in production, so that it is overrun with few events."""
@@ -26,8 +26,8 @@ SOON = 20.0
 class CountingLog(EventLog):
     """Knows how often it was read, and can be out of reach."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world.live)
+    def __init__(self, fixtures: CacheFixtures) -> None:
+        super().__init__(fixtures.live)
         self.reads = 0
         self.out_of_reach = False
 
@@ -41,22 +41,22 @@ class CountingLog(EventLog):
 class Readers:
     """A hub and short ways to read with it."""
 
-    def __init__(self, world: World, recheck_every: float) -> None:
-        self.world = world
-        self.log = CountingLog(world)
-        self.hub = EventHub(self.log, world.new_client(), recheck_every)
+    def __init__(self, fixtures: CacheFixtures, recheck_every: float) -> None:
+        self.fixtures = fixtures
+        self.log = CountingLog(fixtures)
+        self.hub = EventHub(self.log, fixtures.new_client(), recheck_every)
 
     def tail(self, address: RoomAddress, after: str | None = None) -> AbstractAsyncContextManager[Tail]:
         return self.hub.tail(
-            self.world.key("events", address),
+            self.fixtures.key("events", address),
             after,
-            partial(self.world.reader.room_log, address.room_id),
+            partial(self.fixtures.reader.room_log, address.room_id),
             partial(self.log.room_event, address.room_id),
         )
 
     async def subscribed(self, address: RoomAddress) -> None:
         """Returns when the hub hears of the room."""
-        await asyncio.wait_for(self.hub._watched[self.world.key("events", address)].subscribed.wait(), SOON)
+        await asyncio.wait_for(self.hub._watched[self.fixtures.key("events", address)].subscribed.wait(), SOON)
 
 
 Reading: TypeAlias = Callable[..., Readers]
@@ -73,29 +73,29 @@ async def take(tail: Tail, count: int) -> list[Event]:
     return found
 
 
-async def ids(world: World, address: RoomAddress, after: str = "0-0") -> list[str]:
-    entries = await world.entries(world.key("events", address), f"({after}")
+async def ids(fixtures: CacheFixtures, address: RoomAddress, after: str = "0-0") -> list[str]:
+    entries = await fixtures.entries(fixtures.key("events", address), f"({after}")
     return [entry_id.decode() for entry_id, _ in entries]
 
 
-async def live_reply(world: World) -> tuple[RoomAddress, MessageId]:
-    address = await world.claimed()
-    return address, await world.start(address, await world.send(address, 0))
+async def live_reply(fixtures: CacheFixtures) -> tuple[RoomAddress, MessageId]:
+    address = await fixtures.claimed()
+    return address, await fixtures.start(address, await fixtures.send(address, 0))
 
 
-async def write(world: World, address: RoomAddress, reply: MessageId, count: int, begin: int = 0) -> None:
+async def write(fixtures: CacheFixtures, address: RoomAddress, reply: MessageId, count: int, begin: int = 0) -> None:
     for number in range(begin, begin + count):
-        await world.rooms.append_delta(address, "claim-1", reply, 1, number, "x")
+        await fixtures.rooms.append_delta(address, "claim-1", reply, 1, number, "x")
 
 
-async def silently(world: World, address: RoomAddress, reply: MessageId) -> None:
+async def silently(fixtures: CacheFixtures, address: RoomAddress, reply: MessageId) -> None:
     """An event whose wake-up never comes."""
-    stream, room = world.key("events", address), world.key("room", address)
-    last = (await world.hash("room", address))[b"event"].decode()
+    stream, room = fixtures.key("events", address), fixtures.key("room", address)
+    last = (await fixtures.hash("room", address))[b"event"].decode()
     ms, _, number = last.partition("-")
     entry = f"{ms}-{int(number) + 1}"
     fields: Answer = {"type": "message.delta", "message": reply, "attempt": "1", "offset": "0", "text": "x"}
-    async with world.redis.pipeline(transaction=True) as pipe:
+    async with fixtures.redis.pipeline(transaction=True) as pipe:
         pipe.xadd(stream, fields, id=entry)
         pipe.hset(room, "event", entry)
         await pipe.execute()

@@ -7,104 +7,104 @@ import pytest
 from parlor.cache.events import parse_cursor
 from parlor.cache.live import RoomAddress
 from parlor.ids import AccountId
-from tests.contract.cache.world import NOW, World
+from tests.contract.cache.fixtures import NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract
 
 
-async def ids(world: World, address: RoomAddress, name: str = "events") -> list[tuple[int, int]]:
-    return [parse_cursor(entry_id.decode()) for entry_id, _ in await world.entries(world.key(name, address))]
+async def ids(fixtures: CacheFixtures, address: RoomAddress, name: str = "events") -> list[tuple[int, int]]:
+    return [parse_cursor(entry_id.decode()) for entry_id, _ in await fixtures.entries(fixtures.key(name, address))]
 
 
 @pytest.mark.parametrize("step", [1000, 0, -1000])
-async def test_ids_go_up_whatever_the_clock_does(world: World, step: int) -> None:
-    address = await world.claimed()
+async def test_ids_go_up_whatever_the_clock_does(fixtures: CacheFixtures, step: int) -> None:
+    address = await fixtures.claimed()
     for number in range(6):
-        await world.send(address, number, reply=False)
-        world.clock.now += step
+        await fixtures.send(address, number, reply=False)
+        fixtures.clock.now += step
     for name in ("events", "account_events"):
-        found = await ids(world, address, name)
+        found = await ids(fixtures, address, name)
         assert found == sorted(set(found)), name
         assert len(found) >= 6
 
 
-async def test_ids_follow_the_clock_where_it_goes_ahead(world: World) -> None:
-    address = await world.claimed()
-    world.clock.now += 50
-    await world.send(address, 0)
-    assert await ids(world, address) == [(NOW + 50, 0), (NOW + 50, 1)]
+async def test_ids_follow_the_clock_where_it_goes_ahead(fixtures: CacheFixtures) -> None:
+    address = await fixtures.claimed()
+    fixtures.clock.now += 50
+    await fixtures.send(address, 0)
+    assert await ids(fixtures, address) == [(NOW + 50, 0), (NOW + 50, 1)]
 
 
-async def test_ids_go_up_across_an_expired_log(world: World) -> None:
-    address = await world.claimed()
-    await world.send(address, 0)
-    (_, last) = await ids(world, address)
-    await world.redis.delete(world.key("events", address))
-    world.clock.now -= 100_000
-    await world.send(address, 2, reply=False)
-    (first,) = await ids(world, address)
+async def test_ids_go_up_across_an_expired_log(fixtures: CacheFixtures) -> None:
+    address = await fixtures.claimed()
+    await fixtures.send(address, 0)
+    (_, last) = await ids(fixtures, address)
+    await fixtures.redis.delete(fixtures.key("events", address))
+    fixtures.clock.now -= 100_000
+    await fixtures.send(address, 2, reply=False)
+    (first,) = await ids(fixtures, address)
     assert first > last
 
 
-async def test_the_room_remembers_where_its_log_ends(world: World) -> None:
-    address = await world.claimed()
-    await world.send(address, 0)
-    position = await world.reader.room_log(address.room_id)
+async def test_the_room_remembers_where_its_log_ends(fixtures: CacheFixtures) -> None:
+    address = await fixtures.claimed()
+    await fixtures.send(address, 0)
+    position = await fixtures.reader.room_log(address.room_id)
     assert position is not None
-    assert parse_cursor(position.last) == (await ids(world, address))[-1]
-    assert parse_cursor(position.start) < (await ids(world, address))[0]
+    assert parse_cursor(position.last) == (await ids(fixtures, address))[-1]
+    assert parse_cursor(position.start) < (await ids(fixtures, address))[0]
 
 
-async def test_an_expired_log_begins_where_it_ended(world: World) -> None:
-    address = await world.claimed()
-    await world.send(address, 0)
-    before = await world.reader.room_log(address.room_id)
+async def test_an_expired_log_begins_where_it_ended(fixtures: CacheFixtures) -> None:
+    address = await fixtures.claimed()
+    await fixtures.send(address, 0)
+    before = await fixtures.reader.room_log(address.room_id)
     assert before is not None
-    await world.redis.delete(world.key("events", address))
-    quiet = await world.reader.room_log(address.room_id)
+    await fixtures.redis.delete(fixtures.key("events", address))
+    quiet = await fixtures.reader.room_log(address.room_id)
     assert quiet is not None
     assert quiet.start == quiet.last == before.last
-    await world.send(address, 2)
-    after = await world.reader.room_log(address.room_id)
+    await fixtures.send(address, 2)
+    after = await fixtures.reader.room_log(address.room_id)
     assert after is not None
     assert after.start == before.last
     assert parse_cursor(after.last) > parse_cursor(before.last)
 
 
-async def test_a_log_that_was_cut_begins_where_it_was_cut(world: World) -> None:
-    world.live.twice = False
-    address = await world.claimed()
-    reply = await world.start(address, await world.send(address, 0))
-    for number in range(world.settings.cache.events_per_room):
-        await world.rooms.append_delta(address, "claim-1", reply, 1, number, "x")
-    found = await ids(world, address)
-    limit = world.settings.cache.events_per_room
+async def test_a_log_that_was_cut_begins_where_it_was_cut(fixtures: CacheFixtures) -> None:
+    fixtures.live.twice = False
+    address = await fixtures.claimed()
+    reply = await fixtures.start(address, await fixtures.send(address, 0))
+    for number in range(fixtures.settings.cache.events_per_room):
+        await fixtures.rooms.append_delta(address, "claim-1", reply, 1, number, "x")
+    found = await ids(fixtures, address)
+    limit = fixtures.settings.cache.events_per_room
     assert 0.7 * limit <= len(found) <= limit
-    position = await world.reader.room_log(address.room_id)
+    position = await fixtures.reader.room_log(address.room_id)
     assert position is not None
     assert parse_cursor(position.start) == found[0]
     assert parse_cursor(position.last) == found[-1]
 
 
-async def test_a_log_expires_after_its_last_event(world: World) -> None:
-    address = await world.claimed()
-    await world.send(address, 0)
+async def test_a_log_expires_after_its_last_event(fixtures: CacheFixtures) -> None:
+    address = await fixtures.claimed()
+    await fixtures.send(address, 0)
     for name in ("events", "account_events"):
-        assert 290_000 < await world.redis.pttl(world.key(name, address)) <= 300_000
+        assert 290_000 < await fixtures.redis.pttl(fixtures.key(name, address)) <= 300_000
 
 
-async def test_an_account_that_was_forgotten_refuses_every_cursor_from_before(world: World) -> None:
-    address = await world.created()
-    before = await world.reader.account_log(world.partition, address.account_id)
-    await world.redis.delete(world.key("account", address), world.key("account_events", address))
-    world.clock.now += 90_000_000
-    await world.created()
-    after = await world.reader.account_log(world.partition, address.account_id)
+async def test_an_account_that_was_forgotten_refuses_every_cursor_from_before(fixtures: CacheFixtures) -> None:
+    address = await fixtures.created()
+    before = await fixtures.reader.account_log(fixtures.partition, address.account_id)
+    await fixtures.redis.delete(fixtures.key("account", address), fixtures.key("account_events", address))
+    fixtures.clock.now += 90_000_000
+    await fixtures.created()
+    after = await fixtures.reader.account_log(fixtures.partition, address.account_id)
     assert parse_cursor(before.last) < parse_cursor(after.start)
-    assert parse_cursor(after.start) < (await ids(world, address, "account_events"))[0]
+    assert parse_cursor(after.start) < (await ids(fixtures, address, "account_events"))[0]
 
 
-async def test_an_account_that_was_never_seen_has_no_events(world: World) -> None:
-    position = await world.reader.account_log(world.partition, AccountId("nobody"))
+async def test_an_account_that_was_never_seen_has_no_events(fixtures: CacheFixtures) -> None:
+    position = await fixtures.reader.account_log(fixtures.partition, AccountId("nobody"))
     assert (position.last, position.start) == ("0-0", "0-0")
-    assert await world.reader.room_log(world.address().room_id) is None
+    assert await fixtures.reader.room_log(fixtures.address().room_id) is None

@@ -8,150 +8,154 @@ import pytest
 
 from parlor.cache.live import RoomAddress
 from parlor.errors import InternalError, InvalidRequest, StreamExpired
+from tests.contract.cache.fixtures import CacheFixtures
 from tests.contract.cache.hub_readers import RING, SOON, Reading, ids, live_reply, silently, take, write
-from tests.contract.cache.world import World
 
 pytestmark = pytest.mark.contract
 
 
-async def test_a_wake_up_that_was_lost_costs_time_and_no_event(world: World, reading: Reading) -> None:
-    readers = reading(world, recheck_every=0.02)
-    address, reply = await live_reply(world)
+async def test_a_wake_up_that_was_lost_costs_time_and_no_event(fixtures: CacheFixtures, reading: Reading) -> None:
+    readers = reading(fixtures, recheck_every=0.02)
+    address, reply = await live_reply(fixtures)
     async with readers.tail(address) as tail:
         await readers.subscribed(address)
-        await silently(world, address, reply)
+        await silently(fixtures, address, reply)
         assert (await take(tail, 1))[0].type == "message.delta"
 
 
-async def test_a_busy_process_looks_at_quiet_logs_too(world: World, reading: Reading) -> None:
-    readers = reading(world, recheck_every=0.05)
-    quiet, reply = await live_reply(world)
-    busy, noise = await live_reply(world)
+async def test_a_busy_process_looks_at_quiet_logs_too(fixtures: CacheFixtures, reading: Reading) -> None:
+    readers = reading(fixtures, recheck_every=0.05)
+    quiet, reply = await live_reply(fixtures)
+    busy, noise = await live_reply(fixtures)
     async with readers.tail(quiet) as tail, readers.tail(busy):
         await readers.subscribed(quiet)
         await readers.subscribed(busy)
-        await silently(world, quiet, reply)
+        await silently(fixtures, quiet, reply)
         found = asyncio.create_task(take(tail, 1))
         number = 0
         async with asyncio.timeout(SOON):
             while not found.done():
-                await write(world, busy, noise, 1, number)
+                await write(fixtures, busy, noise, 1, number)
                 number += 1
         assert (await found)[0].type == "message.delta"
 
 
 @pytest.mark.parametrize("cursor", ["", "1", "x-1", "1-2-3", "-1-0", "1-", "9" * 16 + "-0", "1-0\n"])
-async def test_a_cursor_that_is_none_is_refused(world: World, reading: Reading, cursor: str) -> None:
-    readers = reading(world)
-    address = await world.claimed()
+async def test_a_cursor_that_is_none_is_refused(fixtures: CacheFixtures, reading: Reading, cursor: str) -> None:
+    readers = reading(fixtures)
+    address = await fixtures.claimed()
     with pytest.raises(InvalidRequest):
         async with readers.tail(address, cursor):
             pytest.fail("entered")
     assert readers.hub.watched == 0
 
 
-async def test_a_cursor_that_the_log_does_not_reach_back_to_is_refused(world: World, reading: Reading) -> None:
-    readers = reading(world)
-    address = await world.claimed()
-    await world.send(address, 0)
-    first, second = await ids(world, address)
-    await world.redis.delete(world.key("events", address))
+async def test_a_cursor_that_the_log_does_not_reach_back_to_is_refused(
+    fixtures: CacheFixtures, reading: Reading
+) -> None:
+    readers = reading(fixtures)
+    address = await fixtures.claimed()
+    await fixtures.send(address, 0)
+    first, second = await ids(fixtures, address)
+    await fixtures.redis.delete(fixtures.key("events", address))
     with pytest.raises(StreamExpired) as expired:
         async with readers.tail(address, first):
             pytest.fail("entered")
     assert expired.value.extra == {"oldest_cursor": second}
     async with readers.tail(address, second) as tail:
-        await world.send(address, 2, reply=False)
+        await fixtures.send(address, 2, reply=False)
         assert len(await take(tail, 1)) == 1
     assert readers.hub.watched == 0
 
 
-async def test_a_cursor_ahead_of_the_log_is_refused(world: World, reading: Reading) -> None:
-    readers = reading(world)
-    address = await world.claimed()
+async def test_a_cursor_ahead_of_the_log_is_refused(fixtures: CacheFixtures, reading: Reading) -> None:
+    readers = reading(fixtures)
+    address = await fixtures.claimed()
     with pytest.raises(StreamExpired):
         async with readers.tail(address, "999999999999999-0"):
             pytest.fail("entered")
 
 
-async def test_a_slow_reader_that_the_logs_end_overtook_is_told(world: World, reading: Reading) -> None:
-    readers = reading(world)
-    address, reply = await live_reply(world)
+async def test_a_slow_reader_that_the_logs_end_overtook_is_told(fixtures: CacheFixtures, reading: Reading) -> None:
+    readers = reading(fixtures)
+    address, reply = await live_reply(fixtures)
     async with readers.tail(address) as slow, readers.tail(address) as quick:
-        await write(world, address, reply, RING + 10)
+        await write(fixtures, address, reply, RING + 10)
         await take(quick, RING + 10)
-        await world.redis.delete(world.key("events", address))
+        await fixtures.redis.delete(fixtures.key("events", address))
         with pytest.raises(StreamExpired):
             await slow.next(SOON)
 
 
-async def test_what_was_lost_while_redis_was_out_of_reach_is_told(world: World, reading: Reading) -> None:
-    readers = reading(world, recheck_every=0.01)
-    address, reply = await live_reply(world)
+async def test_what_was_lost_while_redis_was_out_of_reach_is_told(fixtures: CacheFixtures, reading: Reading) -> None:
+    readers = reading(fixtures, recheck_every=0.01)
+    address, reply = await live_reply(fixtures)
     async with readers.tail(address) as tail:
         await readers.subscribed(address)
         readers.log.out_of_reach = True
-        await write(world, address, reply, 3)
-        await world.redis.delete(world.key("events", address))
-        await write(world, address, reply, 1, 3)
+        await write(fixtures, address, reply, 3)
+        await fixtures.redis.delete(fixtures.key("events", address))
+        await write(fixtures, address, reply, 1, 3)
         await asyncio.sleep(0.05)  # longer than the hub trusts what it knew
         readers.log.out_of_reach = False
         with pytest.raises(StreamExpired):
             await take(tail, 1)
 
 
-async def test_an_empty_redis_whose_new_ids_are_older_is_told(world: World, reading: Reading) -> None:
+async def test_an_empty_redis_whose_new_ids_are_older_is_told(fixtures: CacheFixtures, reading: Reading) -> None:
     """The clock that made the ids before was ahead by an hour."""
-    readers = reading(world, recheck_every=0.01)
-    address, reply = await live_reply(world)
+    readers = reading(fixtures, recheck_every=0.01)
+    address, reply = await live_reply(fixtures)
     async with readers.tail(address) as tail:
         await readers.subscribed(address)
-        await write(world, address, reply, 1)
+        await write(fixtures, address, reply, 1)
         await take(tail, 1)
         readers.log.out_of_reach = True
-        await world.redis.delete(world.key("events", address))
-        await world.redis.hdel(world.key("room", address), "event", "log_start")
-        world.clock.now -= 3_600_000
-        await write(world, address, reply, 1, 1)
+        await fixtures.redis.delete(fixtures.key("events", address))
+        await fixtures.redis.hdel(fixtures.key("room", address), "event", "log_start")
+        fixtures.clock.now -= 3_600_000
+        await write(fixtures, address, reply, 1, 1)
         await asyncio.sleep(0.05)  # longer than the hub trusts what it knew
         readers.log.out_of_reach = False
         with pytest.raises(StreamExpired):
             await tail.next(SOON)
         # The reader of before has not left yet.
         async with readers.tail(address) as another:
-            await write(world, address, reply, 1, 2)
+            await write(fixtures, address, reply, 1, 2)
             assert len(await take(another, 1)) == 1
     assert readers.hub.watched == 0
 
 
-async def test_a_short_outage_loses_nothing(world: World, reading: Reading) -> None:
-    readers = reading(world, recheck_every=0.01)
-    address, reply = await live_reply(world)
+async def test_a_short_outage_loses_nothing(fixtures: CacheFixtures, reading: Reading) -> None:
+    readers = reading(fixtures, recheck_every=0.01)
+    address, reply = await live_reply(fixtures)
     async with readers.tail(address) as tail:
         await readers.subscribed(address)
         readers.log.out_of_reach = True
-        await write(world, address, reply, 3)
+        await write(fixtures, address, reply, 3)
         await asyncio.sleep(0.05)  # longer than the hub trusts what it knew
         readers.log.out_of_reach = False
         assert len(await take(tail, 3)) == 3
 
 
-async def test_an_entry_that_cannot_be_read_is_an_error_and_no_silence(world: World, reading: Reading) -> None:
-    readers = reading(world)
-    address = await world.claimed()
+async def test_an_entry_that_cannot_be_read_is_an_error_and_no_silence(
+    fixtures: CacheFixtures, reading: Reading
+) -> None:
+    readers = reading(fixtures)
+    address = await fixtures.claimed()
     async with readers.tail(address) as tail:
         await readers.subscribed(address)
-        await world.redis.xadd(world.key("events", address), {"type": "message.created"}, id="1750000000000-9")
-        await world.redis.publish(world.key("events", address), "")
+        await fixtures.redis.xadd(fixtures.key("events", address), {"type": "message.created"}, id="1750000000000-9")
+        await fixtures.redis.publish(fixtures.key("events", address), "")
         with pytest.raises(InternalError):
             await tail.next(SOON)
         with pytest.raises(InternalError):
             await tail.next(SOON)
 
 
-async def test_readers_that_are_cancelled_leave_nothing_watched(world: World, reading: Reading) -> None:
-    readers = reading(world)
-    addresses = [await world.claimed() for _ in range(5)]
+async def test_readers_that_are_cancelled_leave_nothing_watched(fixtures: CacheFixtures, reading: Reading) -> None:
+    readers = reading(fixtures)
+    addresses = [await fixtures.claimed() for _ in range(5)]
 
     async def read(address: RoomAddress) -> None:
         async with readers.tail(address) as tail:
@@ -167,9 +171,9 @@ async def test_readers_that_are_cancelled_leave_nothing_watched(world: World, re
         assert readers.hub.watched == 0
 
 
-async def test_closing_with_readers_inside_ends_quietly(world: World, reading: Reading) -> None:
-    readers = reading(world)
-    address = await world.claimed()
+async def test_closing_with_readers_inside_ends_quietly(fixtures: CacheFixtures, reading: Reading) -> None:
+    readers = reading(fixtures)
+    address = await fixtures.claimed()
     async with readers.tail(address) as tail:
         await readers.subscribed(address)
         await readers.hub.close()
@@ -179,15 +183,17 @@ async def test_closing_with_readers_inside_ends_quietly(world: World, reading: R
 # Connections: real servers only
 
 
-async def connections(world: World, kind: str) -> int:
-    return len(await world.redis.client_list(_type=kind))
+async def connections(fixtures: CacheFixtures, kind: str) -> int:
+    return len(await fixtures.redis.client_list(_type=kind))
 
 
-async def test_200_readers_of_200_rooms_take_one_listening_connection(server_world: World, reading: Reading) -> None:
-    world = server_world
-    readers = reading(world)
-    addresses = [await world.claimed() for _ in range(200)]
-    before = await connections(world, "normal")
+async def test_200_readers_of_200_rooms_take_one_listening_connection(
+    server_world: CacheFixtures, reading: Reading
+) -> None:
+    fixtures = server_world
+    readers = reading(fixtures)
+    addresses = [await fixtures.claimed() for _ in range(200)]
+    before = await connections(fixtures, "normal")
     entered = 0
     everybody = asyncio.Event()
 
@@ -202,36 +208,36 @@ async def test_200_readers_of_200_rooms_take_one_listening_connection(server_wor
     tasks = [asyncio.create_task(read(address)) for address in addresses]
     await asyncio.wait_for(everybody.wait(), SOON)
     await asyncio.gather(*(readers.subscribed(address) for address in addresses))
-    assert await connections(world, "pubsub") == 1
-    assert await connections(world, "normal") <= before + world.settings.redis.pipelines_in_flight
+    assert await connections(fixtures, "pubsub") == 1
+    assert await connections(fixtures, "normal") <= before + fixtures.settings.redis.pipelines_in_flight
     for address in addresses:
-        await world.send(address, 0, reply=False)
+        await fixtures.send(address, 0, reply=False)
     assert await asyncio.gather(*tasks) == [1] * 200
 
 
-async def test_a_listener_that_was_cut_off_comes_back(server_world: World, reading: Reading) -> None:
-    world = server_world
-    readers = reading(world)
-    address, reply = await live_reply(world)
+async def test_a_listener_that_was_cut_off_comes_back(server_world: CacheFixtures, reading: Reading) -> None:
+    fixtures = server_world
+    readers = reading(fixtures)
+    address, reply = await live_reply(fixtures)
     async with readers.tail(address) as tail:
         for number in range(3):
-            await write(world, address, reply, 1, number)
+            await write(fixtures, address, reply, 1, number)
             assert len(await take(tail, 1)) == 1
-            await world.redis.client_kill_filter(_type="pubsub")
+            await fixtures.redis.client_kill_filter(_type="pubsub")
 
 
-async def test_nothing_stays_subscribed_that_nobody_reads(server_world: World, reading: Reading) -> None:
-    world = server_world
-    readers = reading(world)
-    addresses = [await world.claimed() for _ in range(5)]
-    stays = await world.claimed()
+async def test_nothing_stays_subscribed_that_nobody_reads(server_world: CacheFixtures, reading: Reading) -> None:
+    fixtures = server_world
+    readers = reading(fixtures)
+    addresses = [await fixtures.claimed() for _ in range(5)]
+    stays = await fixtures.claimed()
     async with readers.tail(stays) as tail:
         for address in addresses:
             async with readers.tail(address):
                 await readers.subscribed(address)
-        await world.send(stays, 0, reply=False)
+        await fixtures.send(stays, 0, reply=False)
         await take(tail, 1)
         async with asyncio.timeout(SOON):
-            while len(await world.redis.pubsub_channels(f"{world.prefix}:*")) > 1:  # noqa: ASYNC110 - no event tells
+            while len(await fixtures.redis.pubsub_channels(f"{fixtures.prefix}:*")) > 1:  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0.001)
-        assert await world.redis.pubsub_channels(f"{world.prefix}:*") == [world.key("events", stays).encode()]
+        assert await fixtures.redis.pubsub_channels(f"{fixtures.prefix}:*") == [fixtures.key("events", stays).encode()]

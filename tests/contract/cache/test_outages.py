@@ -14,7 +14,7 @@ from parlor.cache.connection import ScriptPipeline, connect
 from parlor.cache.loader import load
 from parlor.errors import CacheUnavailable, InternalError
 from parlor.settings import RedisSettings
-from tests.contract.cache.world import World
+from tests.contract.cache.fixtures import CacheFixtures
 from tests.servers import PrivateServer
 
 pytestmark = pytest.mark.contract
@@ -106,51 +106,51 @@ async def test_scripts_that_the_server_forgot_are_loaded_again(server: PrivateSe
     assert found == [[-9]] * 20
 
 
-async def test_a_server_without_memory_is_unavailable_and_nothing_is_half_written(server_world: World) -> None:
-    world = server_world
-    address = await world.claimed()
-    before = await world.dump()
-    await world.redis.config_set("maxmemory", 1)
+async def test_a_server_without_memory_is_unavailable_and_nothing_is_half_written(server_world: CacheFixtures) -> None:
+    fixtures = server_world
+    address = await fixtures.claimed()
+    before = await fixtures.dump()
+    await fixtures.redis.config_set("maxmemory", 1)
     try:
         with pytest.raises(CacheUnavailable):
-            await world.send(address, 0)
+            await fixtures.send(address, 0)
         with pytest.raises(CacheUnavailable):
-            await world.created()
+            await fixtures.created()
     finally:
-        await world.redis.config_set("maxmemory", 0)
-    assert await world.dump() == before
-    await world.send(address, 0)
+        await fixtures.redis.config_set("maxmemory", 0)
+    assert await fixtures.dump() == before
+    await fixtures.send(address, 0)
 
 
-async def test_a_server_that_takes_no_writes_is_unavailable(server_world: World) -> None:
-    world = server_world
-    address = await world.claimed()
-    await world.redis.replicaof("127.0.0.1", "1")
+async def test_a_server_that_takes_no_writes_is_unavailable(server_world: CacheFixtures) -> None:
+    fixtures = server_world
+    address = await fixtures.claimed()
+    await fixtures.redis.replicaof("127.0.0.1", "1")
     try:
         with pytest.raises(CacheUnavailable):
-            await world.send(address, 0)
-        assert (await world.room(address)).last_seq == 0
+            await fixtures.send(address, 0)
+        assert (await fixtures.room(address)).last_seq == 0
     finally:
-        await world.redis.replicaof("NO", "ONE")
+        await fixtures.redis.replicaof("NO", "ONE")
 
 
-async def test_a_fault_of_ours_is_no_outage(server_world: World) -> None:
-    world = server_world
-    address = world.address()
-    await world.redis.set(world.key("room", address), "not a hash")
+async def test_a_fault_of_ours_is_no_outage(server_world: CacheFixtures) -> None:
+    fixtures = server_world
+    address = fixtures.address()
+    await fixtures.redis.set(fixtures.key("room", address), "not a hash")
     with pytest.raises(InternalError) as fault:
-        await world.rooms.claim(address.room_id, "claim-1")
+        await fixtures.rooms.claim(address.room_id, "claim-1")
     assert "claim_room" in fault.value.debug
     with pytest.raises(InternalError):
-        await world.live.pipeline.read("HGET", world.key("room", address), "state")
+        await fixtures.live.pipeline.read("HGET", fixtures.key("room", address), "state")
 
 
-async def test_durability_survives_the_death_of_the_server(server: PrivateServer, server_world: World) -> None:
-    world = server_world
-    address = await world.claimed()
-    await world.sent(address, 3)
-    before = await world.dump()
-    await world.redis.connection_pool.disconnect()
+async def test_durability_survives_the_death_of_the_server(server: PrivateServer, server_world: CacheFixtures) -> None:
+    fixtures = server_world
+    address = await fixtures.claimed()
+    await fixtures.sent(address, 3)
+    before = await fixtures.dump()
+    await fixtures.redis.connection_pool.disconnect()
     server.kill()
     server.start()
-    assert await world.dump() == before
+    assert await fixtures.dump() == before

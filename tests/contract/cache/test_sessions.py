@@ -6,13 +6,13 @@ import pytest
 
 from parlor.ids import AccountId, Partition
 from parlor.store.ports import AccountRow
-from tests.contract.cache.world import World
+from tests.contract.cache.fixtures import CacheFixtures
 
 pytestmark = pytest.mark.contract
 
 
-async def test_a_session_is_remembered(world: World) -> None:
+async def test_a_session_is_remembered(fixtures: CacheFixtures) -> None:
     row = AccountRow(AccountId("ada"), 42, Partition(17))
-    await world.reader.remember_session(row)
-    assert await world.reader.session(AccountId("ada")) == row
-    assert await world.reader.session(AccountId("bob")) is None
+    await fixtures.reader.remember_session(row)
+    assert await fixtures.reader.session(AccountId("ada")) == row
+    assert await fixtures.reader.session(AccountId("bob")) is None

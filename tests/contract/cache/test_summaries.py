@@ -11,8 +11,8 @@ from parlor.cache.summaries import SummaryCache
 from parlor.errors import Fenced, OutOfStep, PartitionUnknown, RoomNotFound
 from parlor.ids import Partition
 from parlor.model import RoomMemory
+from tests.contract.cache.fixtures import NOW, CacheFixtures
 from tests.contract.cache.test_deletes import delete
-from tests.contract.cache.world import NOW, World
 
 pytestmark = pytest.mark.contract
 
@@ -20,8 +20,8 @@ TEXT = "Ada likes tea. 茶 🍵 \"quoted\" {'through_seq': 99}"
 
 
 @pytest.fixture
-def summaries(world: World) -> SummaryCache:
-    return SummaryCache(world.live)
+def summaries(fixtures: CacheFixtures) -> SummaryCache:
+    return SummaryCache(fixtures.live)
 
 
 async def memory(summaries: SummaryCache, address: RoomAddress) -> RoomMemory:
@@ -31,63 +31,65 @@ async def memory(summaries: SummaryCache, address: RoomAddress) -> RoomMemory:
     return found.memory
 
 
-async def updates(world: World) -> list[QueueEntry]:
-    return [entry for entry in await world.queued() if entry.op == "CHAT_ROOM_UPDATE"]
+async def updates(fixtures: CacheFixtures) -> list[QueueEntry]:
+    return [entry for entry in await fixtures.queued() if entry.op == "CHAT_ROOM_UPDATE"]
 
 
-async def talked(world: World, count: int = 6) -> RoomAddress:
+async def talked(fixtures: CacheFixtures, count: int = 6) -> RoomAddress:
     """A claimed room with so many messages."""
-    address = await world.claimed()
-    await world.sent(address, count)
+    address = await fixtures.claimed()
+    await fixtures.sent(address, count)
     return address
 
 
-async def test_a_room_has_no_summary_at_first(world: World, summaries: SummaryCache) -> None:
-    assert await memory(summaries, await world.claimed()) == RoomMemory("", 0, None, 0)
-    assert await summaries.read(world.address().room_id) is None
+async def test_a_room_has_no_summary_at_first(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    assert await memory(summaries, await fixtures.claimed()) == RoomMemory("", 0, None, 0)
+    assert await summaries.read(fixtures.address().room_id) is None
 
 
-async def test_a_summary_is_here_and_queued(world: World, summaries: SummaryCache) -> None:
-    address = await talked(world)
+async def test_a_summary_is_here_and_queued(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    address = await talked(fixtures)
     assert await summaries.set(address, "claim-1", 0, TEXT, 4)
     assert await memory(summaries, address) == RoomMemory(TEXT, 4, NOW, 1)
-    (entry,) = await updates(world)
+    (entry,) = await updates(fixtures)
     assert (entry.summary, entry.through_seq, entry.summary_version, entry.at) == (TEXT, 4, 1, NOW)
     assert entry.title is None
 
 
-async def test_each_summary_has_a_higher_version(world: World, summaries: SummaryCache) -> None:
-    address = await talked(world)
+async def test_each_summary_has_a_higher_version(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    address = await talked(fixtures)
     for version, through in enumerate((2, 3, 5)):
         assert await summaries.set(address, "claim-1", version, f"to {through}", through)
-    assert [(entry.through_seq, entry.summary_version) for entry in await updates(world)] == [(2, 1), (3, 2), (5, 3)]
+    assert [(entry.through_seq, entry.summary_version) for entry in await updates(fixtures)] == [(2, 1), (3, 2), (5, 3)]
 
 
-async def test_a_summary_is_no_activity_and_no_event(world: World, summaries: SummaryCache) -> None:
-    address = await talked(world)
-    before, events = (await world.room(address)).room, await world.event_types(address)
-    world.clock.now += 1000
+async def test_a_summary_is_no_activity_and_no_event(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    address = await talked(fixtures)
+    before, events = (await fixtures.room(address)).room, await fixtures.event_types(address)
+    fixtures.clock.now += 1000
     await summaries.set(address, "claim-1", 0, TEXT, 4)
-    assert ((await world.room(address)).room, await world.event_types(address)) == (before, events)
+    assert ((await fixtures.room(address)).room, await fixtures.event_types(address)) == (before, events)
 
 
-async def test_a_summary_of_an_older_version_is_refused(world: World, summaries: SummaryCache) -> None:
-    address = await talked(world)
+async def test_a_summary_of_an_older_version_is_refused(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    address = await talked(fixtures)
     assert await summaries.set(address, "claim-1", 0, "first", 2)
-    before = await world.dump()
+    before = await fixtures.dump()
     assert not await summaries.set(address, "claim-1", 0, "second", 2)
     assert not await summaries.set(address, "claim-1", 7, "second", 2)
-    assert await world.dump() == before
+    assert await fixtures.dump() == before
 
 
 @pytest.mark.parametrize("covered", [0, 2])
-async def test_a_deletion_while_a_fold_is_made_refuses_it(world: World, summaries: SummaryCache, covered: int) -> None:
+async def test_a_deletion_while_a_fold_is_made_refuses_it(
+    fixtures: CacheFixtures, summaries: SummaryCache, covered: int
+) -> None:
     """Also a deletion of what no summary covers yet: the fold may tell of it."""
-    address = await talked(world)
+    address = await talked(fixtures)
     if covered:
         assert await summaries.set(address, "claim-1", 0, "so far", covered)
     began = (await memory(summaries, address)).version
-    await delete(world, address, 3)
+    await delete(fixtures, address, 3)
     assert not await summaries.set(address, "claim-1", began, "three was deleted", 4)
     after = await memory(summaries, address)
     assert after.summary == ("so far" if covered else "")
@@ -96,142 +98,148 @@ async def test_a_deletion_while_a_fold_is_made_refuses_it(world: World, summarie
 
 
 async def test_a_deletion_of_what_the_summary_covers_forgets_it_also_in_the_shard(
-    world: World, summaries: SummaryCache
+    fixtures: CacheFixtures, summaries: SummaryCache
 ) -> None:
-    address = await talked(world)
+    address = await talked(fixtures)
     await summaries.set(address, "claim-1", 0, TEXT, 4)
-    await delete(world, address, 4)
+    await delete(fixtures, address, 4)
     after = await memory(summaries, address)
     assert (after.summary, after.through_seq, after.updated_at) == ("", 0, None)
-    last = (await updates(world))[-1]
+    last = (await updates(fixtures))[-1]
     assert (last.summary, last.through_seq, last.summary_version) == ("", 0, after.version)
     assert last.summary_version > 1
 
 
-async def test_a_deletion_behind_the_summary_leaves_it(world: World, summaries: SummaryCache) -> None:
-    address = await talked(world)
+async def test_a_deletion_behind_the_summary_leaves_it(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    address = await talked(fixtures)
     await summaries.set(address, "claim-1", 0, TEXT, 4)
-    await delete(world, address, 5)
+    await delete(fixtures, address, 5)
     assert (await memory(summaries, address)).summary == TEXT
-    assert len(await updates(world)) == 1
+    assert len(await updates(fixtures)) == 1
 
 
-async def test_a_reset_forgets_the_summary_here_and_in_the_shard(world: World, summaries: SummaryCache) -> None:
-    address = await talked(world)
+async def test_a_reset_forgets_the_summary_here_and_in_the_shard(
+    fixtures: CacheFixtures, summaries: SummaryCache
+) -> None:
+    address = await talked(fixtures)
     await summaries.set(address, "claim-1", 0, TEXT, 4)
     await summaries.reset(address, "claim-1")
     assert await memory(summaries, address) == RoomMemory("", 0, None, 2)
-    last = (await updates(world))[-1]
+    last = (await updates(fixtures))[-1]
     assert (last.summary, last.through_seq, last.summary_version) == ("", 0, 2)
     assert not await summaries.set(address, "claim-1", 1, "made from what was forgotten", 5)
 
 
-async def test_a_reset_without_a_summary_changes_nothing(world: World, summaries: SummaryCache) -> None:
-    address = await talked(world)
-    before = await world.dump()
+async def test_a_reset_without_a_summary_changes_nothing(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    address = await talked(fixtures)
+    before = await fixtures.dump()
     await summaries.reset(address, "claim-1")
-    assert await world.dump() == before
+    assert await fixtures.dump() == before
 
 
-async def test_a_stale_owner_writes_nothing(world: World, summaries: SummaryCache) -> None:
-    address = await talked(world)
-    await world.rooms.claim(address.room_id, "claim-2")
-    before = await world.dump()
+async def test_a_stale_owner_writes_nothing(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    address = await talked(fixtures)
+    await fixtures.rooms.claim(address.room_id, "claim-2")
+    before = await fixtures.dump()
     with pytest.raises(Fenced):
         await summaries.set(address, "claim-1", 0, TEXT, 4)
     with pytest.raises(Fenced):
         await summaries.reset(address, "claim-1")
     with pytest.raises(Fenced):
         await summaries.give_title(address, "claim-1", "Tea")
-    assert await world.dump() == before
+    assert await fixtures.dump() == before
 
 
-async def test_a_room_that_is_gone_or_not_here_is_refused(world: World, summaries: SummaryCache) -> None:
-    address = await talked(world)
-    missing = world.address()
+async def test_a_room_that_is_gone_or_not_here_is_refused(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    address = await talked(fixtures)
+    missing = fixtures.address()
     with pytest.raises(OutOfStep):
         await summaries.set(missing, "claim-1", 0, TEXT, 4)
     with pytest.raises(OutOfStep):
         await summaries.reset(missing, "claim-1")
-    await world.rooms.delete(address, "claim-1", "account")
+    await fixtures.rooms.delete(address, "claim-1", "account")
     with pytest.raises(RoomNotFound):
         await summaries.set(address, "claim-1", 0, TEXT, 4)
     with pytest.raises(RoomNotFound):
         await summaries.read(address.room_id)
-    elsewhere = RoomAddress(world.mint.room_id(Partition(4095)), address.account_id, 7)
+    elsewhere = RoomAddress(fixtures.mint.room_id(Partition(4095)), address.account_id, 7)
     with pytest.raises(PartitionUnknown):
         await summaries.set(elsewhere, "claim-1", 0, TEXT, 4)
 
 
-async def test_a_summary_does_not_expire_before_it_is_stored(world: World, summaries: SummaryCache) -> None:
-    address = await talked(world)
-    await world.stored(address)
-    assert (await world.dump())[world.key("room", address)][1]
+async def test_a_summary_does_not_expire_before_it_is_stored(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    address = await talked(fixtures)
+    await fixtures.stored(address)
+    assert (await fixtures.dump())[fixtures.key("room", address)][1]
     await summaries.set(address, "claim-1", 0, TEXT, 4)
-    assert not (await world.dump())[world.key("room", address)][1]
-    await world.stored(address)
-    assert (await world.dump())[world.key("room", address)][1]
+    assert not (await fixtures.dump())[fixtures.key("room", address)][1]
+    await fixtures.stored(address)
+    assert (await fixtures.dump())[fixtures.key("room", address)][1]
 
 
 @pytest.mark.parametrize("stored", [("", 0, None, 3), (TEXT, 4, NOW, 3), (TEXT, 4, None, 3)])
 async def test_a_room_that_is_loaded_has_the_summary_of_its_shard(
-    world: World, summaries: SummaryCache, stored: tuple[str, int, int | None, int]
+    fixtures: CacheFixtures, summaries: SummaryCache, stored: tuple[str, int, int | None, int]
 ) -> None:
-    address = world.address()
+    address = fixtures.address()
     text, through, at, version = stored
     row = msgspec.structs.replace(
-        world.room_row(address, 4), summary=text, summary_through=through, summary_at=at, summary_version=version
+        fixtures.room_row(address, 4), summary=text, summary_through=through, summary_at=at, summary_version=version
     )
-    await world.rooms.load(address, row, [], 4, 1)
+    await fixtures.rooms.load(address, row, [], 4, 1)
     assert await memory(summaries, address) == RoomMemory(*stored)
-    await world.rooms.claim(address.room_id, "claim-1")
+    await fixtures.rooms.claim(address.room_id, "claim-1")
     assert await summaries.set(address, "claim-1", version, "further", 4)
-    await delete_covered(world, summaries, address)
+    await delete_covered(fixtures, summaries, address)
 
 
-async def delete_covered(world: World, summaries: SummaryCache, address: RoomAddress) -> None:
-    message = (await world.send(address, 4, reply=False)).seq
+async def delete_covered(fixtures: CacheFixtures, summaries: SummaryCache, address: RoomAddress) -> None:
+    message = (await fixtures.send(address, 4, reply=False)).seq
     version = (await memory(summaries, address)).version
     assert await summaries.set(address, "claim-1", version, "further still", message)
-    await delete(world, address, message)
+    await delete(fixtures, address, message)
     assert (await memory(summaries, address)).summary == ""
 
 
 # Titles
 
 
-async def test_a_room_without_a_title_gets_one(world: World, summaries: SummaryCache) -> None:
-    address = world.address()
-    await world.rooms.create(address, "", "GPT4O", "account")
-    await world.rooms.claim(address.room_id, "claim-1")
+async def test_a_room_without_a_title_gets_one(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    address = fixtures.address()
+    await fixtures.rooms.create(address, "", "GPT4O", "account")
+    await fixtures.rooms.claim(address.room_id, "claim-1")
     assert await summaries.give_title(address, "claim-1", "Tea 🍵")
-    assert (await world.room(address)).room.title == "Tea 🍵"
-    (entry,) = await updates(world)
+    assert (await fixtures.room(address)).room.title == "Tea 🍵"
+    (entry,) = await updates(fixtures)
     assert (entry.title, entry.version, entry.summary) == ("Tea 🍵", 2, None)
-    assert await world.event_types(address) == ["room.updated"]
+    assert await fixtures.event_types(address) == ["room.updated"]
 
 
-async def test_a_title_that_a_person_gave_stays(world: World, summaries: SummaryCache) -> None:
-    address = await world.claimed()
-    before = await world.dump()
+async def test_a_title_that_a_person_gave_stays(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
+    address = await fixtures.claimed()
+    before = await fixtures.dump()
     assert not await summaries.give_title(address, "claim-1", "Tea")
-    assert await world.dump() == before
+    assert await fixtures.dump() == before
 
 
-async def test_a_title_never_replaces_one_that_a_person_gave_meanwhile(world: World, summaries: SummaryCache) -> None:
-    address = world.address()
-    await world.rooms.create(address, "", "GPT4O", "account")
-    await world.rooms.claim(address.room_id, "claim-1")
-    await world.rooms.rename(address, "claim-1", "Mine")
+async def test_a_title_never_replaces_one_that_a_person_gave_meanwhile(
+    fixtures: CacheFixtures, summaries: SummaryCache
+) -> None:
+    address = fixtures.address()
+    await fixtures.rooms.create(address, "", "GPT4O", "account")
+    await fixtures.rooms.claim(address.room_id, "claim-1")
+    await fixtures.rooms.rename(address, "claim-1", "Mine")
     assert not await summaries.give_title(address, "claim-1", "Tea")
-    assert (await world.room(address)).room.title == "Mine"
+    assert (await fixtures.room(address)).room.title == "Mine"
 
 
-async def test_a_given_title_is_given_once_however_often_it_is_asked(world: World, summaries: SummaryCache) -> None:
-    address = world.address()
-    await world.rooms.create(address, "", "GPT4O", "account")
-    await world.rooms.claim(address.room_id, "claim-1")
+async def test_a_given_title_is_given_once_however_often_it_is_asked(
+    fixtures: CacheFixtures, summaries: SummaryCache
+) -> None:
+    address = fixtures.address()
+    await fixtures.rooms.create(address, "", "GPT4O", "account")
+    await fixtures.rooms.claim(address.room_id, "claim-1")
     await summaries.give_title(address, "claim-1", "Tea")
-    world.clock.now += 1000
+    fixtures.clock.now += 1000
     assert not await summaries.give_title(address, "claim-1", "Coffee")
-    assert [entry.title for entry in await updates(world)] == ["Tea"]
+    assert [entry.title for entry in await updates(fixtures)] == ["Tea"]

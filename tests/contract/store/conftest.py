@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from parlor.settings import StoreSettings
 from parlor.store.migrations import migrate, open_store
 from parlor.store.ports import ChatStore
-from tests.contract.store.world import PARTITIONS, World
+from tests.contract.store.fixtures import PARTITIONS, StoreFixtures
 from tests.servers import PrivateServer, Unavailable, mariadb_server, running, short_directory, skip_or_fail
 
 _names = itertools.count(1)
@@ -83,6 +83,6 @@ async def store(settings: StoreSettings) -> AsyncIterator[ChatStore]:
 
 
 @pytest.fixture
-async def world(store: ChatStore) -> World:
+async def fixtures(store: ChatStore) -> StoreFixtures:
     """A partition with a writer's epoch, an account in it, and short ways to write."""
-    return await World.make(store, next(_worlds))
+    return await StoreFixtures.make(store, next(_worlds))

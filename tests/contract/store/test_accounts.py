@@ -13,7 +13,7 @@ from parlor.ids import AccountId, Partition, ShardId
 from parlor.settings import StoreSettings
 from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore, RowRefused
-from tests.contract.store.world import PARTITIONS, SHARD, World
+from tests.contract.store.fixtures import PARTITIONS, SHARD, StoreFixtures
 
 pytestmark = pytest.mark.contract
 
@@ -86,18 +86,18 @@ async def test_ping_asks_every_database(store: ChatStore) -> None:
         await store.ping(shard)
 
 
-async def test_procedures_can_be_called_by_name(world: World) -> None:
-    room_id, message_id = world.room_id(), world.message_id()
-    call = world.store.call_shard_procedure
-    created = msgspec.json.encode([world.create(room_id, title="By name")]).decode()
+async def test_procedures_can_be_called_by_name(fixtures: StoreFixtures) -> None:
+    room_id, message_id = fixtures.room_id(), fixtures.message_id()
+    call = fixtures.store.call_shard_procedure
+    created = msgspec.json.encode([fixtures.create(room_id, title="By name")]).decode()
     assert await call(SHARD, "fp_chat_room_create", (created,)) == []
     save = {
         "room_id": room_id, "seq": 1, "message_id": message_id, "sender_type": "USER", "content": "Hi", "sent_at": 5,
         "version": 1, "attempt": 0, "metadata": "{}",
     }  # fmt: skip
     assert await call(SHARD, "fp_chat_message_save", (msgspec.json.encode([save]).decode(),)) == []
-    (room,) = await call(SHARD, "fp_chat_rooms_get", (world.key, 10, None, None))
-    assert room[:4] == (UUID(room_id).bytes, world.account, world.key, "By name")
+    (room,) = await call(SHARD, "fp_chat_rooms_get", (fixtures.key, 10, None, None))
+    assert room[:4] == (UUID(room_id).bytes, fixtures.account, fixtures.key, "By name")
     (message,) = await call(SHARD, "fp_chat_messages_get", (room_id, 0, None, 10, 1))
     assert message == (
         1, UUID(message_id).bytes, "USER", "Hi", 5, 1, 0, None, None, None, None, None, None, None, "{}", None,
@@ -105,14 +105,14 @@ async def test_procedures_can_be_called_by_name(world: World) -> None:
     updated = msgspec.json.encode([{"room_id": room_id, "title": "New", "version": 2}]).decode()
     await call(SHARD, "fp_chat_room_update", (updated,))
     assert (await call(SHARD, "fp_chat_room_get", (room_id,)))[0][3] == "New"
-    assert await call(SHARD, "fp_chat_rooms_count", (world.key,)) == [(1,)]
+    assert await call(SHARD, "fp_chat_rooms_count", (fixtures.key,)) == [(1,)]
     assert await call(SHARD, "fp_chat_message_find", (room_id, message_id)) == [message]
 
 
-async def test_a_batch_of_another_shape_is_refused(world: World) -> None:
+async def test_a_batch_of_another_shape_is_refused(fixtures: StoreFixtures) -> None:
     for wrong in ("{}}", '{"room_id": "x"}', '[{"seq": 1}]', "[1]"):
         with pytest.raises(RowRefused):
-            await world.store.call_shard_procedure(SHARD, "fp_chat_message_save", (wrong,))
+            await fixtures.store.call_shard_procedure(SHARD, "fp_chat_message_save", (wrong,))
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from parlor.store.ports import (
     SummarySave,
     VersionSave,
 )
-from tests.contract.store.world import SHARD, FixedClock, SeededEntropy
+from tests.contract.store.fixtures import SHARD, FixedClock, SeededEntropy
 from tests.servers import PrivateServer
 
 pytestmark = pytest.mark.contract

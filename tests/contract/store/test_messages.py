@@ -8,7 +8,7 @@ import pytest
 from parlor.ids import MessageId, RoomId
 from parlor.model import FinishReason, MessageDoc, SenderType, Usage
 from parlor.store.ports import Batch, MessageDelete, MessageSave, RoomTouch, RowRefused, SeqConflict
-from tests.contract.store.world import SHARD, World
+from tests.contract.store.fixtures import SHARD, StoreFixtures
 
 pytestmark = pytest.mark.contract
 
@@ -28,30 +28,30 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
-async def test_text_of_any_script_comes_back_as_it_was(world: World, text: str) -> None:
-    doc = world.doc(content=text, metadata={text: [text, {"nested": text}]})
-    room_id = await world.room_with(doc)
-    (row,) = await world.messages(room_id)
+async def test_text_of_any_script_comes_back_as_it_was(fixtures: StoreFixtures, text: str) -> None:
+    doc = fixtures.doc(content=text, metadata={text: [text, {"nested": text}]})
+    room_id = await fixtures.room_with(doc)
+    (row,) = await fixtures.messages(room_id)
     assert row.doc == doc
     assert row.doc.content == text
 
 
-async def test_the_longest_message_comes_back_as_it_was(world: World) -> None:
-    docs = [world.doc(content="\U0001f600" * 32_768), world.doc(content="'\\\"\n" * 50_000)]
-    room_id = await world.room_with(*docs)
-    assert [row.doc for row in await world.messages(room_id)] == docs
+async def test_the_longest_message_comes_back_as_it_was(fixtures: StoreFixtures) -> None:
+    docs = [fixtures.doc(content="\U0001f600" * 32_768), fixtures.doc(content="'\\\"\n" * 50_000)]
+    room_id = await fixtures.room_with(*docs)
+    assert [row.doc for row in await fixtures.messages(room_id)] == docs
 
 
-async def test_every_field_of_a_document_comes_back(world: World) -> None:
+async def test_every_field_of_a_document_comes_back(fixtures: StoreFixtures) -> None:
     doc = MessageDoc(
-        message_id=world.message_id(),
+        message_id=fixtures.message_id(),
         sender_type=SenderType.AI,
         content="Half an ans",
         timestamp=1_750_000_000_123,
         version=7,
         attempt=3,
         ai_persona="",
-        parent_message_id=world.message_id(),
+        parent_message_id=fixtures.message_id(),
         finish_reason=FinishReason.ERROR,
         usage=Usage(0, 2**40),
         error_code="llm-error",
@@ -67,96 +67,96 @@ async def test_every_field_of_a_document_comes_back(world: World) -> None:
             "z": -0.5,
         },
     )
-    room_id = await world.room_with(doc)
-    assert [row.doc for row in await world.messages(room_id)] == [doc]
+    room_id = await fixtures.room_with(doc)
+    assert [row.doc for row in await fixtures.messages(room_id)] == [doc]
 
 
-async def test_the_order_of_metadata_is_kept(world: World) -> None:
+async def test_the_order_of_metadata_is_kept(fixtures: StoreFixtures) -> None:
     metadata = {"zebra": 1, "a": {"y": 1, "b": 2}, "m": 3}
-    room_id = await world.room_with(world.doc(metadata=metadata))
-    (row,) = await world.messages(room_id)
+    room_id = await fixtures.room_with(fixtures.doc(metadata=metadata))
+    (row,) = await fixtures.messages(room_id)
     assert list(row.doc.metadata) == ["zebra", "a", "m"]
     assert list(row.doc.metadata["a"]) == ["y", "b"]
 
 
-async def test_the_same_save_again_changes_nothing(world: World) -> None:
-    doc = world.doc()
-    room_id = await world.room_with(doc)
-    await world.write(saves=[MessageSave(room_id, 1, doc)])
-    assert [row.doc for row in await world.messages(room_id)] == [doc]
+async def test_the_same_save_again_changes_nothing(fixtures: StoreFixtures) -> None:
+    doc = fixtures.doc()
+    room_id = await fixtures.room_with(doc)
+    await fixtures.write(saves=[MessageSave(room_id, 1, doc)])
+    assert [row.doc for row in await fixtures.messages(room_id)] == [doc]
 
 
-async def test_a_lower_or_equal_version_changes_nothing(world: World) -> None:
-    doc = world.doc(version=5)
-    room_id = await world.room_with(doc)
+async def test_a_lower_or_equal_version_changes_nothing(fixtures: StoreFixtures) -> None:
+    doc = fixtures.doc(version=5)
+    room_id = await fixtures.room_with(doc)
     for version in (0, 4, 5):
-        await world.write(saves=[MessageSave(room_id, 1, world.doc(doc.message_id, "other", version=version))])
-    assert [row.doc for row in await world.messages(room_id)] == [doc]
+        await fixtures.write(saves=[MessageSave(room_id, 1, fixtures.doc(doc.message_id, "other", version=version))])
+    assert [row.doc for row in await fixtures.messages(room_id)] == [doc]
 
 
-async def test_a_higher_version_replaces_every_field(world: World) -> None:
+async def test_a_higher_version_replaces_every_field(fixtures: StoreFixtures) -> None:
     first = MessageDoc(
-        world.message_id(), SenderType.AI, "one", 1, ai_persona="X", finish_reason=FinishReason.STOP,
+        fixtures.message_id(), SenderType.AI, "one", 1, ai_persona="X", finish_reason=FinishReason.STOP,
         usage=Usage(1, 2), error_code="c", error_detail="d", metadata={"a": 1},
     )  # fmt: skip
     second = MessageDoc(first.message_id, SenderType.SYSTEM, "two", 2, version=2, attempt=2)
-    room_id = await world.room_with(first)
-    await world.write(saves=[MessageSave(room_id, 1, second)])
-    assert [row.doc for row in await world.messages(room_id)] == [second]
+    room_id = await fixtures.room_with(first)
+    await fixtures.write(saves=[MessageSave(room_id, 1, second)])
+    assert [row.doc for row in await fixtures.messages(room_id)] == [second]
 
 
-async def test_the_highest_version_in_one_batch_wins_in_any_order(world: World) -> None:
-    room_id, message_id = await world.room_with(), world.message_id()
-    docs = [world.doc(message_id, f"v{version}", version=version) for version in (2, 3, 1)]
-    await world.write(saves=[MessageSave(room_id, 1, doc) for doc in docs])
-    assert [row.doc for row in await world.messages(room_id)] == [docs[1]]
+async def test_the_highest_version_in_one_batch_wins_in_any_order(fixtures: StoreFixtures) -> None:
+    room_id, message_id = await fixtures.room_with(), fixtures.message_id()
+    docs = [fixtures.doc(message_id, f"v{version}", version=version) for version in (2, 3, 1)]
+    await fixtures.write(saves=[MessageSave(room_id, 1, doc) for doc in docs])
+    assert [row.doc for row in await fixtures.messages(room_id)] == [docs[1]]
 
 
-async def test_another_message_at_the_same_place_is_a_conflict_and_nothing_is_applied(world: World) -> None:
-    doc = world.doc()
-    room_id = await world.room_with(doc)
-    other_room = world.room_id()
+async def test_another_message_at_the_same_place_is_a_conflict_and_nothing_is_applied(fixtures: StoreFixtures) -> None:
+    doc = fixtures.doc()
+    room_id = await fixtures.room_with(doc)
+    other_room = fixtures.room_id()
     batch = Batch(
-        [world.fence()],
-        room_creates=[world.create(other_room)],
-        message_saves=[MessageSave(other_room, 1, world.doc()), MessageSave(room_id, 1, world.doc(version=9))],
+        [fixtures.fence()],
+        room_creates=[fixtures.create(other_room)],
+        message_saves=[MessageSave(other_room, 1, fixtures.doc()), MessageSave(room_id, 1, fixtures.doc(version=9))],
         room_touches=[RoomTouch(room_id, 9, 9, 9)],
     )
     with pytest.raises(SeqConflict) as caught:
-        await world.store.apply(SHARD, batch)
+        await fixtures.store.apply(SHARD, batch)
     assert f"{room_id} seq 1" in caught.value.debug
-    assert [row.doc for row in await world.messages(room_id)] == [doc]
-    assert await world.room(other_room) is None
-    assert await world.messages(other_room) == []
-    room = await world.room(room_id)
+    assert [row.doc for row in await fixtures.messages(room_id)] == [doc]
+    assert await fixtures.room(other_room) is None
+    assert await fixtures.messages(other_room) == []
+    room = await fixtures.room(room_id)
     assert room is not None
     assert room.last_seq == 0
-    (progress,) = [p for p in await world.store.progress(SHARD) if p.partition == world.partition]
-    assert progress.applied.number == world.number
-    await world.write(saves=[MessageSave(room_id, 2, world.doc())])
+    (progress,) = [p for p in await fixtures.store.progress(SHARD) if p.partition == fixtures.partition]
+    assert progress.applied.number == fixtures.number
+    await fixtures.write(saves=[MessageSave(room_id, 2, fixtures.doc())])
 
 
-async def test_two_messages_for_one_place_in_one_batch_are_a_conflict(world: World) -> None:
-    room_id = await world.room_with()
-    saves = [MessageSave(room_id, 1, world.doc()), MessageSave(room_id, 1, world.doc())]
+async def test_two_messages_for_one_place_in_one_batch_are_a_conflict(fixtures: StoreFixtures) -> None:
+    room_id = await fixtures.room_with()
+    saves = [MessageSave(room_id, 1, fixtures.doc()), MessageSave(room_id, 1, fixtures.doc())]
     with pytest.raises(SeqConflict):
-        await world.store.apply(SHARD, Batch([world.fence()], message_saves=saves))
-    assert await world.messages(room_id) == []
+        await fixtures.store.apply(SHARD, Batch([fixtures.fence()], message_saves=saves))
+    assert await fixtures.messages(room_id) == []
 
 
-async def test_deleting_another_message_at_a_place_is_a_conflict(world: World) -> None:
-    doc = world.doc()
-    room_id = await world.room_with(doc)
+async def test_deleting_another_message_at_a_place_is_a_conflict(fixtures: StoreFixtures) -> None:
+    doc = fixtures.doc()
+    room_id = await fixtures.room_with(doc)
     with pytest.raises(SeqConflict):
-        await world.write(deletes=[MessageDelete(room_id, 1, world.message_id(), 5000)])
-    assert [(row.doc, row.deleted) for row in await world.messages(room_id)] == [(doc, False)]
+        await fixtures.write(deletes=[MessageDelete(room_id, 1, fixtures.message_id(), 5000)])
+    assert [(row.doc, row.deleted) for row in await fixtures.messages(room_id)] == [(doc, False)]
 
 
-async def test_a_deleted_message_is_an_empty_tombstone_that_keeps_its_place(world: World) -> None:
-    docs = [world.doc(content=text, metadata={"k": text}) for text in "abc"]
-    room_id = await world.room_with(*docs)
-    await world.write(deletes=[MessageDelete(room_id, 2, docs[1].message_id, 5000)])
-    found = await world.messages(room_id)
+async def test_a_deleted_message_is_an_empty_tombstone_that_keeps_its_place(fixtures: StoreFixtures) -> None:
+    docs = [fixtures.doc(content=text, metadata={"k": text}) for text in "abc"]
+    room_id = await fixtures.room_with(*docs)
+    await fixtures.write(deletes=[MessageDelete(room_id, 2, docs[1].message_id, 5000)])
+    found = await fixtures.messages(room_id)
     assert [(row.seq, row.deleted, row.doc.content) for row in found] == [
         (1, False, "a"),
         (2, True, ""),
@@ -167,49 +167,49 @@ async def test_a_deleted_message_is_an_empty_tombstone_that_keeps_its_place(worl
     assert found[1].doc.sender_type is SenderType.USER
 
 
-async def test_a_save_cannot_bring_a_deleted_message_back(world: World) -> None:
-    doc = world.doc()
-    room_id = await world.room_with(doc)
-    await world.write(deletes=[MessageDelete(room_id, 1, doc.message_id, 5000)])
-    tombstone = await world.messages(room_id)
-    await world.write(saves=[MessageSave(room_id, 1, world.doc(doc.message_id, "back", version=99))])
-    await world.write(deletes=[MessageDelete(room_id, 1, doc.message_id, 9999)])
-    assert await world.messages(room_id) == tombstone
+async def test_a_save_cannot_bring_a_deleted_message_back(fixtures: StoreFixtures) -> None:
+    doc = fixtures.doc()
+    room_id = await fixtures.room_with(doc)
+    await fixtures.write(deletes=[MessageDelete(room_id, 1, doc.message_id, 5000)])
+    tombstone = await fixtures.messages(room_id)
+    await fixtures.write(saves=[MessageSave(room_id, 1, fixtures.doc(doc.message_id, "back", version=99))])
+    await fixtures.write(deletes=[MessageDelete(room_id, 1, doc.message_id, 9999)])
+    assert await fixtures.messages(room_id) == tombstone
 
 
-async def test_a_message_deleted_before_it_was_stored_stays_deleted(world: World) -> None:
-    room_id, doc = await world.room_with(), world.doc(content="late", version=3)
-    await world.write(deletes=[MessageDelete(room_id, 1, doc.message_id, 5000)])
-    await world.write(saves=[MessageSave(room_id, 1, doc)])
-    (row,) = await world.messages(room_id)
+async def test_a_message_deleted_before_it_was_stored_stays_deleted(fixtures: StoreFixtures) -> None:
+    room_id, doc = await fixtures.room_with(), fixtures.doc(content="late", version=3)
+    await fixtures.write(deletes=[MessageDelete(room_id, 1, doc.message_id, 5000)])
+    await fixtures.write(saves=[MessageSave(room_id, 1, doc)])
+    (row,) = await fixtures.messages(room_id)
     assert (row.deleted, row.doc.content, row.doc.message_id) == (True, "", doc.message_id)
 
 
-async def test_a_message_deleted_before_it_was_stored_keeps_its_author_and_its_time(world: World) -> None:
-    room_id, ids = await world.room_with(), [world.message_id() for _ in range(2)]
+async def test_a_message_deleted_before_it_was_stored_keeps_its_author_and_its_time(fixtures: StoreFixtures) -> None:
+    room_id, ids = await fixtures.room_with(), [fixtures.message_id() for _ in range(2)]
     told = MessageDelete(room_id, 1, ids[0], 5000, SenderType.AI, 4000)
     untold = MessageDelete(room_id, 2, ids[1], 6000)
-    await world.write(deletes=[told, untold])
-    rows = await world.messages(room_id)
+    await fixtures.write(deletes=[told, untold])
+    rows = await fixtures.messages(room_id)
     assert [(row.deleted, row.doc.sender_type, row.doc.timestamp) for row in rows] == [
         (True, SenderType.AI, 4000),
         (True, SenderType.SYSTEM, 6000),
     ]
 
 
-async def test_a_tombstone_of_a_stored_message_has_its_own_author_and_time(world: World) -> None:
-    doc = world.doc()
-    room_id = await world.room_with(doc)
-    await world.write(deletes=[MessageDelete(room_id, 1, doc.message_id, 5000, SenderType.AI, 4000)])
-    (row,) = await world.messages(room_id)
+async def test_a_tombstone_of_a_stored_message_has_its_own_author_and_time(fixtures: StoreFixtures) -> None:
+    doc = fixtures.doc()
+    room_id = await fixtures.room_with(doc)
+    await fixtures.write(deletes=[MessageDelete(room_id, 1, doc.message_id, 5000, SenderType.AI, 4000)])
+    (row,) = await fixtures.messages(room_id)
     assert (row.deleted, row.doc.sender_type, row.doc.timestamp) == (True, doc.sender_type, doc.timestamp)
 
 
-async def test_a_tombstone_guards_its_place_against_other_messages(world: World) -> None:
-    room_id = await world.room_with()
-    await world.write(deletes=[MessageDelete(room_id, 1, world.message_id(), 5000)])
+async def test_a_tombstone_guards_its_place_against_other_messages(fixtures: StoreFixtures) -> None:
+    room_id = await fixtures.room_with()
+    await fixtures.write(deletes=[MessageDelete(room_id, 1, fixtures.message_id(), 5000)])
     with pytest.raises(SeqConflict):
-        await world.write(saves=[MessageSave(room_id, 1, world.doc())])
+        await fixtures.write(saves=[MessageSave(room_id, 1, fixtures.doc())])
 
 
 @pytest.mark.parametrize(
@@ -229,23 +229,23 @@ async def test_a_tombstone_guards_its_place_against_other_messages(world: World)
     ids=lambda bad: next(iter(bad)),
 )
 async def test_a_row_that_no_database_takes_is_refused_and_nothing_is_applied(
-    world: World, bad: dict[str, object]
+    fixtures: StoreFixtures, bad: dict[str, object]
 ) -> None:
-    room_id = await world.room_with()
-    poison = msgspec.structs.replace(world.doc(), **bad)
-    saves = [MessageSave(room_id, 1, world.doc()), MessageSave(room_id, 2, poison)]
+    room_id = await fixtures.room_with()
+    poison = msgspec.structs.replace(fixtures.doc(), **bad)
+    saves = [MessageSave(room_id, 1, fixtures.doc()), MessageSave(room_id, 2, poison)]
     with pytest.raises(RowRefused):
-        await world.store.apply(SHARD, Batch([world.fence()], message_saves=saves))
-    assert await world.messages(room_id) == []
-    await world.write(saves=saves[:1])
-    assert len(await world.messages(room_id)) == 1
+        await fixtures.store.apply(SHARD, Batch([fixtures.fence()], message_saves=saves))
+    assert await fixtures.messages(room_id) == []
+    await fixtures.write(saves=saves[:1])
+    assert len(await fixtures.messages(room_id)) == 1
 
 
-async def test_pages_are_exact_from_either_end(world: World) -> None:
-    room_id = await world.room_with(*[world.doc(content=str(seq)) for seq in range(1, 31)])
+async def test_pages_are_exact_from_either_end(fixtures: StoreFixtures) -> None:
+    room_id = await fixtures.room_with(*[fixtures.doc(content=str(seq)) for seq in range(1, 31)])
 
     async def page(**where: int | bool | None) -> list[int]:
-        found = await world.store.messages_get(SHARD, room_id, **where)  # type: ignore[arg-type]
+        found = await fixtures.store.messages_get(SHARD, room_id, **where)  # type: ignore[arg-type]
         return [row.seq for row in found]
 
     assert await page(limit=5, newest=True) == [26, 27, 28, 29, 30]
@@ -258,19 +258,19 @@ async def test_pages_are_exact_from_either_end(world: World) -> None:
     assert await page(limit=0, newest=True) == []
 
 
-async def test_a_message_is_found_by_its_id_in_its_own_room_only(world: World) -> None:
-    doc = world.doc()
-    room_id, other = await world.room_with(doc), await world.room_with(world.doc())
-    found = await world.store.message_find(SHARD, room_id, doc.message_id)
+async def test_a_message_is_found_by_its_id_in_its_own_room_only(fixtures: StoreFixtures) -> None:
+    doc = fixtures.doc()
+    room_id, other = await fixtures.room_with(doc), await fixtures.room_with(fixtures.doc())
+    found = await fixtures.store.message_find(SHARD, room_id, doc.message_id)
     assert found is not None
     assert (found.seq, found.doc) == (1, doc)
-    assert await world.store.message_find(SHARD, other, doc.message_id) is None
-    assert await world.store.message_find(SHARD, room_id, world.message_id()) is None
+    assert await fixtures.store.message_find(SHARD, other, doc.message_id) is None
+    assert await fixtures.store.message_find(SHARD, room_id, fixtures.message_id()) is None
 
 
-async def test_what_is_no_id_is_not_found(world: World) -> None:
-    room_id = await world.room_with(world.doc())
+async def test_what_is_no_id_is_not_found(fixtures: StoreFixtures) -> None:
+    room_id = await fixtures.room_with(fixtures.doc())
     for wrong in ("", "ff", room_id.upper(), f"{room_id}0", room_id.replace("-", ""), "%"):
-        assert await world.room(RoomId(wrong)) is None
-        assert await world.messages(RoomId(wrong)) == []
-        assert await world.store.message_find(SHARD, RoomId(wrong), MessageId(wrong)) is None
+        assert await fixtures.room(RoomId(wrong)) is None
+        assert await fixtures.messages(RoomId(wrong)) == []
+        assert await fixtures.store.message_find(SHARD, RoomId(wrong), MessageId(wrong)) is None

@@ -19,7 +19,7 @@ from parlor.store.mysql_pool import open_connection
 from parlor.store.ports import Batch, MessageSave, PartitionProgress, QueuePosition, SummarySave, VersionSave
 from parlor.store.procedure_store import SchemaMismatch
 from parlor.store.sqlite import open_connection as open_sqlite
-from tests.contract.store.world import SHARD, World
+from tests.contract.store.fixtures import SHARD, StoreFixtures
 
 pytestmark = pytest.mark.contract
 
@@ -220,9 +220,11 @@ async def test_a_database_of_the_first_release_is_brought_forward_with_its_rows(
     later = take_away(own_sql)
     settings = new_settings(shards=1)
     await migrate(settings)
-    world = World(await open_store(settings), Partition(1), PartitionProgress(Partition(1), 0, 0, QueuePosition(0, 0)))
-    doc = world.doc(content="old text")
-    room_id = world.room_id()
+    fixtures = StoreFixtures(
+        await open_store(settings), Partition(1), PartitionProgress(Partition(1), 0, 0, QueuePosition(0, 0))
+    )
+    doc = fixtures.doc(content="old text")
+    room_id = fixtures.room_id()
     ids = {"room": room_id.replace("-", ""), "message": doc.message_id.replace("-", "")}
     await sql(settings, 1, FIRST_ROOM_CREATE.format(**ids), FIRST_MESSAGE_SAVE.format(**ids))
 
@@ -236,24 +238,27 @@ async def test_a_database_of_the_first_release_is_brought_forward_with_its_rows(
         )
         assert not (await migrate(settings)).changed
 
-        await world.store.open_partition(SHARD, world.partition)
-        world.epoch, world.incarnation = (await world.store.acquire_partition(SHARD, world.partition)).epoch, 1
-        room = await world.room(room_id)
+        await fixtures.store.open_partition(SHARD, fixtures.partition)
+        fixtures.epoch, fixtures.incarnation = (
+            (await fixtures.store.acquire_partition(SHARD, fixtures.partition)).epoch,
+            1,
+        )
+        room = await fixtures.room(room_id)
         assert room is not None
         assert (room.title, room.summary, room.summary_through, room.summary_version) == ("Old room", "", 0, 0)
-        (stored,) = await world.messages(room_id)
+        (stored,) = await fixtures.messages(room_id)
         assert stored.doc.content == "old text"
-        await world.write(
-            saves=[MessageSave(room_id, 1, world.doc(doc.message_id, "new text", version=2))],
+        await fixtures.write(
+            saves=[MessageSave(room_id, 1, fixtures.doc(doc.message_id, "new text", version=2))],
             versions=[VersionSave(room_id, 1, stored.doc)],
         )
-        await world.apply(Batch([world.fence()], summary_saves=[SummarySave(room_id, "sum", 1, 1, 9)]))
-        assert [past.content for past in await world.versions(room_id)] == ["old text"]
-        room = await world.room(room_id)
+        await fixtures.apply(Batch([fixtures.fence()], summary_saves=[SummarySave(room_id, "sum", 1, 1, 9)]))
+        assert [past.content for past in await fixtures.versions(room_id)] == ["old text"]
+        room = await fixtures.room(room_id)
         assert room is not None
         assert room.summary == "sum"
     finally:
-        await world.store.close()
+        await fixtures.store.close()
 
 
 def is_sqlite(settings: StoreSettings) -> bool:

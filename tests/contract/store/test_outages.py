@@ -22,7 +22,7 @@ from parlor.store.mysql import MySqlStore
 from parlor.store.mysql_pool import MySqlPool, open_connection
 from parlor.store.ports import Batch, ChatStore
 from parlor.store.sqlite import open_connection as open_sqlite
-from tests.contract.store.world import SHARD, World
+from tests.contract.store.fixtures import SHARD, StoreFixtures
 from tests.servers import PrivateServer, Unavailable, mariadb_server, running, short_directory, skip_or_fail
 
 pytestmark = pytest.mark.contract
@@ -128,11 +128,13 @@ async def test_what_cannot_be_connected_to_is_unavailable(mariadb: PrivateServer
         await store.close()
 
 
-async def test_a_call_cancelled_in_the_middle_does_not_spoil_the_next(world: World, settings: StoreSettings) -> None:
+async def test_a_call_cancelled_in_the_middle_does_not_spoil_the_next(
+    fixtures: StoreFixtures, settings: StoreSettings
+) -> None:
     """Calls are cancelled at many points of their way; each answer afterwards is the one that was asked for."""
     one = await open_store(settings.model_copy(update={"pool_size": 1}))
     try:
-        rooms = [await world.room_with(world.doc(content=str(number))) for number in range(3)]
+        rooms = [await fixtures.room_with(fixtures.doc(content=str(number))) for number in range(3)]
         for step in range(60):
             task = asyncio.create_task(one.messages_get(SHARD, rooms[0], limit=5, newest=True))
             for _ in range(step % 12):
@@ -146,26 +148,26 @@ async def test_a_call_cancelled_in_the_middle_does_not_spoil_the_next(world: Wor
         await one.close()
 
 
-async def test_a_write_cancelled_in_the_middle_is_there_whole_or_not_at_all(world: World) -> None:
+async def test_a_write_cancelled_in_the_middle_is_there_whole_or_not_at_all(fixtures: StoreFixtures) -> None:
     for step in range(30):
-        room_id = world.room_id()
-        fence = world.fence()
-        batch = Batch([fence], room_creates=[world.create(room_id)])
-        task = asyncio.create_task(world.store.apply(SHARD, batch))
+        room_id = fixtures.room_id()
+        fence = fixtures.fence()
+        batch = Batch([fence], room_creates=[fixtures.create(room_id)])
+        task = asyncio.create_task(fixtures.store.apply(SHARD, batch))
         for _ in range(step % 10):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         # Whether the first run got through or not, after the second one the batch is applied once.
-        refused = await world.store.apply(SHARD, batch)
-        assert refused in ([], [world.partition])
-        assert await world.room(room_id) is not None
-        world.number += 1
+        refused = await fixtures.store.apply(SHARD, batch)
+        assert refused in ([], [fixtures.partition])
+        assert await fixtures.room(room_id) is not None
+        fixtures.number += 1
 
 
 @pytest.mark.parametrize("engine", ["mysql"], indirect=True)
 async def test_a_call_in_mid_query_can_be_cancelled_and_its_connection_is_not_reused(
-    world: World, settings: StoreSettings
+    fixtures: StoreFixtures, settings: StoreSettings
 ) -> None:
     address = parse_address(settings.urls[0].get_secret_value())
     assert isinstance(address, MySqlAddress)
@@ -174,15 +176,15 @@ async def test_a_call_in_mid_query_can_be_cancelled_and_its_connection_is_not_re
         async with blocker.cursor() as cursor:
             await cursor.execute("BEGIN")
             await cursor.execute(
-                "SELECT * FROM partition_progress WHERE partition_id = %s FOR UPDATE", (world.partition,)
+                "SELECT * FROM partition_progress WHERE partition_id = %s FOR UPDATE", (fixtures.partition,)
             )
-        stuck = asyncio.create_task(world.store.apply(SHARD, Batch([world.fence()])))
+        stuck = asyncio.create_task(fixtures.store.apply(SHARD, Batch([fixtures.fence()])))
         await lock_wait(blocker)
         stuck.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stuck
-        assert await world.room(world.room_id()) is None
-        await asyncio.gather(*(world.store.ping(SHARD) for _ in range(20)))
+        assert await fixtures.room(fixtures.room_id()) is None
+        await asyncio.gather(*(fixtures.store.ping(SHARD) for _ in range(20)))
     finally:
         blocker.close()
 
@@ -217,34 +219,34 @@ class PauseLog(SystemClock):
 
 @pytest.mark.parametrize("engine", ["mysql"], indirect=True)
 async def test_a_batch_that_is_rolled_back_by_a_deadlock_is_repeated_whole(
-    world: World, settings: StoreSettings
+    fixtures: StoreFixtures, settings: StoreSettings
 ) -> None:
-    other = await World.make(world.store, 3000 + world.partition)
+    other = await StoreFixtures.make(fixtures.store, 3000 + fixtures.partition)
     address = parse_address(settings.urls[0].get_secret_value())
     assert isinstance(address, MySqlAddress)
     clock = PauseLog()
     store = MySqlStore(settings, store_addresses(settings), clock=clock)
     blocker = await open_connection(address, connect_timeout=5)
     lock = "SELECT * FROM partition_progress WHERE partition_id = %s FOR UPDATE"
-    room_id = world.room_id()
-    batch = Batch([world.fence(), other.fence()], room_creates=[world.create(room_id)])
+    room_id = fixtures.room_id()
+    batch = Batch([fixtures.fence(), other.fence()], room_creates=[fixtures.create(room_id)])
     try:
         async with blocker.cursor() as cursor:
             await cursor.execute("BEGIN")
             # The server rolls back the transaction that has changed less: make it the store's.
             for day in range(1, 20):
                 await cursor.execute(
-                    "INSERT INTO account_daily VALUES (%s, %s, 0, 0, 0)", (-world.key, f"2026-01-{day}")
+                    "INSERT INTO account_daily VALUES (%s, %s, 0, 0, 0)", (-fixtures.key, f"2026-01-{day}")
                 )
             await cursor.execute(lock, (other.partition,))
             task = asyncio.create_task(store.apply(SHARD, batch))
             await lock_wait(blocker)
             # The store's transaction holds the first row and waits for ours; asking for its row closes the circle.
-            await cursor.execute(lock, (world.partition,))
+            await cursor.execute(lock, (fixtures.partition,))
             await cursor.execute("ROLLBACK")
         assert await task == []
         assert clock.pauses
-        assert await world.room(room_id) is not None
+        assert await fixtures.room(room_id) is not None
     finally:
         blocker.close()
         await store.close()

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cli import leftovers, ports, processes
-from cli.installation import Installation, RunFile
+from parlor_cli import leftovers, ports, processes
+from parlor_cli.installation import Installation, RunFile
 
 PARLOR = Path(sys.executable).with_name("parlor")
 START_TIMEOUT_S = 150.0
@@ -80,14 +80,14 @@ class Parlor:
         return found
 
     def log(self) -> str:
-        path = self.data_dir / "logs/steward.log"
+        path = self.data_dir / "logs/launcher.log"
         return path.read_text(errors="replace")[-4000:] if path.exists() else "(no log)"
 
     def kill(self) -> None:
-        """SIGKILL to the steward's whole process group, as the kernel's out-of-memory killer or `kill -9` would."""
-        steward = self.run.steward
-        os.killpg(os.getpgid(steward.pid), signal.SIGKILL)
-        assert processes.wait_until_gone([steward], 10) == []
+        """SIGKILL to the launcher's whole process group, as the kernel's out-of-memory killer or `kill -9` would."""
+        launcher = self.run.launcher
+        os.killpg(os.getpgid(launcher.pid), signal.SIGKILL)
+        assert processes.wait_until_gone([launcher], 10) == []
 
     def remains(self) -> dict[str, processes.ProcessRef]:
         """Processes of this installation that are there now."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import leftovers, processes
+from parlor_cli import leftovers, processes
 from tests.integration.lifecycle.command import Parlor
 
 MakeParlor = Callable[..., Parlor]
@@ -36,7 +36,7 @@ def _remove(parlor: Parlor) -> None:
     installation = parlor.installation
     run = installation.running()
     if run is not None:
-        os.kill(run.steward.pid, signal.SIGKILL)
-        processes.wait_until_gone([run.steward], 10)
+        os.kill(run.launcher.pid, signal.SIGKILL)
+        processes.wait_until_gone([run.launcher], 10)
     leftovers.end(installation)
     installation.remove_runtime_dir()

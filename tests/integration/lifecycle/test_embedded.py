@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from cli import processes
+from parlor_cli import processes
 from tests.integration.lifecycle.command import Conversation, Parlor, read_until
 from tests.integration.lifecycle.conftest import MakeParlor
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 
 def _wait_for_another(parlor: Parlor, name: str, old: int) -> None:
-    """Until the steward has started ``name`` again."""
+    """Until the launcher has started ``name`` again."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         ref = parlor.run.processes[name]
@@ -130,9 +130,9 @@ def test_a_foreground_command_that_is_killed_takes_everything_with_it(make_parlo
     with parlor.foreground() as front:
         assert front.stdout is not None
         read_until(front, "Ready at")
-        steward = parlor.run.steward
+        launcher = parlor.run.launcher
         os.killpg(front.pid, signal.SIGKILL)
-    assert processes.wait_until_gone([steward], 120) == []
+    assert processes.wait_until_gone([launcher], 120) == []
     assert parlor.remains() == {}
 
 

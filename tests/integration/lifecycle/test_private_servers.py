@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from cli import processes
-from cli.refusal import Refusal
-from cli.servers import mariadb, redis
+from parlor_cli import processes
+from parlor_cli.refusal import Refusal
+from parlor_cli.servers import mariadb, redis
 from tests.integration.lifecycle.command import Conversation
 from tests.integration.lifecycle.conftest import MakeParlor
 

@@ -1,4 +1,4 @@
-"""Actors without Ray: hosts of one rig behind handles that can die, be slow, or not be there."""
+"""Actors without Ray: hosts of one domain behind handles that can die, be slow, or not be there."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import actors.node_state_machine
 from actors.contracts import STATE_MACHINE, SUPERVISOR
 from actors.gateway import ActorGateway
 from actors.state_machine import _answer
-from parlor.assembly import Assembly
 from parlor.cache.hub import EventHub
 from parlor.cache.live import RoomAddress
-from parlor.commands import Command, Outcome, decode_commands, encode_outcomes
 from parlor.errors import Overloaded
-from parlor.host import RoomHost
 from parlor.ids import MessageId, RoomId
 from parlor.model import DependencyHealth
-from parlor.placement import PlacementBook
-from parlor.streams import EventStreams
-from tests.unit.rig import Rig
+from parlor.reading.streams import EventStreams
+from parlor.rooms.commands import Command, Outcome, decode_commands, encode_outcomes
+from parlor.rooms.host import RoomHost
+from parlor.rooms.placement import PlacementBook
+from parlor.wiring import Wiring
+from tests.unit.domain import Domain
 
 _T = TypeVar("_T")
 
@@ -114,10 +114,10 @@ def _is_silent(actor: FakeRoomActor) -> bool:
 
 
 class FakeStateMachine:
-    """As ``actors.state_machine`` answers, on the rig."""
+    """As ``actors.state_machine`` answers, on the domain."""
 
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
+    def __init__(self, domain: Domain) -> None:
+        self._rig = domain
         self.failures = 0
         """So many calls end with the death of the actor, after they were served."""
         self.create_room = Method(self._create_room)
@@ -141,18 +141,18 @@ class FakeStateMachine:
         return answer
 
 
-class RigAssembly(Assembly):
-    """What a gateway stands on, of the rig's parts."""
+class DomainWiring(Wiring):
+    """What a gateway stands on, of the domain's parts."""
 
-    def __init__(self, rig: Rig) -> None:
-        self.settings = rig.settings
-        self.mint = rig.mint
-        self.store = rig.store
-        self.reader = rig.reader
-        self.loader = rig.loader
-        self.history = rig.history
-        self.rooms = rig.directory
-        self._rig = rig
+    def __init__(self, domain: Domain) -> None:
+        self.settings = domain.settings
+        self.mint = domain.mint
+        self.store = domain.store
+        self.reader = domain.reader
+        self.loader = domain.loader
+        self.history = domain.history
+        self.rooms = domain.directory
+        self._rig = domain
 
     def streams(self, hub: EventHub) -> EventStreams:
         return self._rig.streams()
@@ -161,20 +161,22 @@ class RigAssembly(Assembly):
         return []
 
     async def close(self) -> None:
-        """The rig closes itself."""
+        """The domain closes itself."""
 
 
 class Cluster:
     """``max_rooms`` is for each of the actors, which are called ``rooms-0``, ``rooms-1``, ..."""
 
-    def __init__(self, rig: Rig, monkeypatch: pytest.MonkeyPatch, actors_count: int = 2, max_rooms: int = 100) -> None:
-        self.rig = rig
-        self.actors = {f"rooms-{n}": FakeRoomActor(rig.host()) for n in range(actors_count)}
+    def __init__(
+        self, domain: Domain, monkeypatch: pytest.MonkeyPatch, actors_count: int = 2, max_rooms: int = 100
+    ) -> None:
+        self.domain = domain
+        self.actors = {f"rooms-{n}": FakeRoomActor(domain.host()) for n in range(actors_count)}
         book = self._book = PlacementBook(max_rooms)
         for name in self.actors:
             book.add_actor(name)
         self.supervisor = FakeSupervisor(book, self.actors)
-        self.state_machine = FakeStateMachine(rig)
+        self.state_machine = FakeStateMachine(domain)
         self.lookups: list[str] = []
         self.missing: set[str] = set()
         for module in (actors.channel, actors.gateway, actors.node_state_machine):
@@ -190,9 +192,9 @@ class Cluster:
         return handles[name]
 
     def gateway(self) -> ActorGateway:
-        rig = self.rig
-        rig.streams()
-        return ActorGateway(RigAssembly(rig), rig._hubs[-1])
+        domain = self.domain
+        domain.streams()
+        return ActorGateway(DomainWiring(domain), domain._hubs[-1])
 
     def place(self, room_id: RoomId, actor: str) -> None:
         """What the Supervisor's book says from now on, whoever holds the room."""

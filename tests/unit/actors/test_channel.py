@@ -8,10 +8,10 @@ import pytest
 
 from actors import channel
 from actors.channel import ActorUnreachable, RoomChannel
-from parlor.commands import Command, Done, Outcome, SendDone, Wake
 from parlor.ids import RoomId
+from parlor.rooms.commands import Command, Done, Outcome, SendDone, Wake
 from tests.unit.actors.cluster import Cluster, FakeRoomActor
-from tests.unit.rig import Rig, settle
+from tests.unit.domain import Domain, settle
 
 pytestmark = pytest.mark.unit
 
@@ -42,25 +42,25 @@ async def test_what_is_asked_for_right_after_an_answer_is_sent_too(
 
 
 @pytest.fixture
-def actor(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> FakeRoomActor:
-    return Cluster(rig, monkeypatch, actors_count=1).actors["rooms-0"]
+def actor(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> FakeRoomActor:
+    return Cluster(domain, monkeypatch, actors_count=1).actors["rooms-0"]
 
 
-async def warm_room(rig: Rig, made: RoomChannel) -> RoomId:
-    room_id = await rig.new_room()
+async def warm_room(domain: Domain, made: RoomChannel) -> RoomId:
+    room_id = await domain.new_room()
     await made.activate(Wake(None, room_id, ""))
     return room_id
 
 
-async def test_what_comes_while_calls_are_under_way_shares_the_next_one(rig: Rig, actor: FakeRoomActor) -> None:
+async def test_what_comes_while_calls_are_under_way_shares_the_next_one(domain: Domain, actor: FakeRoomActor) -> None:
     made = RoomChannel("rooms-0", "test")
-    room_id = await warm_room(rig, made)
+    room_id = await warm_room(domain, made)
     actor.batches.clear()
     actor.gate = asyncio.Event()
-    commands = [rig.send_command(room_id, f"{n}") for n in range(60)]
+    commands = [domain.send_command(room_id, f"{n}") for n in range(60)]
     asked = []
     for command in commands:
-        asked.append(rig.spawn(made.execute(command)))
+        asked.append(domain.spawn(made.execute(command)))
         await settle()
     assert actor.batches == [1, 1]
     actor.gate.set()
@@ -72,60 +72,62 @@ async def test_what_comes_while_calls_are_under_way_shares_the_next_one(rig: Rig
     await made.close()
 
 
-async def test_one_turn_of_the_loop_is_one_call(rig: Rig, actor: FakeRoomActor) -> None:
+async def test_one_turn_of_the_loop_is_one_call(domain: Domain, actor: FakeRoomActor) -> None:
     made = RoomChannel("rooms-0", "test")
-    room_id = await warm_room(rig, made)
+    room_id = await warm_room(domain, made)
     actor.batches.clear()
-    await asyncio.gather(*(made.execute(rig.send_command(room_id)) for _ in range(40)))
+    await asyncio.gather(*(made.execute(domain.send_command(room_id)) for _ in range(40)))
     assert sum(actor.batches) == 40
     assert len(actor.batches) <= 2
 
 
 async def test_a_batch_is_no_larger_than_its_limit(
-    rig: Rig, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch
+    domain: Domain, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(channel, "BATCH", 7)
     made = RoomChannel("rooms-0", "test")
-    room_id = await warm_room(rig, made)
-    await asyncio.gather(*(made.execute(rig.send_command(room_id)) for _ in range(30)))
+    room_id = await warm_room(domain, made)
+    await asyncio.gather(*(made.execute(domain.send_command(room_id)) for _ in range(30)))
     assert max(actor.batches) <= 7
 
 
-async def test_a_dead_actor_is_unreachable_for_all_and_looked_for_again(rig: Rig, actor: FakeRoomActor) -> None:
+async def test_a_dead_actor_is_unreachable_for_all_and_looked_for_again(domain: Domain, actor: FakeRoomActor) -> None:
     made = RoomChannel("rooms-0", "test")
-    room_id = await warm_room(rig, made)
+    room_id = await warm_room(domain, made)
     actor.dead = True
-    failed = await asyncio.gather(*(made.execute(rig.send_command(room_id)) for _ in range(5)), return_exceptions=True)
+    failed = await asyncio.gather(
+        *(made.execute(domain.send_command(room_id)) for _ in range(5)), return_exceptions=True
+    )
     assert [type(error) for error in failed] == [ActorUnreachable] * 5
     with pytest.raises(ActorUnreachable):
         await made.activate(Wake(None, room_id, ""))
     actor.dead = False
-    assert isinstance(await made.execute(rig.send_command(room_id)), SendDone)
+    assert isinstance(await made.execute(domain.send_command(room_id)), SendDone)
 
 
 async def test_an_actor_that_does_not_answer_in_time_is_unreachable(
-    rig: Rig, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch
+    domain: Domain, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = RoomChannel("rooms-0", "test")
-    room_id = await warm_room(rig, made)
+    room_id = await warm_room(domain, made)
     actor.hangs = True
     monkeypatch.setattr(channel, "ANSWER_SECONDS", 0.02)
     with pytest.raises(ActorUnreachable):
-        await made.execute(rig.send_command(room_id))
+        await made.execute(domain.send_command(room_id))
 
 
 async def test_what_waits_behind_a_call_that_fails_does_not_try_the_same_actor(
-    rig: Rig, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch
+    domain: Domain, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = RoomChannel("rooms-0", "test")
-    room_id = await warm_room(rig, made)
+    room_id = await warm_room(domain, made)
     actor.batches.clear()
     actor.hangs = True
     answer_seconds = channel.ANSWER_SECONDS
     monkeypatch.setattr(channel, "ANSWER_SECONDS", 0.02)
     asked = []
     for _ in range(5):
-        asked.append(rig.spawn(made.execute(rig.send_command(room_id))))
+        asked.append(domain.spawn(made.execute(domain.send_command(room_id))))
         await settle()
     failed = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(error) for error in failed] == [ActorUnreachable] * 5
@@ -133,29 +135,29 @@ async def test_what_waits_behind_a_call_that_fails_does_not_try_the_same_actor(
     assert made.breaks == 2
     actor.hangs = False
     monkeypatch.setattr(channel, "ANSWER_SECONDS", answer_seconds)
-    assert isinstance(await made.execute(rig.send_command(room_id)), SendDone)
+    assert isinstance(await made.execute(domain.send_command(room_id)), SendDone)
     await made.close()
 
 
-async def test_a_caller_that_leaves_does_not_disturb_the_others(rig: Rig, actor: FakeRoomActor) -> None:
+async def test_a_caller_that_leaves_does_not_disturb_the_others(domain: Domain, actor: FakeRoomActor) -> None:
     made = RoomChannel("rooms-0", "test")
-    room_id = await warm_room(rig, made)
+    room_id = await warm_room(domain, made)
     actor.gate = asyncio.Event()
-    leaving, staying = [rig.spawn(made.execute(rig.send_command(room_id, text))) for text in ("one", "two")]
+    leaving, staying = [domain.spawn(made.execute(domain.send_command(room_id, text))) for text in ("one", "two")]
     await settle()
     leaving.cancel()
     actor.gate.set()
     assert isinstance(await staying, SendDone)
-    assert sorted(text for _, text in await rig.texts(room_id) if text) == ["one", "two"]
+    assert sorted(text for _, text in await domain.texts(room_id) if text) == ["one", "two"]
 
 
-async def test_closing_waits_for_what_is_under_way(rig: Rig, actor: FakeRoomActor) -> None:
+async def test_closing_waits_for_what_is_under_way(domain: Domain, actor: FakeRoomActor) -> None:
     made = RoomChannel("rooms-0", "test")
-    room_id = await warm_room(rig, made)
+    room_id = await warm_room(domain, made)
     actor.gate = asyncio.Event()
-    asked = rig.spawn(made.execute(rig.send_command(room_id)))
+    asked = domain.spawn(made.execute(domain.send_command(room_id)))
     await settle()
-    closing = rig.spawn(made.close())
+    closing = domain.spawn(made.close())
     await settle()
     assert not closing.done()
     actor.gate.set()

@@ -20,7 +20,7 @@ from parlor.gateway import SendRequest
 from parlor.model import DeleteOutcome, OnBusy, ReplyMode
 from parlor.states import RoomState
 from tests.unit.actors.cluster import Cluster
-from tests.unit.rig import HOME, NEIGHBOUR, Rig, RigMaker, settle
+from tests.unit.domain import HOME, NEIGHBOUR, Domain, DomainMaker, settle
 
 pytestmark = pytest.mark.unit
 
@@ -31,237 +31,237 @@ Attempt: TypeAlias = Callable[[], Awaitable[object]]
 
 
 @pytest.fixture
-def cluster(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    return Cluster(rig, monkeypatch)
+def cluster(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    return Cluster(domain, monkeypatch)
 
 
 async def test_a_conversation_through_the_gateway(cluster: Cluster) -> None:
-    rig, gateway = cluster.rig, cluster.gateway()
-    await rig.loader.open_partition(HOME)
-    room = await gateway.create_room(rig.ada, "A title", None)
+    domain, gateway = cluster.domain, cluster.gateway()
+    await domain.loader.open_partition(HOME)
+    room = await gateway.create_room(domain.ada, "A title", None)
     assert (room.title, room.ai_persona, room.state) == ("A title", "GPT4O", RoomState.PENDING)
-    receipt = await gateway.send_message(rig.ada, room.room_id, SendRequest("Hello"))
+    receipt = await gateway.send_message(domain.ada, room.room_id, SendRequest("Hello"))
     assert receipt.reply is not None
     await settle()
-    rig.model.talks[0].say("Hi!")
-    rig.model.talks[0].finish()
-    await rig.clock.advance(1)
-    assert (await gateway.wait_for_reply(rig.ada, room.room_id, receipt.reply.message_id, 1)).content == "Hi!"
-    page = await gateway.list_messages(rig.ada, room.room_id, 10, None, None)
+    domain.model.talks[0].say("Hi!")
+    domain.model.talks[0].finish()
+    await domain.clock.advance(1)
+    assert (await gateway.wait_for_reply(domain.ada, room.room_id, receipt.reply.message_id, 1)).content == "Hi!"
+    page = await gateway.list_messages(domain.ada, room.room_id, 10, None, None)
     assert [message.content for message in page.messages] == ["Hello", "Hi!"]
-    assert (await gateway.rename_room(rig.ada, room.room_id, "Another")).title == "Another"
-    deleted = await gateway.delete_message(rig.ada, room.room_id, receipt.message.message_id)
+    assert (await gateway.rename_room(domain.ada, room.room_id, "Another")).title == "Another"
+    deleted = await gateway.delete_message(domain.ada, room.room_id, receipt.message.message_id)
     assert deleted.outcome is DeleteOutcome.CANCELLED
-    state = await gateway.message_state(rig.ada, room.room_id, receipt.message.message_id)
+    state = await gateway.message_state(domain.ada, room.room_id, receipt.message.message_id)
     assert state.state == "DELETED"
-    assert (await gateway.room_state(rig.ada, room.room_id)).state == "PENDING"
-    assert [message.seq async for message in gateway.export(rig.ada, room.room_id)] == [1, 2]
-    assert (await gateway.delete_room(rig.ada, room.room_id)).state is RoomState.DELETING
+    assert (await gateway.room_state(domain.ada, room.room_id)).state == "PENDING"
+    assert [message.seq async for message in gateway.export(domain.ada, room.room_id)] == [1, 2]
+    assert (await gateway.delete_room(domain.ada, room.room_id)).state is RoomState.DELETING
     with pytest.raises(RoomNotFound):
-        await gateway.get_room(rig.ada, room.room_id)
+        await gateway.get_room(domain.ada, room.room_id)
 
 
 async def test_the_place_of_a_room_is_asked_for_once(cluster: Cluster) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
     for _ in range(5):
-        await gateway.send_message(rig.ada, room_id, SAY)
+        await gateway.send_message(domain.ada, room_id, SAY)
     assert cluster.supervisor.asked == [(room_id, None)]
-    assert [seq for seq, _ in await rig.texts(room_id)] == [1, 2, 3, 4, 5]
+    assert [seq for seq, _ in await domain.texts(room_id)] == [1, 2, 3, 4, 5]
 
 
 async def test_a_room_that_moved_is_found_again(cluster: Cluster) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
-    await gateway.send_message(rig.ada, room_id, SAY)
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
+    await gateway.send_message(domain.ada, room_id, SAY)
     await cluster.actor_of(room_id).host.passivate(room_id)
-    receipt = await gateway.send_message(rig.ada, room_id, SAY)
+    receipt = await gateway.send_message(domain.ada, room_id, SAY)
     assert receipt.message.seq == 2
     assert cluster.supervisor.asked == [(room_id, None), (room_id, None)]
 
 
 async def test_two_gateways_agree_about_a_room(cluster: Cluster) -> None:
-    rig, room_id = cluster.rig, await cluster.rig.new_room()
+    domain, room_id = cluster.domain, await cluster.domain.new_room()
     gateways = [cluster.gateway(), cluster.gateway()]
-    receipts = await asyncio.gather(*(gateways[n % 2].send_message(rig.ada, room_id, SAY) for n in range(10)))
+    receipts = await asyncio.gather(*(gateways[n % 2].send_message(domain.ada, room_id, SAY) for n in range(10)))
     assert sorted(receipt.message.seq for receipt in receipts) == list(range(1, 11))
 
 
 async def test_a_room_goes_on_elsewhere_when_its_actor_dies(cluster: Cluster) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
-    await gateway.send_message(rig.ada, room_id, SAY)
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
+    await gateway.send_message(domain.ada, room_id, SAY)
     before = cluster.actor_of(room_id)
     before.dead = True
-    assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == 2
+    assert (await gateway.send_message(domain.ada, room_id, SAY)).message.seq == 2
     assert (room_id, "rooms-0") in cluster.supervisor.asked
     assert room_id in cluster.actors["rooms-1"].host.rooms
 
 
 async def test_the_other_rooms_of_an_actor_that_fell_silent_do_not_wait_for_it(cluster: Cluster) -> None:
-    rig, gateway = cluster.rig, cluster.gateway()
-    first, second = await rig.new_room(), await rig.new_room()
+    domain, gateway = cluster.domain, cluster.gateway()
+    first, second = await domain.new_room(), await domain.new_room()
     for room_id in (first, second):
         cluster.place(room_id, "rooms-0")
-        await gateway.send_message(rig.ada, room_id, SAY)
+        await gateway.send_message(domain.ada, room_id, SAY)
     silent = cluster.actors["rooms-0"]
     silent.batches.clear()
     silent.hangs = silent.too_late = True
     for room_id in (first, second):
-        assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == 2
+        assert (await gateway.send_message(domain.ada, room_id, SAY)).message.seq == 2
         assert room_id in cluster.actors["rooms-1"].host.rooms
     assert silent.batches == [1], "the second room was not tried there"
     assert cluster.supervisor.asked[-2:] == [(first, "rooms-0"), (second, "rooms-0")]
 
 
 async def test_an_actor_that_was_slow_once_keeps_its_rooms(cluster: Cluster) -> None:
-    rig, gateway = cluster.rig, cluster.gateway()
-    rooms = [await rig.new_room() for _ in range(2)]
+    domain, gateway = cluster.domain, cluster.gateway()
+    rooms = [await domain.new_room() for _ in range(2)]
     for room_id in rooms:
         cluster.place(room_id, "rooms-0")
-        await gateway.send_message(rig.ada, room_id, SAY)
+        await gateway.send_message(domain.ada, room_id, SAY)
     cluster.actors["rooms-0"].fails_once = True
     for seq in (2, 3):
         for room_id in rooms:
-            assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == seq
+            assert (await gateway.send_message(domain.ada, room_id, SAY)).message.seq == seq
     assert set(cluster.actors["rooms-0"].host.rooms) == set(rooms)
     assert cluster.supervisor.asked[2:] == [(room_id, "rooms-0") for room_id in rooms], "asked about once"
 
 
 @pytest.mark.parametrize("warm", [True, False])
 async def test_a_send_that_happened_although_its_actor_died_is_not_sent_twice(cluster: Cluster, warm: bool) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
     if warm:
-        await gateway.rename_room(rig.ada, room_id, "warm")
+        await gateway.rename_room(domain.ada, room_id, "warm")
     cluster.actors["rooms-0"].dies_after_the_call = True
-    receipt = await gateway.send_message(rig.ada, room_id, SendRequest("once"))
+    receipt = await gateway.send_message(domain.ada, room_id, SendRequest("once"))
     assert receipt.reply is not None
     assert not receipt.replayed
     await settle()
-    rig.model.talks[-1].finish()
-    await rig.clock.advance(1)
-    messages = (await rig.page(room_id)).messages
+    domain.model.talks[-1].finish()
+    await domain.clock.advance(1)
+    messages = (await domain.page(room_id)).messages
     assert [message.message_id for message in messages] == [receipt.message.message_id, receipt.reply.message_id]
 
 
 async def test_an_actor_that_does_not_answer_is_given_up(cluster: Cluster) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
     for actor in cluster.actors.values():
         actor.hangs = actor.too_late = True
     with pytest.raises(Overloaded) as refused:
-        await gateway.send_message(rig.ada, room_id, SAY)
+        await gateway.send_message(domain.ada, room_id, SAY)
     assert refused.value.retry_after is not None
 
 
 async def test_a_late_copy_of_a_rename_does_not_undo_a_newer_one(cluster: Cluster) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
     gate = cluster.actors["rooms-0"].gate = asyncio.Event()
     cluster.actors["rooms-0"].too_late = True
-    assert (await gateway.rename_room(rig.ada, room_id, "older")).title == "older"
-    assert (await gateway.rename_room(rig.ada, room_id, "newer")).title == "newer"
+    assert (await gateway.rename_room(domain.ada, room_id, "older")).title == "older"
+    assert (await gateway.rename_room(domain.ada, room_id, "newer")).title == "newer"
     assert cluster.actors["rooms-0"].batches == [1]
     gate.set()
     await settle()
-    assert (await gateway.get_room(rig.ada, room_id)).title == "newer"
-    assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == 1
+    assert (await gateway.get_room(domain.ada, room_id)).title == "newer"
+    assert (await gateway.send_message(domain.ada, room_id, SAY)).message.seq == 1
 
 
 @pytest.mark.parametrize("held", [True, False])
 async def test_a_late_copy_of_a_send_that_was_refused_is_not_appended(cluster: Cluster, held: bool) -> None:
     """Also when the one that refused it had held the room all along, and the book named another one."""
-    rig, room_id = cluster.rig, await cluster.rig.new_room()
+    domain, room_id = cluster.domain, await cluster.domain.new_room()
     busy, refused = cluster.gateway(), cluster.gateway()
     if held:
         cluster.place(room_id, "rooms-1")
-        await busy.send_message(rig.ada, room_id, SendRequest("Hello"))
+        await busy.send_message(domain.ada, room_id, SendRequest("Hello"))
         cluster.place(room_id, "rooms-0")
     gate = cluster.actors["rooms-0"].gate = asyncio.Event()
     cluster.actors["rooms-0"].too_late = True
-    sending = rig.spawn(busy.send_message(rig.ada, room_id, SendRequest("Hello")))
+    sending = domain.spawn(busy.send_message(domain.ada, room_id, SendRequest("Hello")))
     await settle()
     with pytest.raises(RoomBusy):
-        await refused.send_message(rig.ada, room_id, SendRequest("never", on_busy=OnBusy.REJECT))
+        await refused.send_message(domain.ada, room_id, SendRequest("never", on_busy=OnBusy.REJECT))
     await sending
     for talk in range(2 if held else 1):
-        await rig.answer(talk, "Hi")
+        await domain.answer(talk, "Hi")
     gate.set()
-    await rig.clock.advance(1)
-    assert "never" not in [text for _, text in await rig.texts(room_id)]
+    await domain.clock.advance(1)
+    assert "never" not in [text for _, text in await domain.texts(room_id)]
 
 
 async def test_an_owner_goes_on_when_another_gateway_asks_for_its_room(cluster: Cluster) -> None:
-    rig, room_id = cluster.rig, await cluster.rig.new_room()
-    await cluster.gateway().send_message(rig.ada, room_id, SendRequest("Hello"))
+    domain, room_id = cluster.domain, await cluster.domain.new_room()
+    await cluster.gateway().send_message(domain.ada, room_id, SendRequest("Hello"))
     await settle()
-    rig.model.talks[0].say("Hi")
+    domain.model.talks[0].say("Hi")
     for seq in (3, 4, 5):
-        assert (await cluster.gateway().send_message(rig.ada, room_id, SAY)).message.seq == seq
-    rig.model.talks[0].finish()
-    await rig.clock.advance(1)
-    assert (await rig.texts(room_id))[1] == (2, "Hi")
-    assert await rig.reader.claims(room_id) == 4
+        assert (await cluster.gateway().send_message(domain.ada, room_id, SAY)).message.seq == seq
+    domain.model.talks[0].finish()
+    await domain.clock.advance(1)
+    assert (await domain.texts(room_id))[1] == (2, "Hi")
+    assert await domain.reader.claims(room_id) == 4
 
 
-async def test_a_full_pool_is_said(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster = Cluster(rig, monkeypatch, actors_count=1, max_rooms=1)
-    gateway, first, second = cluster.gateway(), await rig.new_room(), await rig.new_room()
-    await gateway.send_message(rig.ada, first, SAY)
+async def test_a_full_pool_is_said(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(domain, monkeypatch, actors_count=1, max_rooms=1)
+    gateway, first, second = cluster.gateway(), await domain.new_room(), await domain.new_room()
+    await gateway.send_message(domain.ada, first, SAY)
     with pytest.raises(Overloaded) as refused:
-        await gateway.send_message(rig.ada, second, SAY)
+        await gateway.send_message(domain.ada, second, SAY)
     assert refused.value.retry_after is not None
-    assert (await gateway.send_message(rig.ada, first, SAY)).message.seq == 2
+    assert (await gateway.send_message(domain.ada, first, SAY)).message.seq == 2
 
 
 @pytest.mark.parametrize("fault", ["dead", "missing"])
 async def test_without_a_supervisor_known_rooms_go_on(cluster: Cluster, fault: str) -> None:
-    rig, gateway = cluster.rig, cluster.gateway()
-    known, unknown = await rig.new_room(), await rig.new_room()
-    await gateway.send_message(rig.ada, known, SAY)
+    domain, gateway = cluster.domain, cluster.gateway()
+    known, unknown = await domain.new_room(), await domain.new_room()
+    await gateway.send_message(domain.ada, known, SAY)
     if fault == "dead":
         cluster.supervisor.dead = True
     else:
         gateway._supervisor = None
         cluster.missing.add("supervisor")
-    assert (await gateway.send_message(rig.ada, known, SAY)).message.seq == 2
+    assert (await gateway.send_message(domain.ada, known, SAY)).message.seq == 2
     with pytest.raises(Overloaded):
-        await gateway.send_message(rig.ada, unknown, SAY)
+        await gateway.send_message(domain.ada, unknown, SAY)
     cluster.supervisor.dead = False
     cluster.missing.clear()
-    assert (await gateway.send_message(rig.ada, unknown, SAY)).message.seq == 1
+    assert (await gateway.send_message(domain.ada, unknown, SAY)).message.seq == 1
 
 
 async def test_a_refusal_comes_back_as_its_error(cluster: Cluster) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
-    await gateway.send_message(rig.ada, room_id, SendRequest("Hello"))
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
+    await gateway.send_message(domain.ada, room_id, SendRequest("Hello"))
     with pytest.raises(RoomBusy) as busy:
-        await gateway.send_message(rig.ada, room_id, SendRequest("Hello", on_busy=OnBusy.REJECT))
+        await gateway.send_message(domain.ada, room_id, SendRequest("Hello", on_busy=OnBusy.REJECT))
     assert busy.value.retry_after is not None
 
 
 async def test_a_room_of_another_partition_needs_no_looking_up(cluster: Cluster) -> None:
-    rig, gateway = cluster.rig, cluster.gateway()
-    elsewhere = await rig.new_room(rig.session("bob", NEIGHBOUR))
-    rig.store.calls.clear()
-    message_id = rig.mint.message_id(NEIGHBOUR)
+    domain, gateway = cluster.domain, cluster.gateway()
+    elsewhere = await domain.new_room(domain.session("bob", NEIGHBOUR))
+    domain.store.calls.clear()
+    message_id = domain.mint.message_id(NEIGHBOUR)
     attempts: list[Attempt] = [
-        lambda: gateway.get_room(rig.ada, elsewhere),
-        lambda: gateway.rename_room(rig.ada, elsewhere, "x"),
-        lambda: gateway.delete_room(rig.ada, elsewhere),
-        lambda: gateway.send_message(rig.ada, elsewhere, SAY),
-        lambda: gateway.list_messages(rig.ada, elsewhere, 10, None, None),
-        lambda: gateway.get_message(rig.ada, elsewhere, message_id),
-        lambda: gateway.delete_message(rig.ada, elsewhere, message_id),
-        lambda: gateway.room_state(rig.ada, elsewhere),
-        lambda: gateway.message_state(rig.ada, elsewhere, message_id),
+        lambda: gateway.get_room(domain.ada, elsewhere),
+        lambda: gateway.rename_room(domain.ada, elsewhere, "x"),
+        lambda: gateway.delete_room(domain.ada, elsewhere),
+        lambda: gateway.send_message(domain.ada, elsewhere, SAY),
+        lambda: gateway.list_messages(domain.ada, elsewhere, 10, None, None),
+        lambda: gateway.get_message(domain.ada, elsewhere, message_id),
+        lambda: gateway.delete_message(domain.ada, elsewhere, message_id),
+        lambda: gateway.room_state(domain.ada, elsewhere),
+        lambda: gateway.message_state(domain.ada, elsewhere, message_id),
     ]
     for attempt in attempts:
         with pytest.raises(RoomNotFound):
             await attempt()
     assert cluster.supervisor.asked == []
-    assert rig.store.calls == []
+    assert domain.store.calls == []
 
 
 async def test_a_neighbours_room_is_not_found_by_anything(cluster: Cluster) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
-    receipt = await gateway.send_message(rig.ada, room_id, SendRequest("private", idempotency_key="k"))
-    eve, message_id = rig.session("eve"), receipt.message.message_id
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
+    receipt = await gateway.send_message(domain.ada, room_id, SendRequest("private", idempotency_key="k"))
+    eve, message_id = domain.session("eve"), receipt.message.message_id
     attempts: list[Attempt] = [
         lambda: gateway.get_room(eve, room_id),
         lambda: gateway.rename_room(eve, room_id, "x"),
@@ -283,16 +283,16 @@ async def test_a_neighbours_room_is_not_found_by_anything(cluster: Cluster) -> N
     for attempt in attempts:
         with pytest.raises(RoomNotFound):
             await attempt()
-    assert (await gateway.send_message(rig.ada, room_id, SAY)).message.seq == 3
+    assert (await gateway.send_message(domain.ada, room_id, SAY)).message.seq == 3
 
 
 async def test_a_message_id_of_another_partition_is_no_message_of_this_room(cluster: Cluster) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
-    foreign = rig.mint.message_id(NEIGHBOUR)
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
+    foreign = domain.mint.message_id(NEIGHBOUR)
     attempts: list[Attempt] = [
-        lambda: gateway.get_message(rig.ada, room_id, foreign),
-        lambda: gateway.delete_message(rig.ada, room_id, foreign),
-        lambda: gateway.message_state(rig.ada, room_id, foreign),
+        lambda: gateway.get_message(domain.ada, room_id, foreign),
+        lambda: gateway.delete_message(domain.ada, room_id, foreign),
+        lambda: gateway.message_state(domain.ada, room_id, foreign),
     ]
     for attempt in attempts:
         with pytest.raises(MessageNotFound):
@@ -300,49 +300,49 @@ async def test_a_message_id_of_another_partition_is_no_message_of_this_room(clus
 
 
 async def test_a_persona_that_is_none_is_refused_before_anything_happens(cluster: Cluster) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
     with pytest.raises(InvalidRequest) as refused:
-        await gateway.create_room(rig.ada, None, "NOBODY")
+        await gateway.create_room(domain.ada, None, "NOBODY")
     assert refused.value.extra["errors"]
     with pytest.raises(InvalidRequest):
-        await gateway.send_message(rig.ada, room_id, SendRequest("x", ai_persona="NOBODY"))
-    assert await rig.texts(room_id) == []
+        await gateway.send_message(domain.ada, room_id, SendRequest("x", ai_persona="NOBODY"))
+    assert await domain.texts(room_id) == []
 
 
 async def test_a_state_machine_that_dies_is_asked_again(cluster: Cluster) -> None:
-    rig, gateway = cluster.rig, cluster.gateway()
-    await rig.loader.open_partition(HOME)
+    domain, gateway = cluster.domain, cluster.gateway()
+    await domain.loader.open_partition(HOME)
     cluster.state_machine.failures = 2
-    room = await gateway.create_room(rig.ada, "Once", None)
-    assert (await gateway.list_rooms(rig.ada, 10, None)).total_count == 1
-    assert (await gateway.room_state(rig.ada, room.room_id)).state == "PENDING"
+    room = await gateway.create_room(domain.ada, "Once", None)
+    assert (await gateway.list_rooms(domain.ada, 10, None)).total_count == 1
+    assert (await gateway.room_state(domain.ada, room.room_id)).state == "PENDING"
     cluster.state_machine.failures = 100
     with pytest.raises(Overloaded):
-        await gateway.create_room(rig.ada, "Twice", None)
+        await gateway.create_room(domain.ada, "Twice", None)
 
 
 async def test_an_account_is_made_when_first_seen_and_remembered(cluster: Cluster) -> None:
-    rig, gateway = cluster.rig, cluster.gateway()
+    domain, gateway = cluster.domain, cluster.gateway()
     first = await gateway.session("new person")
     assert await gateway.session("new person") == first
-    assert first.shard_id == await rig.store.shard_of(first.partition)
-    rig.store.down = True
+    assert first.shard_id == await domain.store.shard_of(first.partition)
+    domain.store.down = True
     assert await gateway.session("new person") == first
     with pytest.raises(StoreUnavailable):
         await gateway.session("a stranger")
-    rig.store.down, rig.server.connected = False, False
+    domain.store.down, domain.server.connected = False, False
     assert await gateway.session("new person") == first
 
 
-async def test_only_so_many_places_are_remembered(new_rig: RigMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_so_many_places_are_remembered(new_domain: DomainMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.gateway.PLACES", 3)
-    rig = new_rig()
-    cluster = Cluster(rig, monkeypatch)
-    gateway, rooms = cluster.gateway(), [await rig.new_room() for _ in range(5)]
+    domain = new_domain()
+    cluster = Cluster(domain, monkeypatch)
+    gateway, rooms = cluster.gateway(), [await domain.new_room() for _ in range(5)]
     for room_id in rooms:
-        await gateway.send_message(rig.ada, room_id, SAY)
+        await gateway.send_message(domain.ada, room_id, SAY)
     assert len(gateway._places) == 3
-    await gateway.send_message(rig.ada, rooms[0], SAY)
+    await gateway.send_message(domain.ada, rooms[0], SAY)
     assert cluster.supervisor.asked.count((rooms[0], None)) == 2
 
 

@@ -9,7 +9,11 @@ import pytest
 from ray.exceptions import RayActorError
 
 from actors.gateway import ActorGateway
-from parlor.commands import (
+from parlor.errors import IllegalTransition, InternalError, MessageNotFound, RoomNotFound, StoreUnavailable
+from parlor.gateway import SendRequest
+from parlor.ids import MessageId, RoomId
+from parlor.model import DailyUse, EditReceipt, FinishReason, Message, OnBusy, ReplyMode, RoomMemory, Session
+from parlor.rooms.commands import (
     Command,
     Done,
     Edit,
@@ -23,13 +27,9 @@ from parlor.commands import (
     decode_commands,
     encode_outcomes,
 )
-from parlor.errors import IllegalTransition, InternalError, MessageNotFound, RoomNotFound, StoreUnavailable
-from parlor.gateway import SendRequest
-from parlor.ids import MessageId, RoomId
-from parlor.model import DailyUse, EditReceipt, FinishReason, Message, OnBusy, ReplyMode, RoomMemory, Session
 from parlor.states import MessageState
 from tests.unit.actors.cluster import Cluster, Method
-from tests.unit.rig import HOME, NEIGHBOUR, OTHER_SHARD, Rig, settle
+from tests.unit.domain import HOME, NEIGHBOUR, OTHER_SHARD, Domain, settle
 
 pytestmark = pytest.mark.unit
 
@@ -55,8 +55,8 @@ class Owner:
 
 
 @pytest.fixture
-def cluster(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    return Cluster(rig, monkeypatch)
+def cluster(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    return Cluster(domain, monkeypatch)
 
 
 @pytest.fixture
@@ -67,13 +67,13 @@ def owner(cluster: Cluster) -> Owner:
 @pytest.fixture
 async def said(cluster: Cluster) -> Message:
     """A message of Ada's, in a room of hers."""
-    room = await cluster.rig.opened()
-    return await cluster.rig.say(room)
+    room = await cluster.domain.opened()
+    return await cluster.domain.say(room)
 
 
 async def test_a_stop_names_reply_and_attempt(cluster: Cluster, owner: Owner, said: Message) -> None:
     owner.outcome = MessageDone(said)
-    gateway, ada = cluster.gateway(), cluster.rig.ada
+    gateway, ada = cluster.gateway(), cluster.domain.ada
     assert await gateway.stop_reply(ada, said.room_id, said.message_id, 2) == said
     await gateway.stop_reply(ada, said.room_id, said.message_id, None)
     assert owner.served == [
@@ -85,7 +85,7 @@ async def test_a_stop_names_reply_and_attempt(cluster: Cluster, owner: Owner, sa
 async def test_each_regenerate_and_each_edit_has_a_nonce_of_its_own(
     cluster: Cluster, owner: Owner, said: Message
 ) -> None:
-    gateway, ada = cluster.gateway(), cluster.rig.ada
+    gateway, ada = cluster.gateway(), cluster.domain.ada
     owner.outcome = MessageDone(said)
     for _ in range(2):
         assert await gateway.regenerate(ada, said.room_id, said.message_id) == said
@@ -107,7 +107,7 @@ async def test_each_regenerate_and_each_edit_has_a_nonce_of_its_own(
 
 async def test_asking_again_after_a_death_is_the_same_command(cluster: Cluster, owner: Owner, said: Message) -> None:
     owner.outcome, owner.dies = MessageDone(said), 2
-    await cluster.gateway().regenerate(cluster.rig.ada, said.room_id, said.message_id)
+    await cluster.gateway().regenerate(cluster.domain.ada, said.room_id, said.message_id)
     first, *others = owner.served
     assert others == [first, first]
 
@@ -115,18 +115,18 @@ async def test_asking_again_after_a_death_is_the_same_command(cluster: Cluster, 
 async def test_an_owners_refusal_is_raised(cluster: Cluster, owner: Owner, said: Message) -> None:
     owner.outcome = Refused(IllegalTransition(extra={"from": "SENT"}).to_wire())
     with pytest.raises(IllegalTransition) as refused:
-        await cluster.gateway().regenerate(cluster.rig.ada, said.room_id, said.message_id)
+        await cluster.gateway().regenerate(cluster.domain.ada, said.room_id, said.message_id)
     assert refused.value.extra == {"from": "SENT"}
 
 
 async def test_an_answer_to_another_command_is_an_internal_error(cluster: Cluster, owner: Owner, said: Message) -> None:
     owner.outcome = Done()
     with pytest.raises(InternalError):
-        await cluster.gateway().stop_reply(cluster.rig.ada, said.room_id, said.message_id, None)
+        await cluster.gateway().stop_reply(cluster.domain.ada, said.room_id, said.message_id, None)
 
 
 async def test_a_memory_that_was_reset_is_answered_as_it_is_then(cluster: Cluster, owner: Owner, said: Message) -> None:
-    gateway, ada = cluster.gateway(), cluster.rig.ada
+    gateway, ada = cluster.gateway(), cluster.domain.ada
     assert await gateway.reset_memory(ada, said.room_id) == await gateway.room_memory(ada, said.room_id)
     assert await gateway.room_memory(ada, said.room_id) == RoomMemory("", 0, None, 0)
     assert owner.served == [ResetMemory(ada, said.room_id, "", ticket=1)]
@@ -138,70 +138,70 @@ async def test_every_way_to_treat_a_busy_room_reaches_its_owner(
 ) -> None:
     owner.outcome = Refused(RoomNotFound().to_wire())
     with pytest.raises(RoomNotFound):
-        await cluster.gateway().send_message(cluster.rig.ada, said.room_id, SendRequest("x", on_busy=on_busy))
+        await cluster.gateway().send_message(cluster.domain.ada, said.room_id, SendRequest("x", on_busy=on_busy))
     (command,) = owner.served
     assert getattr(command, "request", None) == SendRequest("x", on_busy=on_busy)
 
 
 async def test_a_reply_is_stopped_and_begun_anew_and_its_question_edited(cluster: Cluster) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
-    receipt = await gateway.send_message(rig.ada, room_id, SendRequest("tea?"))
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
+    receipt = await gateway.send_message(domain.ada, room_id, SendRequest("tea?"))
     assert receipt.reply is not None
     reply_id = receipt.reply.message_id
     await settle()
-    rig.model.talks[0].say("First you")
-    await rig.clock.advance(1)
-    stopped = await gateway.stop_reply(rig.ada, room_id, reply_id, 1)
+    domain.model.talks[0].say("First you")
+    await domain.clock.advance(1)
+    stopped = await gateway.stop_reply(domain.ada, room_id, reply_id, 1)
     assert (stopped.content, stopped.finish_reason, stopped.attempt) == ("First you", FinishReason.STOPPED, 1)
-    assert await gateway.stop_reply(rig.ada, room_id, reply_id, None) == stopped
+    assert await gateway.stop_reply(domain.ada, room_id, reply_id, None) == stopped
 
-    again = await gateway.regenerate(rig.ada, room_id, reply_id)
+    again = await gateway.regenerate(domain.ada, room_id, reply_id)
     assert (again.message_id, again.attempt, again.state) == (reply_id, 2, MessageState.COMPOSING)
-    await rig.answer(1, "Boil water")
-    said = [(each.attempt, each.content) for each in await gateway.variants(rig.ada, room_id, reply_id)]
+    await domain.answer(1, "Boil water")
+    said = [(each.attempt, each.content) for each in await gateway.variants(domain.ada, room_id, reply_id)]
     assert said == [(1, "First you"), (2, "Boil water")]
 
-    edited = await gateway.edit_message(rig.ada, room_id, receipt.message.message_id, "coffee?")
+    edited = await gateway.edit_message(domain.ada, room_id, receipt.message.message_id, "coffee?")
     assert edited.message.content == "coffee?"
     assert edited.message.metadata["edited_at"]
     assert edited.reply is not None
     assert (edited.reply.message_id, edited.reply.attempt) == (reply_id, 3)
-    await rig.answer(2, "Grind beans")
-    assert await rig.texts(room_id) == [(1, "coffee?"), (2, "Grind beans")]
-    question = await gateway.variants(rig.ada, room_id, receipt.message.message_id)
+    await domain.answer(2, "Grind beans")
+    assert await domain.texts(room_id) == [(1, "coffee?"), (2, "Grind beans")]
+    question = await gateway.variants(domain.ada, room_id, receipt.message.message_id)
     assert [each.content for each in question] == ["tea?", "coffee?"]
 
 
 async def test_a_message_that_was_never_changed_is_its_only_variant(cluster: Cluster, said: Message) -> None:
-    assert await cluster.gateway().variants(cluster.rig.ada, said.room_id, said.message_id) == [said]
+    assert await cluster.gateway().variants(cluster.domain.ada, said.room_id, said.message_id) == [said]
 
 
 async def test_messages_whose_replies_wait_are_the_queue(cluster: Cluster) -> None:
-    rig, gateway, room_id = cluster.rig, cluster.gateway(), await cluster.rig.new_room()
-    running, *waiting = [await gateway.send_message(rig.ada, room_id, SendRequest(text)) for text in ("1", "2", "3")]
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
+    running, *waiting = [await gateway.send_message(domain.ada, room_id, SendRequest(text)) for text in ("1", "2", "3")]
     await settle()
-    queued = await gateway.queued_messages(rig.ada, room_id)
+    queued = await gateway.queued_messages(domain.ada, room_id)
     assert [each.message_id for each in queued] == [receipt.message.message_id for receipt in waiting]
     assert running.message.message_id not in {each.message_id for each in queued}
 
 
 async def test_use_is_the_accounts_own_on_its_own_shard(cluster: Cluster) -> None:
-    rig, gateway = cluster.rig, cluster.gateway()
-    bob = rig.session("bob", NEIGHBOUR)
-    for session, count in ((rig.ada, 2), (bob, 1)):
-        room_id = await rig.new_room(session)
+    domain, gateway = cluster.domain, cluster.gateway()
+    bob = domain.session("bob", NEIGHBOUR)
+    for session, count in ((domain.ada, 2), (bob, 1)):
+        room_id = await domain.new_room(session)
         for _ in range(count):
             await gateway.send_message(session, room_id, SendRequest("x", reply=ReplyMode.NONE))
-    await rig.write_all(HOME, NEIGHBOUR)
-    (day,) = await gateway.usage(rig.ada, "2000-01-01", "2100-01-01")
-    assert day == DailyUse(rig.ada.account_db_key, day.day, 2, 0, 0)
-    assert await gateway.usage(rig.ada, day.day, day.day) == [day]
-    assert await gateway.usage(rig.ada, "2000-01-01", "2000-12-31") == []
-    moved = Session(rig.ada.account_id, rig.ada.account_db_key, rig.ada.partition, OTHER_SHARD)
+    await domain.write_all(HOME, NEIGHBOUR)
+    (day,) = await gateway.usage(domain.ada, "2000-01-01", "2100-01-01")
+    assert day == DailyUse(domain.ada.account_db_key, day.day, 2, 0, 0)
+    assert await gateway.usage(domain.ada, day.day, day.day) == [day]
+    assert await gateway.usage(domain.ada, "2000-01-01", "2000-12-31") == []
+    moved = Session(domain.ada.account_id, domain.ada.account_db_key, domain.ada.partition, OTHER_SHARD)
     assert await gateway.usage(moved, day.day, day.day) == []
-    rig.store.down = True
+    domain.store.down = True
     with pytest.raises(StoreUnavailable):
-        await gateway.usage(rig.ada, day.day, day.day)
+        await gateway.usage(domain.ada, day.day, day.day)
 
 
 def of_message(
@@ -224,34 +224,34 @@ def of_room(gateway: ActorGateway, session: Session, room_id: RoomId) -> list[Aw
 
 
 async def test_a_room_of_another_partition_needs_no_looking_up(cluster: Cluster, owner: Owner, said: Message) -> None:
-    gateway, bob = cluster.gateway(), cluster.rig.session("bob", NEIGHBOUR)
-    cluster.rig.store.calls.clear()
-    foreign = cluster.rig.mint.message_id(NEIGHBOUR)
+    gateway, bob = cluster.gateway(), cluster.domain.session("bob", NEIGHBOUR)
+    cluster.domain.store.calls.clear()
+    foreign = cluster.domain.mint.message_id(NEIGHBOUR)
     for message_id in (said.message_id, foreign):
         for attempt in [*of_message(gateway, bob, said.room_id, message_id), *of_room(gateway, bob, said.room_id)]:
             with pytest.raises(RoomNotFound):
                 await attempt
     assert owner.served == []
-    assert cluster.rig.store.calls == []
+    assert cluster.domain.store.calls == []
 
 
 async def test_a_message_id_of_another_partition_is_no_message_of_this_room(
     cluster: Cluster, owner: Owner, said: Message
 ) -> None:
-    gateway, foreign = cluster.gateway(), cluster.rig.mint.message_id(NEIGHBOUR)
-    for attempt in of_message(gateway, cluster.rig.ada, said.room_id, foreign):
+    gateway, foreign = cluster.gateway(), cluster.domain.mint.message_id(NEIGHBOUR)
+    for attempt in of_message(gateway, cluster.domain.ada, said.room_id, foreign):
         with pytest.raises(MessageNotFound):
             await attempt
-    for attempt in of_message(gateway, cluster.rig.session("eve"), said.room_id, foreign):
+    for attempt in of_message(gateway, cluster.domain.session("eve"), said.room_id, foreign):
         with pytest.raises(RoomNotFound):
             await attempt
     assert owner.served == []
 
 
 async def test_a_neighbours_room_is_not_found_by_anything(cluster: Cluster, said: Message) -> None:
-    gateway, eve = cluster.gateway(), cluster.rig.session("eve")
+    gateway, eve = cluster.gateway(), cluster.domain.session("eve")
     for attempt in [*of_message(gateway, eve, said.room_id, said.message_id), *of_room(gateway, eve, said.room_id)]:
         with pytest.raises(RoomNotFound):
             await attempt
-    (left,) = (await cluster.rig.page(said.room_id)).messages
+    (left,) = (await cluster.domain.page(said.room_id)).messages
     assert left.content == said.content

@@ -16,7 +16,7 @@ from actors.node_state_machine import ATTEMPTS, NodeStateMachine
 from parlor.errors import Overloaded
 from parlor.ids import RoomId
 from parlor.model import StateReport
-from tests.unit.clockwork import settle
+from tests.unit.fake_clock import settle
 
 pytestmark = pytest.mark.unit
 

@@ -11,10 +11,10 @@ import pytest
 from actors import supervisor
 from actors.contracts import ActorStatus
 from actors.supervisor import Supervisor
-from parlor.assembly import Assembly
 from parlor.settings import RoomSettings, Settings
-from tests.unit.clockwork import settle
-from tests.unit.rig import Rig
+from parlor.wiring import Wiring
+from tests.unit.domain import Domain
+from tests.unit.fake_clock import settle
 
 pytestmark = pytest.mark.unit
 
@@ -38,22 +38,22 @@ class _Placing:
         self.supervisor._starting = asyncio.create_task(_opened())
         self.actor = _Actor()
         self.supervisor._rooms.add(ONLY)
-        self.supervisor._roll.enrol(ONLY, "RoomActor", self.actor.ask)
+        self.supervisor._liveness.watch(ONLY, "RoomActor", self.actor.ask)
 
 
-async def _opened() -> Assembly:
-    return cast("Assembly", object())
+async def _opened() -> Wiring:
+    return cast("Wiring", object())
 
 
 @pytest.fixture
 async def placing() -> AsyncIterator[_Placing]:
     found = _Placing(max_rooms=1)
     yield found
-    await found.supervisor._roll.close()
+    await found.supervisor._liveness.close()
 
 
-async def test_a_room_waits_for_the_only_actor_that_is_being_started_again(placing: _Placing, rig: Rig) -> None:
-    room = await rig.new_room()
+async def test_a_room_waits_for_the_only_actor_that_is_being_started_again(placing: _Placing, domain: Domain) -> None:
+    room = await domain.new_room()
     place = asyncio.create_task(placing.supervisor.place_room(room, None))
     await settle()
     assert not place.done()
@@ -63,14 +63,14 @@ async def test_a_room_waits_for_the_only_actor_that_is_being_started_again(placi
     assert asyncio.get_running_loop().time() - began < supervisor.PATIENCE_SECONDS / 2
 
 
-async def test_not_for_ever(placing: _Placing, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_not_for_ever(placing: _Placing, domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "PATIENCE_SECONDS", 0.01)
-    assert await placing.supervisor.place_room(await rig.new_room(), None) is None
+    assert await placing.supervisor.place_room(await domain.new_room(), None) is None
 
 
-async def test_and_not_for_a_full_one(placing: _Placing, rig: Rig) -> None:
+async def test_and_not_for_a_full_one(placing: _Placing, domain: Domain) -> None:
     placing.actor.up = True
-    assert await placing.supervisor.place_room(await rig.new_room(), None) == ONLY
+    assert await placing.supervisor.place_room(await domain.new_room(), None) == ONLY
     began = asyncio.get_running_loop().time()
-    assert await placing.supervisor.place_room(await rig.new_room(), None) is None
+    assert await placing.supervisor.place_room(await domain.new_room(), None) is None
     assert asyncio.get_running_loop().time() - began < supervisor.PATIENCE_SECONDS / 2

@@ -11,9 +11,9 @@ from ray.exceptions import RayActorError
 from actors import watch
 from actors.contracts import SUPERVISOR
 from actors.handles import Handle
-from actors.roll_call import HUNG_SECONDS, PAUSE_SECONDS
+from actors.liveness import HUNG_SECONDS, PAUSE_SECONDS
 from tests.unit.actors.cluster import Method
-from tests.unit.clockwork import FakeClock, settle
+from tests.unit.fake_clock import FakeClock, settle
 
 pytestmark = pytest.mark.unit
 

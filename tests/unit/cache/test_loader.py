@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from parlor.cache.codes import Code
-from parlor.cache.loader import all_names, assemble, load, read_header
+from parlor.cache.loader import all_names, build_script, load, read_header
 from parlor.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, SENDABLE
 
 pytestmark = pytest.mark.unit
@@ -32,14 +32,14 @@ def script(folder: Path, source: str, **includes: str) -> Path:
 
 
 def test_keys_and_arguments_are_read_from_the_header(tmp_path: Path) -> None:
-    made = assemble(script(tmp_path, HEADER + "return 1\n"), "a_script")
+    made = build_script(script(tmp_path, HEADER + "return 1\n"), "a_script")
     assert (made.keys, made.more) == (("room", "states"), False)
     assert (made.arguments, made.rest) == (("claim", "now", "seq"), False)
 
 
 def test_a_star_takes_what_follows(tmp_path: Path) -> None:
     header = HEADER.replace("room states", "room *others").replace("--       seq\n", "--       *seqs\n")
-    made = assemble(script(tmp_path, header + "return 1\n"), "a_script")
+    made = build_script(script(tmp_path, header + "return 1\n"), "a_script")
     assert (made.keys, made.more, made.arguments, made.rest) == (("room",), True, ("claim", "now"), True)
     assert made.command({"room": "r"}, {"claim": "c", "now": 1}, [7, 8], ["x", "y", "z"]) == (
         made.sha,
@@ -58,7 +58,7 @@ def test_a_star_takes_what_follows(tmp_path: Path) -> None:
 
 
 def test_tables_stand_in_the_order_of_the_header(tmp_path: Path) -> None:
-    made = assemble(script(tmp_path, HEADER + "return 1\n"), "a_script")
+    made = build_script(script(tmp_path, HEADER + "return 1\n"), "a_script")
     assert "local K = {room = KEYS[1], states = KEYS[2]}" in made.source
     assert "local A = {claim = ARGV[1], now = ARGV[2], seq = ARGV[3]}" in made.source
     # The caller's order does not matter.
@@ -85,13 +85,13 @@ def test_tables_stand_in_the_order_of_the_header(tmp_path: Path) -> None:
 def test_a_missing_or_unknown_name_is_a_type_error(
     tmp_path: Path, keys: dict[str, str], arguments: dict[str, str | int | bytes]
 ) -> None:
-    made = assemble(script(tmp_path, HEADER + "return 1\n"), "a_script")
+    made = build_script(script(tmp_path, HEADER + "return 1\n"), "a_script")
     with pytest.raises(TypeError, match="a_script"):
         made.command(keys, arguments)
 
 
 def test_what_follows_is_taken_only_where_the_header_says_so(tmp_path: Path) -> None:
-    made = assemble(script(tmp_path, HEADER + "return 1\n"), "a_script")
+    made = build_script(script(tmp_path, HEADER + "return 1\n"), "a_script")
     keys, arguments = {"room": "r", "states": "s"}, {"claim": "c", "now": "1", "seq": "1"}
     with pytest.raises(TypeError):
         made.command(keys, {**arguments}, ["more"])
@@ -103,12 +103,12 @@ def test_what_follows_is_taken_only_where_the_header_says_so(tmp_path: Path) -> 
 def test_an_incomplete_header_is_refused(tmp_path: Path, heading: str) -> None:
     source = HEADER.replace(f"-- {heading}:", "-- Other:") + "return 1\n"
     with pytest.raises(ValueError, match=heading):
-        assemble(script(tmp_path, source), "a_script")
+        build_script(script(tmp_path, source), "a_script")
 
 
 def test_an_include_that_is_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nowhere"):
-        assemble(script(tmp_path, HEADER + "--@include nowhere\nreturn 1\n"), "a_script")
+        build_script(script(tmp_path, HEADER + "--@include nowhere\nreturn 1\n"), "a_script")
 
 
 def test_an_include_comes_in_once_although_two_want_it(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_an_include_comes_in_once_although_two_want_it(tmp_path: Path) -> None:
         two="--@include shared\nlocal two = 1\n",
         shared="local shared = 1\n",
     )
-    source = assemble(folder, "a_script").source
+    source = build_script(folder, "a_script").source
     assert source.count("local shared = 1") == 1
     assert source.index("local shared") < source.index("local one") < source.index("local two")
 
@@ -131,14 +131,16 @@ def test_includes_that_want_each_other_come_in_once_each(tmp_path: Path) -> None
         one="--@include two\nlocal one = 1\n",
         two="--@include one\nlocal two = 1\n",
     )
-    source = assemble(folder, "a_script").source
+    source = build_script(folder, "a_script").source
     assert (source.count("local one = 1"), source.count("local two = 1")) == (1, 1)
 
 
 def test_only_tables_that_are_read_are_written_in(tmp_path: Path) -> None:
-    plain = assemble(script(tmp_path, HEADER + "return 1\n"), "a_script").source
+    plain = build_script(script(tmp_path, HEADER + "return 1\n"), "a_script").source
     assert not any(f"local {table} =" in plain for table in ("CODE", "LEGAL", "SENDABLE"))
-    reading = assemble(script(tmp_path, HEADER + "return {CODE.OK, LEGAL.room, SENDABLE.ACTIVE}\n"), "a_script").source
+    reading = build_script(
+        script(tmp_path, HEADER + "return {CODE.OK, LEGAL.room, SENDABLE.ACTIVE}\n"), "a_script"
+    ).source
     assert "local CODE = {OK = 0, DUPLICATE = 1, FENCED = -1" in reading
     for code in Code:
         assert f"{code.name} = {code.value}" in reading

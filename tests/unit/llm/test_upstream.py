@@ -11,14 +11,14 @@ import httpx2
 import msgspec
 import pytest
 
+from demo_model.http import Connection, HttpServer, Request
 from parlor.clock import SystemClock
 from parlor.errors import ErrorWire, LlmError, ParlorError
-from parlor.llm.demo_http import Connection, HttpServer, Request
 from parlor.llm.ports import Completion, TextDelta
 from parlor.llm.upstream import Upstream, is_loopback
 from parlor.model import FinishReason
 from parlor.settings import LlmSettings
-from tests.unit.llm.rig import KEY, Rig, answering, context, serving
+from tests.unit.llm.service_fixture import KEY, ServiceFixture, answering, context, serving
 
 pytestmark = pytest.mark.unit
 
@@ -31,35 +31,35 @@ LIMIT = 50.0
 
 @pytest.mark.parametrize("directive", ["hang=1", "hang_after=0"])
 async def test_silence_before_the_first_token_ends(demo_url: str, http: httpx2.AsyncClient, directive: str) -> None:
-    async with serving(demo_url, http, first_token_timeout=LIMIT) as rig:
-        failing = asyncio.create_task(rig.failure(f"[[{directive}]]"))
-        await rig.stats_when(lambda stats: stats["requests"] == 1)
-        rig.clock.leap(LIMIT)
-        await rig.stats_when(lambda stats: stats["requests"] == 2)
-        rig.clock.leap(LIMIT)
+    async with serving(demo_url, http, first_token_timeout=LIMIT) as service:
+        failing = asyncio.create_task(service.failure(f"[[{directive}]]"))
+        await service.stats_when(lambda stats: stats["requests"] == 1)
+        service.clock.leap(LIMIT)
+        await service.stats_when(lambda stats: stats["requests"] == 2)
+        service.clock.leap(LIMIT)
         _, error = await failing
         assert error.detail == "The language model did not answer in time"
-        found = await rig.stats_when(lambda stats: stats["open"] == 0)
+        found = await service.stats_when(lambda stats: stats["open"] == 0)
         assert found["requests"] == 2
 
 
 async def test_silence_between_tokens_ends(demo_url: str, http: httpx2.AsyncClient) -> None:
-    async with serving(demo_url, http, idle_timeout=LIMIT) as rig:
-        failing = asyncio.create_task(rig.failure("[[hang_after=3 text=a b c d]]"))
-        await rig.stats_when(lambda _: "".join(rig.heard) == "a b c")
-        rig.clock.leap(LIMIT)
+    async with serving(demo_url, http, idle_timeout=LIMIT) as service:
+        failing = asyncio.create_task(service.failure("[[hang_after=3 text=a b c d]]"))
+        await service.stats_when(lambda _: "".join(service.heard) == "a b c")
+        service.clock.leap(LIMIT)
         said, error = await failing
         assert said == "a b c"
         assert error.detail == "The language model stopped in the middle of its answer"
-        found = await rig.stats_when(lambda stats: stats["open"] == 0)
+        found = await service.stats_when(lambda stats: stats["open"] == 0)
         assert (found["requests"], found["aborted"]) == (1, 1)
 
 
 async def test_a_slow_answer_ends_at_the_total_timeout(demo_url: str, http: httpx2.AsyncClient) -> None:
-    async with serving(demo_url, http, total_timeout=LIMIT) as rig:
-        failing = asyncio.create_task(rig.failure("[[delay=1ms tokens=10000]]"))
-        await rig.stats_when(lambda _: len(rig.heard) >= 3)
-        rig.clock.leap(LIMIT)
+    async with serving(demo_url, http, total_timeout=LIMIT) as service:
+        failing = asyncio.create_task(service.failure("[[delay=1ms tokens=10000]]"))
+        await service.stats_when(lambda _: len(service.heard) >= 3)
+        service.clock.leap(LIMIT)
         said, error = await failing
         assert said.startswith("the quick brown")
         assert len(said.split()) < 10_000
@@ -67,45 +67,45 @@ async def test_a_slow_answer_ends_at_the_total_timeout(demo_url: str, http: http
 
 
 async def test_the_total_timeout_leaves_no_time_for_a_retry(demo_url: str, http: httpx2.AsyncClient) -> None:
-    async with serving(demo_url, http, total_timeout=LIMIT) as rig:
-        failing = asyncio.create_task(rig.failure("[[hang=1]]"))
-        await rig.stats_when(lambda stats: stats["open"] == 1)
-        rig.clock.leap(LIMIT)
+    async with serving(demo_url, http, total_timeout=LIMIT) as service:
+        failing = asyncio.create_task(service.failure("[[hang=1]]"))
+        await service.stats_when(lambda stats: stats["open"] == 1)
+        service.clock.leap(LIMIT)
         await failing
-        assert (await rig.stats())["requests"] == 1
-        assert rig.clock.slept == []
+        assert (await service.stats())["requests"] == 1
+        assert service.clock.slept == []
 
 
 async def test_a_reader_who_holds_a_delta_is_not_timed_out(demo_url: str, http: httpx2.AsyncClient) -> None:
-    async with serving(demo_url, http, idle_timeout=LIMIT) as rig:
+    async with serving(demo_url, http, idle_timeout=LIMIT) as service:
         texts: list[str] = []
-        async for part in rig.service.chat("PLAIN", context("[[tokens=3 delay=5ms]]")):
+        async for part in service.service.chat("PLAIN", context("[[tokens=3 delay=5ms]]")):
             if isinstance(part, TextDelta):
                 texts.append(part.text)
-                rig.clock.leap(2 * LIMIT)
+                service.clock.leap(2 * LIMIT)
         assert "".join(texts) == "the quick brown"
 
 
 # Ending it
 
 
-async def test_closing_the_generator_closes_the_connection(rig: Rig) -> None:
-    parts = rig.service.chat("PLAIN", context("[[delay=10ms tokens=10000]]"))
+async def test_closing_the_generator_closes_the_connection(service: ServiceFixture) -> None:
+    parts = service.service.chat("PLAIN", context("[[delay=10ms tokens=10000]]"))
     assert await anext(parts) == TextDelta("the")
-    assert (await rig.stats())["open"] == 1
+    assert (await service.stats())["open"] == 1
     await parts.aclose()
-    found = await rig.stats_when(lambda stats: stats["open"] == 0)
+    found = await service.stats_when(lambda stats: stats["open"] == 0)
     assert (found["aborted"], found["connections"]) == (1, 1)
 
 
 @pytest.mark.parametrize("directive", ["hang=1", "hang_after=1"])
-async def test_cancelling_the_reader_closes_the_connection(rig: Rig, directive: str) -> None:
-    task = asyncio.create_task(rig.chat(f"[[{directive}]]"))
-    await rig.stats_when(lambda stats: stats["open"] == 1)
+async def test_cancelling_the_reader_closes_the_connection(service: ServiceFixture, directive: str) -> None:
+    task = asyncio.create_task(service.chat(f"[[{directive}]]"))
+    await service.stats_when(lambda stats: stats["open"] == 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    found = await rig.stats_when(lambda stats: stats["open"] == 0)
+    found = await service.stats_when(lambda stats: stats["open"] == 0)
     assert (found["requests"], found["aborted"], found["connections"]) == (1, 1, 1)
 
 
@@ -125,8 +125,8 @@ async def test_who_asks_is_said_with_the_key_or_as_the_url_says(http: httpx2.Asy
     server = HttpServer(handle)
     port = await server.start("127.0.0.1", 0)
     try:
-        async with serving(f"http://{user}127.0.0.1:{port}/v1", http) as rig:
-            await rig.failure("x")
+        async with serving(f"http://{user}127.0.0.1:{port}/v1", http) as service:
+            await service.failure("x")
     finally:
         await server.close()
     assert heard == [sent]
@@ -140,38 +140,38 @@ async def test_an_answer_that_is_no_http_is_an_error(http: httpx2.AsyncClient) -
         writer.close()
 
     server = await asyncio.start_server(babble, "127.0.0.1", 0)
-    async with server, serving(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", http) as rig:
-        _, error = await rig.failure("x")
+    async with server, serving(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", http) as service:
+        _, error = await service.failure("x")
     assert error.extra["retryable"] is True
 
 
-async def test_a_server_that_refuses_stream_options_is_asked_without_and_remembered(rig: Rig) -> None:
+async def test_a_server_that_refuses_stream_options_is_asked_without_and_remembered(service: ServiceFixture) -> None:
     for requests in (2, 3):
-        texts, completion = await rig.chat("[[reject=stream_options text=fine]]")
+        texts, completion = await service.chat("[[reject=stream_options text=fine]]")
         assert (texts, completion.usage) == (["fine"], None)
-        assert (await rig.stats())["requests"] == requests
-    assert rig.clock.slept == []
+        assert (await service.stats())["requests"] == requests
+    assert service.clock.slept == []
 
 
-async def test_a_model_that_refuses_several_parameters_is_asked_without_them(rig: Rig) -> None:
-    texts, _ = await rig.chat("[[reject=max_tokens,temperature echo=1]]", "GPT4O")
+async def test_a_model_that_refuses_several_parameters_is_asked_without_them(service: ServiceFixture) -> None:
+    texts, _ = await service.chat("[[reject=max_tokens,temperature echo=1]]", "GPT4O")
     asked = json.loads("".join(texts))
     assert asked["max_completion_tokens"] == 500
     assert not {"max_tokens", "temperature"} & set(asked)
 
 
-async def test_a_parameter_that_cannot_be_left_out_is_an_error(rig: Rig) -> None:
-    _, error = await rig.failure("[[reject=messages]]")
+async def test_a_parameter_that_cannot_be_left_out_is_an_error(service: ServiceFixture) -> None:
+    _, error = await service.failure("[[reject=messages]]")
     assert error.extra["status"] == 400
-    assert (await rig.stats())["requests"] == 1
+    assert (await service.stats())["requests"] == 1
 
 
 async def test_a_web_page_is_not_an_answer(http: httpx2.AsyncClient) -> None:
     async with (
         answering(HTTPStatus.OK, b"<html>", {"Content-Type": "text/html"}) as url,
-        serving(url, http) as rig,
+        serving(url, http) as service,
     ):
-        _, error = await rig.failure("x")
+        _, error = await service.failure("x")
     assert "did not answer with a stream" in error.detail
     assert error.extra["retryable"] is False
 
@@ -188,8 +188,8 @@ async def test_a_stream_without_done_that_stays_open_still_ends(
 
     server = HttpServer(handle)
     port = await server.start("127.0.0.1", 0)
-    async with serving(f"http://127.0.0.1:{port}/v1", http) as rig:
-        assert await rig.chat("x") == (["whole"], Completion(FinishReason.STOP, None))
+    async with serving(f"http://127.0.0.1:{port}/v1", http) as service:
+        assert await service.chat("x") == (["whole"], Completion(FinishReason.STOP, None))
     await server.close()
 
 
@@ -200,9 +200,9 @@ async def test_neither_key_nor_providers_words_are_shown(http: httpx2.AsyncClien
     body = json.dumps({"error": {"message": f"Bad key {KEY}, also sk-proj-1234abcd*9", "code": "invalid_api_key"}})
     async with (
         answering(HTTPStatus.UNAUTHORIZED, body.encode(), {}) as url,
-        serving(url, http) as rig,
+        serving(url, http) as service,
     ):
-        _, error = await rig.failure("x")
+        _, error = await service.failure("x")
     assert error.detail == "The language model refused the API key"
     assert "invalid_api_key" in error.debug
     assert KEY not in error.debug
@@ -220,14 +220,14 @@ async def test_codes_that_say_more_than_the_status_are_told(
     http: httpx2.AsyncClient, code: str, status: HTTPStatus, detail: str
 ) -> None:
     body = json.dumps({"error": {"message": "m", "code": code}}).encode()
-    async with answering(status, body, {}) as url, serving(url, http) as rig:
-        _, error = await rig.failure("x")
+    async with answering(status, body, {}) as url, serving(url, http) as service:
+        _, error = await service.failure("x")
     assert error.detail == detail
     assert error.extra["retryable"] is False
 
 
-async def test_an_error_survives_the_way_through_an_actor_call(rig: Rig) -> None:
-    _, error = await rig.failure("[[fail=503]]")
+async def test_an_error_survives_the_way_through_an_actor_call(service: ServiceFixture) -> None:
+    _, error = await service.failure("[[fail=503]]")
     wire = msgspec.msgpack.decode(msgspec.msgpack.encode(error.to_wire()), type=ErrorWire)
     again = ParlorError.from_wire(wire)
     assert isinstance(again, LlmError)

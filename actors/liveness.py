@@ -1,0 +1,160 @@
+"""Who answers. Each actor is asked again and again by a task of its own, so one that waits for a node, or whose node
+has just died, holds up nobody else.
+
+How long a question has been open is counted in steps, not read from a clock: a Supervisor that stood still itself must
+not take everybody else for silent when it goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from actors.contracts import ActorStatus
+from parlor.clock import Clock
+
+_log = structlog.get_logger(__name__)
+
+PAUSE_SECONDS = 1.0
+"""Between an answer and the next question."""
+AGAIN_SECONDS = 0.25
+"""The same after none: who was started again is to be known soon, and a call to a dead actor fails at once."""
+STEP_SECONDS = 1.0
+SILENT_SECONDS = 5.0
+"""A question that is open for so long makes an actor silent; answers take milliseconds."""
+HUNG_SECONDS = 10.0
+"""The same for one that is to be started again: it has stood still for longer than a busy machine keeps one waiting."""
+ASK_SECONDS = 60.0
+"""Longest wait for one answer. Calls to an actor that is not there yet wait in Ray, so they are few."""
+
+Ask = Callable[[], Awaitable[ActorStatus | None]]
+"""Asks an actor for its status; None when it is dead or being restarted."""
+
+
+class _Entry:
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.last: ActorStatus | None = None
+        self.answers = False
+        self.open = False
+        """Whether it is being asked now."""
+        self.waited = 0.0
+        """Seconds that the open question has been open for."""
+        self.hung = False
+        self.may_hang = False
+        """It has answered since it was started: one that is slow to start is not started again."""
+        self.task: asyncio.Task[None] | None = None
+
+
+class LivenessCheck:
+    """``on_answer`` hears each answer as it comes, ``on_silence`` the name of who has died, or answers no more."""
+
+    def __init__(
+        self, clock: Clock, on_answer: Callable[[ActorStatus], None], on_silence: Callable[[str], None]
+    ) -> None:
+        self._clock = clock
+        self._on_answer = on_answer
+        self._on_silence = on_silence
+        self._entries: dict[str, _Entry] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._counting: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+
+    def watch(self, name: str, kind: str, ask: Ask) -> None:
+        """Begins to ask; once for each name."""
+        if self._counting is None:
+            self._counting = asyncio.create_task(self._count())
+        if name not in self._entries:
+            entry = self._entries[name] = _Entry(kind)
+            entry.task = asyncio.create_task(self._follow(name, entry, ask))
+
+    def forget(self, name: str) -> None:
+        """Asks no more."""
+        entry = self._entries.pop(name, None)
+        if entry is not None and entry.task is not None:
+            entry.task.cancel()
+            self._ending.add(entry.task)
+            entry.task.add_done_callback(self._ending.discard)
+
+    def answers(self, name: str) -> bool:
+        """Whether its last question was answered, or the open one is not old yet."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.answers
+
+    def has_answered(self, name: str) -> bool:
+        """Whether it ever did."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.last is not None
+
+    def take_hung(self) -> list[str]:
+        """Those that have stood still for ``HUNG_SECONDS``; each is told once, until it has answered again."""
+        found = [name for name, entry in self._entries.items() if entry.hung]
+        for name in found:
+            self._entries[name].hung = False
+        return found
+
+    def statuses(self) -> list[ActorStatus]:
+        """Of all, as last heard; ``alive`` is whether it answers now. Process id 0: it has not started yet."""
+        return [self._status(name, entry) for name, entry in self._entries.items()]
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Waits for answers until it holds; the caller sets the time limit."""
+        while not holds():
+            self._news.clear()
+            await self._news.wait()
+
+    async def close(self) -> None:
+        for name in list(self._entries):
+            self.forget(name)
+        if self._counting is not None:
+            self._counting.cancel()
+            self._ending.add(self._counting)
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def _status(self, name: str, entry: _Entry) -> ActorStatus:
+        last, alive = entry.last, self.answers(name)
+        if last is None:
+            return ActorStatus(name, entry.kind, 0, "", alive=False)
+        if alive:
+            return last
+        return ActorStatus(name, entry.kind, last.pid, last.node, alive=False)
+
+    async def _follow(self, name: str, entry: _Entry, ask: Ask) -> None:
+        while True:
+            entry.open = True
+            try:
+                async with asyncio.timeout(ASK_SECONDS):
+                    found = await ask()
+            except TimeoutError:
+                found = None
+            except Exception:  # noqa: BLE001 - whatever is wrong with one actor, it is asked again
+                _log.exception("status_failed", name=name)
+                found = None
+            entry.open, entry.waited = False, 0.0
+            entry.hung, entry.may_hang = False, found is not None
+            if found is None:
+                self._fall_silent(name, entry)
+            else:
+                entry.answers, entry.last = True, found
+                self._on_answer(found)
+            self._news.set()
+            await self._clock.sleep(AGAIN_SECONDS if found is None else PAUSE_SECONDS)
+
+    async def _count(self) -> None:
+        while True:
+            await self._clock.sleep(STEP_SECONDS)
+            for name, entry in list(self._entries.items()):
+                if not entry.open:
+                    continue
+                entry.waited += STEP_SECONDS
+                if entry.waited >= SILENT_SECONDS:
+                    self._fall_silent(name, entry)
+                if entry.waited >= HUNG_SECONDS and entry.may_hang:
+                    entry.hung, entry.may_hang = True, False
+
+    def _fall_silent(self, name: str, entry: _Entry) -> None:
+        if entry.answers:
+            entry.answers = False
+            self._on_silence(name)

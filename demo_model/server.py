@@ -1,0 +1,367 @@
+"""The demo model: a real HTTP server that speaks OpenAI's protocol, without a model behind it.
+
+``POST /v1/chat/completions`` (with and without ``stream``), ``GET /v1/models``, ``GET /healthz``, ``GET /stats``.
+Parlor runs against it until a language model is configured, and so do the tests and the benchmarks. What it answers,
+and the directives that make it slow, fail or hang, are in ``demo_script.py``. As a program::
+
+    python -m demo_model.server --port 0 --behave "first=80ms delay=15ms"
+
+prints one line of JSON, ``{"url": "http://127.0.0.1:41234/v1"}``, when it is ready, and stops on SIGTERM or SIGINT.
+The URL is the ``base_url`` for a client; any API key will do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Literal
+
+import msgspec
+
+from demo_model.http import Connection, HttpServer, Request
+from demo_model.script import (
+    Behaviour,
+    DirectiveError,
+    answer_to,
+    behaviour_for,
+    filler,
+    is_material,
+    parse_directives,
+    split_tokens,
+)
+from parlor.clock import Clock, SystemClock
+from parlor.llm.ports import PromptTurn
+from parlor.llm.tokens import estimate_tokens
+
+MODEL = "parlor-demo"
+BURST = 32
+"""Tokens without a delay that go into one write; each is still a chunk of its own, as from a real server."""
+REMEMBERED = 1000
+"""Messages whose requests are counted for ``times``."""
+HANG_MAX = 3600.0
+"""Seconds after which even a hanging answer is cut off."""
+PARENT_CHECK = 1.0
+"""Seconds between two looks at the parent. Not PR_SET_PDEATHSIG: that one fires when the *thread* that started this
+process ends, so it would end a demo model that was started from a thread pool."""
+
+
+class _Part(msgspec.Struct):
+    type: str
+    text: str = ""
+
+
+class _Turn(msgspec.Struct):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[_Part] | None = None
+
+    def plain(self) -> PromptTurn:
+        content = self.content
+        text = content if isinstance(content, str) else "".join(part.text for part in content or [])
+        match self.role:
+            case "user" | "assistant":
+                return PromptTurn(self.role, text)
+            case _:
+                return PromptTurn("system", text)
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool = False
+
+
+class _Order(msgspec.Struct):
+    """A request for a completion, as far as the demo model looks at it."""
+
+    messages: list[_Turn]
+    model: str = MODEL
+    stream: bool | None = False
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+
+
+class Stats(msgspec.Struct):
+    """Counts of completions since the start; ``GET /stats``."""
+
+    requests: int = 0
+    open: int = 0
+    completed: int = 0
+    failed: int = 0
+    """Refused, or broken off as told."""
+    aborted: int = 0
+    """The client went away before the end."""
+    connections: int = 0
+    """Open now."""
+
+
+class DemoModel:
+    """The routes."""
+
+    def __init__(self, base: Behaviour, clock: Clock) -> None:
+        self._base = base
+        self._clock = clock
+        self._stats = Stats()
+        self._seen: dict[str, int] = {}
+        self.server = HttpServer(self._handle)
+
+    async def _handle(self, request: Request, connection: Connection) -> None:
+        match request.method, request.path:
+            case "POST", "/v1/chat/completions":
+                await self._counted(request, connection)
+            case "GET", "/v1/models":
+                model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "parlor"}
+                connection.respond(HTTPStatus.OK, _json({"object": "list", "data": [model]}))
+            case "GET", "/healthz":
+                connection.respond(HTTPStatus.OK, _json({"status": "ok"}))
+            case "GET", "/stats":
+                stats = msgspec.structs.replace(self._stats, connections=self.server.connections)
+                connection.respond(HTTPStatus.OK, _json(stats))
+            case _:
+                connection.respond(HTTPStatus.NOT_FOUND, _error(f"No route {request.method} {request.path}"))
+
+    async def _counted(self, request: Request, connection: Connection) -> None:
+        self._stats.requests += 1
+        self._stats.open += 1
+        try:
+            whole = await self._complete(request, connection)
+        except asyncio.CancelledError:
+            self._stats.aborted += 1
+            raise
+        finally:
+            self._stats.open -= 1
+        if whole:
+            self._stats.completed += 1
+        else:
+            self._stats.failed += 1
+
+    async def _complete(self, request: Request, connection: Connection) -> bool:
+        """Answers; False when the answer is a failure."""
+        try:
+            order = msgspec.json.decode(request.body, type=_Order)
+            turns = [turn.plain() for turn in order.messages]
+            asked = "" if is_material(turns) else next((t.content for t in reversed(turns) if t.role == "user"), "")
+            behaviour = self._this_time(asked, behaviour_for(asked, self._base))
+        except (msgspec.MsgspecError, UnicodeDecodeError, DirectiveError) as error:
+            connection.respond(HTTPStatus.BAD_REQUEST, _error(str(error)))
+            return False
+        if behaviour.reject:
+            given = msgspec.json.decode(request.body, type=dict[str, msgspec.Raw])
+            for name in behaviour.reject:
+                if name in given:
+                    connection.respond(HTTPStatus.BAD_REQUEST, _error(f"Unsupported parameter: '{name}'", param=name))
+                    return False
+        if behaviour.hang:
+            await self._clock.sleep(HANG_MAX)
+        if behaviour.fail is not None:
+            return await self._refuse(behaviour, connection)
+        if behaviour.echo:
+            text = request.body.decode()
+        elif behaviour.text is not None:
+            text = behaviour.text
+        else:
+            text = answer_to(turns) if behaviour.tokens is None else filler(behaviour.tokens)
+        run = _Run(self._clock, order, turns, behaviour, split_tokens(text), self._stats.requests)
+        return await (run.stream(connection) if order.stream else run.whole(connection))
+
+    async def _refuse(self, behaviour: Behaviour, connection: Connection) -> bool:
+        await self._clock.sleep(behaviour.first)
+        status = HTTPStatus(behaviour.fail or 500)
+        headers = {} if behaviour.retry_after is None else {"Retry-After": f"{behaviour.retry_after:g}"}
+        kind = "rate_limit_exceeded" if status == HTTPStatus.TOO_MANY_REQUESTS else "server_error"
+        connection.respond(status, _error("The demo model was told to fail", kind=kind), headers)
+        return False
+
+    def _this_time(self, asked: str, behaviour: Behaviour) -> Behaviour:
+        """Without its faults once ``times`` requests had them."""
+        if behaviour.times is None:
+            return behaviour
+        count = self._seen.pop(asked, 0) + 1
+        self._seen[asked] = count
+        if len(self._seen) > REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        return behaviour if count <= behaviour.times else behaviour.healthy()
+
+
+class _Run:
+    """One completion."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        order: _Order,
+        turns: list[PromptTurn],
+        behaviour: Behaviour,
+        tokens: list[str],
+        number: int,
+    ) -> None:
+        self._clock = clock
+        self._order = order
+        self._behaviour = behaviour
+        limit = order.max_completion_tokens or order.max_tokens or len(tokens)
+        self._tokens = tokens[:limit]
+        self._finish = "length" if limit < len(tokens) else behaviour.finish
+        self._usage = {
+            "prompt_tokens": (prompt := sum(estimate_tokens(turn.content) for turn in turns)),
+            "completion_tokens": len(self._tokens),
+            "total_tokens": prompt + len(self._tokens),
+        }
+        self._head = {
+            "id": f"chatcmpl-demo-{number}",
+            "created": clock.now_ms() // 1000,
+            "model": order.model,
+        }
+
+    async def whole(self, connection: Connection) -> bool:
+        """Without ``stream``: all at once, after the time that the stream would have taken."""
+        behaviour = self._behaviour
+        await self._clock.sleep(behaviour.first + behaviour.delay * max(len(self._tokens) - 1, 0))
+        if behaviour.hang_after is not None:
+            await self._clock.sleep(HANG_MAX)
+        if behaviour.fail_after is not None:
+            connection.respond(HTTPStatus.INTERNAL_SERVER_ERROR, _error("The demo model was told to fail"))
+            return False
+        message = {"role": "assistant", "content": "".join(self._tokens), "refusal": None}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish}
+        body = {**self._head, "object": "chat.completion", "choices": [choice], "usage": self._usage}
+        connection.respond(HTTPStatus.OK, _json(body))
+        return True
+
+    async def stream(self, connection: Connection) -> bool:
+        behaviour = self._behaviour
+        connection.begin({"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"})
+        await connection.write([self._chunk({"role": "assistant", "content": ""})])
+        stops = [stop for stop in (behaviour.fail_after, behaviour.hang_after) if stop is not None]
+        await self._deltas(connection, self._tokens[: min(stops)] if stops else self._tokens)
+        if behaviour.hang_after is not None and behaviour.hang_after == min(stops):
+            await self._clock.sleep(HANG_MAX)
+        if behaviour.fail_after is not None:
+            if behaviour.fail_as == "error":
+                await connection.write([b"data: %b\n\n" % _error("The demo model was told to fail")])
+            if behaviour.fail_as == "cut":
+                connection.cut()
+            else:
+                connection.end()
+            return False
+        last = [self._chunk({}, self._finish)]
+        options = self._order.stream_options
+        if options is not None and options.include_usage:
+            usage = {**self._head, "object": "chat.completion.chunk", "choices": [], "usage": self._usage}
+            last.append(b"data: %b\n\n" % _json(usage))
+        await connection.write([*last, b"data: [DONE]\n\n"])
+        connection.end()
+        return True
+
+    async def _deltas(self, connection: Connection, tokens: list[str]) -> None:
+        behaviour = self._behaviour
+        before, after = self._chunk({"content": "\0"}).rsplit(b'"\\u0000"', 1)
+        if behaviour.stamp:
+            await self._stamps(connection, len(tokens), before, after)
+            return
+        chunks = [b"%b%b%b" % (before, _json(token), after) for token in tokens]
+        if behaviour.first:
+            await self._clock.sleep(behaviour.first)
+        if not behaviour.delay:
+            for place in range(0, len(chunks), BURST):
+                await connection.write(chunks[place : place + BURST])
+                await self._clock.sleep(0)  # other connections' turn
+            return
+        due = self._clock.monotonic()
+        for chunk in chunks:
+            # By a schedule, so that the cost of a token does not add to the delay.
+            if (wait := due - self._clock.monotonic()) > 0:
+                await self._clock.sleep(wait)
+            await connection.write([chunk])
+            due += behaviour.delay
+
+    async def _stamps(self, connection: Connection, count: int, before: bytes, after: bytes) -> None:
+        """Tokens that tell when they were sent, by a schedule."""
+        await self._clock.sleep(self._behaviour.first)
+        due = self._clock.monotonic()
+        for _ in range(count):
+            if (wait := due - self._clock.monotonic()) > 0:
+                await self._clock.sleep(wait)
+            await connection.write([b'%b"%d "%b' % (before, self._clock.now_ms(), after)])
+            due += self._behaviour.delay
+
+    def _chunk(self, delta: dict[str, str], finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return b"data: %b\n\n" % _json({**self._head, "object": "chat.completion.chunk", "choices": [choice]})
+
+
+@asynccontextmanager
+async def running_demo_model(
+    *, host: str = "127.0.0.1", port: int = 0, behave: str = "", clock: Clock | None = None
+) -> AsyncIterator[str]:
+    """A demo model in this process; yields its base URL. ``behave`` has the grammar of a directive block.
+
+    Raises ``DirectiveError`` and ``OSError``.
+    """
+    model = DemoModel(parse_directives(behave, Behaviour()), clock or SystemClock())
+    bound = await model.server.start(host, port)
+    try:
+        yield f"http://{f'[{host}]' if ':' in host else host}:{bound}/v1"
+    finally:
+        await model.server.close()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m demo_model.server", description="Parlor's demo model")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--behave", default="", metavar="DIRECTIVES", help='for example "first=80ms delay=15ms"')
+    parser.add_argument("--die-with-parent", action="store_true", help="stop when the process that started this ends")
+    options = parser.parse_args(argv)
+    parent = os.getppid()
+    try:
+        parse_directives(options.behave, Behaviour())
+    except DirectiveError as error:
+        parser.error(f"--behave: {error}")
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        return runner.run(_serve(options.host, options.port, options.behave, parent if options.die_with_parent else 0))
+
+
+async def _serve(host: str, port: int, behave: str, parent: int) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with running_demo_model(host=host, port=port, behave=behave) as url:
+            sys.stdout.write(msgspec.json.encode({"url": url}).decode() + "\n")
+            sys.stdout.flush()
+            while not stop.is_set():
+                if parent and os.getppid() != parent:
+                    break
+                try:
+                    await asyncio.wait_for(stop.wait(), PARENT_CHECK)
+                except TimeoutError:
+                    continue
+    except OSError as error:
+        sys.stderr.write(f"the demo model on {host}:{port} stopped: {error}\n")
+        return 1
+    return 0
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _json(value: object) -> bytes:
+    return msgspec.json.encode(value)
+
+
+def _error(message: str, *, kind: str = "invalid_request_error", param: str | None = None) -> bytes:
+    return _json({"error": {"message": message, "type": kind, "param": param, "code": None}})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

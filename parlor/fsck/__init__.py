@@ -1,0 +1,1 @@
+"""The check of a running installation, and its repairs."""

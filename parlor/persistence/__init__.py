@@ -1,0 +1,1 @@
+"""From a partition's queue into its shard: writer, leases, batches, dead letters."""

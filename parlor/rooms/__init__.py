@@ -1,0 +1,1 @@
+"""A room and its owner: mailbox, claim, turns, replies, the pool of actors and which room is on which."""

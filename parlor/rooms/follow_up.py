@@ -1,0 +1,172 @@
+"""What the LLM does behind a conversation, when a reply has ended: a title for a new room, a summary of older turns.
+
+Nobody waits for it, and nothing of it is worth a reply: it never blocks whoever says that a reply has ended, at most
+``SLOTS`` rooms of a process are served at a time and each by one task, and a failure is logged and forgotten; the next
+reply's end is another occasion. What it writes carries the room's claim, so an owner that was replaced writes nothing
+(I3), and a summary is refused when something that it may tell of was deleted meanwhile (I10). Each call of the LLM ends
+by the LLM's own time limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+import msgspec
+import structlog
+
+from parlor.cache.live import RoomAddress
+from parlor.cache.summaries import SummaryCache
+from parlor.errors import LlmError, ParlorError, Unavailable
+from parlor.ids import RoomId
+from parlor.llm import summary, title
+from parlor.llm.memory import Memory
+from parlor.llm.ports import ChatModel, Completion, Context
+from parlor.model import FinishReason
+from parlor.reading.room_list import RoomDirectory
+from parlor.settings import LlmSettings
+
+SLOTS = 4
+"""Rooms that are served at a time: replies have the LLM to themselves, but for these."""
+FOLDS = 8
+"""Folds at the end of one reply; a room with a longer past gets its summary over several."""
+TITLE_RETRIES = 3
+"""Further replies whose end is used to ask for a title once more."""
+TITLE_TURNS, TITLE_TURN_TOKENS = 8, 300
+"""What a title is made from: the newest messages, each up to so many tokens."""
+REMEMBERED = 10_000
+"""Rooms of which is known whether they need a title; of one that is forgotten it is found out again."""
+
+_DONE = TITLE_RETRIES + 1
+_COMPLETED = frozenset({FinishReason.STOP, FinishReason.LENGTH})
+
+_log = structlog.get_logger(__name__)
+
+
+class _Due(msgspec.Struct, frozen=True):
+    """What is to be done for a room."""
+
+    address: RoomAddress
+    claim: str
+    persona: str
+    before_seq: int
+    """Above the reply that has ended."""
+    title: bool
+    fold: bool
+
+
+class FollowUp:
+    """One for each process and event loop; ``close`` it."""
+
+    def __init__(
+        self, model: ChatModel, memory: Memory, rooms: RoomDirectory, summaries: SummaryCache, settings: LlmSettings
+    ) -> None:
+        """``memory`` is the one that ``model`` makes its prompts with."""
+        self._model = model
+        self._memory = memory
+        self._rooms = rooms
+        self._summaries = summaries
+        self._settings = settings
+        self._slots = asyncio.Semaphore(SLOTS)
+        self._due: dict[RoomId, _Due] = {}
+        self._tasks: dict[RoomId, asyncio.Task[None]] = {}
+        self._title_tries: dict[RoomId, int] = {}
+        """By room, how often a title was asked for; ``_DONE`` when it has one. The oldest first."""
+        self._closed = False
+
+    def reply_ended(self, address: RoomAddress, claim: str, persona: str, job_seq: int, reason: FinishReason) -> None:
+        """A reply has ended and that is stored. Returns at once; what there is to do is done by and by."""
+        if self._closed or reason is FinishReason.INTERRUPTED:
+            return
+        room_id = address.room_id
+        untitled = self._title_tries.get(room_id, 0) < _DONE
+        wants_title = self._settings.titles and reason in _COMPLETED and untitled
+        wants_fold = self._memory.take_crowded(room_id) and self._settings.summaries
+        waiting = self._due.get(room_id)
+        if waiting is not None:
+            wants_title, wants_fold = wants_title or waiting.title, wants_fold or waiting.fold
+        if not (wants_title or wants_fold):
+            return
+        self._due[room_id] = _Due(address, claim, persona, job_seq + 1, wants_title, wants_fold)
+        if room_id not in self._tasks:
+            self._tasks[room_id] = asyncio.create_task(self._serve(room_id))
+
+    async def close(self) -> None:
+        """Drops what is under way: it is made anew when the rooms' next replies end."""
+        self._closed = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, room_id: RoomId) -> None:
+        """All that is due for a room, also what becomes due meanwhile."""
+        try:
+            async with self._slots:
+                while (due := self._due.pop(room_id, None)) is not None:
+                    if due.title:
+                        await self._safely(due, "title", self._give_title)
+                    if due.fold:
+                        await self._safely(due, "summary", self._fold)
+        finally:
+            del self._tasks[room_id]
+
+    async def _safely(self, due: _Due, what: str, work: Callable[[_Due], Awaitable[None]]) -> None:
+        room_id = due.address.room_id
+        try:
+            await work(due)
+        except (LlmError, Unavailable) as error:
+            _log.warning("follow_up_failed", what=what, room_id=room_id, detail=error.detail, debug=error.debug)
+        except ParlorError as error:
+            # Deleted, forgotten, or another owner's by now: there it is done again.
+            _log.info("follow_up_dropped", what=what, room_id=room_id, code=error.code)
+        except Exception:  # noqa: BLE001 - nobody waits for this, and other rooms go on
+            _log.exception("follow_up_faulty", what=what, room_id=room_id)
+
+    async def _give_title(self, due: _Due) -> None:
+        room_id = due.address.room_id
+        if (await self._rooms.room(room_id, due.address.account_id)).title:
+            self._count_tries(room_id, _DONE)
+            return
+        turns = await self._memory.latest(room_id, due.before_seq, TITLE_TURNS, TITLE_TURN_TOKENS)
+        if not turns:
+            return
+        self._count_tries(room_id, self._title_tries.get(room_id, 0) + 1)
+        found = title.clean_title(await self._written(title.NAME, title.title_context(turns)))
+        if not found:
+            raise LlmError("The language model found no title")
+        await self._summaries.give_title(due.address, due.claim, found)
+        self._count_tries(room_id, _DONE)
+
+    async def _fold(self, due: _Due) -> None:
+        room_id, tokens = due.address.room_id, self._memory.summary_tokens
+        persona = self._model.persona(due.persona)
+        for _ in range(FOLDS):
+            fold = await self._memory.fold(room_id, persona, due.before_seq)
+            if fold is None:
+                return
+            known = fold.known
+            answer = await self._written(summary.NAME, summary.summary_context(known.summary, fold.turns, tokens))
+            text = summary.clean_summary(answer, tokens)
+            if not text:
+                raise LlmError("The language model wrote no summary")
+            if not await self._summaries.set(due.address, due.claim, known.version, text, fold.through_seq):
+                _log.info("summary_refused", room_id=room_id, version=known.version)
+                return
+
+    async def _written(self, persona: str, context: Context) -> str:
+        """The whole of an answer. Raises ``LlmError``."""
+        pieces: list[str] = []
+        async with aclosing(self._model.chat(persona, context)) as parts:
+            async for part in parts:
+                if isinstance(part, Completion):
+                    return "".join(pieces)
+                pieces.append(part.text)
+        raise LlmError("The answer ended without an end")
+
+    def _count_tries(self, room_id: RoomId, tries: int) -> None:
+        self._title_tries.pop(room_id, None)
+        self._title_tries[room_id] = tries
+        if len(self._title_tries) > REMEMBERED:
+            del self._title_tries[next(iter(self._title_tries))]

@@ -1,0 +1,154 @@
+"""The rooms that one RoomActor holds: finds the room of a command, activates it, lets idle ones go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from parlor.errors import InternalError, Overloaded, ParlorError, RoomMoved
+from parlor.ids import RoomId
+from parlor.model import FinishReason
+from parlor.rooms.commands import Command, Outcome, Refused, Result
+from parlor.rooms.room import Room, RoomPorts
+
+_log = structlog.get_logger(__name__)
+
+DRAIN_POLL = 0.05
+"""Seconds between looks at whether the last reply has ended, at shut-down only."""
+
+
+class RoomHost:
+    """Holds rooms. ``run`` is its housekeeping; start it once."""
+
+    def __init__(self, ports: RoomPorts) -> None:
+        self._ports = ports
+        self._settings = ports.reply.settings.rooms
+        self._clock = ports.reply.clock
+        self._rooms: dict[RoomId, Room] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self._leaving = False
+
+    @property
+    def leaving(self) -> bool:
+        """Whether its rooms go elsewhere, for good."""
+        return self._leaving
+
+    @property
+    def rooms(self) -> list[RoomId]:
+        return list(self._rooms)
+
+    async def execute(self, commands: Sequence[Command], *, activate: bool) -> list[Outcome]:
+        """Serves commands of any rooms side by side; an outcome for each, in order.
+
+        Without ``activate`` a room that is not here is answered with ``RoomMoved``: only who has just asked for the
+        room's place may make this host its owner, or two hosts would take it from each other for ever.
+        """
+        self._ports.reply.metrics.commands(len(commands))
+        answers = [self._submit(command, activate) for command in commands]
+        # Waited for, not awaited one by one: a caller that is cancelled leaves the commands to be served.
+        pending = [answer for answer in answers if isinstance(answer, asyncio.Future)]
+        if pending:
+            await asyncio.wait(pending)
+        return [
+            self._outcome(
+                command, answer.exception() or answer.result() if isinstance(answer, asyncio.Future) else answer
+            )
+            for command, answer in zip(commands, answers, strict=True)
+        ]
+
+    async def run(self) -> None:
+        """Lets idle rooms go, for as long as the host lives."""
+        interval = self._settings.idle_after.total_seconds()
+        while True:
+            await self._clock.sleep(interval / 4)
+            for room in list(self._rooms.values()):
+                if room.idle_seconds >= interval:
+                    await self.passivate(room.room_id)
+
+    async def passivate(self, room_id: RoomId) -> None:
+        """Lets a room go: new commands are answered with ``RoomMoved`` at once, then its claim is given up."""
+        room = self._rooms.pop(room_id, None)
+        if room is not None:
+            await room.close()
+            self._count()
+
+    async def leave(self, seconds: float) -> None:
+        """Lets all rooms go to other hosts: each as soon as it is not busy, the rest after ``seconds``; a reply that is
+        cut by that begins again at the room's next owner. Commands of other rooms are answered with ``RoomMoved``."""
+        self._leaving = True
+        deadline = self._clock.monotonic() + seconds
+        while self._rooms and self._clock.monotonic() < deadline:
+            quiet = [room.room_id for room in self._rooms.values() if not room.busy]
+            await asyncio.gather(*(self.passivate(room_id) for room_id in quiet))
+            if self._rooms:
+                await self._clock.sleep(DRAIN_POLL)
+        await self._ports.reply.follow_up.close()
+        await asyncio.gather(*(self.passivate(room_id) for room_id in self.rooms))
+        await asyncio.gather(*self._closing)
+
+    async def drain(self, seconds: float) -> None:
+        """Takes nothing new, gives replies ``seconds`` to end, ends the rest as interrupted, lets all rooms go."""
+        self._draining = True
+        deadline = self._clock.monotonic() + seconds
+        while self._busy() and self._clock.monotonic() < deadline:
+            await self._clock.sleep(DRAIN_POLL)
+        for room in self._rooms.values():
+            room.end_replies(FinishReason.INTERRUPTED)
+        deadline = self._clock.monotonic() + 2.0
+        while self._busy() and self._clock.monotonic() < deadline:
+            await self._clock.sleep(DRAIN_POLL)
+        await self._ports.reply.follow_up.close()
+        await asyncio.gather(*(self.passivate(room_id) for room_id in self.rooms))
+        await asyncio.gather(*self._closing)
+
+    def _submit(self, command: Command, activate: bool) -> asyncio.Future[Result] | ParlorError:
+        try:
+            return self._room(command.room_id, activate).submit(command)
+        except ParlorError as error:
+            return error
+
+    def _outcome(self, command: Command, answer: Result | BaseException) -> Outcome:
+        if not isinstance(answer, BaseException):
+            return answer
+        if not isinstance(answer, ParlorError):
+            raise answer
+        if isinstance(answer, InternalError):
+            _log.error("command_refused", room_id=command.room_id, request_id=command.request_id, debug=answer.debug)
+        return Refused(answer.to_wire())
+
+    def _room(self, room_id: RoomId, activate: bool) -> Room:
+        if self._draining:
+            raise Overloaded("The server is shutting down", retry_after=5.0)
+        room = self._rooms.get(room_id)
+        if room is None:
+            if not activate or self._leaving:
+                raise RoomMoved
+            if len(self._rooms) >= self._settings.max_rooms_per_actor:
+                raise Overloaded("Every room actor is full", retry_after=2.0)
+            room = self._rooms[room_id] = Room(self._ports, room_id, self._forget)
+            self._count()
+        return room
+
+    def _forget(self, room_id: RoomId) -> None:
+        """A room was lost to another owner, or deleted. Its own task says so, so it is closed by another one."""
+        room = self._rooms.pop(room_id, None)
+        if room is not None:
+            closing = asyncio.create_task(self._close(room))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            self._count()
+
+    async def _close(self, room: Room) -> None:
+        # What it is serving, and the end of its reply, go first; both are bounded by their own time limits.
+        while room.busy:
+            await self._clock.sleep(DRAIN_POLL)
+        await room.close()
+
+    def _busy(self) -> bool:
+        return any(room.busy for room in self._rooms.values())
+
+    def _count(self) -> None:
+        self._ports.reply.metrics.rooms_active(len(self._rooms))

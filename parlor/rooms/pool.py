@@ -1,0 +1,124 @@
+"""The pool of RoomActors: how many there are to be, which of them take rooms, which are to go. The Supervisor does what
+is decided here.
+
+An actor takes rooms from its first answer on and for as long as it answers: one that waits for a node to start on, or
+whose node has died, keeps nobody waiting. Rooms of a silent actor may be placed elsewhere at once, because the claim
+decides who owns a room, not this pool (I3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+from parlor.clock import Clock
+from parlor.ids import RoomId
+from parlor.rooms.placement import PlacementBook
+from parlor.settings import RoomSettings
+
+
+class _Member:
+    """What is known of one actor."""
+
+    def __init__(self, now: float) -> None:
+        self.node = ""
+        self.answers = False
+        self.empty_since: float | None = now
+        """None while it has rooms."""
+
+
+class RoomPool:
+    """Names are the caller's; a name may come again after ``remove``."""
+
+    def __init__(self, settings: RoomSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._book = PlacementBook(settings.max_rooms_per_actor)
+        self._members: dict[str, _Member] = {}
+        self._leaving: set[str] = set()
+
+    @property
+    def answering(self) -> list[str]:
+        """The actors that take rooms now."""
+        return self._book.actors
+
+    @property
+    def names(self) -> set[str]:
+        """Of all actors, the leaving ones too."""
+        return {*self._members, *self._leaving}
+
+    def add(self, name: str) -> None:
+        """An actor was made, or found: it takes rooms when it has answered."""
+        self._members[name] = _Member(self._clock.monotonic())
+
+    def remove(self, name: str) -> None:
+        """It was ended."""
+        self._leaving.discard(name)
+        self._members.pop(name, None)
+        self._book.remove_actor(name)
+
+    def answered(self, name: str, node: str, rooms: Sequence[RoomId]) -> None:
+        """It answered from this node, and holds these rooms."""
+        member = self._members.get(name)
+        if member is None:
+            return
+        member.node, member.answers = node, True
+        self._book.add_actor(name)
+        self._book.reported(name, rooms)
+        self._note_use(name, member)
+
+    def silent(self, name: str) -> None:
+        """It does not answer: rooms that are asked for go elsewhere."""
+        if (member := self._members.get(name)) is not None:
+            member.answers = False
+            self._book.remove_actor(name)
+
+    def place(self, room: RoomId, avoid: str | None = None) -> str:
+        """The room's actor; chosen now if it has none, or if it has the one to avoid. Raises ``Overloaded`` when every
+        actor is full, or none answers."""
+        name = self._book.place(room, avoid)
+        self._members[name].empty_since = None
+        return name
+
+    def lacking(self, draining: Set[str]) -> int:
+        """How many actors are to be made: the least, or one more than there are rooms, up to the most. Those on nodes
+        that are ``draining`` do not count, they will have to go."""
+        staying = sum(1 for member in self._members.values() if member.node not in draining)
+        return max(0, self._wanted() - staying)
+
+    def let_go(self, draining: Set[str]) -> list[str]:
+        """The actors that are to leave now; they take no rooms from here on.
+
+        Those on draining nodes, once another one is there to take their rooms; and extra ones that have been empty for
+        ``shrink_after``, from the nodes first where fewest are, so that a node becomes free.
+        """
+        endangered = [name for name, member in self._members.items() if member.node in draining and member.node]
+        safe = [name for name, member in self._members.items() if member.answers and name not in endangered]
+        going = list(endangered) if safe else []
+        going += self._idle_extras(endangered)
+        for name in going:
+            self._leaving.add(name)
+            del self._members[name]
+            self._book.remove_actor(name)
+        return going
+
+    def _idle_extras(self, endangered: Sequence[str]) -> list[str]:
+        staying = {name: member for name, member in self._members.items() if name not in endangered}
+        nodes = [member.node for member in staying.values()]
+        empty = {name: member.empty_since for name, member in staying.items() if member.empty_since is not None}
+        # The newest first; before all of them those that still wait for a node, which nobody needs any more.
+        order = sorted(empty, reverse=True)
+        order.sort(key=lambda name: (staying[name].answers, nodes.count(staying[name].node)))
+        # Chosen among all that are empty, and then waited for: else who happened to be empty a moment earlier would go,
+        # and the others keep a node that was to become free.
+        latest = self._clock.monotonic() - self._settings.shrink_after.total_seconds()
+        return [name for name in order[: max(0, len(staying) - self._wanted())] if empty[name] <= latest]
+
+    def _wanted(self) -> int:
+        rooms = sum(self._book.rooms_of(name) for name in self._book.actors)
+        return min(self._settings.pool_limit, max(self._settings.actors_min, rooms + 1))
+
+    def _note_use(self, name: str, member: _Member) -> None:
+        if self._book.rooms_of(name):
+            member.empty_since = None
+        elif member.empty_since is None:
+            member.empty_since = self._clock.monotonic()

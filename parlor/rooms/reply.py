@@ -1,0 +1,218 @@
+"""Writing one reply: from the LLM into the event log, and to its end.
+
+A reply belongs to its room, not to a connection: it goes on when every reader has left. Deltas are stored as they come,
+coalesced; the end is one atomic step. Redis not answering delays the reply, it does not end it; a claim or a state that
+is another's by now ends the work here at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from parlor.cache.live import RoomAddress
+from parlor.cache.rooms import RoomCache
+from parlor.clock import Clock
+from parlor.errors import CacheUnavailable, LlmError, StoreUnavailable
+from parlor.ids import MessageId
+from parlor.llm.ports import ChatModel, Completion
+from parlor.metrics import RoomMetrics
+from parlor.model import FinishReason, MessageDoc, SenderType, Usage, ended_version
+from parlor.rooms.follow_up import FollowUp
+from parlor.settings import Settings
+
+RETRY_AFTER = 0.25
+"""Seconds until a write that Redis did not answer is tried again."""
+
+_T = TypeVar("_T")
+
+_log = structlog.get_logger(__name__)
+
+_EVENTS = {
+    FinishReason.STOP: "message.completed",
+    FinishReason.LENGTH: "message.completed",
+    FinishReason.STOPPED: "message.stopped",
+    FinishReason.ERROR: "message.failed",
+    FinishReason.INTERRUPTED: "message.failed",
+}
+
+
+class ReplyJob(msgspec.Struct, frozen=True):
+    """A reply to be written."""
+
+    message_id: MessageId
+    seq: int
+    parent_message_id: MessageId | None
+    persona: str
+    timestamp: int
+    attempt: int
+    """From 1."""
+    so_far: str = ""
+    """What the attempt before it had written when its owner died: kept when this one is stopped before it begins."""
+    ends: bool = False
+    """The reply is to be ended as interrupted, with what there is; not begun again."""
+
+
+class ReplyPorts(msgspec.Struct, frozen=True):
+    """What writing a reply needs."""
+
+    cache: RoomCache
+    model: ChatModel
+    clock: Clock
+    metrics: RoomMetrics
+    settings: Settings
+    follow_up: FollowUp
+
+
+class ReplyRun:
+    """One attempt. ``run`` returns when the reply has ended; it raises ``Fenced``, ``RoomNotFound`` or
+    ``IllegalTransition`` when the reply is not this owner's to write any more."""
+
+    def __init__(self, ports: ReplyPorts, address: RoomAddress, claim: str, job: ReplyJob) -> None:
+        self.job = job
+        self._ports = ports
+        self._address = address
+        self._claim = claim
+        self._text: list[str] = []
+        self._unwritten: list[str] = []
+        self._written = 0
+        self._news = asyncio.Event()
+        self._complete = False
+        self._pausing = False
+        """Whether the writing of deltas waits for more of them."""
+        self._usage: Usage | None = None
+        self._ended_as: FinishReason | None = None
+        self._llm: asyncio.Task[FinishReason] | None = None
+
+    def end(self, reason: FinishReason) -> None:
+        """Ends the reply early: the connection to the LLM is closed, what there is of the text is kept."""
+        if self._ended_as is None:
+            self._ended_as = reason
+            if self._llm is not None:
+                self._llm.cancel()
+
+    async def run(self) -> None:
+        job = self.job
+        cache, address, claim = self._ports.cache, self._address, self._claim
+        await self._insist(partial(cache.start_attempt, address, claim, job.message_id, job.seq, job.attempt))
+        self._llm = asyncio.create_task(self._generate())
+        if self._ended_as is not None:
+            self._llm.cancel()
+        writing = asyncio.create_task(self._write_deltas())
+        try:
+            await asyncio.wait({self._llm, writing}, return_when=asyncio.FIRST_COMPLETED)
+            if writing.done() and not self._llm.done():
+                # Only a refusal ends the writing before the text is complete.
+                await writing
+            reason, error = await self._outcome(self._llm)
+            self._complete = True
+            self._news.set()
+            if self._pausing:
+                # The rest goes out now: the end does not wait for an interval to pass.
+                writing.cancel()
+                await asyncio.wait({writing})
+                await self._write_piece()
+            else:
+                await writing
+        finally:
+            for task in (self._llm, writing):
+                task.cancel()
+            await asyncio.gather(self._llm, writing, return_exceptions=True)
+        await self.finish(reason, error)
+
+    async def finish(self, reason: FinishReason, error: LlmError | None = None, text: str | None = None) -> None:
+        """The atomic end. ``text`` stands in for what this run has written, when it has not written at all."""
+        job = self.job
+        error_code, detail = (error.code, error.detail) if error else (None, None)
+        if reason is FinishReason.INTERRUPTED:
+            error_code, detail = "interrupted", "The reply was cut off before its end"
+        doc = MessageDoc(
+            message_id=job.message_id,
+            sender_type=SenderType.AI,
+            content="".join(self._text) if text is None else text,
+            timestamp=job.timestamp,
+            version=ended_version(job.attempt),
+            attempt=job.attempt,
+            ai_persona=job.persona,
+            parent_message_id=job.parent_message_id,
+            finish_reason=reason,
+            usage=self._usage,
+            error_code=error_code,
+            error_detail=detail,
+        )
+        complete = self._ports.cache.complete_reply
+        await self._insist(partial(complete, self._address, self._claim, job.seq, doc, _EVENTS[reason]))
+        self._ports.metrics.reply(reason)
+        self._ports.follow_up.reply_ended(self._address, self._claim, job.persona, job.seq, reason)
+
+    async def _outcome(self, llm: asyncio.Task[FinishReason]) -> tuple[FinishReason, LlmError | None]:
+        try:
+            return await llm, None
+        except LlmError as error:
+            _log.warning("llm_failed", room_id=self._address.room_id, detail=error.detail, debug=error.debug)
+            return FinishReason.ERROR, error
+        except asyncio.CancelledError:
+            if self._ended_as is None or not llm.cancelled():
+                raise
+            return self._ended_as, None
+        except Exception as error:  # noqa: BLE001 - a fault of the model's client ends its reply, which another attempt would not help
+            _log.exception("llm_faulty", room_id=self._address.room_id)
+            return FinishReason.ERROR, LlmError(debug=repr(error))
+
+    async def _generate(self) -> FinishReason:
+        job, address, model, clock = self.job, self._address, self._ports.model, self._ports.clock
+        began = clock.monotonic()
+        try:
+            context = await self._insist(partial(model.mem, address.room_id, persona=job.persona, before_seq=job.seq))
+        except StoreUnavailable as error:
+            raise LlmError("The conversation could not be read", debug=error.debug) from error
+        async with aclosing(model.chat(job.persona, context)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Completion):
+                    self._usage = piece.usage
+                    return piece.finish_reason
+                if not self._text:
+                    self._ports.metrics.first_token_seconds(clock.monotonic() - began)
+                self._text.append(piece.text)
+                self._unwritten.append(piece.text)
+                self._news.set()
+        raise LlmError("The answer ended without an end")
+
+    async def _write_deltas(self) -> None:
+        """The first piece at once, then what has come in each interval."""
+        interval = self._ports.settings.llm.delta_interval.total_seconds()
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self._write_piece()
+            if self._complete and not self._unwritten:
+                return
+            if not self._complete:
+                self._pausing = True
+                await self._ports.clock.sleep(interval)
+                self._pausing = False
+
+    async def _write_piece(self) -> None:
+        job, piece = self.job, "".join(self._unwritten)
+        self._unwritten.clear()
+        if piece:
+            append = self._ports.cache.append_delta
+            await self._insist(
+                partial(append, self._address, self._claim, job.message_id, job.attempt, self._written, piece)
+            )
+            self._written += len(piece)
+
+    async def _insist(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Repeats what Redis did not answer: every write is safe to repeat."""
+        while True:
+            try:
+                return await work()
+            except CacheUnavailable as error:
+                _log.warning("reply_delayed", room_id=self._address.room_id, debug=error.debug)
+                await self._ports.clock.sleep(RETRY_AFTER)

@@ -1,0 +1,167 @@
+"""What a room's owner does about what has been said: stop, regenerate, edit, and making way for a new turn.
+
+Plain steps on the reply queue and the scripts; the room serves them one at a time, like any other command.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from parlor.cache.live import RoomAddress
+from parlor.cache.records import view
+from parlor.cache.rooms import Change, RoomCache, Unwanted
+from parlor.clock import Clock
+from parlor.errors import InvalidRequest, OutOfStep, RoomBusy
+from parlor.model import (
+    EditReceipt,
+    Message,
+    MessageDoc,
+    OnBusy,
+    SenderType,
+    reserved_version,
+)
+from parlor.reading.history import HistoryReader
+from parlor.rooms.commands import Edit, Regenerate, Stop
+from parlor.rooms.reply import ReplyJob
+from parlor.rooms.reply_queue import ReplyQueue
+from parlor.rooms.turns import job_of
+from parlor.states import GONE_MESSAGES, MessageState
+from parlor.wire import timestamp
+
+EDIT_ATTEMPTS = 3
+"""A reply may begin between the look at it and the edit; then it is stopped, and the edit tried again."""
+
+
+class Revision:
+    """Raises what the scripts and the history raise; ``OutOfStep`` when Redis knows of replies that are not here."""
+
+    def __init__(self, cache: RoomCache, history: HistoryReader, clock: Clock, claim: str, replies: ReplyQueue) -> None:
+        self._cache = cache
+        self._history = history
+        self._clock = clock
+        self._claim = claim
+        self._replies = replies
+
+    async def stop(self, address: RoomAddress, command: Stop) -> Message:
+        """The reply after it has ended. Raises ``InvalidRequest`` for a message that is not a reply."""
+        await self._replies.stop(command.message_id, command.attempt)
+        message = await self._history.message(address.room_id, None, command.message_id)
+        _require(message, SenderType.AI, "Only a reply can be stopped")
+        if message.is_streaming and command.attempt in (None, message.attempt):
+            raise OutOfStep
+        return message
+
+    async def regenerate(self, address: RoomAddress, command: Regenerate) -> Message:
+        """The reply as it begins anew. Raises ``RoomBusy`` while it is being written, ``IllegalTransition``,
+        ``InvalidRequest`` for a message that is not a reply."""
+        message = await self._history.message(address.room_id, None, command.message_id)
+        _require(message, SenderType.AI, "Only a reply can be regenerated")
+        change = await self._anew(address, message.seq)
+        if await self._cache.regenerate(address, self._claim, command.nonce, change):
+            return self._begin(address, change)
+        return await self._begun(address, message)
+
+    async def edit(self, address: RoomAddress, command: Edit) -> EditReceipt:
+        """Raises ``IllegalTransition`` unless it is the last message of a person or waits for its turn,
+        ``InvalidRequest`` for a reply."""
+        room_id = address.room_id
+        for _ in range(EDIT_ATTEMPTS):
+            message = await self._history.message(room_id, None, command.message_id)
+            _require(message, SenderType.USER, "Only a person's message can be edited")
+            waits = message.message_id in {each.message_id for each in await self._history.queued(room_id, None)}
+            answering = await self._reply_to(message)
+            reply = None if waits else answering
+            past = await self._history.doc(room_id, message.seq)
+            edited = {**past.metadata, "edited_at": timestamp(self._clock.now_ms())}
+            doc = structs.replace(past, content=command.content, version=past.version + 1, metadata=edited)
+            anew = await self._anew(address, reply.seq) if reply else None
+            try:
+                done, cursor = await self._cache.edit(
+                    address, self._claim, command.nonce, Change(message.seq, past, doc), anew, waits=waits
+                )
+            except RoomBusy:
+                if reply is not None:
+                    await self._replies.stop(reply.message_id)
+                    if reply.message_id in self._replies:
+                        raise
+                continue
+            if done:
+                shown = view(room_id, message.seq, MessageState.PENDING, doc)
+                return EditReceipt(shown, self._begin(address, anew) if anew else answering, cursor)
+            return EditReceipt(message, await self._begun(address, answering) if answering else None, cursor)
+        raise OutOfStep
+
+    def making_way(
+        self, on_busy: OnBusy, current: ReplyJob | None, *, reply: bool
+    ) -> tuple[list[Unwanted], list[ReplyJob]]:
+        """What goes for a new turn, and which replies stay: see the table in docs/adr/0012. ``current`` is the reply
+        that is being written; ``reply``: whether the turn has one, which then answers what those that go would have
+        answered."""
+        waiting = [job for job in self._replies.jobs if job is not current]
+        goes, stays = (waiting, []) if reply else ([], waiting)
+        unwanted = [_reply_of(job) for job in goes]
+        if current is not None and on_busy is OnBusy.ROLLBACK:
+            unwanted += [_reply_of(current), *_question_of(current)]
+        elif current is not None and on_busy is OnBusy.MERGE:
+            stays = [current, *stays]
+        return unwanted, stays
+
+    async def _reply_to(self, message: Message) -> Message | None:
+        page = await self._history.page(message.room_id, None, limit=1, after=message.seq)
+        found = page.messages[0] if page.messages else None
+        if found is None or found.parent_message_id != message.message_id or found.state in GONE_MESSAGES:
+            return None
+        return found
+
+    async def _anew(self, address: RoomAddress, seq: int) -> Change:
+        past = await self._history.doc(address.room_id, seq)
+        attempt = max(1, past.attempt) + 1
+        doc = MessageDoc(
+            message_id=past.message_id,
+            sender_type=SenderType.AI,
+            content="",
+            timestamp=past.timestamp,
+            version=reserved_version(attempt),
+            attempt=attempt,
+            ai_persona=past.ai_persona,
+            parent_message_id=past.parent_message_id,
+        )
+        return Change(seq, past, doc)
+
+    def _begin(self, address: RoomAddress, change: Change) -> Message:
+        self._replies.add(address, job_of(change.doc, change.seq, change.doc.attempt))
+        return view(address.room_id, change.seq, MessageState.COMPOSING, change.doc)
+
+    async def _begun(self, address: RoomAddress, reply: Message) -> Message:
+        """It was begun before, and the answer was lost."""
+        now = await self._history.message(address.room_id, None, reply.message_id)
+        if now.is_streaming and now.message_id not in self._replies:
+            raise OutOfStep
+        return now
+
+
+def _require(message: Message, sender: SenderType, otherwise: str) -> None:
+    if message.sender_type is not sender:
+        raise InvalidRequest(otherwise)
+
+
+def _reply_of(job: ReplyJob) -> Unwanted:
+    tombstone = MessageDoc(
+        message_id=job.message_id,
+        sender_type=SenderType.AI,
+        content="",
+        timestamp=job.timestamp,
+        version=reserved_version(job.attempt),
+        parent_message_id=job.parent_message_id,
+    )
+    return Unwanted(job.seq, tombstone, job.message_id)
+
+
+def _question_of(job: ReplyJob) -> list[Unwanted]:
+    """The message that it answers: a turn's two places are next to each other."""
+    if job.parent_message_id is None:
+        return []
+    tombstone = MessageDoc(
+        message_id=job.parent_message_id, sender_type=SenderType.USER, content="", timestamp=job.timestamp
+    )
+    return [Unwanted(job.seq - 1, tombstone, job.message_id)]

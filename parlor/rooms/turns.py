@@ -1,0 +1,65 @@
+"""What a turn is made of: the message, the place of its reply, and the work on that reply."""
+
+from __future__ import annotations
+
+from parlor.cache.rooms import Turn
+from parlor.model import Message, MessageDoc, OnBusy, SenderType, reserved_version
+from parlor.rooms.commands import Send
+from parlor.rooms.reply import ReplyJob
+from parlor.settings import RoomSettings
+
+
+def turn_of(command: Send, room_persona: str, now: int) -> Turn:
+    """The turn that a command asks for; ``now`` in ms."""
+    request = command.request
+    message = MessageDoc(
+        message_id=command.message_id,
+        sender_type=SenderType.USER,
+        content=request.content,
+        timestamp=now,
+        metadata=request.metadata,
+    )
+    reply = None
+    if command.reply_id is not None:
+        reply = MessageDoc(
+            message_id=command.reply_id,
+            sender_type=SenderType.AI,
+            content="",
+            timestamp=now,
+            version=reserved_version(1),
+            ai_persona=request.ai_persona or room_persona,
+            parent_message_id=command.message_id,
+        )
+    return Turn(
+        message,
+        reply,
+        request.idempotency_key,
+        request.fingerprint,
+        urgent=request.urgent,
+        strict=request.on_busy is not OnBusy.ENQUEUE,
+    )
+
+
+def job_of(reply: MessageDoc, seq: int, attempt: int) -> ReplyJob:
+    """The work on a reserved reply."""
+    return ReplyJob(
+        reply.message_id, seq, reply.parent_message_id, reply.ai_persona or "", reply.timestamp, attempt=attempt
+    )
+
+
+def adopted_job(reply: Message, first: int, cut_off: int | None, room_persona: str, settings: RoomSettings) -> ReplyJob:
+    """The work on a reply that somebody else left unfinished: ``first`` is the attempt that was asked for, ``cut_off``
+    the one that died in the middle (None: nothing was begun). After too many, or by policy, it is only to be ended."""
+    attempt = first if cut_off is None else cut_off + 1
+    tries = 1 if settings.crash_policy == "fail" else settings.max_attempts
+    ends = attempt - first >= tries
+    return ReplyJob(
+        reply.message_id,
+        reply.seq,
+        reply.parent_message_id,
+        reply.ai_persona or room_persona,
+        reply.timestamp,
+        attempt=attempt - 1 if ends else attempt,
+        so_far=reply.content,
+        ends=ends,
+    )

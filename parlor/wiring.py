@@ -1,0 +1,133 @@
+"""Puts the parts of one process together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from parlor.cache.connection import connect
+from parlor.cache.events import EventLog
+from parlor.cache.hub import EventHub
+from parlor.cache.live import Live
+from parlor.cache.queue import WriterQueue
+from parlor.cache.reads import CacheReader
+from parlor.cache.rooms import RoomCache
+from parlor.cache.states import StateCache
+from parlor.cache.summaries import SummaryCache
+from parlor.clock import SystemClock, SystemEntropy
+from parlor.errors import ParlorError
+from parlor.ids import IdMint
+from parlor.llm.personas import load_personas
+from parlor.metrics import RoomMetrics, WriterMetrics
+from parlor.model import DependencyHealth
+from parlor.persistence.writer import WriterPorts
+from parlor.reading.history import HistoryReader
+from parlor.reading.loading import Loader
+from parlor.reading.room_list import RoomDirectory
+from parlor.reading.streams import EventStreams
+from parlor.rooms.follow_up import FollowUp
+from parlor.rooms.reply import ReplyPorts
+from parlor.rooms.room import RoomPorts
+from parlor.settings import Settings
+from parlor.state_machine import ChatStateMachine, StateMachinePort, set_chat_state_machine
+from parlor.store.migrations import open_store
+from parlor.store.ports import ChatStore
+
+if TYPE_CHECKING:
+    from parlor.llm.service import AIChatService
+
+
+class Wiring:
+    """The ground that every process stands on: both stores, the readers, the state machine. ``close`` it."""
+
+    def __init__(self, settings: Settings, store: ChatStore) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.mint = IdMint(self.clock, SystemEntropy())
+        self.store = store
+        self.live = Live.open(settings, self.clock)
+        self.reader = CacheReader(self.live)
+        self.loader = Loader(self.live, store)
+        self.history = HistoryReader(self.reader, StateCache(self.live), store, self.loader)
+        self.state_machine = ChatStateMachine(self.live, store)
+        self.summaries = SummaryCache(self.live)
+        self.rooms = RoomDirectory(self.reader, self.summaries, store, self.loader)
+        set_chat_state_machine(self.state_machine)
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Wiring:
+        """Connects when first used, so a server that is down does not stop it."""
+        return cls(settings, await open_store(settings.store))
+
+    def chat_model(self) -> AIChatService:
+        """A client for the LLM; ``close`` it too."""
+        # Imported here: it brings the openai package, half a second that only a RoomActor has use for.
+        from parlor.llm.service import AIChatService
+
+        llm, key = self.settings.llm, self.settings.llm_api_key
+        return AIChatService(llm, key, load_personas(llm), self.history, self.rooms, self.clock)
+
+    def follow_up(self, model: AIChatService) -> FollowUp:
+        """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""
+        return FollowUp(model, model.memory, self.rooms, self.summaries, self.settings.llm)
+
+    def room_ports(self, model: AIChatService, states: StateMachinePort, metrics: RoomMetrics) -> RoomPorts:
+        cache = RoomCache(self.live)
+        return RoomPorts(
+            reply=ReplyPorts(cache, model, self.clock, metrics, self.settings, self.follow_up(model)),
+            cache=cache,
+            reader=self.reader,
+            loader=self.loader,
+            history=self.history,
+            states=states,
+            summaries=self.summaries,
+            mint=self.mint,
+        )
+
+    def writer_ports(self, metrics: WriterMetrics) -> WriterPorts:
+        return WriterPorts(
+            live=self.live,
+            queue=WriterQueue(self.live, self.settings.redis),
+            store=self.store,
+            loader=self.loader,
+            mint=self.mint,
+            clock=self.clock,
+            metrics=metrics,
+            settings=self.settings.queue,
+        )
+
+    def event_hub(self) -> EventHub:
+        return EventHub(EventLog(self.live), connect(self.settings.redis, blocking=True))
+
+    def streams(self, hub: EventHub) -> EventStreams:
+        heartbeat = self.settings.api.heartbeat.total_seconds()
+        log = EventLog(self.live)
+        return EventStreams(hub, log, self.reader, self.history, self.loader, self.live.keys, heartbeat)
+
+    async def health(self) -> list[DependencyHealth]:
+        """Redis, the global database and each shard, asked side by side."""
+        asked = {"cache": self.live.ping(), "store:global": self.store.ping(None)}
+        asked |= {f"store:shard{shard}": self.store.ping(shard) for shard in self.store.shard_ids()}
+        answers = await asyncio.gather(*(_health(work) for work in asked.values()))
+        return [DependencyHealth(name, not wrong, wrong or "ok") for name, wrong in zip(asked, answers, strict=True)]
+
+    async def close(self) -> None:
+        await self.live.close()
+        await self.store.close()
+
+
+HEALTH_SECONDS = 2.0
+"""Longest wait for one dependency's answer."""
+
+
+async def _health(work: Awaitable[None]) -> str:
+    """What is wrong; empty when nothing is."""
+    try:
+        async with asyncio.timeout(HEALTH_SECONDS):
+            await work
+    except ParlorError as error:
+        return error.detail
+    except TimeoutError:
+        return f"no answer within {HEALTH_SECONDS:.0f} s"
+    return ""

@@ -1,0 +1,114 @@
+"""`parlor bench`: measures a running installation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from parlor.settings import Settings
+from parlor_cli import processes, ray_cluster
+from parlor_cli.configuration import restore
+from parlor_cli.installation import MARKER, Installation, RunFile
+from parlor_cli.refusal import Refusal
+
+NOOP = "noop"
+PREFIX = "/bench"
+
+
+def stream(data_dir: Path, *, replies: list[int], seconds: float, as_json: bool) -> int:
+    """Measures replies that stream at the same time, a run for each number. Raises ``Refusal`` when nothing runs, or
+    something else than the demo model answers."""
+    installation, run, settings = _running(data_dir)
+    if "demo-model" not in run.processes:
+        ray_cluster.leave()
+        raise Refusal("only the demo model says when it sent a token: no other language model may be configured")
+    try:
+        from actors import bootstrap
+        from api.tokens import issue
+        from parlor_bench.stream import Target, measure
+
+        where = urlsplit(run.url)
+        status = bootstrap.status(settings)
+    finally:
+        ray_cluster.leave()
+    target = Target(
+        where.hostname or "",
+        where.port or 80,
+        issue(settings.auth, "bench-stream", None, datetime.now(UTC)),
+        settings.llm.base_url,
+        _replicas(installation),
+        [actor.pid for actor in status.actors if actor.kind == "RoomActor" and actor.alive],
+    )
+    say = (lambda line: None) if as_json else print
+    report = asyncio.run(measure(target, replies=replies, seconds=seconds, say=say))
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
+    return 1 if any(found.lost or found.failed for found in report.streams) else 0
+
+
+def _replicas(installation: Installation) -> list[int]:
+    """The API's processes on this machine."""
+    mark = f"{MARKER}={installation.runtime_dir}"
+    return [
+        pid
+        for pid in processes.own_pids()
+        if any("ServeReplica" in word for word in processes.command_line(pid)) and mark in processes.environment(pid)
+    ]
+
+
+def _running(data_dir: Path) -> tuple[Installation, RunFile, Settings]:
+    """What runs there, with this process joined to its Ray. Raises ``Refusal`` when nothing does."""
+    installation = Installation.find(data_dir)
+    run = installation.running() if installation else None
+    settings_json = installation.read_settings() if installation else None
+    if installation is None or run is None or not run.ready or settings_json is None:
+        raise Refusal(f"nothing runs in {data_dir}: start it with `parlor up --servers private --detach`")
+    settings = restore(settings_json)
+    if run.private_ray:
+        os.environ.update(ray_cluster.client_environment(installation.ray_token_path))
+    ray_cluster.join(run.ray_address, settings.ray.namespace)
+    return installation, run, settings
+
+
+def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
+    """Deploys a no-op beside the API, on the same ingress, measures both, takes it away again. Raises ``Refusal`` when
+    nothing runs."""
+    _, run, settings = _running(data_dir)
+    try:
+        from ray import serve
+
+        from api.tokens import issue
+        from parlor_bench.noop import build_noop_app
+        from parlor_bench.send import ACCOUNTS, Target, measure
+
+        now = datetime.now(UTC)
+        tokens = [issue(settings.auth, f"bench-{number}", None, now) for number in range(ACCOUNTS)]
+        demo = settings.llm.base_url if "demo-model" in run.processes else ""
+        where = urlsplit(run.url)
+        target = Target(where.hostname or "", where.port or 80, tokens, f"{PREFIX}/v1/noop", demo)
+        serve.run(build_noop_app(), name=NOOP, route_prefix=PREFIX)
+        try:
+            say = (lambda line: None) if as_json else print
+            report = asyncio.run(measure(target, seconds=seconds, rounds=rounds, say=say))
+        finally:
+            serve.delete(NOOP)
+    finally:
+        ray_cluster.leave()
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
+        return 0
+    first = report.first_token
+    print(f"\nsends/s of the no-op's, 64 connections, {len(report.many)} rounds: {report.ratio_many:.2f} (median)")
+    print(f"p50 above the no-op's, one connection: {report.extra_p50_ms_one:.2f} ms (median)")
+    if first is not None:
+        print(
+            f"first token: direct p50 {first.direct_p50} p99 {first.direct_p99} ms, "
+            f"through Parlor p50 {first.parlor_p50} p99 {first.parlor_p99} ms"
+        )
+    return 0

@@ -1,0 +1,53 @@
+"""`parlor cluster`: an installation that `serve deploy` made, seen from a node of its cluster.
+
+Nothing of it is in a data directory: the settings in the environment say where its Ray is, and its namespace there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from parlor.settings import Settings
+from parlor_cli import ray_cluster
+from parlor_cli.configuration import load
+from parlor_cli.refusal import Refusal
+from parlor_cli.status import with_lag, write
+
+
+def show(*, as_json: bool) -> None:
+    """Prints what its actors tell. Raises ``Refusal`` when they do not answer."""
+    with _joined() as settings:
+        from ray.exceptions import RayError
+
+        from actors import bootstrap
+
+        try:
+            found = with_lag(bootstrap.status(settings))
+        except (ValueError, RayError) as error:
+            raise Refusal(f"the actors of {settings.ray.namespace} do not answer: {error}") from error
+    write(found, as_json=as_json)
+
+
+def stop() -> None:
+    """Drains the rooms and the queues and ends the actors. The application has to be gone before, or its replicas would
+    make them again: raises ``Refusal`` then."""
+    with _joined() as settings:
+        from ray import serve
+
+        from actors import bootstrap
+        from parlor_cli.ingress import APP_NAME
+
+        if APP_NAME in serve.status().applications:
+            raise Refusal("the HTTP application still runs: `serve shutdown` first")
+        bootstrap.shut_down(settings, settings.rooms.drain_timeout.total_seconds())
+
+
+@contextmanager
+def _joined() -> Iterator[Settings]:
+    settings = load()
+    ray_cluster.join(settings.ray.address or "auto", settings.ray.namespace)
+    try:
+        yield settings
+    finally:
+        ray_cluster.leave()

@@ -1,0 +1,134 @@
+"""`parlor dead-letters`: operations that their shard refused for their content."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from parlor.cache.audit import AuditCache
+from parlor.cache.dead_letters import DeadLetter, LetterCache
+from parlor.cache.rooms import RoomCache
+from parlor.cache.states import StateCache
+from parlor.persistence.dead_letters import DeadLetters
+from parlor.wiring import Wiring
+from parlor_cli.live_stores import ask
+from parlor_cli.refusal import Refusal
+
+
+class LetterLine(msgspec.Struct, frozen=True):
+    """A dead letter, without anybody's text."""
+
+    id: str
+    parked_at: str
+    partition: int
+    op: str
+    account_id: str
+    room_id: str
+    seq: int | None
+    message_id: str | None
+    reason: str
+
+
+class LetterResult(msgspec.Struct, frozen=True):
+    """What became of one."""
+
+    id: str
+    result: str
+
+
+def show(data_dir: Path, *, as_json: bool) -> None:
+    """Lists them, oldest first."""
+    lines = [_line(letter) for letter in ask(data_dir, lambda wiring: _letters(wiring).all())]
+    if as_json:
+        _write(lines)
+        return
+    if not lines:
+        print("no dead letters")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in LetterLine.__struct_fields__:
+        table.add_column(name.replace("_", " "), no_wrap=True)
+    for line in lines:
+        table.add_row(*("-" if value is None else str(value) for value in msgspec.structs.astuple(line)))
+    Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 400, markup=False).print(table)
+
+
+def replay(data_dir: Path, ids: list[str], *, every: bool, as_json: bool) -> None:
+    """Puts them back into their queues."""
+
+    async def work(letters: DeadLetters, letter: DeadLetter) -> str:
+        return "queued again" if await letters.replay(letter) else "it was not parked any more"
+
+    if every == bool(ids):
+        raise Refusal("give the ids of dead letters (`parlor dead-letters list`), or --all")
+    _each(data_dir, ids, work, as_json=as_json)
+
+
+def drop(data_dir: Path, ids: list[str], *, as_json: bool) -> None:
+    """Gives them up for good."""
+
+    async def work(letters: DeadLetters, letter: DeadLetter) -> str:
+        return "dropped: " + (await letters.drop(letter)).effect
+
+    _each(data_dir, ids, work, as_json=as_json)
+
+
+def _each(
+    data_dir: Path, ids: list[str], work: Callable[[DeadLetters, DeadLetter], Awaitable[str]], *, as_json: bool
+) -> None:
+    """Does it to each, oldest first; none of them unless all ids are known."""
+
+    async def all_of(wiring: Wiring) -> list[LetterResult]:
+        letters = _letters(wiring)
+        known = {letter.letter_id: letter for letter in await letters.all()}
+        if unknown := [letter_id for letter_id in ids if letter_id not in known]:
+            raise Refusal(f"there is no dead letter {', '.join(unknown)}")
+        chosen = [letter for letter_id, letter in known.items() if not ids or letter_id in ids]
+        return [LetterResult(letter.letter_id, await work(letters, letter)) for letter in chosen]
+
+    results = ask(data_dir, all_of)
+    if as_json:
+        _write(results)
+    else:
+        for result in results:
+            print(f"{result.id}  {result.result}")
+
+
+def _letters(wiring: Wiring) -> DeadLetters:
+    live = wiring.live
+    audit = AuditCache(live, wiring.settings.redis.prefix)
+    return DeadLetters(
+        LetterCache(live),
+        audit,
+        RoomCache(live),
+        wiring.state_machine,
+        StateCache(live),
+        wiring.loader,
+        wiring.store,
+    )
+
+
+def _line(letter: DeadLetter) -> LetterLine:
+    entry = letter.entry
+    return LetterLine(
+        id=letter.letter_id,
+        parked_at=f"{datetime.fromtimestamp(letter.parked_at / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        partition=entry.partition,
+        op=entry.op,
+        account_id=entry.address.account_id,
+        room_id=entry.address.room_id,
+        seq=entry.seq or None,
+        message_id=entry.message_id,
+        reason=letter.reason,
+    )
+
+
+def _write(lines: list[LetterLine] | list[LetterResult]) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(lines) + b"\n")
+    sys.stdout.flush()

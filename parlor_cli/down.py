@@ -1,0 +1,35 @@
+"""`parlor down`: asks the launcher to drain, waits, and removes what a killed one left."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from parlor_cli import leftovers, processes
+from parlor_cli.installation import Installation
+from parlor_cli.progress import Progress
+
+STOP_TIMEOUT_S = 180.0
+"""More than the sum of the launcher's own bounds; then it is killed, and its children with it."""
+
+
+def down(data_dir: Path, progress: Progress) -> None:
+    """Returns when all is gone; raises ``Refusal`` when another start took the directory meanwhile."""
+    installation = Installation.find(data_dir)
+    if installation is None:
+        progress.say("note", f"nothing runs here: {data_dir} holds no installation", step="down")
+        return
+    run = installation.running()
+    if run is not None:
+        progress.say("note", f"stopping (launcher pid {run.launcher.pid})", step="down")
+        processes.send(run.launcher, signal.SIGTERM)
+        if processes.wait_until_gone([run.launcher], STOP_TIMEOUT_S):
+            progress.say("warn", f"the launcher did not end within {STOP_TIMEOUT_S:g} s and is killed", step="down")
+            processes.end([run.launcher], grace_s=0.0)
+    with installation.locked():
+        ended = leftovers.end(installation)
+        installation.clear_run()
+        installation.remove_runtime_dir()
+    if ended:
+        progress.say("note", f"ended what was left: {', '.join(ended)}", step="down")
+    progress.say("done", "all is gone" if run is not None or ended else "nothing runs here", step="down")

@@ -1,0 +1,93 @@
+"""The HTTP side: Ray Serve with the ChatApi application, on one address."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable
+
+from parlor.settings import Settings
+from parlor_cli.refusal import Refusal
+
+APP_NAME = "parlor"
+_READY_TIMEOUT_S = 60.0
+_ASK_TIMEOUT_S = 5.0
+_PAUSE_S = 0.1
+
+
+class Ingress:
+    """Start, wait for `/readyz`, stop."""
+
+    def __init__(self, settings: Settings, *, haproxy: bool, shared: bool) -> None:
+        """``shared``: the cluster is not ours alone, and neither is its Serve."""
+        self._settings = settings
+        self._shared = shared
+        self.title = "HAProxy" if haproxy else "Ray Serve's own proxy (no HAProxy for this platform)"
+
+    @property
+    def url(self) -> str:
+        """As a client on this machine writes it."""
+        host = _reachable(self._settings.api.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._settings.api.port}"
+
+    def start(self) -> None:
+        """Returns when the application runs. Raises ``Refusal``."""
+        from ray import serve
+        from ray.serve.exceptions import RayServeException
+
+        from api.deployment import build_serve_app
+
+        api = self._settings.api
+        try:
+            serve.start(proxy_location="EveryNode", http_options={"host": api.host, "port": api.port})
+            serve.run(build_serve_app(self._settings.dump_secrets()), name=APP_NAME, route_prefix="/")
+        except (RayServeException, RuntimeError, TimeoutError) as error:
+            raise Refusal(f"the HTTP application did not start: {error}{_deployment_messages()}") from error
+
+    def wait_until_ready(self, check: Callable[[], None]) -> None:
+        """Until `/readyz` answers 200; calls ``check`` in between. Raises ``Refusal`` with its last answer."""
+        deadline = time.monotonic() + _READY_TIMEOUT_S
+        while True:
+            check()
+            status, body = self.ask("/readyz")
+            if status == http.client.OK:
+                return
+            if time.monotonic() > deadline:
+                raise Refusal(f"{self.url}/readyz did not become ready within {_READY_TIMEOUT_S:g} s: {status} {body}")
+            time.sleep(_PAUSE_S)
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Status and body of a GET; status 0 and the reason when there is no answer."""
+        api = self._settings.api
+        connection = http.client.HTTPConnection(_reachable(api.host), api.port, timeout=_ASK_TIMEOUT_S)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read(2000).decode("utf-8", errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            return 0, str(error)
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """Ends the application; in a cluster of ours also Serve itself."""
+        from ray import serve
+
+        if self._shared:
+            serve.delete(APP_NAME)
+        else:
+            serve.shutdown()  # type: ignore[no-untyped-call] # Ray leaves it untyped
+
+
+def _deployment_messages() -> str:
+    """Why, as Serve knows it: the replica's own traceback."""
+    from ray import serve
+
+    application = serve.status().applications.get(APP_NAME)
+    if application is None:
+        return ""
+    return "".join(f"\n{name}: {found.message}" for name, found in application.deployments.items() if found.message)
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - a wildcard is mapped

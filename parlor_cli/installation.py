@@ -1,0 +1,257 @@
+"""An installation: one data directory, what it keeps, and who may use it now.
+
+    <data directory>/
+        installation.json   what was decided when it was made (id, partitions, kind of servers)
+        jwt-secret          signs bearer tokens (0600)
+        ray-token           lets processes into its private Ray (0600)
+        lock                held with flock by the launcher for as long as it lives
+        run.json            the running launcher, its processes and addresses (0600)
+        settings.json       the running installation's effective settings, secrets in clear (0600)
+        logs/  redis/  sqlite/  mariadb/
+
+Sockets and Ray's session live in a short runtime directory, ``/tmp/parlor-<8 hex digits>``, because the path of a
+unix socket ends at 107 bytes (HAProxy's at 97) whatever the data directory is called.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from parlor_cli import processes
+from parlor_cli.processes import ProcessRef
+from parlor_cli.refusal import Refusal
+
+DEFAULT_DATA_DIR = Path(".parlor")
+RUNTIME_ROOT = Path("/tmp")  # noqa: S108 - short on purpose; the directory below it is 0700 and its owner is checked
+MARKER = "PARLOR_RUNTIME_DIR"
+"""Environment variable that every process of an installation inherits; its value names the installation."""
+
+ServerKind = Literal["embedded", "private", "external"]
+
+
+class Founding(msgspec.Struct, frozen=True):
+    """What is decided once: with another value the data would not be found again."""
+
+    id: str
+    redis: ServerKind | None = None
+    store: ServerKind | None = None
+    partitions: int | None = None
+    shards: int | None = None
+    """Databases that were made here; may grow, not shrink. None with external ones."""
+
+
+class RunFile(msgspec.Struct, frozen=True):
+    """Who runs this installation now."""
+
+    boot_id: str
+    launcher: ProcessRef
+    runtime_dir: str
+    started_at: int
+    """Unix time in seconds."""
+    processes: dict[str, ProcessRef] = {}
+    ready: bool = False
+    url: str = ""
+    dashboard_url: str = ""
+    ray_address: str = ""
+    namespace: str = ""
+    ingress: str = ""
+    private_ray: bool = True
+
+
+class Installation:
+    """A data directory that has been founded."""
+
+    def __init__(self, data_dir: Path, founding: Founding) -> None:
+        self.data_dir = data_dir
+        self.founding = founding
+
+    @classmethod
+    def found(cls, data_dir: Path) -> Installation:
+        """Opens the directory, or makes it. Raises ``Refusal`` when that is not possible."""
+        path = data_dir.expanduser().absolute()
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = path.resolve(strict=True)
+            existing = cls.find(path)
+            if existing is not None:
+                return existing
+            made = cls(path, Founding(id=uuid.uuid4().hex))
+            # Two first commands at once: the first link wins and both read it.
+            _write_once(path / "installation.json", msgspec.json.encode(made.founding))
+        except OSError as error:
+            raise Refusal(f"cannot use the data directory {path}: {error.strerror}") from error
+        found = cls.find(path)
+        return found if found is not None else made
+
+    @classmethod
+    def find(cls, data_dir: Path) -> Installation | None:
+        """The installation in a directory, if there is one; nothing is made."""
+        path = data_dir.expanduser().absolute()
+        try:
+            raw = (path / "installation.json").read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Refusal(f"cannot read {path / 'installation.json'}: {error.strerror}") from error
+        try:
+            founding = msgspec.json.decode(raw, type=Founding)
+        except msgspec.DecodeError as error:
+            raise Refusal(f"{path / 'installation.json'} is damaged: {error}") from error
+        return cls(path.resolve(), founding)
+
+    def record(self, founding: Founding) -> None:
+        """Keeps a founding decision."""
+        _write(self.data_dir / "installation.json", msgspec.json.encode(founding))
+        self.founding = founding
+
+    @property
+    def namespace(self) -> str:
+        """Of its Ray actors, also in a Ray that it shares with others."""
+        return f"parlor-{self.founding.id[:12]}"
+
+    @property
+    def short_id(self) -> str:
+        """Eight hexadecimal digits; a copied data directory gets others, because its path counts too."""
+        return hashlib.sha256(f"{self.founding.id}:{self.data_dir}".encode()).hexdigest()[:8]
+
+    @property
+    def runtime_dir(self) -> Path:
+        return RUNTIME_ROOT / f"parlor-{self.short_id}"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    def make_runtime_dir(self) -> Path:
+        """The runtime directory, ours alone. Raises ``Refusal`` when another user has put something there."""
+        path = self.runtime_dir
+        path.mkdir(mode=0o700, exist_ok=True)
+        facts = path.lstat()
+        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+            raise Refusal(f"{path} is there already and is not a directory of yours; remove it")
+        path.chmod(0o700)
+        return path
+
+    def remove_runtime_dir(self) -> None:
+        """Only sockets and Ray's session are in it. The session's logs are kept, in ``logs/ray``, till the next one."""
+        if not self.runtime_dir.is_dir() or self.runtime_dir.is_symlink():
+            return
+        session_logs = (self.runtime_dir / "ray/session_latest").resolve() / "logs"
+        if session_logs.is_dir():
+            kept = self.logs_dir / "ray"
+            shutil.rmtree(kept, ignore_errors=True)
+            shutil.move(session_logs, kept)
+        shutil.rmtree(self.runtime_dir, ignore_errors=True)
+
+    def jwt_secret(self) -> str:
+        """64 hexadecimal digits, made when first asked for."""
+        return _secret(self.data_dir / "jwt-secret")
+
+    def ray_token(self) -> str:
+        """Kept apart from the JWT secret: whoever holds it can run code in the cluster."""
+        return _secret(self.ray_token_path)
+
+    @property
+    def ray_token_path(self) -> Path:
+        return self.data_dir / "ray-token"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the directory; raises ``Refusal`` at once when another launcher does. Freed by the kernel on death."""
+        descriptor = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                run = self.read_run()
+                who = f"process {run.launcher.pid}" if run else "another process"
+                where = f" at {run.url}" if run and run.url else ""
+                raise Refusal(
+                    f"{self.data_dir} is in use: {who} runs this installation{where}. "
+                    f"Stop it with `parlor down --data-dir {self.data_dir}`, or give another --data-dir."
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def read_run(self) -> RunFile | None:
+        """What the run file says, true or stale; None when there is none (a damaged one counts as none)."""
+        try:
+            return msgspec.json.decode((self.data_dir / "run.json").read_bytes(), type=RunFile)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def running(self) -> RunFile | None:
+        """The run file if its launcher is alive."""
+        run = self.read_run()
+        if run is None or run.boot_id != processes.boot_id() or not processes.is_alive(run.launcher):
+            return None
+        return run
+
+    def write_run(self, run: RunFile) -> None:
+        _write(self.data_dir / "run.json", msgspec.json.encode(run))
+
+    def write_settings(self, settings_json: str) -> None:
+        """The effective settings, for the commands that talk to the running installation."""
+        _write(self.data_dir / "settings.json", settings_json.encode())
+
+    def read_settings(self) -> str | None:
+        try:
+            return (self.data_dir / "settings.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def clear_run(self) -> None:
+        for name in ("run.json", "settings.json"):
+            (self.data_dir / name).unlink(missing_ok=True)
+
+
+def _secret(path: Path) -> str:
+    try:
+        if not path.exists():
+            _write_once(path, secrets.token_hex(32).encode())
+        facts = path.stat()
+        if facts.st_mode & 0o077:
+            path.chmod(0o600)
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise Refusal(f"cannot read {path}: {error.strerror}") from error
+
+
+def _temporary(path: Path, content: bytes) -> Path:
+    """The content beside its destination, on disk, readable by its owner alone."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, also for a reader meanwhile."""
+    _temporary(path, content).replace(path)
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    """As ``_write``, but what is there already stays."""
+    temporary = _temporary(path, content)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    finally:
+        temporary.unlink()

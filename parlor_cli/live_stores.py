@@ -1,0 +1,39 @@
+"""Both stores of an installation, for commands that ask them past the actors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from parlor.errors import ParlorError
+from parlor.settings import Settings
+from parlor.wiring import Wiring
+from parlor_cli.installation import Installation
+from parlor_cli.options import present
+from parlor_cli.refusal import Refusal
+
+_T = TypeVar("_T")
+
+
+def ask(data_dir: Path, work: Callable[[Wiring], Awaitable[_T]], *, exit_code: int = 1) -> _T:
+    """Does it with the running installation's stores; without a data directory, with those that the settings name (a
+    cluster's). Raises ``Refusal`` with ``exit_code`` when a store does not answer or nothing runs."""
+    try:
+        settings = present(Installation.find(data_dir))
+        if not settings.redis.url.get_secret_value():
+            raise Refusal(f"nothing runs in {data_dir}, and no Redis is configured")
+        return asyncio.run(_ask(settings, work))
+    except Refusal as error:
+        raise Refusal(error.message, exit_code=exit_code) from error
+    except ParlorError as error:
+        raise Refusal(f"{error.detail}: {error.debug}".rstrip(": "), exit_code=exit_code) from error
+
+
+async def _ask(settings: Settings, work: Callable[[Wiring], Awaitable[_T]]) -> _T:
+    wiring = await Wiring.open(settings)
+    try:
+        return await work(wiring)
+    finally:
+        await wiring.close()

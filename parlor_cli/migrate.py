@@ -1,0 +1,64 @@
+"""`parlor migrate`: the databases at this version's schema."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from parlor.errors import ParlorError
+from parlor.settings import Settings
+from parlor.store.migrations import MigrationReport, migrate
+from parlor_cli.backing import StorePlace
+from parlor_cli.configuration import load, merge
+from parlor_cli.installation import Installation
+from parlor_cli.options import Blueprint, effective, present
+from parlor_cli.refusal import Refusal
+
+
+def apply(settings: Settings, on_step: Callable[[str], None]) -> MigrationReport:
+    """Makes databases that are missing and applies what they lack; tells each step. Raises ``Refusal``."""
+    try:
+        return asyncio.run(migrate(settings.store, on_step))
+    except ParlorError as error:
+        raise Refusal(f"the databases could not be migrated: {error.detail} {error.debug}".rstrip()) from error
+
+
+def run(data_dir: Path, *, as_json: bool) -> None:
+    """Migrates the running installation's databases, external ones, or the SQLite files of one that is stopped."""
+
+    def tell(step: str) -> None:
+        if not as_json:
+            print(step)
+
+    installation = Installation.find(data_dir)
+    if installation is None:
+        settings = load()
+        if not settings.store.urls:
+            raise Refusal(f"{data_dir} holds no installation, and no database URL is configured")
+        report = apply(settings, tell)
+    elif installation.running() is not None:
+        report = apply(present(installation), tell)
+    else:
+        with installation.locked():
+            report = apply(_stopped(installation), tell)
+    if as_json:
+        print(msgspec.json.encode(report).decode())
+    elif not report.changed:
+        print("nothing to do")
+
+
+def _stopped(installation: Installation) -> Settings:
+    settings = effective(installation, {})
+    founding = installation.founding
+    if settings.store.urls:
+        return settings
+    if founding.store != "embedded" or founding.shards is None:
+        raise Refusal("its databases do not run now: `parlor up` starts them, and migrates them")
+    place = StorePlace(
+        installation,
+        Blueprint(redis="embedded", store="embedded", partitions=settings.store.partitions, shards=founding.shards),
+    )
+    return effective(installation, merge({}, place.overrides()))

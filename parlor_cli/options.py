@@ -1,0 +1,120 @@
+"""What `parlor up` was asked for, and what an installation decided when it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from parlor.settings import Settings
+from parlor_cli.configuration import Overrides, load, merge, restore
+from parlor_cli.installation import Founding, Installation, ServerKind
+from parlor_cli.refusal import Refusal
+
+DEFAULT_SHARDS = 2
+
+
+class UpOptions(msgspec.Struct, frozen=True):
+    """The command line; None is what was not given."""
+
+    data_dir: Path
+    host: str | None = None
+    port: int | None = None
+    redis_url: str | None = None
+    mysql_urls: list[str] = []
+    servers: ServerKind | None = None
+    partitions: int | None = None
+    shards: int | None = None
+    ray_address: str | None = None
+    tether: int | None = None
+    """The process that the launcher must not outlive; None: it lives on its own."""
+
+    def to_json(self) -> bytes:
+        """For the pipe to the launcher: a URL may hold a password, so not on a command line."""
+        return msgspec.json.encode(self, enc_hook=str)
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> UpOptions:
+        return msgspec.json.decode(raw, type=cls, dec_hook=lambda _kind, text: Path(text))
+
+    def overrides(self) -> Overrides:
+        """As settings."""
+        found: Overrides = {}
+        if self.host is not None:
+            found["api"] = {"host": self.host}
+        if self.port is not None:
+            found["api"] = found.get("api", {}) | {"port": self.port}
+        if self.redis_url is not None:
+            found["redis"] = {"url": self.redis_url}
+        if self.mysql_urls:
+            found["store"] = {"urls": list(self.mysql_urls)}
+        if self.partitions is not None:
+            found["store"] = found.get("store", {}) | {"partitions": self.partitions}
+        if self.ray_address is not None:
+            found["ray"] = {"address": self.ray_address}
+        return found
+
+
+class Blueprint(msgspec.Struct, frozen=True):
+    """What an installation is made of."""
+
+    redis: ServerKind
+    store: ServerKind
+    partitions: int
+    shards: int
+
+
+def effective(installation: Installation, overrides: Overrides) -> Settings:
+    """The settings with what the installation adds where nothing else is given: JWT secret, namespace, partitions."""
+    given = load(overrides)
+    added: Overrides = {"ray": {"namespace": installation.namespace}, "auth": {}, "store": {}}
+    if not given.auth.secret.get_secret_value():
+        added["auth"] = {"secret": installation.jwt_secret()}
+    if installation.founding.partitions is not None:
+        added["store"] = {"partitions": installation.founding.partitions}
+    return load(merge(overrides, added))
+
+
+def present(installation: Installation | None) -> Settings:
+    """The running installation's settings; when none runs, those that the next start would use."""
+    if installation is None:
+        return load()
+    running = installation.read_settings() if installation.running() else None
+    return restore(running) if running else effective(installation, {})
+
+
+def decide(options: UpOptions, given: Settings, founding: Founding) -> Blueprint:
+    """What to start. A URL makes that part external; what was decided before holds unless it is asked for again.
+
+    Raises ``Refusal`` when the wish contradicts what the installation was made with: its data would not be found.
+    """
+    redis = _kind("redis", bool(given.redis.url.get_secret_value()), options.servers, founding.redis)
+    store = _kind("mysql", bool(given.store.urls), options.servers, founding.store)
+    if options.partitions is not None and founding.partitions not in (None, options.partitions):
+        raise Refusal(
+            f"this installation has {founding.partitions} partitions, for good: every id carries its own. "
+            f"Use another --data-dir for {options.partitions}."
+        )
+    shards = options.shards or founding.shards or DEFAULT_SHARDS
+    if store == "external":
+        if options.shards not in (None, len(given.store.urls)):
+            raise Refusal("--shards is for databases that parlor makes; with --mysql-url give one URL for each shard")
+        shards = len(given.store.urls)
+    if founding.shards is not None and shards < founding.shards:
+        raise Refusal(f"this installation has {founding.shards} shards; they can become more, not fewer")
+    return Blueprint(redis=redis, store=store, partitions=founding.partitions or given.store.partitions, shards=shards)
+
+
+def _kind(part: str, has_url: bool, wished: ServerKind | None, founded: ServerKind | None) -> ServerKind:
+    if has_url:
+        kind: ServerKind = "external"
+    elif wished == "external" or (wished is None and founded == "external"):
+        raise Refusal(f"no address of an external server is configured: give --{part}-url")
+    else:
+        kind = wished or founded or "embedded"
+    if founded is not None and kind != founded:
+        raise Refusal(
+            f"this installation keeps its data in {founded} servers ({part}), not in {kind} ones; "
+            "use another --data-dir for those"
+        )
+    return kind

@@ -1,0 +1,110 @@
+"""TCP ports: whether one is free, and the block of them that an installation takes.
+
+A block lies below the kernel's ephemeral ports (32768 and up), from which Ray's own processes take theirs, so the
+two do not meet. A port is free when it can be bound now; should another program take it before it is used, the
+start says so.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+
+import msgspec
+
+from parlor_cli.refusal import Refusal
+
+BLOCK = 100
+_BLOCKS = range(20_000, 30_000, BLOCK)
+_REPLICAS_FROM = 20
+_GRPC_FROM = 80
+
+
+class PortPlan(msgspec.Struct, frozen=True):
+    """The ports that an installation's Ray and Serve are told to listen on; Ray's workers add ephemeral ones."""
+
+    first: int
+    """Of the block of ``BLOCK`` ports."""
+    http: int
+    dashboard: int
+
+    @property
+    def metrics_export(self) -> int:
+        return self.first + 2
+
+    @property
+    def haproxy_stats(self) -> int:
+        return self.first + 3
+
+    @property
+    def haproxy_metrics(self) -> int:
+        return self.first + 4
+
+    @property
+    def fallback_http(self) -> int:
+        return self.first + 5
+
+    @property
+    def fallback_grpc(self) -> int:
+        return self.first + 6
+
+    @property
+    def replicas(self) -> range:
+        """HTTP ports of replicas; a freed one rests for a while before it is given out again."""
+        return range(self.first + _REPLICAS_FROM, self.first + _GRPC_FROM)
+
+    @property
+    def replicas_grpc(self) -> range:
+        return range(self.first + _GRPC_FROM, self.first + BLOCK)
+
+
+def is_free(port: int, host: str = "0.0.0.0") -> bool:  # noqa: S104 - every interface is what has to be free
+    """Whether a server could listen there now."""
+    try:
+        require(host, port)
+    except Refusal:
+        return False
+    return True
+
+
+def require(host: str, port: int) -> None:
+    """Raises ``Refusal`` with the reason unless ``host:port`` can be listened on."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As servers do: a port in TIME_WAIT is free, one with a listener is not.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        reasons = {
+            errno.EADDRINUSE: "another program listens there",
+            errno.EACCES: "this user may not",
+            errno.EADDRNOTAVAIL: "that address is not one of this machine",
+        }
+        reason = reasons.get(error.errno or 0, error.strerror or str(error))
+        raise Refusal(f"cannot listen on {host}:{port}: {reason}. Give another --host or --port.") from error
+
+
+def choose(*, http: int, dashboard: int, seed: str) -> PortPlan:
+    """A plan around a block of free ports; ``http`` and ``dashboard`` are kept when they are not 0.
+
+    ``seed`` (the installation's id) spreads installations over the blocks, so that two that start at once differ.
+    """
+    firsts = list(_BLOCKS)
+    random.Random(seed).shuffle(firsts)  # noqa: S311 - spreading, not secrecy
+    for first in firsts:
+        if all(is_free(port) for port in range(first, first + BLOCK)):
+            return PortPlan(first=first, http=http or first, dashboard=dashboard or first + 1)
+    raise Refusal(f"no {BLOCK} free ports in a row between {_BLOCKS.start} and {_BLOCKS.stop}")
+
+
+def one() -> int:
+    """A free ephemeral port on the loopback interface."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

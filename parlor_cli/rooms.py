@@ -1,0 +1,57 @@
+"""`parlor rooms`: every room that is active, where, and in which state."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from parlor.cache.records import CachedRoom
+from parlor.ids import RoomId
+from parlor.wiring import Wiring
+from parlor_cli.live_stores import ask
+from parlor_cli.status import Plain, asked_of_actors, nothing_runs, running, write
+
+
+class ActiveRoom(msgspec.Struct, frozen=True):
+    """A room that a RoomActor holds."""
+
+    room_id: str
+    account_id: str
+    state: str
+    """As Redis has it; `-` when it has let the room go."""
+    messages: int
+    persisted_seq: int
+    actor: str
+    pid: int
+    node: str
+
+
+def show(data_dir: Path, *, as_json: bool) -> int:
+    """Prints them; returns the exit code: 0, or 3 when nothing runs. Raises ``Refusal`` when it does not answer."""
+    found = running(data_dir)
+    if found is None:
+        return nothing_runs(data_dir, as_json=as_json)
+    status = asked_of_actors(*found)
+    held = [(RoomId(room), actor) for actor in status.actors for room in actor.rooms]
+
+    async def look(wiring: Wiring) -> list[CachedRoom | None]:
+        return await asyncio.gather(*(wiring.reader.room(room_id) for room_id, _ in held))
+
+    rooms = [
+        ActiveRoom(
+            room_id=room_id,
+            account_id=cached.account_id if cached else "-",
+            state=cached.room.state if cached else "-",
+            messages=cached.room.message_count if cached else 0,
+            persisted_seq=cached.room.persisted_seq if cached else 0,
+            actor=actor.name,
+            pid=actor.pid,
+            node=actor.node,
+        )
+        for (room_id, actor), cached in zip(held, ask(data_dir, look), strict=True)
+    ]
+    lines: list[Plain] = msgspec.to_builtins(sorted(rooms, key=lambda room: (room.actor, room.room_id)))
+    write({"rooms": lines}, as_json=as_json)
+    return 0

@@ -1,0 +1,42 @@
+"""The demo model: an OpenAI-compatible endpoint on loopback that needs no key."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+from parlor_cli.servers.process import ServerPlan
+
+HOST = "127.0.0.1"
+PACE = "first=80ms delay=15ms"
+"""So that a person sees the answer come as from a real model; a message's own directives go before this."""
+
+
+def url(port: int) -> str:
+    return f"http://{HOST}:{port}/v1"
+
+
+def plan(port: int, log: Path) -> ServerPlan:
+    command = [
+        sys.executable,
+        "-m",
+        "demo_model.server",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--die-with-parent",
+        "--behave",
+        PACE,
+    ]
+    return ServerPlan(name="demo-model", command=command, log=log, answers=lambda: answers(port), stop_timeout_s=5.0)
+
+
+def answers(port: int) -> bool:
+    """Whether it takes connections."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1.0):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,392 @@
+"""All of Parlor's domain in one process, on a real Redis and a real MariaDB: owners that take rooms from each other,
+writers that take partitions from each other, and people who write down what they were told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from redis.asyncio import Redis
+
+from parlor.cache.connection import connect
+from parlor.cache.live import RoomAddress
+from parlor.cache.rooms import RoomCache
+from parlor.errors import ParlorError, PartitionUnknown, RoomMoved
+from parlor.gateway import SendRequest
+from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
+from parlor.llm.ports import Completion, Context, Persona, TextDelta
+from parlor.metrics import NoMetrics
+from parlor.model import FinishReason, Message, ReplyMode, Session, Usage
+from parlor.persistence.writer import ShardWriterLoop
+from parlor.rooms.commands import (
+    Command,
+    DeleteDone,
+    DeleteMessage,
+    Outcome,
+    Refused,
+    Rename,
+    RoomDone,
+    Send,
+    SendDone,
+    Wake,
+)
+from parlor.rooms.host import RoomHost
+from parlor.settings import Settings
+from parlor.store.addresses import store_addresses
+from parlor.store.migrations import open_store
+from parlor.wiring import Wiring
+from tests.chaos.checker import FinalRoom
+from tests.chaos.history import Kind, Operation, Recorder, Request, Response
+from tests.chaos.history import Outcome as Told
+from tests.chaos.observed import seen
+from tests.chaos.system.rows import backlog, stored_rooms
+from tests.chaos.wrapper.injection import FaultyPipeline, FaultyQueue, Injector, Rates, faulty_store
+
+DEADLINE = 30.0
+RETRY_PAUSE = 0.02
+SWEEP_PAUSE = 0.2
+DRY_SECONDS = 60.0
+WRITERS_STALL = 10
+GIVEN_UP = 0.05
+"""Share of the commands that go to another owner while the first one still has them."""
+LATE_SECONDS = 0.3
+WORDS = ("a ", "short ", "answer")
+
+
+class DomainSettings(Settings):
+    """What is given and the defaults; nothing of the environment or of files."""
+
+    model_config = SettingsConfigDict(**{**Settings.model_config, "env_file": None, "toml_file": None})
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+class Tally(NoMetrics):
+    """Counts refused stale writes."""
+
+    def __init__(self) -> None:
+        self.stale: Counter[str] = Counter()
+
+    def stale_write_refused(self, script: str) -> None:
+        self.stale[script] += 1
+
+    def stale_batch_refused(self, shard: int) -> None:
+        self.stale["batch"] += 1
+
+
+class Parrot:
+    """A language model that always says the same."""
+
+    def persona(self, name: str) -> Persona:
+        return Persona(name, name, "", "", "parrot")
+
+    def personas(self) -> list[Persona]:
+        return [self.persona("GPT4O")]
+
+    async def mem(self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None) -> Context:
+        return Context([], 0, 0)
+
+    async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
+        for word in WORDS:
+            yield TextDelta(word)
+            await asyncio.sleep(0.005)
+        yield Completion(FinishReason.STOP, Usage(1, len(WORDS)))
+
+
+class Domain:
+    """``owners`` hosts and two writers for each shard, each with connections of its own, as processes have them."""
+
+    def __init__(self, settings: Settings, rates: Rates, recorder: Recorder, seed: int) -> None:
+        self.tally = Tally()
+        self._settings = settings
+        self.counts: Counter[str] = Counter()
+        """Of each kind of fault, how many."""
+        self._rates = rates
+        self._seed = seed
+        self._injectors: list[Injector] = []
+        self._queues: list[FaultyQueue] = []
+        self._recorder = recorder
+        self._random = random.Random(seed)
+        self._assemblies: list[Wiring] = []
+        self.hosts: list[RoomHost] = []
+        self._writers: list[ShardWriterLoop] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        """That go on until they are cancelled."""
+        self._writing: list[asyncio.Task[None]] = []
+        """That end when their writers are stopped."""
+        self._copies: list[asyncio.Task[None]] = []
+        self.stale_copies = 0
+        """Copies that were refused because the command had gone elsewhere."""
+        self._sessions: dict[str, Session] = {}
+        self._count = 0
+
+    async def open(self, owners: int = 2) -> None:
+        for _ in range(owners):
+            wiring = await self._process(self._rates)
+            model = wiring.chat_model()
+            ports = wiring.room_ports(model, wiring.state_machine, self.tally)
+            # The service's own client is never used.
+            await model.close()
+            ports = msgspec.structs.replace(ports, reply=msgspec.structs.replace(ports.reply, model=Parrot()))
+            host = RoomHost(ports)
+            self.hosts.append(host)
+            self._tasks.append(asyncio.create_task(host.run()))
+        # Writers make few calls; to be seen stale they have to stand still more often.
+        often = msgspec.structs.replace(self._rates, stall=WRITERS_STALL * self._rates.stall)
+        for number in range(2):
+            wiring = await self._process(often)
+            for shard in wiring.store.shard_ids():
+                queue = FaultyQueue(wiring.live, self._settings.redis, self._injectors[-1])
+                self._queues.append(queue)
+                ports_of_writer = msgspec.structs.replace(wiring.writer_ports(self.tally), queue=queue)
+                partitions = await wiring.store.partitions_of(shard)
+                writer = ShardWriterLoop(ports_of_writer, shard, f"writer-{shard}-{number}", partitions)
+                self._writers.append(writer)
+                self._writing.append(asyncio.create_task(writer.run()))
+        self._tasks.append(asyncio.create_task(self._sweep()))
+
+    async def close(self) -> None:
+        """Raises what a part of it died of."""
+        self.calm()
+        for writer in self._writers:
+            await writer.stop()
+        async with asyncio.timeout(DRY_SECONDS):
+            for host in self.hosts:
+                await host.drain(1.0)
+        for task in self._tasks:
+            task.cancel()
+        async with asyncio.timeout(DRY_SECONDS):
+            ended = await asyncio.gather(*self._tasks, *self._writing, return_exceptions=True)
+        for queue in self._queues:
+            await queue.close()
+        for wiring in self._assemblies:
+            await wiring.close()
+        for result in ended:
+            if isinstance(result, Exception):
+                raise result
+
+    def rage(self) -> None:
+        """From now on calls fail."""
+        for injector in self._injectors:
+            injector.rage()
+
+    def calm(self) -> None:
+        for injector in self._injectors:
+            injector.calm()
+
+    @property
+    def mint(self) -> IdMint:
+        return self._assemblies[0].mint
+
+    # People
+
+    async def settle_in(self, accounts: int, rooms: int) -> list[tuple[Session, RoomId]]:
+        """Rooms of new accounts, which are as evenly spread over the partitions as the store spreads them."""
+        names = [f"settler-{number}" for number in range(accounts) for _ in range(rooms)]
+        made = [(name, await self._create_room(name)) for name in names]
+        return [(self._sessions[name], room) for name, room in made]
+
+    async def live_in(self, account: str, rooms: int, steps: int) -> None:
+        """One account's person, who does one thing after the other."""
+        places = [await self._create_room(account) for _ in range(rooms)]
+        sent: list[tuple[RoomId, MessageId]] = []
+        for _ in range(steps):
+            room = self._random.choice(places)
+            match self._random.choices(("send", "ask", "read", "rename", "delete"), (6, 2, 2, 1, 1))[0]:
+                case "send":
+                    if (message := await self._send(account, room, ReplyMode.NONE)) is not None:
+                        sent.append((room, message))
+                case "ask":
+                    await self._send(account, room, ReplyMode.AUTO)
+                case "read":
+                    await self._read(account, room)
+                case "rename":
+                    title = self._unique("title")
+                    command = Rename(self._sessions[account], room, title, title)
+                    await self._do(Kind.RENAME, account, room, Request(title=title), command)
+                case _:
+                    if sent:
+                        place, message = sent.pop(self._random.randrange(len(sent)))
+                        request, word = Request(message_id=message), DeleteMessage
+                        command_ = word(self._sessions[account], place, message, message)
+                        await self._do(Kind.DELETE_MESSAGE, account, place, request, command_)
+
+    async def _create_room(self, account: str) -> RoomId:
+        wiring, session = self._assemblies[0], await self._session(account)
+        room = wiring.mint.room_id(session.partition)
+        address = RoomAddress(room, session.account_id, session.account_db_key)
+        title = self._unique("title")
+        while True:
+            name = self._recorder.begin(Kind.CREATE_ROOM, account, "", Request(title=title), DEADLINE)
+            try:
+                await self._create(self._random.choice(self._assemblies), address, title)
+            except ParlorError as error:
+                self._recorder.end(name, Told.UNKNOWN, Response(room=room), error.code)
+                await asyncio.sleep(RETRY_PAUSE)
+                continue
+            self._recorder.end(name, Told.OK, Response(room=room, title=title))
+            return room
+
+    async def _create(self, wiring: Wiring, address: RoomAddress, title: str) -> None:
+        rooms = RoomCache(wiring.live)
+        try:
+            await rooms.create(address, title, "GPT4O", "account")
+        except PartitionUnknown:
+            await wiring.loader.open_partition(address.partition)
+            await rooms.create(address, title, "GPT4O", "account")
+
+    async def _send(self, account: str, room: RoomId, reply: ReplyMode) -> MessageId | None:
+        """Asks with the same key and ids until it is taken."""
+        session, mint = self._sessions[account], self._assemblies[0].mint
+        text = self._unique("note")
+        request = SendRequest(text, reply=reply, idempotency_key=text, fingerprint=text)
+        while True:
+            # A front door mints new ids each time it is asked; the key is what stays.
+            reply_id = mint.message_id(session.partition) if reply is ReplyMode.AUTO else None
+            command = Send(session, room, text, mint.message_id(session.partition), reply_id, request)
+            done = await self._do(Kind.SEND, account, room, Request(content=text, key=text), command)
+            if done.outcome is Told.OK:
+                return MessageId(done.response.messages[0].message_id)
+            if done.outcome is Told.FAIL:
+                return None
+            await asyncio.sleep(RETRY_PAUSE)
+
+    async def _do(self, kind: Kind, account: str, room: RoomId, request: Request, command: Command) -> Operation:
+        """Asks one owner after another until one serves it, as the gateway does; now and then two, when the first one
+        was given up too early."""
+        name = self._recorder.begin(kind, account, room, request, DEADLINE)
+        while True:
+            try:
+                ticket = await self._random.choice(self._assemblies).reader.claims(room)
+            except ParlorError as error:
+                return self._recorder.end(name, Told.UNKNOWN, error=error.code)
+            copy = msgspec.structs.replace(command, ticket=ticket)
+            first, second = self._random.sample(self.hosts, 2)
+            if self._random.random() < GIVEN_UP:
+                self._copies.append(asyncio.create_task(self._late(first, copy)))
+                first = second
+            outcome = (await first.execute([copy], activate=True))[0]
+            if not (isinstance(outcome, Refused) and outcome.error.kind == RoomMoved.__name__):
+                return self._told(name, outcome)
+
+    async def _late(self, host: RoomHost, command: Command) -> None:
+        """What nobody waits for any more."""
+        await asyncio.sleep(self._random.uniform(0, LATE_SECONDS))
+        self.stale_copies += isinstance((await host.execute([command], activate=True))[0], Refused)
+
+    def _told(self, name: str, outcome: Outcome) -> Operation:
+        match outcome:
+            case Refused(error):
+                found = ParlorError.from_wire(error)
+                return self._recorder.end(
+                    name, Told.UNKNOWN if found.http_status >= 500 else Told.FAIL, error=found.code
+                )
+            case SendDone(receipt):
+                messages = [seen(one) for one in (receipt.message, receipt.reply) if one is not None]
+                return self._recorder.end(name, Told.OK, Response(messages=messages, cursor=receipt.cursor))
+            case RoomDone(room):
+                return self._recorder.end(name, Told.OK, Response(title=room.title))
+            case DeleteDone():
+                return self._recorder.end(name, Told.OK)
+            case _:
+                raise AssertionError(f"{outcome} answers something else")
+
+    async def _read(self, account: str, room: RoomId) -> None:
+        name = self._recorder.begin(Kind.READ_PAGE, account, room, Request(), DEADLINE)
+        history = self._random.choice(self._assemblies).history
+        try:
+            page = await history.page(room, AccountId(account), limit=50)
+        except ParlorError as error:
+            self._recorder.end(name, Told.UNKNOWN if error.http_status >= 500 else Told.FAIL, error=error.code)
+            return
+        messages = [seen(message) for message in page.messages]
+        self._recorder.end(name, Told.OK, Response(messages=messages, cursor=page.cursor))
+
+    async def _session(self, account: str) -> Session:
+        while account not in self._sessions:
+            store = self._assemblies[0].store
+            with suppress(ParlorError):
+                row = await store.open_account(AccountId(account))
+                shard = await store.shard_of(row.partition)
+                self._sessions[account] = Session(row.account_id, row.account_db_key, row.partition, shard)
+        return self._sessions[account]
+
+    # The end
+
+    async def final_rooms(self) -> list[FinalRoom]:
+        """When nothing waits any more. Raises ``TimeoutError``."""
+        self.calm()
+        async with asyncio.timeout(DRY_SECONDS):
+            await asyncio.gather(*self._copies)
+        await self.run_dry()
+        history = self._assemblies[0].history
+        found = []
+        for stored in await stored_rooms(list(store_addresses(self._settings.store).shards.values())):
+            room, account, page = RoomId(stored.room), AccountId(stored.account), list[Message]()
+            while True:
+                part = await history.page(room, account, limit=200, after=page[-1].seq if page else 0)
+                page += part.messages
+                if not part.has_more:
+                    break
+            title = (await self._assemblies[0].rooms.room(room, account)).title
+            read = [seen(message) for message in page]
+            about = (stored.room, stored.account, stored.title, stored.deleted, stored.rows)
+            found.append(FinalRoom(*about, read, title))
+        return found
+
+    async def run_dry(self) -> None:
+        """Until nothing waits. Raises ``TimeoutError``."""
+        keys, partitions = self._assemblies[0].live.keys, self._settings.store.partitions
+        redis: Redis = connect(self._settings.redis)
+        deadline = time.monotonic() + DRY_SECONDS
+        try:
+            while (found := await backlog(redis, keys, partitions)).queued or found.open_rooms:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"still there after {DRY_SECONDS:g} s: {found}")
+                await asyncio.sleep(RETRY_PAUSE)
+            assert not found.dead, f"{found.dead} dead letters"
+        finally:
+            await redis.aclose()
+
+    async def _sweep(self) -> None:
+        """As the Supervisor does: rooms with replies that nobody writes get an owner."""
+        reader = self._assemblies[0].reader
+        partitions = [Partition(number) for number in range(self._settings.store.partitions)]
+        while True:
+            await asyncio.sleep(SWEEP_PAUSE)
+            with suppress(ParlorError):
+                found = await asyncio.gather(*(reader.overdue_rooms(partition, 100) for partition in partitions))
+                overdue = [room for rooms in found for room in rooms]
+                tickets = await asyncio.gather(*map(reader.claims, overdue))
+                wakes: Sequence[Command] = [
+                    Wake(None, room, "sweep", ticket=ticket) for room, ticket in zip(overdue, tickets, strict=True)
+                ]
+                await self._random.choice(self.hosts).execute(wakes, activate=True)
+
+    async def _process(self, rates: Rates) -> Wiring:
+        settings = self._settings
+        injector = Injector(rates, self._seed * 100 + len(self._injectors), self.counts)
+        self._injectors.append(injector)
+        store = faulty_store(await open_store(settings.store), injector)
+        wiring = Wiring(settings, store)
+        pipeline = FaultyPipeline(connect(settings.redis), settings.redis)
+        pipeline.injector = injector
+        await wiring.live.close()
+        wiring.live.pipeline = pipeline
+        self._assemblies.append(wiring)
+        return wiring
+
+    def _unique(self, what: str) -> str:
+        self._count += 1
+        return f"{what} {self._count:06d} {self._random.getrandbits(48):012x}"

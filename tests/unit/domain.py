@@ -1,0 +1,397 @@
+"""Parlor's domain wired in one process: fakeredis, SQLite in memory, a scripted LLM, a clock that tests move.
+
+Everything waits in the event loop only, so ``settle`` knows when nothing can go on by itself, and no test waits for
+real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from fakeredis import FakeAsyncRedis
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from parlor.cache.events import EventLog
+from parlor.cache.hub import EventHub
+from parlor.cache.live import Live, RoomAddress
+from parlor.cache.reads import CacheReader
+from parlor.cache.rooms import RoomCache
+from parlor.cache.states import StateCache
+from parlor.cache.summaries import SummaryCache
+from parlor.errors import PartitionUnknown
+from parlor.gateway import SendRequest
+from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
+from parlor.llm.memory import Memory
+from parlor.metrics import NoMetrics
+from parlor.model import DeleteReceipt, EditReceipt, Message, MessagePage, OnBusy, ReplyMode, SendReceipt, Session
+from parlor.model import Room as RoomView
+from parlor.persistence.writer import ShardWriterLoop, WriterPorts
+from parlor.reading.history import HistoryReader
+from parlor.reading.loading import Loader
+from parlor.reading.room_list import RoomDirectory
+from parlor.reading.streams import EventStreams
+from parlor.rooms.commands import (
+    DeleteDone,
+    DeleteMessage,
+    DeleteRoom,
+    Edit,
+    EditDone,
+    MessageDone,
+    Regenerate,
+    Rename,
+    RoomDone,
+    Send,
+    SendDone,
+    Stop,
+    Wake,
+)
+from parlor.rooms.follow_up import FollowUp
+from parlor.rooms.host import RoomHost
+from parlor.rooms.reply import ReplyPorts
+from parlor.rooms.room import Room, RoomPorts
+from parlor.settings import Settings
+from parlor.state_machine import ChatStateMachine
+from parlor.store.ports import MessageRow
+from tests.fake_redis import fake_server
+from tests.unit.fake_cache import FakeQueue, FaultyPipeline
+from tests.unit.fake_clock import FakeClock, SeededEntropy, settle
+from tests.unit.memory_store import PARTITIONS, SHARDS, MemoryStore, Templates
+from tests.unit.scripted_model import ScriptedModel
+
+SHARD = ShardId(1)
+OTHER_SHARD = ShardId(2)
+HOME, NEIGHBOUR = Partition(0), Partition(2)
+"""Both of the first shard."""
+HEARTBEAT = 0.05
+"""Seconds of real time: a reader waits on a socket, not on a clock."""
+COMMAND_TIMEOUT = 60.0
+"""Seconds of real time, in which a busy machine may do nothing for a while. No test waits for it: a server that is
+away refuses at once."""
+
+_T = TypeVar("_T")
+
+
+class PlainSettings(Settings):
+    """Defaults and what is given; nothing of the environment or of files."""
+
+    model_config = SettingsConfigDict(**{**Settings.model_config, "env_file": None, "toml_file": None})
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def plain_settings(**sections: object) -> Settings:
+    redis = {"url": SecretStr("redis://fake"), "command_timeout": COMMAND_TIMEOUT}
+    return PlainSettings.model_validate({"redis": redis, **sections})
+
+
+class CountingMetrics(NoMetrics):
+    """Counts what is said."""
+
+    def __init__(self) -> None:
+        self.sends: Counter[str] = Counter()
+        self.replies: Counter[str] = Counter()
+        self.stale_writes: Counter[str] = Counter()
+        self.batches: list[int] = []
+        self.stale_batches = 0
+        self.parked_count = 0
+        self.rooms = 0
+
+    def rooms_active(self, count: int) -> None:
+        self.rooms = count
+
+    def send(self, outcome: str) -> None:
+        self.sends[outcome] += 1
+
+    def reply(self, outcome: str) -> None:
+        self.replies[outcome] += 1
+
+    def stale_write_refused(self, script: str) -> None:
+        self.stale_writes[script] += 1
+
+    def batch(self, shard: int, operations: int, commit_seconds: float) -> None:
+        self.batches.append(operations)
+
+    def stale_batch_refused(self, shard: int) -> None:
+        self.stale_batches += 1
+
+    def parked(self, shard: int) -> None:
+        self.parked_count += 1
+
+
+class Domain:
+    """Make one in an async test; ``close`` it."""
+
+    def __init__(self, templates: Templates, **sections: Any) -> None:
+        self.settings = plain_settings(**sections)
+        self.clock = FakeClock()
+        self.mint = IdMint(self.clock, SeededEntropy())
+        self.server = fake_server()
+        self.redis = FakeAsyncRedis(server=self.server, protocol=2)
+        self.pipeline = FaultyPipeline(self.redis, self.settings.redis)
+        self.live = Live(self.pipeline, self.settings, self.clock)
+        self.store = MemoryStore(templates)
+        self.reader = CacheReader(self.live)
+        self.cache = RoomCache(self.live)
+        self.loader = Loader(self.live, self.store)
+        self.history = HistoryReader(self.reader, StateCache(self.live), self.store, self.loader)
+        self.states = ChatStateMachine(self.live, self.store)
+        self.summaries = SummaryCache(self.live)
+        self.directory = RoomDirectory(self.reader, self.summaries, self.store, self.loader)
+        self.model = ScriptedModel(self.history)
+        memory = Memory(self.history, self.directory, 1000, 800)
+        # Rooms are left alone behind their conversations: the model's talks are those that tests ask for.
+        quiet = self.settings.llm.model_copy(update={"titles": False, "summaries": False})
+        self.follow_up = FollowUp(self.model, memory, self.directory, self.summaries, quiet)
+        self.metrics = CountingMetrics()
+        self.queue = FakeQueue(
+            self.live, self.settings.redis, FakeAsyncRedis(server=self.server, protocol=2), self.pipeline
+        )
+        self.log = EventLog(self.live)
+        self.ada = self.session("ada")
+        self._rooms: list[Room] = []
+        self._hosts: list[RoomHost] = []
+        self._hubs: list[EventHub] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def close(self) -> None:
+        self.server.connected = True
+        for gate in [*self.pipeline.gates.values(), self.store.commit_gate]:
+            if gate is not None:
+                gate.set()
+        for room in self._rooms:
+            await crash(room)
+        for host in self._hosts:
+            for room in list(host._rooms.values()):
+                await crash(room)
+            for task in host._closing:
+                task.cancel()
+            await asyncio.gather(*host._closing, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for hub in self._hubs:
+            await hub.close()
+        await self.queue.close()
+        await self.live.close()
+        await self.store.close()
+
+    def spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """A task that ``close`` ends."""
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        return task
+
+    # People and rooms
+
+    def session(self, name: str, partition: Partition = HOME) -> Session:
+        return Session(AccountId(name), zlib.crc32(name.encode()), partition, ShardId(partition % SHARDS + 1))
+
+    async def new_room(self, session: Session | None = None, title: str = "") -> RoomId:
+        session = session or self.ada
+        room_id = self.mint.room_id(session.partition)
+        address = RoomAddress(room_id, session.account_id, session.account_db_key)
+        try:
+            await self.cache.create(address, title, "GPT4O", "account")
+        except PartitionUnknown:
+            await self.loader.open_partition(session.partition)
+            await self.cache.create(address, title, "GPT4O", "account")
+        return room_id
+
+    def room(self, room_id: RoomId) -> Room:
+        """An owner of the room, without a host."""
+        room = Room(self.ports(), room_id, lambda _: None)
+        self._rooms.append(room)
+        return room
+
+    async def opened(self) -> Room:
+        """A new room with an owner."""
+        return self.room(await self.new_room())
+
+    def host(self) -> RoomHost:
+        host = RoomHost(self.ports())
+        self._hosts.append(host)
+        return host
+
+    def ports(self) -> RoomPorts:
+        return RoomPorts(
+            reply=ReplyPorts(self.cache, self.model, self.clock, self.metrics, self.settings, self.follow_up),
+            cache=self.cache,
+            reader=self.reader,
+            loader=self.loader,
+            history=self.history,
+            states=self.states,
+            summaries=self.summaries,
+            mint=self.mint,
+        )
+
+    # Commands
+
+    def send_command(
+        self,
+        room_id: RoomId,
+        text: str = "Hello",
+        *,
+        session: Session | None = None,
+        reply: ReplyMode = ReplyMode.AUTO,
+        on_busy: OnBusy = OnBusy.ENQUEUE,
+        key: str | None = None,
+        fingerprint: str = "digest",
+        urgent: bool = False,
+    ) -> Send:
+        home = home_of(room_id)
+        request = SendRequest(
+            text, on_busy=on_busy, reply=reply, idempotency_key=key, fingerprint=fingerprint, urgent=urgent
+        )
+        reply_id = self.mint.message_id(home) if reply is ReplyMode.AUTO else None
+        return Send(session or self.ada, room_id, "request", self.mint.message_id(home), reply_id, request)
+
+    async def send(self, room: Room, text: str = "Hello", **options: Any) -> SendReceipt:
+        return await self.do_send(room, self.send_command(room.room_id, text, **options))
+
+    async def do_send(self, room: Room, command: Send) -> SendReceipt:
+        done = await room.execute(command)
+        assert isinstance(done, SendDone)
+        return done.receipt
+
+    async def say(self, room: Room, text: str = "Hello") -> Message:
+        """A message without a reply."""
+        return (await self.send(room, text, reply=ReplyMode.NONE)).message
+
+    async def answer(self, talk: int, text: str) -> None:
+        """The model's answer number ``talk`` is this text."""
+        await settle()
+        self.model.talks[talk].say(text)
+        self.model.talks[talk].finish()
+        await self.clock.advance(0.1)
+
+    async def rename(self, room: Room, title: str, session: Session | None = None) -> RoomView:
+        done = await room.execute(Rename(session or self.ada, room.room_id, "request", title))
+        assert isinstance(done, RoomDone)
+        return done.room
+
+    async def delete_room(self, room: Room, session: Session | None = None) -> RoomView:
+        done = await room.execute(DeleteRoom(session or self.ada, room.room_id, "request"))
+        assert isinstance(done, RoomDone)
+        return done.room
+
+    async def delete_message(self, room: Room, message_id: MessageId, session: Session | None = None) -> DeleteReceipt:
+        done = await room.execute(DeleteMessage(session or self.ada, room.room_id, "request", message_id))
+        assert isinstance(done, DeleteDone)
+        return done.receipt
+
+    async def stop(self, room: Room, message_id: MessageId, attempt: int | None = None) -> Message:
+        done = await room.execute(Stop(self.ada, room.room_id, "request", message_id, attempt))
+        assert isinstance(done, MessageDone)
+        return done.message
+
+    async def regenerate(self, room: Room, message_id: MessageId, nonce: str = "") -> Message:
+        done = await room.execute(Regenerate(self.ada, room.room_id, "request", message_id, nonce or self.mint.token()))
+        assert isinstance(done, MessageDone)
+        return done.message
+
+    async def edit(self, room: Room, message_id: MessageId, content: str, nonce: str = "") -> EditReceipt:
+        done = await room.execute(
+            Edit(self.ada, room.room_id, "request", message_id, content, nonce or self.mint.token())
+        )
+        assert isinstance(done, EditDone)
+        return done.receipt
+
+    async def wake(self, room: Room) -> None:
+        await room.execute(Wake(None, room.room_id, "sweep"))
+
+    # Writers
+
+    def writer(self, *partitions: Partition, name: str = "writer-0", shard: ShardId = SHARD) -> ShardWriterLoop:
+        ports = WriterPorts(
+            live=self.live,
+            queue=self.queue,
+            store=self.store,
+            loader=self.loader,
+            mint=self.mint,
+            clock=self.clock,
+            metrics=self.metrics,
+            settings=self.settings.queue,
+        )
+        return ShardWriterLoop(ports, shard, name, partitions or (HOME,))
+
+    async def write_all(self, *partitions: Partition) -> None:
+        """Everything that is queued goes into its shard, by a writer of its own."""
+        for shard in self.store.shard_ids():
+            homes = [partition for partition in partitions or (HOME,) if partition % SHARDS + 1 == shard]
+            if homes:
+                await self.finish_writing(self.writer(*homes, name="write-all", shard=shard))
+
+    async def finish_writing(self, writer: ShardWriterLoop) -> None:
+        """Runs a writer until everything that is queued is in its shard."""
+        task = self.spawn(writer.run())
+        await settle()
+        await writer.stop()
+        for _ in range(100):
+            if task.done():
+                break
+            await self.clock.advance(0.1)
+        await task
+
+    # What is there
+
+    async def page(self, room_id: RoomId, *, session: Session | None = None, **window: Any) -> MessagePage:
+        account = (session or self.ada).account_id
+        return await self.history.page(room_id, account, **{"limit": 100, **window})
+
+    async def texts(self, room_id: RoomId) -> list[tuple[int, str]]:
+        return [(message.seq, message.content) for message in (await self.page(room_id)).messages]
+
+    async def message(self, room_id: RoomId, message_id: MessageId) -> Message:
+        return await self.history.message(room_id, None, message_id)
+
+    async def rows(self, room_id: RoomId) -> list[MessageRow]:
+        shard = await self.store.shard_of(home_of(room_id))
+        return await self.store.messages_get(shard, room_id, limit=10_000, newest=False)
+
+    async def events(self, room_id: RoomId) -> list[tuple[str, dict[str, Any]]]:
+        """The room's log, as its readers get it."""
+        stream = self.live.keys.events(home_of(room_id), room_id)
+        found = [await self.log.room_event(room_id, entry) for entry in await self.log.entries(stream, "0-0")]
+        return [(event.type, json.loads(event.data)) for event in found if event is not None]
+
+    async def kinds(self, room_id: RoomId) -> list[str]:
+        return [kind for kind, _ in await self.events(room_id)]
+
+    async def queued(self, partition: Partition = HOME) -> int:
+        return (await self.queue.depth(partition))[0]
+
+    async def forget_room(self, room_id: RoomId) -> None:
+        """Redis loses a room, and nothing else."""
+        partition, keys = home_of(room_id), self.live.keys
+        names = (keys.room, keys.messages, keys.states, keys.open, keys.events)
+        await self.redis.delete(*(name(partition, room_id) for name in names))
+
+    def streams(self) -> EventStreams:
+        hub = EventHub(self.log, FakeAsyncRedis(server=self.server, protocol=2))
+        self._hubs.append(hub)
+        return EventStreams(hub, self.log, self.reader, self.history, self.loader, self.live.keys, HEARTBEAT)
+
+
+async def crash(room: Room) -> None:
+    """Its process is gone: nothing is released, nothing is ended."""
+    for task in room._tasks:
+        task.cancel()
+    await asyncio.gather(*room._tasks, return_exceptions=True)
+
+
+async def gathered(work: Sequence[Coroutine[Any, Any, _T]]) -> list[_T | BaseException]:
+    return await asyncio.gather(*work, return_exceptions=True)
+
+
+DomainMaker = Callable[..., Domain]
+__all__ = ["HOME", "NEIGHBOUR", "OTHER_SHARD", "PARTITIONS", "SHARD", "Domain", "DomainMaker", "crash", "settle"]

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from parlor.store.addresses import MySqlAddress, parse_address
+from parlor_cli.refusal import Refusal
+from parlor_cli.servers import mariadb
+
+pytestmark = pytest.mark.unit
+
+
+def test_a_commit_is_on_disk_and_only_the_socket_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mariadb, "binary", lambda: "mariadbd")
+    plan = mariadb.plan(directory=tmp_path, socket_path=tmp_path / "m.sock", log=tmp_path / "log")
+    # --no-defaults counts only as the first option: the machine's own configuration must not reach in.
+    assert plan.command[:2] == ["mariadbd", "--no-defaults"]
+    assert {"--skip-networking", "--innodb-flush-log-at-trx-commit=1", "--skip-log-bin"} <= set(plan.command)
+
+
+def test_the_url_is_one_that_the_store_reads() -> None:
+    address = parse_address(mariadb.database_url(Path("/tmp/p/m.sock"), mariadb.database(2)))
+    assert isinstance(address, MySqlAddress)
+    assert (address.database, address.user, address.unix_socket) == ("parlor_2", "root", "/tmp/p/m.sock")
+
+
+def test_a_missing_program_is_refused_with_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_args, **_kwargs: None)
+    with pytest.raises(Refusal, match="install the package mariadb-server"):
+        mariadb.binary()

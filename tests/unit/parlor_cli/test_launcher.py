@@ -1,0 +1,84 @@
+"""How a start that does not come to its end is told."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, field_serializer
+
+from parlor_cli import launcher
+from parlor_cli.installation import Installation
+from parlor_cli.launcher import Launcher, Stopped
+from parlor_cli.options import UpOptions
+from parlor_cli.progress import Kind
+from parlor_cli.refusal import Refusal
+
+pytestmark = pytest.mark.unit
+
+
+class RecordedProgress:
+    def __init__(self) -> None:
+        self.lines: list[tuple[Kind, str]] = []
+
+    def say(self, kind: Kind, text: str, step: str = "") -> None:
+        self.lines.append((kind, text))
+
+
+def _signal(found: Launcher) -> None:
+    found._starting = True
+    found.on_signal(signal.SIGINT, None)
+
+
+def _inside_a_library(found: Launcher) -> None:
+    class Settings(BaseModel):
+        secret: str = ""
+
+        @field_serializer("secret")
+        def _write(self, value: str) -> str:
+            _signal(found)
+            return value
+
+    Settings().model_dump_json()
+
+
+def _as_a_refusal(found: Launcher) -> None:
+    try:
+        _signal(found)
+    except Stopped as error:
+        raise Refusal("Redis cannot be used") from error
+
+
+def _refuse(_found: Launcher) -> None:
+    raise Refusal("the port is taken")
+
+
+def _break(_found: Launcher) -> None:
+    raise ValueError("first\nlast")
+
+
+@pytest.mark.parametrize(
+    ("start", "code", "told"),
+    [
+        (_signal, 130, []),
+        (_inside_a_library, 130, []),
+        (_as_a_refusal, 130, []),
+        (_refuse, 1, [("failed", "the port is taken")]),
+        (_break, 1, [("failed", "ValueError: last")]),
+    ],
+)
+def test_how_a_start_failed(
+    start: Callable[[Launcher], None],
+    code: int,
+    told: list[tuple[Kind, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drained: list[bool] = []
+    monkeypatch.setattr(Launcher, "start", start)
+    monkeypatch.setattr(Launcher, "stop", lambda _self, *, drain: drained.append(drain))
+    progress = RecordedProgress()
+    assert launcher.run(Installation.found(tmp_path / "data"), UpOptions(data_dir=tmp_path / "data"), progress) == code
+    assert (progress.lines, drained) == (told, [False])

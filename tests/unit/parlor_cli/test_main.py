@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jwt
+import pytest
+from typer.testing import CliRunner
+
+from parlor_cli.installation import Installation
+from parlor_cli.main import app
+from parlor_cli.refusal import Refusal
+
+pytestmark = pytest.mark.unit
+
+run = CliRunner()
+
+
+def test_a_token_is_all_that_is_printed_and_is_signed_with_the_installations_secret(
+    home: Installation,
+) -> None:
+    result = run.invoke(app, ["token", "alice", "--data-dir", str(home.data_dir), "--ttl", "60"])
+    assert result.exit_code == 0
+    token, nothing = result.stdout.split("\n")
+    assert nothing == ""
+    claims = jwt.decode(token, home.jwt_secret(), algorithms=["HS256"], audience="parlor-api")
+    assert claims["sub"] == "alice"
+    assert claims["exp"] - claims["iat"] in (60, 61)
+
+
+def test_a_token_for_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    result = run.invoke(app, ["token", "alice", "--data-dir", str(tmp_path / "typo")])
+    assert isinstance(result.exception, Refusal)
+    assert not (tmp_path / "typo").exists()
+
+
+def test_status_says_that_nothing_runs(tmp_path: Path) -> None:
+    result = run.invoke(app, ["status", "--data-dir", str(tmp_path)])
+    assert result.exit_code == 3
+    assert "nothing runs" in result.stdout
+
+
+def test_status_as_json_says_that_nothing_runs(home: Installation) -> None:
+    result = run.invoke(app, ["status", "--json", "--data-dir", str(home.data_dir)])
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["running"] is False
+
+
+def test_down_is_harmless_when_nothing_runs(tmp_path: Path) -> None:
+    result = run.invoke(app, ["down", "--data-dir", str(tmp_path)])
+    assert result.exit_code == 0
+    assert "nothing runs" in result.stdout
+
+
+def test_config_prints_the_settings_of_the_installation(home: Installation) -> None:
+    result = run.invoke(app, ["config", "--data-dir", str(home.data_dir)])
+    assert result.exit_code == 0
+    assert f'namespace = "{home.namespace}"' in result.stdout
+    assert home.jwt_secret() not in result.stdout
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "token", "config", "migrate", "fsck", "rooms"])
+def test_every_command_has_its_help(command: str) -> None:
+    result = run.invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "--data-dir" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["list", "replay", "drop"])
+def test_every_command_on_dead_letters_has_its_help(command: str) -> None:
+    result = run.invoke(app, ["dead-letters", command, "--help"])
+    assert result.exit_code == 0
+    assert "--data-dir" in result.stdout
+
+
+def test_fsck_says_that_it_could_not_look(home: Installation) -> None:
+    result = run.invoke(app, ["fsck", "--data-dir", str(home.data_dir)])
+    assert isinstance(result.exception, Refusal)
+    assert result.exception.exit_code == 2
+    assert "nothing runs" in result.exception.message
+
+
+def test_fsck_of_a_room_that_is_none_is_refused(home: Installation) -> None:
+    result = run.invoke(app, ["fsck", "--room", "typo", "--data-dir", str(home.data_dir)])
+    assert isinstance(result.exception, Refusal)
+    assert result.exception.exit_code == 2
+
+
+def test_rooms_says_that_nothing_runs(home: Installation) -> None:
+    result = run.invoke(app, ["rooms", "--json", "--data-dir", str(home.data_dir)])
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["running"] is False
+
+
+@pytest.mark.parametrize("arguments", [[], ["0:1-1", "--all"]])
+def test_a_replay_is_of_some_letters_or_of_all(home: Installation, arguments: list[str]) -> None:
+    result = run.invoke(app, ["dead-letters", "replay", *arguments, "--data-dir", str(home.data_dir)])
+    assert isinstance(result.exception, Refusal)
+    assert "--all" in result.exception.message
+
+
+def test_migrate_without_any_database_is_refused(tmp_path: Path) -> None:
+    result = run.invoke(app, ["migrate", "--data-dir", str(tmp_path)])
+    assert isinstance(result.exception, Refusal)

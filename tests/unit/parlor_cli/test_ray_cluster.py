@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from parlor_cli import ray_cluster
+from parlor_cli.installation import MARKER, Installation
+from parlor_cli.options import effective
+from parlor_cli.ports import PortPlan
+
+pytestmark = pytest.mark.unit
+rays_own_warnings = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
+"""Of the first import of ``ray.serve``."""
+
+PORTS = PortPlan(first=20_000, http=8000, dashboard=20_001)
+
+
+def _environment(home: Installation, command: Path | None) -> dict[str, str]:
+    return ray_cluster.environment(home, effective(home, {}), PORTS, command)
+
+
+@rays_own_warnings
+def test_every_variable_of_serve_is_one_that_it_reads(home: Installation) -> None:
+    import ray.serve._private as serve
+
+    sources = "".join(path.read_text() for path in Path(serve.__path__[0]).glob("*.py"))
+    given = [name for name in _environment(home, Path("/x")) if name.startswith("RAY_SERVE_")]
+    assert len(given) > 15
+    assert [name for name in given if f'"{name}"' not in sources] == []
+
+
+def test_the_cluster_asks_for_this_installations_token(home: Installation) -> None:
+    found = _environment(home, None)
+    assert found["RAY_AUTH_MODE"] == "token"
+    assert found["RAY_AUTH_TOKEN_PATH"] == str(home.ray_token_path)
+    assert found[MARKER] == str(home.runtime_dir)
+
+
+def test_streams_outlive_a_reload_of_haproxy(home: Installation) -> None:
+    lifetime = effective(home, {}).api.stream_lifetime.total_seconds()
+    assert int(_environment(home, Path("/x"))["RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S"]) >= lifetime
+
+
+@rays_own_warnings
+def test_a_dead_haproxy_is_replaced_within_seconds(home: Installation) -> None:
+    from ray.serve._private.constants import PROXY_HEALTH_CHECK_UNHEALTHY_THRESHOLD
+
+    period = float(_environment(home, Path("/x"))["RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S"])
+    assert period * PROXY_HEALTH_CHECK_UNHEALTHY_THRESHOLD <= 5
+
+
+def test_a_client_that_stalls_holds_its_connection_for_a_minute_at_the_most(home: Installation) -> None:
+    heartbeat = effective(home, {}).api.heartbeat.total_seconds()
+    assert 2 * heartbeat <= int(_environment(home, Path("/x"))["RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S"]) <= 60
+
+
+def test_haproxys_files_are_all_in_the_runtime_directory(home: Installation) -> None:
+    found = _environment(home, Path("/x"))
+    for name in ("CONFIG_FILE_LOC", "SOCKET_PATH", "METRICS_SOCKET_PATH", "SERVER_STATE_BASE", "SERVER_STATE_FILE"):
+        assert found[f"RAY_SERVE_HAPROXY_{name}"].startswith(f"{home.runtime_dir}/")
+
+
+def test_without_haproxy_serves_own_proxy_takes_the_requests(home: Installation) -> None:
+    found = _environment(home, None)
+    assert found["RAY_SERVE_ENABLE_HA_PROXY"] == "0"
+    assert found["RAY_SERVE_ENABLE_DIRECT_INGRESS"] == "0"
+
+
+def test_the_haproxy_command_runs_the_adapter_and_then_haproxy(home: Installation, tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("global\n    stats socket /x mode 666 level admin\ndefaults\n    mode http\nbackend parlor\n")
+    command = ray_cluster.install_haproxy_command(home, effective(home, {}), Path("/bin/echo"))
+    done = subprocess.run([command, "-db", "-f", config, "-dR"], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == f"-db -f {config} -dR\n"
+    assert "mode 600" in config.read_text()
+    # Longer than the longest wait for a commit, and than two heartbeats.
+    assert "set-timeout server 25s\n" in config.read_text()
+    assert "set-timeout server 45s if" in config.read_text()
+
+
+def test_a_late_environment_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", sys)
+    with pytest.raises(RuntimeError, match="imported before"):
+        ray_cluster.enter({})
+
+
+def test_the_command_starts_without_ray() -> None:
+    script = (
+        "import sys, parlor_cli.main; sys.exit(any(name.split('.')[0] in ('ray', 'fastapi') for name in sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", script], timeout=60, check=True)

@@ -1,0 +1,239 @@
+"""The rooms of one actor: who gets in, who is let go, and how all of it ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from parlor.errors import ParlorError
+from parlor.ids import RoomId
+from parlor.model import FinishReason
+from parlor.rooms.commands import Command, DeleteRoom, Outcome, Refused, SendDone, Wake
+from parlor.rooms.host import RoomHost
+from tests.unit.domain import HOME, Domain, DomainMaker, settle
+
+pytestmark = pytest.mark.unit
+
+
+async def one(host: RoomHost, command: Command, *, activate: bool = True) -> Outcome:
+    (outcome,) = await host.execute([command], activate=activate)
+    return outcome
+
+
+def refusal(outcome: Outcome) -> str:
+    assert isinstance(outcome, Refused), outcome
+    return ParlorError.from_wire(outcome.error).code
+
+
+async def sent(domain: Domain, host: RoomHost, room_id: RoomId, text: str = "Hello") -> SendDone:
+    outcome = await one(host, domain.send_command(room_id, text))
+    assert isinstance(outcome, SendDone), outcome
+    return outcome
+
+
+async def test_outcomes_come_in_the_order_of_the_commands(domain: Domain) -> None:
+    host, rooms = domain.host(), [await domain.new_room() for _ in range(4)]
+    commands = [domain.send_command(room_id, f"{n}") for n in range(3) for room_id in rooms]
+    outcomes = await host.execute(commands, activate=True)
+    for command, outcome in zip(commands, outcomes, strict=True):
+        assert isinstance(outcome, SendDone)
+        assert outcome.receipt.message.message_id == command.message_id
+        assert outcome.receipt.message.room_id == command.room_id
+    assert set(host.rooms) == set(rooms)
+    assert domain.metrics.rooms == 4
+
+
+async def test_one_refusal_does_not_touch_the_other_commands(domain: Domain) -> None:
+    host, room_id = domain.host(), await domain.new_room()
+    mine, stranger = domain.send_command(room_id), domain.send_command(room_id, session=domain.session("eve"))
+    outcomes = await host.execute([mine, stranger, domain.send_command(room_id)], activate=True)
+    assert [type(outcome) for outcome in outcomes] == [SendDone, Refused, SendDone]
+    assert refusal(outcomes[1]) == "room-not-found"
+
+
+async def test_a_slow_room_does_not_hold_up_the_others(domain: Domain) -> None:
+    host, slow, quick = domain.host(), await domain.new_room(), await domain.new_room()
+    await sent(domain, host, quick)
+    gate = domain.pipeline.gates["claim_room"] = asyncio.Event()
+    waiting = domain.spawn(one(host, domain.send_command(slow)))
+    await settle()
+    await sent(domain, host, quick)
+    assert not waiting.done()
+    gate.set()
+    assert isinstance(await waiting, SendDone)
+
+
+async def test_a_room_that_is_not_here_is_elsewhere_unless_it_is_to_come_here(domain: Domain) -> None:
+    host, room_id = domain.host(), await domain.new_room()
+    assert refusal(await one(host, domain.send_command(room_id), activate=False)) == "room-moved"
+    assert host.rooms == []
+    await sent(domain, host, room_id)
+    assert isinstance(await one(host, domain.send_command(room_id), activate=False), SendDone)
+
+
+async def test_a_full_host_takes_no_room_more(new_domain: DomainMaker) -> None:
+    domain = new_domain(rooms={"max_rooms_per_actor": 2})
+    host, rooms = domain.host(), [await domain.new_room() for _ in range(3)]
+    for room_id in rooms[:2]:
+        await sent(domain, host, room_id)
+    assert refusal(await one(host, domain.send_command(rooms[2]))) == "overloaded"
+    await sent(domain, host, rooms[0])
+
+
+async def test_ids_of_rooms_that_never_were_do_not_fill_a_host(new_domain: DomainMaker) -> None:
+    domain = new_domain(rooms={"max_rooms_per_actor": 2})
+    host, room_id = domain.host(), await domain.new_room()
+    for _ in range(5):
+        assert refusal(await one(host, domain.send_command(domain.mint.room_id(HOME)))) == "room-not-found"
+    await domain.clock.advance(1)
+    assert host.rooms == []
+    await sent(domain, host, room_id)
+
+
+async def test_an_idle_room_is_let_go_and_moves_on_request(new_domain: DomainMaker) -> None:
+    domain = new_domain(rooms={"idle_after": 10})
+    host, other, room_id = domain.host(), domain.host(), await domain.new_room()
+    domain.spawn(host.run())
+    done = await sent(domain, host, room_id)
+    await domain.clock.advance(60)
+    assert host.rooms == [room_id], "its reply is being written"
+    domain.model.talks[0].finish()
+    await domain.clock.advance(9)
+    assert host.rooms == [room_id]
+    await domain.clock.advance(5)
+    assert host.rooms == []
+    assert await domain.redis.hget(domain.live.keys.room(HOME, room_id), "claim") == b""
+    assert refusal(await one(host, domain.send_command(room_id), activate=False)) == "room-moved"
+    again = await sent(domain, other, room_id)
+    assert again.receipt.message.seq == done.receipt.message.seq + 2
+
+
+async def test_an_idle_room_that_another_host_took_keeps_its_claim(new_domain: DomainMaker) -> None:
+    domain = new_domain(rooms={"idle_after": 10})
+    host, other, room_id = domain.host(), domain.host(), await domain.new_room()
+    domain.spawn(host.run())
+    await one(host, Wake(None, room_id, ""))
+    await one(other, Wake(None, room_id, ""))
+    claim = await domain.redis.hget(domain.live.keys.room(HOME, room_id), "claim")
+    await domain.clock.advance(15)
+    assert host.rooms == []
+    assert await domain.redis.hget(domain.live.keys.room(HOME, room_id), "claim") == claim
+    assert isinstance(await one(other, domain.send_command(room_id), activate=False), SendDone)
+
+
+async def test_a_room_that_was_lost_is_dropped_and_can_come_back(domain: Domain) -> None:
+    host, other, room_id = domain.host(), domain.host(), await domain.new_room()
+    await sent(domain, host, room_id)
+    await sent(domain, other, room_id)
+    assert refusal(await one(host, domain.send_command(room_id), activate=False)) == "room-moved"
+    await domain.clock.advance(1)
+    assert host.rooms == []
+    await sent(domain, host, room_id)
+    assert host.rooms == [room_id]
+    assert [seq for seq, _ in await domain.texts(room_id)] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_deleted_room_is_dropped(domain: Domain) -> None:
+    host, room_id = domain.host(), await domain.new_room()
+    await sent(domain, host, room_id)
+    await one(host, DeleteRoom(domain.ada, room_id, ""))
+    await domain.clock.advance(1)
+    assert host.rooms == []
+    assert refusal(await one(host, domain.send_command(room_id))) == "room-not-found"
+
+
+async def test_a_caller_that_leaves_takes_no_command_with_it(domain: Domain) -> None:
+    host, room_id = domain.host(), await domain.new_room()
+    gate = domain.pipeline.gates["claim_room"] = asyncio.Event()
+    leaving = domain.spawn(host.execute([domain.send_command(room_id, "kept")], activate=True))
+    await settle()
+    leaving.cancel()
+    gate.set()
+    await settle()
+    assert (await domain.texts(room_id))[0] == (1, "kept")
+
+
+async def test_draining_refuses_what_is_new_and_lets_replies_end(domain: Domain) -> None:
+    host, room_id = domain.host(), await domain.new_room()
+    await sent(domain, host, room_id)
+    await settle()
+    draining = domain.spawn(host.drain(10))
+    await settle()
+    outcome = await one(host, domain.send_command(room_id))
+    assert refusal(outcome) == "overloaded"
+    assert isinstance(outcome, Refused)
+    assert outcome.error.retry_after is not None
+    domain.model.talks[0].say("whole")
+    domain.model.talks[0].finish()
+    await domain.clock.advance(1)
+    assert draining.done()
+    assert host.rooms == []
+    reply = (await domain.page(room_id)).messages[1]
+    assert (reply.content, reply.finish_reason) == ("whole", FinishReason.STOP)
+    assert await domain.redis.hget(domain.live.keys.room(HOME, room_id), "claim") == b""
+
+
+async def test_draining_ends_what_takes_too_long_and_leaves_what_waits(domain: Domain) -> None:
+    host, room_id = domain.host(), await domain.new_room()
+    await sent(domain, host, room_id, "one")
+    await sent(domain, host, room_id, "two")
+    await settle()
+    domain.model.talks[0].say("half a")
+    draining = domain.spawn(host.drain(10))
+    await domain.clock.advance(9.9)
+    assert not draining.done()
+    await domain.clock.advance(1)
+    assert draining.done()
+    assert domain.model.talks[0].closed
+    messages = (await domain.page(room_id)).messages
+    assert (messages[1].content, messages[1].finish_reason) == ("half a", FinishReason.INTERRUPTED)
+    assert messages[3].is_streaming
+    successor = domain.host()
+    await one(successor, Wake(None, room_id, ""))
+    await settle()
+    domain.model.talks[1].say("on time")
+    domain.model.talks[1].finish()
+    await domain.clock.advance(0.1)
+    assert (await domain.page(room_id)).messages[3].content == "on time"
+    assert (await domain.page(room_id)).messages[3].attempt == 1
+
+
+async def test_draining_an_empty_host_takes_no_time(domain: Domain) -> None:
+    await domain.host().drain(10)
+
+
+async def test_draining_with_redis_down_ends(domain: Domain) -> None:
+    host, room_id = domain.host(), await domain.new_room()
+    await sent(domain, host, room_id)
+    domain.server.connected = False
+    draining = domain.spawn(host.drain(1))
+    await domain.clock.advance(5)
+    assert draining.done()
+    domain.server.connected = True
+    await domain.clock.advance(5)
+    assert await domain.reader.overdue_rooms(HOME, 10) == [room_id]
+
+
+async def test_leaving_lets_quiet_rooms_go_first_and_cuts_the_rest(domain: Domain) -> None:
+    host, quiet, busy = domain.host(), await domain.new_room(), await domain.new_room()
+    await one(host, Wake(None, quiet, ""))
+    await sent(domain, host, busy)
+    await settle()
+    domain.model.talks[0].say("cut")
+    await domain.clock.advance(0.1)
+    leaving = domain.spawn(host.leave(5))
+    await domain.clock.advance(1)
+    assert host.rooms == [busy]
+    assert refusal(await one(host, domain.send_command(quiet))) == "room-moved"
+    await domain.clock.advance(5)
+    assert leaving.done()
+    assert host.rooms == []
+    successor = domain.host()
+    await one(successor, Wake(None, busy, ""))
+    await settle()
+    domain.model.talks[1].say("whole")
+    domain.model.talks[1].finish()
+    await domain.clock.advance(0.1)
+    reply = (await domain.page(busy)).messages[1]
+    assert (reply.content, reply.attempt) == ("whole", 2)
