@@ -118,6 +118,67 @@ def attempt_of(version: int) -> int:
     return version // 2 + 1
 
 
+class AccountRow(msgspec.Struct, frozen=True):
+    """An account as the global database knows it."""
+
+    account_id: AccountId
+    account_db_key: int
+    partition: Partition
+
+
+class RoomRow(msgspec.Struct, frozen=True):
+    """A room as its shard knows it; deleted rooms are never returned."""
+
+    room_id: RoomId
+    account_id: AccountId
+    account_db_key: int
+    title: str
+    ai_persona: str
+    created_at: int
+    last_message_at: int | None
+    message_count: int
+    version: int
+    """The title's version; a rename with a lower one changes nothing."""
+    last_seq: int
+    """The highest seq among the stored messages, tombstones included; 0 for none."""
+    summary: str = ""
+    """See ``RoomMemory``. Lists of rooms are read without the summaries: these four keep their defaults there."""
+    summary_through: int = 0
+    summary_at: int | None = None
+    summary_version: int = 0
+
+
+class RoomsBefore(msgspec.Struct, frozen=True):
+    """Where a page of an account's rooms begins: below this room, newest activity first."""
+
+    activity: int
+    """``last_message_at``, or ``created_at`` of a room without messages, in ms."""
+    room_id: RoomId
+
+
+class MessageRow(msgspec.Struct, frozen=True):
+    """A stored message; a deleted one is a tombstone with empty content."""
+
+    seq: int
+    doc: MessageDoc
+    deleted: bool
+
+
+class QueuePosition(msgspec.Struct, frozen=True, order=True):
+    """The id of a queue entry: ``incarnation`` of the partition, ``number`` of the entry in it, from 1."""
+
+    incarnation: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.incarnation}-{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> QueuePosition:
+        incarnation, number = text.split("-", 1)
+        return cls(int(incarnation), int(number))
+
+
 class ReplyError(msgspec.Struct, frozen=True):
     """Why a reply failed."""
 

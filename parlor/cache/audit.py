@@ -18,8 +18,7 @@ from parlor.cache.connection import Answer
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.records import decode_doc, text
 from parlor.ids import AccountId, MessageId, Partition, RoomId, partition_of
-from parlor.model import MessageDoc
-from parlor.store.ports import QueuePosition
+from parlor.model import MessageDoc, QueuePosition
 
 PAGE = 500
 """Queue entries that are read at once, with their documents."""

@@ -14,9 +14,8 @@ from parlor.cache.connection import Answer, connect, typed, unavailable
 from parlor.cache.live import Live, RoomAddress, milliseconds
 from parlor.cache.records import decode_doc, text
 from parlor.ids import AccountId, MessageId, Partition, RoomId
-from parlor.model import MessageDoc
+from parlor.model import MessageDoc, QueuePosition
 from parlor.settings import RedisSettings
-from parlor.store.ports import QueuePosition
 
 GROUP = "writer"
 ROOM_MARK = "room"

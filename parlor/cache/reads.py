@@ -12,9 +12,8 @@ from parlor.cache.live import Live, milliseconds
 from parlor.cache.records import ROOM_FIELDS, CachedRoom, decode_doc, read_room, text
 from parlor.errors import RoomNotFound
 from parlor.ids import AccountId, Partition, RoomId, home_of
-from parlor.model import MessageDoc
+from parlor.model import AccountRow, MessageDoc, RoomRow, RoomsBefore
 from parlor.states import MessageState
-from parlor.store.ports import AccountRow, RoomRow, RoomsBefore
 
 CLOCKS_APART_MS = 10_000
 """How much the clocks of two machines may differ before one of them is taken for wrong."""

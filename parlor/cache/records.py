@@ -6,9 +6,8 @@ import msgspec
 
 from parlor.cache.connection import Answer
 from parlor.ids import AccountId, RoomId
-from parlor.model import Durability, Message, MessageDoc, ReplyError, Room, SenderType, Transition
+from parlor.model import Durability, Message, MessageDoc, MessageRow, ReplyError, Room, RoomRow, SenderType, Transition
 from parlor.states import GONE_MESSAGES, MessageState, RoomState
-from parlor.store.ports import MessageRow, RoomRow
 
 _ENCODER = msgspec.json.Encoder()
 _DOC = msgspec.json.Decoder(MessageDoc)

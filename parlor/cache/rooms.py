@@ -10,9 +10,8 @@ from parlor.cache.live import Live, RoomAddress, milliseconds
 from parlor.cache.records import encode_doc, stored_state, stored_summary, text
 from parlor.errors import IllegalTransition
 from parlor.ids import AccountId, MessageId, RoomId, home_of
-from parlor.model import MessageDoc, attempt_of, ended_version
+from parlor.model import MessageDoc, MessageRow, RoomRow, attempt_of, ended_version
 from parlor.states import MessageState, RoomState
-from parlor.store.ports import MessageRow, RoomRow
 
 _ACCOUNT = ("account", "rooms", "account_events")
 _ENDED = ("partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events", *_ACCOUNT)

@@ -19,9 +19,10 @@ from parlor.clock import Clock
 from parlor.errors import PartitionUnknown, RoomNotFound
 from parlor.fsck.room import Finding, Repair, RoomView, compare, message_count
 from parlor.ids import AccountId, Partition, RoomId, ShardId, home_of
+from parlor.model import MessageRow, QueuePosition
 from parlor.reading.loading import Loader
 from parlor.store.audit import StoreAudit, StoredRoom
-from parlor.store.ports import ChatStore, MessageRow, PartitionProgress, QueuePosition
+from parlor.store.ports import ChatStore, PartitionProgress
 
 LOOKS = 3
 PAUSE = 1.0

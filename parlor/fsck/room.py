@@ -33,9 +33,9 @@ from parlor.cache.audit import ListPlace, Place, RoomSnapshot
 from parlor.cache.events import parse_cursor
 from parlor.cache.records import stored_state
 from parlor.ids import AccountId, MessageId, RoomId
+from parlor.model import MessageRow
 from parlor.states import GONE, GONE_MESSAGES, MessageState, RoomState
 from parlor.store.audit import StoredRoom
-from parlor.store.ports import MessageRow
 
 OVERDUE_MS = 60_000
 """A reply whose owner has not been heard of for so long is taken up by nobody: the sweep needs seconds."""

@@ -9,13 +9,12 @@ from msgspec import structs
 
 from parlor.cache.queue import QueueEntry
 from parlor.ids import MessageId, Partition, RoomId
-from parlor.model import DailyUse, SenderType
+from parlor.model import DailyUse, QueuePosition, SenderType
 from parlor.store.ports import (
     Batch,
     Fence,
     MessageDelete,
     MessageSave,
-    QueuePosition,
     RoomCreate,
     RoomDelete,
     RoomTouch,

@@ -22,10 +22,11 @@ from parlor.clock import Clock
 from parlor.errors import CacheUnavailable, LeaseLost, ParlorError, StoreUnavailable
 from parlor.ids import IdMint, Partition, RoomId, ShardId
 from parlor.metrics import WriterMetrics
+from parlor.model import QueuePosition
 from parlor.persistence.batch import build_batch
 from parlor.reading.loading import Loader
 from parlor.settings import QueueSettings
-from parlor.store.ports import ChatStore, QueuePosition, RowRefused
+from parlor.store.ports import ChatStore, RowRefused
 
 _log = structlog.get_logger(__name__)
 

@@ -15,10 +15,10 @@ from parlor.cache.records import stored_state, view
 from parlor.cache.states import StateCache
 from parlor.errors import CacheUnavailable, MessageNotFound, RoomNotFound, StoreUnavailable
 from parlor.ids import AccountId, MessageId, RoomId, home_of
-from parlor.model import Message, MessageDoc, MessagePage, SenderType
+from parlor.model import Message, MessageDoc, MessagePage, MessageRow, SenderType
 from parlor.reading.loading import Loader
 from parlor.states import GONE_MESSAGES, MessageState
-from parlor.store.ports import ChatStore, MessageRow
+from parlor.store.ports import ChatStore
 
 EXPORT_PAGE = 200
 """Messages that an export reads at once."""

@@ -10,10 +10,10 @@ from parlor.cache.reads import CacheReader
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import CacheUnavailable, InvalidRequest, RoomNotFound
 from parlor.ids import AccountId, RoomId, partition_of
-from parlor.model import Room, RoomMemory, RoomPage, Session
+from parlor.model import Room, RoomMemory, RoomPage, RoomRow, RoomsBefore, Session
 from parlor.reading.loading import Loader
 from parlor.states import GONE, RoomState
-from parlor.store.ports import ChatStore, RoomRow, RoomsBefore
+from parlor.store.ports import ChatStore
 
 FILL_PAGE = 500
 """Rows that are read at once when the list is filled from the shard."""

@@ -21,7 +21,7 @@ import msgspec
 
 from parlor.errors import ParlorError
 from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
-from parlor.model import DailyUse, MessageDoc, SenderType
+from parlor.model import AccountRow, DailyUse, MessageDoc, MessageRow, QueuePosition, RoomRow, RoomsBefore, SenderType
 
 
 class RowRefused(ParlorError):
@@ -34,57 +34,6 @@ class SeqConflict(RowRefused):
     """Another message stands at this (room_id, seq): an alarm, never an overwrite."""
 
     code, title = "seq-conflict", "Another message has this place"
-
-
-class QueuePosition(msgspec.Struct, frozen=True, order=True):
-    """The id of a queue entry: ``incarnation`` of the partition, ``number`` of the entry in it, from 1."""
-
-    incarnation: int
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.incarnation}-{self.number}"
-
-    @classmethod
-    def parse(cls, text: str) -> QueuePosition:
-        incarnation, number = text.split("-", 1)
-        return cls(int(incarnation), int(number))
-
-
-class AccountRow(msgspec.Struct, frozen=True):
-    account_id: AccountId
-    account_db_key: int
-    partition: Partition
-
-
-class RoomRow(msgspec.Struct, frozen=True):
-    """A room as its shard knows it; deleted rooms are never returned."""
-
-    room_id: RoomId
-    account_id: AccountId
-    account_db_key: int
-    title: str
-    ai_persona: str
-    created_at: int
-    last_message_at: int | None
-    message_count: int
-    version: int
-    """Of the title; a rename with a lower one changes nothing."""
-    last_seq: int
-    """The highest seq among the stored messages, tombstones included; 0 for none."""
-    summary: str = ""
-    """See ``parlor.model.RoomMemory``. Of ``room_get`` only: a list of rooms does not read the summaries."""
-    summary_through: int = 0
-    summary_at: int | None = None
-    summary_version: int = 0
-
-
-class MessageRow(msgspec.Struct, frozen=True):
-    """A stored message; a deleted one is a tombstone with empty content."""
-
-    seq: int
-    doc: MessageDoc
-    deleted: bool
 
 
 class RoomCreate(msgspec.Struct, frozen=True):
@@ -201,14 +150,6 @@ class PartitionProgress(msgspec.Struct, frozen=True):
     """Of its queue; minted by ``open_partition``."""
     applied: QueuePosition
     """The watermark: the last queue entry whose effect is committed."""
-
-
-class RoomsBefore(msgspec.Struct, frozen=True):
-    """Keyset position in an account's rooms, newest activity first."""
-
-    activity: int
-    """``last_message_at``, or ``created_at`` of a room without messages, in ms."""
-    room_id: RoomId
 
 
 class ChatStore(Protocol):

@@ -12,16 +12,9 @@ from typing import Protocol
 
 from parlor.errors import InvalidRequest, ParlorError, StoreUnavailable
 from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
-from parlor.model import DailyUse, MessageDoc
+from parlor.model import AccountRow, DailyUse, MessageDoc, MessageRow, RoomRow, RoomsBefore
 from parlor.store import rows
-from parlor.store.ports import (
-    AccountRow,
-    Batch,
-    MessageRow,
-    PartitionProgress,
-    RoomRow,
-    RoomsBefore,
-)
+from parlor.store.ports import Batch, PartitionProgress
 from parlor.store.rows import Args, Row
 
 SCHEMA_COMPAT = 1

@@ -15,19 +15,26 @@ import msgspec
 
 from parlor.errors import StoreUnavailable
 from parlor.ids import AccountId, MessageId, Partition, RoomId
-from parlor.model import DailyUse, FinishReason, JsonObject, MessageDoc, SenderType, Usage
-from parlor.store.ports import (
+from parlor.model import (
     AccountRow,
+    DailyUse,
+    FinishReason,
+    JsonObject,
+    MessageDoc,
+    MessageRow,
+    QueuePosition,
+    RoomRow,
+    SenderType,
+    Usage,
+)
+from parlor.store.ports import (
     Batch,
     Fence,
     MessageDelete,
-    MessageRow,
     MessageSave,
     PartitionProgress,
-    QueuePosition,
     RoomCreate,
     RoomDelete,
-    RoomRow,
     RoomTouch,
     RoomUpdate,
     RowRefused,

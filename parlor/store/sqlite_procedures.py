@@ -15,15 +15,7 @@ import msgspec
 
 from parlor.model import DailyUse
 from parlor.store import sqlite_statements as sql
-from parlor.store.ports import (
-    MessageDelete,
-    RoomCreate,
-    RoomDelete,
-    RoomUpdate,
-    RowRefused,
-    SeqConflict,
-    SummarySave,
-)
+from parlor.store.ports import MessageDelete, RoomCreate, RoomDelete, RoomUpdate, RowRefused, SeqConflict, SummarySave
 from parlor.store.rows import Args, BatchRows, FenceRow, MessageSaveRow, RoomTouchRow, Row, is_id
 
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]

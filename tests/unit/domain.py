@@ -29,7 +29,17 @@ from parlor.gateway import SendRequest
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
 from parlor.llm.memory import Memory
 from parlor.metrics import NoMetrics
-from parlor.model import DeleteReceipt, EditReceipt, Message, MessagePage, OnBusy, ReplyMode, SendReceipt, Session
+from parlor.model import (
+    DeleteReceipt,
+    EditReceipt,
+    Message,
+    MessagePage,
+    MessageRow,
+    OnBusy,
+    ReplyMode,
+    SendReceipt,
+    Session,
+)
 from parlor.model import Room as RoomView
 from parlor.persistence.writer import ShardWriterLoop, WriterPorts
 from parlor.reading.history import HistoryReader
@@ -57,7 +67,6 @@ from parlor.rooms.reply import ReplyPorts
 from parlor.rooms.room import Room, RoomPorts
 from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine
-from parlor.store.ports import MessageRow
 from tests.fake_redis import fake_server
 from tests.unit.fake_cache import FakeQueue, FaultyPipeline
 from tests.unit.fake_clock import FakeClock, SeededEntropy, settle

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "api": frozenset({"parlor", "actors"}),
     "parlor_bench": frozenset({"parlor", "actors", "api"}),
     "parlor_cli": frozenset({"parlor", "actors", "api", "parlor_bench"}),
-    "parlor/cache": frozenset({"parlor/store"}),
+    "parlor/cache": frozenset(),
     "parlor/store": frozenset(),
     "parlor/llm": frozenset(),
     "parlor/reading": frozenset({"parlor/cache", "parlor/store"}),

@@ -18,8 +18,9 @@ from parlor.cache.loader import Argument, Script
 from parlor.cache.queue import QueueEntry, WriterQueue
 from parlor.errors import CacheUnavailable, ParlorError, StoreUnavailable
 from parlor.ids import Partition
+from parlor.model import QueuePosition
 from parlor.settings import RedisSettings
-from parlor.store.ports import ChatStore, QueuePosition
+from parlor.store.ports import ChatStore
 
 _T = TypeVar("_T")
 

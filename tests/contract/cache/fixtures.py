@@ -23,10 +23,9 @@ from parlor.cache.records import CachedRoom
 from parlor.cache.rooms import Appended, RoomCache, Turn
 from parlor.cache.states import StateCache
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
-from parlor.model import FinishReason, MessageDoc, SenderType
+from parlor.model import FinishReason, MessageDoc, MessageRow, RoomRow, SenderType
 from parlor.settings import CacheSettings, QueueSettings, RedisSettings, RoomSettings, Settings
 from parlor.states import MessageState, RoomState
-from parlor.store.ports import MessageRow, RoomRow
 from tests.contract.cache.keyspace import Keyspace, dump
 
 NOW = 1_750_000_000_000

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from parlor.ids import AccountId, RoomId
-from parlor.store.ports import RoomRow, RoomsBefore
+from parlor.model import RoomRow, RoomsBefore
 from tests.contract.cache.fixtures import NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parlor.ids import AccountId, Partition
-from parlor.store.ports import AccountRow
+from parlor.model import AccountRow
 from tests.contract.cache.fixtures import CacheFixtures
 
 pytestmark = pytest.mark.contract

@@ -5,19 +5,16 @@ from __future__ import annotations
 import random
 
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
-from parlor.model import JsonObject, MessageDoc, SenderType
+from parlor.model import JsonObject, MessageDoc, MessageRow, QueuePosition, RoomRow, SenderType
 from parlor.store.ports import (
     Batch,
     ChatStore,
     Fence,
     MessageDelete,
-    MessageRow,
     MessageSave,
     PartitionProgress,
-    QueuePosition,
     RoomCreate,
     RoomDelete,
-    RoomRow,
     RoomTouch,
     VersionSave,
 )

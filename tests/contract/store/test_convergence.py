@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from parlor.ids import IdMint, MessageId, Partition, RoomId
-from parlor.model import MessageDoc, SenderType
+from parlor.model import MessageDoc, QueuePosition, SenderType
 from parlor.settings import StoreSettings
 from parlor.store.migrations import migrate, open_store
 from parlor.store.ports import (
@@ -19,7 +19,6 @@ from parlor.store.ports import (
     Fence,
     MessageDelete,
     MessageSave,
-    QueuePosition,
     RoomCreate,
     RoomDelete,
     RoomTouch,

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from parlor.ids import Partition
+from parlor.model import QueuePosition
 from parlor.settings import StoreSettings
 from parlor.store.addresses import MySqlAddress, parse_address
 from parlor.store.migrations import migrate, open_store
@@ -19,7 +20,6 @@ from parlor.store.ports import (
     Fence,
     MessageDelete,
     MessageSave,
-    QueuePosition,
     RoomTouch,
     RoomUpdate,
     SummarySave,

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from parlor.ids import RoomId
-from parlor.model import DailyUse
-from parlor.store.ports import Batch, RoomsBefore, RoomTouch, RoomUpdate, RowRefused
+from parlor.model import DailyUse, RoomsBefore
+from parlor.store.ports import Batch, RoomTouch, RoomUpdate, RowRefused
 from tests.contract.store.fixtures import SHARD, StoreFixtures
 
 pytestmark = pytest.mark.contract

@@ -6,9 +6,8 @@ import pytest
 
 from parlor.cache.records import decode_doc, encode_doc, read_log, read_room, stored_state, tombstone, view
 from parlor.ids import MessageId, RoomId
-from parlor.model import Durability, FinishReason, MessageDoc, SenderType, Transition, Usage
+from parlor.model import Durability, FinishReason, MessageDoc, MessageRow, SenderType, Transition, Usage
 from parlor.states import MessageState
-from parlor.store.ports import MessageRow
 
 pytestmark = pytest.mark.unit
 

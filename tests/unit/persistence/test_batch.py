@@ -7,9 +7,9 @@ import pytest
 from parlor.cache.live import RoomAddress
 from parlor.cache.queue import QueueEntry
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
-from parlor.model import DailyUse, MessageDoc, SenderType, Usage, ended_version, reserved_version
+from parlor.model import DailyUse, MessageDoc, QueuePosition, SenderType, Usage, ended_version, reserved_version
 from parlor.persistence.batch import build_batch
-from parlor.store.ports import Fence, QueuePosition, SummarySave
+from parlor.store.ports import Fence, SummarySave
 from tests.unit.fake_clock import NOW_MS, FakeClock, SeededEntropy
 
 pytestmark = pytest.mark.unit

@@ -9,12 +9,11 @@ import pytest
 
 from parlor.errors import ParlorError, StoreUnavailable
 from parlor.ids import AccountId, MessageId, Partition, RoomId
-from parlor.model import DailyUse, MessageDoc, SenderType
+from parlor.model import DailyUse, MessageDoc, QueuePosition, SenderType
 from parlor.store.ports import (
     Batch,
     Fence,
     MessageSave,
-    QueuePosition,
     RoomCreate,
     RoomTouch,
     RoomUpdate,
