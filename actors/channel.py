@@ -64,7 +64,11 @@ class RoomChannel:
 
     def _ended(self, sender: asyncio.Task[None]) -> None:
         self._senders.discard(sender)
-        if self._waiting and not sender.cancelled():
+        if sender.cancelled():
+            # The loop is being taken down: nobody may wait for ever.
+            waiting, self._waiting = self._waiting, []
+            self._fail(waiting)
+        elif self._waiting:
             # Asked for between this sender's last look and its end, while it still counted as one under way.
             self._start_sender()
 
@@ -76,17 +80,23 @@ class RoomChannel:
                 for (_, answer), outcome in zip(batch, outcomes, strict=True):
                     if not answer.done():
                         answer.set_result(outcome)
-            except ActorUnreachable as error:
+            except asyncio.CancelledError:
+                self._fail(batch)
+                raise
+            except ActorUnreachable:
                 self.breaks += 1
                 # Who waited meanwhile does not try the same actor again, which may take as long.
                 batch, self._waiting = batch + self._waiting, []
-                for _, answer in batch:
-                    if not answer.done():
-                        answer.set_exception(error)
+                self._fail(batch)
             finally:
-                # Also when this task is cancelled: nobody may wait for ever.
                 for _, answer in batch:
                     answer.cancel()
+
+    def _fail(self, waiting: list[tuple[Command, asyncio.Future[Outcome]]]) -> None:
+        for _, answer in waiting:
+            if not answer.done():
+                # One each: a traceback grows on the error that is raised.
+                answer.set_exception(ActorUnreachable(self.name))
 
     async def _call(self, commands: list[Command], *, activate: bool) -> list[Outcome]:
         try:

@@ -16,7 +16,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def queue_statuses(wiring: Wiring) -> list[QueueStatus]:
-    """Of every partition; empty when Redis or the partition map does not answer."""
+    """One for each partition; none when Redis or the partition map does not answer."""
     now = wiring.clock.now_ms()
     queue = WriterQueue(wiring.live, wiring.settings.redis)
     try:
@@ -26,8 +26,8 @@ async def queue_statuses(wiring: Wiring) -> list[QueueStatus]:
             lag = max(0, now - oldest) / 1000 if oldest else 0.0
             return QueueStatus(int(partition), shard, depth, lag, dead)
 
-        places = [(s, p) for s in wiring.store.shard_ids() for p in await wiring.store.partitions_of(s)]
-        return list(await asyncio.gather(*(one(shard, partition) for shard, partition in places)))
+        homes = [(s, p) for s in wiring.store.shard_ids() for p in await wiring.store.partitions_of(s)]
+        return list(await asyncio.gather(*(one(shard, partition) for shard, partition in homes)))
     except ParlorError as error:
         _log.warning("queues_unknown", code=error.code, debug=error.debug)
         return []

@@ -20,12 +20,13 @@ from actors.handles import Handle, this_node
 from actors.liveness import HUNG_SECONDS, LivenessCheck
 from actors.logs import configure_logs
 from actors.nodes import alive_nodes, draining_nodes
+from actors.overdue import overdue_wakes
 from actors.pools import Pools, state_machine_name, writer_name
 from actors.report import queue_statuses, service_statuses
 from parlor.clock import SystemClock
-from parlor.errors import ParlorError
+from parlor.errors import Overloaded, ParlorError
 from parlor.ids import Partition, RoomId, ShardId
-from parlor.rooms.commands import Command, Wake, encode_commands
+from parlor.rooms.commands import Command, encode_commands
 from parlor.rooms.pool import RoomPool
 from parlor.settings import Settings
 from parlor.wiring import Wiring
@@ -42,8 +43,6 @@ ANSWER_SECONDS = 5.0
 """Longest wait for an actor that is known to answer."""
 REST_SECONDS = 15.0
 """What the rest of the pools gets to start, once there is one actor of each."""
-OVERDUE_AT_ONCE = 100
-"""Rooms of one partition that one sweep wakes."""
 
 
 class Supervisor:
@@ -240,16 +239,21 @@ class Supervisor:
     async def _wake_overdue(self) -> None:
         """Rooms with unfinished replies whose owner was not heard of in time get an owner."""
         assert self._wiring is not None  # noqa: S101 - sweeps begin after the start
-        reader, store = self._wiring.reader, self._wiring.store
+        store = self._wiring.store
         partitions = [partition for shard in store.shard_ids() for partition in await store.partitions_of(shard)]
-        found = await asyncio.gather(*(reader.overdue_rooms(partition, OVERDUE_AT_ONCE) for partition in partitions))
-        overdue = [room for rooms in found for room in rooms]
-        tickets = await asyncio.gather(*map(reader.claims, overdue))
-        wakes: dict[str, list[Command]] = {}
-        for room_id, ticket in zip(overdue, tickets, strict=True):
-            wake = Wake(None, room_id, "sweep", ticket=ticket)
-            wakes.setdefault(self._rooms.place(room_id), []).append(wake)
-        calls = [self._pools.rooms[name].execute.remote(encode_commands(batch), True) for name, batch in wakes.items()]
+        batches: dict[str, list[Command]] = {}
+        left: list[RoomId] = []
+        for wake in await overdue_wakes(self._wiring.reader, partitions):
+            try:
+                batches.setdefault(self._rooms.place(wake.room_id), []).append(wake)
+            except Overloaded:
+                left.append(wake.room_id)
+        if left:
+            # The next sweep finds them again.
+            _log.warning("rooms_not_woken", count=len(left), rooms=left[:10])
+        calls = [
+            self._pools.rooms[name].execute.remote(encode_commands(batch), True) for name, batch in batches.items()
+        ]
         await _settle(calls, ANSWER_SECONDS)
 
     # Actors

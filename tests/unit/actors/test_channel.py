@@ -163,3 +163,27 @@ async def test_closing_waits_for_what_is_under_way(domain: Domain, actor: FakeRo
     actor.gate.set()
     await closing
     assert asked.done()
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_call_that_is_cancelled_leaves_nobody_waiting(
+    domain: Domain, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """Neither those whose commands are in it, nor those who wait for the next one."""
+    monkeypatch.setattr(channel, "CALLS_IN_FLIGHT", 1)
+    made = RoomChannel("rooms-0", "test")
+    room_id = await warm_room(domain, made)
+    actor.gate = asyncio.Event()
+    callers = [domain.spawn(made.execute(domain.send_command(room_id)))]
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    callers.append(domain.spawn(made.execute(domain.send_command(room_id))))
+    await asyncio.sleep(0)
+    for sender in list(made._senders):
+        sender.cancel()
+    async with asyncio.timeout(5):
+        failed = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(error) for error in failed] == [ActorUnreachable] * 2
+    actor.gate.set()
+    assert isinstance(await made.execute(domain.send_command(room_id)), SendDone)
+    await made.close()

@@ -1,4 +1,4 @@
-"""Placing rooms while RoomActors die and come back."""
+"""The Supervisor places rooms while RoomActors die and come back, and wakes those that have lost their owner."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
+import structlog
 
 from actors import supervisor
 from actors.contracts import ActorStatus
 from actors.supervisor import Supervisor
+from parlor.errors import CacheUnavailable
+from parlor.ids import Partition, RoomId, home_of
+from parlor.rooms.commands import decode_commands, encode_outcomes
 from parlor.settings import RoomSettings, Settings
 from parlor.wiring import Wiring
-from tests.unit.domain import Domain
+from tests.unit.actors.cluster import DomainWiring, Method
+from tests.unit.domain import NEIGHBOUR, Domain
 from tests.unit.fake_clock import settle
 
 pytestmark = pytest.mark.unit
@@ -74,3 +79,111 @@ async def test_and_not_for_a_full_one(placing: _Placing, domain: Domain) -> None
     began = asyncio.get_running_loop().time()
     assert await placing.supervisor.place_room(await domain.new_room(), None) is None
     assert asyncio.get_running_loop().time() - began < supervisor.PATIENCE_SECONDS / 2
+
+
+# Waking
+
+
+class _Handle:
+    """What the Supervisor holds of a RoomActor: notes the rooms that it is told to wake."""
+
+    def __init__(self) -> None:
+        self.woken: list[RoomId] = []
+        self.execute = Method(self._execute)
+
+    async def _execute(self, commands: bytes, activate: bool) -> bytes:
+        assert activate
+        self.woken += [command.room_id for command in decode_commands(commands)]
+        return encode_outcomes([])
+
+
+class _Waking:
+    """A Supervisor whose only RoomActor takes ``max_rooms``."""
+
+    def __init__(self, domain: Domain, max_rooms: int) -> None:
+        settings = Settings(rooms=RoomSettings(max_rooms_per_actor=max_rooms))
+        self.domain = domain
+        self.handle = _Handle()
+        self.supervisor = Supervisor(settings.model_dump_json())
+        self.supervisor._wiring = DomainWiring(domain)
+        self.supervisor._pools.rooms[ONLY] = self.handle
+        self.supervisor._rooms.add(ONLY)
+        self.holds()
+
+    def holds(self, *rooms: RoomId) -> None:
+        """What the actor answers when it is asked for its status."""
+        self.supervisor._rooms.answered(ONLY, "node", rooms)
+
+    async def overdue_room(self, after: int = 0, partition: Partition | None = None) -> RoomId:
+        """A room with an unfinished reply, ``after`` so many others."""
+        session = self.domain.session("ada", partition) if partition is not None else None
+        room_id = await self.domain.new_room(session)
+        key = self.domain.live.keys.generating(home_of(room_id))
+        await self.domain.redis.zadd(key, {room_id: after})
+        return room_id
+
+    async def sweep(self) -> list[RoomId]:
+        self.handle.woken.clear()
+        await self.supervisor._wake_overdue()
+        return sorted(self.handle.woken)
+
+
+async def test_a_room_that_cannot_be_placed_does_not_keep_the_others_asleep(domain: Domain) -> None:
+    waking = _Waking(domain, max_rooms=1)
+    crowded_out, held = await waking.overdue_room(), await waking.overdue_room(after=1)
+    waking.holds(held)
+    with structlog.testing.capture_logs() as logs:
+        assert await waking.sweep() == [held]
+    (line,) = logs
+    assert (line["event"], line["rooms"]) == ("rooms_not_woken", [crowded_out])
+    waking.holds()
+    assert crowded_out in await waking.sweep(), "it is tried at each sweep"
+
+
+async def test_a_partition_that_cannot_be_read_does_not_keep_the_others_asleep(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waking = _Waking(domain, max_rooms=100)
+    there, away = await waking.overdue_room(), await waking.overdue_room(partition=NEIGHBOUR)
+    overdue_rooms = domain.reader.overdue_rooms
+
+    async def without_the_neighbour(partition: Partition, limit: int) -> list[RoomId]:
+        if partition == NEIGHBOUR:
+            raise CacheUnavailable(debug="its node is gone")
+        return await overdue_rooms(partition, limit)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(domain.reader, "overdue_rooms", without_the_neighbour)
+        with structlog.testing.capture_logs() as logs:
+            assert await waking.sweep() == [there]
+        assert [line["event"] for line in logs] == ["sweep_incomplete"]
+    assert await waking.sweep() == sorted([there, away])
+
+
+async def test_a_room_whose_claims_cannot_be_read_does_not_keep_the_others_asleep(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waking = _Waking(domain, max_rooms=100)
+    unknown, known = await waking.overdue_room(), await waking.overdue_room()
+    claims = domain.reader.claims
+
+    async def without_one(room_id: RoomId) -> int:
+        if room_id == unknown:
+            raise CacheUnavailable(debug="timeout")
+        return await claims(room_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(domain.reader, "claims", without_one)
+        assert await waking.sweep() == [known]
+    assert await waking.sweep() == sorted([known, unknown])
+
+
+async def test_a_fault_of_ours_is_not_taken_for_an_outage(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    waking = _Waking(domain, max_rooms=100)
+
+    async def broken(partition: Partition, limit: int) -> list[RoomId]:
+        raise TypeError("a defect")
+
+    monkeypatch.setattr(domain.reader, "overdue_rooms", broken)
+    with pytest.raises(TypeError):
+        await waking.sweep()
