@@ -16,7 +16,6 @@ from parlor.errors import (
     InvalidRequest,
     Overloaded,
     ParlorError,
-    RateLimited,
     StoreUnavailable,
     Unauthenticated,
 )
@@ -27,7 +26,6 @@ Responses = dict[int | str, dict[str, Any]]
 EVERYWHERE: tuple[type[ParlorError], ...] = (
     Unauthenticated,
     InvalidRequest,
-    RateLimited,
     InternalError,
     Overloaded,
     CacheUnavailable,

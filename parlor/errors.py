@@ -11,8 +11,6 @@
     ├── InvalidRequest           1007  invalid-request       422  errors
     ├── ContentTooLarge          1008  content-too-large     413
     ├── Unauthenticated          1009  unauthenticated       401
-    ├── RateLimited              1010  rate-limited          429
-    │   └── QuotaExceeded        1010  quota-exceeded        429
     ├── Overloaded               1011  overloaded            503
     ├── Unavailable              1012                        503
     │   ├── CacheUnavailable     1012  cache-unavailable     503
@@ -26,8 +24,8 @@
         ├── PartitionUnknown     Redis does not know the partition
         └── LeaseLost            the writer's lease or epoch is another's
 
-``detail`` is safe to show to a client; ``debug`` is for logs only. All of them survive pickling and the wire
-form (``to_wire`` and ``from_wire``), because they cross actor calls.
+Code 1010 is reserved for rate limits. ``detail`` is safe to show to a client; ``debug`` is for logs only. All of them
+survive pickling and the wire form (``to_wire`` and ``from_wire``), because they cross actor calls.
 """
 
 from __future__ import annotations
@@ -157,20 +155,6 @@ class Unauthenticated(ParlorError):
 
     code, error_code, http_status = "unauthenticated", 1009, 401
     title = "A valid bearer token is needed"
-
-
-class RateLimited(ParlorError):
-    """Too many requests."""
-
-    code, error_code, http_status = "rate-limited", 1010, 429
-    title = "Too many requests"
-    retryable = True
-
-
-class QuotaExceeded(RateLimited):
-    """The account's quota is used up."""
-
-    code, title = "quota-exceeded", "The quota is used up"
 
 
 class Overloaded(ParlorError):

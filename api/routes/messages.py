@@ -31,7 +31,6 @@ from parlor.errors import (
     IdempotencyMismatch,
     IllegalTransition,
     MessageNotFound,
-    QuotaExceeded,
     RoomBusy,
     RoomNotActive,
     RoomNotFound,
@@ -41,7 +40,7 @@ router = APIRouter(prefix="/v1/rooms/{room_id}/messages", tags=["messages"], rou
 
 _IN_ROOM = refusals(RoomNotFound, MessageNotFound)
 _SENT = {
-    **refusals(RoomNotFound, RoomNotActive, RoomBusy, IdempotencyMismatch, ContentTooLarge, QuotaExceeded),
+    **refusals(RoomNotFound, RoomNotActive, RoomBusy, IdempotencyMismatch, ContentTooLarge),
     200: {
         **event_stream("With `Accept: text/event-stream` the turn's events; JSON for a repeated `Idempotency-Key`"),
         "model": ChatMessageSendResponse,
@@ -92,9 +91,7 @@ async def get_message(request: Request, room_id: str, message_id: str) -> Respon
 @router.patch(
     "/{message_id}",
     response_model=ChatMessageEditResponse,
-    responses=refusals(
-        RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, ContentTooLarge, QuotaExceeded
-    ),
+    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, ContentTooLarge),
     summary="Edit",
 )
 async def edit_message(request: Request, room_id: str, message_id: str, body: ChatMessageEditRequest) -> Response:

@@ -11,9 +11,9 @@ from api.openapi import refusals
 from api.paths import message_id_of, room_id_of
 from api.schemas import ChatMessageResponse, ChatMessageStopRequest, ChatMessageVariantsResponse
 from parlor.errors import (
+    ContentTooLarge,
     IllegalTransition,
     MessageNotFound,
-    QuotaExceeded,
     RoomBusy,
     RoomNotActive,
     RoomNotFound,
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/rooms/{room_id}/messages/{message_id}", tags=["re
 @router.post(
     "/stop",
     response_model=ChatMessageResponse,
-    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, IllegalTransition),
+    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, IllegalTransition, ContentTooLarge),
     summary="Stop",
 )
 async def stop_reply(
@@ -42,7 +42,7 @@ async def stop_reply(
     "/regenerate",
     status_code=202,
     response_model=ChatMessageResponse,
-    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, QuotaExceeded),
+    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition),
     summary="Regenerate",
 )
 async def regenerate(request: Request, room_id: str, message_id: str) -> Response:

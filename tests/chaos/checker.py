@@ -49,8 +49,6 @@ CODES = frozenset(
         "invalid-request",
         "content-too-large",
         "unauthenticated",
-        "rate-limited",
-        "quota-exceeded",
         "overloaded",
         "cache-unavailable",
         "store-unavailable",

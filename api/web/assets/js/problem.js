@@ -8,8 +8,6 @@ const SENTENCES = {
   "illegal-transition": "That is no longer possible: the conversation has gone on.",
   "idempotency-mismatch": "This message was already sent with another text.",
   unauthenticated: "The access token is not valid, or it has expired.",
-  "rate-limited": "Too many requests.",
-  "quota-exceeded": "Your quota is used up.",
   overloaded: "There is too much to do right now.",
   "cache-unavailable": "The live store does not answer right now.",
   "store-unavailable": "The permanent store does not answer right now.",

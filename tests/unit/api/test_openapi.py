@@ -1,0 +1,141 @@
+"""The OpenAPI document: what it declares is there, and what it promises can happen."""
+
+from __future__ import annotations
+
+import ast
+import json
+import pkgutil
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from api import openapi, routes
+from api.problems import PUBLIC_ERRORS
+from parlor.errors import Unavailable
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[3]
+Call = tuple[str, str]
+
+
+@pytest.fixture
+def document(app: FastAPI) -> dict[str, Any]:
+    return openapi.document(app)
+
+
+def calls(document: dict[str, Any]) -> set[Call]:
+    """Method and path of every operation."""
+    return {(method.upper(), path) for path, found in document["paths"].items() for method in found}
+
+
+def problems(document: dict[str, Any]) -> Iterator[tuple[int, str]]:
+    """Status and component of every error response."""
+    for found in document["paths"].values():
+        for operation in found.values():
+            for status, response in operation["responses"].items():
+                for component in re.findall(r"#/components/schemas/(\w+Problem)\b", json.dumps(response)):
+                    yield int(status), component
+
+
+def raised(tree: ast.Module) -> Iterator[str]:
+    """The names that a module raises, constructs, or maps a script's answer to."""
+    for node in ast.walk(tree):
+        found: list[ast.expr | None] = []
+        match node:
+            case ast.Raise():
+                found = [node.exc]
+            case ast.Call():
+                found = [node.func]
+            case ast.Dict():
+                found = list(node.values)
+        yield from (
+            each.id if isinstance(each, ast.Name) else each.attr
+            for each in found
+            if isinstance(each, ast.Name | ast.Attribute)
+        )
+
+
+def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
+    room, message = "/v1/rooms/{room_id}", "/v1/rooms/{room_id}/messages/{message_id}"
+    assert calls(document) == {
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/v1/personas"),
+        ("POST", "/v1/rooms"),
+        ("GET", "/v1/rooms"),
+        ("GET", room),
+        ("PATCH", room),
+        ("DELETE", room),
+        ("POST", f"{room}/messages"),
+        ("GET", f"{room}/messages"),
+        ("GET", message),
+        ("DELETE", message),
+        ("GET", f"{message}/state"),
+        ("GET", f"{room}/state"),
+        ("GET", f"{room}/events"),
+        ("GET", "/v1/events"),
+        ("GET", f"{message}/events"),
+        ("GET", f"{room}/export"),
+        ("PATCH", message),
+        ("POST", f"{message}/stop"),
+        ("POST", f"{message}/regenerate"),
+        ("GET", f"{message}/variants"),
+        ("GET", f"{room}/queue"),
+        ("GET", f"{room}/memory"),
+        ("DELETE", f"{room}/memory"),
+        ("GET", "/v1/usage"),
+    }
+
+
+def test_every_error_is_in_the_document(document: dict[str, Any]) -> None:
+    referenced = json.dumps(document["paths"])
+    for kind in set(PUBLIC_ERRORS) - {Unavailable}:
+        assert f'"#/components/schemas/{openapi.name(kind)}"' in referenced
+        assert document["components"]["schemas"][openapi.name(kind)]["properties"]["code"]["const"] == kind.code
+    assert "HTTPValidationError" not in referenced
+    for path, found in document["paths"].items():
+        for operation in found.values():
+            assert bool(operation["security"]) == path.startswith("/v1/")
+
+
+def test_every_error_in_the_document_has_the_status_of_its_class(document: dict[str, Any]) -> None:
+    statuses = {openapi.name(kind): kind.http_status for kind in PUBLIC_ERRORS}
+    found = set(problems(document))
+    assert found
+    assert [(status, component) for status, component in found if statuses[component] != status] == []
+
+
+def test_every_error_in_the_document_is_raised_somewhere(document: dict[str, Any]) -> None:
+    """An error that is only planned is not promised."""
+    files = [file for folder in ("parlor", "actors", "api") for file in (ROOT / folder).rglob("*.py")]
+    names = {name for file in files for name in raised(ast.parse(file.read_text(encoding="utf-8")))}
+    promised = {component for _, component in problems(document)} | set(document["components"]["schemas"])
+    by_component = {openapi.name(kind): kind.__name__ for kind in PUBLIC_ERRORS}
+    assert [component for component in promised if by_component.get(component, "InternalError") not in names] == []
+
+
+def test_every_route_is_in_the_map(document: dict[str, Any]) -> None:
+    """The tables of ARCHITECTURE.md; `.../` stands for the path of the room."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = text.partition("\n### Requests\n")[2].partition("\n### ")[0]
+    rows = re.findall(r"^\|.*?`([A-Z]+) (/v1|/|\.\.\.)(\S*)` \| `(api/[\w/]+\.py)` `(\w+)`", section, re.MULTILINE)
+    mapped = {
+        (method, f"{'/v1/rooms/{room_id}' if prefix == '...' else prefix}{path}"): (file, name)
+        for method, prefix, path, file, name in rows
+    }
+    made = {
+        (method, route.path): (f"{route.endpoint.__module__.replace('.', '/')}.py", route.endpoint.__name__)
+        for module in pkgutil.iter_modules(routes.__path__, "api.routes.")
+        for route in import_module(module.name).router.routes
+        if isinstance(route, APIRoute) and route.include_in_schema
+        for method in route.methods or ()
+    }
+    assert made.keys() == calls(document)
+    assert mapped == made
