@@ -23,6 +23,7 @@ from parlor.metrics import RoomMetrics, WriterMetrics
 from parlor.model import DependencyHealth
 from parlor.persistence.writer import WriterPorts
 from parlor.reading.history import HistoryReader
+from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.reading.loading import Loader
 from parlor.reading.room_list import RoomDirectory
 from parlor.reading.streams import EventStreams
@@ -49,10 +50,12 @@ class Wiring:
         self.live = Live.open(settings, self.clock)
         self.reader = CacheReader(self.live)
         self.loader = Loader(self.live, store)
-        self.history = HistoryReader(self.reader, StateCache(self.live), store, self.loader)
+        self.internal_history = InternalHistory(self.reader, StateCache(self.live), store, self.loader)
+        self.history = HistoryReader(self.internal_history)
         self.state_machine = ChatStateMachine(self.live, store)
         self.summaries = SummaryCache(self.live)
-        self.rooms = RoomDirectory(self.reader, self.summaries, store, self.loader)
+        self.memories = InternalMemories(self.summaries, store, self.loader)
+        self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
         set_chat_state_machine(self.state_machine)
 
     @classmethod
@@ -66,7 +69,7 @@ class Wiring:
         from parlor.llm.service import AIChatService
 
         llm, key = self.settings.llm, self.settings.llm_api_key
-        return AIChatService(llm, key, load_personas(llm), self.history, self.rooms, self.clock)
+        return AIChatService(llm, key, load_personas(llm), self.internal_history, self.memories, self.clock)
 
     def follow_up(self, model: AIChatService) -> FollowUp:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""
@@ -79,7 +82,7 @@ class Wiring:
             cache=cache,
             reader=self.reader,
             loader=self.loader,
-            history=self.history,
+            history=self.internal_history,
             states=states,
             summaries=self.summaries,
             mint=self.mint,

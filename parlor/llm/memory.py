@@ -88,7 +88,7 @@ class Memory:
         summaries raise."""
         before = before_seq if before_seq is not None else _NEWEST
         known, newest = await asyncio.gather(
-            self._summaries.memory(room_id, None), self._history.before(room_id, before, PAGE)
+            self._summaries.memory(room_id), self._history.before(room_id, before, PAGE)
         )
         window = self._window(persona, known, before)
         await self._fill(window, room_id, before, newest)
@@ -107,7 +107,7 @@ class Memory:
     async def fold(self, room_id: RoomId, persona: Persona, before_seq: int) -> Fold | None:
         """What is to be folded before the message at ``before_seq`` is answered; None while everything fits."""
         # The version before the messages: what is deleted after it was read is either not read or refuses the fold.
-        known = await self._summaries.memory(room_id, None)
+        known = await self._summaries.memory(room_id)
         window = self._window(persona, known, before_seq)
         await self._fill(window, room_id, before_seq, await self._history.before(room_id, before_seq, PAGE))
         keep_from = window.keep_from()

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from parlor.ids import AccountId, RoomId
+from parlor.ids import RoomId
 from parlor.model import FinishReason, Message, RoomMemory, Usage
 
 
@@ -63,8 +63,8 @@ class History(Protocol):
 class Summaries(Protocol):
     """Where the memory reads what stands for a room's older turns."""
 
-    async def memory(self, room_id: RoomId, account: AccountId | None) -> RoomMemory:
-        """``account`` None: the program itself asks. Raises ``RoomNotFound``."""
+    async def memory(self, room_id: RoomId) -> RoomMemory:
+        """Raises ``RoomNotFound``."""
 
 
 class ChatModel(Protocol):

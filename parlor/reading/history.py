@@ -1,149 +1,55 @@
-"""Reading a room's messages: the cached tail joined to the shard.
+"""A room's messages for its account.
 
-Contiguous seq tells what the cache holds, so a page is never shorter because the cache was cold (I15); states in Redis
-win over rows, because what is being deleted is deleted for every reader at once.
+Every method takes the account and answers another's room with ``RoomNotFound`` (I16); what is behind them is in
+``internal.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from msgspec import structs
-
-from parlor.cache.reads import CachedPage, CacheReader, PageRow
-from parlor.cache.records import stored_state, view
-from parlor.cache.states import StateCache
-from parlor.errors import CacheUnavailable, MessageNotFound, RoomNotFound, StoreUnavailable
-from parlor.ids import AccountId, MessageId, RoomId, home_of
-from parlor.model import Message, MessageDoc, MessagePage, MessageRow, SenderType
-from parlor.reading.loading import Loader
-from parlor.states import GONE_MESSAGES, MessageState
-from parlor.store.ports import ChatStore
+from parlor.ids import AccountId, MessageId, RoomId
+from parlor.model import Message, MessagePage
+from parlor.reading.internal import InternalHistory
+from parlor.states import GONE_MESSAGES
 
 EXPORT_PAGE = 200
 """Messages that an export reads at once."""
-QUEUE_PAGE = 20
-"""Messages that are read at once to find those that wait."""
-STORED = "0-0"
-"""The cursor of a page that was read from the shard because Redis was away."""
 
 
 class HistoryReader:
-    """``account`` is the reader's: another's room is ``RoomNotFound``. None is the program itself."""
+    """Raises ``RoomNotFound`` throughout, also for another account's room."""
 
-    def __init__(self, reader: CacheReader, states: StateCache, store: ChatStore, loader: Loader) -> None:
-        self._reader = reader
-        self._states = states
-        self._store = store
-        self._loader = loader
+    def __init__(self, internal: InternalHistory) -> None:
+        self._internal = internal
 
     async def page(
         self,
         room_id: RoomId,
-        account: AccountId | None,
+        account: AccountId,
         *,
         limit: int,
         before: int | None = None,
         after: int | None = None,
     ) -> MessagePage:
-        """Raises ``RoomNotFound``; ``StoreUnavailable`` when the page needs rows that only a shard has."""
-        try:
-            cached = await self._cached_page(room_id, after, before, limit)
-        except CacheUnavailable as away:
-            # What is stored can still be read; events cannot, so there is no cursor to speak of.
-            page = await self._stored_page(room_id, account, limit=limit, before=before, after=after)
-            if page is None:
-                # Perhaps it is only in Redis yet: nobody can say now that there is no such room.
-                raise away from None
-            return page
-        if account is not None and cached.account_id != account:
-            raise RoomNotFound
-        messages = await self._join(room_id, cached)
-        first = cached.rows[0].seq if cached.rows else 0
-        last = cached.rows[-1].seq if cached.rows else 0
-        more = last < cached.last_seq if after is not None else first > 1
-        return MessagePage(
-            messages=messages,
-            has_more=bool(cached.rows) and more,
-            next_before=first if first > 1 else None,
-            persisted_seq=cached.persisted_seq,
-            cursor=cached.cursor,
-        )
+        """Raises ``StoreUnavailable`` when the page needs rows that only a shard has."""
+        found = await self._internal.find_page(room_id, limit=limit, before=before, after=after)
+        return await found.for_account(account)
 
-    async def message(self, room_id: RoomId, account: AccountId | None, message_id: MessageId) -> Message:
-        """Raises ``RoomNotFound``, ``MessageNotFound``; ``CacheUnavailable`` for one that only Redis may have."""
-        away: CacheUnavailable | None = None
-        try:
-            seq = await self._states.find_message(room_id, message_id)
-        except CacheUnavailable as error:
-            seq, away = None, error
-        if seq is None:
-            shard = await self._store.shard_of(home_of(room_id))
-            row = await self._store.message_find(shard, room_id, message_id)
-            if row is None and away is not None:
-                raise away
-            seq = row.seq if row else None
-        # Through a page of one: it checks the room and its owner, and joins in the live text and state.
-        page = await self.page(room_id, account, limit=1, after=(seq or 1) - 1)
-        if seq is None or not page.messages or page.messages[0].message_id != message_id:
-            if seq is not None and page.cursor == STORED:
-                # Redis had it a moment ago, and is away by now.
-                raise CacheUnavailable(debug=f"{message_id} is not stored yet", retry_after=1.0)
-            raise MessageNotFound
-        return page.messages[0]
+    async def message(self, room_id: RoomId, account: AccountId, message_id: MessageId) -> Message:
+        """Raises ``MessageNotFound``; ``CacheUnavailable`` for one that only Redis may have."""
+        return await (await self._internal.find_message(room_id, message_id)).for_account(account)
 
-    async def doc(self, room_id: RoomId, seq: int) -> MessageDoc:
-        """A message as it is kept, whatever its state. Raises ``MessageNotFound``."""
-        found = await self._states.message_doc(room_id, seq)
-        if found is not None:
-            return found
-        shard = await self._store.shard_of(home_of(room_id))
-        rows = await self._store.messages_get(shard, room_id, above=seq - 1, below=seq + 1, limit=1, newest=False)
-        if not rows:
-            raise MessageNotFound
-        return rows[0].doc
-
-    async def variants(self, room_id: RoomId, account: AccountId | None, message_id: MessageId) -> list[Message]:
-        """The message's earlier versions, ascending, and what it is now. Raises ``RoomNotFound``,
-        ``MessageNotFound``."""
+    async def variants(self, room_id: RoomId, account: AccountId, message_id: MessageId) -> list[Message]:
+        """The message's earlier versions, ascending, and what it is now. Raises ``MessageNotFound``."""
         current = await self.message(room_id, account, message_id)
         if current.state in GONE_MESSAGES:
             return [current]
-        earlier: dict[int, tuple[MessageState, MessageDoc]] = {}
-        try:
-            for doc in await self._reader.versions(room_id, current.seq):
-                earlier[doc.version] = MessageState.PENDING, doc
-        except CacheUnavailable:
-            # What is stored can still be read.
-            pass
-        shard = await self._store.shard_of(home_of(room_id))
-        for doc in await self._store.versions_get(shard, room_id, current.seq):
-            earlier[doc.version] = MessageState.SENT, doc
-        return [*(view(room_id, current.seq, *earlier[version]) for version in sorted(earlier)), current]
+        return [*await self._internal.earlier_versions(room_id, current.seq), current]
 
-    async def queued(self, room_id: RoomId, account: AccountId | None) -> list[Message]:
-        """A person's messages that no reply has read yet, ascending. Raises ``RoomNotFound``."""
-        waiting = await self._reader.waiting_replies(room_id)
-        below = waiting[-1] if waiting else 0
-        found: list[Message] = []
-        while True:
-            page = await self.page(room_id, account, limit=QUEUE_PAGE, before=below)
-            for message in reversed(page.messages):
-                if message.state in GONE_MESSAGES or message.seq in waiting:
-                    continue
-                if message.sender_type is not SenderType.USER:
-                    return found[::-1]
-                found.append(message)
-            if not waiting or page.next_before is None:
-                return found[::-1] if waiting else []
-            below = page.next_before
-
-    async def before(self, room_id: RoomId, seq: int, limit: int) -> list[Message]:
-        """For the LLM's memory: the newest ``limit`` messages below ``seq``. Raises ``CacheUnavailable`` rather than to
-        leave out what is only in Redis: that would be an answer to another question."""
-        if seq <= 1:
-            return []
-        return await self._join(room_id, await self._cached_page(room_id, None, seq, limit))
+    async def queued(self, room_id: RoomId, account: AccountId) -> list[Message]:
+        """A person's messages that no reply has read yet, ascending."""
+        return await (await self._internal.find_queued(room_id)).for_account(account)
 
     async def all(self, room_id: RoomId, account: AccountId) -> AsyncIterator[Message]:
         """Every message in order, as the room was when the reading of each page began."""
@@ -155,58 +61,3 @@ class HistoryReader:
             if not page.has_more:
                 return
             after = page.messages[-1].seq
-
-    async def _cached_page(self, room_id: RoomId, after: int | None, before: int | None, limit: int) -> CachedPage:
-        """Also loads a room that Redis does not have."""
-        cached = await self._reader.page(room_id, after, before, limit)
-        if cached is None:
-            await self._loader.load_room(room_id)
-            cached = await self._reader.page(room_id, after, before, limit)
-        if cached is None:
-            raise CacheUnavailable(debug="the room was loaded and is not there", retry_after=1.0)
-        return cached
-
-    async def _join(self, room_id: RoomId, cached: CachedPage) -> list[Message]:
-        missing = [row.seq for row in cached.rows if row.doc is None]
-        rows: dict[int, MessageRow] = {}
-        if missing:
-            shard = await self._store.shard_of(home_of(room_id))
-            found = await self._store.messages_get(
-                shard, room_id, above=missing[0] - 1, below=missing[-1] + 1, limit=len(cached.rows), newest=False
-            )
-            rows = {row.seq: row for row in found}
-        return [_joined(room_id, place, rows.get(place.seq), cached) for place in cached.rows]
-
-    async def _stored_page(
-        self, room_id: RoomId, account: AccountId | None, *, limit: int, before: int | None, after: int | None
-    ) -> MessagePage | None:
-        """None for a room that the shard does not have."""
-        shard = await self._store.shard_of(home_of(room_id))
-        room = await self._store.room_get(shard, room_id)
-        if room is None:
-            return None
-        if account is not None and room.account_id != account:
-            raise RoomNotFound
-        rows = await self._store.messages_get(
-            shard, room_id, above=after or 0, below=before, limit=limit, newest=after is None
-        )
-        if rows and rows[-1].seq - rows[0].seq != len(rows) - 1:
-            # A message of these that its shard has refused is in Redis only (docs/adr/0011): no page is better than a
-            # shorter one.
-            raise CacheUnavailable(debug=f"{room_id}: a stored page has a hole", retry_after=1.0)
-        messages = [view(room_id, row.seq, stored_state(row), row.doc) for row in rows]
-        first = rows[0].seq if rows else 0
-        more = (rows[-1].seq < room.last_seq if after is not None else first > 1) if rows else False
-        return MessagePage(messages, more, first if first > 1 else None, room.last_seq, STORED)
-
-
-def _joined(room_id: RoomId, place: PageRow, row: MessageRow | None, cached: CachedPage) -> Message:
-    if place.doc is not None:
-        doc, state, text = place.doc, place.state or MessageState.SENT, ""
-        if doc.message_id == cached.live_message and state is MessageState.COMPOSING:
-            doc, text = structs.replace(doc, attempt=cached.live_attempt), cached.live_text
-        return view(room_id, place.seq, state, doc, text)
-    if row is None:
-        # Better no page than a shorter one: it was stored before it left the cache.
-        raise StoreUnavailable(debug=f"{room_id} seq {place.seq} is neither in the cache nor in its shard")
-    return view(room_id, place.seq, place.state or stored_state(row), row.doc)

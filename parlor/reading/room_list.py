@@ -7,10 +7,10 @@ import base64
 import binascii
 
 from parlor.cache.reads import CacheReader
-from parlor.cache.summaries import SummaryCache
 from parlor.errors import CacheUnavailable, InvalidRequest, RoomNotFound
 from parlor.ids import AccountId, RoomId, partition_of
 from parlor.model import Room, RoomMemory, RoomPage, RoomRow, RoomsBefore, Session
+from parlor.reading.internal import InternalMemories
 from parlor.reading.loading import Loader
 from parlor.states import GONE, RoomState
 from parlor.store.ports import ChatStore
@@ -22,9 +22,9 @@ FILL_PAGE = 500
 class RoomDirectory:
     """Lists and single rooms. Rooms that are going or gone are never shown (I9)."""
 
-    def __init__(self, reader: CacheReader, summaries: SummaryCache, store: ChatStore, loader: Loader) -> None:
+    def __init__(self, reader: CacheReader, memories: InternalMemories, store: ChatStore, loader: Loader) -> None:
         self._reader = reader
-        self._summaries = summaries
+        self._memories = memories
         self._store = store
         self._loader = loader
 
@@ -50,27 +50,10 @@ class RoomDirectory:
             raise RoomNotFound
         return found.room
 
-    async def memory(self, room_id: RoomId, account: AccountId | None) -> RoomMemory:
-        """What stands in the prompt for the room's older turns. ``account`` None: the program itself asks. Raises
-        ``RoomNotFound``, also for another account's room."""
-        partition = partition_of(room_id)
-        if partition is None:
-            raise RoomNotFound
-        try:
-            found = await self._summaries.read(room_id)
-            if found is None:
-                await self._loader.load_room(room_id)
-                found = await self._summaries.read(room_id)
-        except CacheUnavailable:
-            row = await self._store.room_get(await self._store.shard_of(partition), room_id)
-            if row is None:
-                raise
-            if account not in (None, row.account_id):
-                raise RoomNotFound from None
-            return RoomMemory(row.summary, row.summary_through, row.summary_at, row.summary_version)
-        if found is None or account not in (None, found.account_id):
-            raise RoomNotFound
-        return found.memory
+    async def memory(self, room_id: RoomId, account: AccountId) -> RoomMemory:
+        """What stands in the prompt for the room's older turns. Raises ``RoomNotFound``, also for another account's
+        room."""
+        return await (await self._memories.find_memory(room_id)).for_account(account)
 
     async def page(self, session: Session, limit: int, cursor: str | None) -> RoomPage:
         """Newest activity first. Raises ``InvalidRequest`` for a cursor that is none of ours."""

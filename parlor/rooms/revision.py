@@ -20,7 +20,7 @@ from parlor.model import (
     SenderType,
     reserved_version,
 )
-from parlor.reading.history import HistoryReader
+from parlor.reading.internal import InternalHistory
 from parlor.rooms.commands import Edit, Regenerate, Stop
 from parlor.rooms.reply import ReplyJob
 from parlor.rooms.reply_queue import ReplyQueue
@@ -35,7 +35,9 @@ EDIT_ATTEMPTS = 3
 class Revision:
     """Raises what the scripts and the history raise; ``OutOfStep`` when Redis knows of replies that are not here."""
 
-    def __init__(self, cache: RoomCache, history: HistoryReader, clock: Clock, claim: str, replies: ReplyQueue) -> None:
+    def __init__(
+        self, cache: RoomCache, history: InternalHistory, clock: Clock, claim: str, replies: ReplyQueue
+    ) -> None:
         self._cache = cache
         self._history = history
         self._clock = clock
@@ -45,7 +47,7 @@ class Revision:
     async def stop(self, address: RoomAddress, command: Stop) -> Message:
         """The reply after it has ended. Raises ``InvalidRequest`` for a message that is not a reply."""
         await self._replies.stop(command.message_id, command.attempt)
-        message = await self._history.message(address.room_id, None, command.message_id)
+        message = await self._history.message(address.room_id, command.message_id)
         _require(message, SenderType.AI, "Only a reply can be stopped")
         if message.is_streaming and command.attempt in (None, message.attempt):
             raise OutOfStep
@@ -54,7 +56,7 @@ class Revision:
     async def regenerate(self, address: RoomAddress, command: Regenerate) -> Message:
         """The reply as it begins anew. Raises ``RoomBusy`` while it is being written, ``IllegalTransition``,
         ``InvalidRequest`` for a message that is not a reply."""
-        message = await self._history.message(address.room_id, None, command.message_id)
+        message = await self._history.message(address.room_id, command.message_id)
         _require(message, SenderType.AI, "Only a reply can be regenerated")
         change = await self._anew(address, message.seq)
         if await self._cache.regenerate(address, self._claim, command.nonce, change):
@@ -66,9 +68,9 @@ class Revision:
         ``InvalidRequest`` for a reply."""
         room_id = address.room_id
         for _ in range(EDIT_ATTEMPTS):
-            message = await self._history.message(room_id, None, command.message_id)
+            message = await self._history.message(room_id, command.message_id)
             _require(message, SenderType.USER, "Only a person's message can be edited")
-            waits = message.message_id in {each.message_id for each in await self._history.queued(room_id, None)}
+            waits = message.message_id in {each.message_id for each in await self._history.queued(room_id)}
             answering = await self._reply_to(message)
             reply = None if waits else answering
             past = await self._history.doc(room_id, message.seq)
@@ -107,7 +109,7 @@ class Revision:
         return unwanted, stays
 
     async def _reply_to(self, message: Message) -> Message | None:
-        page = await self._history.page(message.room_id, None, limit=1, after=message.seq)
+        page = await self._history.page(message.room_id, limit=1, after=message.seq)
         found = page.messages[0] if page.messages else None
         if found is None or found.parent_message_id != message.message_id or found.state in GONE_MESSAGES:
             return None
@@ -134,7 +136,7 @@ class Revision:
 
     async def _begun(self, address: RoomAddress, reply: Message) -> Message:
         """It was begun before, and the answer was lost."""
-        now = await self._history.message(address.room_id, None, reply.message_id)
+        now = await self._history.message(address.room_id, reply.message_id)
         if now.is_streaming and now.message_id not in self._replies:
             raise OutOfStep
         return now

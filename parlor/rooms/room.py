@@ -36,7 +36,7 @@ from parlor.errors import (
 )
 from parlor.ids import IdMint, MessageId, RoomId, home_of
 from parlor.model import DeleteOutcome, DeleteReceipt, FinishReason, Message, OnBusy, SendReceipt, Session
-from parlor.reading.history import HistoryReader
+from parlor.reading.internal import InternalHistory
 from parlor.reading.loading import Loader
 from parlor.rooms.commands import (
     Command,
@@ -80,7 +80,7 @@ class RoomPorts(msgspec.Struct, frozen=True):
     cache: RoomCache
     reader: CacheReader
     loader: Loader
-    history: HistoryReader
+    history: InternalHistory
     states: StateMachinePort
     summaries: SummaryCache
     mint: IdMint
@@ -263,7 +263,7 @@ class Room:
         for message_id, first in claimed.open_replies:
             if message_id not in self._replies:
                 cut_off = claimed.live_attempt if message_id == claimed.live_message else None
-                message = await self._ports.history.message(self.room_id, None, message_id)
+                message = await self._ports.history.message(self.room_id, message_id)
                 unfinished.append(self._adopted(message, first, cut_off, claimed.persona))
         # Last: whoever cannot find out what there is to do is not the owner yet, and tries again.
         self._address = RoomAddress(self.room_id, claimed.account_id, claimed.account_db_key)
@@ -326,8 +326,8 @@ class Room:
     async def _replayed(self, command: Send, appended: Appended) -> SendReceipt:
         """The turn was there: by its idempotency key, or because the answer to our first attempt was lost."""
         history = self._ports.history
-        message = await history.message(self.room_id, None, appended.message_id)
-        reply = await history.message(self.room_id, None, appended.reply_id) if appended.reply_id else None
+        message = await history.message(self.room_id, appended.message_id)
+        reply = await history.message(self.room_id, appended.reply_id) if appended.reply_id else None
         last = reply or message
         self._last_seq = max(self._last_seq, last.seq)
         if reply is not None and reply.is_streaming and reply.message_id not in self._replies:

@@ -43,6 +43,7 @@ from parlor.model import (
 from parlor.model import Room as RoomView
 from parlor.persistence.writer import ShardWriterLoop, WriterPorts
 from parlor.reading.history import HistoryReader
+from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.reading.loading import Loader
 from parlor.reading.room_list import RoomDirectory
 from parlor.reading.streams import EventStreams
@@ -152,12 +153,14 @@ class Domain:
         self.reader = CacheReader(self.live)
         self.cache = RoomCache(self.live)
         self.loader = Loader(self.live, self.store)
-        self.history = HistoryReader(self.reader, StateCache(self.live), self.store, self.loader)
+        self.internal_history = InternalHistory(self.reader, StateCache(self.live), self.store, self.loader)
+        self.history = HistoryReader(self.internal_history)
         self.states = ChatStateMachine(self.live, self.store)
         self.summaries = SummaryCache(self.live)
-        self.directory = RoomDirectory(self.reader, self.summaries, self.store, self.loader)
-        self.model = ScriptedModel(self.history)
-        memory = Memory(self.history, self.directory, 1000, 800)
+        self.memories = InternalMemories(self.summaries, self.store, self.loader)
+        self.directory = RoomDirectory(self.reader, self.memories, self.store, self.loader)
+        self.model = ScriptedModel(self.internal_history)
+        memory = Memory(self.internal_history, self.memories, 1000, 800)
         # Rooms are left alone behind their conversations: the model's talks are those that tests ask for.
         quiet = self.settings.llm.model_copy(update={"titles": False, "summaries": False})
         self.follow_up = FollowUp(self.model, memory, self.directory, self.summaries, quiet)
@@ -237,7 +240,7 @@ class Domain:
             cache=self.cache,
             reader=self.reader,
             loader=self.loader,
-            history=self.history,
+            history=self.internal_history,
             states=self.states,
             summaries=self.summaries,
             mint=self.mint,
@@ -361,7 +364,7 @@ class Domain:
         return [(message.seq, message.content) for message in (await self.page(room_id)).messages]
 
     async def message(self, room_id: RoomId, message_id: MessageId) -> Message:
-        return await self.history.message(room_id, None, message_id)
+        return await self.internal_history.message(room_id, message_id)
 
     async def rows(self, room_id: RoomId) -> list[MessageRow]:
         shard = await self.store.shard_of(home_of(room_id))

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from parlor.ids import RoomId
-from parlor.llm.ports import Completion, Context, Persona, PromptTurn, TextDelta
+from parlor.llm.ports import Completion, Context, History, Persona, PromptTurn, TextDelta
 from parlor.model import FinishReason, SenderType, Usage
-from parlor.reading.history import HistoryReader
 
 USAGE = Usage(input_tokens=3, output_tokens=5)
 
@@ -41,7 +40,7 @@ class Talk:
 class ScriptedModel:
     """``talks`` has every answer that was asked for, in order; ``auto`` answers by itself with these pieces."""
 
-    def __init__(self, history: HistoryReader) -> None:
+    def __init__(self, history: History) -> None:
         self._history = history
         self.talks: list[Talk] = []
         self.auto: list[str] | None = None

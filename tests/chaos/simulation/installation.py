@@ -25,8 +25,7 @@ from parlor.llm.ports import Completion, Context, TextDelta
 from parlor.metrics import NoMetrics
 from parlor.model import FinishReason, Usage
 from parlor.persistence.writer import ShardWriterLoop
-from parlor.reading.history import HistoryReader
-from parlor.reading.room_list import RoomDirectory
+from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.rooms.commands import Command, Outcome, Refused, Wake
 from parlor.rooms.host import RoomHost
 from parlor.settings import CacheSettings, LlmSettings, QueueSettings, RedisSettings, RoomSettings, Settings
@@ -96,9 +95,9 @@ class SimEntropy:
 class SimModel(ScriptedModel):
     """Answers every prompt after a while, in pieces; now and then it fails."""
 
-    def __init__(self, history: HistoryReader, rooms: RoomDirectory, chance: random.Random) -> None:
+    def __init__(self, history: InternalHistory, memories: InternalMemories, chance: random.Random) -> None:
         super().__init__(history)
-        self.memory = Memory(history, rooms, 8000, 800)
+        self.memory = Memory(history, memories, 8000, 800)
         self._chance = chance
 
     async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
@@ -144,7 +143,9 @@ class Owner(Node):
 
     def __init__(self, installation: SimInstallation, name: str) -> None:
         super().__init__(installation, name)
-        model: Any = SimModel(self.wiring.history, self.wiring.rooms, random.Random(installation.chance.random()))
+        model: Any = SimModel(
+            self.wiring.internal_history, self.wiring.memories, random.Random(installation.chance.random())
+        )
         ports = self.wiring.room_ports(model, self.wiring.state_machine, installation.metrics)
         self.host = self.process.context.run(RoomHost, ports)
         self.task = self.process.spawn(self.host.run())

@@ -114,7 +114,7 @@ async def _visit(installation: SimInstallation, history: list[Operation]) -> Non
     rooms are asked for, and has lost deletes of rooms as well."""
     for room_id in map(RoomId, sorted({operation.room for operation in history if operation.room})):
         with contextlib.suppress(RoomNotFound):
-            await installation.edge.wiring.history.page(room_id, None, limit=1)
+            await installation.edge.wiring.internal_history.page(room_id, limit=1)
 
 
 async def _come_to_rest(installation: SimInstallation) -> str:
@@ -145,7 +145,7 @@ async def _final(installation: SimInstallation, history: list[Operation]) -> tup
         owner = next(o.account for o in history if o.room == room_id and o.kind == "create_room")
         try:
             page: list[ObservedMessage] | None = [
-                seen(message) for message in (await wiring.history.page(room_id, None, limit=10_000)).messages
+                seen(message) for message in (await wiring.internal_history.page(room_id, limit=10_000)).messages
             ]
             title = await wiring.reader.room(room_id)
         except RoomNotFound:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlor.ids import AccountId, MessageId, RoomId
+from parlor.ids import MessageId, RoomId
 from parlor.llm.ports import Persona
 from parlor.model import Durability, FinishReason, Message, RoomMemory, SenderType
 from parlor.states import MessageState
@@ -31,8 +31,7 @@ class FakeSummaries:
         self.known = RoomMemory(text, through_seq, None, version)
         self.reads = 0
 
-    async def memory(self, room_id: RoomId, account: AccountId | None) -> RoomMemory:
-        assert account is None
+    async def memory(self, room_id: RoomId) -> RoomMemory:
         self.reads += 1
         return self.known
 

@@ -227,8 +227,8 @@ async def test_a_message_of_another_room_or_person_is_not_found(domain: Domain, 
 
 async def test_the_memory_reads_what_is_before_a_place(domain: Domain) -> None:
     room = await filled(domain, stored=4, queued=3)
-    assert seqs(await domain.history.before(room.room_id, 6, 3)) == [3, 4, 5]
-    assert await domain.history.before(room.room_id, 1, 3) == []
+    assert seqs(await domain.internal_history.before(room.room_id, 6, 3)) == [3, 4, 5]
+    assert await domain.internal_history.before(room.room_id, 1, 3) == []
 
 
 async def test_an_export_has_every_message_once_in_order(
@@ -271,7 +271,7 @@ async def test_a_message_that_is_only_in_redis_is_not_denied_when_redis_goes_awa
     stored, queued = (await domain.page(room.room_id)).messages
     domain.pipeline.refuse["read_page"] = 1
     with pytest.raises(CacheUnavailable):
-        await domain.history.message(room.room_id, None, queued.message_id)
+        await domain.internal_history.message(room.room_id, queued.message_id)
     domain.pipeline.refuse["read_page"] = 1
-    assert (await domain.history.message(room.room_id, None, stored.message_id)).seq == 1
-    assert (await domain.history.message(room.room_id, None, queued.message_id)).seq == 2
+    assert (await domain.internal_history.message(room.room_id, stored.message_id)).seq == 1
+    assert (await domain.internal_history.message(room.room_id, queued.message_id)).seq == 2

@@ -27,7 +27,7 @@ class FollowUpFixture:
     def __init__(self, domain: Domain) -> None:
         self.domain = domain
         self.history = FakeHistory([])
-        self.memory = Memory(self.history, domain.directory, 1000, 800)
+        self.memory = Memory(self.history, domain.memories, 1000, 800)
         self.summaries = SummaryCache(domain.live)
         self.follow_up = FollowUp(domain.model, self.memory, domain.directory, self.summaries, domain.settings.llm)
 

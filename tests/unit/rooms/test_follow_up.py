@@ -207,7 +207,7 @@ async def test_a_deletion_while_a_fold_is_made_refuses_it_and_the_next_one_is_wi
         await domain.say(room, f"{number} " + "x" * 400)
     address, claim = room._address, room._claim
     assert address is not None
-    memory = Memory(domain.history, domain.directory, 1000, 800)
+    memory = Memory(domain.internal_history, domain.memories, 1000, 800)
     follow_up = FollowUp(domain.model, memory, domain.directory, SummaryCache(domain.live), domain.settings.llm)
 
     async def ended() -> None:
@@ -221,11 +221,11 @@ async def test_a_deletion_while_a_fold_is_made_refuses_it_and_the_next_one_is_wi
     domain.model.talks[0].say("They told a secret.")
     domain.model.talks[0].finish()
     await settle()
-    assert (await domain.directory.memory(room.room_id, None)).summary == ""
+    assert (await domain.memories.memory(room.room_id)).summary == ""
 
     domain.model.auto = ["They counted."]
     await ended()
-    assert (await domain.directory.memory(room.room_id, None)).summary == "They counted."
+    assert (await domain.memories.memory(room.room_id)).summary == "They counted."
     assert all("secret" not in asked.context.turns[-1].content for asked in domain.model.talks[1:])
     await follow_up.close()
 
@@ -273,7 +273,7 @@ async def test_a_conversation_goes_on_while_the_model_is_silent_behind_it(follow
     receipt = await follow_ups.domain.send(room, "Hello")
     await follow_ups.domain.answer(1, "Hi")
     assert receipt.reply is not None
-    assert (await follow_ups.domain.history.message(room.room_id, None, receipt.reply.message_id)).content == "Hi"
+    assert (await follow_ups.domain.internal_history.message(room.room_id, receipt.reply.message_id)).content == "Hi"
 
 
 async def test_redis_that_is_away_harms_nothing(follow_ups: FollowUpFixture) -> None:

@@ -209,7 +209,7 @@ async def test_the_memory_never_reads_less_than_there_is(domain: Domain) -> None
     await domain.say(room, "the question")
     domain.server.connected = False
     with pytest.raises(CacheUnavailable):
-        await domain.history.before(room.room_id, 3, 10)
+        await domain.internal_history.before(room.room_id, 3, 10)
 
 
 async def test_a_conversation_that_cannot_be_read_fails_its_reply(domain: Domain) -> None:

@@ -33,7 +33,7 @@ def expected(domain: Domain) -> RoomMemory:
 async def test_the_owner_and_the_program_read_a_rooms_memory(domain: Domain) -> None:
     address = await remembering(domain)
     assert await domain.directory.memory(address.room_id, domain.ada.account_id) == expected(domain)
-    assert await domain.directory.memory(address.room_id, None) == expected(domain)
+    assert await domain.memories.memory(address.room_id) == expected(domain)
 
 
 async def test_a_room_without_a_summary_has_an_empty_memory(domain: Domain) -> None:
@@ -54,16 +54,16 @@ async def test_anothers_memory_is_not_found_wherever_it_is(domain: Domain) -> No
 
 async def test_an_id_that_is_none_is_not_found(domain: Domain) -> None:
     with pytest.raises(RoomNotFound):
-        await domain.directory.memory(RoomId("nonsense"), None)
+        await domain.memories.memory(RoomId("nonsense"))
     with pytest.raises(RoomNotFound):
-        await domain.directory.memory(domain.mint.room_id(domain.ada.partition), None)
+        await domain.memories.memory(domain.mint.room_id(domain.ada.partition))
 
 
 async def test_a_deleted_rooms_memory_is_not_found(domain: Domain) -> None:
     address = await remembering(domain)
     await domain.cache.delete(address, CLAIM, "account")
     with pytest.raises(RoomNotFound):
-        await domain.directory.memory(address.room_id, None)
+        await domain.memories.memory(address.room_id)
 
 
 async def test_a_memory_that_is_stored_comes_back_with_its_room(domain: Domain) -> None:
@@ -71,7 +71,7 @@ async def test_a_memory_that_is_stored_comes_back_with_its_room(domain: Domain) 
     wanted = expected(domain)
     await domain.write_all()
     await domain.redis.flushall()
-    assert await domain.directory.memory(address.room_id, None) == wanted
+    assert await domain.memories.memory(address.room_id) == wanted
     # It goes on from there.
     await domain.cache.claim(address.room_id, CLAIM)
     assert await SummaryCache(domain.live).set(address, CLAIM, 1, "Ada likes green tea.", 1)
@@ -82,7 +82,7 @@ async def test_a_reset_is_stored_too(domain: Domain) -> None:
     await SummaryCache(domain.live).reset(address, CLAIM)
     await domain.write_all()
     await domain.redis.flushall()
-    assert (await domain.directory.memory(address.room_id, None)).summary == ""
+    assert (await domain.memories.memory(address.room_id)).summary == ""
 
 
 async def test_without_both_stores_it_is_an_error_not_an_empty_memory(domain: Domain) -> None:
@@ -90,4 +90,4 @@ async def test_without_both_stores_it_is_an_error_not_an_empty_memory(domain: Do
     domain.server.connected = False
     domain.store.down = True
     with pytest.raises(StoreUnavailable):
-        await domain.directory.memory(address.room_id, None)
+        await domain.memories.memory(address.room_id)

@@ -1,0 +1,274 @@
+"""What the program itself reads of a room, whosever it is: for the room's owner, the prompt's memory and audits.
+
+Nothing here asks for an account. Whoever answers a client reads through ``history.HistoryReader`` and
+``room_list.RoomDirectory``, which do (I16): they open a ``Found`` for an account.
+
+Contiguous seq tells what the cache holds, so a page is never shorter because the cache was cold (I15). States in Redis
+win over rows, because what is being deleted is deleted for every reader at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+from msgspec import structs
+
+from parlor.cache.reads import CachedPage, CacheReader, PageRow
+from parlor.cache.records import stored_state, view
+from parlor.cache.states import StateCache
+from parlor.cache.summaries import SummaryCache
+from parlor.errors import CacheUnavailable, MessageNotFound, RoomNotFound, StoreUnavailable
+from parlor.ids import AccountId, MessageId, RoomId, home_of, partition_of
+from parlor.model import Message, MessageDoc, MessagePage, MessageRow, RoomMemory, SenderType
+from parlor.reading.loading import Loader
+from parlor.states import GONE_MESSAGES, MessageState
+from parlor.store.ports import ChatStore
+
+QUEUE_PAGE = 20
+"""Messages that are read at once to find those that wait."""
+STORED = "0-0"
+"""The cursor of a page that was read from the shard because Redis was away."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Found(Generic[_T]):
+    """Something of a room, and the account whose room it is."""
+
+    account_id: AccountId
+    load: Callable[[], Awaitable[_T]]
+    """The thing itself; rows that only a shard has are read by this. Raises ``StoreUnavailable``."""
+
+    async def for_account(self, account: AccountId) -> _T:
+        """Raises ``RoomNotFound`` for another account's, before anything more is read."""
+        if self.account_id != account:
+            raise RoomNotFound
+        return await self.load()
+
+
+class InternalHistory:
+    """A room's messages: the cached tail joined to the shard."""
+
+    def __init__(self, reader: CacheReader, states: StateCache, store: ChatStore, loader: Loader) -> None:
+        self._reader = reader
+        self._states = states
+        self._store = store
+        self._loader = loader
+
+    async def page(
+        self, room_id: RoomId, *, limit: int, before: int | None = None, after: int | None = None
+    ) -> MessagePage:
+        """Raises ``RoomNotFound``; ``StoreUnavailable`` when the page needs rows that only a shard has."""
+        return await (await self.find_page(room_id, limit=limit, before=before, after=after)).load()
+
+    async def message(self, room_id: RoomId, message_id: MessageId) -> Message:
+        """Raises ``RoomNotFound``, ``MessageNotFound``; ``CacheUnavailable`` for one that only Redis may have."""
+        return await (await self.find_message(room_id, message_id)).load()
+
+    async def queued(self, room_id: RoomId) -> list[Message]:
+        """A person's messages that no reply has read yet, ascending. Raises ``RoomNotFound``."""
+        return await (await self.find_queued(room_id)).load()
+
+    async def find_page(
+        self, room_id: RoomId, *, limit: int, before: int | None = None, after: int | None = None
+    ) -> Found[MessagePage]:
+        """As ``page``, to be opened for an account."""
+        try:
+            cached = await self._cached_page(room_id, after, before, limit)
+        except CacheUnavailable as away:
+            # What is stored can still be read; events cannot, so there is no cursor to speak of.
+            found = await self._stored_page(room_id, limit=limit, before=before, after=after)
+            if found is None:
+                # Perhaps it is only in Redis yet: nobody can say now that there is no such room.
+                raise away from None
+            return found
+        return Found(cached.account_id, partial(self._page, room_id, cached, ascending=after is not None))
+
+    async def find_message(self, room_id: RoomId, message_id: MessageId) -> Found[Message]:
+        """As ``message``, to be opened for an account."""
+        away: CacheUnavailable | None = None
+        try:
+            seq = await self._states.find_message(room_id, message_id)
+        except CacheUnavailable as error:
+            seq, away = None, error
+        if seq is None:
+            shard = await self._store.shard_of(home_of(room_id))
+            row = await self._store.message_find(shard, room_id, message_id)
+            if row is None and away is not None:
+                raise away
+            seq = row.seq if row else None
+        # Through a page of one: it finds the room and its account, and joins in the live text and state.
+        found = await self.find_page(room_id, limit=1, after=(seq or 1) - 1)
+        return Found(found.account_id, partial(self._message, found, seq, message_id))
+
+    async def find_queued(self, room_id: RoomId) -> Found[list[Message]]:
+        """As ``queued``, to be opened for an account."""
+        waiting = await self._reader.waiting_replies(room_id)
+        newest = await self.find_page(room_id, limit=QUEUE_PAGE, before=waiting[-1] if waiting else 0)
+        return Found(newest.account_id, partial(self._queued, room_id, waiting, newest))
+
+    async def doc(self, room_id: RoomId, seq: int) -> MessageDoc:
+        """A message as it is kept, whatever its state. Raises ``MessageNotFound``."""
+        found = await self._states.message_doc(room_id, seq)
+        if found is not None:
+            return found
+        shard = await self._store.shard_of(home_of(room_id))
+        rows = await self._store.messages_get(shard, room_id, above=seq - 1, below=seq + 1, limit=1, newest=False)
+        if not rows:
+            raise MessageNotFound
+        return rows[0].doc
+
+    async def earlier_versions(self, room_id: RoomId, seq: int) -> list[Message]:
+        """What the message said before, ascending."""
+        earlier: dict[int, tuple[MessageState, MessageDoc]] = {}
+        try:
+            for doc in await self._reader.versions(room_id, seq):
+                earlier[doc.version] = MessageState.PENDING, doc
+        except CacheUnavailable:
+            # What is stored can still be read.
+            pass
+        shard = await self._store.shard_of(home_of(room_id))
+        for doc in await self._store.versions_get(shard, room_id, seq):
+            earlier[doc.version] = MessageState.SENT, doc
+        return [view(room_id, seq, *earlier[version]) for version in sorted(earlier)]
+
+    async def before(self, room_id: RoomId, seq: int, limit: int) -> list[Message]:
+        """For the LLM's memory: the newest ``limit`` messages below ``seq``. Raises ``CacheUnavailable`` rather than to
+        leave out what is only in Redis: that would be an answer to another question."""
+        if seq <= 1:
+            return []
+        return await self._join(room_id, await self._cached_page(room_id, None, seq, limit))
+
+    async def _cached_page(self, room_id: RoomId, after: int | None, before: int | None, limit: int) -> CachedPage:
+        """Also loads a room that Redis does not have."""
+        cached = await self._reader.page(room_id, after, before, limit)
+        if cached is None:
+            await self._loader.load_room(room_id)
+            cached = await self._reader.page(room_id, after, before, limit)
+        if cached is None:
+            raise CacheUnavailable(debug="the room was loaded and is not there", retry_after=1.0)
+        return cached
+
+    async def _page(self, room_id: RoomId, cached: CachedPage, *, ascending: bool) -> MessagePage:
+        messages = await self._join(room_id, cached)
+        first = cached.rows[0].seq if cached.rows else 0
+        last = cached.rows[-1].seq if cached.rows else 0
+        more = last < cached.last_seq if ascending else first > 1
+        return MessagePage(
+            messages=messages,
+            has_more=bool(cached.rows) and more,
+            next_before=first if first > 1 else None,
+            persisted_seq=cached.persisted_seq,
+            cursor=cached.cursor,
+        )
+
+    async def _join(self, room_id: RoomId, cached: CachedPage) -> list[Message]:
+        missing = [row.seq for row in cached.rows if row.doc is None]
+        rows: dict[int, MessageRow] = {}
+        if missing:
+            shard = await self._store.shard_of(home_of(room_id))
+            found = await self._store.messages_get(
+                shard, room_id, above=missing[0] - 1, below=missing[-1] + 1, limit=len(cached.rows), newest=False
+            )
+            rows = {row.seq: row for row in found}
+        return [_joined(room_id, slot, rows.get(slot.seq), cached) for slot in cached.rows]
+
+    async def _stored_page(
+        self, room_id: RoomId, *, limit: int, before: int | None, after: int | None
+    ) -> Found[MessagePage] | None:
+        """None for a room that the shard does not have."""
+        shard = await self._store.shard_of(home_of(room_id))
+        room = await self._store.room_get(shard, room_id)
+        if room is None:
+            return None
+
+        async def load() -> MessagePage:
+            rows = await self._store.messages_get(
+                shard, room_id, above=after or 0, below=before, limit=limit, newest=after is None
+            )
+            if rows and rows[-1].seq - rows[0].seq != len(rows) - 1:
+                # A message of these that its shard has refused is in Redis only (docs/adr/0011): no page is better than
+                # a shorter one.
+                raise CacheUnavailable(debug=f"{room_id}: a stored page has a hole", retry_after=1.0)
+            messages = [view(room_id, row.seq, stored_state(row), row.doc) for row in rows]
+            first = rows[0].seq if rows else 0
+            more = (rows[-1].seq < room.last_seq if after is not None else first > 1) if rows else False
+            return MessagePage(messages, more, first if first > 1 else None, room.last_seq, STORED)
+
+        return Found(room.account_id, load)
+
+    async def _message(self, found: Found[MessagePage], seq: int | None, message_id: MessageId) -> Message:
+        page = await found.load()
+        if seq is None or not page.messages or page.messages[0].message_id != message_id:
+            if seq is not None and page.cursor == STORED:
+                # Redis had it a moment ago, and is away by now.
+                raise CacheUnavailable(debug=f"{message_id} is not stored yet", retry_after=1.0)
+            raise MessageNotFound
+        return page.messages[0]
+
+    async def _queued(self, room_id: RoomId, waiting: list[int], newest: Found[MessagePage]) -> list[Message]:
+        found: list[Message] = []
+        page = await newest.load()
+        while True:
+            for message in reversed(page.messages):
+                if message.state in GONE_MESSAGES or message.seq in waiting:
+                    continue
+                if message.sender_type is not SenderType.USER:
+                    return found[::-1]
+                found.append(message)
+            if not waiting or page.next_before is None:
+                return found[::-1] if waiting else []
+            page = await self.page(room_id, limit=QUEUE_PAGE, before=page.next_before)
+
+
+class InternalMemories:
+    """What stands in the prompt for a room's older turns."""
+
+    def __init__(self, summaries: SummaryCache, store: ChatStore, loader: Loader) -> None:
+        self._summaries = summaries
+        self._store = store
+        self._loader = loader
+
+    async def memory(self, room_id: RoomId) -> RoomMemory:
+        """Raises ``RoomNotFound``."""
+        return await (await self.find_memory(room_id)).load()
+
+    async def find_memory(self, room_id: RoomId) -> Found[RoomMemory]:
+        """As ``memory``, to be opened for an account."""
+        partition = partition_of(room_id)
+        if partition is None:
+            raise RoomNotFound
+        try:
+            found = await self._summaries.read(room_id)
+            if found is None:
+                await self._loader.load_room(room_id)
+                found = await self._summaries.read(room_id)
+        except CacheUnavailable:
+            row = await self._store.room_get(await self._store.shard_of(partition), room_id)
+            if row is None:
+                raise
+            stored = RoomMemory(row.summary, row.summary_through, row.summary_at, row.summary_version)
+            return Found(row.account_id, partial(_known, stored))
+        if found is None:
+            raise RoomNotFound
+        return Found(found.account_id, partial(_known, found.memory))
+
+
+async def _known(memory: RoomMemory) -> RoomMemory:
+    return memory
+
+
+def _joined(room_id: RoomId, slot: PageRow, row: MessageRow | None, cached: CachedPage) -> Message:
+    if slot.doc is not None:
+        doc, state, text = slot.doc, slot.state or MessageState.SENT, ""
+        if doc.message_id == cached.live_message and state is MessageState.COMPOSING:
+            doc, text = structs.replace(doc, attempt=cached.live_attempt), cached.live_text
+        return view(room_id, slot.seq, state, doc, text)
+    if row is None:
+        # Better no page than a shorter one: it was stored before it left the cache.
+        raise StoreUnavailable(debug=f"{room_id} seq {slot.seq} is neither in the cache nor in its shard")
+    return view(room_id, slot.seq, slot.state or stored_state(row), row.doc)
