@@ -21,7 +21,7 @@ def plan(port: int, log: Path) -> ServerPlan:
     command = [
         sys.executable,
         "-m",
-        "demo_model.server",
+        "demo_model",
         "--host",
         HOST,
         "--port",

@@ -86,7 +86,7 @@ def mysql_url(directory: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def model_url() -> Iterator[str]:
     port = ports.one()
-    process = subprocess.Popen([sys.executable, "-m", "demo_model.server", "--port", str(port), "--behave", SPEED])
+    process = subprocess.Popen([sys.executable, "-m", "demo_model", "--port", str(port), "--behave", SPEED])
     try:
         while not demo_model.answers(port):
             with contextlib.suppress(subprocess.TimeoutExpired):

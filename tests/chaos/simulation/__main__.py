@@ -19,13 +19,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.simulation", description=__doc__)
     parser.add_argument("--seeds", default="0-99", help="7, 0-99, 3,5,8")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--people", type=int, default=3)
+    parser.add_argument("--users", type=int, default=3)
     parser.add_argument("--operations", type=int, default=8, help="of each person")
     parser.add_argument("--log", action="store_true", help="what the processes log, with virtual times")
     parser.add_argument("--history", help="a file for the operations of the one seed")
     parser.add_argument("--verbose", action="store_true", help="a line for each seed, not only for those that fail")
     given = parser.parse_args()
-    options = ["--people", str(given.users), "--operations", str(given.operations)]
+    options = ["--users", str(given.users), "--operations", str(given.operations)]
     options += ["--log"] if given.log else []
     options += ["--history", given.history] if given.history else []
     count, failed = 0, 0

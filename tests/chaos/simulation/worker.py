@@ -59,7 +59,7 @@ def run_all(seeds: Sequence[int], jobs: int, *options: str) -> Iterator[Report]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("seeds")
-    parser.add_argument("--people", type=int, default=3)
+    parser.add_argument("--users", type=int, default=3)
     parser.add_argument("--operations", type=int, default=8)
     parser.add_argument("--log", action="store_true")
     parser.add_argument("--history", type=Path)

@@ -20,7 +20,7 @@ from parlor.clock import SystemClock
 pytestmark = pytest.mark.unit
 
 COMPLETIONS = "/v1/chat/completions"
-PROGRAM = [sys.executable, "-m", "demo_model.server"]
+PROGRAM = [sys.executable, "-m", "demo_model"]
 ROOT = Path(__file__).parents[3]
 
 
