@@ -1,4 +1,4 @@
-"""The FastAPI application: routes, error answers, middleware, and the gateway for as long as it runs."""
+"""The FastAPI application: routes, error answers, middleware, and the gateway that is open while it runs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def build_app(
 ) -> FastAPI:
     """The application. The gateway is opened when it starts and closed when it stops.
 
-    ``echo_request_id``: whether the ``x-request-id`` header is written here; Ray Serve writes it itself. Raises
-    ``ValueError`` when ``settings.auth.secret`` is too short.
+    ``echo_request_id``: whether to write the ``x-request-id`` header; Ray Serve writes it itself. Raises ``ValueError``
+    when ``settings.auth.secret`` is too short.
     """
     clock = clock or SystemClock()
     edge = Edge(settings.api, clock, entropy or SystemEntropy(), metrics or NoMetrics())

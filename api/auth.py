@@ -1,7 +1,7 @@
-"""Who is asking: bearer token to session, before the body is read.
+"""Authentication: from the bearer token to the session, before the body is read.
 
-``AuthenticatedRoute`` is a route class and not a dependency because FastAPI reads and parses the body before it runs
-dependencies: a stranger's malformed body would be answered with 422, and parsed for nothing.
+``AuthenticatedRoute`` is a route class and not a dependency, because FastAPI parses the body before it runs
+dependencies: it would parse the body of a caller without a token, and answer a malformed one with 422.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _SESSIONS_MAX = 10_000
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """A request's account, and how long its token holds."""
+    """The session of a request, and when its token expires."""
 
     session: Session
     valid_until_ms: int
 
 
 class Sessions:
-    """The sessions that this process has resolved; an account keeps its partition, so they do not go stale."""
+    """A cache of resolved sessions. An account keeps its partition, so entries do not go stale."""
 
     def __init__(self) -> None:
         self._known: dict[str, Session] = {}
 
     async def resolve(self, gateway: Gateway, account_id: str) -> Session:
-        """Raises ``StoreUnavailable`` for an account that is not known here while the store is away."""
+        """Raises ``StoreUnavailable`` when the account is not cached and the store does not answer."""
         session = self._known.pop(account_id, None) or await gateway.session(account_id)
         self._known[account_id] = session
         if len(self._known) > _SESSIONS_MAX:
@@ -45,7 +45,7 @@ class Sessions:
 
 
 class Authenticator:
-    """Turns an ``Authorization`` header into a caller."""
+    """Resolves ``Authorization`` headers to callers."""
 
     def __init__(self, verifier: TokenVerifier) -> None:
         self._verifier = verifier
@@ -62,7 +62,7 @@ class Authenticator:
 
 
 class AuthenticatedRoute(APIRoute):
-    """A route that is reached only with a valid token."""
+    """A route that requires a valid token."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = self.get_caller_handler()
@@ -75,7 +75,7 @@ class AuthenticatedRoute(APIRoute):
         return authenticated
 
     def get_caller_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What serves a request once its caller is known."""
+        """The handler of a request whose caller is known."""
         return super().get_route_handler()
 
 

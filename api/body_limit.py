@@ -1,4 +1,4 @@
-"""The longest body that is read: refused by its Content-Length, or while it comes when it has none."""
+"""The limit on request bodies, checked against Content-Length, and while a body without one is read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 4 * 1024 * 1024
-"""How much of a refused body is still taken, and thrown away, before the connection closes."""
+"""How long and how much of a refused body is read and discarded before the connection closes."""
 
 
 class BodyLimit:
-    """ASGI middleware. What is refused becomes a 413 problem at once, and then the connection closes.
+    """ASGI middleware that answers a body over the limit with 413 and closes the connection.
 
-    In between the body's rest is read for a short while: closing on a client that still sends resets the connection,
-    and most clients lose the answer with it.
+    Before it closes, the rest of the body is read for a short while: closing on a client that still sends resets the
+    connection, and most clients then lose the answer.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
@@ -52,7 +52,7 @@ class BodyLimit:
         await self._app(scope, counted, answered)
 
     def _refusal(self) -> HTTPException:
-        # An HTTPException is the only one that FastAPI lets through from where it reads the body.
+        # FastAPI lets no other exception through from where it reads the body.
         return HTTPException(413, f"The body is longer than {self._limit} bytes", {"Connection": "close"})
 
 
@@ -62,7 +62,7 @@ async def _discard_rest(receive: Receive) -> None:
         async with asyncio.timeout(_LINGER_SECONDS):
             while left > 0:
                 message = await receive()
-                if not message.get("more_body", False):  # its end, or the client has gone
+                if not message.get("more_body", False):  # the end of the body, or the client has gone
                     return
                 left -= len(message.get("body", b""))
     except TimeoutError:

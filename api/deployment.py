@@ -1,8 +1,8 @@
 """The API as a Ray Serve application.
 
-``ChatApi`` is deployed with its application bound late: each replica gets the settings as JSON and builds its own
-FastAPI application, so that no lock and no client is ever pickled (``serve.ingress`` without an argument calls
-``__serve_build_asgi_app__`` after the constructor; Ray 2.60, ``serve/api.py``).
+Each replica gets the settings as JSON and builds its own FastAPI application, so that no lock and no client is pickled
+(``serve.ingress`` without an argument calls ``__serve_build_asgi_app__`` after the constructor; Ray 2.60,
+``serve/api.py``).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from parlor.gateway import Gateway
 from parlor.settings import Settings
 
 _TARGET_ONGOING = 400
-"""Requests and streams that one replica is meant to carry: about what a process relays at LLM speed without delay."""
+"""Requests and streams for each replica: about as many as one process relays at the speed of an LLM without delay."""
 _DRAIN_SECONDS = 15.0
-"""For requests under way when a replica stops. Streams that are still open are cut; their readers resume."""
+"""Time for open requests when a replica stops. Streams that are still open are then cut; their readers resume."""
 
 
 class ChatApi:
-    """One replica of the HTTP edge; it holds no state that would be missed."""
+    """One replica of the HTTP API. It keeps no state that a client needs after a restart."""
 
     def __init__(self, settings_json: str, create_supervisor: bool) -> None:
-        """``settings_json``: ``Settings.dump_secrets()``. ``create_supervisor``: whether the first replica is to make
-        the Supervisor, and with it all other actors; else somebody else has."""
+        """``settings_json`` is ``Settings.dump_secrets()``. With ``create_supervisor`` the first replica creates the
+        Supervisor, and with it all other actors; otherwise they exist already."""
         self._settings = Settings.model_validate_json(settings_json)
         self._create_supervisor = create_supervisor
         configure_logs(self._settings.log, "ChatApi")
@@ -48,9 +48,9 @@ class ChatApi:
 
 
 def build_serve_app(settings_json: str, *, create_supervisor: bool = False) -> serve.Application:
-    """The application to hand to ``serve.run``; ``settings_json`` is ``Settings.dump_secrets()``.
+    """The application for ``serve.run``; ``settings_json`` is ``Settings.dump_secrets()``.
 
-    With ``create_supervisor`` it needs nothing else to have been started, and leaves its actors behind when it goes.
+    With ``create_supervisor`` it needs nothing else to be started before, and its actors outlive it.
     """
     settings = Settings.model_validate_json(settings_json)
     deployment = serve.deployment(name="ChatApi", **deployment_options(settings))(serve.ingress()(ChatApi))
@@ -58,18 +58,18 @@ def build_serve_app(settings_json: str, *, create_supervisor: bool = False) -> s
 
 
 def deployment_options(settings: Settings) -> dict[str, Any]:
-    """What Serve is told about the deployment; ``serve_config.yaml`` can override each."""
+    """The options of the deployment; ``serve_config.yaml`` can override each."""
     api = settings.api
     options: dict[str, Any] = {
         # Every open stream is one ongoing request (Serve's default is 5).
         "max_ongoing_requests": api.max_streams + api.max_requests,
-        # Requests are refused by the application before this, with a problem; the queue is only a buffer.
+        # The application refuses requests before this limit, with a problem; the queue is only a buffer.
         "max_queued_requests": api.max_requests,
         "graceful_shutdown_wait_loop_s": 1.0,
         "graceful_shutdown_timeout_s": _DRAIN_SECONDS,
         "health_check_period_s": 5.0,
         "health_check_timeout_s": 15.0,
-        # The default stops an old replica before it starts the new one: with one replica, an outage.
+        # The default stops the old replica before it starts the new one: an outage when there is only one.
         "max_surge_percent": 100,
         "ray_actor_options": {"num_cpus": 0.1},
         "logging_config": LoggingConfig(
@@ -84,7 +84,7 @@ def deployment_options(settings: Settings) -> dict[str, Any]:
             "max_replicas": api.replicas_max,
             "target_ongoing_requests": min(_TARGET_ONGOING, api.max_streams),
             "upscale_delay_s": 10.0,
-            # Each change of the number makes open streams reconnect.
+            # Each change makes open streams reconnect.
             "downscale_delay_s": 600.0,
         }
     else:
@@ -93,11 +93,11 @@ def deployment_options(settings: Settings) -> dict[str, Any]:
 
 
 def app_from_environment(args: dict[str, str]) -> serve.Application:
-    """For ``serve_config.yaml`` (``import_path: api.deployment:app_from_environment``): the whole installation, whose
-    Supervisor the first replica makes. Ray names are unique, so several that start at once make one.
+    """The whole installation, for ``serve_config.yaml`` (``import_path: api.deployment:app_from_environment``).
 
-    Settings come from the environment; ``args`` override them, named like the variables without their prefix and in
-    lower case: ``api__max_streams: "500"``. Raises ``ValueError`` for a section that does not exist.
+    The first replica creates the Supervisor; names of Ray actors are unique, so replicas that start together create
+    one. Settings come from the environment. ``args`` override them; their names are those of the variables in lower
+    case without the prefix: ``api__max_streams: "500"``. Raises ``ValueError`` for a section that does not exist.
     """
     sections: dict[str, dict[str, str]] = {}
     for key, value in args.items():
@@ -105,6 +105,6 @@ def app_from_environment(args: dict[str, str]) -> serve.Application:
         if section not in Settings.model_fields or not field:
             raise ValueError(f"{key!r} names no setting; write <section>__<field>")
         sections.setdefault(section, {})[field] = value
-    # As JSON first: the types are those of the environment, and `dump_secrets` gives one whole tree.
-    settings = Settings(**sections)  # type: ignore[arg-type]  # pydantic converts
+    # The values are strings, as in the environment; pydantic converts them.
+    settings = Settings(**sections)  # type: ignore[arg-type]
     return build_serve_app(settings.dump_secrets(), create_supervisor=True)

@@ -1,4 +1,4 @@
-"""What every request finds: settings, gateway, clock, metrics, and the limits of one replica."""
+"""What all requests of a replica share: settings, gateway, clock, metrics, and its limits on streams and requests."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from parlor.gateway import Gateway
 from parlor.settings import ApiSettings
 
 _STREAM_RETRY = 5.0
-"""Seconds after which a refused stream may try again: streams last long, so places come free slowly."""
+"""Seconds after which a refused client should try again. Streams last long, so one ends only now and then."""
 
 
 class EdgeMetrics(Protocol):
-    """What the edge reports of itself."""
+    """What a replica reports of itself."""
 
     def open_streams(self, count: int) -> None:
-        """How many event streams this replica has open now."""
+        """Event streams that are open now."""
 
     def refused(self, code: str) -> None:
         """A request was answered with this error code."""
 
 
 class NoMetrics:
-    """For tests and programs without Ray."""
+    """Reports nothing; for tests and programs without Ray."""
 
     def open_streams(self, count: int) -> None:
         del count
@@ -38,7 +38,7 @@ class NoMetrics:
 
 
 class StreamSlots:
-    """The event streams of one replica, counted and bounded."""
+    """Counts the open event streams of a replica and limits them."""
 
     def __init__(self, limit: int, metrics: EdgeMetrics) -> None:
         self._limit = limit
@@ -47,7 +47,7 @@ class StreamSlots:
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """A place for one stream. Raises ``Overloaded`` when there is none."""
+        """A slot for one stream. Raises ``Overloaded`` when all are taken."""
         if self.taken >= self._limit:
             raise Overloaded("Too many event streams are open", retry_after=_STREAM_RETRY)
         self._change(1)
@@ -62,7 +62,7 @@ class StreamSlots:
 
 
 class Edge:
-    """One replica's state: nothing that would be missed when it dies."""
+    """The state of one replica. Nothing in it is needed after a restart."""
 
     def __init__(self, settings: ApiSettings, clock: Clock, entropy: Entropy, metrics: EdgeMetrics) -> None:
         self.settings = settings
@@ -71,7 +71,7 @@ class Edge:
         self.metrics = metrics
         self.streams = StreamSlots(settings.max_streams, metrics)
         self.under_way = 0
-        """Requests that were begun and not ended, streams included."""
+        """Requests that have not ended, streams included."""
         self._gateway: Gateway | None = None
 
     @property
@@ -91,6 +91,6 @@ class Edge:
 
 
 def edge_of(request: Request) -> Edge:
-    """The edge that serves this request."""
+    """The edge of the application that serves the request."""
     edge: Edge = request.app.state.edge
     return edge

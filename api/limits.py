@@ -1,4 +1,4 @@
-"""Checks of a request's values that depend on settings: lengths, sizes and the shape of metadata."""
+"""Checks of values whose limits are settings: the length of titles and contents, the size and form of metadata."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import math
 import msgspec
 
 from api.problems import invalid
+from api.schemas import text_fault
 from parlor.errors import ContentTooLarge
 from parlor.model import JsonObject
 from parlor.settings import ApiSettings
 
 _DEPTH_MAX = 16
-"""MariaDB's JSON functions stop at 32 levels; a message's document needs a few of its own."""
+"""MariaDB's JSON functions stop at 32 levels, and the document of a message needs some of them."""
 _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
 _encode = msgspec.json.Encoder().encode
 
@@ -30,7 +31,7 @@ def check_content(content: str, api: ApiSettings) -> None:
 
 
 def check_metadata(metadata: JsonObject, api: ApiSettings) -> None:
-    """Raises ``InvalidRequest`` for what does not fit or what JSON's readers further on cannot hold."""
+    """Raises ``InvalidRequest`` for metadata that is too large, or that Redis or the databases cannot hold."""
     if not metadata:
         return
     problem = _unfit(metadata, _DEPTH_MAX)
@@ -43,10 +44,11 @@ def check_metadata(metadata: JsonObject, api: ApiSettings) -> None:
 
 
 def _unfit(value: object, depth: int) -> str | None:
-    """What is wrong with a parsed JSON value, or None."""
+    """What is wrong with a value from a JSON parser, or None."""
     match value:
         case str():
-            return _unfit_text(value)
+            fault = text_fault(value)
+            return fault and f"has {fault}"
         case bool() | None:
             return None
         case int():
@@ -63,13 +65,3 @@ def _items(value: object) -> list[object]:
     if not isinstance(value, list):
         raise TypeError(f"{type(value).__name__} does not come out of a JSON parser")
     return value
-
-
-def _unfit_text(text: str) -> str | None:
-    if "\x00" in text:
-        return "has the character U+0000"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "has half of a surrogate pair"
-    return None

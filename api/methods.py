@@ -1,4 +1,4 @@
-"""Which methods a path takes. Starlette's own ``Allow`` names only the first route that matches the path."""
+"""The methods that a path allows. Starlette's own ``Allow`` header names only those of the first matching route."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class MethodTable:
         ]
 
     def allowed(self, path: str) -> str:
-        """``GET, POST`` for a known path; what static files take for any other."""
+        """The value of ``Allow`` for a path of the document; for any other path, the methods of static files."""
         return next((methods for pattern, methods in self._paths if pattern.fullmatch(path)), "GET, HEAD")

@@ -1,4 +1,4 @@
-"""The OpenAPI document: error answers come from the error classes, security from the token."""
+"""The OpenAPI document. Its error responses are made from the error classes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from parlor.errors import (
 )
 
 Responses = dict[int | str, dict[str, Any]]
-"""FastAPI's own type for documented responses."""
+"""FastAPI's type for documented responses."""
 
 EVERYWHERE: tuple[type[ParlorError], ...] = (
     Unauthenticated,
@@ -31,7 +31,7 @@ EVERYWHERE: tuple[type[ParlorError], ...] = (
     CacheUnavailable,
     StoreUnavailable,
 )
-"""What every call under /v1 may answer."""
+"""Errors that every call under /v1 may answer."""
 
 _TYPES: dict[str, dict[str, Any]] = {
     "from": {"type": "string"},
@@ -43,7 +43,7 @@ _EXTRA = {"IllegalTransition": ["from", "to"], "InvalidRequest": ["errors"], "St
 
 
 def refusals(*classes: type[ParlorError]) -> Responses:
-    """The documented error answers of a call, those of every call included."""
+    """The documented error responses of a call: ``classes``, and those of every call."""
     by_status: defaultdict[int, list[type[ParlorError]]] = defaultdict(list)
     for found in dict.fromkeys((*classes, *EVERYWHERE)):
         by_status[found.http_status].append(found)
@@ -51,12 +51,12 @@ def refusals(*classes: type[ParlorError]) -> Responses:
 
 
 def event_stream(description: str) -> dict[str, Any]:
-    """The documented 200 of a stream."""
+    """The documented 200 of an event stream."""
     return {"description": description, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """The document, built once: later calls give the same object."""
+    """The document; it is built once, later calls return the same object."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = schema.setdefault("components", {})
@@ -70,7 +70,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 
 def name(error: type[ParlorError]) -> str:
-    """The component that describes this error's answer."""
+    """The name of the component that describes the error."""
     return f"{error.__name__}Problem"
 
 

@@ -1,9 +1,8 @@
-"""Errors as RFC 9457 problem details, built here and nowhere else (I18).
+"""Errors as RFC 9457 problem details; every error answer is built here (I18).
 
-`type` is ``/docs/errors#<code>``, a relative reference into this installation's own documentation. Besides
-the codes of ``parlor.errors`` HTTP itself needs two, both with errorCode 1000: ``not-found`` (no such path) and
-``method-not-allowed``. Errors that must not leave the program (``Fenced`` and the like, ``LlmError``) are answered as
-``internal``.
+``type`` is ``/docs/errors#<code>``, a relative reference into the documentation of this installation. HTTP adds two
+codes to those of ``parlor.errors``, both with errorCode 1000: ``not-found`` (no such path) and ``method-not-allowed``.
+Errors that are internal to the program (``Fenced`` and others) and ``LlmError`` are answered as ``internal``.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ from parlor.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 DEFAULT_RETRY_AFTER = 1.0
-"""Seconds, for an error that is worth a retry and does not say when."""
+"""Seconds, for a retryable error that does not name its own."""
 _ERRORS_MAX = 20
 _log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
 def is_public(error: type[ParlorError]) -> bool:
-    """Whether clients may see this class: all that have an errorCode of their own, but for ``LlmError``."""
+    """Whether clients may see the class: it has an errorCode of its own, and is not ``LlmError``."""
     return error is InternalError or (error.error_code != InternalError.error_code and error is not LlmError)
 
 
@@ -48,7 +47,7 @@ PUBLIC_ERRORS: tuple[type[ParlorError], ...] = tuple(found for found in ERROR_CL
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One error answer before it is written."""
+    """An error answer before it is serialized."""
 
     code: str
     error_code: int
@@ -61,7 +60,7 @@ class Problem(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, error: ParlorError) -> Problem:
-        """What the client sees of ``error``."""
+        """The problem that a client sees for ``error``."""
         if not is_public(type(error)):
             error = InternalError()
         retry_after = error.retry_after
@@ -108,14 +107,14 @@ def respond(problem: Problem, scope: Scope) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Makes the application answer every error with a problem."""
+    """Registers the exception handlers, so that every error is answered with a problem."""
     app.add_exception_handler(ParlorError, _on_parlor_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
 
 
 async def _on_parlor_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, ParlorError):  # the signature is Starlette's
+    if not isinstance(error, ParlorError):  # never: Starlette's signature is wider
         raise error
     problem = Problem.of(error)
     if not is_public(type(error)):
@@ -128,9 +127,9 @@ async def _on_parlor_error(request: Request, error: Exception) -> Response:
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    # Where and why, never `input`: it is the client's text.
+    # `input` is left out: it is the client's text.
     errors: list[dict[str, Any]] = [
-        {"loc": [_place(part) for part in each["loc"]], "msg": _utf8(each["msg"]), "type": each["type"]}
+        {"loc": [_loc_part(part) for part in each["loc"]], "msg": _utf8(each["msg"]), "type": each["type"]}
         for each in error.errors()[:_ERRORS_MAX]
     ]
     refused = InvalidRequest("; ".join(_sentence(each) for each in errors[:3]), extra={"errors": errors})
@@ -173,10 +172,10 @@ def _sentence(error: Mapping[str, Any]) -> str:
     return f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
 
 
-def _place(part: object) -> str | int:
+def _loc_part(part: object) -> str | int:
     return part if isinstance(part, int) else _utf8(str(part))[:100]
 
 
 def _utf8(text: str) -> str:
-    """``text`` without lone surrogates, which a client can put into names of members and JSON cannot carry."""
+    """``text`` without lone surrogates, which a client can put into member names and JSON cannot carry."""
     return text.encode("utf-8", "replace").decode()

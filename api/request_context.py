@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, the limit of requests under way, and the last catch for unexpected errors."""
+"""The outermost middleware: request ids, the limit on concurrent requests, and answers to unexpected exceptions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 
 
 class RequestContext:
-    """ASGI middleware, the outermost."""
+    """ASGI middleware; it has to be the outermost."""
 
     def __init__(self, app: ASGIApp, *, edge: Edge, echo_request_id: bool) -> None:
         """``echo_request_id``: False where the server writes the ``x-request-id`` header itself."""
@@ -55,7 +55,7 @@ class RequestContext:
         except Exception:
             _log.exception("request_failed", path=scope["path"])
             if started:
-                raise  # the answer is under way: only cutting the connection tells the client that it is not whole
+                raise  # the answer has begun: only a cut connection tells the client that it is incomplete
             await respond(Problem.of(InternalError()), scope)(scope, receive, traced)
         finally:
             self._edge.under_way -= 1

@@ -1,10 +1,9 @@
-"""Requests and responses as the specification names them; the documentation of the HTTP interface.
+"""Requests and responses, with the specification's names; they document the HTTP interface.
 
-Requests are validated with these models. Responses are written by ``api.answers`` (faster, same JSON: a test holds them
-together). Unknown members of a request are ignored, so that a client of a later version is not refused; a value of the
-wrong type is refused, never converted. Every JSON answer carries ``errorCode`` at its top level, 0 for success.
-
-The numbers that are settings (content, title, metadata) are checked in ``api.limits``.
+Requests are validated with these models: unknown members are ignored, so that a client of a later version is not
+refused; a value of the wrong type is refused, never converted. ``api.limits`` checks the limits that are settings.
+Responses are written by ``api.answers``; a test holds them to these models. Every JSON answer has ``errorCode`` at its
+top level, 0 for success.
 """
 
 from __future__ import annotations
@@ -19,17 +18,25 @@ from parlor.model import DeleteOutcome, Durability, FinishReason, JsonObject, On
 from parlor.states import MessageState, RoomState
 
 SEQ_MAX = 2**53 - 1
-"""What every JSON reader can hold; a room never gets there."""
+"""The largest integer that every JSON reader can hold; no room has that many messages."""
 ATTEMPT_MAX = 2**31 - 1
 
 
-def _storable(text: str) -> str:
+def text_fault(text: str) -> str | None:
+    """What in ``text`` the databases cannot store, or None."""
     if "\x00" in text:
-        raise ValueError("the character U+0000 is not allowed")
+        return "the character U+0000"
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("half of a surrogate pair is not text") from None
+        return "half of a surrogate pair"
+    return None
+
+
+def _storable(text: str) -> str:
+    fault = text_fault(text)
+    if fault is not None:
+        raise ValueError(f"{fault} is not allowed")
     return text
 
 
@@ -40,7 +47,7 @@ def _not_blank(text: str) -> str:
 
 
 def _day(value: object) -> date:
-    # Not pydantic's own reading, which takes seconds since 1970 and times too.
+    # Pydantic's own parser also takes seconds since 1970 and times.
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         raise ValueError("must be a day as YYYY-MM-DD")
     return date.fromisoformat(value)
@@ -52,7 +59,7 @@ Day = Annotated[date, BeforeValidator(_day), Field(description="`YYYY-MM-DD`, UT
 Timestamp = Annotated[
     str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC, milliseconds, `Z`")
 ]
-Cursor = Annotated[str, Field(description="A place in an event log: the `id:` of an event, `after=` to go on from it")]
+Cursor = Annotated[str, Field(description="A position in an event log: the `id:` of an event, for `after=`")]
 
 
 class _Request(BaseModel):
@@ -80,12 +87,12 @@ class ChatRoom(_Body):
     message_count: int
     state: RoomState
     persisted_seq: int
-    """Every message up to this seq is committed in the database; one that was edited or begun anew since, as it was
-    before: its `durability` tells."""
+    """Every message up to this seq is committed in the database. A message that was edited or regenerated since may be
+    committed in its earlier version only: its `durability` tells."""
 
 
 class ChatUsage(_Body):
-    """Tokens as the LLM's provider counted them."""
+    """Tokens as counted by the LLM's provider."""
 
     input_tokens: int
     output_tokens: int
@@ -99,7 +106,7 @@ class ChatReplyError(_Body):
 
 
 class ChatMessage(_Body):
-    """A message. `seq` is its place in the room: 1, 2, 3, ... without holes."""
+    """A message. `seq` is its number in the room: 1, 2, 3, ... without holes."""
 
     message_id: str
     room_id: str
@@ -112,21 +119,21 @@ class ChatMessage(_Body):
     """`cached`: durable in Redis; `persisted`: committed in the database."""
     is_streaming: bool
     attempt: int
-    """Which run of the LLM wrote it; 0 for a person's message."""
+    """The run of the LLM that wrote it; 0 for a message of a user."""
     parent_message_id: str | None
     finish_reason: FinishReason | None
     usage: ChatUsage | None
     metadata: JsonObject
     ai_persona: str | None = None
-    """Who answers, or answered; of replies only."""
+    """The persona that answers, or answered; only for replies."""
     error: ChatReplyError | None = None
-    """Why a reply failed."""
+    """Why the reply failed."""
 
 
 class ChatRoomListRequest(_Request):
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_storable)] | None = None
-    """`next_cursor` of the page before."""
+    """`next_cursor` of the previous page."""
 
 
 class ChatRoomListResponse(_Answer):
@@ -154,7 +161,7 @@ class ChatRoomUpdateResponse(ChatRoom, _Answer):
 
 
 class ChatRoomDeleteRequest(_Request):
-    """The path says it all."""
+    """The path parameter."""
 
     room_id: str
 
@@ -166,15 +173,15 @@ class ChatRoomDeleteResponse(ChatRoom, _Answer):
 class ChatMessageSendRequest(_Request):
     content: Text
     ai_persona: PersonaName | None = None
-    """For this turn; without it the room's."""
+    """The persona for this turn; default: that of the room."""
     metadata: JsonObject | None = None
-    """A JSON object of yours, kept with the message."""
+    """A JSON object that is kept with the message."""
     on_busy: OnBusy = OnBusy.ENQUEUE
-    """While a reply is being generated: `enqueue`: wait for its turn; `reject`: refuse with `room-busy`; `interrupt`:
-    stop the reply and keep its text; `rollback`: drop the running turn; `merge`: let the reply go on, then answer all
-    waiting messages with one. The last three leave one reply to come, which answers every message that waits."""
+    """What to do while a reply is being generated. `enqueue`: wait for its turn; `reject`: refuse with `room-busy`;
+    `interrupt`: stop the reply and keep its text; `rollback`: drop the running turn; `merge`: let the reply finish.
+    With the last three, one reply then answers all waiting messages."""
     reply: ReplyMode = ReplyMode.AUTO
-    """`none`: keep the message without asking the LLM."""
+    """`auto`: the LLM answers; `none`: keep the message without a reply."""
 
 
 class ChatMessageSendResponse(_Answer):
@@ -186,9 +193,9 @@ class ChatMessageSendResponse(_Answer):
 class ChatMessageListRequest(_Request):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     before: Annotated[int, Field(ge=1, le=SEQ_MAX)] | None = None
-    """Messages with a lower seq, the newest of them."""
+    """The newest messages with a lower seq."""
     after: Annotated[int, Field(ge=0, le=SEQ_MAX)] | None = None
-    """Messages with a higher seq, the oldest of them. Not together with `before`."""
+    """The oldest messages with a higher seq. Not together with `before`."""
 
 
 class ChatMessageListResponse(_Answer):
@@ -200,7 +207,7 @@ class ChatMessageListResponse(_Answer):
 
 
 class ChatMessageDeleteRequest(_Request):
-    """The path says it all."""
+    """The path parameters."""
 
     room_id: str
     message_id: str
@@ -217,45 +224,45 @@ class ChatMessageEditRequest(_Request):
 
 
 class ChatMessageEditResponse(ChatMessage, _Answer):
-    """The message, and what becomes of its reply."""
+    """The message and its reply."""
 
     reply: ChatMessage | None
-    """Its reply: begun anew, or still waiting for its turn; null when it has none."""
+    """The reply, restarted or still waiting for its turn; null when there is none."""
     cursor: Cursor
 
 
 class ChatMessageStopRequest(_Request):
     attempt: Annotated[int, Field(strict=True, ge=0, le=ATTEMPT_MAX)] | None = None
-    """Stop only this attempt; without it whichever the reply is at."""
+    """Stop only this attempt; default: the current one."""
 
 
 class ChatMessageVariantsResponse(_Answer):
     variants: list[ChatMessage]
-    """Ascending; the last one is what the message says now."""
+    """Oldest first; the last one is the current version."""
 
 
 class ChatRoomQueueResponse(_Answer):
     messages: list[ChatMessage]
-    """A person's messages whose replies wait for their turn, ascending; they can be edited and deleted."""
+    """User messages whose replies wait for their turn, by ascending seq; they can be edited and deleted."""
 
 
 class ChatRoomMemoryResponse(_Answer):
-    """The summary that stands in the prompt for a room's older turns."""
+    """The summary that replaces the older turns of a room in the prompt."""
 
     summary: str
     """Empty when there is none."""
     through_seq: int
-    """The newest message that it covers; 0 without one."""
+    """The seq of the newest message that it covers; 0 when there is no summary."""
     updated_at: Timestamp | None
     version: int
-    """Counts up with each summary and each reset."""
+    """Increases with each summary and each reset."""
 
 
 class ChatUsageRequest(_Request):
     from_: Annotated[Day | None, Field(alias="from")] = None
-    """The first day; without it the thirtieth, counted back from `to`."""
+    """The first day; default: 29 days before `to`."""
     to: Day | None = None
-    """The last day, included; without it today. At most 366 days."""
+    """The last day, included; default: today. The period has at most 366 days."""
 
 
 class ChatUsageTotal(_Body):
@@ -269,12 +276,12 @@ class ChatUsageDay(ChatUsageTotal):
 
 
 class ChatUsageResponse(_Answer):
-    """What is committed in the database: it may be some seconds behind."""
+    """Usage as committed in the database; it may be some seconds behind."""
 
     from_: Annotated[Day, Field(alias="from")]
     to: Day
     days: list[ChatUsageDay]
-    """Ascending; days without use are left out."""
+    """Ascending; days without usage are left out."""
     total: ChatUsageTotal
 
 
@@ -287,7 +294,7 @@ class ChatMessageResponse(ChatMessage, _Answer):
 
 
 class ChatTransition(_Body):
-    """One line of a transition log."""
+    """One entry of a transition log."""
 
     at: Timestamp
     from_: Annotated[str, Field(alias="from")]
@@ -296,7 +303,7 @@ class ChatTransition(_Body):
 
 
 class ChatStateResponse(_Answer):
-    """The state that holds now; the log of how it came to be lives for a day."""
+    """The current state, and the transitions that led to it; they are kept for a day."""
 
     state: str
     log: list[ChatTransition]

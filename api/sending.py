@@ -1,7 +1,8 @@
-"""Sending a message: how its headers decide what is waited for and in which form the answer comes."""
+"""Sending a message: its headers decide what is waited for, and the form of the answer."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,13 +11,11 @@ from fastapi import Request, Response
 from pydantic import ValidationError
 
 from api import answers
-from api.accept import wants_event_stream
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import Edge, edge_of
-from api.idempotency import fingerprint, parse_idempotency_key
+from api.headers import Preferences, parse_idempotency_key, parse_prefer, wants_event_stream
 from api.limits import check_content, check_metadata
-from api.paths import room_id_of
-from api.prefer import Preferences, parse_prefer
+from api.path_ids import room_id_of
 from api.schemas import ChatMessageSendRequest
 from api.sse import EventStream
 from parlor.errors import StoreUnavailable
@@ -24,10 +23,12 @@ from parlor.gateway import SendRequest
 from parlor.ids import RoomId
 from parlor.model import SendReceipt, Session
 
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
 
 class SendRoute(AuthenticatedRoute):
-    """The route of sends. FastAPI's handling of parameters costs as much as all the rest of a send does here, so a
-    body that is plainly valid goes past it; whatever is not goes through it, and it alone says what is wrong."""
+    """The route of sends, which bypasses FastAPI's parsing for a valid JSON body: parsing costs as much as the rest of
+    a send. Any other body takes the ordinary way, so that FastAPI alone says what is wrong with it."""
 
     def get_caller_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_caller_handler()
@@ -36,7 +37,7 @@ class SendRoute(AuthenticatedRoute):
             if request.headers.get("content-type") != "application/json":
                 return await handle(request)
             try:
-                # What was read stays with the request, for the other way.
+                # The request keeps what was read, for the ordinary way.
                 body = ChatMessageSendRequest.model_validate_json(await request.body())
             except ValidationError:
                 return await handle(request)
@@ -74,6 +75,12 @@ async def send(request: Request, room_id: RoomId, body: ChatMessageSendRequest) 
     return answers.send_answer(receipt, 200 if receipt.replayed else 201, headers)
 
 
+def fingerprint(body: ChatMessageSendRequest) -> str:
+    """A digest of the values in the body; the spelling and order of its JSON do not matter."""
+    values = (body.content, body.ai_persona, body.metadata, body.on_busy.value, body.reply.value)
+    return hashlib.blake2b(_encode(values), digest_size=16).hexdigest()
+
+
 def _command(request: Request, body: ChatMessageSendRequest, preferences: Preferences) -> SendRequest:
     key = parse_idempotency_key(request.headers.getlist("idempotency-key"))
     return SendRequest(
@@ -93,7 +100,7 @@ async def _committed(edge: Edge, session: Session, room_id: RoomId, receipt: Sen
     try:
         message = await edge.gateway.wait_for_commit(session, room_id, receipt.message.message_id, seconds)
     except StoreUnavailable as error:
-        # The message is kept and will follow: its id lets the sender look instead of sending it again.
+        # The message is in Redis and will be stored: with its id the sender can look instead of sending it again.
         extra = {**error.extra, "message_id": receipt.message.message_id}
         raise StoreUnavailable(error.detail, debug=error.debug, retry_after=error.retry_after, extra=extra) from error
     return msgspec.structs.replace(receipt, message=message)

@@ -1,9 +1,9 @@
-"""Event streams: an ASGI response that tails a subscription.
+"""Server-sent events: an ASGI response that relays a subscription, and the heartbeat of a quiet one.
 
-Whatever can be refused is refused before the first byte, because the gateway's context is entered first. A stream ends
-when the subscription ends, when the client goes or takes nothing any more, or at its deadline (lifetime, expiry of the
-token) with a last event ``stream.reconnect``. Before that event only the wait for the next batch is interrupted, never
-a send, so that the cursor that it names is exactly how far the client got.
+The subscription is entered before the first byte, so a request that has to be refused gets an ordinary error answer. A
+stream ends when the subscription ends, when the client disconnects or stops reading, or at its deadline (its lifetime,
+or the expiry of the token) with a last event ``stream.reconnect``. At the deadline only the wait for the next batch is
+interrupted, never a write, so that the cursor in that event is exactly the last event that the client got.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ RECONNECT = "stream.reconnect"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _PING = b": ping\n\n"
 _OPENED = b": open\n\n"
-"""Makes proxies pass the headers on before there is an event."""
+"""Sent first, so that proxies pass the headers on before there is an event."""
 _GRACE = 5.0
-"""Seconds that a client which does not read gets to take what is being sent when its stream has to end."""
+"""Seconds to finish a write to a slow client when its stream has to end."""
 _STALL = 30.0
-"""Seconds in which a client has to take a piece; who does not is cut off, and resumes when it reads again. What waits
-for it meanwhile is one batch and what the web server buffers (64 KiB)."""
+"""Seconds for one write. A client that does not read for so long is cut off, and can resume. Until then one batch and
+the web server's buffer (64 KiB) are kept for it."""
 _PIECE = 64 * 1024
-"""Bytes from which on a batch goes out in several pieces, so that the web server's buffer stays about that small."""
+"""A batch of more bytes is written in pieces of about this size, which keeps the web server's buffer small."""
 _JITTER = 0.1
-"""The share of its lifetime by which a stream may end early, so that streams opened together do not return together."""
+"""The share of its lifetime by which a stream may end early, so that streams opened together reconnect apart."""
 _log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
 def frame(event: Event) -> bytes:
-    """One event as the client reads it."""
+    """One event in the format of the event stream."""
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (event.cursor.encode(), event.type.encode(), event.data)
 
 
 class EventStream(Response):
-    """The response to a request for events."""
+    """The response of a call that streams events."""
 
     def __init__(
         self,
@@ -67,11 +67,11 @@ class EventStream(Response):
         with self._edge.streams.take():
             async with self._source as subscription:
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                await self._relay(_Pump(subscription, send), receive)
+                await self._serve(_Relay(subscription, send), receive)
 
-    async def _relay(self, pump: _Pump, receive: Receive) -> None:
+    async def _serve(self, relay: _Relay, receive: Receive) -> None:
         seconds, reason = self._allowance()
-        running = asyncio.create_task(pump.run())
+        running = asyncio.create_task(relay.run())
         gone = asyncio.create_task(wait_for_disconnect(receive))
         deadline = asyncio.create_task(self._edge.clock.sleep(seconds))
         tasks = (running, gone, deadline)
@@ -80,38 +80,38 @@ class EventStream(Response):
             if gone.done():
                 return
             if not running.done():
-                await pump.stop(running)
+                await relay.stop(running)
             elif not running.cancelled() and (error := running.exception()) is not None:
                 reason = _reason(error)
             else:
                 reason = ""
             if running.done():
                 async with asyncio.timeout(_GRACE):
-                    await pump.close(reason)
+                    await relay.close(reason)
         except (TimeoutError, OSError):
-            _log.debug("stream_cut", cursor=pump.cursor)  # the client reads no more, or is gone
+            _log.debug("stream_cut", cursor=relay.cursor)  # the client has stopped reading, or is gone
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _allowance(self) -> tuple[float, str]:
-        """How long this stream may last, in seconds, and why no longer."""
+        """The seconds until the deadline of the stream, and the reason for it."""
         early = _JITTER * self._edge.entropy.bits(16) / 2**16
         lifetime = self._edge.settings.stream_lifetime.total_seconds() * (1 - early)
         token = (self._caller.valid_until_ms - self._edge.clock.now_ms()) / 1000
         return (lifetime, "lifetime") if lifetime <= token else (max(0.0, token), "token-expired")
 
 
-class _Pump:
-    """Moves batches from the subscription to the client."""
+class _Relay:
+    """Writes the batches of a subscription to the client."""
 
     def __init__(self, subscription: Subscription, send: Send) -> None:
         self._subscription = subscription
         self._send = send
         self._sending = False
         self._ending = False
-        self._told = False
+        self._announced = False
         self.cursor = subscription.cursor
 
     async def run(self) -> None:
@@ -124,24 +124,24 @@ class _Pump:
                 for chunk, last in _pieces(batch):
                     await self._write(chunk)
                     self.cursor = last.cursor
-                    self._told = last.type == RECONNECT
-                    if self._ending or self._told:
+                    self._announced = last.type == RECONNECT
+                    if self._ending or self._announced:
                         return
         finally:
             if isinstance(batches, AsyncGenerator):
                 await batches.aclose()
 
     async def stop(self, running: asyncio.Task[None]) -> None:
-        """Ends ``run`` at once where it waits for events, after the chunk where it sends one."""
+        """Ends ``run``: at once while it waits for events, after the current chunk while it writes."""
         self._ending = True
         if not self._sending:
             running.cancel()
         await asyncio.wait({running}, timeout=_GRACE)
 
     async def close(self, reason: str) -> None:
-        """The end of the body; with a reason, ``stream.reconnect`` first (unless the subscription said it)."""
+        """Ends the body; with a reason, after ``stream.reconnect``, unless the subscription has sent that event."""
         last = b""
-        if reason and not self._told:
+        if reason and not self._announced:
             last = frame(Event(self.cursor, RECONNECT, _encode({"cursor": self.cursor, "reason": reason})))
         await self._send({"type": "http.response.body", "body": last, "more_body": False})
 
@@ -153,7 +153,7 @@ class _Pump:
 
 
 def _pieces(batch: list[Event]) -> Iterator[tuple[bytes, Event]]:
-    """The batch as the client reads it, and the last event of each piece."""
+    """The frames of a batch in pieces, and the last event of each piece."""
     frames: list[bytes] = []
     size = 0
     for event in batch:
@@ -165,7 +165,7 @@ def _pieces(batch: list[Event]) -> Iterator[tuple[bytes, Event]]:
 
 
 def _reason(error: BaseException) -> str:
-    """Why a stream ended that failed on the way; raises what says that the client is gone."""
+    """The reason in ``stream.reconnect`` for a stream that failed. Raises an ``OSError`` again: the client is gone."""
     if isinstance(error, OSError):
         raise error
     if isinstance(error, ParlorError) and is_public(type(error)):
@@ -176,6 +176,6 @@ def _reason(error: BaseException) -> str:
 
 
 async def wait_for_disconnect(receive: Receive) -> None:
-    """Returns when the client has gone."""
+    """Returns when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass

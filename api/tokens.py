@@ -1,7 +1,7 @@
 """Bearer tokens: JWT signed with HS256 (RFC 7519, hardened after RFC 8725).
 
-The algorithm is pinned, `exp`, `iss`, `aud` and `sub` are required, and time comes from the injected clock, so PyJWT's
-own look at the wall clock is switched off.
+The algorithm is pinned; `exp`, `iss`, `aud` and `sub` are required. Times are checked against the injected clock, so
+PyJWT's own checks of them are off.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ _CACHE_MAX = 10_000
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a verified token says."""
+    """The claims of a verified token that Parlor uses."""
 
     account_id: str
     valid_until_ms: int
-    """Unix milliseconds: `exp` plus the leeway. A stream that the token opened ends then."""
+    """Unix milliseconds: `exp` plus the leeway. Streams that were opened with the token end then."""
 
 
 def issue(auth: AuthSettings, account: str, ttl: timedelta | None, now: datetime) -> str:
-    """A token for ``account``, valid for ``ttl`` (None: the setting) from ``now``.
+    """A token for ``account``, valid for ``ttl`` from ``now``; None: for the configured time.
 
-    Raises ``ValueError`` for an account name that no verifier would take, a ttl that is not positive or a short secret.
+    Raises ``ValueError`` for an account name that is not valid, a ttl that is not positive, or a short secret.
     """
     if not _sane_account(account):
         raise ValueError(f"an account name has 1 to {_ACCOUNT_MAX} printable characters, without a space at either end")
     lifetime = auth.token_ttl if ttl is None else ttl
     if lifetime <= timedelta(0):
-        raise ValueError("a token lives longer than nothing")
+        raise ValueError("the time to live of a token must be positive")
     claims = {
         "sub": account,
         "iss": auth.issuer,
@@ -54,7 +54,7 @@ def issue(auth: AuthSettings, account: str, ttl: timedelta | None, now: datetime
 
 
 class TokenVerifier:
-    """Verifies tokens; a token that was verified once costs a look-up until it expires."""
+    """Verifies tokens, and remembers those that are valid."""
 
     def __init__(self, auth: AuthSettings, clock: Clock) -> None:
         """Raises ``ValueError`` when the secret is shorter than 32 bytes."""
@@ -72,7 +72,7 @@ class TokenVerifier:
         claims = self._verified.pop(digest, None) or self._decode(token)
         if claims.valid_until_ms <= self._clock.now_ms():
             raise Unauthenticated("The token has expired")
-        self._verified[digest] = claims  # last in: the first one is the least recently used
+        self._verified[digest] = claims  # reinserted last, so the first entry is the least recently used
         if len(self._verified) > _CACHE_MAX:
             del self._verified[next(iter(self._verified))]
         return claims
@@ -93,7 +93,7 @@ class TokenVerifier:
                 },
             )
         except (jwt.PyJWTError, ValueError) as error:
-            # PyJWT's texts may quote the token: only the class goes into the log.
+            # PyJWT's messages may quote the token, so only the class is logged.
             raise Unauthenticated("The token is not valid", debug=type(error).__name__) from None
         account, expires = payload["sub"], _seconds(payload["exp"])
         not_before = _seconds(payload.get("nbf", 0))
@@ -118,7 +118,7 @@ def _sane_account(account: str) -> bool:
 
 
 def _seconds(value: object) -> float | None:
-    """A NumericDate; None when it is not one (2**40 s is the year 36812)."""
+    """A NumericDate, or None when the value is not one (2**40 s is the year 36812)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**40:
         return None
     return float(value)

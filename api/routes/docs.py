@@ -1,4 +1,4 @@
-"""The documentation: Swagger UI from our own files (no CDN), and a page of all errors."""
+"""The documentation: Swagger UI from vendored files (no CDN), and a page of all errors."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def docs() -> Response:
 
 @router.get("/docs/errors")
 async def errors() -> Response:
-    """Every error: `type` in a problem points here."""
+    """All errors; the `type` of a problem points here."""
     rows = "\n".join(
         f'<tr id="{escape(found.code)}"><td>{found.error_code}</td><td><code>{escape(found.code)}</code></td>'
         f"<td>{found.http_status}</td><td>{escape(' '.join((found.__doc__ or found.title).split()))}</td></tr>"
@@ -73,13 +73,13 @@ async def errors() -> Response:
 
 @router.get("/docs/start.js")
 async def start() -> Response:
-    """What starts Swagger UI; a file of its own because the policy forbids inline scripts."""
+    """The script that starts Swagger UI; a file, because the policy forbids inline scripts."""
     return Response(_START, media_type="text/javascript", headers=HEADERS)
 
 
 @router.get("/docs/{name}")
 async def swagger_file(request: Request, name: str) -> Response:
-    """Swagger UI's own files."""
+    """The files of Swagger UI."""
     if name not in _FILES:
         raise HTTPException(404)
     response = await _swagger.get_response(name, request.scope)

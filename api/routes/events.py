@@ -7,18 +7,18 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from api.auth import AuthenticatedRoute, caller_of
-from api.cursor import cursor_of
 from api.edge import edge_of
+from api.headers import cursor_of
 from api.openapi import event_stream, refusals
-from api.paths import message_id_of, room_id_of
+from api.path_ids import message_id_of, room_id_of
 from api.sse import EventStream
 from parlor.errors import MessageNotFound, RoomNotFound, StreamExpired
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=AuthenticatedRoute)
 
-# Both are read and checked by `api.cursor`; here they are only documented.
-After = Annotated[str | None, Query(description="A cursor: the events after it")]
-LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="A cursor; wins over `after`")]
+# Only for the document: `api.headers` reads and checks both.
+After = Annotated[str | None, Query(description="A cursor: send the events after it")]
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="A cursor; overrides `after`")]
 
 
 @router.get(
@@ -43,7 +43,7 @@ async def account_events(request: Request, after: After = None, last_event_id: L
 async def room_events(
     request: Request, room_id: str, after: After = None, last_event_id: LastEventId = None
 ) -> Response:
-    """Everything that happens in the room, from the cursor or from now."""
+    """All events of the room, from the cursor or from now."""
     del after, last_event_id
     edge, caller = edge_of(request), caller_of(request)
     source = edge.gateway.room_events(caller.session, room_id_of(room_id), cursor_of(request))
@@ -59,7 +59,7 @@ async def room_events(
 async def reply_events(
     request: Request, room_id: str, message_id: str, after: After = None, last_event_id: LastEventId = None
 ) -> Response:
-    """One reply from its start or the cursor to its last event."""
+    """The events of one reply, from its start or the cursor to its last event."""
     del after, last_event_id
     edge, caller = edge_of(request), caller_of(request)
     room, message = room_id_of(room_id), message_id_of(message_id)

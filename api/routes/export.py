@@ -1,4 +1,4 @@
-"""A whole room as a file, streamed."""
+"""Export of a whole room as a streamed file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.openapi import refusals
-from api.paths import room_id_of
+from api.path_ids import room_id_of
 from api.sse import wait_for_disconnect
 from parlor.errors import RoomNotFound
 from parlor.model import Message, Room
@@ -36,7 +36,7 @@ async def export_room(
     room_id: str,
     format: Annotated[Literal["jsonl", "markdown"], Query()] = "jsonl",  # noqa: A002 -- API
 ) -> Response:
-    """Every message in order: a line of JSON each, or a document to read. Cut off if it cannot be completed."""
+    """Every message in order, as lines of JSON or as Markdown. When the export fails, the connection is cut."""
     gateway, session = edge_of(request).gateway, caller_of(request).session
     room = await gateway.get_room(session, room_id_of(room_id))
     messages = gateway.export(session, room.room_id)
@@ -50,7 +50,7 @@ async def export_room(
 
 
 class _Download(Response):
-    """Messages as they come, in chunks of about 64 KiB; stops reading when the client has gone."""
+    """Streams messages in chunks of about 64 KiB, until the client disconnects."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class _Download(Response):
 
     async def _run(self, send: Send) -> None:
         try:
-            # The first message before the first byte: what can be refused is refused as a problem.
+            # Read before the first byte is sent, so that an error can still be answered with a problem.
             first = await anext(self._messages, None)
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             chunk = bytearray(self._head)

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether what it stands on answers. Both without a token."""
+"""Liveness and readiness; both need no token."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from parlor.model import DependencyHealth
 router = APIRouter(tags=["health"])
 
 _PATIENCE = 5.0
-"""Seconds for all dependencies together; what asks (a load balancer) does not wait much longer."""
+"""Seconds for all dependencies together; load balancers do not wait much longer."""
 
 
 @router.get("/healthz", response_model=HealthResponse, summary="Alive")
 async def healthz() -> Response:
-    """200 as long as the process answers at all."""
+    """200 while the process is alive."""
     return answers.health_answer([])
 
 
 @router.get("/readyz", response_model=HealthResponse, summary="Ready")
 async def readyz(request: Request) -> Response:
-    """200 when every dependency answers; else 503, a problem with the same `ready` and `dependencies`."""
+    """200 when every dependency answers, otherwise a 503 problem with the same `ready` and `dependencies`."""
     found = await _dependencies(edge_of(request))
     broken = [each for each in found if not each.ok]
     if not broken:

@@ -11,7 +11,7 @@ from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.limits import check_content
 from api.openapi import event_stream, refusals
-from api.paths import message_id_of, room_id_of
+from api.path_ids import message_id_of, room_id_of
 from api.problems import invalid
 from api.schemas import (
     ChatMessageDeleteRequest,
@@ -42,7 +42,7 @@ _IN_ROOM = refusals(RoomNotFound, MessageNotFound)
 _SENT = {
     **refusals(RoomNotFound, RoomNotActive, RoomBusy, IdempotencyMismatch, ContentTooLarge),
     200: {
-        **event_stream("With `Accept: text/event-stream` the turn's events; JSON for a repeated `Idempotency-Key`"),
+        **event_stream("With `Accept: text/event-stream`, the turn's events; JSON for a repeated `Idempotency-Key`"),
         "model": ChatMessageSendResponse,
     },
 }
@@ -51,8 +51,8 @@ _SENT = {
 async def send_message(request: Request, room_id: str, body: ChatMessageSendRequest) -> Response:
     """Appends the message and reserves its reply.
 
-    `Accept: text/event-stream` answers with the turn's events. `Prefer: wait=N` waits up to N seconds for the reply,
-    `Prefer: durability=persisted` for the commit in the database. `Idempotency-Key` makes a repeat harmless.
+    With `Accept: text/event-stream` the answer is the turn's events. `Prefer: wait=N` waits up to N seconds for the
+    reply, `Prefer: durability=persisted` for the commit in the database. `Idempotency-Key` makes a repeat harmless.
     """
     return await send(request, room_id_of(room_id), body)
 
@@ -71,7 +71,7 @@ router.add_api_route(
 
 @router.get("", response_model=ChatMessageListResponse, responses=refusals(RoomNotFound), summary="List")
 async def list_messages(request: Request, room_id: str, query: Annotated[ChatMessageListRequest, Query()]) -> Response:
-    """A page in ascending order: the newest one, or the one `before` or `after` a seq."""
+    """A page by ascending seq: the newest, or the one `before` or `after` a seq."""
     if query.before is not None and query.after is not None:
         raise invalid(("query", "before"), "Give before or after, not both")
     page = await edge_of(request).gateway.list_messages(
@@ -95,10 +95,10 @@ async def get_message(request: Request, room_id: str, message_id: str) -> Respon
     summary="Edit",
 )
 async def edit_message(request: Request, room_id: str, message_id: str, body: ChatMessageEditRequest) -> Response:
-    """New content for the account's last message, or for one that waits for its turn.
+    """New content for the last user message, or for one that waits for its turn.
 
-    A reply that was begun is stopped, kept as a variant, and begun anew. What the message said before is a variant of
-    it; `metadata.edited_at` says when it was edited.
+    A reply that has begun is stopped, kept as a variant, and restarted. The earlier content is kept as a variant of the
+    message; `metadata.edited_at` says when it was edited.
     """
     edge, session, room = edge_of(request), caller_of(request).session, room_id_of(room_id)
     check_content(body.content, edge.settings)
@@ -113,7 +113,7 @@ async def edit_message(request: Request, room_id: str, message_id: str, body: Ch
     summary="Delete",
 )
 async def delete_message(request: Request, room_id: str, message_id: str) -> Response:
-    """Deletes it in whatever state it is; a reply in progress is stopped first. Harmless when repeated."""
+    """Deletes the message, whatever its state; a reply in progress is stopped first. Harmless when repeated."""
     target = ChatMessageDeleteRequest(room_id=room_id, message_id=message_id)
     receipt = await edge_of(request).gateway.delete_message(
         caller_of(request).session, room_id_of(target.room_id), message_id_of(target.message_id)
@@ -123,7 +123,7 @@ async def delete_message(request: Request, room_id: str, message_id: str) -> Res
 
 @router.get("/{message_id}/state", response_model=ChatStateResponse, responses=_IN_ROOM, summary="State")
 async def message_state(request: Request, room_id: str, message_id: str) -> Response:
-    """The message's state and its log of transitions."""
+    """The state of the message, and its transition log."""
     session, room = caller_of(request).session, room_id_of(room_id)
     report = await edge_of(request).gateway.message_state(session, room, message_id_of(message_id))
     return answers.state_answer(report)

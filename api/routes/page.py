@@ -16,13 +16,13 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # Asked for again each time, answered with 304: a page of one version never runs with scripts of another.
+    # Revalidated each time, so that a page of one version never runs with the scripts of another.
     "Cache-Control": "no-cache",
 }
 
 
 class _Files(StaticFiles):
-    """Static files with our headers."""
+    """Static files with ``HEADERS``."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -38,5 +38,5 @@ router = APIRouter(include_in_schema=False)
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def index(request: Request) -> Response:
-    """The page; its token comes from the address bar's fragment, which never reaches the server."""
+    """The page. Its token is in the fragment of the URL, which the browser does not send."""
     return await _pages.get_response("index.html", request.scope)

@@ -1,4 +1,4 @@
-"""Who can answer."""
+"""The personas that can answer."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ router = APIRouter(prefix="/v1/personas", tags=["personas"], route_class=Authent
 
 @router.get("", response_model=ChatPersonaListResponse, responses=refusals(), summary="List")
 async def list_personas(request: Request) -> Response:
-    """The personas that are configured."""
+    """The configured personas."""
     return answers.persona_list(await edge_of(request).gateway.personas())

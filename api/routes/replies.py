@@ -8,7 +8,7 @@ from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.openapi import refusals
-from api.paths import message_id_of, room_id_of
+from api.path_ids import message_id_of, room_id_of
 from api.schemas import ChatMessageResponse, ChatMessageStopRequest, ChatMessageVariantsResponse
 from parlor.errors import (
     ContentTooLarge,
@@ -31,7 +31,7 @@ router = APIRouter(prefix="/v1/rooms/{room_id}/messages/{message_id}", tags=["re
 async def stop_reply(
     request: Request, room_id: str, message_id: str, body: ChatMessageStopRequest | None = None
 ) -> Response:
-    """Ends a reply that is being written, or waits for its turn; its text stays. Harmless when it has ended."""
+    """Ends a reply that is being generated or waits for its turn; its text stays. Harmless when it has ended."""
     session, room = caller_of(request).session, room_id_of(room_id)
     attempt = None if body is None else body.attempt
     reply = await edge_of(request).gateway.stop_reply(session, room, message_id_of(message_id), attempt)
@@ -46,7 +46,7 @@ async def stop_reply(
     summary="Regenerate",
 )
 async def regenerate(request: Request, room_id: str, message_id: str) -> Response:
-    """Begins the next attempt of the room's last reply; what it said before is kept as a variant."""
+    """Begins the next attempt of the last reply of the room; the earlier text is kept as a variant."""
     session, room = caller_of(request).session, room_id_of(room_id)
     reply = await edge_of(request).gateway.regenerate(session, room, message_id_of(message_id))
     return answers.message_answer(reply, 202)
@@ -59,6 +59,6 @@ async def regenerate(request: Request, room_id: str, message_id: str) -> Respons
     summary="Variants",
 )
 async def variants(request: Request, room_id: str, message_id: str) -> Response:
-    """What the message said before, attempt by attempt or edit by edit, and what it says now."""
+    """The earlier versions of the message, one for each attempt or edit, and the current one."""
     session, room = caller_of(request).session, room_id_of(room_id)
     return answers.variant_list(await edge_of(request).gateway.variants(session, room, message_id_of(message_id)))

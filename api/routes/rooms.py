@@ -11,7 +11,7 @@ from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.limits import check_title
 from api.openapi import refusals
-from api.paths import room_id_of
+from api.path_ids import room_id_of
 from api.schemas import (
     ChatRoomCreateRequest,
     ChatRoomCreateResponse,
@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1/rooms", tags=["rooms"], route_class=Authenticated
     "", status_code=201, response_model=ChatRoomCreateResponse, responses=refusals(ContentTooLarge), summary="Create"
 )
 async def create_room(request: Request, body: ChatRoomCreateRequest | None = None) -> Response:
-    """A new room; without a title or a persona it gets the defaults."""
+    """A new room, with defaults for a title or persona that is not given."""
     edge, wanted = edge_of(request), body or ChatRoomCreateRequest()
     check_title(wanted.title, edge.settings)
     room = await edge.gateway.create_room(caller_of(request).session, wanted.title, wanted.ai_persona)
@@ -78,7 +78,7 @@ async def rename_room(request: Request, room_id: str, body: ChatRoomUpdateReques
     summary="Delete",
 )
 async def delete_room(request: Request, room_id: str) -> Response:
-    """Gone at once for every other call; the database follows. Harmless when repeated."""
+    """At once gone for every other call; the database follows. Harmless when repeated."""
     target = ChatRoomDeleteRequest(room_id=room_id_of(room_id))
     room = await edge_of(request).gateway.delete_room(caller_of(request).session, room_id_of(target.room_id))
     return answers.room_answer(room, 202)
@@ -86,7 +86,7 @@ async def delete_room(request: Request, room_id: str) -> Response:
 
 @router.get("/{room_id}/state", response_model=ChatStateResponse, responses=refusals(RoomNotFound), summary="State")
 async def room_state(request: Request, room_id: str) -> Response:
-    """The room's state and its log of transitions."""
+    """The state of the room, and its transition log."""
     report = await edge_of(request).gateway.room_state(caller_of(request).session, room_id_of(room_id))
     return answers.state_answer(report)
 
@@ -102,7 +102,7 @@ async def queued_messages(request: Request, room_id: str) -> Response:
     "/{room_id}/memory", response_model=ChatRoomMemoryResponse, responses=refusals(RoomNotFound), summary="Memory"
 )
 async def room_memory(request: Request, room_id: str) -> Response:
-    """What the language model is told of the turns that no longer fit into its prompt."""
+    """The summary of the turns that no longer fit into the prompt."""
     memory = await edge_of(request).gateway.room_memory(caller_of(request).session, room_id_of(room_id))
     return answers.memory_answer(memory)
 
@@ -114,6 +114,6 @@ async def room_memory(request: Request, room_id: str) -> Response:
     summary="Forget",
 )
 async def reset_memory(request: Request, room_id: str) -> Response:
-    """Forgets the summary; the next one is made from the messages."""
+    """Deletes the summary; the next one is made from the messages."""
     memory = await edge_of(request).gateway.reset_memory(caller_of(request).session, room_id_of(room_id))
     return answers.memory_answer(memory)

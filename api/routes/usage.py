@@ -1,4 +1,4 @@
-"""What an account has used, day by day."""
+"""The usage of an account, day by day."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from api.schemas import ChatUsageRequest, ChatUsageResponse
 router = APIRouter(prefix="/v1/usage", tags=["usage"], route_class=AuthenticatedRoute)
 
 _DAYS = 30
-"""Of an answer to a request that does not say."""
+"""The length of the period when the request does not give one."""
 _DAYS_MAX = 366
 
 
 @router.get("", response_model=ChatUsageResponse, responses=refusals(), summary="Usage")
 async def usage(request: Request, query: Annotated[ChatUsageRequest, Query()]) -> Response:
-    """Messages and tokens of the days from `from` to `to`, both included, in UTC."""
+    """Messages and tokens for each day from `from` to `to`, both included, in UTC."""
     edge = edge_of(request)
     first, last = (day.isoformat() for day in _period(query, edge.clock.now_ms()))
     days = await edge.gateway.usage(caller_of(request).session, first, last)

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.accept import wants_event_stream
-from api.idempotency import fingerprint, parse_idempotency_key
-from api.prefer import Preferences, parse_prefer
+from api.headers import Preferences, parse_idempotency_key, parse_prefer, wants_event_stream
 from api.schemas import ChatMessageSendRequest
+from api.sending import fingerprint
 from parlor.errors import InvalidRequest
 
 pytestmark = pytest.mark.unit

@@ -1,4 +1,4 @@
-"""Ids in paths. What is not an id of ours names nothing: 404, not 422."""
+"""Ids in request paths. A malformed id names nothing, so it is answered with 404, not 422."""
 
 from __future__ import annotations
 
