@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import tomllib
 from datetime import timedelta
 from functools import cache
@@ -78,9 +77,22 @@ def test_a_command_that_is_not_there_would_be_noticed() -> None:
         find_command(["upp", "--detach"])
 
 
-def test_every_command_is_in_the_readme() -> None:
+def test_every_command_is_in_the_operators_page() -> None:
+    page = read(ROOT / "docs/OPERATIONS.md")
+    assert [name for name in group().commands if f"`parlor {name}" not in page] == []
+
+
+def test_the_readme_is_short_and_shows_the_page_first() -> None:
     readme = read(ROOT / "README.md")
-    assert [name for name in group().commands if f"`parlor {name}" not in readme] == []
+    assert readme.count("\n") <= 130
+    screen = "\n".join(readme.splitlines()[:45])
+    assert all(shown in screen for shown in ("](docs/images/", "make run", "make test", "curl "))
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = read(ROOT / "docs/README.md")
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert {page for page in pages if f"]({page})" not in index} == set()
 
 
 def test_commands_that_are_not_there_yet_are_told_as_such() -> None:
@@ -103,19 +115,12 @@ def test_the_settings_of_the_specification_have_its_defaults() -> None:
         assert defaults()[section, field] == f"`{number}{unit}`"
 
 
-def test_every_metric_is_in_the_readme() -> None:
+def test_every_metric_is_in_its_page() -> None:
     source = read(ROOT / "actors" / "metrics.py") + read(ROOT / "api" / "metrics.py")
     made = set(re.findall(r'(?<=")parlor_[a-z_]+(?=")', source))
-    readme = read(ROOT / "README.md")
-    told = {name.removeprefix("ray_") for name in re.findall(r"`(ray_parlor_[a-z_]+)`", readme)}
-    assert {name.removesuffix("_total") for name in told} == {name.removesuffix("_total") for name in made}
-
-
-def test_the_conversation_in_the_readme_is_a_script() -> None:
-    script = conversation()
-    assert script.count("curl ") >= 4
-    checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, timeout=10, check=False)
-    assert (checked.returncode, checked.stderr) == (0, "")
+    page = read(ROOT / "docs/METRICS.md")
+    listed = {name.removeprefix("ray_") for name in re.findall(r"`(ray_parlor_[a-z_]+)`", page)}
+    assert {name.removesuffix("_total") for name in listed} == {name.removesuffix("_total") for name in made}
 
 
 def test_invariants_are_numbered_without_holes() -> None:
@@ -209,12 +214,6 @@ def anchors(path: Path) -> set[str]:
     """Of headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def conversation() -> str:
-    """The README's first conversation: its blocks are one script."""
-    section = read(ROOT / "README.md").partition("\n## A first conversation\n")[2].partition("\n## ")[0]
-    return "\n".join(re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
 
 
 def group() -> TyperGroup:
