@@ -1,4 +1,4 @@
-"""Every error that Parlor answers with, once.
+"""Every error that Parlor raises, each defined once.
 
     ParlorError
     ├── InternalError            1000  internal              500
@@ -16,16 +16,16 @@
     │   ├── CacheUnavailable     1012  cache-unavailable     503
     │   └── StoreUnavailable     1012  store-unavailable     503
     ├── StreamExpired            1013  stream-expired        410  oldest_cursor
-    ├── LlmError                 1014  llm-error             never a status: inside events and messages
-    └── (inside the program, never answered)
-        ├── Fenced               the room's claim is another owner's by now
+    ├── LlmError                 1014  llm-error             only in events and messages, never a status
+    └── (internal, never sent to a client)
+        ├── Fenced               another owner has claimed the room
         ├── RoomMoved            this actor does not own the room
         ├── OutOfStep            the cache's last seq is not the owner's
-        ├── PartitionUnknown     Redis does not know the partition
-        └── LeaseLost            the writer's lease or epoch is another's
+        ├── PartitionUnknown     Redis has no record of the partition
+        └── LeaseLost            another writer holds the partition
 
-Code 1010 is reserved for rate limits. ``detail`` is safe to show to a client; ``debug`` is for logs only. All of them
-survive pickling and the wire form (``to_wire`` and ``from_wire``), because they cross actor calls.
+Code 1010 is reserved for rate limits. ``detail`` is safe to show to a client; ``debug`` is for logs only. Every error
+survives pickling and the wire form (``to_wire`` and ``from_wire``), because errors cross actor calls.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from typing import Any, ClassVar
 import msgspec
 
 Extra = dict[str, str | int | float | bool | list[dict[str, Any]]]
-"""Problem+json extension members."""
+"""Extension members of a problem+json body."""
 
 
 class ErrorWire(msgspec.Struct, frozen=True):
-    """An error on its way through an actor call."""
+    """An error as it travels through an actor call."""
 
     kind: str
     detail: str
@@ -49,7 +49,7 @@ class ErrorWire(msgspec.Struct, frozen=True):
 
 
 ERROR_CLASSES: dict[str, type[ParlorError]] = {}
-"""By name; the ports add the errors of their own."""
+"""Every error class by name, also those that ports define for themselves."""
 
 
 class ParlorError(Exception):
@@ -72,11 +72,11 @@ class ParlorError(Exception):
         self.detail = detail or self.title
         self.debug = debug
         self.retry_after = retry_after
-        """Seconds after which it is worth trying again."""
+        """Seconds after which a retry is worthwhile; None: not known."""
         self.extra: Extra = extra or {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By class: unpickling imports the module of an error that is not defined here.
+        # By class: unpickling then imports the module that defines it.
         return _restore, (type(self), self.to_wire())
 
     def to_wire(self) -> ErrorWire:
@@ -91,18 +91,18 @@ ERROR_CLASSES[ParlorError.__name__] = ParlorError
 
 
 class InternalError(ParlorError):
-    """Something that should not have happened; the log has the rest."""
+    """A fault of the program; the log has the details."""
 
 
 class RoomNotActive(ParlorError):
-    """The room is in a state in which this is not possible."""
+    """The room's state does not allow the request."""
 
     code, error_code, http_status = "room-not-active", 1001, 409
     title = "The room does not take this now"
 
 
 class RoomNotFound(ParlorError):
-    """There is no such room, or it is not yours: the answer does not tell which."""
+    """There is no such room, or it belongs to somebody else: the answer does not say which."""
 
     code, error_code, http_status = "room-not-found", 1002, 404
     title = "No such room"
@@ -116,14 +116,14 @@ class MessageNotFound(ParlorError):
 
 
 class IllegalTransition(ParlorError):
-    """The state machine refused; ``extra`` has ``from`` and ``to``."""
+    """The state machine refused the transition; ``extra`` has ``from`` and ``to``."""
 
     code, error_code, http_status = "illegal-transition", 1004, 409
     title = "Not possible in this state"
 
 
 class RoomBusy(ParlorError):
-    """A reply is being generated, and the request cannot, or asked not to, wait for its end."""
+    """A reply is being generated, and the request cannot wait for its end, or asked not to."""
 
     code, error_code, http_status = "room-busy", 1005, 409
     title = "A reply is being generated"
@@ -144,7 +144,7 @@ class InvalidRequest(ParlorError):
 
 
 class ContentTooLarge(ParlorError):
-    """The body or the content is over its limit."""
+    """The body or the content exceeds its limit."""
 
     code, error_code, http_status = "content-too-large", 1008, 413
     title = "Too large"
@@ -166,7 +166,7 @@ class Overloaded(ParlorError):
 
 
 class Unavailable(ParlorError):
-    """Something that Parlor stands on does not answer."""
+    """A service that Parlor depends on does not answer."""
 
     code, error_code, http_status = "unavailable", 1012, 503
     title = "A service does not answer"
@@ -193,32 +193,32 @@ class StreamExpired(ParlorError):
 
 
 class LlmError(ParlorError):
-    """The LLM failed; seen in events and messages, not as a status."""
+    """The language model failed; reported in events and messages, not as a status."""
 
     code, error_code, http_status = "llm-error", 1014, 500
     title = "The language model failed"
 
 
 class Fenced(ParlorError):
-    """Another owner has claimed the room; drop it and let the caller try again."""
+    """Another owner has claimed the room: the caller drops it, and its own caller tries again."""
 
     code, title, retryable = "fenced", "The room has another owner", True
 
 
 class RoomMoved(ParlorError):
-    """This actor does not hold the room; ask for its place again."""
+    """This actor does not hold the room: the caller asks for its place again."""
 
     code, title, retryable = "room-moved", "The room is elsewhere", True
 
 
 class OutOfStep(ParlorError):
-    """The cache's last seq is not the one that the owner knows: re-hydrate."""
+    """The cache's last seq is not the owner's: the room has to be loaded again."""
 
     code, title, retryable = "out-of-step", "The room has to be loaded again", True
 
 
 class PartitionUnknown(ParlorError):
-    """Redis does not know the partition (it came back empty): initialise it from its shard first."""
+    """Redis has no record of the partition (it came back empty): it must be initialised from its shard first."""
 
     code, title, retryable = "partition-unknown", "The partition has to be initialised", True
 

@@ -1,8 +1,9 @@
 """All settings, one frozen tree.
 
 From, highest first: environment ``PARLOR_<SECTION>__<FIELD>``, ``.env``, ``parlor.toml``, the defaults below.
-``OPENAI_API_KEY`` is read too, as openai's own clients do. Defaults with a source say it; durations are written as
-seconds or ISO 8601 (``PT30S``).
+``OPENAI_API_KEY`` is read too, as OpenAI's own clients do. A default that comes from the specification says so.
+Durations are seconds or ISO 8601 (``PT30S``). ``docs/CONFIGURATION.md`` is made of this module
+(``python -m tests.settings_page``).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def _write_secret(value: SecretStr, info: SerializationInfo) -> str:
 
 
 Secret = Annotated[SecretStr, PlainSerializer(_write_secret, when_used="json")]
-"""Masked wherever it is printed, but for ``Settings.dump_secrets``."""
+"""A secret that is masked wherever it is printed, except by ``Settings.dump_secrets``."""
 
 
 class _Section(BaseModel):
@@ -41,7 +42,7 @@ class _Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _seconds(cls, value: object, info: ValidationInfo) -> object:
-        """The environment gives text: a plain number is seconds there too."""
+        """Reads a plain number as seconds, also from the environment, where every value is text."""
         if not isinstance(value, str) or cls.model_fields[info.field_name or ""].annotation is not timedelta:
             return value
         return float(value) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) else value
@@ -53,59 +54,63 @@ class RedisSettings(_Section):
     url: Secret = SecretStr("")
     """``redis://``, ``rediss://`` or ``unix://``; `parlor up` fills it in when it starts the server."""
     prefix: str = Field(default="parlor", pattern=r"^[a-z0-9_-]{1,32}$")
-    """Of every key; tells installations on one server apart."""
+    """Prefix of every key; it tells installations that share a server apart."""
     connect_timeout: timedelta = timedelta(seconds=0.5)
-    """For one connection attempt; a send with Redis down has to be answered within a second."""
+    """Time limit of one connection attempt. A send must be answered within a second when Redis is down."""
     command_timeout: timedelta = timedelta(seconds=0.8)
-    """For one pipeline, sent to answered."""
+    """Time limit of one pipeline, from sending it to its last answer."""
     pipelines_in_flight: int = Field(default=2, ge=1)
-    """Pipelines that one process keeps under way; what waits meanwhile goes into the next one."""
+    """Pipelines that a process keeps under way at once; commands that arrive meanwhile travel in the next one."""
 
 
 class StoreSettings(_Section):
     """The permanent store."""
 
     urls: tuple[Secret, ...] = ()
-    """One for each shard, in order: ``mysql://user:password@host:3306/database`` (also ``?unix_socket=/path``), or
-    ``sqlite:///path``."""
+    """One database URL for each shard, in order: ``mysql://user:password@host:3306/database`` (also
+    ``?unix_socket=/path``), or ``sqlite:///path``."""
     global_url: Secret = SecretStr("")
-    """Accounts and the partition map; when empty, the first shard's server, database name + ``_global``."""
+    """The database of accounts and the partition map. Empty: the first shard's server, with ``_global`` added to the
+    database name."""
     partitions: int = Field(default=64, ge=1, le=4096)
-    """Fixed when an installation is created: every id carries its partition."""
+    """Number of partitions. Fixed when an installation is created, because every id carries its partition."""
     default_shard: int = 1
-    """The shard of an account without one (specification)."""
+    """The shard of an account that the partition map does not place (specification)."""
     pool_size: int = Field(default=4, ge=1)
-    """Connections to one shard that one process opens at most."""
+    """Most connections to one shard that a process opens."""
     acquire_timeout: timedelta = timedelta(seconds=5)
-    """Longest wait for a free connection (asyncmy itself waits for ever)."""
+    """Longest wait for a free connection (asyncmy itself would wait for ever)."""
     query_timeout: timedelta = timedelta(seconds=15)
-    """For one batch."""
+    """Time limit of a writer's batch."""
     read_timeout: timedelta = timedelta(seconds=3)
-    """For any other call: somebody waits for it, and a database that hangs has to be told in time."""
+    """Time limit of every other call: a client waits for it, so a database that hangs must be reported in time."""
 
 
 class CacheSettings(_Section):
-    """How long what lives in Redis. The numbers are the specification's."""
+    """How long data lives in Redis."""
 
     room_list_ttl: timedelta = timedelta(seconds=3600)
+    """Lifetime of an account's list of rooms, once everything in it is stored (specification)."""
     message_list_ttl: timedelta = timedelta(seconds=3600)
+    """Lifetime of a room's messages, once all of them are stored (specification)."""
     event_log_ttl: timedelta = timedelta(seconds=300)
-    """After the log's last event."""
+    """Lifetime of an event log after its last event (specification)."""
     state_ttl: timedelta = timedelta(seconds=86400)
-    """Of final states; a state that is not final yet never expires."""
+    """Lifetime of final states (specification). A state that is not final never expires."""
     transition_log_ttl: timedelta = timedelta(seconds=86400)
-    """Of their logs; a state and its log live together, for the longer of the two times."""
+    """Lifetime of transition logs (specification). A state and its log live for the longer of the two times."""
     idempotency_ttl: timedelta = timedelta(hours=24)
+    """How long the answer to a send with an `Idempotency-Key` is remembered."""
     messages_per_room: int = Field(default=200, ge=50)
-    """Stored messages that a room keeps in Redis; older ones are read from MySQL."""
+    """Stored messages that a room keeps in Redis; older ones are read from the shard."""
     states_per_room: int = Field(default=2000, ge=50)
-    """Final states, with their logs, that a busy room keeps in Redis; of older messages MySQL tells the state."""
+    """Final states and their logs that a busy room keeps in Redis; the shard knows the states of older messages."""
     events_per_room: int = Field(default=10_000, ge=1000)
-    """About where an event log is cut; readers that are further behind get `stream-expired`."""
+    """Length, roughly, at which an event log is cut. Readers that are further behind get `stream-expired`."""
 
     @property
     def record_ttl(self) -> timedelta:
-        """Of rooms, states and logs that are stored."""
+        """Lifetime of stored rooms, states and logs."""
         return max(self.state_ttl, self.transition_log_ttl)
 
 
@@ -113,56 +118,55 @@ class QueueSettings(_Section):
     """From Redis to the shards."""
 
     batch_size: int = Field(default=50, ge=1, le=5000)
-    """Operations after which a writer stops waiting for more (specification)."""
+    """Operations that fill a batch: with this many a writer stops waiting for more (specification)."""
     batch_limit: int = Field(default=1000, ge=1, le=20_000)
-    """Most operations of one transaction, reached under backlog."""
+    """Most operations in one transaction; reached when there is a backlog."""
     batch_interval: timedelta = timedelta(seconds=3)
     """Longest wait for a batch to fill (specification)."""
     batch_pause: timedelta = timedelta(seconds=1)
-    """Shortest time between two batches: a busy queue gives larger batches, not more of them. A sender that waits for
-    its commit does not wait for it."""
+    """Shortest time between two batches, so that a busy queue makes batches larger instead of more frequent. A sender
+    who waits for the commit skips this pause."""
     cleanup_interval: timedelta = timedelta(seconds=30)
-    """How often a writer compares its buffer with its own unfinished entries, so that none whose delivery was lost
-    waits for ever (specification: buffer clean-up)."""
+    """How often a writer compares its buffer with its unfinished queue entries, so that an entry whose delivery was
+    lost is found (specification: buffer clean-up)."""
     backlog_limit: int = Field(default=100_000, ge=100)
-    """Entries of one partition's queue from which on sends are refused as `overloaded`."""
+    """Entries in one partition's queue at which sends are refused as `overloaded`."""
     lease_ttl: timedelta = timedelta(seconds=30)
-    """Of a writer's lease on a partition (specification: lock TTL)."""
+    """Lifetime of a writer's lease on a partition (specification: lock TTL)."""
     lease_wait: timedelta = timedelta(seconds=10)
-    """How long a writer waits before it asks again for a partition that another one holds (specification: lock
-    timeout)."""
+    """Time between two attempts to take a lease that another writer holds (specification: lock timeout)."""
 
 
 class RoomSettings(_Section):
     """Rooms and the actors that hold them."""
 
     actors_min: int = Field(default=1, ge=1)
-    """RoomActors that are kept warm."""
+    """RoomActors that are always kept running."""
     actors_max: int = Field(default=0, ge=0)
-    """RoomActors at most; a process each, about 50 MB. 0: one for every two cores of the Supervisor's machine, because
-    few of them batch better than many (docs/PERFORMANCE.md)."""
+    """Most RoomActors; each is a process of about 50 MB. 0: one for every two cores of the Supervisor's machine,
+    because few actors batch better than many (docs/PERFORMANCE.md)."""
     shrink_after: timedelta = timedelta(minutes=10)
-    """RoomActors beyond the least that have been empty for so long are ended, so that a node can become idle and be
-    removed; a StateMachine beside the first one, when nobody called it for so long."""
+    """How long a RoomActor beyond `actors_min` must be empty before it ends, so that its node can be removed. The same
+    time, without a call, ends a StateMachine beyond the first."""
     max_rooms_per_actor: int = Field(default=5000, ge=1)
-    """1 forbids sharing: then a full pool answers `overloaded`."""
+    """Most rooms in one RoomActor. 1 forbids sharing: a full pool then answers `overloaded`."""
     idle_after: timedelta = timedelta(seconds=300)
-    """A room without a command or a reply for so long is passivated."""
+    """How long a room must be without a command or a reply before its actor lets it go."""
     mailbox_limit: int = Field(default=1000, ge=1)
-    """Commands that wait for one room; more are refused as `overloaded`."""
+    """Most commands that wait for one room; more are refused as `overloaded`."""
     reply_lease: timedelta = timedelta(seconds=5)
-    """How long a reply in progress counts as alive after its owner's last sign of life."""
+    """How long a reply in progress counts as alive after its owner's last renewal."""
     crash_policy: Literal["retry", "fail"] = "retry"
-    """What becomes of a reply whose owner died: begun again (`message.reset`), or ended as `interrupted` with the text
-    that there is."""
+    """What happens to a reply whose owner died: `retry` begins it again (`message.reset`), `fail` ends it as
+    `interrupted` with the text so far."""
     max_attempts: int = Field(default=2, ge=1)
-    """Runs of the LLM for one reply when its owners died and the policy is `retry`."""
+    """Most runs of the language model for one reply whose owners died, with `crash_policy` `retry`."""
     drain_timeout: timedelta = timedelta(seconds=10)
-    """What replies in progress get at shut-down before they end as `interrupted`."""
+    """Time that replies in progress get at shut-down before they end as `interrupted`."""
 
     @property
     def pool_limit(self) -> int:
-        """RoomActors at most, with 0 resolved for this machine."""
+        """Most RoomActors, with 0 resolved for this machine."""
         return max(self.actors_min, self.actors_max or (os.cpu_count() or 1) // 2)
 
 
@@ -170,70 +174,78 @@ class LlmSettings(_Section):
     """The language model."""
 
     api_key: Secret = SecretStr("")
-    """Also read from ``OPENAI_API_KEY``."""
+    """The provider's API key; `OPENAI_API_KEY` is read too."""
     base_url: str = ""
-    """An OpenAI-compatible endpoint; empty is OpenAI's own when there is a key, else the demo model."""
+    """URL of an OpenAI-compatible API. Empty: OpenAI's own when there is a key, else the demo model."""
     model: str = ""
-    """Overrides the personas' models when set."""
+    """Model that replaces the model of every persona. Empty: each persona's own."""
     personas_file: str = ""
-    """A ``personas.toml`` of yours; empty is the shipped one."""
+    """A `personas.toml` of your own. Empty: the one that comes with Parlor."""
     default_persona: str = "GPT4O"
+    """Persona of a room that was created without one (specification)."""
     connect_timeout: timedelta = timedelta(seconds=5)
+    """Time limit of one connection attempt."""
     first_token_timeout: timedelta = timedelta(seconds=60)
-    """From the request to the first token."""
+    """Longest time from the request to the first token."""
     idle_timeout: timedelta = timedelta(seconds=30)
-    """Between two tokens."""
+    """Longest time between two tokens."""
     total_timeout: timedelta = timedelta(seconds=600)
-    """For one attempt."""
+    """Time limit of one attempt."""
     delta_interval: timedelta = timedelta(milliseconds=25)
-    """Deltas of one reply within this time are one event; the first goes out at once."""
+    """Tokens of a reply that come within this time are one event; the first is sent at once."""
     context_tokens: int = Field(default=8000, ge=256)
-    """Budget of the prompt: system prompt, summary, then the most recent turns that fit."""
+    """Token budget of the prompt: system prompt, summary, then the most recent turns that fit."""
     summaries: bool = True
-    """Whether turns that do not fit into the prompt any more are folded into a running summary by the LLM."""
+    """Whether turns that no longer fit into the prompt are folded into a running summary by the language model."""
     summary_tokens: int = Field(default=800, ge=64)
-    """Longest summary; it is part of the budget."""
+    """Longest summary. It is part of the budget, and takes a quarter of it at most."""
     titles: bool = True
-    """Whether a room without a title gets one from the LLM after its first turn."""
+    """Whether the language model gives a room without a title one after its first turn."""
 
 
 class AuthSettings(_Section):
     """Bearer tokens: JWT, HS256."""
 
     secret: Secret = SecretStr("")
-    """At least 32 bytes; `parlor up` makes one and keeps it in the data directory."""
+    """Signing key of at least 32 bytes; `parlor up` makes one and keeps it in the data directory."""
     issuer: str = "parlor"
+    """The token's `iss`."""
     audience: str = "parlor-api"
+    """The token's `aud`."""
     token_ttl: timedelta = timedelta(days=30)
-    """What `parlor token` gives unless told otherwise."""
+    """Lifetime of the tokens that `parlor token` prints, unless it is told another."""
     leeway: timedelta = timedelta(seconds=10)
-    """Clock difference that is forgiven."""
+    """Difference between clocks that is tolerated."""
 
 
 class ApiSettings(_Section):
     """The HTTP edge."""
 
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0: a free one."""
     replicas_min: int = Field(default=1, ge=1)
+    """Fewest Serve replicas of the API."""
     replicas_max: int = Field(default=1, ge=1)
-    """More than one lets Serve scale; every change of their number makes open streams reconnect."""
+    """Most Serve replicas of the API. More than `replicas_min` lets Serve scale; every change of their number makes
+    open streams reconnect."""
     max_streams: int = Field(default=2000, ge=1)
-    """Open event streams of one replica; more are refused as `overloaded`."""
+    """Most open event streams of one replica; more are refused as `overloaded`."""
     max_requests: int = Field(default=1000, ge=1)
-    """Requests under way in one replica besides its streams."""
+    """Most requests under way in one replica, besides its streams."""
     content_max: int = 32_768
-    """Characters of a message."""
+    """Most characters of a message."""
     title_max: int = 200
-    """Characters of a title."""
+    """Most characters of a title."""
     metadata_max: int = 4096
-    """Bytes of a message's metadata as JSON."""
+    """Most bytes of a message's metadata, as JSON."""
     body_max: int = 256 * 1024
-    """Bytes of a request's body."""
+    """Most bytes of a request's body."""
     heartbeat: timedelta = timedelta(seconds=15)
-    """A comment on a stream that is silent."""
+    """Time after which a silent stream gets a comment line."""
     stream_lifetime: timedelta = timedelta(minutes=10)
-    """Then a stream ends with `stream.reconnect`."""
+    """Time after which a stream ends with `stream.reconnect`."""
     persisted_timeout: timedelta = timedelta(seconds=15)
     """Longest wait of `Prefer: durability=persisted`."""
     wait_max: timedelta = timedelta(seconds=300)
@@ -244,22 +256,27 @@ class RaySettings(_Section):
     """The cluster."""
 
     address: str = ""
-    """Of a running Ray to join; empty: a private one is started."""
+    """Address of a running Ray to join. Empty: a private one is started."""
     namespace: str = "parlor"
-    """Of this installation's actors; `parlor up` adds the installation's id."""
+    """Namespace of this installation's actors; `parlor up` adds the installation's id."""
     placement: Literal["anywhere", "resources"] = "anywhere"
-    """`resources`: RoomActors ask for the custom resource `rooms`, ShardWriters for `writers`, so that node types
-    decide where they run and the autoscaler adds nodes for them."""
+    """`resources`: RoomActors ask Ray for the custom resource `rooms` and ShardWriters for `writers`, so that node
+    types decide where they run and the autoscaler adds nodes for them."""
     writers_per_shard: int = Field(default=1, ge=1)
+    """ShardWriters of each shard; they share its partitions."""
     start_timeout: timedelta = timedelta(seconds=120)
     """Longest wait of `parlor up` for the first actors of each pool; an autoscaler may have to add nodes for them."""
     dashboard_port: int = Field(default=0, ge=0, le=65535)
-    """0: a free one."""
+    """Port of Ray's dashboard; 0: a free one."""
 
 
 class LogSettings(_Section):
+    """What the processes log."""
+
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is logged."""
     format: Literal["json", "console"] = "json"
+    """`json`: one object a line; `console`: for people."""
 
 
 class Settings(BaseSettings):
@@ -301,9 +318,9 @@ class Settings(BaseSettings):
 
     @property
     def llm_api_key(self) -> str:
-        """The key for the LLM, from either place."""
+        """The language model's API key, from either setting."""
         return self.llm.api_key.get_secret_value() or self.openai_api_key.get_secret_value()
 
     def dump_secrets(self) -> str:
-        """The tree as JSON with its secrets in clear: for handing it to this installation's own processes only."""
+        """The tree as JSON with its secrets in clear text, to be handed only to this installation's own processes."""
         return self.model_dump_json(context={"secrets": True})

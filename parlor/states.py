@@ -10,10 +10,10 @@ from enum import StrEnum
 
 
 class MessageState(StrEnum):
-    """Where a message is on its way into the database."""
+    """How far a message has come on its way into the database."""
 
     COMPOSING = "COMPOSING"
-    """A reply that the LLM is still writing, or has yet to begin."""
+    """A reply that the language model is writing, or has yet to begin."""
     PENDING = "PENDING"
     """Durable in Redis and queued."""
     PROCESSING = "PROCESSING"
@@ -21,13 +21,13 @@ class MessageState(StrEnum):
     SENT = "SENT"
     """Committed in its shard."""
     DELETING = "DELETING"
-    """Deleted for everybody; the shard does not know yet."""
+    """Deleted for every reader; the shard has still to be told."""
     DELETED = "DELETED"
     """A tombstone."""
 
 
 class RoomState(StrEnum):
-    """Where a room is on its way into the database."""
+    """How far a room has come on its way into the database."""
 
     CREATING = "CREATING"
     PENDING = "PENDING"
@@ -56,10 +56,10 @@ ROOM_TRANSITIONS: dict[RoomState, frozenset[RoomState]] = {
 }
 
 SENDABLE = frozenset({RoomState.PENDING, RoomState.PROCESSING, RoomState.ACTIVE})
-"""Room states in which a send is taken; the queue keeps the create before the messages."""
+"""States in which a room takes sends; the queue keeps the create before the messages."""
 
 GONE_MESSAGES = frozenset({MessageState.DELETING, MessageState.DELETED})
-"""Message states in which nobody sees its content any more."""
+"""States in which a message's content is no longer shown."""
 
 GONE = frozenset({RoomState.DELETING, RoomState.DELETED})
-"""Room states in which nobody sees the room any more."""
+"""States in which a room is no longer shown."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
 import pytest
 import typer.main
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from typer.core import TyperCommand, TyperGroup
 
-from parlor.settings import Settings
 from parlor_cli.main import app
+from tests import settings_page
 from tests.chaos.system.catalogue import FAULTS
 
 pytestmark = pytest.mark.unit
@@ -100,11 +100,14 @@ def test_commands_that_are_not_there_yet_are_told_as_such() -> None:
     assert NOT_YET & set(group().commands) == set()
 
 
-def test_the_reference_of_settings_has_all_of_them_with_their_defaults() -> None:
-    text = read(ROOT / "docs" / "CONFIGURATION.md")
-    rows = re.findall(r"^\| `PARLOR_([A-Z]+)__([A-Z0-9_]+)` \| ([^|]*) \|", text, re.MULTILINE)
-    assert {(section, field): default.strip() for section, field, default in rows} == defaults()
-    assert len(rows) == len(defaults())
+def test_the_reference_of_settings_is_made_of_their_docstrings() -> None:
+    """Run `python -m tests.settings_page` after a change of the settings."""
+    assert read(settings_page.PAGE) == settings_page.page()
+
+
+def test_every_setting_is_explained() -> None:
+    named = {f"{section}.{name}": field for section, part in settings_page.sections() for name, field in fields(part)}
+    assert [name for name, field in named.items() if not field.description] == []
 
 
 def test_the_settings_of_the_specification_have_its_defaults() -> None:
@@ -242,21 +245,14 @@ def find_command(words: list[str]) -> TyperGroup | TyperCommand:
 def defaults() -> dict[tuple[str, str], str]:
     """Every setting's default as the documents write it, by section and field in upper case."""
     return {
-        (section.upper(), name.upper()): shown(default)
-        for section, field in Settings.model_fields.items()
-        if isinstance(field.default, BaseModel)
-        for name, default in field.default
+        (section.upper(), name.upper()): settings_page.shown(getattr(part, name))
+        for section, part in settings_page.sections()
+        for name, _ in fields(part)
     }
 
 
-def shown(default: object) -> str:
-    match default:
-        case SecretStr() | "" | ():
-            return "empty"
-        case timedelta():
-            return f"`{default.total_seconds():g} s`"
-        case _:
-            return f"`{default}`"
+def fields(section: BaseModel) -> list[tuple[str, FieldInfo]]:
+    return list(type(section).model_fields.items())
 
 
 def invariants() -> dict[str, tuple[str, str, str]]:
