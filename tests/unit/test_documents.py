@@ -156,6 +156,16 @@ def test_every_fault_that_is_made_is_told_and_the_other_way_round() -> None:
     assert told == FAULTS.keys()
 
 
+def test_a_newcomers_ten_questions_are_answered_with_paths_that_exist() -> None:
+    section = read(ROOT / "ARCHITECTURE.md").partition("\n## Where is it?\n")[2].partition("\n## ")[0]
+    answers = re.findall(r"^\| ([^|]+\?) \| (.+) \|$", section, re.MULTILINE)
+    assert len(answers) == 10
+    for question, answer in answers:
+        paths = re.findall(r"`([\w/]+(?:\.\w+|/))`", answer)
+        assert paths, question
+        assert [path for path in paths if not (ROOT / path).exists()] == [], question
+
+
 def test_decisions_are_numbered_without_holes_and_told_in_three_parts() -> None:
     files = sorted((ROOT / "docs" / "adr").glob("*.md"))
     assert [int(file.name[:4]) for file in files] == list(range(1, len(files) + 1))
