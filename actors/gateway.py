@@ -25,7 +25,6 @@ from parlor.cache.live import RoomAddress
 from parlor.errors import (
     CacheUnavailable,
     InternalError,
-    InvalidRequest,
     MessageNotFound,
     Overloaded,
     ParlorError,
@@ -33,9 +32,9 @@ from parlor.errors import (
     RoomNotFound,
     StoreUnavailable,
 )
-from parlor.gateway import SendRequest, Subscription
+from parlor.gateway import Subscription
 from parlor.ids import AccountId, MessageId, RoomId, home_of, partition_of
-from parlor.llm.personas import load_personas
+from parlor.llm.personas import Personas, load_personas
 from parlor.llm.ports import Persona
 from parlor.model import (
     DailyUse,
@@ -49,6 +48,7 @@ from parlor.model import (
     RoomMemory,
     RoomPage,
     SendReceipt,
+    SendRequest,
     Session,
     StateReport,
 )
@@ -97,8 +97,7 @@ class ActorGateway:
         self._streams = wiring.streams(hub)
         self._namespace = wiring.settings.ray.namespace
         self._states = NodeStateMachine(self._namespace)
-        self._personas = load_personas(wiring.settings.llm)
-        self._persona_names = {persona.name for persona in self._personas}
+        self._personas = Personas(load_personas(wiring.settings.llm))
         self._channels: dict[str, RoomChannel] = {}
         self._places: OrderedDict[RoomId, tuple[str, int]] = OrderedDict()
         """A room's actor, and how often its channel had broken when it was learnt."""
@@ -124,12 +123,12 @@ class ActorGateway:
         return Session(account, row.account_db_key, row.partition, await store.shard_of(row.partition))
 
     async def personas(self) -> list[Persona]:
-        return self._personas
+        return self._personas.listed()
 
     # Rooms
 
     async def create_room(self, session: Session, title: str | None, ai_persona: str | None) -> Room:
-        persona = self._persona(ai_persona) or self._settings.llm.default_persona
+        persona = self._personas.named(ai_persona or self._settings.llm.default_persona).name
         room_id = self._wiring.mint.room_id(session.partition)
         address = RoomAddress(room_id, session.account_id, session.account_db_key)
         await self._states.create_room(address, title or "", persona)
@@ -155,7 +154,8 @@ class ActorGateway:
     # Messages
 
     async def send_message(self, session: Session, room_id: RoomId, request: SendRequest) -> SendReceipt:
-        self._persona(request.ai_persona)
+        if request.ai_persona is not None:
+            self._personas.named(request.ai_persona)
         _require_home(session, room_id)
         mint = self._wiring.mint
         reply_id = mint.message_id(session.partition) if request.reply is ReplyMode.AUTO else None
@@ -349,13 +349,6 @@ class ActorGateway:
         if self._supervisor is None:
             self._supervisor = await find_actor(SUPERVISOR, self._namespace)
         return self._supervisor
-
-    def _persona(self, name: str | None) -> str | None:
-        if name is not None and name not in self._persona_names:
-            known = ", ".join(sorted(self._persona_names))
-            problem = {"loc": ["body", "ai_persona"], "msg": f"not a persona; there are {known}", "type": "persona"}
-            raise InvalidRequest("There is no such persona", extra={"errors": [problem]})
-        return name
 
 
 async def open_gateway(settings: Settings, *, create_supervisor: bool = False) -> ActorGateway:

@@ -43,7 +43,10 @@ def is_public(error: type[ParlorError]) -> bool:
     return error is InternalError or (error.error_code != InternalError.error_code and error is not LlmError)
 
 
-PUBLIC_ERRORS: tuple[type[ParlorError], ...] = tuple(found for found in ERROR_CLASSES.values() if is_public(found))
+PUBLIC_ERRORS: tuple[type[ParlorError], ...] = tuple(
+    found for found in ERROR_CLASSES.values() if is_public(found) and (found is InternalError or "code" in vars(found))
+)
+"""One for each code: a class that inherits its code (``UnknownPersona``) is answered as its parent."""
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -19,9 +19,8 @@ from api.path_ids import room_id_of
 from api.schemas import ChatMessageSendRequest
 from api.sse import EventStream
 from parlor.errors import StoreUnavailable
-from parlor.gateway import SendRequest
 from parlor.ids import RoomId
-from parlor.model import SendReceipt, Session
+from parlor.model import SendReceipt, SendRequest, Session
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 

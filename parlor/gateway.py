@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-import msgspec
-
 from parlor.ids import MessageId, RoomId
 from parlor.llm.ports import Persona
 from parlor.model import (
@@ -19,34 +17,16 @@ from parlor.model import (
     DependencyHealth,
     EditReceipt,
     Event,
-    JsonObject,
     Message,
     MessagePage,
-    OnBusy,
-    ReplyMode,
     Room,
     RoomMemory,
     RoomPage,
     SendReceipt,
+    SendRequest,
     Session,
     StateReport,
 )
-
-
-class SendRequest(msgspec.Struct, frozen=True):
-    """A message to send, already validated."""
-
-    content: str
-    ai_persona: str | None = None
-    """For this turn; None: the room's."""
-    metadata: JsonObject = {}
-    on_busy: OnBusy = OnBusy.ENQUEUE
-    reply: ReplyMode = ReplyMode.AUTO
-    idempotency_key: str | None = None
-    fingerprint: str = ""
-    """Digest of the request's body: the same key with another one is refused."""
-    urgent: bool = False
-    """The sender waits for the commit: the writer does not wait for its batch to fill."""
 
 
 class Subscription(Protocol):

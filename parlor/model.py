@@ -230,6 +230,22 @@ class RoomPage(msgspec.Struct, frozen=True):
     events_cursor: str
 
 
+class SendRequest(msgspec.Struct, frozen=True):
+    """A message to send, already validated."""
+
+    content: str
+    ai_persona: str | None = None
+    """For this turn; None: the room's."""
+    metadata: JsonObject = {}
+    on_busy: OnBusy = OnBusy.ENQUEUE
+    reply: ReplyMode = ReplyMode.AUTO
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+    """Digest of the request's body: the same key with another one is refused."""
+    urgent: bool = False
+    """The sender waits for the commit: the writer does not wait for its batch to fill."""
+
+
 class SendReceipt(msgspec.Struct, frozen=True):
     """What a send is answered with."""
 

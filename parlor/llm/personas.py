@@ -6,13 +6,14 @@ A file is a list of ``[[personas]]`` tables with the fields of ``Entry``; the sh
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from parlor.llm.ports import Persona
+from parlor.llm.ports import Persona, UnknownPersona
 from parlor.settings import LlmSettings
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
@@ -33,6 +34,26 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class PersonasError(ValueError):
     """The personas cannot be used; the message names the file, the entry and the field."""
+
+
+class Personas:
+    """The personas by name."""
+
+    def __init__(self, listed: Sequence[Persona]) -> None:
+        self._by_name = {persona.name: persona for persona in listed}
+
+    def listed(self) -> list[Persona]:
+        """In the order of their file."""
+        return list(self._by_name.values())
+
+    def named(self, name: str) -> Persona:
+        """Raises ``UnknownPersona``."""
+        found = self._by_name.get(name)
+        if found is None:
+            known = ", ".join(self._by_name)
+            problem = {"loc": ["body", "ai_persona"], "msg": f"not a persona; there are {known}", "type": "persona"}
+            raise UnknownPersona(extra={"errors": [problem]})
+        return found
 
 
 def load_personas(settings: LlmSettings) -> list[Persona]:

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from parlor.errors import InvalidRequest
 from parlor.ids import RoomId
 from parlor.model import FinishReason, Message, RoomMemory, Usage
 
@@ -21,6 +22,12 @@ class Persona(msgspec.Struct, frozen=True):
     model: str
     temperature: float | None = None
     max_tokens: int | None = None
+
+
+class UnknownPersona(InvalidRequest):
+    """No persona has this name."""
+
+    title = "There is no such persona"
 
 
 class PromptTurn(msgspec.Struct, frozen=True):
@@ -71,7 +78,7 @@ class ChatModel(Protocol):
     """The specification's AIChatService."""
 
     def persona(self, name: str) -> Persona:
-        """Raises ``InvalidRequest`` for a name that is not configured."""
+        """Raises ``UnknownPersona``."""
 
     def personas(self) -> list[Persona]: ...
 

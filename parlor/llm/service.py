@@ -12,9 +12,10 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from parlor.clock import Clock, Entropy, SystemEntropy
-from parlor.errors import InvalidRequest, LlmError
+from parlor.errors import LlmError
 from parlor.ids import RoomId
 from parlor.llm.memory import Memory
+from parlor.llm.personas import Personas
 from parlor.llm.ports import Completion, Context, History, Persona, Summaries, TextDelta
 from parlor.llm.summary import summarist
 from parlor.llm.title import titler
@@ -42,12 +43,12 @@ class AIChatService:
     ) -> None:
         """``personas`` from ``load_personas``, the default one among them. Raises ``ValueError`` with neither a base
         URL nor a key."""
-        self._personas = {persona.name: persona for persona in personas}
+        self._personas = Personas(personas)
         self._default_persona = settings.default_persona
         self._total_timeout = settings.total_timeout.total_seconds()
         self.memory = Memory(history, summaries, settings.context_tokens, settings.summary_tokens)
         """Also what decides on folds."""
-        model = self._personas[settings.default_persona].model
+        model = self._personas.named(settings.default_persona).model
         own = (summarist(model, self.memory.summary_tokens), titler(model))
         self._own_personas = {persona.name: persona for persona in own}
         self._upstream = Upstream(settings, api_key, clock)
@@ -59,28 +60,24 @@ class AIChatService:
         await self._upstream.close()
 
     def persona(self, name: str) -> Persona:
-        """Raises ``InvalidRequest`` for a name that is not configured."""
-        if name not in self._personas:
-            known = ", ".join(self._personas)
-            problem = {"loc": ["ai_persona"], "msg": f"not a persona; there are {known}", "type": "unknown_persona"}
-            raise InvalidRequest("There is no such persona", extra={"errors": [problem]})
-        return self._personas[name]
+        """Raises ``UnknownPersona``."""
+        return self._personas.named(name)
 
     def personas(self) -> list[Persona]:
         """In the order of their file."""
-        return list(self._personas.values())
+        return self._personas.listed()
 
     async def mem(self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None) -> Context:
         """The room's conversation as the LLM will read it, up to ``before_seq`` (excluded; None: all of it).
 
-        ``persona`` None: the default one. Raises ``InvalidRequest``, and what the history raises.
+        ``persona`` None: the default one. Raises ``UnknownPersona``, and what the history raises.
         """
         return await self.memory.build_script(room_id, self.persona(persona or self._default_persona), before_seq)
 
     async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
         """Streams the answer: text deltas, then one completion.
 
-        Raises ``InvalidRequest`` for an unknown persona, and ``LlmError``: ``extra["retryable"]`` says whether another
+        Raises ``UnknownPersona``, and ``LlmError``: ``extra["retryable"]`` says whether another
         attempt can help. The total timeout covers the retry, and runs on while the caller holds a delta.
         Closing or cancelling the generator closes the connection upstream.
         """

@@ -11,9 +11,8 @@ from typing import TypeAlias
 import msgspec
 
 from parlor.errors import ErrorWire
-from parlor.gateway import SendRequest
 from parlor.ids import MessageId, RoomId
-from parlor.model import DeleteReceipt, EditReceipt, Message, Room, SendReceipt, Session
+from parlor.model import DeleteReceipt, EditReceipt, Message, Room, SendReceipt, SendRequest, Session
 
 
 class _Placed(msgspec.Struct, frozen=True, kw_only=True):

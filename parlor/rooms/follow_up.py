@@ -75,7 +75,7 @@ class FollowUp:
         """By room, how often a title was asked for; ``_DONE`` when it has one. The oldest first."""
         self._closed = False
 
-    def reply_ended(self, address: RoomAddress, claim: str, persona: str, job_seq: int, reason: FinishReason) -> None:
+    def reply_ended(self, address: RoomAddress, claim: str, persona: str, seq: int, reason: FinishReason) -> None:
         """A reply has ended and that is stored. Returns at once; what there is to do is done by and by."""
         if self._closed or reason is FinishReason.INTERRUPTED:
             return
@@ -88,7 +88,7 @@ class FollowUp:
             wants_title, wants_fold = wants_title or waiting.title, wants_fold or waiting.fold
         if not (wants_title or wants_fold):
             return
-        self._due[room_id] = _Due(address, claim, persona, job_seq + 1, wants_title, wants_fold)
+        self._due[room_id] = _Due(address, claim, persona, seq + 1, wants_title, wants_fold)
         if room_id not in self._tasks:
             self._tasks[room_id] = asyncio.create_task(self._serve(room_id))
 

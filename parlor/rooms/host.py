@@ -85,7 +85,7 @@ class RoomHost:
             await asyncio.gather(*(self.passivate(room_id) for room_id in quiet))
             if self._rooms:
                 await self._clock.sleep(DRAIN_POLL)
-        await self._ports.reply.follow_up.close()
+        await self._ports.reply.observer.close()
         await asyncio.gather(*(self.passivate(room_id) for room_id in self.rooms))
         await asyncio.gather(*self._closing)
 
@@ -100,7 +100,7 @@ class RoomHost:
         deadline = self._clock.monotonic() + 2.0
         while self._busy() and self._clock.monotonic() < deadline:
             await self._clock.sleep(DRAIN_POLL)
-        await self._ports.reply.follow_up.close()
+        await self._ports.reply.observer.close()
         await asyncio.gather(*(self.passivate(room_id) for room_id in self.rooms))
         await asyncio.gather(*self._closing)
 

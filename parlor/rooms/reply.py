@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -24,7 +24,6 @@ from parlor.ids import MessageId
 from parlor.llm.ports import ChatModel, Completion
 from parlor.metrics import RoomMetrics
 from parlor.model import FinishReason, MessageDoc, SenderType, Usage, ended_version
-from parlor.rooms.follow_up import FollowUp
 from parlor.settings import Settings
 
 RETRY_AFTER = 0.25
@@ -59,6 +58,16 @@ class ReplyJob(msgspec.Struct, frozen=True):
     """The reply is to be ended as interrupted, with what there is; not begun again."""
 
 
+class ReplyObserver(Protocol):
+    """Hears of each reply that has ended."""
+
+    def reply_ended(self, address: RoomAddress, claim: str, persona: str, seq: int, reason: FinishReason) -> None:
+        """The reply at ``seq`` has ended and that is stored. Returns at once."""
+
+    async def close(self) -> None:
+        """Drops the work that replies gave rise to."""
+
+
 class ReplyPorts(msgspec.Struct, frozen=True):
     """What writing a reply needs."""
 
@@ -67,7 +76,7 @@ class ReplyPorts(msgspec.Struct, frozen=True):
     clock: Clock
     metrics: RoomMetrics
     settings: Settings
-    follow_up: FollowUp
+    observer: ReplyObserver
 
 
 class ReplyRun:
@@ -149,7 +158,7 @@ class ReplyRun:
         complete = self._ports.cache.complete_reply
         await self._insist(partial(complete, self._address, self._claim, job.seq, doc, _EVENTS[reason]))
         self._ports.metrics.reply(reason)
-        self._ports.follow_up.reply_ended(self._address, self._claim, job.persona, job.seq, reason)
+        self._ports.observer.reply_ended(self._address, self._claim, job.persona, job.seq, reason)
 
     async def _outcome(self, llm: asyncio.Task[FinishReason]) -> tuple[FinishReason, LlmError | None]:
         try:

@@ -25,7 +25,6 @@ from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import PartitionUnknown
-from parlor.gateway import SendRequest
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
 from parlor.llm.memory import Memory
 from parlor.metrics import NoMetrics
@@ -38,6 +37,7 @@ from parlor.model import (
     OnBusy,
     ReplyMode,
     SendReceipt,
+    SendRequest,
     Session,
 )
 from parlor.model import Room as RoomView

@@ -12,9 +12,8 @@ import msgspec
 from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
 from parlor.errors import ParlorError, PartitionUnknown
-from parlor.gateway import SendRequest
 from parlor.ids import AccountId, MessageId, RoomId, home_of
-from parlor.model import EditReceipt, Event, OnBusy, ReplyMode, SendReceipt, Session
+from parlor.model import EditReceipt, Event, OnBusy, ReplyMode, SendReceipt, SendRequest, Session
 from parlor.rooms.commands import (
     Command,
     DeleteMessage,

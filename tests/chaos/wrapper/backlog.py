@@ -22,9 +22,8 @@ from redis.asyncio import Redis
 from parlor.cache.connection import connect
 from parlor.cache.keys import Keys
 from parlor.errors import Overloaded
-from parlor.gateway import SendRequest
 from parlor.ids import RoomId
-from parlor.model import ReplyMode, Session
+from parlor.model import ReplyMode, SendRequest, Session
 from parlor.rooms.commands import Refused, Send, SendDone
 from parlor.settings import Settings
 from parlor.store.addresses import store_addresses

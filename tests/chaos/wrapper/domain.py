@@ -19,11 +19,10 @@ from parlor.cache.connection import connect
 from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
 from parlor.errors import ParlorError, PartitionUnknown, RoomMoved
-from parlor.gateway import SendRequest
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
 from parlor.llm.ports import Completion, Context, Persona, TextDelta
 from parlor.metrics import NoMetrics
-from parlor.model import FinishReason, Message, ReplyMode, Session, Usage
+from parlor.model import FinishReason, Message, ReplyMode, SendRequest, Session, Usage
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.rooms.commands import (
     Command,

@@ -9,15 +9,14 @@ from typing import TypeAlias
 import pytest
 
 from parlor.errors import (
-    InvalidRequest,
     MessageNotFound,
     Overloaded,
     RoomBusy,
     RoomNotFound,
     StoreUnavailable,
 )
-from parlor.gateway import SendRequest
-from parlor.model import DeleteOutcome, OnBusy, ReplyMode
+from parlor.llm.ports import UnknownPersona
+from parlor.model import DeleteOutcome, OnBusy, ReplyMode, SendRequest
 from parlor.states import RoomState
 from tests.unit.actors.cluster import Cluster
 from tests.unit.domain import HOME, NEIGHBOUR, Domain, DomainMaker, settle
@@ -301,10 +300,10 @@ async def test_a_message_id_of_another_partition_is_no_message_of_this_room(clus
 
 async def test_a_persona_that_is_none_is_refused_before_anything_happens(cluster: Cluster) -> None:
     domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(UnknownPersona) as refused:
         await gateway.create_room(domain.ada, None, "NOBODY")
     assert refused.value.extra["errors"]
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(UnknownPersona):
         await gateway.send_message(domain.ada, room_id, SendRequest("x", ai_persona="NOBODY"))
     assert await domain.texts(room_id) == []
 

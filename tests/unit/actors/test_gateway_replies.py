@@ -10,9 +10,18 @@ from ray.exceptions import RayActorError
 
 from actors.gateway import ActorGateway
 from parlor.errors import IllegalTransition, InternalError, MessageNotFound, RoomNotFound, StoreUnavailable
-from parlor.gateway import SendRequest
 from parlor.ids import MessageId, RoomId
-from parlor.model import DailyUse, EditReceipt, FinishReason, Message, OnBusy, ReplyMode, RoomMemory, Session
+from parlor.model import (
+    DailyUse,
+    EditReceipt,
+    FinishReason,
+    Message,
+    OnBusy,
+    ReplyMode,
+    RoomMemory,
+    SendRequest,
+    Session,
+)
 from parlor.rooms.commands import (
     Command,
     Done,

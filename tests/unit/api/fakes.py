@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from api.tokens import issue
-from parlor.gateway import SendRequest, Subscription
+from parlor.gateway import Subscription
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
 from parlor.llm.ports import Persona
 from parlor.model import (
@@ -30,6 +30,7 @@ from parlor.model import (
     RoomPage,
     SenderType,
     SendReceipt,
+    SendRequest,
     Session,
     StateReport,
     Transition,

@@ -8,8 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from parlor.errors import StoreUnavailable
-from parlor.gateway import SendRequest
-from parlor.model import Event, OnBusy, ReplyMode
+from parlor.model import Event, OnBusy, ReplyMode, SendRequest
 from parlor.settings import Settings
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fakes import CURSOR, EDITED_AT, MESSAGE, REPLY, ROOM, FakeGateway, token

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from parlor.llm.personas import PersonasError, load_personas, parse_personas
+from parlor.errors import InvalidRequest
+from parlor.llm.personas import Personas, PersonasError, load_personas, parse_personas
+from parlor.llm.ports import UnknownPersona
 from parlor.settings import LlmSettings
 
 pytestmark = pytest.mark.unit
@@ -73,3 +75,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_default_persona_that_is_not_there_is_refused() -> None:
     with pytest.raises(PersonasError, match="NOBODY"):
         load_personas(LlmSettings(default_persona="NOBODY"))
+
+
+def test_a_name_that_nobody_has_is_an_invalid_request_that_lists_the_names() -> None:
+    personas = Personas(parse_personas(GOOD + GOOD.replace('"A"', '"B"'), "f"))
+    assert [personas.named(persona.name) for persona in personas.listed()] == personas.listed()
+    with pytest.raises(UnknownPersona) as caught:
+        personas.named("C")
+    assert isinstance(caught.value, InvalidRequest)
+    assert caught.value.code == InvalidRequest.code
+    problem = {"loc": ["body", "ai_persona"], "msg": "not a persona; there are A, B", "type": "persona"}
+    assert caught.value.extra["errors"] == [problem]

@@ -9,10 +9,9 @@ from contextlib import aclosing
 import httpx2
 import pytest
 
-from parlor.errors import InvalidRequest
 from parlor.ids import RoomId
 from parlor.llm import summary, title
-from parlor.llm.ports import ChatModel, Completion, PromptTurn, TextDelta
+from parlor.llm.ports import ChatModel, Completion, PromptTurn, TextDelta, UnknownPersona
 from parlor.model import FinishReason, Usage
 from tests.unit.llm.fake_history import FakeSummaries
 from tests.unit.llm.service_fixture import ServiceFixture, context, serving
@@ -104,7 +103,7 @@ async def test_parlors_own_personas_answer_and_are_nobody_elses_to_choose(servic
     texts, _ = await service.chat("[[echo=1]]", name)
     assert json.loads("".join(texts))["model"] == "gpt-4o"
     assert name not in {persona.name for persona in service.service.personas()}
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(UnknownPersona):
         service.service.persona(name)
 
 
@@ -119,10 +118,10 @@ async def test_directives_in_the_material_are_not_followed(service: ServiceFixtu
     assert (await service.stats())["failed"] == 0
 
 
-async def test_an_unknown_persona_is_an_invalid_request(service: ServiceFixture) -> None:
+async def test_an_unknown_persona_is_refused(service: ServiceFixture) -> None:
     model: ChatModel = service.service
     assert [persona.name for persona in model.personas()] == ["GPT4O", "PLAIN"]
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(UnknownPersona) as caught:
         model.persona("NOBODY")
     assert "GPT4O, PLAIN" in str(caught.value.extra["errors"])
 

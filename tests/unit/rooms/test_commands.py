@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parlor.errors import IllegalTransition, ParlorError
-from parlor.gateway import SendRequest
 from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
 from parlor.model import (
     DeleteOutcome,
@@ -20,6 +19,7 @@ from parlor.model import (
     Room,
     SenderType,
     SendReceipt,
+    SendRequest,
     Session,
 )
 from parlor.rooms.commands import (
