@@ -83,7 +83,7 @@ class Memory:
         self.ratios = TokenRatios()
         self._crowded: set[RoomId] = set()
 
-    async def build_script(self, room_id: RoomId, persona: Persona, before_seq: int | None = None) -> Context:
+    async def build_prompt(self, room_id: RoomId, persona: Persona, before_seq: int | None = None) -> Context:
         """The prompt for the message at ``before_seq`` (None: after the newest). Raises what the history and the
         summaries raise."""
         before = before_seq if before_seq is not None else _NEWEST

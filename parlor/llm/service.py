@@ -72,7 +72,7 @@ class AIChatService:
 
         ``persona`` None: the default one. Raises ``UnknownPersona``, and what the history raises.
         """
-        return await self.memory.build_script(room_id, self.persona(persona or self._default_persona), before_seq)
+        return await self.memory.build_prompt(room_id, self.persona(persona or self._default_persona), before_seq)
 
     async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
         """Streams the answer: text deltas, then one completion.

@@ -24,14 +24,14 @@ def memory(history: FakeHistory, budget: int = 8000, summaries: FakeSummaries | 
     return Memory(history, summaries or FakeSummaries(), budget, 800)
 
 
-async def build_script(
+async def build_prompt(
     messages: list[Message],
     budget: int = 8000,
     persona: Persona = PERSONA,
     before: int | None = None,
     summaries: FakeSummaries | None = None,
 ) -> Context:
-    return await memory(FakeHistory(messages), budget, summaries).build_script(ROOM, persona, before)
+    return await memory(FakeHistory(messages), budget, summaries).build_prompt(ROOM, persona, before)
 
 
 def shown(context: Context) -> list[tuple[str, str]]:
@@ -40,27 +40,27 @@ def shown(context: Context) -> list[tuple[str, str]]:
 
 
 async def test_a_short_room_is_read_whole_and_in_order() -> None:
-    context = await build_script(talk((USER, "a"), (AI, "b"), (USER, "c")))
+    context = await build_prompt(talk((USER, "a"), (AI, "b"), (USER, "c")))
     assert shown(context) == [("user", "a"), ("assistant", "b"), ("user", "c")]
     assert context.omitted == 0
     assert context.estimated_tokens == 4 * TURN_OVERHEAD + estimate_tokens(PERSONA.system_prompt) + 3
 
 
 async def test_an_empty_room_is_the_system_prompt() -> None:
-    context = await build_script([])
+    context = await build_prompt([])
     assert shown(context) == []
     assert context.omitted == 0
 
 
 async def test_messages_from_before_seq_on_are_not_read() -> None:
     messages = talk((USER, "a"), (AI, "b"), (USER, "c"), (AI, "d"))
-    assert shown(await build_script(messages, before=4)) == [("user", "a"), ("assistant", "b"), ("user", "c")]
+    assert shown(await build_prompt(messages, before=4)) == [("user", "a"), ("assistant", "b"), ("user", "c")]
 
 
 @pytest.mark.parametrize("state", [MessageState.DELETED, MessageState.DELETING])
 async def test_deleted_messages_are_left_out(state: MessageState) -> None:
     messages = [message(1, USER, "a"), message(2, USER, "gone", state=state), message(3, USER, "c")]
-    assert shown(await build_script(messages)) == [("user", "a\n\nc")]
+    assert shown(await build_prompt(messages)) == [("user", "a\n\nc")]
 
 
 async def test_the_partial_text_of_a_stopped_answer_stays_and_a_blank_one_goes() -> None:
@@ -71,18 +71,18 @@ async def test_the_partial_text_of_a_stopped_answer_stays_and_a_blank_one_goes()
         message(4, AI, " ", finish=FinishReason.ERROR),
         message(5, USER, "c"),
     ]
-    assert shown(await build_script(messages)) == [("user", "a"), ("assistant", "half"), ("user", "b\n\nc")]
+    assert shown(await build_prompt(messages)) == [("user", "a"), ("assistant", "half"), ("user", "b\n\nc")]
 
 
 async def test_an_answer_still_being_written_is_left_out() -> None:
     messages = [message(1, USER, "a"), message(2, AI, "so f", state=MessageState.COMPOSING)]
-    assert shown(await build_script(messages)) == [("user", "a")]
+    assert shown(await build_prompt(messages)) == [("user", "a")]
 
 
 async def test_the_newest_that_fit_are_kept() -> None:
     messages = talk(*[(USER if seq % 2 else AI, f"{seq:0400d}") for seq in range(1, 10)])
     # 104 tokens a message and 6 for the system prompt: three fit into 400, and the third is a question.
-    context = await build_script(messages, budget=400)
+    context = await build_prompt(messages, budget=400)
     assert [content[-1] for _, content in shown(context)] == ["7", "8", "9"]
     assert context.omitted == 6
     assert context.estimated_tokens <= 400
@@ -90,24 +90,24 @@ async def test_the_newest_that_fit_are_kept() -> None:
 
 async def test_an_answer_whose_question_is_missing_is_not_the_first_turn() -> None:
     messages = talk((USER, "q" * 4000), (AI, "orphan"), (USER, "now"))
-    context = await build_script(messages, budget=300)
+    context = await build_prompt(messages, budget=300)
     assert shown(context) == [("user", "now")]
     assert context.omitted == 2
 
 
 async def test_without_any_question_the_answers_stay() -> None:
-    assert shown(await build_script(talk((AI, "Welcome")))) == [("assistant", "Welcome")]
+    assert shown(await build_prompt(talk((AI, "Welcome")))) == [("assistant", "Welcome")]
 
 
 async def test_the_newest_question_is_there_whole_even_over_the_budget() -> None:
     question = "q" * 32_768
-    context = await build_script(talk((USER, "old"), (AI, "older"), (USER, question)), budget=256)
+    context = await build_prompt(talk((USER, "old"), (AI, "older"), (USER, question)), budget=256)
     assert shown(context) == [("user", question)]
     assert context.omitted == 2
 
 
 async def test_a_newer_answer_that_does_not_fit_does_not_hide_the_question() -> None:
-    context = await build_script(talk((USER, "old"), (USER, "question"), (AI, "a" * 8000)), budget=256)
+    context = await build_prompt(talk((USER, "old"), (USER, "question"), (AI, "a" * 8000)), budget=256)
     assert shown(context) == [("user", "question")]
     assert context.omitted == 2
 
@@ -117,20 +117,20 @@ async def test_room_is_reserved_for_the_answer_but_never_more_than_half() -> Non
 
     async def kept(max_tokens: int | None) -> int:
         persona = Persona("P", "p", "", "Be kind.", "m", max_tokens=max_tokens)
-        return 11 - (await build_script(messages, budget=1000, persona=persona)).omitted
+        return 11 - (await build_prompt(messages, budget=1000, persona=persona)).omitted
 
     assert [await kept(None), await kept(200), await kept(500), await kept(100_000)] == [9, 7, 4, 4]
 
 
 async def test_a_system_message_keeps_its_place() -> None:
-    context = await build_script(talk((USER, "a"), (SYSTEM, "note"), (USER, "b")))
+    context = await build_prompt(talk((USER, "a"), (SYSTEM, "note"), (USER, "b")))
     assert shown(context) == [("user", "a"), ("system", "note"), ("user", "b")]
 
 
 async def test_history_is_read_backwards_in_pages_and_no_further_than_needed() -> None:
     history = FakeHistory(talk(*[(USER if seq % 2 else AI, "x" * 36) for seq in range(1, 1001)]))
     # 13 tokens a message: 76 fit into 1000.
-    context = await memory(history, 1000).build_script(ROOM, PERSONA, 1001)
+    context = await memory(history, 1000).build_prompt(ROOM, PERSONA, 1001)
     assert history.reads == [(1001, PAGE), (951, PAGE)]
     assert len(context.turns) - 1 + context.omitted == 1000
 
@@ -138,7 +138,7 @@ async def test_history_is_read_backwards_in_pages_and_no_further_than_needed() -
 async def test_a_room_of_deleted_messages_is_not_walked_to_its_start() -> None:
     gone = [message(seq, USER, "", state=MessageState.DELETED) for seq in range(1, 3 * SCAN_MAX)]
     history = FakeHistory(gone)
-    await memory(history).build_script(ROOM, PERSONA, None)
+    await memory(history).build_prompt(ROOM, PERSONA, None)
     assert len(history.reads) == SCAN_MAX // PAGE
 
 
@@ -155,7 +155,7 @@ def numbers(turns: list[PromptTurn]) -> list[int]:
 
 
 async def test_the_summary_stands_in_the_system_message_and_its_turns_are_not_read_again() -> None:
-    context = await build_script(long_talk(9), summaries=FakeSummaries("Ada likes tea.", 6))
+    context = await build_prompt(long_talk(9), summaries=FakeSummaries("Ada likes tea.", 6))
     system = f"{PERSONA.system_prompt}\n\nSummary of the conversation so far: Ada likes tea."
     assert context.turns[0] == PromptTurn("system", system)
     assert numbers(context.turns) == [7, 8, 9]
@@ -164,19 +164,19 @@ async def test_the_summary_stands_in_the_system_message_and_its_turns_are_not_re
 
 
 async def test_what_neither_the_summary_nor_the_window_has_is_omitted() -> None:
-    context = await build_script(long_talk(21), budget=500, summaries=FakeSummaries("Ada likes tea.", 6))
+    context = await build_prompt(long_talk(21), budget=500, summaries=FakeSummaries("Ada likes tea.", 6))
     assert numbers(context.turns) == [19, 20, 21]
     assert context.omitted == 21 - 3 - 6
 
 
 async def test_a_summary_that_tells_of_the_message_itself_is_not_for_its_prompt() -> None:
-    context = await build_script(long_talk(9), before=6, summaries=FakeSummaries("Ada likes tea.", 6))
+    context = await build_prompt(long_talk(9), before=6, summaries=FakeSummaries("Ada likes tea.", 6))
     assert context.turns[0].content == PERSONA.system_prompt
     assert numbers(context.turns) == [1, 2, 3, 4, 5]
 
 
 async def test_the_newest_question_is_there_also_when_the_summary_covers_it() -> None:
-    context = await build_script(long_talk(9), summaries=FakeSummaries("Ada likes tea.", 9))
+    context = await build_prompt(long_talk(9), summaries=FakeSummaries("Ada likes tea.", 9))
     assert numbers(context.turns) == [9]
     assert context.omitted == 0
 
@@ -188,10 +188,10 @@ async def test_a_summary_takes_a_quarter_of_the_budget_at_most() -> None:
 
 async def test_a_model_that_counts_more_gets_fewer_turns() -> None:
     remembering = memory(FakeHistory(long_talk(21)), budget=1000)
-    before = await remembering.build_script(ROOM, PERSONA)
+    before = await remembering.build_prompt(ROOM, PERSONA)
     for _ in range(20):
         remembering.ratios.learn(PERSONA.model, before.turns, 2 * before.estimated_tokens)
-    after = await remembering.build_script(ROOM, PERSONA)
+    after = await remembering.build_prompt(ROOM, PERSONA)
     assert (len(numbers(before.turns)), len(numbers(after.turns))) == (9, 4 - 1)
     assert after.estimated_tokens <= 1000
 
@@ -235,7 +235,7 @@ async def test_what_is_folded_and_what_is_kept_are_the_whole_room() -> None:
     while (found := await fold(messages, 1500, summaries)) is not None:
         told += numbers(found.turns)
         summaries = FakeSummaries("So far.", found.through_seq)
-    context = await build_script(messages, 1500, summaries=summaries)
+    context = await build_prompt(messages, 1500, summaries=summaries)
     assert told + numbers(context.turns) == list(range(1, 76))
     assert context.omitted == 0
 
@@ -292,10 +292,10 @@ async def test_the_version_is_read_before_the_messages() -> None:
 async def test_a_room_is_crowded_when_its_prompt_took_half_of_the_budget_and_says_so_once() -> None:
     history = FakeHistory(long_talk(3))
     remembering = memory(history, 1000)
-    await remembering.build_script(ROOM, PERSONA)
+    await remembering.build_prompt(ROOM, PERSONA)
     assert not remembering.take_crowded(ROOM)
     history.messages = long_talk(6)
-    await remembering.build_script(ROOM, PERSONA)
+    await remembering.build_prompt(ROOM, PERSONA)
     assert remembering.take_crowded(ROOM)
     assert not remembering.take_crowded(ROOM)
 
@@ -322,7 +322,7 @@ def test_the_budget_holds_for_any_room(
 ) -> None:
     messages = [message(seq, sender, text, state=state) for seq, (sender, text, state) in enumerate(drawn, start=1)]
     persona = Persona("P", "p", "", PERSONA.system_prompt, "m", max_tokens=max_tokens)
-    context = asyncio.run(build_script(messages, budget, persona))
+    context = asyncio.run(build_prompt(messages, budget, persona))
     turns = shown(context)
     questions = [m for m in messages if m.sender_type is USER and m.content and m.state in {"SENT", "PENDING"}]
 

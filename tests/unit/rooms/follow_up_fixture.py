@@ -48,7 +48,7 @@ class FollowUpFixture:
     async def ended(self, address: RoomAddress, reason: FinishReason = STOP, claim: str = CLAIM) -> None:
         """The newest of the messages is a reply, and has ended; everybody does what can be done then."""
         last = len(self.history.messages)
-        await self.memory.build_script(address.room_id, PERSONA, last)
+        await self.memory.build_prompt(address.room_id, PERSONA, last)
         self.follow_up.reply_ended(address, claim, PERSONA.name, last, reason)
         await settle()
 

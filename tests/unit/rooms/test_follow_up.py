@@ -131,7 +131,7 @@ async def test_the_summary_stands_in_the_next_prompt_for_the_turns_that_it_cover
     follow_ups.say(12)
     await follow_ups.ended(address)
     await follow_ups.answer(0, "Ada likes tea.")
-    system, *turns = (await follow_ups.memory.build_script(address.room_id, PERSONA, 13)).turns
+    system, *turns = (await follow_ups.memory.build_prompt(address.room_id, PERSONA, 13)).turns
     assert system.content.endswith(f"{SUMMARY_HEADING} Ada likes tea.")
     assert [int(turn.content) for turn in turns] == list(range(5, 13))
 
@@ -154,7 +154,7 @@ async def test_a_long_past_is_folded_call_by_call(follow_ups: FollowUpFixture) -
         await follow_ups.answer(number, f"summary {number + 1}")
     assert len(follow_ups.talks) == 4
     assert (await follow_ups.known(address)).through_seq == 16
-    context = await follow_ups.memory.build_script(address.room_id, PERSONA, 25)
+    context = await follow_ups.memory.build_prompt(address.room_id, PERSONA, 25)
     assert context.omitted == 0
 
 
@@ -211,7 +211,7 @@ async def test_a_deletion_while_a_fold_is_made_refuses_it_and_the_next_one_is_wi
     follow_up = FollowUp(domain.model, memory, domain.directory, SummaryCache(domain.live), domain.settings.llm)
 
     async def ended() -> None:
-        await memory.build_script(room.room_id, PERSONA, 14)
+        await memory.build_prompt(room.room_id, PERSONA, 14)
         follow_up.reply_ended(address, claim, PERSONA.name, 13, FinishReason.STOPPED)
         await settle()
 
