@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE := $(wildcard api actors demo_model parlor parlor_bench parlor_cli tests)
+CODE := $(wildcard api actors demo_model examples parlor parlor_bench parlor_cli tests)
 export PIP_NO_INPUT := 1
 
 .PHONY: help run install-dev check lint types unit test servers bench chaos package lock

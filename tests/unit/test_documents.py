@@ -20,9 +20,9 @@ from tests.chaos.system.catalogue import FAULTS
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
 CODE = ("actors", "api", "demo_model", "parlor", "parlor_bench", "parlor_cli", "sql")
-ROOTS = (*CODE, "docs", "requirements", "tests", ".ci")
+ROOTS = (*CODE, "docs", "examples", "requirements", "tests", ".ci", ".github")
 documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
