@@ -42,7 +42,7 @@ class _Watcher:
     """One reader of one room, who never reconnects."""
 
     def __init__(self, user: User, number: int) -> None:
-        self._person = user
+        self._user = user
         self._number = number
         self.falls_silent = number % 2 == 1
         """Writes nothing when its owner dies; the others write all the time."""
@@ -54,17 +54,17 @@ class _Watcher:
 
     async def open(self, places: asyncio.Semaphore) -> None:
         async with places:
-            self.room = await self._person.create_room(f"Crash {self._number}")
+            self.room = await self._user.create_room(f"Crash {self._number}")
 
     async def run(self) -> None:
         script = FALLS_SILENT_ONCE if self.falls_silent else STREAMS
         # The demo model counts its faults by message.
         body, key = {"content": f"{self.room} {script}"}, {"Idempotency-Key": self.room}
-        send = partial(self._person.http.post, f"{of(self.room)}/messages", json=body, headers=key)
+        send = partial(self._user.http.post, f"{of(self.room)}/messages", json=body, headers=key)
         # A busy machine may refuse for a moment.
         sent = (await eventually(send, lambda found: found.status_code in (200, 201))).json()
         self.reply = sent["reply"]["message_id"]
-        async with self._person.events(of(self.room), after=sent["cursor"]) as reader:
+        async with self._user.events(of(self.room), after=sent["cursor"]) as reader:
             await self._read(reader)
 
     async def _read(self, reader: EventReader) -> None:

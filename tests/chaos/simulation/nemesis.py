@@ -27,8 +27,8 @@ class Nemesis:
     def __init__(
         self, installation: SimInstallation, users: Users, chance: random.Random, *, may_lose: bool, may_jump: bool
     ) -> None:
-        self._site = installation
-        self._people = users
+        self._installation = installation
+        self._users = users
         self._chance = chance
         self._healing: set[asyncio.Task[None]] = set()
         self.done: Counter[str] = Counter()
@@ -73,36 +73,36 @@ class Nemesis:
             await asyncio.wait(set(self._healing))
 
     async def _stop_owner(self) -> None:
-        process = self._chance.choice(self._site.owners).process
+        process = self._chance.choice(self._installation.owners).process
         process.stop()
         await asyncio.sleep(self._chance.uniform(*STOP_SECONDS))
         process.resume()
 
     async def _stop_writer(self) -> None:
-        process = self._chance.choice(self._site.writers).process
+        process = self._chance.choice(self._installation.writers).process
         process.stop()
         await asyncio.sleep(self._chance.uniform(*STOP_SECONDS))
         process.resume()
 
     async def _kill_owner(self) -> None:
-        number = self._chance.randrange(len(self._site.owners))
-        self._site.owners[number].process.kill()
+        number = self._chance.randrange(len(self._installation.owners))
+        self._installation.owners[number].process.kill()
         await asyncio.sleep(self._chance.uniform(0.2, 3.0))
-        self._site.restart_owner(number)
+        self._installation.restart_owner(number)
 
     async def _kill_writer(self) -> None:
-        number = self._chance.randrange(len(self._site.writers))
-        self._site.writers[number].process.kill()
+        number = self._chance.randrange(len(self._installation.writers))
+        self._installation.writers[number].process.kill()
         await asyncio.sleep(self._chance.uniform(0.2, 3.0))
-        self._site.restart_writer(number)
+        self._installation.restart_writer(number)
 
     async def _misplace_rooms(self) -> None:
-        for room_id in self._people.rooms:
-            self._site.misplace(room_id)
+        for room_id in self._users.rooms:
+            self._installation.misplace(room_id)
 
     async def _bad_network(self) -> None:
         """Each kind at its own rate, for all processes."""
-        faults = self._site.server.faults
+        faults = self._installation.server.faults
         names = self._chance.sample(["refuse", "lose", "halve", "hang", "hold"], 3)
         for name in names:
             setattr(faults, name, self._chance.uniform(0.02, 0.15))
@@ -111,42 +111,42 @@ class Nemesis:
             setattr(faults, name, 0.0)
 
     async def _bad_store(self) -> None:
-        shards = self._site.shards
+        shards = self._installation.shards
         shards.refuse, shards.lose = self._chance.uniform(0, 0.3), self._chance.uniform(0, 0.3)
         shards.slow = self._chance.uniform(0, 0.2)
         await asyncio.sleep(self._chance.uniform(2.0, 12.0))
         shards.refuse = shards.lose = shards.slow = 0.0
 
     async def _redis_away(self) -> None:
-        faults = self._site.server.faults
+        faults = self._installation.server.faults
         faults.down = True
-        self._site.server.break_subscriptions()
+        self._installation.server.break_subscriptions()
         await asyncio.sleep(self._chance.uniform(0.2, 5.0))
         faults.down = False
 
     async def _store_away(self) -> None:
-        self._site.shards.down = True
+        self._installation.shards.down = True
         await asyncio.sleep(self._chance.uniform(0.5, 10.0))
-        self._site.shards.down = False
+        self._installation.shards.down = False
 
     async def _jump(self) -> None:
         """Somebody sets a clock, and perhaps finds out."""
-        name = self._chance.choice(sorted(self._site.skews))
-        before = self._site.skews[name]
-        self._site.skews[name] = self._chance.uniform(-JUMP_SECONDS, JUMP_SECONDS)
+        name = self._chance.choice(sorted(self._installation.skews))
+        before = self._installation.skews[name]
+        self._installation.skews[name] = self._chance.uniform(-JUMP_SECONDS, JUMP_SECONDS)
         if self._chance.random() < 0.5:
             await asyncio.sleep(self._chance.uniform(0.5, 10.0))
-            self._site.skews[name] = before
+            self._installation.skews[name] = before
 
     async def _forget_scripts(self) -> None:
-        self._site.server.flush_scripts()
+        self._installation.server.flush_scripts()
 
     async def _break_subscriptions(self) -> None:
-        self._site.server.break_subscriptions()
+        self._installation.server.break_subscriptions()
 
     async def _lose_redis(self) -> None:
         """What is not stored by now is gone: everything that was acknowledged since the oldest queued operation."""
         now = asyncio.get_running_loop().time()
-        oldest = [at / 1000 - EPOCH - SKEW_MAX for at in self._site.queued_since()]
-        self._site.server.lose_everything()
+        oldest = [at / 1000 - EPOCH - SKEW_MAX for at in self._installation.queued_since()]
+        self._installation.server.lose_everything()
         self.lost.append(Lost(min([now, *oldest]), now))

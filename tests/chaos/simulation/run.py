@@ -62,7 +62,7 @@ def run_seed(
         return runner.run(_run(seed, templates, users, operations, history))
 
 
-async def _run(seed: int, templates: Templates, people_count: int, operations: int, out: IO[str] | None) -> Report:
+async def _run(seed: int, templates: Templates, user_count: int, operations: int, out: IO[str] | None) -> Report:
     chance = random.Random(f"{seed}")
     loop = asyncio.get_running_loop()
     installation = SimInstallation(seed, templates)
@@ -76,7 +76,7 @@ async def _run(seed: int, templates: Templates, people_count: int, operations: i
         with contextlib.suppress(TimeoutError):
             # Who is not done by then was never answered: the checker says so.
             async with asyncio.timeout(RUN_SECONDS):
-                await users.work(people_count, operations, pace=chance.choice([0.3, 1.0, 3.0]))
+                await users.work(user_count, operations, pace=chance.choice([0.3, 1.0, 3.0]))
         evil.cancel()
         await asyncio.gather(evil, return_exceptions=True)
         await nemesis.rest()

@@ -54,7 +54,7 @@ class Users:
         self, installation: SimInstallation, recorder: Recorder, chance: random.Random, *, revising: bool
     ) -> None:
         """``revising``: they also stop, regenerate and edit, and double text in every way."""
-        self._site = installation
+        self._installation = installation
         self._recorder = recorder
         self._chance = chance
         self._sessions = [
@@ -85,9 +85,9 @@ class Users:
         """``pace``: mean seconds between two operations of one person."""
         for session in self._sessions:
             await self._create(session, RoomId(""))
-        await asyncio.gather(*(self._person(operations, pace) for _ in range(count)))
+        await asyncio.gather(*(self._user(operations, pace) for _ in range(count)))
 
-    async def _person(self, operations: int, pace: float) -> None:
+    async def _user(self, operations: int, pace: float) -> None:
         weights = [weight for weight, _ in self._doing]
         for _ in range(operations):
             await asyncio.sleep(self._chance.expovariate(1 / pace))
@@ -101,7 +101,7 @@ class Users:
     # What they do
 
     async def _create(self, session: Session, _: RoomId) -> None:
-        edge = self._site.edge.wiring
+        edge = self._installation.edge.wiring
         title = self._unique("title")
         room_id = edge.mint.room_id(session.partition)
         address = RoomAddress(room_id, session.account_id, session.account_db_key)
@@ -133,7 +133,7 @@ class Users:
             await self._post(session, room_id, text, key)
 
     async def _post(self, session: Session, room_id: RoomId, text: str, key: str) -> None:
-        mint, home = self._site.edge.wiring.mint, home_of(room_id)
+        mint, home = self._installation.edge.wiring.mint, home_of(room_id)
         mode = ReplyMode.AUTO if self._chance.random() < 0.6 else ReplyMode.NONE
         if self._revising:
             on_busy = self._chance.choice(list(OnBusy))
@@ -182,13 +182,13 @@ class Users:
 
     async def _regenerate(self, session: Session, room_id: RoomId) -> None:
         if known := self._replies.get(room_id):
-            command = Regenerate(session, room_id, "", known[-1], self._site.edge.wiring.mint.token())
+            command = Regenerate(session, room_id, "", known[-1], self._installation.edge.wiring.mint.token())
             await self._revise(Kind.REGENERATE, command, "")
 
     async def _edit(self, session: Session, room_id: RoomId) -> None:
         replies = self._replies.get(room_id, [])
         if known := [message_id for message_id in self._messages.get(room_id, []) if message_id not in replies]:
-            text, nonce = self._unique("edit"), self._site.edge.wiring.mint.token()
+            text, nonce = self._unique("edit"), self._installation.edge.wiring.mint.token()
             await self._revise(Kind.EDIT_MESSAGE, Edit(session, room_id, "", known[-1], text, nonce), text)
 
     async def _revise(self, kind: Kind, command: Stop | Regenerate | Edit, text: str) -> None:
@@ -223,7 +223,7 @@ class Users:
 
     async def _read(self, session: Session, room_id: RoomId) -> None:
         async def read() -> Response:
-            page = await self._site.edge.wiring.history.page(room_id, session.account_id, limit=200)
+            page = await self._installation.edge.wiring.history.page(room_id, session.account_id, limit=200)
             return Response(messages=[seen(message) for message in page.messages], cursor=page.cursor)
 
         await self._do(Kind.READ_PAGE, session, room_id, Request(), read)
@@ -246,7 +246,7 @@ class Users:
             try:
                 async with (
                     asyncio.timeout_at(until),
-                    self._site.streams.room(room_id, session.account_id, after) as subscription,
+                    self._installation.streams.room(room_id, session.account_id, after) as subscription,
                 ):
                     entered = True
                     async for batch in subscription:
@@ -280,7 +280,7 @@ class Users:
             self._recorder.end(name, End.OK, response)
 
     async def _ask(self, command: Command) -> Outcome:
-        outcome = await self._site.ask(command)
+        outcome = await self._installation.ask(command)
         if isinstance(outcome, Refused):
             raise ParlorError.from_wire(outcome.error)
         return outcome

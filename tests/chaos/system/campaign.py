@@ -135,7 +135,7 @@ class _Campaign:
         faults: list[type[Blow]],
         say: Callable[[str], None],
     ) -> None:
-        self._plan, self._site, self._faults, self._say = plan, target, faults, say
+        self._plan, self._target, self._faults, self._say = plan, target, faults, say
         self._installation = installation
         self._chance = random.Random(plan.seed)
         self._accounts = [
@@ -160,7 +160,7 @@ class _Campaign:
             recorder.close()
         seconds = time.monotonic() - began
         dry = await self._run_dry()
-        rooms = await final_rooms(Installation(self._site.kind, self._site.data_dir), self._accounts)
+        rooms = await final_rooms(Installation(self._target.kind, self._target.data_dir), self._accounts)
         taken = [delivery for delivery in load.deliveries if delivery.taken_at is not None]
         return Report(
             plan=plan,
@@ -176,7 +176,7 @@ class _Campaign:
             dead_letters=dry.dead,
             rooms=len(rooms),
             rows=sum(len(room.rows) for room in rooms),
-            failed_starts=self._site.failed_starts,
+            failed_starts=self._target.failed_starts,
             skipped=skipped,
         )
 
@@ -191,7 +191,7 @@ class _Campaign:
                 for _ in range(plan.times):
                     for fault in self._chance.sample(self._faults, len(self._faults)):
                         await self._calm(load)
-                        await self._break(fault(self._site, self._chance, self._plan.stopped), load)
+                        await self._break(fault(self._target, self._chance, self._plan.stopped), load)
                 await self._calm(load)
             finally:
                 load.stop()
@@ -241,7 +241,7 @@ class _Campaign:
 
     async def _run_dry(self) -> Backlog:
         try:
-            return await run_dry(Installation(self._site.kind, self._site.data_dir), DRY_SECONDS)
+            return await run_dry(Installation(self._target.kind, self._target.data_dir), DRY_SECONDS)
         except TimeoutError as error:
             self._troubles.append(str(error))
             return Backlog(-1, -1, -1)

@@ -103,7 +103,7 @@ class Load:
         pause = users / rate
         async with asyncio.TaskGroup() as group:
             for number in range(users):
-                group.create_task(self._person(self.accounts[number % len(self.accounts)], pause))
+                group.create_task(self._user(self.accounts[number % len(self.accounts)], pause))
 
     def stop(self) -> None:
         self._stopping = True
@@ -115,7 +115,7 @@ class Load:
     def connect(self, account: Account) -> Connection:
         return Connection(*self._address, account.token)
 
-    async def _person(self, account: Account, pause: float) -> None:
+    async def _user(self, account: Account, pause: float) -> None:
         connection = self.connect(account)
         due = time.monotonic() + self._random.random() * pause
         try:

@@ -14,10 +14,10 @@ class NodeBlow(Blow):
     needs_nodes = True
 
     async def is_healed(self) -> bool:
-        return self._node_site.second_raylets == 1
+        return self._node_target.second_raylets == 1
 
     @property
-    def _node_site(self) -> NodeTarget:
+    def _node_target(self) -> NodeTarget:
         assert isinstance(self.target, NodeTarget)
         return self.target
 
@@ -28,10 +28,10 @@ class KillNode(NodeBlow):
     name = "kill-node"
 
     async def apply(self) -> None:
-        await asyncio.to_thread(self._node_site.kill_second_node)
+        await asyncio.to_thread(self._node_target.kill_second_node)
 
     async def heal(self) -> None:
-        await asyncio.to_thread(self._node_site.join_second_node)
+        await asyncio.to_thread(self._node_target.join_second_node)
 
 
 class KillRaylet(NodeBlow):
@@ -40,10 +40,10 @@ class KillRaylet(NodeBlow):
     name = "kill-raylet"
 
     async def apply(self) -> None:
-        await asyncio.to_thread(self._node_site.kill_second_raylet)
+        await asyncio.to_thread(self._node_target.kill_second_raylet)
 
     async def heal(self) -> None:
-        await asyncio.to_thread(self._node_site.replace_second_node)
+        await asyncio.to_thread(self._node_target.replace_second_node)
 
 
 class StopNode(NodeBlow):
@@ -53,7 +53,7 @@ class StopNode(NodeBlow):
     name = "stop-node"
 
     async def apply(self) -> None:
-        self._stopped = await asyncio.to_thread(self._node_site.stop_second_node)
+        self._stopped = await asyncio.to_thread(self._node_target.stop_second_node)
 
     async def heal(self) -> None:
         try:
@@ -61,6 +61,6 @@ class StopNode(NodeBlow):
         finally:
             for ref in self._stopped:
                 processes.send(ref, signal.SIGCONT)
-        if await asyncio.to_thread(self._node_site.has_lost_second_node):
+        if await asyncio.to_thread(self._node_target.has_lost_second_node):
             self.notes = "Ray had given the node up"
-            await asyncio.to_thread(self._node_site.replace_second_node)
+            await asyncio.to_thread(self._node_target.replace_second_node)

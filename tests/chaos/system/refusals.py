@@ -21,7 +21,7 @@ class Refusals:
     """Counts what is new. A process that died takes its counter with it, so each one is looked at by itself."""
 
     def __init__(self, target: Target) -> None:
-        self._site = target
+        self._target = target
         self._seen: dict[str, float] = {}
 
     async def new(self) -> int:
@@ -41,7 +41,7 @@ class Refusals:
 
     def _targets(self) -> list[str]:
         """Ray's own list of its nodes' metrics pages."""
-        path = self._site.ray_dir / "prom_metrics_service_discovery.json"
+        path = self._target.ray_dir / "prom_metrics_service_discovery.json"
         try:
             listed = msgspec.json.decode(path.read_bytes())
         except (FileNotFoundError, msgspec.DecodeError):

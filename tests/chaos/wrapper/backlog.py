@@ -68,7 +68,7 @@ class _Speakers:
     """Every room's next message; texts are numbered in the order of their acknowledgement."""
 
     def __init__(self, domain: Domain, rooms: list[tuple[Session, RoomId]]) -> None:
-        self._town = domain
+        self._domain = domain
         self._rooms = rooms
         self._turn = 0
         self._again: list[Send] = []
@@ -82,13 +82,15 @@ class _Speakers:
     async def speak(self, number: int) -> None:
         """So many sends, in one call. One that was not answered is asked again, with the same id, in the next call."""
         commands, self._again = self._again, []
-        mint = self._town.mint
+        mint = self._domain.mint
         while len(commands) < number:
             session, room = self._rooms[self._turn % len(self._rooms)]
             self._turn += 1
             request = SendRequest(f"{self._turn:09d} {TEXT}", reply=ReplyMode.NONE)
             commands.append(Send(session, room, "", mint.message_id(session.partition), None, request))
-        for command, outcome in zip(commands, await self._town.hosts[0].execute(commands, activate=True), strict=True):
+        for command, outcome in zip(
+            commands, await self._domain.hosts[0].execute(commands, activate=True), strict=True
+        ):
             match outcome:
                 case SendDone(receipt):
                     self.taken[command.room_id][receipt.message.seq] = command.request.content

@@ -43,7 +43,7 @@ from parlor.store.migrations import open_store
 from parlor.wiring import Wiring
 from tests.chaos.checker import FinalRoom
 from tests.chaos.history import Kind, Operation, Recorder, Request, Response
-from tests.chaos.history import Outcome as Told
+from tests.chaos.history import Outcome as RecordedOutcome
 from tests.chaos.observed import seen
 from tests.chaos.system.rows import backlog, stored_rooms
 from tests.chaos.wrapper.injection import FaultyPipeline, FaultyQueue, Injector, Rates, faulty_store
@@ -231,10 +231,10 @@ class Domain:
             try:
                 await self._create(self._random.choice(self._assemblies), address, title)
             except ParlorError as error:
-                self._recorder.end(name, Told.UNKNOWN, Response(room=room), error.code)
+                self._recorder.end(name, RecordedOutcome.UNKNOWN, Response(room=room), error.code)
                 await asyncio.sleep(RETRY_PAUSE)
                 continue
-            self._recorder.end(name, Told.OK, Response(room=room, title=title))
+            self._recorder.end(name, RecordedOutcome.OK, Response(room=room, title=title))
             return room
 
     async def _create(self, wiring: Wiring, address: RoomAddress, title: str) -> None:
@@ -255,9 +255,9 @@ class Domain:
             reply_id = mint.message_id(session.partition) if reply is ReplyMode.AUTO else None
             command = Send(session, room, text, mint.message_id(session.partition), reply_id, request)
             done = await self._do(Kind.SEND, account, room, Request(content=text, key=text), command)
-            if done.outcome is Told.OK:
+            if done.outcome is RecordedOutcome.OK:
                 return MessageId(done.response.messages[0].message_id)
-            if done.outcome is Told.FAIL:
+            if done.outcome is RecordedOutcome.FAIL:
                 return None
             await asyncio.sleep(RETRY_PAUSE)
 
@@ -269,7 +269,7 @@ class Domain:
             try:
                 ticket = await self._random.choice(self._assemblies).reader.claims(room)
             except ParlorError as error:
-                return self._recorder.end(name, Told.UNKNOWN, error=error.code)
+                return self._recorder.end(name, RecordedOutcome.UNKNOWN, error=error.code)
             copy = msgspec.structs.replace(command, ticket=ticket)
             first, second = self._random.sample(self.hosts, 2)
             if self._random.random() < GIVEN_UP:
@@ -289,15 +289,17 @@ class Domain:
             case Refused(error):
                 found = ParlorError.from_wire(error)
                 return self._recorder.end(
-                    name, Told.UNKNOWN if found.http_status >= 500 else Told.FAIL, error=found.code
+                    name,
+                    RecordedOutcome.UNKNOWN if found.http_status >= 500 else RecordedOutcome.FAIL,
+                    error=found.code,
                 )
             case SendDone(receipt):
                 messages = [seen(one) for one in (receipt.message, receipt.reply) if one is not None]
-                return self._recorder.end(name, Told.OK, Response(messages=messages, cursor=receipt.cursor))
+                return self._recorder.end(name, RecordedOutcome.OK, Response(messages=messages, cursor=receipt.cursor))
             case RoomDone(room):
-                return self._recorder.end(name, Told.OK, Response(title=room.title))
+                return self._recorder.end(name, RecordedOutcome.OK, Response(title=room.title))
             case DeleteDone():
-                return self._recorder.end(name, Told.OK)
+                return self._recorder.end(name, RecordedOutcome.OK)
             case _:
                 raise AssertionError(f"{outcome} answers something else")
 
@@ -307,10 +309,12 @@ class Domain:
         try:
             page = await history.page(room, AccountId(account), limit=50)
         except ParlorError as error:
-            self._recorder.end(name, Told.UNKNOWN if error.http_status >= 500 else Told.FAIL, error=error.code)
+            self._recorder.end(
+                name, RecordedOutcome.UNKNOWN if error.http_status >= 500 else RecordedOutcome.FAIL, error=error.code
+            )
             return
         messages = [seen(message) for message in page.messages]
-        self._recorder.end(name, Told.OK, Response(messages=messages, cursor=page.cursor))
+        self._recorder.end(name, RecordedOutcome.OK, Response(messages=messages, cursor=page.cursor))
 
     async def _session(self, account: str) -> Session:
         while account not in self._sessions:

@@ -64,7 +64,7 @@ def server(request: pytest.FixtureRequest) -> PrivateServer:
 
 
 @pytest.fixture
-async def server_world(server: PrivateServer) -> AsyncIterator[CacheFixtures]:
+async def server_fixtures(server: PrivateServer) -> AsyncIterator[CacheFixtures]:
     fixtures = _fixtures_on(server)
     await fixtures.open()
     yield fixtures

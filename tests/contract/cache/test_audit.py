@@ -277,8 +277,8 @@ async def test_a_room_that_is_gone_is_taken_out_of_the_list(fixtures: CacheFixtu
     assert not (await audit(fixtures).list_place(forgotten)).listed
 
 
-async def test_an_entry_that_nobody_holds_gets_back_into_line(server_world: CacheFixtures) -> None:
-    fixtures = server_world
+async def test_an_entry_that_nobody_holds_gets_back_into_line(server_fixtures: CacheFixtures) -> None:
+    fixtures = server_fixtures
     address = await fixtures.claimed()
     await fixtures.sent(address, 2)
     assert await audit(fixtures).stranded(fixtures.partition) == []

@@ -234,8 +234,8 @@ async def test_a_batch_of_a_room_that_redis_forgot_is_written_and_finished(fixtu
     assert not await fixtures.redis.exists(*(fixtures.key(name, address) for name in ("room", "states", "messages")))
 
 
-async def test_a_commit_wakes_the_rooms_readers(server_world: CacheFixtures) -> None:
-    fixtures = server_world
+async def test_a_commit_wakes_the_rooms_readers(server_fixtures: CacheFixtures) -> None:
+    fixtures = server_fixtures
     address = await fixtures.claimed()
     await fixtures.send(address, 0, reply=False)
     pubsub = fixtures.redis.pubsub()
@@ -251,8 +251,8 @@ async def test_a_commit_wakes_the_rooms_readers(server_world: CacheFixtures) -> 
         await pubsub.aclose()  # type: ignore[no-untyped-call]
 
 
-async def test_a_batch_of_one_room_may_be_as_large_as_the_setting_allows(server_world: CacheFixtures) -> None:
-    fixtures = server_world
+async def test_a_batch_of_one_room_may_be_as_large_as_the_setting_allows(server_fixtures: CacheFixtures) -> None:
+    fixtures = server_fixtures
     fixtures.live.twice = False
     address = await fixtures.claimed()
     seqs = list(range(1, 20_001))

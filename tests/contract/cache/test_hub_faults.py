@@ -188,9 +188,9 @@ async def connections(fixtures: CacheFixtures, kind: str) -> int:
 
 
 async def test_200_readers_of_200_rooms_take_one_listening_connection(
-    server_world: CacheFixtures, reading: Reading
+    server_fixtures: CacheFixtures, reading: Reading
 ) -> None:
-    fixtures = server_world
+    fixtures = server_fixtures
     readers = reading(fixtures)
     addresses = [await fixtures.claimed() for _ in range(200)]
     before = await connections(fixtures, "normal")
@@ -215,8 +215,8 @@ async def test_200_readers_of_200_rooms_take_one_listening_connection(
     assert await asyncio.gather(*tasks) == [1] * 200
 
 
-async def test_a_listener_that_was_cut_off_comes_back(server_world: CacheFixtures, reading: Reading) -> None:
-    fixtures = server_world
+async def test_a_listener_that_was_cut_off_comes_back(server_fixtures: CacheFixtures, reading: Reading) -> None:
+    fixtures = server_fixtures
     readers = reading(fixtures)
     address, reply = await live_reply(fixtures)
     async with readers.tail(address) as tail:
@@ -226,8 +226,8 @@ async def test_a_listener_that_was_cut_off_comes_back(server_world: CacheFixture
             await fixtures.redis.client_kill_filter(_type="pubsub")
 
 
-async def test_nothing_stays_subscribed_that_nobody_reads(server_world: CacheFixtures, reading: Reading) -> None:
-    fixtures = server_world
+async def test_nothing_stays_subscribed_that_nobody_reads(server_fixtures: CacheFixtures, reading: Reading) -> None:
+    fixtures = server_fixtures
     readers = reading(fixtures)
     addresses = [await fixtures.claimed() for _ in range(5)]
     stays = await fixtures.claimed()

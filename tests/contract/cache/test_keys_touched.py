@@ -96,8 +96,8 @@ async def check(fixtures: CacheFixtures, address: RoomAddress, message: MessageI
     await letters.drop(letter)
 
 
-async def test_scripts_touch_only_the_keys_that_they_declare(server_world: CacheFixtures) -> None:
-    fixtures = server_world
+async def test_scripts_touch_only_the_keys_that_they_declare(server_fixtures: CacheFixtures) -> None:
+    fixtures = server_fixtures
     fixtures.live.twice = False
     scripts = {load(name).sha: name for name in all_names()}
     await fixtures.rooms.release(fixtures.address(), "nobody")

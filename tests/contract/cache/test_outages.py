@@ -106,8 +106,10 @@ async def test_scripts_that_the_server_forgot_are_loaded_again(server: PrivateSe
     assert found == [[-9]] * 20
 
 
-async def test_a_server_without_memory_is_unavailable_and_nothing_is_half_written(server_world: CacheFixtures) -> None:
-    fixtures = server_world
+async def test_a_server_without_memory_is_unavailable_and_nothing_is_half_written(
+    server_fixtures: CacheFixtures,
+) -> None:
+    fixtures = server_fixtures
     address = await fixtures.claimed()
     before = await fixtures.dump()
     await fixtures.redis.config_set("maxmemory", 1)
@@ -122,8 +124,8 @@ async def test_a_server_without_memory_is_unavailable_and_nothing_is_half_writte
     await fixtures.send(address, 0)
 
 
-async def test_a_server_that_takes_no_writes_is_unavailable(server_world: CacheFixtures) -> None:
-    fixtures = server_world
+async def test_a_server_that_takes_no_writes_is_unavailable(server_fixtures: CacheFixtures) -> None:
+    fixtures = server_fixtures
     address = await fixtures.claimed()
     await fixtures.redis.replicaof("127.0.0.1", "1")
     try:
@@ -134,8 +136,8 @@ async def test_a_server_that_takes_no_writes_is_unavailable(server_world: CacheF
         await fixtures.redis.replicaof("NO", "ONE")
 
 
-async def test_a_fault_of_ours_is_no_outage(server_world: CacheFixtures) -> None:
-    fixtures = server_world
+async def test_a_fault_of_ours_is_no_outage(server_fixtures: CacheFixtures) -> None:
+    fixtures = server_fixtures
     address = fixtures.address()
     await fixtures.redis.set(fixtures.key("room", address), "not a hash")
     with pytest.raises(InternalError) as fault:
@@ -145,8 +147,10 @@ async def test_a_fault_of_ours_is_no_outage(server_world: CacheFixtures) -> None
         await fixtures.live.pipeline.read("HGET", fixtures.key("room", address), "state")
 
 
-async def test_durability_survives_the_death_of_the_server(server: PrivateServer, server_world: CacheFixtures) -> None:
-    fixtures = server_world
+async def test_durability_survives_the_death_of_the_server(
+    server: PrivateServer, server_fixtures: CacheFixtures
+) -> None:
+    fixtures = server_fixtures
     address = await fixtures.claimed()
     await fixtures.sent(address, 3)
     before = await fixtures.dump()

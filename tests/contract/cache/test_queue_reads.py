@@ -19,15 +19,15 @@ pytestmark = pytest.mark.contract
 
 
 @pytest.fixture
-async def queue(server_world: CacheFixtures) -> AsyncIterator[WriterQueue]:
+async def queue(server_fixtures: CacheFixtures) -> AsyncIterator[WriterQueue]:
     """With its own connection, as in production."""
-    made = WriterQueue(server_world.live, server_world.settings.redis)
+    made = WriterQueue(server_fixtures.live, server_fixtures.settings.redis)
     yield made
     await made.close()
 
 
-async def test_new_entries_come_once_and_in_order(server_world: CacheFixtures, queue: WriterQueue) -> None:
-    fixtures = server_world
+async def test_new_entries_come_once_and_in_order(server_fixtures: CacheFixtures, queue: WriterQueue) -> None:
+    fixtures = server_fixtures
     address = await fixtures.claimed()
     await fixtures.sent(address, 5)
     first = await queue.new([fixtures.partition], 4, 10)
@@ -37,8 +37,8 @@ async def test_new_entries_come_once_and_in_order(server_world: CacheFixtures, q
     assert first + second == await fixtures.queued()
 
 
-async def test_what_was_read_and_not_finished_comes_again(server_world: CacheFixtures, queue: WriterQueue) -> None:
-    fixtures = server_world
+async def test_what_was_read_and_not_finished_comes_again(server_fixtures: CacheFixtures, queue: WriterQueue) -> None:
+    fixtures = server_fixtures
     address = await fixtures.claimed()
     await fixtures.sent(address, 3)
     taken = await queue.new([fixtures.partition], 10, 10)
@@ -50,15 +50,15 @@ async def test_what_was_read_and_not_finished_comes_again(server_world: CacheFix
     assert await queue.unfinished(fixtures.partition, taken[3].position, 10) == []
 
 
-async def test_what_was_never_read_is_not_unfinished(server_world: CacheFixtures, queue: WriterQueue) -> None:
-    await server_world.created()
-    assert await queue.unfinished(server_world.partition, None, 10) == []
+async def test_what_was_never_read_is_not_unfinished(server_fixtures: CacheFixtures, queue: WriterQueue) -> None:
+    await server_fixtures.created()
+    assert await queue.unfinished(server_fixtures.partition, None, 10) == []
 
 
 async def test_a_finished_or_parked_entry_is_not_pending_any_more(
-    server_world: CacheFixtures, queue: WriterQueue
+    server_fixtures: CacheFixtures, queue: WriterQueue
 ) -> None:
-    fixtures = server_world
+    fixtures = server_fixtures
     address = await fixtures.claimed()
     await fixtures.sent(address, 1)
     create, save = await queue.new([fixtures.partition], 10, 10)
@@ -69,8 +69,8 @@ async def test_a_finished_or_parked_entry_is_not_pending_any_more(
     assert await queue.depth(fixtures.partition) == (0, 0, 1)
 
 
-async def test_a_waiting_reader_gets_the_entry_that_comes(server_world: CacheFixtures, queue: WriterQueue) -> None:
-    fixtures = server_world
+async def test_a_waiting_reader_gets_the_entry_that_comes(server_fixtures: CacheFixtures, queue: WriterQueue) -> None:
+    fixtures = server_fixtures
     waiting = asyncio.create_task(queue.new([fixtures.partition], 10, 5_000))
     await until_blocked(fixtures)
     address = await fixtures.created()
@@ -79,13 +79,13 @@ async def test_a_waiting_reader_gets_the_entry_that_comes(server_world: CacheFix
     assert (entry.op, entry.address) == ("CHAT_ROOM_CREATE", address)
 
 
-async def test_a_wait_ends_without_entries(server_world: CacheFixtures, queue: WriterQueue) -> None:
-    assert await queue.new([server_world.partition], 10, 1) == []
+async def test_a_wait_ends_without_entries(server_fixtures: CacheFixtures, queue: WriterQueue) -> None:
+    assert await queue.new([server_fixtures.partition], 10, 1) == []
     assert await queue.new([], 10, 1) == []
 
 
-async def test_the_limit_is_each_partitions_own(server_world: CacheFixtures, queue: WriterQueue) -> None:
-    fixtures = server_world
+async def test_the_limit_is_each_partitions_own(server_fixtures: CacheFixtures, queue: WriterQueue) -> None:
+    fixtures = server_fixtures
     other = Partition(fixtures.partition + 2000)
     await fixtures.live.init_partition(other, 1)
     await fixtures.sent(await fixtures.claimed(), 3)
@@ -97,8 +97,8 @@ async def test_the_limit_is_each_partitions_own(server_world: CacheFixtures, que
     assert [entry.partition for entry in found] == [fixtures.partition] * 2 + [other] * 2
 
 
-async def test_a_partition_that_redis_forgot_is_an_outage(server_world: CacheFixtures, queue: WriterQueue) -> None:
-    fixtures = server_world
+async def test_a_partition_that_redis_forgot_is_an_outage(server_fixtures: CacheFixtures, queue: WriterQueue) -> None:
+    fixtures = server_fixtures
     await fixtures.redis.delete(fixtures.keys.queue(fixtures.partition), fixtures.keys.partition(fixtures.partition))
     with pytest.raises(CacheUnavailable):
         await queue.new([fixtures.partition], 10, 1)
@@ -106,8 +106,8 @@ async def test_a_partition_that_redis_forgot_is_an_outage(server_world: CacheFix
         await queue.unfinished(fixtures.partition, None, 10)
 
 
-async def test_a_server_that_cannot_write_is_an_outage(server_world: CacheFixtures, queue: WriterQueue) -> None:
-    fixtures = server_world
+async def test_a_server_that_cannot_write_is_an_outage(server_fixtures: CacheFixtures, queue: WriterQueue) -> None:
+    fixtures = server_fixtures
     await fixtures.created()
     await fixtures.redis.replicaof("127.0.0.1", "1")
     try:

@@ -16,7 +16,7 @@ from tests.contract.store.fixtures import PARTITIONS, StoreFixtures
 from tests.servers import PrivateServer, Unavailable, mariadb_server, running, short_directory, skip_or_fail
 
 _names = itertools.count(1)
-_worlds = itertools.count(1)
+_both_fixtures = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -85,4 +85,4 @@ async def store(settings: StoreSettings) -> AsyncIterator[ChatStore]:
 @pytest.fixture
 async def fixtures(store: ChatStore) -> StoreFixtures:
     """A partition with a writer's epoch, an account in it, and short ways to write."""
-    return await StoreFixtures.make(store, next(_worlds))
+    return await StoreFixtures.make(store, next(_both_fixtures))

@@ -154,16 +154,18 @@ async def test_of_two_writers_that_fight_each_entry_is_applied_once(
 
 async def test_batches_of_many_writers_at_once_all_arrive(fixtures: StoreFixtures) -> None:
     """Writers of different partitions that write at the same time, a few hundred rows each."""
-    worlds = [await StoreFixtures.make(fixtures.store, 1000 + 10 * fixtures.partition + number) for number in range(6)]
-    rooms = [one.room_id() for one in worlds]
+    both_fixtures = [
+        await StoreFixtures.make(fixtures.store, 1000 + 10 * fixtures.partition + number) for number in range(6)
+    ]
+    rooms = [one.room_id() for one in both_fixtures]
 
     async def write(one: StoreFixtures, room: int) -> None:
         for part in range(3):
             saves = [MessageSave(rooms[room], part * 40 + seq, one.doc()) for seq in range(1, 41)]
             await one.write(creates=[one.create(rooms[room])], saves=saves)
 
-    await asyncio.gather(*(write(one, number) for number, one in enumerate(worlds)))
-    for one, room_id in zip(worlds, rooms, strict=True):
+    await asyncio.gather(*(write(one, number) for number, one in enumerate(both_fixtures)))
+    for one, room_id in zip(both_fixtures, rooms, strict=True):
         assert [row.seq for row in await one.messages(room_id)] == list(range(1, 121))
 
 

@@ -117,7 +117,7 @@ class FakeStateMachine:
     """As ``actors.state_machine`` answers, on the domain."""
 
     def __init__(self, domain: Domain) -> None:
-        self._rig = domain
+        self._domain = domain
         self.failures = 0
         """So many calls end with the death of the actor, after they were served."""
         self.create_room = Method(self._create_room)
@@ -125,13 +125,13 @@ class FakeStateMachine:
         self.get_message_state = Method(self._get_message_state)
 
     async def _create_room(self, address: RoomAddress, title: str, persona: str) -> bytes:
-        return await self._served(_answer(self._rig.cache.create(address, title, persona, "account")))
+        return await self._served(_answer(self._domain.cache.create(address, title, persona, "account")))
 
     async def _get_room_state(self, room_id: RoomId) -> bytes:
-        return await self._served(_answer(self._rig.states.get_room_state(room_id)))
+        return await self._served(_answer(self._domain.states.get_room_state(room_id)))
 
     async def _get_message_state(self, room_id: RoomId, message_id: MessageId) -> bytes:
-        return await self._served(_answer(self._rig.states.get_message_state(room_id, message_id)))
+        return await self._served(_answer(self._domain.states.get_message_state(room_id, message_id)))
 
     async def _served(self, work: Awaitable[bytes]) -> bytes:
         answer = await work
@@ -152,10 +152,10 @@ class DomainWiring(Wiring):
         self.loader = domain.loader
         self.history = domain.history
         self.rooms = domain.directory
-        self._rig = domain
+        self._domain = domain
 
     def streams(self, hub: EventHub) -> EventStreams:
-        return self._rig.streams()
+        return self._domain.streams()
 
     async def health(self) -> list[DependencyHealth]:
         return []

@@ -88,13 +88,13 @@ def test_a_directory_in_use_is_refused_with_who_uses_it(home: Installation) -> N
         pass
 
 
-def test_a_running_steward_is_recognised(home: Installation) -> None:
+def test_a_running_launcher_is_recognised(home: Installation) -> None:
     run = _run_file(home, processes.reference(os.getpid()))
     home.write_run(run)
     assert home.running() == run
 
 
-def test_a_run_file_of_a_dead_steward_is_stale(home: Installation) -> None:
+def test_a_run_file_of_a_dead_launcher_is_stale(home: Installation) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ref = processes.reference(ended.pid)
     ended.wait(30)

@@ -95,7 +95,7 @@ def test_a_number_of_shards_beside_urls_is_refused() -> None:
         _decide(_options(shards=2, mysql_urls=["mysql://h/a"]), NEW)
 
 
-def test_options_survive_the_pipe_to_the_steward() -> None:
+def test_options_survive_the_pipe_to_the_launcher() -> None:
     options = _options(servers="private", redis_url="redis://:pw@h", mysql_urls=["mysql://h/a"], shards=1)
     assert UpOptions.from_json(options.to_json()) == options
 
@@ -113,6 +113,6 @@ def test_a_configured_secret_is_kept(home: Installation, monkeypatch: pytest.Mon
     assert effective(home, {}).auth.secret.get_secret_value() == "s" * 40
 
 
-def test_without_a_running_steward_the_settings_of_a_killed_one_do_not_count(home: Installation) -> None:
+def test_without_a_running_launcher_the_settings_of_a_killed_one_do_not_count(home: Installation) -> None:
     home.write_settings(configuration.load({"api": {"port": 81}}).dump_secrets())
     assert present(home).api.port == 8000
