@@ -1,8 +1,5 @@
-"""From one process to one RoomActor: commands that are asked for at about the same time travel in one actor call.
-
-An actor call costs a millisecond and more, whatever it carries; so while a few calls are under way, what comes in
-meanwhile waits for the next one. The busier the process, the larger its batches.
-"""
+"""From one process to one RoomActor: commands that come at about the same time travel in one actor call
+(``parlor.coalescer``), because a call costs a millisecond and more, whatever it carries."""
 
 from __future__ import annotations
 
@@ -11,14 +8,16 @@ import asyncio
 from ray.exceptions import RayError
 
 from actors.handles import Handle, find_actor
+from parlor.coalescer import Closed, Coalescer
+from parlor.errors import InternalError
 from parlor.rooms.commands import Command, Outcome, decode_outcomes, encode_commands
 
 CALLS_IN_FLIGHT = 2
-"""Batches under way to one actor: one is being served while the next one is filled (measured, docs/PERFORMANCE.md)."""
+"""Batches under way to one actor: one is served while the next is filled (measured, docs/PERFORMANCE.md)."""
 BATCH = 256
 """Commands of one call."""
 ANSWER_SECONDS = 5.0
-"""Longest wait for a batch. What is served in it takes milliseconds; a room that has to be loaded goes by itself."""
+"""Longest wait for a batch. Serving it takes milliseconds; a command whose room has to be loaded travels alone."""
 
 
 class ActorUnreachable(Exception):
@@ -28,8 +27,7 @@ class ActorUnreachable(Exception):
 class RoomChannel:
     """Raises ``ActorUnreachable``; refusals are outcomes.
 
-    ``breaks`` counts how often a shared call failed: what was believed about the actor's rooms before is to be asked
-    for anew.
+    ``breaks`` counts the shared calls that failed: what was known before about the actor's rooms may be wrong since.
     """
 
     def __init__(self, name: str, namespace: str) -> None:
@@ -37,66 +35,36 @@ class RoomChannel:
         self.breaks = 0
         self._namespace = namespace
         self._handle: Handle | None = None
-        self._waiting: list[tuple[Command, asyncio.Future[Outcome]]] = []
-        self._senders: set[asyncio.Task[None]] = set()
+        self._commands: Coalescer[Command, Outcome] = Coalescer(
+            self._send, self._failure, batch_size=BATCH, calls_in_flight=CALLS_IN_FLIGHT
+        )
 
     async def execute(self, command: Command) -> Outcome:
         """Serves a command of a room that the actor is believed to hold."""
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, answer))
-        self._start_sender()
-        return await answer
+        return await self._commands.submit(command)
 
     async def activate(self, command: Command) -> Outcome:
-        """Serves a command of a room that the actor is to make its own: it may have to be loaded, so nothing else
-        waits for this call."""
+        """Serves a command of a room that the actor is to make its own. The room may have to be loaded, so the command
+        travels alone."""
         return (await self._call([command], activate=True))[0]
 
     async def close(self) -> None:
-        while self._senders:
-            await asyncio.wait(self._senders)
+        """Waits for what was asked for; what is asked for later is refused."""
+        await self._commands.close()
 
-    def _start_sender(self) -> None:
-        if len(self._senders) < CALLS_IN_FLIGHT:
-            sender = asyncio.create_task(self._send_waiting())
-            self._senders.add(sender)
-            sender.add_done_callback(self._ended)
+    async def _send(self, commands: list[Command]) -> list[Outcome]:
+        try:
+            return await self._call(commands, activate=False)
+        except ActorUnreachable as error:
+            self.breaks += 1
+            # Commands that waited meanwhile do not try the same actor, which may take as long again.
+            self._commands.fail_waiting(error)
+            raise
 
-    def _ended(self, sender: asyncio.Task[None]) -> None:
-        self._senders.discard(sender)
-        if sender.cancelled():
-            # The loop is being taken down: nobody may wait for ever.
-            waiting, self._waiting = self._waiting, []
-            self._fail(waiting)
-        elif self._waiting:
-            # Asked for between this sender's last look and its end, while it still counted as one under way.
-            self._start_sender()
-
-    async def _send_waiting(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            try:
-                outcomes = await self._call([command for command, _ in batch], activate=False)
-                for (_, answer), outcome in zip(batch, outcomes, strict=True):
-                    if not answer.done():
-                        answer.set_result(outcome)
-            except asyncio.CancelledError:
-                self._fail(batch)
-                raise
-            except ActorUnreachable:
-                self.breaks += 1
-                # Who waited meanwhile does not try the same actor again, which may take as long.
-                batch, self._waiting = batch + self._waiting, []
-                self._fail(batch)
-            finally:
-                for _, answer in batch:
-                    answer.cancel()
-
-    def _fail(self, waiting: list[tuple[Command, asyncio.Future[Outcome]]]) -> None:
-        for _, answer in waiting:
-            if not answer.done():
-                # One each: a traceback grows on the error that is raised.
-                answer.set_exception(ActorUnreachable(self.name))
+    def _failure(self, error: BaseException) -> Exception:
+        if isinstance(error, ActorUnreachable | asyncio.CancelledError | Closed):
+            return ActorUnreachable(self.name)
+        return InternalError(debug=repr(error))
 
     async def _call(self, commands: list[Command], *, activate: bool) -> list[Outcome]:
         try:

@@ -1,8 +1,7 @@
 """The connection to Redis: one client for scripts and reads, pipelined for all callers of a process.
 
-``ScriptPipeline`` collects what its callers ask for in one turn of the event loop and sends it as one pipeline; while
-a few pipelines are under way, what comes in waits for the next one. So a hundred rooms cost one round trip and, with
-``appendfsync always``, one fsync.
+``ScriptPipeline`` sends what its callers ask for at about the same time as one pipeline (``parlor.coalescer``). So a
+hundred rooms cost one round trip and, with ``appendfsync always``, one fsync.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.typing import EncodableT
 
 from parlor.cache.loader import Argument, Script
+from parlor.coalescer import Closed, Coalescer
 from parlor.errors import CacheUnavailable, InternalError, ParlorError
 from parlor.settings import RedisSettings
 
@@ -93,15 +93,8 @@ def typed(error: Exception, command: str) -> ParlorError:
     return unavailable(error)
 
 
-class _Call:
-    """One command and who waits for its reply."""
-
-    __slots__ = ("command", "future", "script")
-
-    def __init__(self, command: tuple[Argument, ...], script: Script | None, future: asyncio.Future[Answer]) -> None:
-        self.command = command
-        self.script = script
-        self.future = future
+_Command: TypeAlias = "tuple[tuple[Argument, ...], Script | None]"
+"""A command's words, and the script that it runs, if it runs one."""
 
 
 class ScriptPipeline:
@@ -111,11 +104,11 @@ class ScriptPipeline:
     def __init__(self, redis: Redis, settings: RedisSettings) -> None:
         self._redis = redis
         self._timeout = settings.command_timeout.total_seconds()
-        self._in_flight = settings.pipelines_in_flight
-        self._waiting: list[_Call] = []
-        self._senders: set[asyncio.Task[None]] = set()
+        self._commands: Coalescer[_Command, Answer] = Coalescer(
+            self._send, _failure, batch_size=MAX_BATCH, calls_in_flight=settings.pipelines_in_flight
+        )
         self.sent = 0
-        """Pipelines so far; with the number of calls it tells how well they share."""
+        """Pipelines so far; with the number of commands it tells how well they share."""
 
     async def run(
         self,
@@ -126,94 +119,62 @@ class ScriptPipeline:
         more: Sequence[str] = (),
     ) -> Answer:
         """Runs a script."""
-        return await self._submit(("EVALSHA", *script.command(keys, arguments, rest, more)), script)
+        return await self._commands.submit((("EVALSHA", *script.command(keys, arguments, rest, more)), script))
 
     async def read(self, *command: Argument) -> Answer:
         """Runs a reading command."""
-        return await self._submit(command, None)
+        return await self._commands.submit((command, None))
 
     async def close(self) -> None:
         """Waits for what is under way, then closes the client."""
-        while self._senders:
-            await asyncio.wait(self._senders)
+        await self._commands.close()
         await self._redis.aclose()
 
-    async def _submit(self, command: tuple[Argument, ...], script: Script | None) -> Answer:
-        call = _Call(command, script, asyncio.get_running_loop().create_future())
-        self._waiting.append(call)
-        self._start_sender()
-        return await call.future
-
-    def _start_sender(self) -> None:
-        if len(self._senders) < self._in_flight:
-            sender = asyncio.create_task(self._send_waiting())
-            self._senders.add(sender)
-            sender.add_done_callback(self._ended)
-
-    def _ended(self, sender: asyncio.Task[None]) -> None:
-        self._senders.discard(sender)
-        if sender.cancelled():
-            # The loop is being taken down: nobody may wait for ever.
-            waiting, self._waiting = self._waiting, []
-            _fail(waiting, unavailable(asyncio.CancelledError()))
-        elif self._waiting:
-            # Asked for between this sender's last look and its end, while it still counted as one under way.
-            self._start_sender()
-
-    async def _send_waiting(self) -> None:
-        while self._waiting:
-            calls, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-            try:
-                await self._send(calls)
-            except asyncio.CancelledError as error:
-                _fail(calls, unavailable(error))
-                raise
-            except (exceptions.RedisError, OSError) as error:
-                _fail(calls, typed(error, "pipeline"))
-            except Exception as error:  # noqa: BLE001 - the callers raise it
-                _fail(calls, InternalError(debug=repr(error)))
-
-    async def _send(self, calls: list[_Call]) -> None:
+    async def _send(self, commands: list[_Command]) -> list[Answer]:
         try:
-            replies = await self._round_trip(calls)
+            replies = await self._round_trip(commands)
         except exceptions.ConnectionError:
             # A connection that had been idle while the server restarted; a new one may well do. Everything that is
             # sent here is safe to repeat.
-            replies = await self._round_trip(calls)
-        unknown = [
-            call for call, reply in zip(calls, replies, strict=True) if isinstance(reply, exceptions.NoScriptError)
-        ]
-        for call, reply in zip(calls, replies, strict=True):
-            if not isinstance(reply, exceptions.NoScriptError):
-                _settle(call, reply)
+            replies = await self._round_trip(commands)
+        unknown = [n for n, reply in enumerate(replies) if isinstance(reply, exceptions.NoScriptError)]
         if unknown:
-            sources = {call.script.source for call in unknown if call.script}
-            async with asyncio.timeout(self._timeout):
-                for source in sources:
-                    await self._redis.script_load(source)
-            for call, reply in zip(unknown, await self._round_trip(unknown), strict=True):
-                _settle(call, reply)
+            for n, reply in zip(unknown, await self._load_and_repeat([commands[n] for n in unknown]), strict=True):
+                replies[n] = reply
+        return [
+            typed(reply, _name(command)) if isinstance(reply, exceptions.RedisError) else reply
+            for command, reply in zip(commands, replies, strict=True)
+        ]
 
-    async def _round_trip(self, calls: list[_Call]) -> list[Answer]:
+    async def _load_and_repeat(self, commands: list[_Command]) -> list[Answer]:
+        """For scripts that the server does not know. A failure is theirs alone: the other commands of the pipeline have
+        been answered."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                for source in {script.source for _, script in commands if script}:
+                    await self._redis.script_load(source)
+            return await self._round_trip(commands)
+        except Exception as error:  # noqa: BLE001 - their callers raise it
+            return [_failure(error) for _ in commands]
+
+    async def _round_trip(self, commands: list[_Command]) -> list[Answer]:
         self.sent += 1
         async with asyncio.timeout(self._timeout):
             async with self._redis.pipeline(transaction=False) as pipe:
-                for call in calls:
-                    pipe.execute_command(*call.command)
+                for words, _ in commands:
+                    pipe.execute_command(*words)
                 return await pipe.execute(raise_on_error=False)
 
 
-def _settle(call: _Call, reply: Answer) -> None:
-    if call.future.done():
-        return
-    if isinstance(reply, exceptions.RedisError):
-        call.future.set_exception(typed(reply, call.script.name if call.script else str(call.command[0])))
-    else:
-        call.future.set_result(reply)
+def _name(command: _Command) -> str:
+    words, script = command
+    return script.name if script else str(words[0])
 
 
-def _fail(calls: Sequence[_Call], error: ParlorError) -> None:
-    for call in calls:
-        if not call.future.done():
-            # One each: a traceback grows on the error that is raised.
-            call.future.set_exception(ParlorError.from_wire(error.to_wire()))
+def _failure(error: BaseException) -> ParlorError:
+    """What each caller of a pipeline that failed gets."""
+    if isinstance(error, exceptions.RedisError | OSError):
+        return typed(error, "pipeline")
+    if isinstance(error, asyncio.CancelledError | Closed):
+        return unavailable(error)
+    return InternalError(debug=repr(error))

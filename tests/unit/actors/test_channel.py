@@ -8,6 +8,7 @@ import pytest
 
 from actors import channel
 from actors.channel import ActorUnreachable, RoomChannel
+from parlor.errors import InternalError
 from parlor.ids import RoomId
 from parlor.rooms.commands import Command, Done, Outcome, SendDone, Wake
 from tests.unit.actors.cluster import Cluster, FakeRoomActor
@@ -179,7 +180,7 @@ async def test_a_call_that_is_cancelled_leaves_nobody_waiting(
         await asyncio.sleep(0)
     callers.append(domain.spawn(made.execute(domain.send_command(room_id))))
     await asyncio.sleep(0)
-    for sender in list(made._senders):
+    for sender in list(made._commands._senders):
         sender.cancel()
     async with asyncio.timeout(5):
         failed = await asyncio.gather(*callers, return_exceptions=True)
@@ -187,3 +188,28 @@ async def test_a_call_that_is_cancelled_leaves_nobody_waiting(
     actor.gate.set()
     assert isinstance(await made.execute(domain.send_command(room_id)), SendDone)
     await made.close()
+
+
+async def test_a_fault_of_ours_is_told_to_the_callers_and_not_taken_for_a_dead_actor(
+    domain: Domain, actor: FakeRoomActor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = RoomChannel("rooms-0", "test")
+    room_id = await warm_room(domain, made)
+
+    def broken(commands: list[Command]) -> bytes:
+        raise TypeError("a defect")
+
+    monkeypatch.setattr(channel, "encode_commands", broken)
+    failed = await asyncio.gather(
+        *(made.execute(domain.send_command(room_id)) for _ in range(2)), return_exceptions=True
+    )
+    assert [type(error) for error in failed] == [InternalError] * 2
+    assert made.breaks == 0
+    await made.close()
+
+
+async def test_a_closed_channel_refuses_at_once(domain: Domain, actor: FakeRoomActor) -> None:
+    made = RoomChannel("rooms-0", "test")
+    await made.close()
+    with pytest.raises(ActorUnreachable):
+        await made.execute(domain.send_command(await domain.new_room()))

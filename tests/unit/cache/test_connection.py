@@ -247,7 +247,7 @@ async def test_a_sender_that_is_cancelled_leaves_nobody_waiting(steps: int) -> N
         await asyncio.sleep(0)
     callers.append(asyncio.create_task(pipeline.read("ECHO", "y")))
     await asyncio.sleep(0)
-    for sender in list(pipeline._senders):
+    for sender in list(pipeline._commands._senders):
         sender.cancel()
     async with asyncio.timeout(5):
         refused = await asyncio.gather(*callers, return_exceptions=True)
