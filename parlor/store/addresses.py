@@ -1,7 +1,7 @@
 """Where a database is: the URLs of ``StoreSettings``, taken apart.
 
 mysql://user:password@host:3306/database            also ?unix_socket=/path, ?ssl=true, ?ssl_ca=/path
-sqlite:///path                                      always absolute: processes of a cluster start in many places
+sqlite:///path                                      always absolute: processes of a cluster start in many homes
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class MySqlAddress(msgspec.Struct, frozen=True):
     ssl_ca: str | None = None
 
     @property
-    def place(self) -> str:
+    def label(self) -> str:
         """For logs: where it is, without the password."""
         return f"{self.unix_socket or f'{self.host}:{self.port}'}/{self.database}"
 
@@ -47,7 +47,7 @@ class SqliteAddress(msgspec.Struct, frozen=True):
     path: Path
 
     @property
-    def place(self) -> str:
+    def label(self) -> str:
         return str(self.path)
 
 
@@ -101,7 +101,7 @@ def store_addresses(settings: StoreSettings) -> StoreAddresses:
     global_ = parse_address(given) if given else _beside(shards[0])
     if len({type(address) for address in [*shards, global_]}) > 1:
         raise InvalidRequest("All databases of an installation are of one kind, MySQL or SQLite")
-    if len({address.place for address in [*shards, global_]}) <= len(shards):
+    if len({address.label for address in [*shards, global_]}) <= len(shards):
         raise InvalidRequest("Two of the databases are the same one")
     return StoreAddresses({ShardId(number): address for number, address in enumerate(shards, 1)}, global_)
 

@@ -15,8 +15,8 @@ from parlor.settings import StoreSettings
 from parlor.store.addresses import Address, MySqlAddress, store_addresses
 from parlor.store.mysql import MySqlStore
 from parlor.store.mysql_migrations import migrate_mysql
-from parlor.store.placement import Placement
 from parlor.store.ports import ChatStore
+from parlor.store.shard_map import ShardMap
 from parlor.store.sql_files import Role
 from parlor.store.sqlite import SqliteStore
 from parlor.store.sqlite_migrations import migrate_sqlite
@@ -54,17 +54,17 @@ async def migrate(
     migration that was applied has changed, or the partitions differ), ``InvalidRequest`` (a URL is wrong).
     """
     addresses = store_addresses(settings)
-    placement = Placement(settings.partitions, len(addresses.shards))
+    wanted = ShardMap(settings.partitions, len(addresses.shards))
     now = clock or SystemClock()
 
     async def one(label: str, address: Address, role: Role) -> DatabaseReport:
         def step(line: str) -> None:
             on_step(f"{label}: {line}")
 
-        wanted = placement if role == "global" else None
+        homes = wanted if role == "global" else None
         if isinstance(address, MySqlAddress):
-            return DatabaseReport(label, await migrate_mysql(address, role, wanted, step, now))
-        return DatabaseReport(label, await asyncio.to_thread(migrate_sqlite, address, role, wanted, step, now))
+            return DatabaseReport(label, await migrate_mysql(address, role, homes, step, now))
+        return DatabaseReport(label, await asyncio.to_thread(migrate_sqlite, address, role, homes, step, now))
 
     # The global database goes first: when it refuses the settings, no shard is touched.
     first = await one("global", addresses.global_, "global")

@@ -17,6 +17,7 @@ from parlor.store.mysql_pool import MySqlPool
 from parlor.store.ports import RowRefused
 from parlor.store.procedure_store import Database, ProcedureStore
 from parlor.store.rows import Args, Row
+from parlor.store.sql_files import base_name
 
 ATTEMPTS = 5
 """Runs of one call that meets deadlocks or lock waits; each took its locks in the same order, so few meet any."""
@@ -37,7 +38,7 @@ class MySqlDatabase:
     """One database: procedures by ``CALL``, each in one round trip."""
 
     def __init__(self, address: MySqlAddress, settings: StoreSettings, *, clock: Clock, entropy: Entropy) -> None:
-        self._place = address.place
+        self._name = address.label
         self._batch_timeout = settings.query_timeout.total_seconds()
         self._answer_timeout = min(settings.read_timeout, settings.query_timeout).total_seconds()
         self._clock = clock
@@ -55,13 +56,13 @@ class MySqlDatabase:
         # against 2 ms), and hexadecimal digits cannot break out of a statement.
         marks = [_literal(arg) if isinstance(arg, str) and len(arg) > LONG else "%s" for arg in args]
         short = tuple(arg for arg, mark in zip(args, marks, strict=True) if mark == "%s")
-        timeout = self._batch_timeout if name == BATCH else self._answer_timeout
+        timeout = self._batch_timeout if base_name(name) == BATCH else self._answer_timeout
         return await self._run(f"CALL {name}({', '.join(marks)})", short, timeout)
 
-    async def read_placement(self) -> tuple[list[Row], list[Row]]:
+    async def read_shard_map(self) -> tuple[list[Row], list[Row]]:
         meta = await self._run("SELECT partitions, schema_compat FROM meta", ())
-        places = await self._run("SELECT partition_id, shard_id FROM shard_map ORDER BY partition_id", ())
-        return meta, places
+        homes = await self._run("SELECT partition_id, shard_id FROM shard_map ORDER BY partition_id", ())
+        return meta, homes
 
     async def ping(self) -> None:
         await self._run("SELECT 1", ())
@@ -89,9 +90,9 @@ class MySqlDatabase:
                     await self._clock.sleep(PAUSE * 2**attempt * self._entropy.bits(16) / 2**17)
                 return await self._attempt(statement, args)
         except TimeoutError as error:
-            raise StoreUnavailable(debug=f"{self._place}: timed out", retry_after=RETRY_AFTER) from error
+            raise StoreUnavailable(debug=f"{self._name}: timed out", retry_after=RETRY_AFTER) from error
         except (MySQLError, OSError, UnicodeError) as error:
-            raise translate(error, self._place) from error
+            raise translate(error, self._name) from error
 
     async def _attempt(self, statement: str, args: Args) -> list[Row]:
         async with self._pool.connection() as connection:
@@ -116,7 +117,7 @@ class MySqlDatabase:
         if len(statement) + 1024 > self._packet_limit:
             raise RowRefused(
                 "The batch is larger than the database takes",
-                debug=f"{self._place}: {len(statement)} bytes, max_allowed_packet {self._packet_limit}",
+                debug=f"{self._name}: {len(statement)} bytes, max_allowed_packet {self._packet_limit}",
             )
 
 

@@ -1,4 +1,4 @@
-"""From MySQL's and MariaDB's error numbers to the store's errors, in one place.
+"""From MySQL's and MariaDB's error numbers to the store's errors.
 
 Rules, in this order: our own SIGNALs by their text; a procedure that is not there; numbers that tell of a row's
 content; SQLSTATE classes 22 (data exception) and 23 (integrity) likewise; all the rest is ``StoreUnavailable``.
@@ -54,13 +54,13 @@ def number_of(error: BaseException) -> int:
     return first if isinstance(first, int) else 0
 
 
-def translate(error: BaseException, place: str) -> ParlorError | NoSuchProcedure:
-    """The store's error for what the driver raised; ``place`` is for the log."""
+def translate(error: BaseException, label: str) -> ParlorError | NoSuchProcedure:
+    """The store's error for what the driver raised; ``label`` is for the log."""
     if isinstance(error, UnicodeError):
-        return RowRefused(debug=f"{place}: {error!r}")
+        return RowRefused(debug=f"{label}: {error!r}")
     number = number_of(error)
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
-    debug = f"{place}: ({number}) {text}" if number else f"{place}: {error!r}"
+    debug = f"{label}: ({number}) {text}" if number else f"{label}: {error!r}"
     if number == _SIGNAL and text.startswith("seq-conflict"):
         return SeqConflict(debug=debug)
     if number == _SIGNAL and text.startswith("row-refused"):

@@ -21,9 +21,9 @@ from parlor.errors import StoreUnavailable
 from parlor.store.addresses import MySqlAddress
 from parlor.store.mysql_errors import COLUMN_EXISTS, UNKNOWN_DATABASE, number_of, translate
 from parlor.store.mysql_pool import open_connection
-from parlor.store.placement import Placement, missing_places
 from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
 from parlor.store.rows import Args, Row
+from parlor.store.shard_map import ShardMap, missing_homes
 from parlor.store.sql_files import Role, SqlFile, check_unchanged, read_migrations, read_procedures
 
 LOCK_TIMEOUT = 60
@@ -55,11 +55,11 @@ CREATE TABLE IF NOT EXISTS schema_procedures (
 
 
 async def migrate_mysql(
-    address: MySqlAddress, role: Role, placement: Placement | None, on_step: Callable[[str], None], clock: Clock
+    address: MySqlAddress, role: Role, wanted: ShardMap | None, on_step: Callable[[str], None], clock: Clock
 ) -> list[str]:
     """Brings the database up to date; returns the names of what was applied.
 
-    ``placement``: what the global database has to hold, None for a shard. Raises ``StoreUnavailable`` and
+    ``wanted``: what the global database has to hold, None for a shard. Raises ``StoreUnavailable`` and
     ``SchemaMismatch``.
     """
     try:
@@ -69,11 +69,11 @@ async def migrate_mysql(
             await session.run(_PROCEDURE_BOOK)
             applied = [file.name for file in read_migrations("mysql", role) if await session.migrate(file)]
             applied += await session.create_procedures(read_procedures(role))
-            if placement is not None:
-                await session.place(placement)
+            if wanted is not None:
+                await session.fill_shard_map(wanted)
             return applied
     except (MySQLError, OSError, TimeoutError) as error:
-        raise translate(error, address.place) from error
+        raise translate(error, address.label) from error
 
 
 @contextlib.asynccontextmanager
@@ -86,7 +86,7 @@ async def _locked(address: MySqlAddress) -> AsyncIterator[Connection]:
             await cursor.execute("SELECT GET_LOCK(%s, %s)", (name, LOCK_TIMEOUT))
             (got,) = await cursor.fetchone()
         if got != 1:
-            raise StoreUnavailable(debug=f"{address.place}: another process has been migrating for {LOCK_TIMEOUT} s")
+            raise StoreUnavailable(debug=f"{address.label}: another process has been migrating for {LOCK_TIMEOUT} s")
         yield connection
     finally:
         connection.close()
@@ -177,13 +177,13 @@ class _Session:
             )
         return [file.name for file in stale]
 
-    async def place(self, placement: Placement) -> None:
+    async def fill_shard_map(self, wanted: ShardMap) -> None:
         await self.run(
             "INSERT INTO meta (id, partitions, schema_compat) VALUES (1, %s, %s) ON DUPLICATE KEY UPDATE id = meta.id",
-            (placement.partitions, SCHEMA_COMPAT),
+            (wanted.partitions, SCHEMA_COMPAT),
         )
-        check_meta(await self.run("SELECT partitions, schema_compat FROM meta"), placement.partitions)
-        missing = missing_places(placement, await self.run("SELECT partition_id, shard_id FROM shard_map"))
+        check_meta(await self.run("SELECT partitions, schema_compat FROM meta"), wanted.partitions)
+        missing = missing_homes(wanted, await self.run("SELECT partition_id, shard_id FROM shard_map"))
         if missing:
             values = ", ".join(f"({partition}, {shard})" for partition, shard in missing)
             await self.run(f"INSERT INTO shard_map (partition_id, shard_id) VALUES {values}")  # noqa: S608  # numbers

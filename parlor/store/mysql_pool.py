@@ -83,7 +83,7 @@ class MySqlPool:
                 await self._slots.acquire()
         except TimeoutError as error:
             raise StoreUnavailable(
-                debug=f"{self._address.place}: no free connection", retry_after=RETRY_AFTER
+                debug=f"{self._address.label}: no free connection", retry_after=RETRY_AFTER
             ) from error
         try:
             self._check_open()
@@ -105,12 +105,12 @@ class MySqlPool:
                 return await open_connection(self._address, connect_timeout=self._acquire_timeout)
         except TimeoutError as error:
             raise StoreUnavailable(
-                debug=f"{self._address.place}: connect timed out", retry_after=RETRY_AFTER
+                debug=f"{self._address.label}: connect timed out", retry_after=RETRY_AFTER
             ) from error
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StoreUnavailable(debug=f"{self._address.place}: closed")
+            raise StoreUnavailable(debug=f"{self._address.label}: closed")
 
     def _keep(self, connection: Connection) -> None:
         if self._closed:

@@ -33,7 +33,13 @@ class RowRefused(ParlorError):
 class SeqConflict(RowRefused):
     """Another message stands at this (room_id, seq): an alarm, never an overwrite."""
 
-    code, title = "seq-conflict", "Another message has this place"
+    code, title = "seq-conflict", "Another message has this slot"
+
+
+class SchemaMismatch(ParlorError):
+    """The databases are another installation's, or a newer program's: a setting is wrong, repeating does not help."""
+
+    code, title = "schema-mismatch", "The databases do not fit this program or its settings"
 
 
 class RoomCreate(msgspec.Struct, frozen=True):
@@ -60,7 +66,7 @@ class MessageSave(msgspec.Struct, frozen=True):
 class VersionSave(msgspec.Struct, frozen=True):
     """Part of a CHAT_MESSAGE_SAVE: what the message said before, kept beside it (an attempt, or the text before an
     edit). A message that is deleted loses its earlier versions. ``RowRefused`` for a message that is neither stored nor
-    saved by the same batch, ``SeqConflict`` for another one's place."""
+    saved by the same batch, ``SeqConflict`` when another message has the slot."""
 
     room_id: RoomId
     seq: int

@@ -1,7 +1,8 @@
 """The store, spoken in stored procedures.
 
 Each verb of ``ChatStore`` is one call. MySQL runs the procedures of ``sql/procedures``; for SQLite they are functions
-of the same names (``sqlite_procedures``). So there is one meaning and two engines.
+of the same names (``sqlite_procedures``). So there is one meaning and two engines. What is called is the newest version
+of each procedure that came with this program, so that an older program on the same database goes on with its own.
 """
 
 from __future__ import annotations
@@ -10,23 +11,19 @@ import asyncio
 import re
 from typing import Protocol
 
-from parlor.errors import InvalidRequest, ParlorError, StoreUnavailable
+from parlor.errors import InvalidRequest, StoreUnavailable
 from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
 from parlor.model import AccountRow, DailyUse, MessageDoc, MessageRow, RoomRow, RoomsBefore
 from parlor.store import rows
-from parlor.store.ports import Batch, PartitionProgress
+from parlor.store.message_rows import message_row
+from parlor.store.ports import Batch, PartitionProgress, SchemaMismatch
 from parlor.store.rows import Args, Row
+from parlor.store.sql_files import newest_procedures
 
 SCHEMA_COMPAT = 1
 """The schema that this program reads and writes. It rises only when programs before it can no longer use the tables."""
 
 _PROCEDURE = re.compile(r"fp_[a-z0-9_]{1,60}")
-
-
-class SchemaMismatch(ParlorError):
-    """The databases are another installation's, or a newer program's: a setting is wrong, repeating does not help."""
-
-    code, title = "schema-mismatch", "The databases do not fit this program or its settings"
 
 
 class NoSuchProcedure(Exception):
@@ -42,7 +39,7 @@ class Database(Protocol):
         Raises ``StoreUnavailable``, ``RowRefused``, ``SeqConflict`` or ``NoSuchProcedure``.
         """
 
-    async def read_placement(self) -> tuple[list[Row], list[Row]]:
+    async def read_shard_map(self) -> tuple[list[Row], list[Row]]:
         """Of the global database: the row ``(partitions, schema_compat)`` of meta, and shard_map's
         ``(partition_id, shard_id)``."""
 
@@ -64,6 +61,7 @@ class ProcedureStore:
         self._default_shard = default_shard
         self._map: dict[Partition, ShardId] | None = None
         self._map_lock = asyncio.Lock()
+        self._newest = newest_procedures()
 
     async def open_account(self, account_id: AccountId) -> AccountRow:
         found = await self._call(None, "fp_account_open", (account_id,))
@@ -72,7 +70,7 @@ class ProcedureStore:
         return rows.account_row(found[0])
 
     async def shard_of(self, partition: Partition) -> ShardId:
-        return (await self._placement()).get(partition, self._default_shard)
+        return (await self._homes()).get(partition, self._default_shard)
 
     async def refresh_shard_map(self) -> None:
         async with self._map_lock:
@@ -82,13 +80,13 @@ class ProcedureStore:
         return sorted(self._shards)
 
     async def partitions_of(self, shard: ShardId) -> list[Partition]:
-        return sorted(partition for partition, home in (await self._placement()).items() if home == shard)
+        return sorted(partition for partition, home in (await self._homes()).items() if home == shard)
 
     async def rooms_get(
         self, shard: ShardId, account_db_key: int, *, limit: int, before: RoomsBefore | None = None
     ) -> list[RoomRow]:
-        place: Args = (before.activity, before.room_id) if before else (None, None)
-        found = await self._call(shard, "fp_chat_rooms_get", (account_db_key, max(limit, 0), *place))
+        start: Args = (before.activity, before.room_id) if before else (None, None)
+        found = await self._call(shard, "fp_chat_rooms_get", (account_db_key, max(limit, 0), *start))
         return [rows.room_row(row) for row in found]
 
     async def rooms_count(self, shard: ShardId, account_db_key: int) -> int:
@@ -109,19 +107,19 @@ class ProcedureStore:
         if not rows.is_id(room_id):
             return []
         args: Args = (room_id, above, below, max(limit, 0), int(newest))
-        return [rows.message_row(row) for row in await self._call(shard, "fp_chat_messages_get", args)]
+        return [message_row(row) for row in await self._call(shard, "fp_chat_messages_get", args)]
 
     async def message_find(self, shard: ShardId, room_id: RoomId, message_id: MessageId) -> MessageRow | None:
         if not (rows.is_id(room_id) and rows.is_id(message_id)):
             return None
         found = await self._call(shard, "fp_chat_message_find", (room_id, message_id))
-        return rows.message_row(found[0]) if found else None
+        return message_row(found[0]) if found else None
 
     async def versions_get(self, shard: ShardId, room_id: RoomId, seq: int) -> list[MessageDoc]:
         if not rows.is_id(room_id):
             return []
         found = await self._call(shard, "fp_chat_message_versions_get", (room_id, seq))
-        return [rows.message_row(row).doc for row in found]
+        return [message_row(row).doc for row in found]
 
     async def daily_use(self, shard: ShardId, account_db_key: int, first: str, last: str) -> list[DailyUse]:
         found = await self._call(shard, "fp_account_daily_get", (account_db_key, first, last))
@@ -145,7 +143,8 @@ class ProcedureStore:
     ) -> list[tuple[object, ...]]:
         """Ids are returned as 16 bytes. ``InvalidRequest`` for a name that is none, or arguments of other types.
 
-        SQLite knows every name of ``sql/procedures`` that belongs to a shard.
+        The name is taken as it is: without a suffix it is the first version, as it was published. SQLite knows every
+        name of ``sql/procedures`` that belongs to a shard.
         """
         if not _PROCEDURE.fullmatch(name):
             raise InvalidRequest("This is not a procedure's name")
@@ -165,7 +164,7 @@ class ProcedureStore:
 
     async def _call(self, shard: ShardId | None, name: str, args: Args) -> list[Row]:
         try:
-            return await self._database(shard).call(name, args)
+            return await self._database(shard).call(self._newest[name], args)
         except NoSuchProcedure as error:
             raise StoreUnavailable(debug=f"{error}: run `parlor migrate`") from error
 
@@ -175,16 +174,16 @@ class ProcedureStore:
             raise StoreUnavailable(debug=f"shard {shard} is not configured")
         return found
 
-    async def _placement(self) -> dict[Partition, ShardId]:
+    async def _homes(self) -> dict[Partition, ShardId]:
         if self._map is None:
             async with self._map_lock:
                 return self._map if self._map is not None else await self._load_map()
         return self._map
 
     async def _load_map(self) -> dict[Partition, ShardId]:
-        meta, places = await self._global.read_placement()
+        meta, homes = await self._global.read_shard_map()
         check_meta(meta, self._partitions)
-        self._map = {Partition(int(str(place[0]))): ShardId(int(str(place[1]))) for place in places}
+        self._map = {Partition(int(str(partition))): ShardId(int(str(shard))) for partition, shard in homes}
         return self._map
 
 

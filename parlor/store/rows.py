@@ -7,26 +7,22 @@ JSON inside a string, so that no server rewrites it. Rows are sorted by primary 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from parlor.errors import StoreUnavailable
-from parlor.ids import AccountId, MessageId, Partition, RoomId
+from parlor.ids import MessageId, Partition, RoomId
 from parlor.model import (
     AccountRow,
     DailyUse,
-    FinishReason,
-    JsonObject,
-    MessageDoc,
-    MessageRow,
     QueuePosition,
     RoomRow,
-    SenderType,
-    Usage,
 )
+from parlor.store.columns import DOC_COLUMNS, FULL_ROOM, KEY, LISTED_ROOM, Kind
+from parlor.store.message_rows import MessageSaveRow, save_row
 from parlor.store.ports import (
     Batch,
     Fence,
@@ -48,10 +44,10 @@ Row: TypeAlias = tuple[object, ...]
 """What a driver returns for one row."""
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_IDS = frozenset({"room_id", "message_id", "parent_message_id"})
+IDS = frozenset(column.name for column in (*KEY, *DOC_COLUMNS) if column.kind is Kind.ID)
+"""Fields that hold an id."""
 TEXT_LIMIT = 2**22 - 1
 """Characters of one text: in UTF-8 they fit into a MEDIUMTEXT whatever they are."""
-_metadata = msgspec.json.Decoder(JsonObject)
 _numbers = msgspec.json.Decoder(list[int])
 
 
@@ -60,28 +56,6 @@ class FenceRow(msgspec.Struct, frozen=True):
     epoch: int
     incarnation: int
     number: int
-
-
-class MessageSaveRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A message, or what it said before."""
-
-    room_id: str
-    seq: int
-    message_id: str
-    sender_type: str
-    sent_at: int
-    version: int
-    attempt: int
-    metadata: str
-    content: str
-    """After the short fields: a server looks for each field from the row's start."""
-    ai_persona: str | None = None
-    parent_message_id: str | None = None
-    finish_reason: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    error_code: str | None = None
-    error_detail: str | None = None
 
 
 class RoomTouchRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -137,29 +111,11 @@ def encode_batch(batch: Batch) -> str:
 
 
 def _save_rows(saves: Iterable[MessageSave | VersionSave]) -> list[MessageSaveRow]:
-    return sorted(map(_save_row, saves), key=lambda row: (row.room_id, row.seq, row.version))
-
-
-def _save_row(save: MessageSave | VersionSave) -> MessageSaveRow:
-    doc = save.doc
-    return MessageSaveRow(
-        room_id=save.room_id,
-        seq=save.seq,
-        message_id=doc.message_id,
-        sender_type=doc.sender_type,
-        content=doc.content,
-        sent_at=doc.timestamp,
-        version=doc.version,
-        attempt=doc.attempt,
-        metadata=msgspec.json.encode(doc.metadata).decode(),
-        ai_persona=doc.ai_persona,
-        parent_message_id=doc.parent_message_id,
-        finish_reason=doc.finish_reason,
-        input_tokens=doc.usage.input_tokens if doc.usage else None,
-        output_tokens=doc.usage.output_tokens if doc.usage else None,
-        error_code=doc.error_code,
-        error_detail=doc.error_detail,
-    )
+    """One for each version of a message: of repeats the first, as if they were applied one by one."""
+    first: dict[tuple[RoomId, int, int, MessageId], MessageSave | VersionSave] = {}
+    for save in saves:
+        first.setdefault((save.room_id, save.seq, save.doc.version, save.doc.message_id), save)
+    return [save_row(save) for save in sorted(first.values(), key=lambda it: (it.room_id, it.seq, it.doc.version))]
 
 
 def _latest_touches(touches: Iterable[RoomTouch]) -> list[RoomTouchRow]:
@@ -198,7 +154,7 @@ def _check(row: msgspec.Struct) -> None:
         if isinstance(value, int):
             fits = -(2**63) <= value < 2**63
         elif isinstance(value, str):
-            fits = is_id(value) if name in _IDS else len(value) <= TEXT_LIMIT
+            fits = is_id(value) if name in IDS else len(value) <= TEXT_LIMIT
         else:
             fits = True
         if not fits:
@@ -207,46 +163,7 @@ def _check(row: msgspec.Struct) -> None:
             raise RowRefused(f"A row's {name} does not fit", debug=f"{name}: {type(value).__name__} of size {size}")
 
 
-class _RoomColumns(msgspec.Struct, frozen=True, array_like=True):
-    room_id: bytes
-    account_id: AccountId
-    account_db_key: int
-    title: str
-    ai_persona: str
-    created_at: int
-    last_message_at: int | None
-    message_count: int
-    version: int
-    last_seq: int
-
-
-class _FullRoomColumns(_RoomColumns, frozen=True, array_like=True):
-    summary: str
-    summary_through: int
-    summary_at: int | None
-    summary_version: int
-
-
-class _MessageColumns(msgspec.Struct, frozen=True, array_like=True):
-    seq: int
-    message_id: bytes
-    sender_type: SenderType
-    content: str
-    sent_at: int
-    version: int
-    attempt: int
-    ai_persona: str | None
-    parent_message_id: bytes | None
-    finish_reason: FinishReason | None
-    input_tokens: int | None
-    output_tokens: int | None
-    error_code: str | None
-    error_detail: str | None
-    metadata: str
-    deleted_at: int | None
-
-
-class _ProgressColumns(msgspec.Struct, frozen=True, array_like=True):
+class _Progress(msgspec.Struct, frozen=True):
     partition: Partition
     epoch: int
     incarnation: int
@@ -254,99 +171,41 @@ class _ProgressColumns(msgspec.Struct, frozen=True, array_like=True):
     applied_number: int
 
 
-class _AccountColumns(msgspec.Struct, frozen=True, array_like=True):
-    account_id: AccountId
-    account_db_key: int
-    partition: Partition
+_Struct = TypeVar("_Struct")
 
 
-class _DailyColumns(msgspec.Struct, frozen=True, array_like=True):
-    account_db_key: int
-    day: str
-    messages: int
-    input_tokens: int
-    output_tokens: int
-
-
-_Columns = TypeVar("_Columns")
-
-
-def _read(row: Row, columns: type[_Columns]) -> _Columns:
+def _read(kind: type[_Struct], names: Sequence[str], row: Row) -> _Struct:
     try:
-        return msgspec.convert(row, columns)
-    except msgspec.ValidationError as error:
+        values = dict(zip(names, row, strict=True))
+        if "room_id" in values:
+            values["room_id"] = str(UUID(bytes=values["room_id"]))  # type: ignore[arg-type]  # checked: TypeError
+        return msgspec.convert(values, kind)
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
         # Another program's table, or a newer one's: nothing that a caller could repair.
-        raise StoreUnavailable(debug=f"a row does not fit {columns.__name__}: {error}") from error
+        raise StoreUnavailable(debug=f"a row does not fit {kind.__name__}: {error}") from error
 
 
 def room_row(row: Row) -> RoomRow:
-    """Of a list: without the summary."""
-    return _room(_read(row, _RoomColumns))
+    """A room of a list, without its summary."""
+    return _read(RoomRow, LISTED_ROOM, row)
 
 
 def full_room_row(row: Row) -> RoomRow:
-    found = _read(row, _FullRoomColumns)
-    return msgspec.structs.replace(
-        _room(found),
-        summary=found.summary,
-        summary_through=found.summary_through,
-        summary_at=found.summary_at,
-        summary_version=found.summary_version,
-    )
-
-
-def _room(found: _RoomColumns) -> RoomRow:
-    return RoomRow(
-        room_id=RoomId(str(UUID(bytes=found.room_id))),
-        account_id=found.account_id,
-        account_db_key=found.account_db_key,
-        title=found.title,
-        ai_persona=found.ai_persona,
-        created_at=found.created_at,
-        last_message_at=found.last_message_at,
-        message_count=found.message_count,
-        version=found.version,
-        last_seq=found.last_seq,
-    )
-
-
-def message_row(row: Row) -> MessageRow:
-    found = _read(row, _MessageColumns)
-    usage = None
-    if found.input_tokens is not None and found.output_tokens is not None:
-        usage = Usage(found.input_tokens, found.output_tokens)
-    doc = MessageDoc(
-        message_id=MessageId(str(UUID(bytes=found.message_id))),
-        sender_type=found.sender_type,
-        content=found.content,
-        timestamp=found.sent_at,
-        version=found.version,
-        attempt=found.attempt,
-        ai_persona=found.ai_persona,
-        parent_message_id=MessageId(str(UUID(bytes=found.parent_message_id))) if found.parent_message_id else None,
-        finish_reason=found.finish_reason,
-        usage=usage,
-        error_code=found.error_code,
-        error_detail=found.error_detail,
-        metadata=_metadata.decode(found.metadata),
-    )
-    return MessageRow(seq=found.seq, doc=doc, deleted=found.deleted_at is not None)
-
-
-def progress_row(row: Row) -> PartitionProgress:
-    found = _read(row, _ProgressColumns)
-    applied = QueuePosition(found.applied_incarnation, found.applied_number)
-    return PartitionProgress(found.partition, found.epoch, found.incarnation, applied)
+    return _read(RoomRow, FULL_ROOM, row)
 
 
 def account_row(row: Row) -> AccountRow:
-    found = _read(row, _AccountColumns)
-    return AccountRow(found.account_id, found.account_db_key, found.partition)
+    return _read(AccountRow, AccountRow.__struct_fields__, row)
 
 
 def daily_row(row: Row) -> DailyUse:
-    found = _read(row, _DailyColumns)
-    return DailyUse(found.account_db_key, found.day, found.messages, found.input_tokens, found.output_tokens)
+    return _read(DailyUse, DailyUse.__struct_fields__, row)
+
+
+def progress_row(row: Row) -> PartitionProgress:
+    found = _read(_Progress, _Progress.__struct_fields__, row)
+    applied = QueuePosition(found.applied_incarnation, found.applied_number)
+    return PartitionProgress(found.partition, found.epoch, found.incarnation, applied)
 
 
 def refused_partitions(rows: list[Row]) -> list[Partition]:

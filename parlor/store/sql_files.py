@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 import parlor
-from parlor.store.procedure_store import SchemaMismatch
+from parlor.store.ports import SchemaMismatch
 
 Dialect = Literal["mysql", "sqlite"]
 Role = Literal["global", "shard"]
@@ -28,6 +28,9 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
+PUBLISHED = "PUBLISHED"
+"""The file that lists the published procedures, as ``sha256sum`` writes and checks it."""
+_VERSION = re.compile(r"_v([1-9][0-9]*)$")
 _DATABASE = re.compile(r"^-- Database: (global|shard)$", re.MULTILINE)
 
 
@@ -62,6 +65,37 @@ def read_procedures(role: Role) -> list[SqlFile]:
     """The stored procedures (MySQL only), by name."""
     files = [read_sql_file(path) for path in sorted((sql_root() / "procedures").glob("*.sql"))]
     return [file for file in files if file.role == role]
+
+
+def newest_procedures(root: Path | None = None) -> dict[str, str]:
+    """Each procedure's newest version by the name without a version: what this program calls."""
+    return {base_name(name): name for name in sorted(procedure_names(root), key=version_of)}
+
+
+def procedure_names(root: Path | None = None) -> list[str]:
+    """Every version of every procedure."""
+    return [path.stem for path in ((root or sql_root()) / "procedures").glob("*.sql")]
+
+
+def base_name(name: str) -> str:
+    """``fp_chat_message_save`` of ``fp_chat_message_save_v2``."""
+    return _VERSION.sub("", name)
+
+
+def version_of(name: str) -> int:
+    """The first version has no suffix."""
+    found = _VERSION.search(name)
+    return int(found[1]) if found else 1
+
+
+def next_version(name: str) -> str:
+    return f"{base_name(name)}_v{version_of(name) + 1}"
+
+
+def read_published(root: Path) -> dict[str, str]:
+    """The files in ``sql/procedures`` that may not change any more, by name, with their SHA-256."""
+    lines = (root / "procedures" / PUBLISHED).read_text().splitlines()
+    return {name: checksum for checksum, name in (line.split() for line in lines)}
 
 
 def read_sql_file(path: Path) -> SqlFile:

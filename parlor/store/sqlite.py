@@ -24,7 +24,7 @@ from parlor.store.addresses import SqliteAddress, StoreAddresses
 from parlor.store.ports import RowRefused
 from parlor.store.procedure_store import Database, NoSuchProcedure, ProcedureStore
 from parlor.store.rows import Args, Row
-from parlor.store.sqlite_procedures import READS, WRITES, FenceRefused, Procedure
+from parlor.store.sqlite_procedures import READS, WRITES, FenceRefused, Procedure, every_version
 
 RETRY_AFTER = 1.0
 """Seconds that a client is told to wait while a file is busy or not there."""
@@ -66,12 +66,12 @@ class _Worker:
         try:
             future = asyncio.get_running_loop().run_in_executor(self._executor, self._with_connection, work)
         except RuntimeError as error:  # the executor was shut down
-            raise StoreUnavailable(debug=f"{self._address.place}: closed") from error
+            raise StoreUnavailable(debug=f"{self._address.label}: closed") from error
         try:
             async with asyncio.timeout(self._timeout):
                 return await future
         except TimeoutError as error:
-            raise StoreUnavailable(debug=f"{self._address.place}: timed out", retry_after=RETRY_AFTER) from error
+            raise StoreUnavailable(debug=f"{self._address.label}: timed out", retry_after=RETRY_AFTER) from error
 
     async def close(self) -> None:
         await asyncio.to_thread(self._executor.shutdown)
@@ -87,9 +87,9 @@ class _Worker:
                 self._connections.append(connection)
             return work(connection)
         except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeError) as error:
-            raise RowRefused(debug=f"{self._address.place}: {error}") from error
+            raise RowRefused(debug=f"{self._address.label}: {error}") from error
         except sqlite3.Error as error:
-            raise StoreUnavailable(debug=f"{self._address.place}: {error}", retry_after=RETRY_AFTER) from error
+            raise StoreUnavailable(debug=f"{self._address.label}: {error}", retry_after=RETRY_AFTER) from error
 
 
 class SqliteDatabase:
@@ -97,21 +97,23 @@ class SqliteDatabase:
 
     def __init__(self, address: SqliteAddress, settings: StoreSettings) -> None:
         timeout = settings.query_timeout.total_seconds()
-        self._place = address.place
+        self._name = address.label
+        self._reads = every_version(READS)
+        self._writes = every_version(WRITES)
         self._writer = _Worker(address, 1, timeout)
         self._readers = _Worker(address, settings.pool_size, timeout)
 
     async def call(self, name: str, args: Args) -> list[Row]:
         try:
-            if (read := READS.get(name)) is not None:
+            if (read := self._reads.get(name)) is not None:
                 return await self._readers.run(lambda connection: read(connection, args))
-            if (write := WRITES.get(name)) is not None:
+            if (write := self._writes.get(name)) is not None:
                 return await self._writer.run(lambda connection: _transaction(connection, write, args))
         except ValueError as error:
             raise InvalidRequest("The procedure takes other arguments", debug=f"{name}: {error}") from error
-        raise NoSuchProcedure(f"{self._place}: {name}")
+        raise NoSuchProcedure(f"{self._name}: {name}")
 
-    async def read_placement(self) -> tuple[list[Row], list[Row]]:
+    async def read_shard_map(self) -> tuple[list[Row], list[Row]]:
         return await self._readers.run(
             lambda connection: (connection.execute(sql.META).fetchall(), connection.execute(sql.SHARD_MAP).fetchall())
         )
@@ -140,8 +142,7 @@ def _transaction(connection: sqlite3.Connection, procedure: Procedure, args: Arg
 
 
 class SqliteStore(ProcedureStore):
-    """``ChatStore`` on SQLite. ``call_shard_procedure`` knows the names in ``sqlite_procedures.READS`` and ``WRITES``,
-    all of ``sql/procedures``."""
+    """``ChatStore`` on SQLite. ``call_shard_procedure`` knows every name in ``sql/procedures``."""
 
     def __init__(self, settings: StoreSettings, addresses: StoreAddresses) -> None:
         def database(address: object) -> Database:

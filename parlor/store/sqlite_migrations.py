@@ -10,8 +10,8 @@ from parlor.clock import Clock
 from parlor.errors import StoreUnavailable
 from parlor.store import sqlite_statements as sql
 from parlor.store.addresses import SqliteAddress
-from parlor.store.placement import Placement, missing_places
 from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
+from parlor.store.shard_map import ShardMap, missing_homes
 from parlor.store.sql_files import Role, check_unchanged, read_migrations
 from parlor.store.sqlite import open_connection
 
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 
 
 def migrate_sqlite(
-    address: SqliteAddress, role: Role, placement: Placement | None, on_step: Callable[[str], None], clock: Clock
+    address: SqliteAddress, role: Role, wanted: ShardMap | None, on_step: Callable[[str], None], clock: Clock
 ) -> list[str]:
     """Brings the file up to date, in the calling thread; returns the names of what was applied.
 
@@ -41,8 +41,8 @@ def migrate_sqlite(
             connection.execute("BEGIN EXCLUSIVE")
             try:
                 applied = _migrate(connection, role, on_step, clock)
-                if placement is not None:
-                    _place(connection, placement)
+                if wanted is not None:
+                    _fill_shard_map(connection, wanted)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -52,7 +52,7 @@ def migrate_sqlite(
         finally:
             connection.close()
     except (sqlite3.Error, OSError) as error:
-        raise StoreUnavailable(debug=f"{address.place}: {error}") from error
+        raise StoreUnavailable(debug=f"{address.label}: {error}") from error
 
 
 def _switch_to_wal(connection: sqlite3.Connection, clock: Clock) -> None:
@@ -91,11 +91,11 @@ def _migrate(connection: sqlite3.Connection, role: Role, on_step: Callable[[str]
     return applied
 
 
-def _place(connection: sqlite3.Connection, placement: Placement) -> None:
+def _fill_shard_map(connection: sqlite3.Connection, wanted: ShardMap) -> None:
     connection.execute(
         "INSERT INTO meta (id, partitions, schema_compat) VALUES (1, ?, ?) ON CONFLICT (id) DO NOTHING",
-        (placement.partitions, SCHEMA_COMPAT),
+        (wanted.partitions, SCHEMA_COMPAT),
     )
-    check_meta(connection.execute(sql.META).fetchall(), placement.partitions)
-    missing = missing_places(placement, connection.execute(sql.SHARD_MAP).fetchall())
+    check_meta(connection.execute(sql.META).fetchall(), wanted.partitions)
+    missing = missing_homes(wanted, connection.execute(sql.SHARD_MAP).fetchall())
     connection.executemany("INSERT INTO shard_map (partition_id, shard_id) VALUES (?, ?)", missing)

@@ -15,8 +15,11 @@ import msgspec
 
 from parlor.model import DailyUse
 from parlor.store import sqlite_statements as sql
+from parlor.store.message_rows import MessageSaveRow
 from parlor.store.ports import MessageDelete, RoomCreate, RoomDelete, RoomUpdate, RowRefused, SeqConflict, SummarySave
-from parlor.store.rows import Args, BatchRows, FenceRow, MessageSaveRow, RoomTouchRow, Row, is_id
+from parlor.store.rows import IDS, Args, BatchRows, FenceRow, RoomTouchRow, Row, is_id
+from parlor.store.sql_files import base_name, procedure_names
+from parlor.store.sqlite_messages import MESSAGES
 
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
 Values: TypeAlias = dict[str, str | int | bytes | None]
@@ -65,15 +68,15 @@ def _messages_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
         "below": _MAX if below is None else below,
         "limit": limit,
     }
-    return connection.execute(sql.MESSAGES_GET_NEWEST if newest else sql.MESSAGES_GET, values).fetchall()
+    return connection.execute(MESSAGES.get_newest if newest else MESSAGES.get, values).fetchall()
 
 
 def _message_find(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    return _select(connection, sql.MESSAGE_FIND, args, "room_id", "message_id")
+    return _select(connection, MESSAGES.find, args, "room_id", "message_id")
 
 
 def _message_versions_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    return _select(connection, sql.VERSIONS_GET, args, "room_id", "seq")
+    return _select(connection, MESSAGES.versions_get, args, "room_id", "seq")
 
 
 def _account_daily_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -194,10 +197,14 @@ WRITES: Mapping[str, Procedure] = {
 }
 
 
+def every_version(procedures: Mapping[str, Procedure]) -> dict[str, Procedure]:
+    """By each name in ``sql/procedures``. A version that means something else than the first has a line of its own."""
+    found = {name: procedures.get(name, procedures.get(base_name(name))) for name in procedure_names()}
+    return {name: procedure for name, procedure in found.items() if procedure is not None}
+
+
 def _select(connection: sqlite3.Connection, statement: str, args: Args, *names: str) -> list[Row]:
-    values: Values = {
-        name: _blob(arg) if name in {"room_id", "message_id"} else arg for name, arg in zip(names, args, strict=True)
-    }
+    values: Values = {name: _blob(arg) if name in IDS else arg for name, arg in zip(names, args, strict=True)}
     return connection.execute(statement, values).fetchall()
 
 
@@ -207,25 +214,25 @@ def _write(connection: sqlite3.Connection, statement: str, rows: Iterable[msgspe
 
 
 def _save_messages(connection: sqlite3.Connection, saves: list[MessageSaveRow]) -> list[Row]:
-    _write(connection, sql.MESSAGE_SAVE, saves)
-    return _check_places(connection, saves)
+    _write(connection, MESSAGES.save, saves)
+    return _check_slots(connection, saves)
 
 
 def _save_versions(connection: sqlite3.Connection, saves: list[MessageSaveRow]) -> list[Row]:
-    _check_places(connection, saves)
-    return _write(connection, sql.VERSION_SAVE, saves)
+    _check_slots(connection, saves)
+    return _write(connection, MESSAGES.version_save, saves)
 
 
 def _delete_messages(connection: sqlite3.Connection, deletes: list[MessageDelete]) -> list[Row]:
-    _write(connection, sql.MESSAGE_DELETE, deletes)
-    _check_places(connection, deletes)
-    return _write(connection, sql.VERSIONS_DELETE, deletes)
+    _write(connection, MESSAGES.delete, deletes)
+    _check_slots(connection, deletes)
+    return _write(connection, MESSAGES.versions_delete, deletes)
 
 
-def _check_places(connection: sqlite3.Connection, rows: Iterable[MessageSaveRow | MessageDelete]) -> list[Row]:
+def _check_slots(connection: sqlite3.Connection, rows: Iterable[MessageSaveRow | MessageDelete]) -> list[Row]:
     for row in rows:
         values = _values(row)
-        found = connection.execute(sql.MESSAGE_AT, values).fetchone()
+        found = connection.execute(MESSAGES.at, values).fetchone()
         if found is None:
             raise RowRefused(debug=f"row-refused: {row.room_id} seq {row.seq} is not there")
         if found[0] != values["message_id"]:
@@ -235,9 +242,8 @@ def _check_places(connection: sqlite3.Connection, rows: Iterable[MessageSaveRow 
 
 def _values(row: msgspec.Struct) -> Values:
     values: Values = msgspec.structs.asdict(row)
-    for name in ("room_id", "message_id", "parent_message_id"):
-        if name in values:
-            values[name] = _blob(values[name])
+    for name in IDS & values.keys():
+        values[name] = _blob(values[name])
     return values
 
 

@@ -1,17 +1,11 @@
-"""The SQL of the SQLite shards, statement by statement the meaning of ``sql/procedures``."""
+"""SQLite's SQL for everything but messages (``sqlite_messages``), statement by statement that of ``sql/procedures``."""
 
 from __future__ import annotations
 
-ROOM_COLUMNS = """room_id, account_id, account_db_key, title, ai_persona, created_at, last_message_at, message_count,
-    version, last_seq"""
-MESSAGE_COLUMNS = """m.seq, m.message_id, m.sender_type, m.content, m.sent_at, m.version, m.attempt, m.ai_persona,
-    m.parent_message_id, m.finish_reason, m.input_tokens, m.output_tokens, m.error_code, m.error_detail, m.metadata,
-    m.deleted_at"""
-VERSION_COLUMNS = """v.seq, v.message_id, v.sender_type, v.content, v.sent_at, v.version, v.attempt, v.ai_persona,
-    v.parent_message_id, v.finish_reason, v.input_tokens, v.output_tokens, v.error_code, v.error_detail, v.metadata,
-    m.deleted_at"""
+from parlor.store.columns import LISTED_ROOM
+
+ROOM_COLUMNS = ", ".join(LISTED_ROOM)
 PROGRESS_COLUMNS = "partition_id, epoch, incarnation, applied_incarnation, applied_number"
-NOT_GONE = "NOT EXISTS (SELECT 1 FROM rooms AS r WHERE r.room_id = m.room_id AND r.deleted_at IS NOT NULL)"
 
 ROOMS_GET = f"""
 SELECT {ROOM_COLUMNS} FROM rooms
@@ -27,62 +21,12 @@ ROOMS_SCAN = """
 SELECT room_id, partition_id, account_id, account_db_key, title, message_count, version, last_seq, deleted_at FROM rooms
  WHERE room_id >= :from ORDER BY room_id LIMIT :limit
 """
-MESSAGES_GET = f"""
-SELECT {MESSAGE_COLUMNS} FROM messages AS m
- WHERE m.room_id = :room_id AND m.seq > :above AND m.seq < :below AND {NOT_GONE}
- ORDER BY m.seq LIMIT :limit
-"""  # noqa: S608  # of constants
-MESSAGES_GET_NEWEST = f"""
-SELECT * FROM (SELECT {MESSAGE_COLUMNS} FROM messages AS m
-                WHERE m.room_id = :room_id AND m.seq > :above AND m.seq < :below AND {NOT_GONE}
-                ORDER BY m.seq DESC LIMIT :limit)
- ORDER BY seq
-"""  # noqa: S608  # of constants
-MESSAGE_FIND = f"""
-SELECT {MESSAGE_COLUMNS} FROM messages AS m
- WHERE m.message_id = :message_id AND m.room_id = :room_id AND {NOT_GONE} LIMIT 1
-"""  # noqa: S608  # of constants
 ROOM_CREATE = """
 INSERT INTO rooms (room_id, partition_id, account_id, account_db_key, title, ai_persona, created_at, message_count,
                    version, last_seq)
 VALUES (:room_id, :partition, :account_id, :account_db_key, :title, :ai_persona, :created_at, 0, :version, 0)
 ON CONFLICT (room_id) DO NOTHING
 """
-MESSAGE_FIELDS = """room_id, seq, version, message_id, sender_type, content, sent_at, attempt, ai_persona,
-    parent_message_id, finish_reason, input_tokens, output_tokens, error_code, error_detail, metadata"""
-MESSAGE_VALUES = """:room_id, :seq, :version, :message_id, :sender_type, :content, :sent_at, :attempt, :ai_persona,
-    :parent_message_id, :finish_reason, :input_tokens, :output_tokens, :error_code, :error_detail, :metadata"""
-MESSAGE_SAVE = f"""
-INSERT INTO messages ({MESSAGE_FIELDS}) VALUES ({MESSAGE_VALUES})
-ON CONFLICT (room_id, seq) DO UPDATE SET
-  sender_type = excluded.sender_type, content = excluded.content, sent_at = excluded.sent_at,
-  version = excluded.version, attempt = excluded.attempt, ai_persona = excluded.ai_persona,
-  parent_message_id = excluded.parent_message_id, finish_reason = excluded.finish_reason,
-  input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens, error_code = excluded.error_code,
-  error_detail = excluded.error_detail, metadata = excluded.metadata
-WHERE messages.deleted_at IS NULL AND messages.message_id = excluded.message_id AND excluded.version > messages.version
-"""  # noqa: S608  # of constants
-VERSION_SAVE = f"""
-INSERT INTO message_versions ({MESSAGE_FIELDS})
-SELECT {MESSAGE_VALUES}
- WHERE EXISTS (SELECT 1 FROM messages WHERE room_id = :room_id AND seq = :seq AND deleted_at IS NULL)
-ON CONFLICT (room_id, seq, version) DO NOTHING
-"""  # noqa: S608  # of constants
-VERSIONS_GET = f"""
-SELECT {VERSION_COLUMNS} FROM messages AS m
-  JOIN message_versions AS v ON v.room_id = m.room_id AND v.seq = m.seq AND v.version < m.version
- WHERE m.room_id = :room_id AND m.seq = :seq AND m.deleted_at IS NULL AND {NOT_GONE}
- ORDER BY v.version
-"""  # noqa: S608  # of constants
-MESSAGE_DELETE = """
-INSERT INTO messages (room_id, seq, message_id, sender_type, content, sent_at, version, attempt, metadata, deleted_at)
-VALUES (:room_id, :seq, :message_id, :sender_type, '', COALESCE(:sent_at, :deleted_at), 0, 0, '{}', :deleted_at)
-ON CONFLICT (room_id, seq) DO UPDATE SET
-  content = '', metadata = '{}', error_detail = NULL, deleted_at = COALESCE(messages.deleted_at, excluded.deleted_at)
-WHERE messages.message_id = excluded.message_id
-"""
-VERSIONS_DELETE = "DELETE FROM message_versions WHERE room_id = :room_id AND seq = :seq"
-MESSAGE_AT = "SELECT message_id FROM messages WHERE room_id = :room_id AND seq = :seq"
 ROOM_TOUCH = """
 UPDATE rooms SET last_seq = :last_seq, message_count = :message_count, last_message_at = :last_message_at
  WHERE room_id = :room_id AND last_seq <= :last_seq AND deleted_at IS NULL

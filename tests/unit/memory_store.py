@@ -17,7 +17,7 @@ from parlor.store.ports import Batch, RowRefused
 from parlor.store.procedure_store import Database, NoSuchProcedure, ProcedureStore
 from parlor.store.rows import Args, Row
 from parlor.store.sqlite import _transaction
-from parlor.store.sqlite_procedures import READS, WRITES
+from parlor.store.sqlite_procedures import READS, WRITES, every_version
 from parlor.store.sqlite_statements import META, SHARD_MAP
 
 PARTITIONS = 4
@@ -50,6 +50,7 @@ class MemoryDatabase:
     """One database; its procedures run in the caller's turn of the event loop."""
 
     def __init__(self, template: bytes) -> None:
+        self._reads, self._writes = every_version(READS), every_version(WRITES)
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         self._connection.deserialize(template)
         self._connection.execute("PRAGMA foreign_keys = ON")
@@ -57,15 +58,15 @@ class MemoryDatabase:
     async def call(self, name: str, args: Args) -> list[Row]:
         await asyncio.sleep(0)  # A server never answers in the same turn.
         try:
-            if (read := READS.get(name)) is not None:
+            if (read := self._reads.get(name)) is not None:
                 return read(self._connection, args)
-            if (write := WRITES.get(name)) is not None:
+            if (write := self._writes.get(name)) is not None:
                 return _transaction(self._connection, write, args)
         except (sqlite3.IntegrityError, sqlite3.DataError) as error:
             raise RowRefused(debug=str(error)) from error
         raise NoSuchProcedure(name)
 
-    async def read_placement(self) -> tuple[list[Row], list[Row]]:
+    async def read_shard_map(self) -> tuple[list[Row], list[Row]]:
         return self._connection.execute(META).fetchall(), self._connection.execute(SHARD_MAP).fetchall()
 
     async def ping(self) -> None:

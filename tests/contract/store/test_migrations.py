@@ -17,8 +17,7 @@ from parlor.store import sql_files
 from parlor.store.addresses import MySqlAddress, parse_address, store_addresses
 from parlor.store.migrations import migrate, open_store
 from parlor.store.mysql_pool import open_connection
-from parlor.store.ports import Batch, MessageSave, PartitionProgress, SummarySave, VersionSave
-from parlor.store.procedure_store import SchemaMismatch
+from parlor.store.ports import Batch, MessageSave, PartitionProgress, SchemaMismatch, SummarySave, VersionSave
 from parlor.store.sqlite import open_connection as open_sqlite
 from tests.contract.store.fixtures import SHARD, StoreFixtures
 

@@ -17,13 +17,13 @@ pytestmark = pytest.mark.unit
 def test_a_mysql_url_is_taken_apart() -> None:
     found = parse_address("mysql://us%40er:p%2Fw%3F@db.example:3307/chat?ssl=true")
     assert found == MySqlAddress("chat", "us@er", "p/w?", "db.example", 3307, None, ssl=True)
-    assert "p/w" not in found.place
+    assert "p/w" not in found.label
 
 
 def test_a_socket_stands_for_host_and_port() -> None:
     found = parse_address("mysql://root@localhost/chat?unix_socket=/run/m.sock")
     assert found == MySqlAddress("chat", "root", "", "localhost", 3306, "/run/m.sock")
-    assert found.place == "/run/m.sock/chat"
+    assert found.label == "/run/m.sock/chat"
 
 
 @pytest.mark.parametrize("url", ["sqlite:////var/a%20b.db", "sqlite:///var/a b.db"])
@@ -63,7 +63,7 @@ def test_the_global_database_stands_beside_the_first_shard() -> None:
 
 
 def test_a_global_url_is_used() -> None:
-    assert store_addresses(settings("mysql://u@h/one", global_url="mysql://u@g/main")).global_.place == "g:3306/main"
+    assert store_addresses(settings("mysql://u@h/one", global_url="mysql://u@g/main")).global_.label == "g:3306/main"
 
 
 @pytest.mark.parametrize(

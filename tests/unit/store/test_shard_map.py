@@ -7,29 +7,30 @@ from collections import Counter
 import pytest
 
 from parlor.errors import StoreUnavailable
-from parlor.store.placement import Placement, missing_places
-from parlor.store.procedure_store import SCHEMA_COMPAT, SchemaMismatch, check_meta
+from parlor.store.ports import SchemaMismatch
+from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
+from parlor.store.shard_map import ShardMap, missing_homes
 
 pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 7])
 def test_shards_get_equal_shares(shards: int) -> None:
-    places = missing_places(Placement(64, shards), [])
-    assert [partition for partition, _ in places] == list(range(64))
-    counts = Counter(shard for _, shard in places)
+    homes = missing_homes(ShardMap(64, shards), [])
+    assert [partition for partition, _ in homes] == list(range(64))
+    counts = Counter(shard for _, shard in homes)
     assert sorted(counts) == list(range(1, shards + 1))
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
 def test_what_the_map_has_is_left_alone() -> None:
-    assert missing_places(Placement(4, 2), [(0, 2), (2, 2), (3, 1)]) == [(1, 2)]
-    assert missing_places(Placement(2, 1), [(0, 1), (1, 1)]) == []
+    assert missing_homes(ShardMap(4, 2), [(0, 2), (2, 2), (3, 1)]) == [(1, 2)]
+    assert missing_homes(ShardMap(2, 1), [(0, 1), (1, 1)]) == []
 
 
 def test_a_shard_that_is_not_configured_is_refused() -> None:
     with pytest.raises(SchemaMismatch, match="shard 3"):
-        missing_places(Placement(4, 2), [(0, 3)])
+        missing_homes(ShardMap(4, 2), [(0, 3)])
 
 
 def test_meta_has_to_fit() -> None:

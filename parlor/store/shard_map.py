@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from parlor.store.procedure_store import SchemaMismatch
+from parlor.store.ports import SchemaMismatch
 from parlor.store.rows import Row
 
 
-class Placement(msgspec.Struct, frozen=True):
+class ShardMap(msgspec.Struct, frozen=True):
     """What the global database has to hold."""
 
     partitions: int
@@ -16,17 +16,15 @@ class Placement(msgspec.Struct, frozen=True):
     """Shards are numbered from 1 to this."""
 
 
-def missing_places(placement: Placement, stored: list[Row]) -> list[tuple[int, int]]:
+def missing_homes(wanted: ShardMap, stored: list[Row]) -> list[tuple[int, int]]:
     """The ``(partition, shard)`` pairs that the map lacks; what it has stays, moving a partition is an operation.
 
     Partitions go round the shards in turn, so that each shard has as many as any other, give or take one. Raises
     ``SchemaMismatch`` when the map names a shard that is not configured.
     """
     known = {int(str(partition)): int(str(shard)) for partition, shard in stored}
-    if unknown := sorted(shard for shard in set(known.values()) if not 1 <= shard <= placement.shards):
+    if unknown := sorted(shard for shard in set(known.values()) if not 1 <= shard <= wanted.shards):
         raise SchemaMismatch(f"Partitions live on shard {unknown[0]}, which is not configured")
     return [
-        (partition, partition % placement.shards + 1)
-        for partition in range(placement.partitions)
-        if partition not in known
+        (partition, partition % wanted.shards + 1) for partition in range(wanted.partitions) if partition not in known
     ]

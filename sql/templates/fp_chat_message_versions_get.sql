@@ -1,0 +1,28 @@
+-- {{name}}: what a message said before
+-- Database: shard
+-- Design: one range scan of the primary key. Earlier than what the message's own row says; nothing of a tombstone.
+-- Parameters: p_room_id, 36 characters; p_seq.
+-- Result sets: one, ascending version: rows like fp_chat_messages_get's. Nothing for a deleted room.
+-- Errors: none.
+-- Safe to repeat because: it only reads.
+
+SET NAMES utf8mb4;
+SET SESSION sql_mode = 'TRADITIONAL';
+DROP PROCEDURE IF EXISTS {{name}};
+
+DELIMITER //
+CREATE PROCEDURE {{name}}(
+  IN p_room_id VARCHAR(64), IN p_seq BIGINT
+)
+  READS SQL DATA
+  SQL SECURITY INVOKER
+BEGIN
+  SELECT v.seq, {{columns v.}}, m.deleted_at
+    FROM messages AS m
+    JOIN message_versions AS v ON v.room_id = m.room_id AND v.seq = m.seq AND v.version < m.version
+   WHERE m.room_id = UNHEX(REPLACE(p_room_id, '-', '')) AND m.seq = p_seq AND m.deleted_at IS NULL
+     AND NOT EXISTS (SELECT 1 FROM rooms AS r WHERE r.room_id = m.room_id AND r.deleted_at IS NOT NULL)
+   ORDER BY v.version;
+END
+//
+DELIMITER ;
