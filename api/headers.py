@@ -9,6 +9,7 @@ import msgspec
 from fastapi import Request
 
 from api.problems import invalid
+from parlor.cursors import InvalidCursor, parse_event_cursor
 
 EVENT_STREAM = "text/event-stream"
 JSON = "application/json"
@@ -22,10 +23,6 @@ _PREFER_MAX = 1024
 _KEY_MAX = 128
 _BARE_KEY = re.compile(r"[!#-\[\]-~]+")  # printable ASCII without space, quote and backslash
 _QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')  # a structured-field string, RFC 8941 section 3.3.3
-
-_CURSOR = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
-_CURSOR_MAX = 2**64 - 1
-"""Both halves of a Redis stream id are unsigned 64-bit numbers."""
 
 
 def wants_event_stream(accept: str) -> bool:
@@ -126,7 +123,8 @@ def _bad_key(reason: str) -> Exception:
 
 
 def _checked_cursor(text: str, where: tuple[str, str]) -> str:
-    match = _CURSOR.fullmatch(text)
-    if match is None or int(match[1]) > _CURSOR_MAX or int(match[2]) > _CURSOR_MAX:
-        raise invalid(where, "A cursor has the form <number>-<number>")
+    try:
+        parse_event_cursor(text)
+    except InvalidCursor as error:
+        raise invalid(where, error.detail) from None
     return text

@@ -6,13 +6,11 @@ read, so a reader that comes late gets the room as it is.
 
 from __future__ import annotations
 
-import re
 from typing import TypeAlias
 
 from parlor.cache.live import Live
 from parlor.cache.reads import CacheReader
 from parlor.cache.records import decode_doc, text, view
-from parlor.errors import InvalidRequest
 from parlor.ids import MessageId, RoomId
 from parlor.model import Event
 from parlor.states import GONE, MessageState
@@ -25,15 +23,6 @@ CHUNK = 500
 """Entries that are read at once: bounds the memory of a replay."""
 
 _ENDS = frozenset({b"message.completed", b"message.stopped", b"message.failed"})
-_CURSOR = re.compile(r"(\d{1,15})-(\d{1,15})", re.ASCII)
-
-
-def parse_cursor(cursor: str) -> tuple[int, int]:
-    """A cursor as a place to compare. Raises ``InvalidRequest``."""
-    found = _CURSOR.fullmatch(cursor)
-    if found is None:
-        raise InvalidRequest("The cursor is not one of ours")
-    return int(found[1]), int(found[2])
 
 
 class EventLog:

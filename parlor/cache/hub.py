@@ -20,9 +20,10 @@ import structlog
 from redis import exceptions
 from redis.asyncio import Redis
 
-from parlor.cache.events import CHUNK, EventLog, parse_cursor
+from parlor.cache.events import CHUNK, EventLog
 from parlor.cache.records import text
 from parlor.cache.watched import Position, Render, Tail, Watched
+from parlor.cursors import START, parse_event_cursor
 from parlor.errors import CacheUnavailable, InternalError, StreamExpired
 
 __all__ = ["EventHub", "Tail"]
@@ -59,15 +60,15 @@ class EventHub:
 
     @asynccontextmanager
     async def tail(self, stream: str, after: str | None, position: Position, render: Render) -> AsyncIterator[Tail]:
-        """A reader of ``stream`` behind the cursor ``after`` (None: from now). Raises ``InvalidRequest`` for a cursor
+        """A reader of ``stream`` behind the cursor ``after`` (None: from now). Raises ``InvalidCursor`` for a cursor
         that is none, ``StreamExpired`` for one that the log does not reach back to, ``CacheUnavailable``."""
         if after is not None:
-            parse_cursor(after)
+            parse_event_cursor(after)
         at = await position()
-        last, start = (at.last, at.start) if at else ("0-0", "0-0")
+        last, start = (at.last, at.start) if at else (START, START)
         cursor = after if after is not None else last
         # Ahead of the log's end is no place either: that log was another one, before Redis lost it.
-        if not parse_cursor(start) <= parse_cursor(cursor) <= parse_cursor(last):
+        if not parse_event_cursor(start) <= parse_event_cursor(cursor) <= parse_event_cursor(last):
             raise StreamExpired(extra={"oldest_cursor": start})
         watched = self._enter(stream, last, position, render)
         try:
@@ -150,12 +151,12 @@ class EventHub:
         at = await watched.log_position()
         if at is None:
             return
-        if parse_cursor(watched.position) > parse_cursor(at.last):
+        if parse_event_cursor(watched.position) > parse_event_cursor(at.last):
             # Redis came back empty, and a clock that was ahead had made the ids before: nothing new comes behind them.
             watched.fail(StreamExpired(extra={"oldest_cursor": at.start}))
             # Whoever comes now begins anew, however long the readers of this one take to leave.
             self._forget(watched)
-        elif parse_cursor(watched.position) < parse_cursor(at.start):
+        elif parse_event_cursor(watched.position) < parse_event_cursor(at.start):
             watched.skip_to(at.last)
 
     async def _listen(self) -> None:

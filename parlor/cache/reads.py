@@ -10,6 +10,7 @@ import msgspec
 from parlor.cache.codes import Code, refusal
 from parlor.cache.live import Live, milliseconds
 from parlor.cache.records import ROOM_FIELDS, CachedRoom, decode_doc, read_room, text
+from parlor.cursors import START
 from parlor.errors import RoomNotFound
 from parlor.ids import AccountId, Partition, RoomId, home_of
 from parlor.model import AccountRow, MessageDoc, RoomRow, RoomsBefore
@@ -44,7 +45,7 @@ class CachedPage(msgspec.Struct, frozen=True):
 class CachedList(msgspec.Struct, frozen=True):
     cursor: str
     total: int
-    places: list[RoomsBefore]
+    positions: list[RoomsBefore]
 
 
 class LogPosition(msgspec.Struct, frozen=True):
@@ -96,8 +97,8 @@ class CacheReader:
         if answer[0] == Code.MISSING:
             return None
         pairs = answer[3]
-        places = [RoomsBefore(int(float(pairs[i + 1])), RoomId(text(pairs[i]))) for i in range(0, len(pairs), 2)]
-        return CachedList(text(answer[1]), answer[2], places)
+        positions = [RoomsBefore(int(float(pairs[i + 1])), RoomId(text(pairs[i]))) for i in range(0, len(pairs), 2)]
+        return CachedList(text(answer[1]), answer[2], positions)
 
     async def fill_list(
         self, partition: Partition, account: AccountId, rows: Sequence[RoomRow], *, first: bool, complete: bool
@@ -188,7 +189,7 @@ class CacheReader:
     async def account_log(self, partition: Partition, account: AccountId) -> LogPosition:
         keys = self._live.keys
         found = await self._position(keys.account(partition, account), keys.account_events(partition, account))
-        return found or LogPosition("0-0", "0-0")
+        return found or LogPosition(START, START)
 
     async def _position(self, holder: str, stream: str) -> LogPosition | None:
         # Asked together, they go out in one pipeline.

@@ -6,9 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from parlor.cache.events import Entry, EventLog, parse_cursor
+from parlor.cache.events import Entry, EventLog
 from parlor.cache.reads import LogPosition
 from parlor.cache.records import text
+from parlor.cursors import START, parse_event_cursor
 from parlor.errors import ParlorError, StreamExpired
 from parlor.model import Event
 
@@ -58,7 +59,7 @@ class Watched:
         however full the ring is."""
         found: list[tuple[str, Event | None]] = []
         for entry in reversed(self.ring):
-            if parse_cursor(entry[0]) <= here:
+            if parse_event_cursor(entry[0]) <= here:
                 break
             found.append(entry)
         found.reverse()
@@ -103,8 +104,8 @@ class Tail:
         while True:
             if watched.failure is not None:
                 raise ParlorError.from_wire(watched.failure.to_wire())
-            here = parse_cursor(self.cursor)
-            if here >= parse_cursor(watched.position):
+            here = parse_event_cursor(self.cursor)
+            if here >= parse_event_cursor(watched.position):
                 try:
                     async with asyncio.timeout_at(deadline):
                         # Shielded: the future belongs to all readers of the log.
@@ -112,7 +113,7 @@ class Tail:
                 except TimeoutError:
                     return []
                 continue
-            if here >= parse_cursor(watched.ring_start):
+            if here >= parse_event_cursor(watched.ring_start):
                 found = watched.behind(here)
             else:
                 found = await self._read_behind()
@@ -139,6 +140,6 @@ class Tail:
         entries = await self._log.entries(watched.stream, self.cursor)
         # After the read: what was cut before it, the log's start tells now.
         position = await watched.log_position()
-        if position is None or parse_cursor(self.cursor) < parse_cursor(position.start):
-            raise StreamExpired(extra={"oldest_cursor": position.start if position else "0-0"})
+        if position is None or parse_event_cursor(self.cursor) < parse_event_cursor(position.start):
+            raise StreamExpired(extra={"oldest_cursor": position.start if position else START})
         return [(text(entry[0]), await watched.render(entry)) for entry in entries]

@@ -30,8 +30,8 @@ from typing import TypeAlias
 import msgspec
 
 from parlor.cache.audit import ListPlace, Place, RoomSnapshot
-from parlor.cache.events import parse_cursor
 from parlor.cache.records import stored_state
+from parlor.cursors import START, parse_event_cursor
 from parlor.ids import AccountId, MessageId, RoomId
 from parlor.model import MessageRow
 from parlor.states import GONE, GONE_MESSAGES, MessageState, RoomState
@@ -186,7 +186,7 @@ def _bookkeeping(view: RoomView, cached: RoomSnapshot) -> Findings:
         yield _finding(view, "I2", "account-pending", what, Repair.BOOKKEEPING)
     if cached.expires and waiting:
         yield _finding(view, "I11", "expires", "it may expire, and operations are under way", Repair.BOOKKEEPING)
-    if cached.newest_event and parse_cursor(cached.newest_event) > parse_cursor(cached.event or "0-0"):
+    if cached.newest_event and parse_event_cursor(cached.newest_event) > parse_event_cursor(cached.event or START):
         what = f"its last event is {cached.newest_event}, and it remembers {cached.event or 'none'}"
         yield _finding(view, "I7", "event", what)
 

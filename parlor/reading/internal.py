@@ -20,6 +20,7 @@ from parlor.cache.reads import CachedPage, CacheReader, PageRow
 from parlor.cache.records import stored_state, view
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
+from parlor.cursors import START
 from parlor.errors import CacheUnavailable, MessageNotFound, RoomNotFound, StoreUnavailable
 from parlor.ids import AccountId, MessageId, RoomId, home_of, partition_of
 from parlor.model import Message, MessageDoc, MessagePage, MessageRow, RoomMemory, SenderType
@@ -29,8 +30,6 @@ from parlor.store.ports import ChatStore
 
 QUEUE_PAGE = 20
 """Messages that are read at once to find those that wait."""
-STORED = "0-0"
-"""The cursor of a page that was read from the shard because Redis was away."""
 
 _T = TypeVar("_T")
 
@@ -197,14 +196,14 @@ class InternalHistory:
             messages = [view(room_id, row.seq, stored_state(row), row.doc) for row in rows]
             first = rows[0].seq if rows else 0
             more = (rows[-1].seq < room.last_seq if after is not None else first > 1) if rows else False
-            return MessagePage(messages, more, first if first > 1 else None, room.last_seq, STORED)
+            return MessagePage(messages, more, first if first > 1 else None, room.last_seq, START)
 
         return Found(room.account_id, load)
 
     async def _message(self, found: Found[MessagePage], seq: int | None, message_id: MessageId) -> Message:
         page = await found.load()
         if seq is None or not page.messages or page.messages[0].message_id != message_id:
-            if seq is not None and page.cursor == STORED:
+            if seq is not None and page.cursor == START:
                 # Redis had it a moment ago, and is away by now.
                 raise CacheUnavailable(debug=f"{message_id} is not stored yet", retry_after=1.0)
             raise MessageNotFound

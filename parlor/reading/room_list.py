@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 
 from parlor.cache.reads import CacheReader
-from parlor.errors import CacheUnavailable, InvalidRequest, RoomNotFound
+from parlor.cursors import START, parse_list_cursor, print_list_cursor
+from parlor.errors import CacheUnavailable, RoomNotFound
 from parlor.ids import AccountId, RoomId, partition_of
 from parlor.model import Room, RoomMemory, RoomPage, RoomRow, RoomsBefore, Session
 from parlor.reading.internal import InternalMemories
@@ -56,8 +55,8 @@ class RoomDirectory:
         return await (await self._memories.find_memory(room_id)).for_account(account)
 
     async def page(self, session: Session, limit: int, cursor: str | None) -> RoomPage:
-        """Newest activity first. Raises ``InvalidRequest`` for a cursor that is none of ours."""
-        before = _decode(cursor) if cursor else None
+        """Newest activity first. Raises ``InvalidCursor``."""
+        before = parse_list_cursor(cursor) if cursor else None
         try:
             return await self._cached_page(session, limit, before)
         except CacheUnavailable:
@@ -74,11 +73,11 @@ class RoomDirectory:
             # An account without rooms: there is nothing that could be complete.
             position = await self._reader.account_log(partition, account)
             return RoomPage([], 0, None, position.last)
-        places = found.places[:limit]
-        shown = await asyncio.gather(*(self._shown(place.room_id, account) for place in places))
+        positions = found.positions[:limit]
+        shown = await asyncio.gather(*(self._shown(each.room_id, account) for each in positions))
         rooms = [room for room in shown if room is not None]
-        more = len(found.places) > limit
-        return RoomPage(rooms, found.total, _encode(places[-1]) if more else None, found.cursor)
+        following = print_list_cursor(positions[-1]) if len(found.positions) > limit else None
+        return RoomPage(rooms, found.total, following, found.cursor)
 
     async def _shown(self, room_id: RoomId, account: AccountId) -> Room | None:
         try:
@@ -96,7 +95,7 @@ class RoomDirectory:
             )
             if complete:
                 return
-            before = _place(rows[-1])
+            before = _position(rows[-1])
 
     async def _stored_page(self, session: Session, limit: int, before: RoomsBefore | None) -> RoomPage:
         rows, total = await asyncio.gather(
@@ -104,9 +103,8 @@ class RoomDirectory:
             self._store.rooms_count(session.shard_id, session.account_db_key),
         )
         page = rows[:limit]
-        return RoomPage(
-            [_stored(row) for row in page], total, _encode(_place(page[-1])) if len(rows) > limit else None, "0-0"
-        )
+        following = print_list_cursor(_position(page[-1])) if len(rows) > limit else None
+        return RoomPage([_stored(row) for row in page], total, following, START)
 
 
 def _stored(row: RoomRow) -> Room:
@@ -122,21 +120,5 @@ def _stored(row: RoomRow) -> Room:
     )
 
 
-def _place(row: RoomRow) -> RoomsBefore:
+def _position(row: RoomRow) -> RoomsBefore:
     return RoomsBefore(row.last_message_at or row.created_at, row.room_id)
-
-
-def _encode(place: RoomsBefore) -> str:
-    return base64.urlsafe_b64encode(f"{place.activity}:{place.room_id}".encode()).decode().rstrip("=")
-
-
-def _decode(cursor: str) -> RoomsBefore:
-    try:
-        plain = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        activity, _, room_id = plain.partition(":")
-        place = RoomsBefore(int(activity), RoomId(room_id))
-    except (ValueError, binascii.Error) as error:
-        raise InvalidRequest("The cursor is not one of ours") from error
-    if partition_of(room_id) is None:
-        raise InvalidRequest("The cursor is not one of ours")
-    return place

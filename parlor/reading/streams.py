@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 
-from parlor.cache.events import Entry, EventLog, attempt_told, parse_cursor
+from parlor.cache.events import Entry, EventLog, attempt_told
 from parlor.cache.hub import EventHub, Tail
 from parlor.cache.keys import Keys
 from parlor.cache.reads import CacheReader, LogPosition
 from parlor.cache.records import text
+from parlor.cursors import START, parse_event_cursor
 from parlor.errors import RoomNotFound, StoreUnavailable, StreamExpired
 from parlor.ids import AccountId, MessageId, Partition, RoomId, home_of
 from parlor.model import TERMINAL_EVENTS, Durability, Event, Message, SenderType, SendReceipt
@@ -170,7 +171,7 @@ class EventStreams:
         Of a reply that was begun anew, only the attempt counts that it is at: what came before is its past.
         """
         begin = after
-        position = await self._reader.room_log(room_id) or LogPosition("0-0", "0-0")
+        position = await self._reader.room_log(room_id) or LogPosition(START, START)
         if begin is None:
             begin = position.start
         stop_kinds = TERMINAL_EVENTS if last.sender_type is SenderType.AI else frozenset({"message.created"})
@@ -193,7 +194,7 @@ class EventStreams:
         self, room_id: RoomId, message: Message, kinds: Collection[str], after: str, position: LogPosition
     ) -> bool:
         """Whether the log still has the message's last event behind the cursor."""
-        if parse_cursor(after) < parse_cursor(position.start):
+        if parse_event_cursor(after) < parse_event_cursor(position.start):
             return False
         stream, cursor = self._keys.events(home_of(room_id), room_id), after
         while entries := await self._log.entries(stream, cursor):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parlor.cache.events import parse_cursor
 from parlor.cache.live import RoomAddress
+from parlor.cursors import parse_event_cursor
 from parlor.ids import AccountId
 from tests.contract.cache.fixtures import NOW, CacheFixtures
 
@@ -13,7 +13,9 @@ pytestmark = pytest.mark.contract
 
 
 async def ids(fixtures: CacheFixtures, address: RoomAddress, name: str = "events") -> list[tuple[int, int]]:
-    return [parse_cursor(entry_id.decode()) for entry_id, _ in await fixtures.entries(fixtures.key(name, address))]
+    return [
+        parse_event_cursor(entry_id.decode()) for entry_id, _ in await fixtures.entries(fixtures.key(name, address))
+    ]
 
 
 @pytest.mark.parametrize("step", [1000, 0, -1000])
@@ -51,8 +53,8 @@ async def test_the_room_remembers_where_its_log_ends(fixtures: CacheFixtures) ->
     await fixtures.send(address, 0)
     position = await fixtures.reader.room_log(address.room_id)
     assert position is not None
-    assert parse_cursor(position.last) == (await ids(fixtures, address))[-1]
-    assert parse_cursor(position.start) < (await ids(fixtures, address))[0]
+    assert parse_event_cursor(position.last) == (await ids(fixtures, address))[-1]
+    assert parse_event_cursor(position.start) < (await ids(fixtures, address))[0]
 
 
 async def test_an_expired_log_begins_where_it_ended(fixtures: CacheFixtures) -> None:
@@ -68,7 +70,7 @@ async def test_an_expired_log_begins_where_it_ended(fixtures: CacheFixtures) -> 
     after = await fixtures.reader.room_log(address.room_id)
     assert after is not None
     assert after.start == before.last
-    assert parse_cursor(after.last) > parse_cursor(before.last)
+    assert parse_event_cursor(after.last) > parse_event_cursor(before.last)
 
 
 async def test_a_log_that_was_cut_begins_where_it_was_cut(fixtures: CacheFixtures) -> None:
@@ -82,8 +84,8 @@ async def test_a_log_that_was_cut_begins_where_it_was_cut(fixtures: CacheFixture
     assert 0.7 * limit <= len(found) <= limit
     position = await fixtures.reader.room_log(address.room_id)
     assert position is not None
-    assert parse_cursor(position.start) == found[0]
-    assert parse_cursor(position.last) == found[-1]
+    assert parse_event_cursor(position.start) == found[0]
+    assert parse_event_cursor(position.last) == found[-1]
 
 
 async def test_a_log_expires_after_its_last_event(fixtures: CacheFixtures) -> None:
@@ -100,8 +102,8 @@ async def test_an_account_that_was_forgotten_refuses_every_cursor_from_before(fi
     fixtures.clock.now += 90_000_000
     await fixtures.created()
     after = await fixtures.reader.account_log(fixtures.partition, address.account_id)
-    assert parse_cursor(before.last) < parse_cursor(after.start)
-    assert parse_cursor(after.start) < (await ids(fixtures, address, "account_events"))[0]
+    assert parse_event_cursor(before.last) < parse_event_cursor(after.start)
+    assert parse_event_cursor(after.start) < (await ids(fixtures, address, "account_events"))[0]
 
 
 async def test_an_account_that_was_never_seen_has_no_events(fixtures: CacheFixtures) -> None:

@@ -33,10 +33,10 @@ async def walk(fixtures: CacheFixtures, limit: int) -> list[RoomId]:
     while True:
         page = await fixtures.reader.list_page(fixtures.partition, ADA, limit, before)
         assert page is not None
-        seen += [place.room_id for place in page.places]
-        if len(page.places) < limit:
+        seen += [each.room_id for each in page.positions]
+        if len(page.positions) < limit:
             return seen
-        before = page.places[-1]
+        before = page.positions[-1]
 
 
 async def is_complete(fixtures: CacheFixtures) -> bool:
@@ -75,7 +75,9 @@ async def test_a_page_tells_the_total_and_a_cursor(fixtures: CacheFixtures) -> N
     page = await fixtures.reader.list_page(fixtures.partition, ADA, 2, None)
     assert page is not None
     assert page.total == 6
-    assert page.places[0] == RoomsBefore(NOW, address.room_id) or page.places[1] == RoomsBefore(NOW, address.room_id)
+    assert page.positions[0] == RoomsBefore(NOW, address.room_id) or page.positions[1] == RoomsBefore(
+        NOW, address.room_id
+    )
     assert page.cursor == (await fixtures.reader.account_log(fixtures.partition, ADA)).last
 
 
@@ -120,7 +122,7 @@ async def test_rows_of_the_shard_do_not_move_a_room_back(fixtures: CacheFixtures
     await fill(fixtures, [row])
     page = await fixtures.reader.list_page(fixtures.partition, ADA, 10, None)
     assert page is not None
-    assert page.places == [RoomsBefore(NOW + 1000, address.room_id)]
+    assert page.positions == [RoomsBefore(NOW + 1000, address.room_id)]
 
 
 async def test_a_room_without_messages_stands_where_it_was_created(fixtures: CacheFixtures) -> None:
@@ -128,7 +130,7 @@ async def test_a_room_without_messages_stands_where_it_was_created(fixtures: Cac
     await fill(fixtures, [row])
     page = await fixtures.reader.list_page(fixtures.partition, ADA, 10, None)
     assert page is not None
-    assert page.places == [RoomsBefore(NOW - 77, row.room_id)]
+    assert page.positions == [RoomsBefore(NOW - 77, row.room_id)]
 
 
 async def test_a_list_that_expired_is_not_complete_when_something_comes(fixtures: CacheFixtures) -> None:

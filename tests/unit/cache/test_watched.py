@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parlor.cache import watched as watched_module
-from parlor.cache.events import CHUNK, Entry, EventLog, parse_cursor
+from parlor.cache.events import CHUNK, Entry, EventLog
 from parlor.cache.reads import LogPosition
 from parlor.cache.watched import Tail, Watched
-from parlor.errors import InternalError, InvalidRequest, StreamExpired
+from parlor.cursors import parse_event_cursor
+from parlor.errors import InternalError, StreamExpired
 from parlor.model import Event
 
 pytestmark = pytest.mark.unit
@@ -38,7 +39,7 @@ class Log:
 
     async def entries(self, stream: str, after: str) -> list[Entry]:
         self.reads += 1
-        first = max(parse_cursor(after)[0], self.cut) + 1
+        first = max(parse_event_cursor(after)[0], self.cut) + 1
         return [(f"{n}-0".encode(), {b"n": str(n).encode()}) for n in range(first, self.last + 1)][:CHUNK]
 
     async def position(self) -> LogPosition:
@@ -64,7 +65,7 @@ class Log:
 
 
 def numbers(events: list[Event]) -> list[int]:
-    return [parse_cursor(event.cursor)[0] for event in events]
+    return [parse_event_cursor(event.cursor)[0] for event in events]
 
 
 async def drain(tail: Tail) -> list[int]:
@@ -99,7 +100,7 @@ def test_every_reader_gets_every_event_behind_its_cursor_once_and_in_order(steps
         for cursor, tail, seen in readers:
             seen.extend(await drain(tail))
             assert seen == [n for n in range(cursor + 1, log.last + 1) if n % 5]
-            assert parse_cursor(tail.cursor) >= (log.last, 0) or log.last <= cursor
+            assert parse_event_cursor(tail.cursor) >= (log.last, 0) or log.last <= cursor
 
     asyncio.run(run())
 
@@ -220,19 +221,3 @@ async def test_a_stir_since_the_last_look_is_not_waited_for() -> None:
 async def test_waiting_for_a_stir_ends() -> None:
     log = Log()
     await log.tail(log.watched(), 0).stirred(0.001)
-
-
-@pytest.mark.parametrize(("cursor", "place"), [("0-0", (0, 0)), ("1750000000000-17", (1_750_000_000_000, 17))])
-def test_a_cursor_is_a_place(cursor: str, place: tuple[int, int]) -> None:
-    assert parse_cursor(cursor) == place
-
-
-@pytest.mark.parametrize("cursor", ["", "-", "1", "1-", "-1", "1-2-3", "a-b", "1.5-0", " 1-0", "1-0 ", "1-0\n", "+1-0"])
-def test_what_is_no_cursor_is_refused(cursor: str) -> None:
-    with pytest.raises(InvalidRequest):
-        parse_cursor(cursor)
-
-
-def test_digits_of_other_scripts_are_no_cursor() -> None:
-    with pytest.raises(InvalidRequest):
-        parse_cursor("١-٢")

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from parlor.errors import InvalidRequest, RoomNotFound, StoreUnavailable, StreamExpired
+from parlor.cursors import InvalidCursor
+from parlor.errors import RoomNotFound, StoreUnavailable, StreamExpired
 from parlor.model import Durability, FinishReason, ReplyMode
 from parlor.reading.streams import EventStreams
 from tests.unit.domain import HOME, Domain, DomainMaker, settle
@@ -80,7 +81,7 @@ async def test_a_cursor_that_the_log_does_not_reach_is_expired(domain: Domain, s
     assert await refused(domain, of_room(domain, streams, room, "1-0")) is StreamExpired
     ahead = f"{domain.clock.now_ms() + 10**9}-0"
     assert await refused(domain, of_room(domain, streams, room, ahead)) is StreamExpired
-    assert await refused(domain, of_room(domain, streams, room, "nonsense")) is InvalidRequest
+    assert await refused(domain, of_room(domain, streams, room, "nonsense")) is InvalidCursor
 
 
 async def test_a_log_that_expired_tells_where_it_begins(domain: Domain, streams: EventStreams) -> None:

@@ -1,0 +1,53 @@
+"""Cursors: what clients bring back to go on from where they were.
+
+An *event cursor* is the id of an event log's entry, ``<number>-<number>``; Redis prints it. A *list cursor* names the
+last room of a page: ``<activity>:<room id>`` in base64url without padding, opaque to clients. Both come from outside
+and are checked here; what is neither is an ``InvalidCursor``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from parlor.errors import InvalidRequest
+from parlor.ids import RoomId, partition_of
+from parlor.model import RoomsBefore
+
+START = "0-0"
+"""Before every event. A page that was read without Redis has it too: no event can follow such a page for sure."""
+
+_EVENT = re.compile(r"(\d{1,15})-(\d{1,15})", re.ASCII)
+"""Fifteen digits: exact in a Lua number."""
+
+
+class InvalidCursor(InvalidRequest):
+    """The cursor is none that this server gave."""
+
+    title = "The cursor is not one of ours"
+
+
+def parse_event_cursor(cursor: str) -> tuple[int, int]:
+    """An event cursor as numbers to compare. Raises ``InvalidCursor``."""
+    found = _EVENT.fullmatch(cursor)
+    if found is None:
+        raise InvalidCursor("A cursor has the form <number>-<number>")
+    return int(found[1]), int(found[2])
+
+
+def print_list_cursor(last: RoomsBefore) -> str:
+    return base64.urlsafe_b64encode(f"{last.activity}:{last.room_id}".encode()).decode().rstrip("=")
+
+
+def parse_list_cursor(cursor: str) -> RoomsBefore:
+    """Raises ``InvalidCursor``."""
+    try:
+        plain = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        activity, _, room_id = plain.partition(":")
+        last = RoomsBefore(int(activity), RoomId(room_id))
+    except (ValueError, binascii.Error) as error:
+        raise InvalidCursor from error
+    if partition_of(room_id) is None:
+        raise InvalidCursor
+    return last
