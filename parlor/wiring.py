@@ -21,7 +21,7 @@ from parlor.ids import IdMint
 from parlor.llm.personas import load_personas
 from parlor.metrics import RoomMetrics, WriterMetrics
 from parlor.model import DependencyHealth
-from parlor.persistence.writer import WriterPorts
+from parlor.persistence.leases import WriterPorts
 from parlor.reading.history import HistoryReader
 from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.reading.loading import Loader

@@ -41,7 +41,8 @@ from parlor.model import (
     Session,
 )
 from parlor.model import Room as RoomView
-from parlor.persistence.writer import ShardWriterLoop, WriterPorts
+from parlor.persistence.leases import WriterPorts
+from parlor.persistence.writer import ShardWriterLoop
 from parlor.reading.history import HistoryReader
 from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.reading.loading import Loader

@@ -1,0 +1,175 @@
+"""The partitions that a writer holds: taking them, keeping them, noticing that they are lost.
+
+A lease in Redis keeps two writers from doing the same work; it is for liveness only. The epoch that a writer mints in
+the shard when it takes a partition makes it safe: a batch with an older epoch is refused (I5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import structlog
+
+from parlor.cache.live import Live
+from parlor.cache.queue import QueueEntry, WriterQueue
+from parlor.clock import Clock
+from parlor.errors import CacheUnavailable
+from parlor.ids import IdMint, Partition, ShardId
+from parlor.metrics import WriterMetrics
+from parlor.model import QueuePosition
+from parlor.reading.loading import Loader
+from parlor.settings import QueueSettings
+from parlor.store.ports import ChatStore, Fence
+
+_log = structlog.get_logger(__name__)
+
+
+class WriterPorts(msgspec.Struct, frozen=True):
+    live: Live
+    queue: WriterQueue
+    store: ChatStore
+    loader: Loader
+    mint: IdMint
+    clock: Clock
+    metrics: WriterMetrics
+    settings: QueueSettings
+
+
+class Held(msgspec.Struct):
+    """A partition that this writer holds."""
+
+    epoch: int
+    applied: QueuePosition
+    """The watermark: everything up to here is committed."""
+    read: QueuePosition
+    """Everything up to here was read, or is finished."""
+    history_read: bool = False
+    """Whether the consumer's own unfinished entries have been read. They go first, or new entries would overtake
+    them."""
+
+
+class Leases:
+    """The leases of one writer. ``name`` outlives the process: a restarted writer takes its leases back at once."""
+
+    def __init__(self, ports: WriterPorts, shard: ShardId, name: str, partitions: Sequence[Partition]) -> None:
+        self._ports = ports
+        self._shard = shard
+        self._name = name
+        self._wanted = list(partitions)
+        self.token = ports.mint.token()
+        self.held: dict[Partition, Held] = {}
+        self._ask_again_at: dict[Partition, float] = {}
+        """When to ask again for partitions that another writer holds."""
+
+    @property
+    def partitions(self) -> list[Partition]:
+        return sorted(self.held)
+
+    @property
+    def epochs(self) -> dict[Partition, int]:
+        return {partition: held.epoch for partition, held in self.held.items()}
+
+    @property
+    def history_read(self) -> bool:
+        return all(held.history_read for held in self.held.values())
+
+    async def take_missing(self) -> None:
+        """Takes the partitions that it does not hold, as far as they are free. Raises ``CacheUnavailable``,
+        ``StoreUnavailable``."""
+        now = self._ports.clock.monotonic()
+        missing = [p for p in self._wanted if p not in self.held and self._ask_again_at.get(p, now) <= now]
+        taken = await asyncio.gather(*map(self._take, missing), return_exceptions=True)
+        # Only when all have ended: one that went on behind a failure would end up with an outdated epoch.
+        for failure in taken:
+            if failure is not None:
+                raise failure
+
+    async def keep(self) -> None:
+        """Renews at a third of the lease's life, until it is cancelled. A lost partition is dropped; its shard would
+        refuse it anyhow."""
+        while True:
+            await self._ports.clock.sleep(self._ports.settings.lease_ttl.total_seconds() / 3)
+            for partition in self.partitions:
+                try:
+                    if not await self._ports.queue.renew(partition, self.token):
+                        self.held.pop(partition, None)
+                    elif (held := self.held.get(partition)) is not None:
+                        # A writer that does not know yet that it lost the partition may have read from it.
+                        held.history_read = False
+                except CacheUnavailable as error:
+                    _log.warning("lease_not_renewed", partition=partition, debug=error.debug)
+
+    async def release(self) -> None:
+        """Gives every partition up."""
+        for partition in self.partitions:
+            try:
+                await self._ports.queue.release(partition, self.token)
+            except CacheUnavailable as error:
+                # It expires by itself, and a successor of this name need not wait for that.
+                _log.warning("lease_not_released", partition=partition, debug=error.debug)
+        self.held.clear()
+
+    def lose(self, partitions: Iterable[Partition]) -> None:
+        """The shard refused their epochs."""
+        for partition in partitions:
+            self.held.pop(partition, None)
+
+    def lose_all(self) -> None:
+        """Redis may come back without its memory, and a batch whose answer was lost may be committed: leases, epochs
+        and watermarks are taken anew."""
+        self.held.clear()
+
+    def reread(self) -> None:
+        """Has the unfinished entries of every partition read again."""
+        for held in self.held.values():
+            held.history_read = False
+
+    def applied(self, fences: Iterable[Fence]) -> None:
+        """The shard moved these watermarks."""
+        for fence in fences:
+            # Unless its lease expired meanwhile: then its next holder reads the watermark from the shard.
+            if (held := self.held.get(fence.partition)) is not None:
+                held.applied = fence.applied
+
+    def in_sequence(self, found: Iterable[QueueEntry]) -> list[QueueEntry]:
+        """Those of the new entries that follow on what was read before.
+
+        What is missing between was read by a writer that does not know yet that it lost the partition. The history has
+        it, and is read before anything goes on: the watermark must not pass over it.
+        """
+        kept: list[QueueEntry] = []
+        for entry in found:
+            held = self.held.get(entry.partition)
+            if held is None:
+                continue
+            following = QueuePosition(held.read.incarnation, held.read.number + 1)
+            if held.history_read and entry.position == following:
+                held.read = following
+                kept.append(entry)
+            else:
+                held.history_read = False
+        return kept
+
+    async def _take(self, partition: Partition) -> None:
+        queue, store = self._ports.queue, self._ports.store
+        lease = await queue.hold(partition, self.token, self._name)
+        if lease is None:
+            wait = self._ports.settings.lease_wait.total_seconds()
+            self._ask_again_at[partition] = self._ports.clock.monotonic() + wait
+            return
+        if lease.incarnation is None:
+            # Before the epoch is minted: opening a partition outdates the epochs that there are.
+            await self._ports.loader.open_partition(partition)
+        # From here on no batch of an earlier writer is accepted.
+        progress = await store.acquire_partition(self._shard, partition)
+        if lease.incarnation is not None and QueuePosition(lease.incarnation, lease.last_number) < progress.applied:
+            # Redis lost its tail: positions would come a second time, and be skipped. A new incarnation is above all.
+            _log.error("queue_went_back", partition=partition, applied=str(progress.applied))
+            opened = await store.open_partition(self._shard, partition)
+            await self._ports.live.init_partition(partition, opened.incarnation)
+            progress = await store.acquire_partition(self._shard, partition)
+        # The queue of a partition that nothing was ever taken from begins with number 1.
+        read = progress.applied if progress.applied.number else QueuePosition(lease.incarnation or 0, 0)
+        self.held[partition] = Held(progress.epoch, progress.applied, read)
