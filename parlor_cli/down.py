@@ -17,19 +17,19 @@ def down(data_dir: Path, progress: Progress) -> None:
     """Returns when all is gone; raises ``Refusal`` when another start took the directory meanwhile."""
     installation = Installation.find(data_dir)
     if installation is None:
-        progress.say("note", f"nothing runs here: {data_dir} holds no installation", step="down")
+        progress.show("note", f"nothing runs here: {data_dir} holds no installation", step="down")
         return
     run = installation.running()
     if run is not None:
-        progress.say("note", f"stopping (launcher pid {run.launcher.pid})", step="down")
+        progress.show("note", f"stopping (launcher pid {run.launcher.pid})", step="down")
         processes.send(run.launcher, signal.SIGTERM)
         if processes.wait_until_gone([run.launcher], STOP_TIMEOUT_S):
-            progress.say("warn", f"the launcher did not end within {STOP_TIMEOUT_S:g} s and is killed", step="down")
+            progress.show("warn", f"the launcher did not end within {STOP_TIMEOUT_S:g} s and is killed", step="down")
             processes.end([run.launcher], grace_s=0.0)
     with installation.locked():
         ended = leftovers.end(installation)
         installation.clear_run()
         installation.remove_runtime_dir()
     if ended:
-        progress.say("note", f"ended what was left: {', '.join(ended)}", step="down")
-    progress.say("done", "all is gone" if run is not None or ended else "nothing runs here", step="down")
+        progress.show("note", f"ended what was left: {', '.join(ended)}", step="down")
+    progress.show("done", "all is gone" if run is not None or ended else "nothing runs here", step="down")

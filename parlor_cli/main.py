@@ -241,5 +241,5 @@ def main() -> None:
     try:
         app()
     except Refusal as refusal:
-        ScreenProgress().say("failed", refusal.message)
+        ScreenProgress().show("failed", refusal.message)
         sys.exit(refusal.exit_code)

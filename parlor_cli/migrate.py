@@ -11,8 +11,8 @@ import msgspec
 from parlor.errors import ParlorError
 from parlor.settings import Settings
 from parlor.store.migrations import MigrationReport, migrate
-from parlor_cli.backing import StorePlace
 from parlor_cli.configuration import load, merge
+from parlor_cli.endpoints import StoreEndpoint
 from parlor_cli.installation import Installation
 from parlor_cli.options import Blueprint, effective, present
 from parlor_cli.refusal import Refusal
@@ -57,8 +57,8 @@ def _stopped(installation: Installation) -> Settings:
         return settings
     if founding.store != "embedded" or founding.shards is None:
         raise Refusal("its databases do not run now: `parlor up` starts them, and migrates them")
-    place = StorePlace(
+    endpoint = StoreEndpoint(
         installation,
         Blueprint(redis="embedded", store="embedded", partitions=settings.store.partitions, shards=founding.shards),
     )
-    return effective(installation, merge({}, place.overrides()))
+    return effective(installation, merge({}, endpoint.overrides()))

@@ -28,7 +28,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Progress(Protocol):
-    def say(self, kind: Kind, text: str, step: str = "") -> None: ...
+    def show(self, kind: Kind, text: str, step: str = "") -> None: ...
 
 
 class PipeProgress:
@@ -39,7 +39,7 @@ class PipeProgress:
         self._open = True
         self._lock = threading.Lock()
 
-    def say(self, kind: Kind, text: str, step: str = "") -> None:
+    def show(self, kind: Kind, text: str, step: str = "") -> None:
         raw = msgspec.json.encode(Line(kind=kind, text=text, step=step)) + b"\n"
         with self._lock:
             if not self._open:
@@ -58,7 +58,7 @@ class ScreenProgress:
         self._out = out or Console(highlight=False, soft_wrap=True)
         self._err = err or Console(stderr=True, highlight=False, soft_wrap=True)
 
-    def say(self, kind: Kind, text: str, step: str = "") -> None:
+    def show(self, kind: Kind, text: str, step: str = "") -> None:
         if self._out.is_terminal:
             # The line of a step that has begun is replaced by what came of it.
             self._out.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))

@@ -47,7 +47,7 @@ def up(options: UpOptions, progress: Progress, *, detach: bool) -> int:
             line = decode(raw)
             if line is None:
                 continue
-            progress.say(line.kind, line.text, line.step)
+            progress.show(line.kind, line.text, line.step)
             failed = failed or line.kind == "failed"
             ready = ready or line.kind == "ready"
             if ready and detach:
@@ -59,7 +59,7 @@ def up(options: UpOptions, progress: Progress, *, detach: bool) -> int:
     if code < 0:
         raise Refusal(f"the launcher was killed by {signal.Signals(-code).name}; {_log_hint(options.data_dir)}")
     if failed:
-        progress.say("note", _log_hint(options.data_dir), step="log")
+        progress.show("note", _log_hint(options.data_dir), step="log")
     return code
 
 

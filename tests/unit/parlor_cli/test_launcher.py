@@ -1,4 +1,4 @@
-"""How a start that does not come to its end is told."""
+"""A start that fails: its exit code, and what the user is shown."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pydantic import BaseModel, field_serializer
 
 from parlor_cli import launcher
 from parlor_cli.installation import Installation
-from parlor_cli.launcher import Launcher, Stopped
+from parlor_cli.launcher import Launcher
 from parlor_cli.options import UpOptions
 from parlor_cli.progress import Kind
 from parlor_cli.refusal import Refusal
+from parlor_cli.signals import Stopped
 
 pytestmark = pytest.mark.unit
 
@@ -23,13 +24,13 @@ class RecordedProgress:
     def __init__(self) -> None:
         self.lines: list[tuple[Kind, str]] = []
 
-    def say(self, kind: Kind, text: str, step: str = "") -> None:
+    def show(self, kind: Kind, text: str, step: str = "") -> None:
         self.lines.append((kind, text))
 
 
 def _signal(found: Launcher) -> None:
-    found._starting = True
-    found.on_signal(signal.SIGINT, None)
+    found.signals.begin_start()
+    found.signals.handle(signal.SIGINT, None)
 
 
 def _inside_a_library(found: Launcher) -> None:
@@ -60,7 +61,7 @@ def _break(_found: Launcher) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "code", "told"),
+    ("start", "code", "shown"),
     [
         (_signal, 130, []),
         (_inside_a_library, 130, []),
@@ -69,10 +70,10 @@ def _break(_found: Launcher) -> None:
         (_break, 1, [("failed", "ValueError: last")]),
     ],
 )
-def test_how_a_start_failed(
+def test_a_start_that_fails_is_reported_and_stopped_without_a_drain(
     start: Callable[[Launcher], None],
     code: int,
-    told: list[tuple[Kind, str]],
+    shown: list[tuple[Kind, str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -81,4 +82,4 @@ def test_how_a_start_failed(
     monkeypatch.setattr(Launcher, "stop", lambda _self, *, drain: drained.append(drain))
     progress = RecordedProgress()
     assert launcher.run(Installation.found(tmp_path / "data"), UpOptions(data_dir=tmp_path / "data"), progress) == code
-    assert (progress.lines, drained) == (told, [False])
+    assert (progress.lines, drained) == (shown, [False])

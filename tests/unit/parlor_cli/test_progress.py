@@ -19,36 +19,36 @@ def _screen(*, terminal: bool) -> tuple[ScreenProgress, io.StringIO, io.StringIO
 
 def test_a_pipe_gets_one_plain_line_for_each_step() -> None:
     screen, out, _ = _screen(terminal=False)
-    screen.say("begin", "starting", step="redis")
-    screen.say("done", "Valkey [wheel]", step="redis")
+    screen.show("begin", "starting", step="redis")
+    screen.show("done", "Valkey [wheel]", step="redis")
     assert out.getvalue() == "  redis      Valkey [wheel]\n"
 
 
 def test_a_terminal_sees_a_step_begin_and_then_its_end_in_its_place() -> None:
     screen, out, _ = _screen(terminal=True)
-    screen.say("begin", "a long word about what begins", step="redis")
+    screen.show("begin", "a long word about what begins", step="redis")
     begun = out.getvalue()
     assert "a long word" in begun
     assert "\n" not in begun
-    screen.say("done", "short", step="redis")
+    screen.show("done", "short", step="redis")
     assert out.getvalue().removeprefix(begun).startswith("\r\x1b[2K")
 
 
 def test_failures_go_to_standard_error() -> None:
     screen, out, err = _screen(terminal=False)
-    screen.say("failed", "the port is taken")
+    screen.show("failed", "the port is taken")
     assert (out.getvalue(), err.getvalue()) == ("", "parlor: the port is taken\n")
 
 
 def test_lines_cross_the_pipe_as_they_were() -> None:
     reader, writer = os.pipe()
     progress = PipeProgress(writer)
-    progress.say("summary", "two\nlines")
+    progress.show("summary", "two\nlines")
     with os.fdopen(reader, "rb") as pipe:
         assert decode(pipe.readline()) == Line(kind="summary", text="two\nlines")
     # Nobody reads any more: a detached start goes on.
-    progress.say("warn", "unheard")
-    progress.say("warn", "unheard")
+    progress.show("warn", "unheard")
+    progress.show("warn", "unheard")
 
 
 def test_a_line_that_is_none_of_ours_is_passed_over() -> None:

@@ -1,0 +1,66 @@
+"""The signals of the launcher: the first one asks it to stop, a second one forces it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+
+class Stopped(Exception):
+    """A signal arrived during the start."""
+
+
+class StopSignals:
+    """SIGTERM and SIGINT of this process."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._forced = threading.Event()
+        self._starting = False
+        self._interrupted = False
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal interrupted the start."""
+        return self._interrupted
+
+    @property
+    def forced(self) -> bool:
+        """Whether a second signal arrived."""
+        return self._forced.is_set()
+
+    def install(self) -> None:
+        """Installs the handler. Ray replaces it when it starts, so it is installed again after that."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle)
+
+    def begin_start(self) -> None:
+        """From here to ``end_start`` a signal raises ``Stopped`` in the main thread."""
+        self._starting = True
+
+    def end_start(self) -> None:
+        self._starting = False
+
+    def handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self._asked.is_set():
+            self._forced.set()
+        self._asked.set()
+        if self._starting:
+            self._starting = False
+            self._interrupted = True
+            raise Stopped
+
+    def begin_stop(self) -> None:
+        """The next signal forces the stop."""
+        self._starting = False
+        self._asked.set()
+
+    def check(self) -> None:
+        """Raises ``Stopped`` when a signal has arrived."""
+        if self._asked.is_set():
+            raise Stopped
+
+    def wait(self, seconds: float) -> bool:
+        """Waits for a signal; whether one has arrived."""
+        return self._asked.wait(seconds)

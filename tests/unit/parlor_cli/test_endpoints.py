@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from parlor.store.addresses import SqliteAddress, store_addresses
+from parlor_cli import configuration
+from parlor_cli.endpoints import RedisEndpoint, StoreEndpoint, demo_plan, durability
+from parlor_cli.installation import Installation
+from parlor_cli.options import Blueprint
+
+pytestmark = pytest.mark.unit
+
+EMBEDDED = Blueprint(redis="embedded", store="embedded", partitions=64, shards=2)
+
+
+def test_embedded_shards_are_files_that_the_store_reads(tmp_path: Path) -> None:
+    odd = Installation.found(tmp_path / "a b#c%d?é")
+    settings = configuration.load(StoreEndpoint(odd, EMBEDDED).overrides())
+    addresses = store_addresses(settings.store)
+    assert [*addresses.shards.values(), addresses.global_] == [
+        SqliteAddress(odd.data_dir / "sqlite" / name) for name in ("shard_1.db", "shard_2.db", "global.db")
+    ]
+
+
+def test_the_demo_model_runs_only_when_no_llm_is_configured(home: Installation) -> None:
+    assert demo_plan(home, configuration.load()) is not None
+    assert demo_plan(home, configuration.load({"llm": {"base_url": "http://h"}})) is None
+    assert demo_plan(home, configuration.load({"llm": {"api_key": "sk"}})) is None
+
+
+def test_an_openai_key_in_the_environment_is_a_configured_llm(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk")
+    assert demo_plan(home, configuration.load()) is None
+
+
+def test_durability_describes_the_servers_that_run(home: Installation) -> None:
+    endpoint = RedisEndpoint(home, "embedded")
+    endpoint.plan()
+    assert "on disk in Valkey" in durability(endpoint, StoreEndpoint(home, EMBEDDED))
+    external = RedisEndpoint(home, "external")
+    assert external.plan() is None
+    assert "Redis at your URL" in durability(external, StoreEndpoint(home, EMBEDDED))
