@@ -12,8 +12,11 @@ from parlor_cli.refusal import Refusal
 
 
 def issue_token(data_dir: Path, account: str, ttl: timedelta | None) -> str:
-    """Signed with the running installation's secret, else with the one that the next start will use. Without a data
-    directory, with the secret that is configured (``PARLOR_AUTH__SECRET``): a cluster's."""
+    """A token that is signed with the secret of the installation, which its next start uses too.
+
+    Without a data directory, as in a cluster, the configured secret (``PARLOR_AUTH__SECRET``) signs it. Raises
+    ``Refusal``.
+    """
     from api.tokens import issue
 
     if data_dir.is_dir():

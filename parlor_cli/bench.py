@@ -22,12 +22,14 @@ PREFIX = "/bench"
 
 
 def stream(data_dir: Path, *, replies: list[int], seconds: float, as_json: bool) -> int:
-    """Measures replies that stream at the same time, a run for each number. Raises ``Refusal`` when nothing runs, or
-    something else than the demo model answers."""
+    """Measures replies that stream at the same time, one run for each number in ``replies``; returns the exit code.
+
+    Raises ``Refusal`` when nothing runs here, or when another model than the demo model answers.
+    """
     installation, run, settings = _running(data_dir)
     if "demo-model" not in run.processes:
         ray_cluster.leave()
-        raise Refusal("only the demo model says when it sent a token: no other language model may be configured")
+        raise Refusal("this needs the demo model, which stamps its tokens with their time: configure no other model")
     try:
         from actors import bootstrap
         from api.tokens import issue
@@ -53,7 +55,7 @@ def stream(data_dir: Path, *, replies: list[int], seconds: float, as_json: bool)
 
 
 def _replicas(installation: Installation) -> list[int]:
-    """The API's processes on this machine."""
+    """The process ids of the API replicas on this machine."""
     mark = f"{MARKER}={installation.runtime_dir}"
     return [
         pid
@@ -63,7 +65,7 @@ def _replicas(installation: Installation) -> list[int]:
 
 
 def _running(data_dir: Path) -> tuple[Installation, RunFile, Settings]:
-    """What runs there, with this process joined to its Ray. Raises ``Refusal`` when nothing does."""
+    """The running installation; this process has joined its Ray. Raises ``Refusal`` when nothing runs here."""
     installation = Installation.find(data_dir)
     run = installation.running() if installation else None
     settings_json = installation.read_settings() if installation else None
@@ -77,8 +79,10 @@ def _running(data_dir: Path) -> tuple[Installation, RunFile, Settings]:
 
 
 def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
-    """Deploys a no-op beside the API, on the same ingress, measures both, takes it away again. Raises ``Refusal`` when
-    nothing runs."""
+    """Deploys a no-op beside the API on the same ingress, measures both, and removes it; returns the exit code.
+
+    Raises ``Refusal`` when nothing runs here.
+    """
     _, run, settings = _running(data_dir)
     try:
         from ray import serve
@@ -104,8 +108,8 @@ def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
         sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
         return 0
     first = report.first_token
-    print(f"\nsends/s of the no-op's, 64 connections, {len(report.many)} rounds: {report.ratio_many:.2f} (median)")
-    print(f"p50 above the no-op's, one connection: {report.extra_p50_ms_one:.2f} ms (median)")
+    print(f"\nsends/s over no-ops/s, 64 connections, {len(report.many)} rounds: {report.ratio_many:.2f} (median)")
+    print(f"p50 of a send over a no-op, one connection: {report.extra_p50_ms_one:.2f} ms more (median)")
     if first is not None:
         print(
             f"first token: direct p50 {first.direct_p50} p99 {first.direct_p99} ms, "

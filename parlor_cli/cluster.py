@@ -1,6 +1,6 @@
-"""`parlor cluster`: an installation that `serve deploy` made, seen from a node of its cluster.
+"""`parlor cluster`: commands for an installation that `serve deploy` started, run on a node of its cluster.
 
-Nothing of it is in a data directory: the settings in the environment say where its Ray is, and its namespace there.
+It has no data directory: the settings in the environment name its Ray and its namespace.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from parlor_cli.status import with_lag, write
 
 
 def show(*, as_json: bool) -> None:
-    """Prints what its actors tell. Raises ``Refusal`` when they do not answer."""
+    """Prints the report of the actors. Raises ``Refusal`` when they do not answer."""
     with _joined() as settings:
         from ray.exceptions import RayError
 
@@ -30,8 +30,10 @@ def show(*, as_json: bool) -> None:
 
 
 def stop() -> None:
-    """Drains the rooms and the queues and ends the actors. The application has to be gone before, or its replicas would
-    make them again: raises ``Refusal`` then."""
+    """Drains the rooms and queues, and ends the actors.
+
+    Raises ``Refusal`` while the HTTP application runs, because its replicas would create the actors again.
+    """
     with _joined() as settings:
         from ray import serve
 

@@ -1,4 +1,4 @@
-"""The settings that hold: command line, then environment, `.env`, `parlor.toml`, defaults; and how they are shown."""
+"""Loads the settings (command line, environment, `.env`, `parlor.toml`, defaults, in this order) and prints them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from parlor_cli.refusal import Refusal
 
 Value: TypeAlias = str | int | float | bool | list[str] | None
 Overrides: TypeAlias = dict[str, dict[str, Value]]
-"""section -> field -> value, as a settings file would hold them."""
+"""section -> field -> value, as in a settings file."""
 
 
 def load(overrides: Mapping[str, Mapping[str, Value]] | None = None) -> Settings:
-    """The settings with ``overrides`` above every other source. Raises ``Refusal`` with what is wrong and where."""
+    """The settings; ``overrides`` take precedence over every other source. Raises ``Refusal`` for invalid ones."""
     return _build({section: dict(fields) for section, fields in (overrides or {}).items() if fields})
 
 
 def _build(given: dict[str, object]) -> Settings:
     try:
-        return Settings(**given)  # type: ignore[arg-type] # sections are given as mappings, which pydantic reads
+        return Settings(**given)  # type: ignore[arg-type] # pydantic reads mappings as sections
     except ValidationError as error:
         lines = [
             f"  {'.'.join(str(part) for part in found['loc'])}: {found['msg']}"
@@ -36,17 +36,17 @@ def _build(given: dict[str, object]) -> Settings:
 
 
 def merge(first: Overrides, second: Overrides) -> Overrides:
-    """Both, field by field; ``second`` wins."""
+    """Both, merged field by field; ``second`` takes precedence."""
     return {section: {**first.get(section, {}), **second.get(section, {})} for section in [*first, *second]}
 
 
 def restore(settings_json: str) -> Settings:
-    """The tree that ``Settings.dump_secrets`` wrote, whatever the environment says now. Raises ``Refusal``."""
+    """The settings that ``Settings.dump_secrets`` wrote, whatever the environment says now. Raises ``Refusal``."""
     return _build(json.loads(settings_json))
 
 
 def to_toml(settings: Settings) -> str:
-    """The tree as TOML that can be read back, secrets masked."""
+    """The settings as TOML, secrets masked."""
     lines: list[str] = []
     for section, fields in settings.model_dump(mode="json").items():
         if not isinstance(fields, dict):

@@ -1,4 +1,4 @@
-"""`parlor down`: asks the launcher to drain, waits, and removes what a killed one left."""
+"""`parlor down`: asks the launcher to drain, waits for it, and removes what a killed one left."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from parlor_cli.installation import Installation
 from parlor_cli.progress import Progress
 
 STOP_TIMEOUT_S = 180.0
-"""More than the sum of the launcher's own bounds; then it is killed, and its children with it."""
+"""More than all limits of the launcher together; after that it is killed, and its children with it."""
 
 
 def down(data_dir: Path, progress: Progress) -> None:
-    """Returns when all is gone; raises ``Refusal`` when another start took the directory meanwhile."""
+    """Returns when everything has ended. Raises ``Refusal`` when another start has taken the directory meanwhile."""
     installation = Installation.find(data_dir)
     if installation is None:
         progress.show("note", f"nothing runs here: {data_dir} holds no installation", step="down")

@@ -1,20 +1,20 @@
-"""What Ray Serve runs in HAProxy's place: adapts the configuration that Serve wrote, then becomes HAProxy.
+"""The program that Ray Serve starts as HAProxy: it adapts the configuration that Serve wrote, then becomes HAProxy.
 
     python -I haproxy.py <limits> <real haproxy> -db -f <haproxy.cfg> [-dR] [-sf <pid> ... -x <socket>]
 
-Serve writes its file anew before each start and each reload, and then runs this, so the changes survive reloads; the
-process id stays (exec), which Serve checks. It changes:
+Serve writes its file before each start and each reload and then runs this program, so the changes survive reloads. The
+process id stays the same (exec), which Serve checks. The changes:
 
-1. answers that HAProxy or Serve make themselves (bad request, no replica, replica gone) into problem+json;
-2. the statistics and metrics ports, to loopback, and the admin socket, to this user;
-3. two request headers that let any client turn off Serve's own timeouts and disconnect handling: removed;
-4. logging, from UDP port 514 to the process's own log file, events only;
-5. HAProxy's life: it ends with the manager that started it, so none is left holding the port;
-6. how long a process may be silent that has a request, in the seconds of ``Limits``: one that stands still keeps nobody
-   waiting for as long as it does so.
+1. answers that HAProxy or Serve make themselves (bad request, no replica, replica gone) become problem+json;
+2. the statistics and metrics ports listen on loopback, and only this user may use the admin socket;
+3. two request headers with which any client could turn off Serve's timeouts and disconnect handling are removed;
+4. logs go to the log file of the process instead of UDP port 514, events only;
+5. HAProxy ends with the manager that started it, so that none keeps the port;
+6. a process that has a request and stays silent for the seconds in ``Limits`` is given up, so that no client waits for
+   one that stands still.
 
-Standard library only: it is started as a plain file. ``tests/unit/parlor_cli/test_haproxy.py`` renders Serve's own
-template and holds this to it, so a new Ray that changes the template is noticed.
+It uses the standard library only, because it runs as a plain file. ``tests/unit/parlor_cli/test_haproxy.py`` adapts
+Serve's own template, so a change of the template in a new Ray is noticed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import NamedTuple, NoReturn
 MARK = "# adapted by parlor"
 _REQUEST_ID = "%[var(txn.parlor_request_id)]"
 
-# Status of HAProxy's own error -> (status that the client gets, errorCode, code, title) of parlor.errors.
+# Status of HAProxy's own error -> status for the client, and errorCode, code and title of parlor.errors.
 ERRORS: dict[int, tuple[int, int, str, str]] = {
     400: (400, 1007, "invalid-request", "The request is not valid"),
     408: (408, 1007, "invalid-request", "The request is not valid"),
@@ -52,16 +52,16 @@ RETRY_AFTER_S = 1
 
 
 class Limits(NamedTuple):
-    """Whole seconds without a byte from the process that has the request; then 503, or the end of the stream."""
+    """Seconds without a byte from the process that has the request; after them 503, or the end of the stream."""
 
     answer: int
-    """Of an ordinary answer; ``Prefer: wait=N`` adds its own."""
+    """For an ordinary answer; ``Prefer: wait=N`` adds N."""
     stream: int
-    """Between two events or heartbeats."""
+    """For a stream: between two events or heartbeats."""
 
     @classmethod
     def read(cls, text: str) -> Limits:
-        """From a command line; raises ``ValueError`` or ``TypeError``."""
+        """From a command-line argument; raises ``ValueError`` or ``TypeError``."""
         return cls(*map(int, text.split(",")))
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ class Limits(NamedTuple):
 
 
 def adapt(config: str, limits: Limits) -> str:
-    """The configuration with the changes above; a second time changes nothing."""
+    """The configuration with the changes above; one that has them is returned as it is."""
     if config.startswith(MARK):
         return config
     adapted = [MARK]
@@ -99,7 +99,7 @@ def _adapt_line(section: str, line: str, words: list[str], limits: Limits) -> li
         case ["backend", _]:
             return [line, *(f"    {rule}" for rule in _backend_rules(limits))]
         case ["http-request", "return", "status", "404", *_] if section == "backend default_backend":
-            # Serve's own 404 means that the application is not there: not yet, or no more.
+            # Serve's own 404 means that the application does not run yet, or does not run any more.
             return [f"    http-request return {_reply(503)}"]
         case _:
             return [line]
@@ -114,7 +114,7 @@ def _frontend_rules() -> list[str]:
         f"http-request set-header x-request-id {_REQUEST_ID}",
         "http-request del-header x-request-timeout-seconds",
         "http-request del-header x-request-disconnect-disabled",
-        # The application answers in JSON only: plain text comes from Serve, which has no replica for the request.
+        # The application answers in JSON only; plain text is from Serve, when it has no replica for the request.
         f"http-response return {_reply(503)} if {{ status 404 408 502 503 504 }} {plain}",
         f"http-response return {_reply(400)} if {{ status 400 }} {plain}",
         f"http-response return {_reply(500)} if {{ status 500 }} {plain}",
@@ -123,7 +123,7 @@ def _frontend_rules() -> list[str]:
 
 
 def _backend_rules(limits: Limits) -> list[str]:
-    """The last that holds counts."""
+    """Timeouts; the last rule that matches counts."""
     wait = 'regsub("^.*wait *= *([0-9]{1,6}).*$","\\1",i)'
     longer = f"req.fhdr(prefer),'{wait}',mul(1000),add({1000 * limits.answer})"
     streams = ("{ req.hdr(accept) -m sub text/event-stream }", "{ path_end /events }")
@@ -139,7 +139,7 @@ def _error_reply(status: int) -> str:
 
 
 def _reply(status: int) -> str:
-    """A `return` or `http-error` argument list; single quotes keep the JSON as it is."""
+    """The arguments of `return` or `http-error`; single quotes keep HAProxy from parsing the JSON."""
     headers = f'hdr cache-control "no-store" hdr x-request-id "{_REQUEST_ID}"'
     if ERRORS[status][0] == 503:
         headers += f' hdr retry-after "{RETRY_AFTER_S}"'
@@ -147,7 +147,7 @@ def _reply(status: int) -> str:
 
 
 def problem(status: int) -> str:
-    """The body of the error that HAProxy calls ``status``, as an HAProxy log format."""
+    """The body for HAProxy's own error ``status``, as an HAProxy log format."""
     shown, error_code, code, title = ERRORS[status]
     body: dict[str, str | int] = {
         "type": f"/docs/errors#{code}",
@@ -163,13 +163,13 @@ def problem(status: int) -> str:
         body["retry_after_seconds"] = RETRY_AFTER_S
     text = json.dumps(body)
     for field, variable in (("instance", "parlor_path"), ("request_id", "parlor_request_id")):
-        # Both may be a client's own: escaped as JSON strings.
+        # A client can choose both, so HAProxy escapes them as JSON strings.
         text = text.replace(f'"{field}": ""', f'"{field}": "%[var(txn.{variable}),json(utf8s)]"')
     return text
 
 
 def rewrite(path: Path, limits: Limits) -> None:
-    """Adapts the file in place, whole or not at all."""
+    """Adapts the file in place, atomically."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     temporary.write_text(adapt(path.read_text(encoding="utf-8"), limits), encoding="utf-8")
     temporary.replace(path)

@@ -1,4 +1,4 @@
-"""The HTTP side: Ray Serve with the ChatApi application, on one address."""
+"""HTTP: Ray Serve with the ChatApi application on one address."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _PAUSE_S = 0.1
 
 
 class Ingress:
-    """Start, wait for `/readyz`, stop."""
+    """Starts the application, waits until it is ready, stops it."""
 
     def __init__(self, settings: Settings, *, haproxy: bool, shared: bool) -> None:
-        """``shared``: the cluster is not ours alone, and neither is its Serve."""
+        """``shared``: others use the cluster and its Serve too."""
         self._settings = settings
         self._shared = shared
         self.title = "HAProxy" if haproxy else "Ray Serve's own proxy (no HAProxy for this platform)"
 
     @property
     def url(self) -> str:
-        """As a client on this machine writes it."""
+        """The base URL for a client on this machine."""
         host = _reachable(self._settings.api.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self._settings.api.port}"
 
@@ -45,7 +45,7 @@ class Ingress:
             raise Refusal(f"the HTTP application did not start: {error}{_deployment_messages()}") from error
 
     def wait_until_ready(self, check: Callable[[], None]) -> None:
-        """Until `/readyz` answers 200; calls ``check`` in between. Raises ``Refusal`` with its last answer."""
+        """Waits until `/readyz` answers 200, calling ``check`` in between. Raises ``Refusal`` with its last answer."""
         deadline = time.monotonic() + _READY_TIMEOUT_S
         while True:
             check()
@@ -70,17 +70,17 @@ class Ingress:
             connection.close()
 
     def stop(self) -> None:
-        """Ends the application; in a cluster of ours also Serve itself."""
+        """Ends the application and, in a private cluster, Serve itself."""
         from ray import serve
 
         if self._shared:
             serve.delete(APP_NAME)
         else:
-            serve.shutdown()  # type: ignore[no-untyped-call] # Ray leaves it untyped
+            serve.shutdown()  # type: ignore[no-untyped-call] # untyped in Ray
 
 
 def _deployment_messages() -> str:
-    """Why, as Serve knows it: the replica's own traceback."""
+    """What Serve reports for each deployment, with the traceback of the replica."""
     from ray import serve
 
     application = serve.status().applications.get(APP_NAME)

@@ -1,16 +1,16 @@
-"""An installation: one data directory, what it keeps, and who may use it now.
+"""An installation: its data directory, the files in it, and the lock on it.
 
     <data directory>/
-        installation.json   what was decided when it was made (id, partitions, kind of servers)
+        installation.json   permanent decisions (id, partitions, kind of servers)
         jwt-secret          signs bearer tokens (0600)
-        ray-token           lets processes into its private Ray (0600)
-        lock                held with flock by the launcher for as long as it lives
+        ray-token           authenticates processes to the private Ray (0600)
+        lock                locked (flock) by the launcher while it lives
         run.json            the running launcher, its processes and addresses (0600)
-        settings.json       the running installation's effective settings, secrets in clear (0600)
+        settings.json       the effective settings of the running installation, secrets in clear (0600)
         logs/  redis/  sqlite/  mariadb/
 
-Sockets and Ray's session live in a short runtime directory, ``/tmp/parlor-<8 hex digits>``, because the path of a
-unix socket ends at 107 bytes (HAProxy's at 97) whatever the data directory is called.
+Sockets and Ray's session are in a runtime directory with a short path, ``/tmp/parlor-<8 hex digits>``, because the path
+of a unix socket has at most 107 bytes (HAProxy's 97), and that of the data directory may be longer.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from parlor_cli.refusal import Refusal
 DEFAULT_DATA_DIR = Path(".parlor")
 RUNTIME_ROOT = Path("/tmp")  # noqa: S108 - short on purpose; the directory below it is 0700 and its owner is checked
 MARKER = "PARLOR_RUNTIME_DIR"
-"""Environment variable that every process of an installation inherits; its value names the installation."""
+"""An environment variable that all processes of an installation inherit; its value is the runtime directory."""
 
 ServerKind = Literal["embedded", "private", "external"]
 
 
 class Founding(msgspec.Struct, frozen=True):
-    """What is decided once: with another value the data would not be found again."""
+    """Permanent decisions: with other values the data would not be found again."""
 
     id: str
     redis: ServerKind | None = None
     store: ServerKind | None = None
     partitions: int | None = None
     shards: int | None = None
-    """Databases that were made here; may grow, not shrink. None with external ones."""
+    """Number of databases that were created here; it may grow, not shrink. None with external databases."""
 
 
 class RunFile(msgspec.Struct, frozen=True):
-    """Who runs this installation now."""
+    """The running launcher, its processes and addresses."""
 
     boot_id: str
     launcher: ProcessRef
@@ -71,7 +71,7 @@ class RunFile(msgspec.Struct, frozen=True):
 
 
 class Installation:
-    """A data directory that has been founded."""
+    """A data directory with an ``installation.json``."""
 
     def __init__(self, data_dir: Path, founding: Founding) -> None:
         self.data_dir = data_dir
@@ -79,7 +79,7 @@ class Installation:
 
     @classmethod
     def found(cls, data_dir: Path) -> Installation:
-        """Opens the directory, or makes it. Raises ``Refusal`` when that is not possible."""
+        """Opens the directory; creates it when it does not exist. Raises ``Refusal`` when that fails."""
         path = data_dir.expanduser().absolute()
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class Installation:
             if existing is not None:
                 return existing
             made = cls(path, Founding(id=uuid.uuid4().hex))
-            # Two first commands at once: the first link wins and both read it.
+            # When two first commands run at once, the first link wins, and both read it.
             _write_once(path / "installation.json", msgspec.json.encode(made.founding))
         except OSError as error:
             raise Refusal(f"cannot use the data directory {path}: {error.strerror}") from error
@@ -97,7 +97,7 @@ class Installation:
 
     @classmethod
     def find(cls, data_dir: Path) -> Installation | None:
-        """The installation in a directory, if there is one; nothing is made."""
+        """The installation in a directory, or None; nothing is created. Raises ``Refusal`` when it cannot be read."""
         path = data_dir.expanduser().absolute()
         try:
             raw = (path / "installation.json").read_bytes()
@@ -112,18 +112,18 @@ class Installation:
         return cls(path.resolve(), founding)
 
     def record(self, founding: Founding) -> None:
-        """Keeps a founding decision."""
+        """Saves permanent decisions."""
         _write(self.data_dir / "installation.json", msgspec.json.encode(founding))
         self.founding = founding
 
     @property
     def namespace(self) -> str:
-        """Of its Ray actors, also in a Ray that it shares with others."""
+        """The namespace of its Ray actors; unique, also in a Ray cluster that others use."""
         return f"parlor-{self.founding.id[:12]}"
 
     @property
     def short_id(self) -> str:
-        """Eight hexadecimal digits; a copied data directory gets others, because its path counts too."""
+        """Eight hexadecimal digits, derived from id and path, so that a copied data directory gets others."""
         return hashlib.sha256(f"{self.founding.id}:{self.data_dir}".encode()).hexdigest()[:8]
 
     @property
@@ -135,7 +135,7 @@ class Installation:
         return self.data_dir / "logs"
 
     def make_runtime_dir(self) -> Path:
-        """The runtime directory, ours alone. Raises ``Refusal`` when another user has put something there."""
+        """Creates the runtime directory (0700). Raises ``Refusal`` when something of another user is there."""
         path = self.runtime_dir
         path.mkdir(mode=0o700, exist_ok=True)
         facts = path.lstat()
@@ -145,7 +145,7 @@ class Installation:
         return path
 
     def remove_runtime_dir(self) -> None:
-        """Only sockets and Ray's session are in it. The session's logs are kept, in ``logs/ray``, till the next one."""
+        """Removes the runtime directory; the logs of Ray's session move to ``logs/ray``, until the next session."""
         if not self.runtime_dir.is_dir() or self.runtime_dir.is_symlink():
             return
         session_logs = (self.runtime_dir / "ray/session_latest").resolve() / "logs"
@@ -156,11 +156,11 @@ class Installation:
         shutil.rmtree(self.runtime_dir, ignore_errors=True)
 
     def jwt_secret(self) -> str:
-        """64 hexadecimal digits, made when first asked for."""
+        """64 hexadecimal digits, created on first use."""
         return _secret(self.data_dir / "jwt-secret")
 
     def ray_token(self) -> str:
-        """Kept apart from the JWT secret: whoever holds it can run code in the cluster."""
+        """Another secret than ``jwt_secret``, because it lets its bearer run code in the cluster."""
         return _secret(self.ray_token_path)
 
     @property
@@ -169,7 +169,7 @@ class Installation:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the directory; raises ``Refusal`` at once when another launcher does. Freed by the kernel on death."""
+        """Locks the directory. Raises ``Refusal`` when another process has locked it; the kernel frees it on death."""
         descriptor = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -187,14 +187,14 @@ class Installation:
             os.close(descriptor)
 
     def read_run(self) -> RunFile | None:
-        """What the run file says, true or stale; None when there is none (a damaged one counts as none)."""
+        """The run file, which may be stale; None when there is none, or a damaged one."""
         try:
             return msgspec.json.decode((self.data_dir / "run.json").read_bytes(), type=RunFile)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
     def running(self) -> RunFile | None:
-        """The run file if its launcher is alive."""
+        """The run file when its launcher is alive, otherwise None."""
         run = self.read_run()
         if run is None or run.boot_id != processes.boot_id() or not processes.is_alive(run.launcher):
             return None
@@ -204,7 +204,7 @@ class Installation:
         _write(self.data_dir / "run.json", msgspec.json.encode(run))
 
     def write_settings(self, settings_json: str) -> None:
-        """The effective settings, for the commands that talk to the running installation."""
+        """Saves the effective settings, for commands that use the running installation."""
         _write(self.data_dir / "settings.json", settings_json.encode())
 
     def read_settings(self) -> str | None:
@@ -231,7 +231,7 @@ def _secret(path: Path) -> str:
 
 
 def _temporary(path: Path, content: bytes) -> Path:
-    """The content beside its destination, on disk, readable by its owner alone."""
+    """Writes the content to a temporary file beside ``path`` (0600, synced)."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -242,12 +242,12 @@ def _temporary(path: Path, content: bytes) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, also for a reader meanwhile."""
+    """Replaces the file atomically."""
     _temporary(path, content).replace(path)
 
 
 def _write_once(path: Path, content: bytes) -> None:
-    """As ``_write``, but what is there already stays."""
+    """As ``_write``, but an existing file stays."""
     temporary = _temporary(path, content)
     try:
         os.link(temporary, path)

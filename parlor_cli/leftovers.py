@@ -1,17 +1,16 @@
 """Processes that outlived their launcher.
 
-Children are tied to the launcher (``parlor_cli/servers/tether.py``, Ray's own fate sharing), so after a plain `kill -9`
-there is nothing to do here. What can be left is a process that lost its tie, such as an HAProxy whose manager was
-killed.
+Children end with the launcher (``parlor_cli/servers/tether.py``, and Ray's own fate sharing), so a plain `kill -9`
+leaves none. A process can outlive it when the process between the two is killed, such as the manager of HAProxy.
 
 A process belongs to an installation when
 
 1. the run file recorded its pid and start time, or
 2. it inherited the installation's marker in its environment, or
-3. its output goes into the installation's runtime directory (Ray's workers overwrite their environment), or
+3. its output goes to the installation's runtime directory (Ray's workers overwrite their environment), or
 4. it is a known server whose command line names the runtime directory or the data directory.
 
-A pager or an editor that has a file of the data directory open is none of these.
+So a pager or an editor with an open file of the data directory does not belong to it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SERVER_NAMES = frozenset({"valkey-server", "redis-server", "mariadbd", "mysqld",
 
 
 def find(installation: Installation) -> dict[str, ProcessRef]:
-    """Every process of the installation but this one and its ancestors, by a name for messages."""
+    """All processes of the installation except this one and its ancestors, by a name for messages."""
     recorded = _recorded(installation)
     found = {}
     for pid in processes.own_pids():
@@ -39,9 +38,9 @@ def find(installation: Installation) -> dict[str, ProcessRef]:
 
 
 def end(installation: Installation, *, grace_s: float = 3.0) -> list[str]:
-    """Ends them all, also those that a dying one still started; returns their names.
+    """Ends these processes, and those that they start meanwhile; returns their names.
 
-    The caller holds the lock, so none of them belongs to a living launcher.
+    The caller holds the lock, so none of them has a living launcher.
     """
     ended: list[str] = []
     for _ in range(3):

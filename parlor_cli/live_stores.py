@@ -1,4 +1,4 @@
-"""Both stores of an installation, for commands that ask them past the actors."""
+"""Redis and the databases of an installation, for commands that do not go through the actors."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _T = TypeVar("_T")
 
 
 def ask(data_dir: Path, work: Callable[[Wiring], Awaitable[_T]], *, exit_code: int = 1) -> _T:
-    """Does it with the running installation's stores; without a data directory, with those that the settings name (a
-    cluster's). Raises ``Refusal`` with ``exit_code`` when a store does not answer or nothing runs."""
+    """Calls ``work`` with the stores of the running installation or, without a data directory, with those of the
+    settings (a cluster's). Raises ``Refusal`` with ``exit_code`` when nothing runs or a store does not answer."""
     try:
         settings = present(Installation.find(data_dir))
         if not settings.redis.url.get_secret_value():

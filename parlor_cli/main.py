@@ -1,6 +1,6 @@
 """The `parlor` command.
 
-Only what every command needs is imported here: `parlor --help` must not load Ray.
+Commands import what they need when they run, so that `parlor --help` does not load Ray.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ app = typer.Typer(
 )
 
 DataDir = Annotated[
-    Path, typer.Option("--data-dir", envvar="PARLOR_DATA_DIR", help="Data directory: one is one installation.")
+    Path,
+    typer.Option("--data-dir", envvar="PARLOR_DATA_DIR", help="Data directory, one for each installation."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Servers(StrEnum):
-    """Where Redis and the databases come from."""
+    """The origin of Redis and the databases."""
 
     EMBEDDED = "embedded"
     PRIVATE = "private"
@@ -44,19 +45,22 @@ class Servers(StrEnum):
 def up(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port, 0: a free one [default: 8000].")] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Return once it is ready, and leave it running.")] = False,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: a free one [default: 8000].")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready, and leave it running.")] = False,
     redis_url: Annotated[str | None, typer.Option(help="Use this Redis instead of starting one.")] = None,
     mysql_url: Annotated[
-        list[str] | None, typer.Option(help="Use this database instead of making one; once for each shard.")
+        list[str] | None, typer.Option(help="Use this database instead of creating one; repeat it for each shard.")
     ] = None,
     servers: Annotated[
         Servers | None,
         typer.Option(help="embedded: Valkey and SQLite; private: redis-server and mariadbd from PATH; external: URLs."),
     ] = None,
-    partitions: Annotated[int | None, typer.Option(min=1, max=4096, help="Fixed at the first start [64].")] = None,
-    shards: Annotated[int | None, typer.Option(min=1, max=64, help="Databases that are made here [2].")] = None,
-    ray_address: Annotated[str | None, typer.Option(help="Join this running Ray instead of starting one.")] = None,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, max=4096, help="Partitions, fixed at the first start [64]."),
+    ] = None,
+    shards: Annotated[int | None, typer.Option(min=1, max=64, help="Databases to create [default: 2].")] = None,
+    ray_address: Annotated[str | None, typer.Option(help="Join this Ray cluster instead of starting one.")] = None,
 ) -> None:
     """Start Redis, the databases, Ray, the actors and HTTP; Ctrl-C stops all of it."""
     from parlor_cli.up import up as run
@@ -85,7 +89,7 @@ def down(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 @app.command()
 def status(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Services, actors, queues and dead letters. Exit code 3 when nothing runs."""
+    """Show services, actors, queues and dead letters. Exit code 3 when nothing runs."""
     from parlor_cli.status import show
 
     raise typer.Exit(show(data_dir, as_json=json))
@@ -93,9 +97,9 @@ def status(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
 
 @app.command()
 def token(
-    account: Annotated[str, typer.Argument(help="Whose token it is.")],
+    account: Annotated[str, typer.Argument(help="The account of the token.")],
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    ttl: Annotated[int | None, typer.Option(min=1, help="Seconds that it is valid [default: 30 days].")] = None,
+    ttl: Annotated[int | None, typer.Option(min=1, help="Seconds for which it is valid [default: 30 days].")] = None,
 ) -> None:
     """Print a bearer token, alone, on standard output."""
     from parlor_cli.bearer import issue_token
@@ -114,7 +118,7 @@ def config(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 @app.command()
 def migrate(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Bring the databases to this version's schema (`up` does it too)."""
+    """Migrate the databases to the schema of this version, as `up` does."""
     from parlor_cli.migrate import run
 
     run(data_dir, as_json=json)
@@ -122,7 +126,7 @@ def migrate(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
 
 @app.command()
 def rooms(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Every room that is active: its actor and its state. Exit code 3 when nothing runs."""
+    """List active rooms with their actors and states. Exit code 3 when nothing runs."""
     from parlor_cli.rooms import show
 
     raise typer.Exit(show(data_dir, as_json=json))
@@ -131,13 +135,13 @@ def rooms(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
 @app.command()
 def fsck(
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    repair: Annotated[bool, typer.Option("--repair", help="Put right what can be put right safely.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired safely.")] = False,
     account: Annotated[str | None, typer.Option(help="Only this account's rooms.")] = None,
     room: Annotated[str | None, typer.Option(help="Only this room.")] = None,
     json: Json = False,
 ) -> None:
-    """Compare Redis, queues and shards of every room while the system runs. Exit codes: 0 nothing is wrong (any more),
-    1 something is, 2 it could not look."""
+    """Check every room for contradictions between Redis, queues and shards, while Parlor runs. Exit code 0: none, or
+    all repaired; 1: some; 2: the check failed."""
     from parlor_cli.fsck import run
 
     raise typer.Exit(run(data_dir, repair=repair, account=account, room=room, as_json=json))
@@ -150,7 +154,7 @@ LetterIds = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As
 
 @dead_letters.command("list")
 def dead_letters_list(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """What was set aside, and why; nobody's text."""
+    """List them with their reasons, without the text of messages."""
     from parlor_cli.dead_letters import show
 
     show(data_dir, as_json=json)
@@ -159,11 +163,11 @@ def dead_letters_list(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) 
 @dead_letters.command("replay")
 def dead_letters_replay(
     ids: LetterIds = None,
-    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Replay all of them.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """Put them back into their queues, for when what was in their way is put right."""
+    """Put them back into their queues, when the reason for their refusal is gone."""
     from parlor_cli.dead_letters import replay
 
     replay(data_dir, ids or [], every=every, as_json=json)
@@ -193,11 +197,11 @@ def benchmarks() -> None:
 @bench.command("send")
 def bench_send(
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    seconds: Annotated[float, typer.Option(min=0.5, help="For each figure.")] = 5.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Each gives a ratio; the median counts.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Seconds for each measurement.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; the result is their median.")] = 5,
     json: Json = False,
 ) -> None:
-    """Sends against a no-op POST on the same ingress, and the time to first token, in one run."""
+    """Compare sends with a no-op POST on the same ingress, and measure the time to first token."""
     from parlor_cli.bench import send
 
     raise typer.Exit(send(data_dir, seconds=seconds, rounds=rounds, as_json=json))
@@ -206,23 +210,23 @@ def bench_send(
 @bench.command("stream")
 def bench_stream(
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    replies: Annotated[list[int] | None, typer.Option(min=1, help="At the same time; again for more runs.")] = None,
-    seconds: Annotated[float, typer.Option(min=0.5, help="That each reply lasts.")] = 10.0,
+    replies: Annotated[list[int] | None, typer.Option(min=1, help="Replies at once; repeat it for more runs.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Seconds that each reply takes.")] = 10.0,
     json: Json = False,
 ) -> None:
-    """Replies that stream at the same time, a reader each: losses, delays, memory. Exit code 1 when any is lost."""
+    """Stream many replies at once, each to its own reader: losses, delays, memory. Exit code 1 when a reply is lost."""
     from parlor_cli.bench import stream
 
     raise typer.Exit(stream(data_dir, replies=replies or [200, 500], seconds=seconds, as_json=json))
 
 
-cluster = typer.Typer(help="An installation that `serve deploy` made (docs/CLUSTER.md).", no_args_is_help=True)
+cluster = typer.Typer(help="An installation that `serve deploy` started (docs/CLUSTER.md).", no_args_is_help=True)
 app.add_typer(cluster, name="cluster")
 
 
 @cluster.command("status")
 def cluster_status(json: Json = False) -> None:
-    """Services, actors, queues and dead letters, asked from a node of the cluster."""
+    """Show actors, queues and dead letters; runs on a node of the cluster."""
     from parlor_cli.cluster import show
 
     show(as_json=json)
@@ -237,7 +241,7 @@ def cluster_stop() -> None:
 
 
 def main() -> None:
-    """Entry point: a refusal is one line on standard error, not a traceback."""
+    """Entry point. A ``Refusal`` becomes one line on standard error."""
     try:
         app()
     except Refusal as refusal:

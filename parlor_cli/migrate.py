@@ -1,4 +1,4 @@
-"""`parlor migrate`: the databases at this version's schema."""
+"""`parlor migrate`: brings the databases to the schema of this version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from parlor_cli.refusal import Refusal
 
 
 def apply(settings: Settings, on_step: Callable[[str], None]) -> MigrationReport:
-    """Makes databases that are missing and applies what they lack; tells each step. Raises ``Refusal``."""
+    """Creates missing databases and applies missing migrations; calls ``on_step`` for each. Raises ``Refusal``."""
     try:
         return asyncio.run(migrate(settings.store, on_step))
     except ParlorError as error:
@@ -27,9 +27,9 @@ def apply(settings: Settings, on_step: Callable[[str], None]) -> MigrationReport
 
 
 def run(data_dir: Path, *, as_json: bool) -> None:
-    """Migrates the running installation's databases, external ones, or the SQLite files of one that is stopped."""
+    """Migrates the databases of a running installation, external ones, or the SQLite files of a stopped one."""
 
-    def tell(step: str) -> None:
+    def print_step(step: str) -> None:
         if not as_json:
             print(step)
 
@@ -38,12 +38,12 @@ def run(data_dir: Path, *, as_json: bool) -> None:
         settings = load()
         if not settings.store.urls:
             raise Refusal(f"{data_dir} holds no installation, and no database URL is configured")
-        report = apply(settings, tell)
+        report = apply(settings, print_step)
     elif installation.running() is not None:
-        report = apply(present(installation), tell)
+        report = apply(present(installation), print_step)
     else:
         with installation.locked():
-            report = apply(_stopped(installation), tell)
+            report = apply(_stopped(installation), print_step)
     if as_json:
         print(msgspec.json.encode(report).decode())
     elif not report.changed:
@@ -56,7 +56,7 @@ def _stopped(installation: Installation) -> Settings:
     if settings.store.urls:
         return settings
     if founding.store != "embedded" or founding.shards is None:
-        raise Refusal("its databases do not run now: `parlor up` starts them, and migrates them")
+        raise Refusal("its databases are stopped; `parlor up` starts and migrates them")
     endpoint = StoreEndpoint(
         installation,
         Blueprint(redis="embedded", store="embedded", partitions=settings.store.partitions, shards=founding.shards),

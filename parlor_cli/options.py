@@ -1,4 +1,4 @@
-"""What `parlor up` was asked for, and what an installation decided when it was made."""
+"""The options of `parlor up`, and the decisions that follow from them and from the installation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_SHARDS = 2
 
 
 class UpOptions(msgspec.Struct, frozen=True):
-    """The command line; None is what was not given."""
+    """The command line; None for an option that was not given."""
 
     data_dir: Path
     host: str | None = None
@@ -27,10 +27,10 @@ class UpOptions(msgspec.Struct, frozen=True):
     shards: int | None = None
     ray_address: str | None = None
     tether: int | None = None
-    """The process that the launcher must not outlive; None: it lives on its own."""
+    """The process that the launcher must not outlive; None for a detached start."""
 
     def to_json(self) -> bytes:
-        """For the pipe to the launcher: a URL may hold a password, so not on a command line."""
+        """For the pipe to the launcher. Not its command line, because a URL may contain a password."""
         return msgspec.json.encode(self, enc_hook=str)
 
     @classmethod
@@ -38,7 +38,7 @@ class UpOptions(msgspec.Struct, frozen=True):
         return msgspec.json.decode(raw, type=cls, dec_hook=lambda _kind, text: Path(text))
 
     def overrides(self) -> Overrides:
-        """As settings."""
+        """The options that are settings."""
         found: Overrides = {}
         if self.host is not None:
             found["api"] = {"host": self.host}
@@ -56,7 +56,7 @@ class UpOptions(msgspec.Struct, frozen=True):
 
 
 class Blueprint(msgspec.Struct, frozen=True):
-    """What an installation is made of."""
+    """The servers of an installation, its partitions and shards."""
 
     redis: ServerKind
     store: ServerKind
@@ -65,7 +65,7 @@ class Blueprint(msgspec.Struct, frozen=True):
 
 
 def effective(installation: Installation, overrides: Overrides) -> Settings:
-    """The settings with what the installation adds where nothing else is given: JWT secret, namespace, partitions."""
+    """The settings; JWT secret, namespace and partitions are the installation's unless they are configured."""
     given = load(overrides)
     added: Overrides = {"ray": {"namespace": installation.namespace}, "auth": {}, "store": {}}
     if not given.auth.secret.get_secret_value():
@@ -76,7 +76,7 @@ def effective(installation: Installation, overrides: Overrides) -> Settings:
 
 
 def present(installation: Installation | None) -> Settings:
-    """The running installation's settings; when none runs, those that the next start would use."""
+    """The settings of the running installation or, when it does not run, those of its next start."""
     if installation is None:
         return load()
     running = installation.read_settings() if installation.running() else None
@@ -84,34 +84,34 @@ def present(installation: Installation | None) -> Settings:
 
 
 def decide(options: UpOptions, given: Settings, founding: Founding) -> Blueprint:
-    """What to start. A URL makes that part external; what was decided before holds unless it is asked for again.
+    """What to start. A URL makes its part external; without an option, earlier decisions hold.
 
-    Raises ``Refusal`` when the wish contradicts what the installation was made with: its data would not be found.
+    Raises ``Refusal`` when the options contradict permanent decisions, because the data would not be found.
     """
     redis = _kind("redis", bool(given.redis.url.get_secret_value()), options.servers, founding.redis)
     store = _kind("mysql", bool(given.store.urls), options.servers, founding.store)
     if options.partitions is not None and founding.partitions not in (None, options.partitions):
         raise Refusal(
-            f"this installation has {founding.partitions} partitions, for good: every id carries its own. "
+            f"this installation has {founding.partitions} partitions, which cannot change: every id contains its own. "
             f"Use another --data-dir for {options.partitions}."
         )
     shards = options.shards or founding.shards or DEFAULT_SHARDS
     if store == "external":
         if options.shards not in (None, len(given.store.urls)):
-            raise Refusal("--shards is for databases that parlor makes; with --mysql-url give one URL for each shard")
+            raise Refusal("--shards is for databases that Parlor creates; give --mysql-url once for each shard")
         shards = len(given.store.urls)
     if founding.shards is not None and shards < founding.shards:
-        raise Refusal(f"this installation has {founding.shards} shards; they can become more, not fewer")
+        raise Refusal(f"this installation has {founding.shards} shards; the number can grow, not shrink")
     return Blueprint(redis=redis, store=store, partitions=founding.partitions or given.store.partitions, shards=shards)
 
 
-def _kind(part: str, has_url: bool, wished: ServerKind | None, founded: ServerKind | None) -> ServerKind:
+def _kind(part: str, has_url: bool, asked: ServerKind | None, founded: ServerKind | None) -> ServerKind:
     if has_url:
         kind: ServerKind = "external"
-    elif wished == "external" or (wished is None and founded == "external"):
+    elif asked == "external" or (asked is None and founded == "external"):
         raise Refusal(f"no address of an external server is configured: give --{part}-url")
     else:
-        kind = wished or founded or "embedded"
+        kind = asked or founded or "embedded"
     if founded is not None and kind != founded:
         raise Refusal(
             f"this installation keeps its data in {founded} servers ({part}), not in {kind} ones; "

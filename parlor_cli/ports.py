@@ -1,8 +1,7 @@
-"""TCP ports: whether one is free, and the block of them that an installation takes.
+"""TCP ports: whether one is free, and the block of ports that an installation uses.
 
-A block lies below the kernel's ephemeral ports (32768 and up), from which Ray's own processes take theirs, so the
-two do not meet. A port is free when it can be bound now; should another program take it before it is used, the
-start says so.
+A block is below the kernel's ephemeral ports (32768 and up), which Ray's processes use, so they do not collide. A port
+is free when it can be bound now; when another program takes it before it is used, the start fails with the reason.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ _GRPC_FROM = 80
 
 
 class PortPlan(msgspec.Struct, frozen=True):
-    """The ports that an installation's Ray and Serve are told to listen on; Ray's workers add ephemeral ones."""
+    """The ports for Ray and Serve; Ray's workers use ephemeral ports besides."""
 
     first: int
-    """Of the block of ``BLOCK`` ports."""
+    """The first of ``BLOCK`` consecutive ports."""
     http: int
     dashboard: int
 
@@ -51,7 +50,7 @@ class PortPlan(msgspec.Struct, frozen=True):
 
     @property
     def replicas(self) -> range:
-        """HTTP ports of replicas; a freed one rests for a while before it is given out again."""
+        """HTTP ports of replicas; Serve reuses a port only some time after it was freed."""
         return range(self.first + _REPLICAS_FROM, self.first + _GRPC_FROM)
 
     @property
@@ -60,7 +59,7 @@ class PortPlan(msgspec.Struct, frozen=True):
 
 
 def is_free(port: int, host: str = "0.0.0.0") -> bool:  # noqa: S104 - every interface is what has to be free
-    """Whether a server could listen there now."""
+    """Whether a server could listen on the port now."""
     try:
         require(host, port)
     except Refusal:
@@ -75,7 +74,7 @@ def require(host: str, port: int) -> None:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As servers do: a port in TIME_WAIT is free, one with a listener is not.
+            # As servers do: then a port in TIME_WAIT counts as free, one with a listener does not.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen(1)
@@ -90,9 +89,10 @@ def require(host: str, port: int) -> None:
 
 
 def choose(*, http: int, dashboard: int, seed: str) -> PortPlan:
-    """A plan around a block of free ports; ``http`` and ``dashboard`` are kept when they are not 0.
+    """A plan with a block of free ports; ``http`` and ``dashboard`` are used unless they are 0.
 
-    ``seed`` (the installation's id) spreads installations over the blocks, so that two that start at once differ.
+    The search begins at a block that depends on ``seed`` (the installation's id), so that two installations that start
+    at once use different blocks. Raises ``Refusal`` when no block is free.
     """
     firsts = list(_BLOCKS)
     random.Random(seed).shuffle(firsts)  # noqa: S311 - spreading, not secrecy

@@ -1,6 +1,6 @@
-"""Operating-system processes, told apart by pid and start time, because a pid alone is reused.
+"""Operating-system processes, identified by pid and start time, because the kernel reuses pids.
 
-Linux only: everything is read from ``/proc``.
+Linux only: it reads ``/proc``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _POLL_S = 0.02
 
 
 class ProcessRef(msgspec.Struct, frozen=True):
-    """One process for good: a later one with the same pid has another start time."""
+    """A process; a later one with the same pid has another start time."""
 
     pid: int
     started: int
@@ -26,7 +26,7 @@ class ProcessRef(msgspec.Struct, frozen=True):
 
 
 class ProcessStat(msgspec.Struct, frozen=True):
-    """The part of ``/proc/<pid>/stat`` that is of use here."""
+    """Some fields of ``/proc/<pid>/stat``."""
 
     state: str
     parent: int
@@ -40,20 +40,22 @@ def read_stat(pid: int) -> ProcessStat | None:
         text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # The name is in parentheses and may hold anything, so count from the last one.
+    # The name is in parentheses and may contain any character, so the fields are counted from the last parenthesis.
     fields = text[text.rindex(")") + 2 :].split()
     return ProcessStat(state=fields[0], parent=int(fields[1]), threads=int(fields[17]), started=int(fields[19]))
 
 
 def reference(pid: int) -> ProcessRef:
-    """The reference of a process that is there now; of one that is gone, a reference that is never alive."""
+    """The reference of a process; when it is gone, a reference that is never alive."""
     stat = read_stat(pid)
     return ProcessRef(pid=pid, started=stat.started if stat else -1)
 
 
 def is_alive(ref: ProcessRef) -> bool:
-    """Whether exactly this process still runs; a zombie does not, once the last of its threads has ended: until then
-    its files, sockets and locks are still open."""
+    """Whether exactly this process still runs.
+
+    A zombie counts as alive until its last thread has ended, because its files, sockets and locks are open until then.
+    """
     stat = read_stat(ref.pid)
     if stat is None or stat.started != ref.started or stat.state == "X":
         return False
@@ -61,12 +63,12 @@ def is_alive(ref: ProcessRef) -> bool:
 
 
 def boot_id() -> str:
-    """Names the running boot: start times of another boot mean nothing."""
+    """The id of the current boot; start times are comparable only within one boot."""
     return (PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def own_pids() -> Iterator[int]:
-    """Every process of this user, this one and its ancestors left out."""
+    """All processes of this user except this one and its ancestors."""
     spared = {os.getpid(), *_ancestors(os.getpid())}
     uid = os.geteuid()
     for entry in PROC.iterdir():
@@ -81,7 +83,7 @@ def own_pids() -> Iterator[int]:
 
 
 def command_line(pid: int) -> list[str]:
-    """Empty for a process that is gone, or is not ours to look at."""
+    """The words of the command line; empty when the process is gone or may not be read."""
     try:
         raw = (PROC / str(pid) / "cmdline").read_bytes()
     except OSError:
@@ -90,7 +92,7 @@ def command_line(pid: int) -> list[str]:
 
 
 def environment(pid: int) -> list[str]:
-    """``NAME=value`` as at its start; a process that renamed itself may have overwritten it."""
+    """``NAME=value`` of the initial environment; a process that sets its title may overwrite it."""
     try:
         raw = (PROC / str(pid) / "environ").read_bytes()
     except OSError:
@@ -99,7 +101,7 @@ def environment(pid: int) -> list[str]:
 
 
 def output_files(pid: int) -> list[str]:
-    """Where its standard output and error go."""
+    """The targets of its standard output and standard error."""
     found = []
     for descriptor in ("1", "2"):
         try:
@@ -121,7 +123,7 @@ def children(parent: int) -> list[int]:
 
 
 def send(ref: ProcessRef, number: signal.Signals) -> None:
-    """A signal to exactly this process; nothing when it is gone."""
+    """Sends a signal to exactly this process; does nothing when it is gone."""
     if not is_alive(ref):
         return
     try:
@@ -131,7 +133,7 @@ def send(ref: ProcessRef, number: signal.Signals) -> None:
 
 
 def wait_until_gone(refs: Iterable[ProcessRef], timeout_s: float) -> list[ProcessRef]:
-    """Waits for all of them; returns those that are still there after ``timeout_s``."""
+    """Waits until all have ended; returns those that still run after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     left = [ref for ref in refs if is_alive(ref)]
     while left and time.monotonic() < deadline:
@@ -141,7 +143,7 @@ def wait_until_gone(refs: Iterable[ProcessRef], timeout_s: float) -> list[Proces
 
 
 def end(refs: Iterable[ProcessRef], *, grace_s: float) -> list[ProcessRef]:
-    """SIGTERM, ``grace_s`` to leave, then SIGKILL; returns those that even that did not end."""
+    """Sends SIGTERM, waits ``grace_s``, then sends SIGKILL; returns those that still run."""
     wanted = list(refs)
     for ref in wanted:
         send(ref, signal.SIGTERM)

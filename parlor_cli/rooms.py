@@ -1,4 +1,4 @@
-"""`parlor rooms`: every room that is active, where, and in which state."""
+"""`parlor rooms`: lists the active rooms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ActiveRoom(msgspec.Struct, frozen=True):
     room_id: str
     account_id: str
     state: str
-    """As Redis has it; `-` when it has let the room go."""
+    """The state in Redis; `-` when Redis no longer has the room."""
     messages: int
     persisted_seq: int
     actor: str
@@ -29,7 +29,7 @@ class ActiveRoom(msgspec.Struct, frozen=True):
 
 
 def show(data_dir: Path, *, as_json: bool) -> int:
-    """Prints them; returns the exit code: 0, or 3 when nothing runs. Raises ``Refusal`` when it does not answer."""
+    """Prints the rooms; returns the exit code, 3 when nothing runs. Raises ``Refusal`` without an answer."""
     found = running(data_dir)
     if found is None:
         return nothing_runs(data_dir, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`parlor status`: what runs, and how far behind it is."""
+"""`parlor status`: shows what runs, and how far the shards are behind."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from parlor_cli.installation import Installation, RunFile
 from parlor_cli.refusal import Refusal
 
 if TYPE_CHECKING:
-    # Loading it loads the actors' side; a status of nothing needs none of it.
+    # Slow to import, and not needed when nothing runs.
     from actors.contracts import InstallationStatus
 
 NOTHING_RUNS = 3
 Plain: TypeAlias = str | int | float | bool | list["Plain"] | dict[str, "Plain"] | None
-"""What JSON can hold."""
+"""A JSON value."""
 
 
 def show(data_dir: Path, *, as_json: bool) -> int:
-    """Prints it; returns the exit code: 0, or 3 when nothing runs. Raises ``Refusal`` when it does not answer."""
+    """Prints the status; returns the exit code, 3 when nothing runs. Raises ``Refusal`` without an answer."""
     found = running(data_dir)
     if found is None:
         return nothing_runs(data_dir, as_json=as_json)
@@ -38,14 +38,14 @@ def show(data_dir: Path, *, as_json: bool) -> int:
 
 
 def running(data_dir: Path) -> tuple[Installation, RunFile] | None:
-    """The installation that runs here, if one does."""
+    """The installation in ``data_dir`` and its run file; None when it does not run."""
     installation = Installation.find(data_dir)
     run = installation.running() if installation else None
     return (installation, run) if installation is not None and run is not None else None
 
 
 def nothing_runs(data_dir: Path, *, as_json: bool) -> int:
-    """Says so; returns the exit code for it."""
+    """Prints that nothing runs; returns the exit code."""
     if as_json:
         write_json({"running": False, "data_dir": str(data_dir.absolute())})
     else:
@@ -69,7 +69,7 @@ def _services(installation: Installation, run: RunFile) -> dict[str, Plain]:
 
 
 def asked_of_actors(installation: Installation, run: RunFile) -> InstallationStatus:
-    """What the actors tell. Raises ``Refusal`` when they do not answer."""
+    """The report of the actors. Raises ``Refusal`` when they do not answer."""
     settings_json = installation.read_settings()
     if settings_json is None:
         raise Refusal(f"{installation.data_dir}/settings.json is gone although the installation runs")
@@ -90,7 +90,7 @@ def asked_of_actors(installation: Installation, run: RunFile) -> InstallationSta
 
 
 def with_lag(status: InstallationStatus) -> dict[str, Plain]:
-    """The report with what each shard is behind: entries, seconds of the oldest, and dead letters."""
+    """The report, and for each shard: queued entries, age of the oldest in seconds, dead letters."""
     found: dict[str, Plain] = msgspec.to_builtins(status)
     shards: list[Plain] = []
     for shard in sorted({queue.shard for queue in status.queues}):
@@ -107,7 +107,7 @@ def with_lag(status: InstallationStatus) -> dict[str, Plain]:
 
 
 def write(report: dict[str, Plain], *, as_json: bool) -> None:
-    """As one line of JSON, or for people."""
+    """Prints the report as one line of JSON, or as tables."""
     if as_json:
         write_json(report)
     else:
@@ -115,14 +115,14 @@ def write(report: dict[str, Plain], *, as_json: bool) -> None:
 
 
 def write_json(report: dict[str, Plain]) -> None:
-    """One line on standard output."""
+    """Prints one line."""
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
     sys.stdout.flush()
 
 
 def print_report(report: dict[str, Plain]) -> None:
-    """Every list of records as a table, everything else as a line."""
-    # Not cut to a width when it goes into a pipe.
+    """Prints every list of records as a table, everything else as a line."""
+    # Rich would wrap tables to 80 columns in a pipe.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
     for name, value in report.items():
         title = name.replace("_", " ")

@@ -1,4 +1,4 @@
-"""What `parlor up` prints at its end: where everything is, and a first conversation."""
+"""What `parlor up` prints when it is ready: addresses, and a first conversation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIRST_ACCOUNT = "demo"
 
 
 def summary(settings: Settings, run: RunFile, installation: Installation, durability: str, *, demo: bool) -> str:
-    """Several lines; holds a token of the account ``demo``, so it goes to the person at the terminal only."""
+    """Several lines, for the terminal only: they contain a token of the account ``demo``."""
     from api.tokens import issue
 
     token = issue(settings.auth, FIRST_ACCOUNT, None, datetime.now(UTC))

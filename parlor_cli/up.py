@@ -1,4 +1,4 @@
-"""`parlor up`: starts the launcher, shows its progress, and stays with it unless it is to run detached."""
+"""`parlor up`: starts the launcher, shows its progress and, unless detached, waits for its end."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def up(options: UpOptions, progress: Progress, *, detach: bool) -> int:
-    """Returns the exit code: of a detached start once `/readyz` is 200, else of the whole run."""
+    """Returns the exit code: when `/readyz` answers 200 for a detached start, otherwise at the end of the run."""
     if not detach:
         options = msgspec.structs.replace(options, tether=os.getpid())
-    # -P: the directory that the command is called in must not come before the installed packages.
+    # -P: keeps the current directory from shadowing installed packages.
     launcher = subprocess.Popen(
         [sys.executable, "-P", "-m", "parlor_cli.launcher"],
         stdin=subprocess.PIPE,
@@ -34,7 +34,7 @@ def up(options: UpOptions, progress: Progress, *, detach: bool) -> int:
         raise RuntimeError("the launcher has no pipes")
 
     def forward(_number: int, _frame: FrameType | None) -> None:
-        # A first one asks the launcher to drain, a second one to hurry.
+        # The first one asks the launcher to drain, a second one forces it.
         if launcher.poll() is None:
             launcher.send_signal(signal.SIGTERM)
 

@@ -1,1 +1,1 @@
-"""The servers that `parlor up` starts as its own children."""
+"""The servers that `parlor up` starts as children of the launcher."""

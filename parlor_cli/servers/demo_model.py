@@ -10,7 +10,7 @@ from parlor_cli.servers.process import ServerPlan
 
 HOST = "127.0.0.1"
 PACE = "first=80ms delay=15ms"
-"""So that a person sees the answer come as from a real model; a message's own directives go before this."""
+"""Looks like a real model; directives in a message override it."""
 
 
 def url(port: int) -> str:
@@ -34,7 +34,7 @@ def plan(port: int, log: Path) -> ServerPlan:
 
 
 def answers(port: int) -> bool:
-    """Whether it takes connections."""
+    """Whether it accepts connections."""
     try:
         with socket.create_connection((HOST, port), timeout=1.0):
             return True

