@@ -1,1 +1,1 @@
-"""A language model to run without one: a real HTTP server that speaks OpenAI's chat completions."""
+"""A stand-in for a language model: an HTTP server with OpenAI's chat completions API."""

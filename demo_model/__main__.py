@@ -21,8 +21,8 @@ from demo_model.script import Behaviour, DirectiveError, parse_directives
 from demo_model.server import running_demo_model
 
 PARENT_CHECK = 1.0
-"""Seconds between two looks at the parent. Not PR_SET_PDEATHSIG: that one fires when the *thread* that started this
-process ends, so it would end a demo model that was started from a thread pool."""
+"""Seconds between two checks of the parent. PR_SET_PDEATHSIG would fire when the *thread* that started this process
+ends, and end a demo model that was started from a thread pool."""
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,8 +1,8 @@
-"""Just enough of HTTP/1.1 for the demo model: requests with a length, answers whole or chunked, connections kept alive.
+"""The part of HTTP/1.1 that the demo model needs: requests with a length, whole or chunked answers, keep-alive.
 
-Not a web server, and written for one reason: it costs next to nothing for each token (a framework would be the limit
-of every measurement that uses the demo model), and it sees at once that a client has gone: the handler is cancelled.
-Parsing is strict; what it does not know it refuses. Meant for loopback and private networks.
+It is not a web server. It exists because it costs next to nothing for each token, while a framework would limit every
+measurement with the demo model, and because it cancels the handler as soon as the client disconnects. It refuses
+whatever it does not know. It is meant for loopback and private networks.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import msgspec
 HEAD_MAX = 64 * 1024
 BODY_MAX = 16 * 1024 * 1024
 REQUEST_TIMEOUT = 75.0
-"""Seconds that a connection may wait for its next request, or a request for its rest."""
+"""Seconds to wait for the next request of a connection, or for the rest of a request."""
 CLOSE_TIMEOUT = 5.0
-"""Seconds for everything to end when the server is closed."""
+"""Seconds for requests to end when the server is closed."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class _RefusedError(Exception):
-    """The request is not one that this server reads."""
+    """The server does not support the request."""
 
     def __init__(self, status: HTTPStatus) -> None:
         super().__init__(status.phrase)
@@ -39,11 +39,11 @@ class _RefusedError(Exception):
 
 
 Handler = Callable[[Request, "Connection"], Awaitable[None]]
-"""Answers one request by ``respond``, or by ``begin``, ``write`` and ``end``; cancelled when the client goes."""
+"""Answers a request with ``respond``, or with ``begin``, ``write`` and ``end``; cancelled on a disconnect."""
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection, and the means to answer on it."""
+    """The connection of a client, and the methods that answer on it."""
 
     def __init__(self, handler: Handler, connections: set[Connection], tasks: set[asyncio.Task[None]]) -> None:
         self._handler = handler
@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not isinstance: uvloop's transports are none of asyncio's classes.
+        # Not isinstance: uvloop's transports are not subclasses of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
         self._task = asyncio.get_running_loop().create_task(self._serve())
@@ -86,30 +86,30 @@ class Connection(asyncio.Protocol):
     # For the handler
 
     def respond(self, status: HTTPStatus, body: bytes, headers: dict[str, str] | None = None) -> None:
-        """A whole answer; ``body`` is JSON."""
+        """Sends a whole answer; ``body`` is JSON."""
         self._head(status, {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})})
         self._send(body)
 
     def begin(self, headers: dict[str, str]) -> None:
-        """An answer in chunks."""
+        """Begins an answer in chunks."""
         self._head(HTTPStatus.OK, {"Transfer-Encoding": "chunked", **headers})
 
     async def write(self, chunks: list[bytes]) -> None:
-        """Sends each as a chunk of its own, in one write; waits while the client is slow to read."""
+        """Sends the chunks in one write; waits while the client is slow to read."""
         self._send(b"".join([b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks]))
         if not self._writable.is_set():
-            await self._writable.wait()  # ends with the connection at the latest, by cancellation
+            await self._writable.wait()  # cancelled when the connection ends
 
     def end(self) -> None:
         self._send(b"0\r\n\r\n")
 
     def cut(self) -> None:
-        """Closes the connection after what was written, in the middle of an answer."""
+        """Closes the connection after sending what was written."""
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Closes the connection without sending what still waits."""
+        """Closes the connection at once; what was written may not be sent."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
             body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":null}}'
             self.respond(error.status, body % error.status.phrase.encode(), {"Connection": "close"})
         except TimeoutError:
-            pass  # nothing came: close, as every web server does
+            pass  # idle: close the connection, as web servers do
         finally:
             self.cut()
 
@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
             task.get_loop().call_exception_handler(context)
 
     async def _request(self) -> Request | None:
-        """The next request; None once the connection is closing."""
+        """The next request; None when the connection is closing."""
         if self._transport is None or self._transport.is_closing():
             return None
         async with asyncio.timeout(REQUEST_TIMEOUT):
@@ -178,20 +178,20 @@ class HttpServer:
 
     @property
     def connections(self) -> int:
-        """Open ones, the one that asks included."""
+        """The number of open connections."""
         return len(self._connections)
 
     async def start(self, host: str, port: int) -> int:
-        """The port that it listens on; ``port`` 0 takes a free one. Raises ``OSError``."""
+        """Listens, and returns the port; ``port`` 0 takes a free one. Raises ``OSError``."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: Connection(self._handler, self._connections, self._tasks), host, port, backlog=2048
         )
-        port_found: int = self._server.sockets[0].getsockname()[1]
-        return port_found
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
 
     async def close(self) -> None:
-        """Ends every connection; what is being answered is cut off."""
+        """Closes all connections; answers in progress are cut off."""
         if self._server is None:
             return
         self._server.close()

@@ -1,35 +1,35 @@
-"""What the demo model says and how it misbehaves: its directives, its default answer, its tokens. Pure.
+"""The behaviour of the demo model: its directives, default answer and tokens. Pure functions.
 
-**Grammar.** A directive block stands anywhere in the last user message::
+**Grammar.** A directive block can be anywhere in the last user message::
 
     [[tokens=50 delay=20ms first=100ms]]
     [[fail=429 retry_after=1 times=1]]
     [[fail_after=3 fail_as=cut text=the rest of the block is the answer]]
 
-``[[`` key ``=`` value, more pairs after white space, ``]]``. A block that does not begin with a known key is ordinary
-text; a known block with an unknown key or a bad value is answered with HTTP 400. Several blocks: the later one wins.
+A block has one or more pairs of key and value, separated by white space. A block that does not begin with a known key
+is ordinary text; other unknown keys and bad values are answered with HTTP 400. Of several blocks, later ones win.
 Durations: ``20ms``, ``1.5s``, or a bare number of milliseconds.
 
 ==============  ======================================================================================
 ``text=``       the answer, up to the end of the block (so it has to come last)
 ``tokens=N``    an answer of N filler words
-``stamp=1``     with ``tokens``: each word is the time at which it is sent, in unix milliseconds (for measuring delays)
-``echo=1``      the answer is the request's own JSON: what the model was given to read
+``stamp=1``     with ``tokens``: each word is the unix time in milliseconds at which it is sent, to measure delays
+``echo=1``      the answer is the JSON of the request
 ``first=D``     time before the first token
 ``delay=D``     time between two tokens
 ``finish=R``    the finish reason: ``stop``, ``length``, ``content_filter``, ...
 ``fail=S``      HTTP status S, 400 to 599, instead of an answer
 ``retry_after=S``  seconds, sent as ``Retry-After`` with ``fail``
 ``fail_after=N``   the answer breaks after N tokens, as ``fail_as`` says: ``error`` (default, an error object in the
-                stream), ``cut`` (the connection is closed), ``end`` (a tidy end without finish reason or [DONE])
-``hang=1``      nothing comes, not even headers, until the client goes away
-``hang_after=N``   the same after N tokens
-``reject=P``    HTTP 400 when the request has the parameter P (several: with commas)
-``times=N``     ``fail``, ``fail_after``, ``hang`` and ``hang_after`` hold for the first N requests with this message
+                stream), ``cut`` (the connection is closed), ``end`` (a regular end without finish reason and [DONE])
+``hang=1``      nothing is sent, not even headers, until the client disconnects
+``hang_after=N``   the answer stops after N tokens, until the client disconnects
+``reject=P``    HTTP 400 when the request has the parameter P (several are separated by commas)
+``times=N``     ``fail``, ``fail_after``, ``hang`` and ``hang_after`` apply to the first N requests with this message
 ==============  ======================================================================================
 
-When Parlor itself asks, for a summary or a title, what people said is material: their directives are not followed. The
-summary is a list of what was said, the title is made of a person's words.
+When Parlor asks for a summary or a title, directives in the conversation are not followed. The summary is a list of
+quotes, the title is made of a user's words.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ _BLOCK = re.compile(
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)?")
 _TOKEN = re.compile(r"\s*\S+|\s+$")
 FACT_LETTERS, FACTS_FIRST, FACTS_LAST = 80, 5, 15
-"""What a summary quotes of a turn, and how many of its lines it keeps, from the beginning and from the end."""
+"""Characters that a summary quotes of a turn, and how many of its first and last lines it keeps."""
 TITLE_WORDS = 5
 _FILLER = ("the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and")
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
-    """How one answer goes; durations in seconds. The fields are the grammar's keys."""
+    """How to answer one request. The fields are the keys of the grammar; durations are in seconds."""
 
     text: str | None = None
     tokens: int | None = None
@@ -79,7 +79,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     times: int | None = None
 
     def healthy(self) -> Behaviour:
-        """The same without its faults: what comes after ``times`` requests."""
+        """This behaviour without its faults, for the requests after the first ``times``."""
         return msgspec.structs.replace(self, fail=None, fail_after=None, hang=False, hang_after=None)
 
 
@@ -112,7 +112,7 @@ def behaviour_for(message: str, base: Behaviour) -> Behaviour:
 
 
 def answer_to(turns: Sequence[PromptTurn]) -> str:
-    """The default answer: deterministic Markdown that shows what the model was given to read."""
+    """The default answer: deterministic Markdown that shows what was in the prompt."""
     if is_material(turns):
         material = msgspec.json.decode(turns[-1].content, type=summary.Material)
         return _title_of(material) if turns[0].content == title.INSTRUCTIONS else _summary_of(material)
@@ -127,7 +127,7 @@ def answer_to(turns: Sequence[PromptTurn]) -> str:
         lines.append("This is the **first message** of our conversation that I can see.\n")
     _, heading, before = (turns[0].content if turns else "").partition(SUMMARY_HEADING)
     if heading:
-        lines.append(f"Of what was before that I have a **summary**:\n\n{_quote(before)}\n")
+        lines.append(f"I have a **summary** of what came before that:\n\n{_quote(before)}\n")
     lines.append(
         "I am Parlor's *demo model*: no language model is behind me, but this answer came to you the way a real one "
         "would, token by token. To talk to a real one, start Parlor with one of these:\n\n"
@@ -139,17 +139,17 @@ def answer_to(turns: Sequence[PromptTurn]) -> str:
 
 
 def is_material(turns: Sequence[PromptTurn]) -> bool:
-    """Whether it is Parlor that asks."""
+    """Whether Parlor asks for a summary or a title."""
     return bool(turns) and turns[0].content in (summary.INSTRUCTIONS, title.INSTRUCTIONS)
 
 
 def filler(tokens: int) -> str:
-    """A text of exactly so many tokens."""
-    return " ".join(_FILLER[place % len(_FILLER)] for place in range(tokens))
+    """A text of ``tokens`` tokens."""
+    return " ".join(_FILLER[index % len(_FILLER)] for index in range(tokens))
 
 
 def split_tokens(text: str) -> list[str]:
-    """Words with the white space before them; joined they are the text again."""
+    """Words with the white space before them; joined they are the text."""
     return _TOKEN.findall(text)
 
 
@@ -173,7 +173,7 @@ def _quote(text: str) -> str:
 
 
 def _plain(text: str, letters: int) -> str:
-    """A text in one line and without directives, so many letters of it."""
+    """The text on one line, without directives, cut after ``letters`` characters."""
     plain = " ".join(_BLOCK.sub("", text).split())
     return f"{plain[:letters]}{'…' if len(plain) > letters else ''}"
 

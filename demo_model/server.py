@@ -1,9 +1,8 @@
-"""The demo model: a real HTTP server that speaks OpenAI's protocol, without a model behind it.
+"""The demo model: an HTTP server that speaks OpenAI's protocol, without a language model behind it.
 
 ``POST /v1/chat/completions`` (with and without ``stream``), ``GET /v1/models``, ``GET /healthz``, ``GET /stats``.
-Parlor runs against it until a language model is configured, and so do the tests and the benchmarks. What it answers,
-and the directives that make it slow, fail or hang, are in ``demo_model/script.py``; the program is
-``demo_model/__main__.py``.
+Parlor uses it until a language model is configured, and so do the tests and the benchmarks. Its answers, and the
+directives that make it slow, fail or hang, are in ``demo_model/script.py``; the program is ``demo_model/__main__.py``.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ from parlor.llm.tokens import estimate_tokens
 
 MODEL = "parlor-demo"
 BURST = 32
-"""Tokens without a delay that go into one write; each is still a chunk of its own, as from a real server."""
+"""Tokens in one write when there is no delay between them; each is still a chunk of its own, as from a real server."""
 REMEMBERED = 1000
-"""Messages whose requests are counted for ``times``."""
+"""Number of messages whose requests are counted for ``times``."""
 HANG_MAX = 3600.0
-"""Seconds after which even a hanging answer is cut off."""
+"""Seconds after which a hanging answer is cut off."""
 
 
 class _Part(msgspec.Struct):
@@ -64,7 +63,7 @@ class _StreamOptions(msgspec.Struct):
 
 
 class _Order(msgspec.Struct):
-    """A request for a completion, as far as the demo model looks at it."""
+    """A request for a completion; only the fields that the demo model uses."""
 
     messages: list[_Turn]
     model: str = MODEL
@@ -75,21 +74,21 @@ class _Order(msgspec.Struct):
 
 
 class Stats(msgspec.Struct):
-    """Counts of completions since the start; ``GET /stats``."""
+    """Counts of completions since the start, for ``GET /stats``."""
 
     requests: int = 0
     open: int = 0
     completed: int = 0
     failed: int = 0
-    """Refused, or broken off as told."""
+    """Completions that were refused or broken off by a directive."""
     aborted: int = 0
-    """The client went away before the end."""
+    """Completions whose client disconnected before the end."""
     connections: int = 0
-    """Open now."""
+    """Open connections."""
 
 
 class DemoModel:
-    """The routes."""
+    """The routes of the server."""
 
     def __init__(self, base: Behaviour, clock: Clock) -> None:
         self._base = base
@@ -129,7 +128,7 @@ class DemoModel:
             self._stats.failed += 1
 
     async def _complete(self, request: Request, connection: Connection) -> bool:
-        """Answers; False when the answer is a failure."""
+        """Answers a request; whether with a completion."""
         try:
             order = msgspec.json.decode(request.body, type=_Order)
             turns = [turn.plain() for turn in order.messages]
@@ -166,7 +165,7 @@ class DemoModel:
         return False
 
     def _this_time(self, asked: str, behaviour: Behaviour) -> Behaviour:
-        """Without its faults once ``times`` requests had them."""
+        """``behaviour``, without its faults after ``times`` requests with the same message."""
         if behaviour.times is None:
             return behaviour
         count = self._seen.pop(asked, 0) + 1
@@ -177,7 +176,7 @@ class DemoModel:
 
 
 class _Run:
-    """One completion."""
+    """The answer to one request."""
 
     def __init__(
         self,
@@ -206,7 +205,7 @@ class _Run:
         }
 
     async def whole(self, connection: Connection) -> bool:
-        """Without ``stream``: all at once, after the time that the stream would have taken."""
+        """Answers without ``stream``, after the time that the stream would take."""
         behaviour = self._behaviour
         await self._clock.sleep(behaviour.first + behaviour.delay * max(len(self._tokens) - 1, 0))
         if behaviour.hang_after is not None:
@@ -255,20 +254,20 @@ class _Run:
         if behaviour.first:
             await self._clock.sleep(behaviour.first)
         if not behaviour.delay:
-            for place in range(0, len(chunks), BURST):
-                await connection.write(chunks[place : place + BURST])
-                await self._clock.sleep(0)  # other connections' turn
+            for start in range(0, len(chunks), BURST):
+                await connection.write(chunks[start : start + BURST])
+                await self._clock.sleep(0)  # lets other connections run
             return
         due = self._clock.monotonic()
         for chunk in chunks:
-            # By a schedule, so that the cost of a token does not add to the delay.
+            # Follows a schedule, so that the cost of a token does not add to the delay.
             if (wait := due - self._clock.monotonic()) > 0:
                 await self._clock.sleep(wait)
             await connection.write([chunk])
             due += behaviour.delay
 
     async def _stamps(self, connection: Connection, count: int, before: bytes, after: bytes) -> None:
-        """Tokens that tell when they were sent, by a schedule."""
+        """Sends tokens that contain the time at which they are sent."""
         await self._clock.sleep(self._behaviour.first)
         due = self._clock.monotonic()
         for _ in range(count):
@@ -286,7 +285,7 @@ class _Run:
 async def running_demo_model(
     *, host: str = "127.0.0.1", port: int = 0, behave: str = "", clock: Clock | None = None
 ) -> AsyncIterator[str]:
-    """A demo model in this process; yields its base URL. ``behave`` has the grammar of a directive block.
+    """Runs a demo model in this process; yields its base URL. ``behave`` is the content of a directive block.
 
     Raises ``DirectiveError`` and ``OSError``.
     """

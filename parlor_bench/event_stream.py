@@ -1,6 +1,6 @@
-"""A cheap reader of event streams: one connection, raw bytes, nothing decoded that is not asked for.
+"""A cheap reader of event streams, for benchmarks and for tests that open thousands of streams.
 
-For measuring, and for tests that open thousands of streams: a client library would cost more than the server.
+It leaves the data of events undecoded. A client library would cost more than the server.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from contextlib import asynccontextmanager
 import msgspec
 
 HEAD_SECONDS = 30.0
-"""Longest wait for an answer's head."""
+"""The longest wait for the head of an answer."""
 SILENCE_SECONDS = 45.0
-"""Longest wait for a byte: three heartbeats."""
+"""The longest wait for a byte: three heartbeats."""
 
 
 class RawEvent(msgspec.Struct, frozen=True):
-    """One event; ``data`` is JSON as it came."""
+    """One event; ``data`` is undecoded JSON."""
 
     id: str
     type: str
     data: bytes
 
     @property
-    def place(self) -> tuple[int, int]:
-        """The cursor as a place to compare."""
+    def position(self) -> tuple[int, int]:
+        """The cursor as numbers that can be compared."""
         first, _, second = self.id.partition("-")
         return int(first), int(second)
 
 
 class Refused(Exception):
-    """The answer is no event stream."""
+    """The answer is not an event stream."""
 
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__(f"{status} {body[:300]!r}")
@@ -40,16 +40,16 @@ class Refused(Exception):
 
 
 class Chunks:
-    """Takes the chunked transfer coding off (RFC 9112 section 7.1)."""
+    """Decodes the chunked transfer coding (RFC 9112 section 7.1)."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._left = 0
         self.ended = False
-        """The last chunk was seen: the answer is whole."""
+        """Whether the last chunk has arrived, so that the answer is complete."""
 
     def feed(self, data: bytes) -> bytes:
-        """What has become readable. Raises ``ValueError`` for what is not chunked."""
+        """Returns the decoded data. Raises ``ValueError`` for data that is not chunked."""
         data, found = self._rest + data, []
         while data and not self.ended:
             if self._left > 2:
@@ -58,7 +58,7 @@ class Chunks:
                 self._left -= len(piece)
                 data = data[len(piece) :]
             elif self._left:
-                # The line end behind a chunk.
+                # The line end after a chunk.
                 passed = min(self._left, len(data))
                 self._left -= passed
                 data = data[passed:]
@@ -73,7 +73,7 @@ class Chunks:
 
 
 class Frames:
-    """Cuts a stream into events; what is not whole waits for the rest."""
+    """Splits a stream into events; an incomplete one waits for the rest."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -84,10 +84,10 @@ class Frames:
 
 
 def _event(block: bytes) -> RawEvent:
-    place, kind, data = block.split(b"\n")
-    if not (place.startswith(b"id: ") and kind.startswith(b"event: ") and data.startswith(b"data: ")):
-        raise ValueError(f"not an event of ours: {block[:100]!r}")
-    return RawEvent(place[4:].decode(), kind[7:].decode(), data[6:])
+    cursor, kind, data = block.split(b"\n")
+    if not (cursor.startswith(b"id: ") and kind.startswith(b"event: ") and data.startswith(b"data: ")):
+        raise ValueError(f"not an event: {block[:100]!r}")
+    return RawEvent(cursor[4:].decode(), kind[7:].decode(), data[6:])
 
 
 class EventConnection:
@@ -99,11 +99,14 @@ class EventConnection:
 
     @property
     def whole(self) -> bool:
-        """Whether the server ended it; else it was cut."""
+        """Whether the server has ended the stream; otherwise it was cut."""
         return self._chunks.ended
 
     async def batches(self) -> AsyncIterator[list[RawEvent]]:
-        """What each read brought, until the end or a cut; an event that was cut is dropped. Raises ``TimeoutError``."""
+        """Yields the events of each read, until the end or a cut; an incomplete event is dropped.
+
+        Raises ``TimeoutError``.
+        """
         frames = Frames()
         while not self._chunks.ended:
             async with asyncio.timeout(SILENCE_SECONDS):
@@ -119,8 +122,10 @@ class EventConnection:
 
 @asynccontextmanager
 async def opened(host: str, port: int, request: bytes) -> AsyncIterator[EventConnection]:
-    """Sends a request and reads the answer's head. Raises ``Refused``; ``EOFError`` and ``ConnectionError`` when the
-    connection was cut before the head's end."""
+    """Sends a request and reads the head of the answer.
+
+    Raises ``Refused``, or ``EOFError`` or ``ConnectionError`` when the connection is cut before the end of the head.
+    """
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(request)

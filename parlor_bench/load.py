@@ -1,6 +1,6 @@
-"""A cheap HTTP/1.1 load generator: one keep-alive connection per worker, a request at a time, raw bytes.
+"""A cheap HTTP/1.1 load generator: one keep-alive connection for each worker, raw bytes.
 
-A client library would cost as much CPU as the server that is measured, on the same cores.
+A client library would use as much CPU as the measured server, on the same cores.
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ from collections.abc import Callable
 import msgspec
 
 Request = Callable[[int], bytes]
-"""The n-th request of a worker, as it goes out on the wire."""
+"""Makes the n-th request of a worker, as raw bytes."""
 
 ANSWER_SECONDS = 30.0
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """Of one run."""
+    """The figures of one run."""
 
     connections: int
     seconds: float
     requests: int
     errors: int
-    """Answers that are not 2xx."""
+    """Number of answers other than 2xx."""
     per_second: float
     p50_ms: float
     p99_ms: float
 
 
 def percentile(sorted_values: list[float], share: float) -> float:
-    """Nearest rank; 0 for no values."""
+    """The percentile by nearest rank; 0 when there are no values."""
     if not sorted_values:
         return 0.0
     return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))]
 
 
 def get(host: str, port: int, path: str, token: str, **headers: str) -> bytes:
-    """A GET; header names in snake case."""
+    """A GET request; header names are in snake case."""
     given = {"host": f"{host}:{port}", "authorization": f"Bearer {token}", **headers}
     return _head(f"GET {path}", given)
 
 
 def post(host: str, port: int, path: str, token: str, body: bytes, **headers: str) -> bytes:
-    """A POST with a JSON body; header names in snake case."""
+    """A POST request with a JSON body; header names are in snake case."""
     given = {"host": f"{host}:{port}", "authorization": f"Bearer {token}", "content_type": "application/json"}
     return _head(f"POST {path}", {**given, "content_length": str(len(body)), **headers}) + body
 
@@ -55,7 +55,7 @@ def _head(line: str, headers: dict[str, str]) -> bytes:
 
 
 async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> tuple[int, bytes]:
-    """One request on an open connection; its status and body."""
+    """Sends a request on an open connection; returns the status and body of the answer."""
     writer.write(request)
     async with asyncio.timeout(ANSWER_SECONDS):
         head = await reader.readuntil(b"\r\n\r\n")
@@ -63,13 +63,23 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
         lower = head.lower()
         at = lower.find(b"content-length:")
         if at < 0:
-            raise ValueError(f"an answer without a length: {head!r}")
+            raise ValueError(f"the answer has no Content-Length: {head!r}")
         length = int(lower[at + 15 : lower.index(b"\r\n", at)])
         return status, await reader.readexactly(length)
 
 
+async def create_room(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int, token: str
+) -> str:
+    """Creates a room on an open connection; returns its id. Raises ``RuntimeError`` when it is refused."""
+    status, body = await exchange(reader, writer, post(host, port, "/v1/rooms", token, b'{"title": "Bench"}'))
+    if status != 201:
+        raise RuntimeError(f"cannot create a room: {status} {body!r}")
+    return str(msgspec.json.decode(body)["room_id"])
+
+
 async def run(host: str, port: int, connections: int, seconds: float, requests: list[Request]) -> Figures:
-    """``requests[w % len(requests)]`` makes the requests of worker ``w``."""
+    """Runs the load; ``requests[w % len(requests)]`` makes the requests of worker ``w``."""
     latencies: list[float] = []
     errors = 0
     began = time.perf_counter()
@@ -85,7 +95,7 @@ async def run(host: str, port: int, connections: int, seconds: float, requests: 
                 try:
                     status, _ = await exchange(reader, writer, make(count))
                 except EOFError:
-                    # HAProxy was reloaded and closed a kept connection.
+                    # HAProxy was reloaded and closed the idle connection.
                     writer.close()
                     reader, writer = await asyncio.open_connection(host, port)
                     continue

@@ -1,6 +1,6 @@
-"""What the machine can do at most: the same ingress, FastAPI and request body, and nothing behind them.
+"""A no-op with the same ingress, FastAPI and request body as a send: the most that the machine can do.
 
-``parlor bench`` deploys it next to the product to measure sends against it; it is no part of the product.
+`parlor bench send` deploys it beside the API and compares sends with it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from parlor.settings import ApiSettings
 
 
 class Noop:
-    """Answers every send with the same few bytes."""
+    """Answers every request with the same few bytes."""
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_noop_api()
 
 
 def build_noop_api() -> FastAPI:
-    """``POST /v1/noop``: validates the body of a send and answers."""
+    """``POST /v1/noop``: validates the body of a send, and answers."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.post("/v1/noop", status_code=201)
@@ -33,7 +33,7 @@ def build_noop_api() -> FastAPI:
 
 
 def build_noop_app(num_replicas: int = 1) -> serve.Application:
-    """The application to hand to ``serve.run`` with a route prefix of its own."""
+    """The application for ``serve.run``, which needs a route prefix of its own."""
     limit = ApiSettings().max_requests
     deployment = serve.deployment(
         name="Noop",

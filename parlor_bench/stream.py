@@ -1,8 +1,9 @@
-"""`parlor bench stream`: many replies at once, a reader each: what gets lost (nothing may), how late a token comes,
-what a stream costs in memory, and the time to the first token.
+"""`parlor bench stream`: many replies at once, each with its own reader.
 
-The demo model writes into each token when it sent it (``stamp=1``), on the same machine's clock; a token's delay is the
-time until the reader has it: two hops of HTTP, the coalescing of deltas (25 ms), a script, a wake-up and a read.
+It measures lost tokens (there must be none), the delay of tokens, the memory for each stream, and the time to first
+token. Each token of the demo model contains the time at which it was sent (``stamp=1``), by the clock of this machine.
+Its delay is the time until the reader has it: two HTTP hops, the coalescing of deltas (25 ms), a script, a wake-up and
+a read.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
 from parlor_bench.event_stream import RawEvent, Refused, opened
-from parlor_bench.load import exchange, percentile, post
+from parlor_bench.first_token import FirstToken, measure_first_token, send_request
+from parlor_bench.load import create_room, percentile
 
 ENDS = ("message.completed", "message.stopped", "message.failed", "message.deleted")
 TOKENS_PER_SECOND = 20
 RAMP = 2.0
-"""Seconds over which the replies of a run begin, so that their tokens do not come in step."""
+"""Seconds over which the replies of a run begin, so that their tokens are not sent in step."""
 SAMPLE = 0.25
-"""Seconds between two looks at the processes' memory."""
-QUESTION = "[[tokens=5 delay=20ms first=0ms]]"
-FIRST_WORD = b"the"
+"""Seconds between two samples of the memory of the processes."""
+SAMPLES = 30
+"""Of the time to first token."""
 ROOMS_AT_ONCE = 16
 
 
@@ -36,40 +37,30 @@ class Target(msgspec.Struct, frozen=True):
     port: int
     token: str
     llm_url: str
-    """The demo model's base URL."""
+    """The base URL of the demo model."""
     replicas: list[int]
-    """Processes of the API on this machine."""
+    """Process ids of the API replicas on this machine."""
     room_actors: list[int]
 
 
 class Streams(msgspec.Struct, frozen=True):
-    """One run."""
+    """The figures of one run."""
 
     replies: int
     tokens: int
-    """That were to come, of all replies."""
+    """Number of tokens of all replies."""
     lost: int
-    """Tokens that never came, or events out of order, or a text that is not the stored one."""
+    """Number of lost tokens, events out of order, and texts that differ from the stored ones."""
     failed: int
-    """Replies that began and did not end as completed."""
+    """Replies that began and were not completed."""
     refused: int
-    """Sends that were answered with an error, as when the machine is too busy."""
+    """Sends that were answered with an error, for example because the machine is too busy."""
     p50_ms: float
     p99_ms: float
     replica_kb: float
-    """Memory of the API at its highest above that before the run, for each stream."""
+    """Peak memory of the API replicas, less that before the run, for each stream."""
     room_kb: float
-    """The same of the RoomActors."""
-
-
-class FirstToken(msgspec.Struct, frozen=True):
-    """Milliseconds from the request to the first word."""
-
-    concurrent: int
-    direct_p50: float
-    direct_p99: float
-    parlor_p50: float
-    parlor_p99: float
+    """The same for the RoomActors."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -78,7 +69,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Reading:
-    """What one reader got of its reply."""
+    """What a reader has received of its reply."""
 
     def __init__(self, tokens: int) -> None:
         self._tokens = tokens
@@ -86,15 +77,15 @@ class Reading:
         self._length = 0
         self._last = (0, 0)
         self.delays: list[float] = []
-        """Milliseconds, one for each token."""
+        """The delay of each token in milliseconds."""
         self.lost = 0
         self.completed = False
         self.ended = False
         self.refused = False
 
     def take(self, event: RawEvent, now_ms: float) -> None:
-        self.lost += event.place <= self._last
-        self._last = event.place
+        self.lost += event.position <= self._last
+        self._last = event.position
         if event.type == "message.delta":
             delta = msgspec.json.decode(event.data)
             self.lost += delta["offset"] != self._length
@@ -112,12 +103,12 @@ class Reading:
 
 
 async def measure(target: Target, *, replies: Sequence[int], seconds: float, say: Callable[[str], None]) -> Report:
-    """For each number of replies a run of ``seconds``; then the first token."""
+    """Measures a run of ``seconds`` for each number of replies, then the time to first token."""
     tokens = max(1, round(seconds * TOKENS_PER_SECOND))
     runs = []
     for count in replies:
-        say(f"making {count} rooms")
-        found = await _streams(target, await _make_rooms(target, count), tokens)
+        say(f"creating {count} rooms")
+        found = await _streams(target, await _create_rooms(target, count), tokens)
         runs.append(found)
         say(
             f"{count} replies: {found.tokens} tokens, "
@@ -127,17 +118,18 @@ async def measure(target: Target, *, replies: Sequence[int], seconds: float, say
         )
     first = []
     for concurrent in (1, 100):
-        told = await _first_token(target, concurrent)
-        first.append(told)
+        rooms = [(room, target.token) for room in await _create_rooms(target, concurrent)]
+        times = await measure_first_token(target.host, target.port, target.llm_url, rooms, SAMPLES)
+        first.append(times)
         say(
-            f"first token at {concurrent}: direct p50 {told.direct_p50} p99 {told.direct_p99} ms, "
-            f"through Parlor p50 {told.parlor_p50} p99 {told.parlor_p99} ms"
+            f"first token at {concurrent}: direct p50 {times.direct_p50} p99 {times.direct_p99} ms, "
+            f"through Parlor p50 {times.parlor_p50} p99 {times.parlor_p99} ms"
         )
     return Report(runs, first)
 
 
 def summed(readings: Sequence[Reading], tokens: int, replica_bytes: int, room_bytes: int) -> Streams:
-    """The figures of one run; ``tokens`` of each reply, bytes of all of them."""
+    """The figures of a run; ``tokens`` is for each reply, the bytes are for all of them."""
     delays = sorted(delay for reading in readings for delay in reading.delays)
     count = max(1, len(readings))
     return Streams(
@@ -154,7 +146,7 @@ def summed(readings: Sequence[Reading], tokens: int, replica_bytes: int, room_by
 
 
 def resident_bytes(pids: Sequence[int]) -> int:
-    """Memory of processes of this machine; those that have ended count nothing."""
+    """The resident memory of the processes; those that have ended are left out."""
     total = 0
     for pid in pids:
         try:
@@ -171,7 +163,7 @@ async def _streams(target: Target, rooms: list[str], tokens: int) -> Streams:
     async def read(number: int, room: str) -> Reading:
         await asyncio.sleep(RAMP * number / len(rooms))
         reading = Reading(tokens)
-        request = _send(target, room, body)
+        request = send_request(target.host, target.port, room, target.token, body)
         try:
             async with opened(target.host, target.port, request) as connection:
                 async for events in connection.batches():
@@ -181,7 +173,7 @@ async def _streams(target: Target, rooms: list[str], tokens: int) -> Streams:
                     if reading.ended:
                         break
         except Refused:
-            reading.refused = True  # at once and with a reason: nothing is lost, and the report counts it
+            reading.refused = True  # counted, but not as a loss
         return reading
 
     before = resident_bytes(target.replicas), resident_bytes(target.room_actors)
@@ -194,71 +186,13 @@ async def _streams(target: Target, rooms: list[str], tokens: int) -> Streams:
     return summed(await readers, tokens, highest[0] - before[0], highest[1] - before[1])
 
 
-async def _make_rooms(target: Target, count: int) -> list[str]:
+async def _create_rooms(target: Target, count: int) -> list[str]:
     async def some(share: int) -> list[str]:
-        made = []
         reader, writer = await asyncio.open_connection(target.host, target.port)
         try:
-            for _ in range(share):
-                request = post(target.host, target.port, "/v1/rooms", target.token, b'{"title": "Bench"}')
-                status, body = await exchange(reader, writer, request)
-                if status != 201:
-                    raise RuntimeError(f"a room could not be made: {status} {body!r}")
-                made.append(str(msgspec.json.decode(body)["room_id"]))
+            return [await create_room(reader, writer, target.host, target.port, target.token) for _ in range(share)]
         finally:
             writer.close()
-        return made
 
     shares = [count // ROOMS_AT_ONCE + (number < count % ROOMS_AT_ONCE) for number in range(ROOMS_AT_ONCE)]
     return [room for made in await asyncio.gather(*map(some, shares)) for room in made]
-
-
-async def _first_token(target: Target, concurrent: int) -> FirstToken:
-    """Alternating rounds: directly, and through Parlor, so many at the same time."""
-    rooms = await _make_rooms(target, concurrent)
-    llm = urlsplit(target.llm_url)
-    llm_host, llm_port = llm.hostname or "", llm.port or 80
-    question = {"model": "demo", "stream": True, "messages": [{"role": "user", "content": QUESTION}]}
-    path, asked = f"{llm.path}/chat/completions", msgspec.json.encode(question)
-    direct = post(llm_host, llm_port, path, "demo", asked, connection="close")
-    body = msgspec.json.encode({"content": QUESTION})
-    directly: list[float] = []
-    through: list[float] = []
-    for _ in range(max(3, 30 // concurrent)):
-        directly += await asyncio.gather(*(_until_word(llm_host, llm_port, direct) for _ in range(concurrent)))
-        sends = [_send(target, room, body) for room in rooms]
-        through += await asyncio.gather(*(_until_word(target.host, target.port, send) for send in sends))
-    directly.sort()
-    through.sort()
-    return FirstToken(
-        concurrent,
-        round(percentile(directly, 0.5), 1),
-        round(percentile(directly, 0.99), 1),
-        round(percentile(through, 0.5), 1),
-        round(percentile(through, 0.99), 1),
-    )
-
-
-def _send(target: Target, room: str, body: bytes) -> bytes:
-    path = f"/v1/rooms/{room}/messages"
-    return post(target.host, target.port, path, target.token, body, accept="text/event-stream", connection="close")
-
-
-async def _until_word(host: str, port: int, request: bytes) -> float:
-    """Milliseconds until the first word of the answer is there; reads on to the answer's end."""
-    reader, writer = await asyncio.open_connection(host, port)
-    marks = (b'"content":"' + FIRST_WORD, b'"text":"' + FIRST_WORD)
-    try:
-        began = time.perf_counter()
-        writer.write(request)
-        seen, found = b"", 0.0
-        async with asyncio.timeout(60):
-            while chunk := await reader.read(65536):
-                seen += chunk
-                if not found and any(mark in seen for mark in marks):
-                    found = (time.perf_counter() - began) * 1000
-        if not found:
-            raise RuntimeError(f"no token came: {seen[:300]!r}")
-        return found
-    finally:
-        writer.close()

@@ -149,7 +149,7 @@ async def test_a_reader_who_does_not_read_is_cut_off_and_resumes_without_loss(
             seen += events
             if len(seen) >= LARGE_MESSAGES:
                 break
-    assert [event.place for event in seen] == sorted({event.place for event in seen})
+    assert [event.position for event in seen] == sorted({event.position for event in seen})
     written = [message["message_id"] for message in await user.history(room)]
     assert [event.data.partition(b'"message_id":"')[2][:36].decode() for event in seen] == written
     assert len(written) == LARGE_MESSAGES

@@ -173,7 +173,7 @@ def decoded(event: RawEvent) -> Any:
 
 def in_order(events: list[RawEvent]) -> None:
     """No event twice, none out of place."""
-    places = [event.place for event in events]
+    places = [event.position for event in events]
     assert places == sorted(set(places))
 
 

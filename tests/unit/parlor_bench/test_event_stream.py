@@ -56,4 +56,4 @@ def test_what_is_no_event_of_ours_is_refused() -> None:
 
 
 def test_cursors_compare_as_numbers() -> None:
-    assert RawEvent("9-10", "x", b"").place > RawEvent("9-9", "x", b"").place
+    assert RawEvent("9-10", "x", b"").position > RawEvent("9-9", "x", b"").position
