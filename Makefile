@@ -31,18 +31,20 @@ lint: $(DEV_STAMP)
 types: $(DEV_STAMP)
 	$(BIN)/mypy $(addprefix -p ,$(CODE))
 
-# Tests of one process, and those that have their servers to themselves, run side by side; each process collects all of
-# them first, hence not more. The rest share installations and the machine's cores: one after the other.
-SIDE_BY_SIDE := -n auto --maxprocesses 4
-ALONE := $(filter-out %/unit %/contract %/__pycache__, $(patsubst %/,%,$(wildcard tests/*/)))
+# Unit and contract tests keep the processor busy: a worker for each core. Each collects all of them first, hence not more
+# than four. The rest (installations, clusters, a browser) mostly wait: more workers than cores, each with a group of
+# tests that share an installation (tests/schedule.py).
+BUSY := -n auto --maxprocesses 4
+WAITING := -n 4 --dist loadgroup --no-loadscope-reorder
+WAITING_TESTS := $(filter-out %/unit %/contract %/__pycache__, $(patsubst %/,%,$(wildcard tests/*/)))
 
 unit: $(DEV_STAMP)
-	$(BIN)/pytest -q $(SIDE_BY_SIDE) tests/unit
+	$(BIN)/pytest -q $(BUSY) tests/unit
 
 test: $(DEV_STAMP) servers lint types ## Real servers when they may be installed, then lint, types and every test
 	@$(if $(CI),export PARLOR_TEST_REQUIRE_SERVERS=1;) failed=0; \
-	$(BIN)/pytest -q $(SIDE_BY_SIDE) tests/unit tests/contract || failed=1; \
-	$(BIN)/pytest $(ALONE) || failed=1; \
+	$(BIN)/pytest -q $(BUSY) tests/unit tests/contract || failed=1; \
+	$(BIN)/pytest $(WAITING) --durations=25 --durations-min=5 $(WAITING_TESTS) || failed=1; \
 	exit $$failed
 
 bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own (docs/PERFORMANCE.md)

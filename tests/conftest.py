@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.installation import Installation, installed, missing_programs
+from tests.schedule import KINDS, arrange
 from tests.servers import skip_or_fail
 
-KINDS = ("embedded", "private")
 TEST_SECONDS = 180.0
 """For one test; the start of the installation has time limits of its own and is not counted. Every wait in a test has a
 shorter limit, except on a very busy machine (``tests.integration.waiting``)."""
@@ -34,6 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What breaks the installation on purpose (``LAST = True`` in its module) comes after what only uses it."""
     items.sort(key=lambda item: getattr(getattr(item, "module", None), "LAST", False))
+    arrange(items)
     for item in items:
         if "installation" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))

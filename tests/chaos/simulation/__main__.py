@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--seeds", default="0-99", help="7, 0-99, 3,5,8")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--users", type=int, default=3)
-    parser.add_argument("--operations", type=int, default=8, help="of each person")
+    parser.add_argument("--operations", type=int, default=8, help="of each user")
     parser.add_argument("--log", action="store_true", help="what the processes log, with virtual times")
     parser.add_argument("--history", help="a file for the operations of the one seed")
     parser.add_argument("--verbose", action="store_true", help="a line for each seed, not only for those that fail")
