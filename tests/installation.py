@@ -22,8 +22,10 @@ import msgspec
 
 from parlor.settings import Settings
 from parlor.store.addresses import Address, store_addresses
+from parlor_cli import leftovers
 from parlor_cli.bearer import issue_token
 from parlor_cli.installation import Installation as DataDirectory
+from parlor_cli.installation import RunFile
 
 Kind = Literal["embedded", "private"]
 
@@ -61,6 +63,11 @@ class Installation:
         return self.settings.api.port
 
     @property
+    def ingress(self) -> str:
+        """What listens on the port: ``HAProxy``, or Serve's own proxy."""
+        return self._run().ingress
+
+    @property
     def redis_url(self) -> str:
         return self.settings.redis.url.get_secret_value()
 
@@ -81,10 +88,7 @@ class Installation:
     def pid(self, server: str) -> int:
         """The process that runs now under this name (``redis``, ``mariadb``, ``demo-model``); it changes when the
         launcher starts it again."""
-        run = self._directory.read_run()
-        if run is None:
-            raise RuntimeError("the run file is gone")
-        return run.processes[server].pid
+        return self._run().processes[server].pid
 
     def signal(self, server: str, number: signal.Signals) -> None:
         os.kill(self.pid(server), number)
@@ -99,6 +103,12 @@ class Installation:
         assert printed.returncode == 0, printed.stderr
         found: dict[str, Any] = msgspec.json.decode(printed.stdout)
         return found
+
+    def _run(self) -> RunFile:
+        run = self._directory.read_run()
+        if run is None:
+            raise RuntimeError("the run file is gone")
+        return run
 
 
 def run_parlor(
@@ -147,6 +157,10 @@ def installed(kind: Kind) -> Iterator[Installation]:
     finally:
         # Also when the start was given up half way: what it left is ended too.
         down = run_parlor("down", "--data-dir", str(data_dir), timeout=DOWN_TIMEOUT)
+        ended = DataDirectory.find(data_dir)
+        left = [] if ended is None else [*leftovers.find(ended), *ended.runtime_dir.glob("*")]
         shutil.rmtree(root, ignore_errors=True)
     if down.returncode != 0:
         raise RuntimeError(f"parlor down failed ({down.returncode}):\n{down.stdout}\n{down.stderr}")
+    if left:
+        raise RuntimeError(f"parlor down left {left}")

@@ -20,14 +20,14 @@ _LONG_GROUPS = ("private", "embedded", "cluster", "cluster/test_autoscaler.py", 
 def group_of(item: pytest.Item) -> str:
     """The group of one test: the kind of installation it takes, the cluster, or else its module.
 
-    Each test of ``integration/lifecycle`` starts installations of its own, so it is a group of its own.
+    A test that makes installations of its own (``make_parlor``) shares nothing: it is a group of its own.
     """
     module = item.path.relative_to(TESTS)
     if (kind := kind_of(item)) is not None:
         return kind
+    if "make_parlor" in getattr(item, "fixturenames", ()):
+        return f"{module}:{item.name}"
     match module.parts:
-        case ("integration", "lifecycle", *_):
-            return f"{module}:{item.name}"
         case ("cluster", name) if name != "test_autoscaler.py":
             return "cluster"
         case ("chaos", "simulation" | "system" as part, *_):

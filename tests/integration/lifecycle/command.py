@@ -93,6 +93,14 @@ class Parlor:
         """Processes of this installation that are there now."""
         return leftovers.find(self.installation)
 
+    def assert_ended(self) -> None:
+        """Nothing of it runs, and nothing is left that only a running one has. To end it once more is no error."""
+        assert self.remains() == {}
+        assert not self.installation.runtime_dir.exists()
+        assert not (self.data_dir / "settings.json").exists()
+        assert self.command("status").returncode == 3
+        assert self.down().returncode == 0
+
     def token(self, account: str = "alice") -> str:
         done = self.command("token", account)
         assert done.returncode == 0, done.stderr

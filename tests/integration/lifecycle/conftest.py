@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -15,19 +16,27 @@ from tests.integration.lifecycle.command import Parlor
 MakeParlor = Callable[..., Parlor]
 
 
-@pytest.fixture
-def make_parlor(tmp_path: Path) -> Iterator[MakeParlor]:
-    """Makes installations: name of the directory, then options of `parlor up`."""
+@contextlib.contextmanager
+def installations(directory: Path) -> Iterator[MakeParlor]:
+    """Makes installations: name of the directory, then options of `parlor up`. They are removed in the end."""
     made: list[Parlor] = []
 
     def make(name: str = "data", *options: str) -> Parlor:
-        parlor = Parlor(tmp_path / name, *options)
+        parlor = Parlor(directory / name, *options)
         made.append(parlor)
         return parlor
 
-    yield make
-    for parlor in made:
-        _remove(parlor)
+    try:
+        yield make
+    finally:
+        for parlor in made:
+            _remove(parlor)
+
+
+@pytest.fixture
+def make_parlor(tmp_path: Path) -> Iterator[MakeParlor]:
+    with installations(tmp_path) as make:
+        yield make
 
 
 def _remove(parlor: Parlor) -> None:

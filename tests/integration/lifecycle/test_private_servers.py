@@ -56,4 +56,6 @@ def test_messages_survive_the_death_of_every_server(make_parlor: MakeParlor) -> 
     plain = parlor.command("up", "--detach", "--port", str(parlor.port), timeout=150)
     assert plain.returncode == 0, plain.stderr
     assert talk.contents() == ["one", "two"]
-    assert parlor.down().returncode == 0
+    down = parlor.down()
+    assert down.returncode == 0, down.stdout + down.stderr
+    parlor.assert_ended()

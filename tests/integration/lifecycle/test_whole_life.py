@@ -1,0 +1,115 @@
+"""One default installation from start to end, as an operator uses it. The tests go through its life in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from parlor_cli import processes
+from tests.integration.lifecycle.command import Conversation, Parlor, read_until
+from tests.integration.lifecycle.conftest import installations
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+
+
+class Life:
+    """The installation, what its first start printed, and a room with everything that was acknowledged in it."""
+
+    def __init__(self, parlor: Parlor) -> None:
+        self.parlor = parlor
+        self.printed = parlor.start()
+        self._talk = Conversation(parlor)
+        self._sent: list[str] = []
+
+    def send(self, content: str) -> None:
+        assert self._talk.send(content)["durability"] == "persisted"
+        self._sent.append(content)
+
+    def everything_is_there(self) -> bool:
+        return self._talk.contents() == self._sent
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    with installations(tmp_path_factory.mktemp("life")) as make_parlor:
+        yield Life(make_parlor("data", "--partitions", "8"))
+
+
+def test_a_start_says_what_it_started_and_keeps_its_secrets(life: Life) -> None:
+    parlor = life.parlor
+    assert f"http://127.0.0.1:{parlor.port}/#token=" in life.printed
+    assert f"http://127.0.0.1:{parlor.port}/docs" in life.printed
+    assert "Valkey" in life.printed
+    assert "fsync always" in life.printed
+    for name in ("jwt-secret", "ray-token", "run.json", "settings.json"):
+        assert stat.S_IMODE((parlor.data_dir / name).stat().st_mode) == 0o600
+
+
+def test_its_status_is_read_by_programs(life: Life) -> None:
+    done = life.parlor.command("status", "--json")
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    assert status["ready"] is True
+    assert {actor["kind"] for actor in status["actors"]} >= {"Supervisor", "RoomActor", "StateMachine", "ShardWriter"}
+    assert sorted(queue["partition"] for queue in status["queues"]) == list(range(8))
+    assert all(process["alive"] for process in status["processes"])
+
+
+def test_a_second_start_is_refused_and_disturbs_nothing(life: Life) -> None:
+    life.send("before a second start")
+    again = life.parlor.up()
+    assert again.returncode == 1
+    assert "is in use" in again.stderr
+    other = Parlor(life.parlor.data_dir.with_name("other"))
+    other.port = life.parlor.port
+    refused = other.up()
+    assert refused.returncode == 1
+    assert "another program listens there" in refused.stderr
+    assert life.everything_is_there()
+
+
+def test_a_server_that_dies_comes_back_with_its_data(life: Life) -> None:
+    life.send("before the server's death")
+    redis = life.parlor.run.processes["redis"]
+    os.kill(redis.pid, signal.SIGKILL)
+    _wait_for_another(life.parlor, "redis", redis.pid)
+    life.parlor.wait_ready()
+    life.send("after the server's death")
+    assert life.everything_is_there()
+
+
+def test_killed_at_once_it_starts_again_with_all_that_was_acknowledged_and_ctrl_c_drains_and_ends_it(
+    life: Life,
+) -> None:
+    parlor = life.parlor
+    life.send("before everything was killed")
+    parlor.kill()
+    with parlor.foreground() as front:
+        assert front.stdout is not None
+        read_until(front, "Ready at")
+        assert life.everything_is_there()
+        life.send("something to drain")
+        # As a terminal does it: to the whole group.
+        os.killpg(front.pid, signal.SIGINT)
+        rest = front.stdout.read()
+        assert front.wait(120) == 0, rest
+    for step in ("drain", "http", "ray"):
+        assert f"\n  {step:<10} " in f"\n{rest}", rest
+    parlor.assert_ended()
+
+
+def _wait_for_another(parlor: Parlor, name: str, old: int) -> None:
+    """Until the launcher has started ``name`` again."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        ref = parlor.run.processes[name]
+        if ref.pid != old and processes.is_alive(ref):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{name} was not started again\n{parlor.log()}")
