@@ -31,20 +31,20 @@ lint: $(DEV_STAMP)
 types: $(DEV_STAMP)
 	$(BIN)/mypy $(addprefix -p ,$(CODE))
 
-# Unit and contract tests keep the processor busy: a worker for each core. Each collects all of them first, hence not more
-# than four. The rest (installations, clusters, a browser) mostly wait: more workers than cores, each with a group of
-# tests that share an installation (tests/schedule.py).
+# Tests that keep the processor busy get a worker for each core; each collects all of them first, hence not more than
+# four. Those that mostly wait (for installations, nodes, a browser) get more workers than there are cores. Each worker
+# takes a group of tests at a time, which share what it has started (tests/schedule.py).
 BUSY := -n auto --maxprocesses 4
-WAITING := -n 4 --dist loadgroup --no-loadscope-reorder
-WAITING_TESTS := $(filter-out %/unit %/contract %/__pycache__, $(patsubst %/,%,$(wildcard tests/*/)))
+GROUPED := --dist loadscope --no-loadscope-reorder
+WAITING := tests/browser tests/chaos/system tests/cluster tests/integration
 
 unit: $(DEV_STAMP)
 	$(BIN)/pytest -q $(BUSY) tests/unit
 
 test: $(DEV_STAMP) servers lint types ## Real servers when they may be installed, then lint, types and every test
 	@$(if $(CI),export PARLOR_TEST_REQUIRE_SERVERS=1;) failed=0; \
-	$(BIN)/pytest -q $(BUSY) tests/unit tests/contract || failed=1; \
-	$(BIN)/pytest $(WAITING) --durations=25 --durations-min=5 $(WAITING_TESTS) || failed=1; \
+	$(BIN)/pytest -q $(BUSY) $(GROUPED) $(addprefix --ignore=,$(WAITING)) tests || failed=1; \
+	$(BIN)/pytest -n 4 $(GROUPED) --durations=25 --durations-min=5 $(WAITING) || failed=1; \
 	exit $$failed
 
 bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own (docs/PERFORMANCE.md)

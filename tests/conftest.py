@@ -10,11 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
 
 from tests.installation import Installation, installed, missing_programs
-from tests.schedule import KINDS, arrange
+from tests.schedule import GroupScheduling, arrange
 from tests.servers import skip_or_fail
 
+KINDS = ("embedded", "private")
 TEST_SECONDS = 180.0
 """For one test; the start of the installation has time limits of its own and is not counted. Every wait in a test has a
 shorter limit, except on a very busy machine (``tests.integration.waiting``)."""
@@ -38,6 +40,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "installation" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling | None:
+    """With ``--dist loadscope`` groups are kept together; otherwise workers are given single tests."""
+    return GroupScheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session")

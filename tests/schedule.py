@@ -1,50 +1,48 @@
 """Which tests run one after the other, and which beside each other, when pytest has several workers (``make test``).
 
-Tests of one group run in one worker, in the order of collection, and share what the worker has started. A free worker
-takes the next group, so the long ones begin first and the short ones fill what is left.
+The tests of one group run in one worker, in the order of collection, and share what the worker has started. A free
+worker takes the next group, so the long ones begin first and the short ones fill what is left.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-TESTS = Path(__file__).parent
-KINDS = ("embedded", "private")
+_KIND = re.compile(r"\[(embedded|private)[-\]]")
+_PARTS = ("contract/store", "contract/cache", "chaos/simulation", "chaos/system")
+"""Directories whose tests share what is started once."""
+_LONG = ("private", "embedded", "cluster", "cluster/test_autoscaler.py", "chaos/system")
+_BUSY = ("chaos/simulation", "contract/store", "contract/cache")
+_ORDER = {group: position for position, group in enumerate((*_LONG, *_BUSY))}
+"""These groups begin first, in this order: one that began last would be waited for alone."""
 
-_LONG_GROUPS = ("private", "embedded", "cluster", "cluster/test_autoscaler.py", "chaos/simulation", "chaos/system")
-"""In this order, before all others. Without an order a long group could begin last and be waited for alone."""
 
+def group_of(test: str) -> str:
+    """The group of a test, by its node id: the kind of the shared installation, the cluster, or else its module.
 
-def group_of(item: pytest.Item) -> str:
-    """The group of one test: the kind of installation it takes, the cluster, or else its module.
-
-    A test that makes installations of its own (``make_parlor``) shares nothing: it is a group of its own.
+    A test that makes installations of its own shares nothing, and is a group of its own.
     """
-    module = item.path.relative_to(TESTS)
-    if (kind := kind_of(item)) is not None:
-        return kind
-    if "make_parlor" in getattr(item, "fixturenames", ()):
-        return f"{module}:{item.name}"
-    match module.parts:
-        case ("cluster", name) if name != "test_autoscaler.py":
-            return "cluster"
-        case ("chaos", "simulation" | "system" as part, *_):
-            return f"chaos/{part}"
-    return str(module)
-
-
-def kind_of(item: pytest.Item) -> str | None:
-    """Which installation the test shares with others; None for a test that takes none."""
-    callspec = getattr(item, "callspec", None)
-    kind = callspec.params.get("installation") if callspec is not None else None
-    return kind if kind in KINDS else None
+    path, _, name = test.removeprefix("tests/").partition("::")
+    top, _, rest = path.partition("/")
+    if top in ("browser", "integration") and (kind := _KIND.search(name)) is not None:
+        return kind[1]
+    if top == "cluster" and rest != "test_autoscaler.py":
+        return top
+    if path.startswith("integration/lifecycle/") and not path.endswith("/test_whole_life.py"):
+        return f"{path}::{name}"
+    return next((part for part in _PARTS if path.startswith(part)), path)
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Marks the groups and brings them into the order in which they begin; within a group nothing moves."""
-    order = {name: position for position, name in enumerate(_LONG_GROUPS)}
-    items.sort(key=lambda item: order.get(group_of(item), len(order)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    """Brings the tests into the order in which their groups begin; within a group nothing moves."""
+    items.sort(key=lambda item: _ORDER.get(group_of(item.nodeid), len(_ORDER)))
+
+
+class GroupScheduling(LoadScopeScheduling):
+    """A worker is given a group at a time. (`--dist loadgroup` of pytest-xdist 3.8 forms no groups with pytest 9.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
