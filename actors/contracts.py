@@ -2,7 +2,7 @@
 
     Supervisor    one, detached     makes every other actor, says where a room lives, sweeps up what an owner left
     RoomActor     a pool            owns the rooms it has claimed; a batch of commands in, a batch of outcomes out
-    StateMachine  one a node        single steps of state machines, creates, smart deletes, in shared pipelines
+    StateMachine  one a node        single steps of states, creates and smart deletes, for callers that own no room
     ShardWriter   a pool a shard    takes its partitions' queues into its shard, in batches
     ChatApi       Serve replicas    HTTP; holds no state (``api.deployment``)
 
@@ -20,6 +20,7 @@ import msgspec
 from parlor.cache.live import RoomAddress
 from parlor.ids import MessageId, RoomId
 from parlor.model import DeleteReceipt, StateReport
+from parlor.states import MessageState, RoomState
 
 SUPERVISOR = "supervisor"
 """The Supervisor's name in the installation's namespace."""
@@ -99,9 +100,19 @@ class RoomActorContract(Protocol):
 
 
 class StateMachineContract(Protocol):
-    """Answers are MessagePack of the named type or of an ``ErrorWire``."""
+    """``parlor.state_machine.StateMachine`` as an actor: an answer is MessagePack of the named type and None, or of
+    None and an ``ErrorWire``."""
 
-    async def create_room(self, address: RoomAddress, title: str, persona: str) -> bytes: ...
+    async def create_room(self, address: RoomAddress, title: str, persona: str, by: str) -> bytes:
+        """None"""
+
+    async def transition_room(self, room_id: RoomId, to: RoomState, expected: RoomState | None, by: str) -> bytes:
+        """``RoomState``, the one that holds now"""
+
+    async def transition_message(
+        self, room_id: RoomId, message_id: MessageId, to: MessageState, expected: MessageState | None, by: str
+    ) -> bytes:
+        """``MessageState``, the one that holds now"""
 
     async def get_room_state(self, room_id: RoomId) -> bytes:
         """``StateReport``"""
@@ -109,7 +120,7 @@ class StateMachineContract(Protocol):
     async def get_message_state(self, room_id: RoomId, message_id: MessageId) -> bytes:
         """``StateReport``"""
 
-    async def smart_delete_message(self, address: RoomAddress, claim: str, message_id: MessageId, by: str) -> bytes:
+    async def smart_delete_message(self, address: RoomAddress, message_id: MessageId, by: str) -> bytes:
         """``DeleteReceipt``"""
 
 
@@ -120,5 +131,5 @@ class ShardWriterContract(Protocol):
         """Commits what is queued and gives its partitions up."""
 
 
-Answers = DeleteReceipt | StateReport | None
+Answers = DeleteReceipt | StateReport | RoomState | MessageState | None
 """What a StateMachine answers."""

@@ -131,7 +131,7 @@ class ActorGateway:
         persona = self._personas.named(ai_persona or self._settings.llm.default_persona).name
         room_id = self._wiring.mint.room_id(session.partition)
         address = RoomAddress(room_id, session.account_id, session.account_db_key)
-        await self._states.create_room(address, title or "", persona)
+        await self._states.create_room(address, title or "", persona, by="account")
         return await self._wiring.rooms.room(room_id, session.account_id)
 
     async def list_rooms(self, session: Session, limit: int, cursor: str | None) -> RoomPage:

@@ -1,4 +1,4 @@
-"""The StateMachine actor of this node, as the domain's port."""
+"""The StateMachine actor of this node, as ``parlor.state_machine.StateMachine``."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from parlor.cache.live import RoomAddress
 from parlor.errors import ErrorWire, Overloaded, ParlorError
 from parlor.ids import MessageId, RoomId
 from parlor.model import DeleteReceipt, StateReport
+from parlor.state_machine import StateMachine
+from parlor.states import MessageState, RoomState
+
+_decode = msgspec.msgpack.decode
 
 CALL_SECONDS = 15.0
 """Longest wait for an answer, all attempts together. A step takes milliseconds; a machine that has to be started first,
 seconds."""
-ROOM_SECONDS = 4.0
-"""The same for what a room waits for: it serves nothing else meanwhile, and who waits for the room gives its actor up
-for dead after 5 s (``actors.channel.ANSWER_SECONDS``)."""
 PROBE_SECONDS = 0.5
-"""The same for one that is known to be silent, and is tried again."""
+"""The same for one that did not answer the last call."""
 ATTEMPTS = 3
 
 
-class NodeStateMachine:
-    """Finds the node's StateMachine, calls it, finds it again when it has died. Every step is safe to repeat.
+class NodeStateMachine(StateMachine):
+    """Finds the node's StateMachine, calls it, and finds it again when it has died.
 
-    One that did not answer in time is tried by one caller at a time, and shortly: whatever waits for a room, or shares
-    an actor call with it (``actors.channel``), would wait for the machine as well.
+    One that did not answer in time gets one call at a time, with a short limit, until it answers; further callers are
+    refused at once instead of waiting for it.
     """
 
     def __init__(self, namespace: str) -> None:
@@ -39,36 +40,43 @@ class NodeStateMachine:
         self._calls = 0
         """Under way."""
 
-    async def create_room(self, address: RoomAddress, title: str, persona: str) -> None:
-        await self._call("create_room", address, title, persona)
+    async def create_room(self, address: RoomAddress, title: str, persona: str, *, by: str) -> None:
+        await self._call("create_room", address, title, persona, by)
+
+    async def transition_room(
+        self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str
+    ) -> RoomState:
+        return _decode(await self._call("transition_room", room_id, to, expected, by), type=RoomState)
+
+    async def transition_message(
+        self, room_id: RoomId, message_id: MessageId, to: MessageState, *, expected: MessageState | None = None, by: str
+    ) -> MessageState:
+        return _decode(await self._call("transition_message", room_id, message_id, to, expected, by), type=MessageState)
 
     async def get_room_state(self, room_id: RoomId) -> StateReport:
-        return msgspec.msgpack.decode(await self._call("get_room_state", room_id), type=StateReport)
+        return _decode(await self._call("get_room_state", room_id), type=StateReport)
 
     async def get_message_state(self, room_id: RoomId, message_id: MessageId) -> StateReport:
-        return msgspec.msgpack.decode(await self._call("get_message_state", room_id, message_id), type=StateReport)
+        return _decode(await self._call("get_message_state", room_id, message_id), type=StateReport)
 
-    async def smart_delete_message(
-        self, address: RoomAddress, claim: str, message_id: MessageId, by: str
-    ) -> DeleteReceipt:
-        answer = await self._call("smart_delete_message", address, claim, message_id, by, seconds=ROOM_SECONDS)
-        return msgspec.msgpack.decode(answer, type=DeleteReceipt)
+    async def smart_delete_message(self, address: RoomAddress, message_id: MessageId, *, by: str) -> DeleteReceipt:
+        return _decode(await self._call("smart_delete_message", address, message_id, by), type=DeleteReceipt)
 
-    async def _call(self, method: str, *arguments: object, seconds: float | None = None) -> msgspec.Raw:
+    async def _call(self, method: str, *arguments: object) -> msgspec.Raw:
         if self._silent and self._calls:
             raise Overloaded("The state machine does not answer", retry_after=1.0)
         self._calls += 1
         try:
-            async with asyncio.timeout(PROBE_SECONDS if self._silent else seconds or CALL_SECONDS):
+            async with asyncio.timeout(PROBE_SECONDS if self._silent else CALL_SECONDS):
                 blob = await self._ask(method, arguments)
         except TimeoutError as error:
-            # Asked for anew next time: it may be another one's place by then.
+            # Looked for anew next time: by then the node may have another one.
             self._handle, self._silent = None, True
             raise Overloaded("The state machine does not answer", retry_after=1.0) from error
         finally:
             self._calls -= 1
         self._silent = False
-        answer, refused = msgspec.msgpack.decode(blob, type=tuple[msgspec.Raw, ErrorWire | None])
+        answer, refused = _decode(blob, type=tuple[msgspec.Raw, ErrorWire | None])
         if refused is not None:
             raise ParlorError.from_wire(refused)
         return answer

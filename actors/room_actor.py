@@ -9,7 +9,6 @@ from actors.contracts import ActorStatus
 from actors.handles import this_node
 from actors.logs import configure_logs
 from actors.metrics import RayRoomMetrics
-from actors.node_state_machine import NodeStateMachine
 from actors.threads import take_shorter_turns
 from parlor.rooms.commands import decode_commands, encode_outcomes
 from parlor.rooms.host import RoomHost
@@ -51,8 +50,7 @@ class RoomActor:
 
     async def _open(self) -> RoomHost:
         wiring = await Wiring.open(self._settings)
-        states = NodeStateMachine(self._settings.ray.namespace)
-        host = RoomHost(wiring.room_ports(wiring.chat_model(), states, RayRoomMetrics(self._name)))
+        host = RoomHost(wiring.room_ports(wiring.chat_model(), RayRoomMetrics(self._name)))
         self._housekeeping = asyncio.create_task(host.run())
         return host
 

@@ -9,35 +9,68 @@ from __future__ import annotations
 from typing import Protocol
 
 from parlor.cache.live import Live, RoomAddress
+from parlor.cache.operators import OperatorCache
 from parlor.cache.records import stored_state
-from parlor.cache.states import StateCache, Step
-from parlor.errors import IllegalTransition, MessageNotFound, RoomNotFound
+from parlor.cache.rooms import RoomCache
+from parlor.cache.states import Deleted, StateCache, Step
+from parlor.errors import IllegalTransition, MessageNotFound, PartitionUnknown, RoomNotFound
 from parlor.ids import MessageId, RoomId, home_of
-from parlor.model import DeleteOutcome, DeleteReceipt, StateReport
+from parlor.model import DeleteOutcome, DeleteReceipt, MessageDoc, StateReport
+from parlor.reading.loading import Loader
 from parlor.states import MessageState, RoomState
 from parlor.store.ports import ChatStore
 
 
-class StateMachinePort(Protocol):
-    """What rooms ask of the state machine; in production it is the StateMachine actor of the node."""
+class StateMachine(Protocol):
+    """What callers that do not own a room ask of a state machine: the process's own (``ChatStateMachine``), or the
+    StateMachine actor of their node (``actors.node_state_machine``). Every method is safe to repeat."""
 
-    async def smart_delete_message(
-        self, address: RoomAddress, claim: str, message_id: MessageId, by: str
-    ) -> DeleteReceipt: ...
-
-
-class ChatStateMachine:
-    """Raises ``CacheUnavailable`` throughout; ``StoreUnavailable`` where only the shard knows."""
-
-    def __init__(self, live: Live, store: ChatStore) -> None:
-        self._states = StateCache(live)
-        self._store = store
+    async def create_room(self, address: RoomAddress, title: str, persona: str, *, by: str) -> None:
+        """A room that is there is left alone. Raises ``Overloaded``, and ``RoomNotFound`` for one that was deleted."""
 
     async def transition_room(
         self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str
     ) -> RoomState:
-        """One step, if the room is in the expected state (None: any) and the step is legal. Raises
-        ``IllegalTransition`` with the state that holds, ``RoomNotFound``."""
+        """One step, if it is legal and the room is in the expected state (None: any). Raises ``IllegalTransition`` with
+        the state that holds, ``RoomNotFound``."""
+
+    async def transition_message(
+        self, room_id: RoomId, message_id: MessageId, to: MessageState, *, expected: MessageState | None = None, by: str
+    ) -> MessageState:
+        """One step, if it is legal and the message is in the expected state (None: any). Raises ``IllegalTransition``
+        with the state that holds, ``MessageNotFound``."""
+
+    async def get_room_state(self, room_id: RoomId) -> StateReport:
+        """The state and the steps that led to it. Raises ``RoomNotFound``."""
+
+    async def get_message_state(self, room_id: RoomId, message_id: MessageId) -> StateReport:
+        """The state and the steps that led to it. Raises ``MessageNotFound``."""
+
+    async def smart_delete_message(self, address: RoomAddress, message_id: MessageId, *, by: str) -> DeleteReceipt:
+        """Deletes by state (I10), without owning the room. Raises ``MessageNotFound``, ``RoomNotFound``, and
+        ``OutOfStep`` when Redis does not have the room."""
+
+
+class ChatStateMachine(StateMachine):
+    """Raises ``CacheUnavailable`` throughout; ``StoreUnavailable`` where only the shard knows."""
+
+    def __init__(self, live: Live, store: ChatStore, loader: Loader) -> None:
+        self._states = StateCache(live)
+        self._rooms = RoomCache(live)
+        self._operators = OperatorCache(live)
+        self._store = store
+        self._loader = loader
+
+    async def create_room(self, address: RoomAddress, title: str, persona: str, *, by: str) -> None:
+        try:
+            await self._rooms.create(address, title, persona, by)
+        except PartitionUnknown:
+            await self._loader.open_partition(address.partition)
+            await self._rooms.create(address, title, persona, by)
+
+    async def transition_room(
+        self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str
+    ) -> RoomState:
         step = await self._states.transition_room(room_id, expected, to, by)
         if step.state is None:
             raise RoomNotFound
@@ -47,8 +80,6 @@ class ChatStateMachine:
     async def transition_message(
         self, room_id: RoomId, message_id: MessageId, to: MessageState, *, expected: MessageState | None = None, by: str
     ) -> MessageState:
-        """One step, if the message is in the expected state (None: any) and the step is legal. Raises
-        ``IllegalTransition`` with the state that holds, ``MessageNotFound``."""
         seq = await self._states.find_message(room_id, message_id)
         step = Step(False, None)
         if seq is not None:
@@ -59,7 +90,6 @@ class ChatStateMachine:
         return MessageState(step.state)
 
     async def get_room_state(self, room_id: RoomId) -> StateReport:
-        """The state and the way there. Raises ``RoomNotFound``."""
         found = await self._states.room_state(room_id)
         if found is not None:
             return StateReport(found[0], found[1])
@@ -68,7 +98,6 @@ class ChatStateMachine:
         return StateReport(RoomState.ACTIVE, [])
 
     async def get_message_state(self, room_id: RoomId, message_id: MessageId) -> StateReport:
-        """The state and the way there. Raises ``MessageNotFound``."""
         seq = await self._states.find_message(room_id, message_id)
         found = await self._states.message_state(room_id, seq) if seq is not None else None
         if found is not None:
@@ -78,27 +107,44 @@ class ChatStateMachine:
             raise MessageNotFound
         return StateReport(stored_state(row), [])
 
-    async def smart_delete_message(
-        self, address: RoomAddress, claim: str, message_id: MessageId, by: str
-    ) -> DeleteReceipt:
-        """Deletes by state (I10). Raises ``MessageNotFound``, ``RoomNotFound``, ``Fenced``, ``OutOfStep``.
+    async def smart_delete_message(self, address: RoomAddress, message_id: MessageId, *, by: str) -> DeleteReceipt:
+        found = await self._deletable(address, message_id)
+        if found is None:
+            return _deleted_before(message_id)
+        seq, doc, stored = found
+        return _receipt(message_id, await self._operators.delete_message(address, seq, doc, stored=stored, by=by))
 
-        ``claim`` is the owner's; empty when nobody owns the room.
-        """
+    async def owner_delete_message(
+        self, address: RoomAddress, claim: str, message_id: MessageId, *, by: str
+    ) -> DeleteReceipt:
+        """The same for the room's owner. Also raises ``Fenced``."""
+        found = await self._deletable(address, message_id)
+        if found is None:
+            return _deleted_before(message_id)
+        seq, doc, stored = found
+        return _receipt(message_id, await self._states.delete_message(address, claim, seq, doc, stored=stored, by=by))
+
+    async def _deletable(self, address: RoomAddress, message_id: MessageId) -> tuple[int, MessageDoc, bool] | None:
+        """The message's seq and content, and whether the shard has it. None for an old message that was deleted and
+        whose state Redis has forgotten: it must not count as deleted a second time. Raises ``MessageNotFound``."""
         seq = await self._states.find_message(address.room_id, message_id)
         doc = await self._states.message_doc(address.room_id, seq) if seq is not None else None
-        stored = False
-        if seq is None or doc is None:
-            shard = await self._store.shard_of(address.partition)
-            row = await self._store.message_find(shard, address.room_id, message_id)
-            if row is None:
-                raise MessageNotFound
-            if row.deleted and seq is None:
-                # Redis has forgotten the state of an old message: it must not count as deleted a second time.
-                return DeleteReceipt(message_id, MessageState.DELETED, DeleteOutcome.ALREADY_DELETED)
-            seq, doc, stored = row.seq, row.doc, True
-        deleted = await self._states.delete_message(address, claim, seq, doc, stored=stored, by=by)
-        return DeleteReceipt(message_id, deleted.state, deleted.outcome)
+        if seq is not None and doc is not None:
+            return seq, doc, False
+        row = await self._store.message_find(await self._store.shard_of(address.partition), address.room_id, message_id)
+        if row is None:
+            raise MessageNotFound
+        if row.deleted and seq is None:
+            return None
+        return row.seq, row.doc, True
+
+
+def _deleted_before(message_id: MessageId) -> DeleteReceipt:
+    return DeleteReceipt(message_id, MessageState.DELETED, DeleteOutcome.ALREADY_DELETED)
+
+
+def _receipt(message_id: MessageId, deleted: Deleted) -> DeleteReceipt:
+    return DeleteReceipt(message_id, deleted.state, deleted.outcome)
 
 
 def _require_done(step: Step, to: str) -> None:

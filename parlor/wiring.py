@@ -31,7 +31,7 @@ from parlor.rooms.follow_up import FollowUp
 from parlor.rooms.reply import ReplyPorts
 from parlor.rooms.room import RoomPorts
 from parlor.settings import Settings
-from parlor.state_machine import ChatStateMachine, StateMachinePort, set_chat_state_machine
+from parlor.state_machine import ChatStateMachine, set_chat_state_machine
 from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore
 
@@ -52,7 +52,7 @@ class Wiring:
         self.loader = Loader(self.live, store)
         self.internal_history = InternalHistory(self.reader, StateCache(self.live), store, self.loader)
         self.history = HistoryReader(self.internal_history)
-        self.state_machine = ChatStateMachine(self.live, store)
+        self.state_machine = ChatStateMachine(self.live, store, self.loader)
         self.summaries = SummaryCache(self.live)
         self.memories = InternalMemories(self.summaries, store, self.loader)
         self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
@@ -75,7 +75,7 @@ class Wiring:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""
         return FollowUp(model, model.memory, self.rooms, self.summaries, self.settings.llm)
 
-    def room_ports(self, model: AIChatService, states: StateMachinePort, metrics: RoomMetrics) -> RoomPorts:
+    def room_ports(self, model: AIChatService, metrics: RoomMetrics) -> RoomPorts:
         cache = RoomCache(self.live)
         return RoomPorts(
             reply=ReplyPorts(cache, model, self.clock, metrics, self.settings, self.follow_up(model)),
@@ -83,7 +83,7 @@ class Wiring:
             reader=self.reader,
             loader=self.loader,
             history=self.internal_history,
-            states=states,
+            states=self.state_machine,
             summaries=self.summaries,
             mint=self.mint,
         )

@@ -13,8 +13,7 @@ from rich.table import Table
 
 from parlor.cache.audit import AuditCache
 from parlor.cache.dead_letters import DeadLetter, LetterCache
-from parlor.cache.rooms import RoomCache
-from parlor.cache.states import StateCache
+from parlor.cache.operators import OperatorCache
 from parlor.persistence.dead_letters import DeadLetters
 from parlor.wiring import Wiring
 from parlor_cli.live_stores import ask
@@ -106,9 +105,8 @@ def _letters(wiring: Wiring) -> DeadLetters:
     return DeadLetters(
         LetterCache(live),
         audit,
-        RoomCache(live),
+        OperatorCache(live),
         wiring.state_machine,
-        StateCache(live),
         wiring.loader,
         wiring.store,
     )

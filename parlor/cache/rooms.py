@@ -109,9 +109,9 @@ class RoomCache:
             },
         )
 
-    async def claim(self, room_id: RoomId, token: str, ticket: int | None = None) -> Claimed | None:
+    async def claim(self, room_id: RoomId, claim: str, ticket: int) -> Claimed | None:
         """None when Redis does not have the room. Raises ``PartitionUnknown``, ``RoomNotFound``, and ``Fenced`` when
-        another token's claim has a higher number than the ticket; without one the room is taken in any case."""
+        another claim has a higher number than the ticket (``CacheReader.claims``, read before)."""
         keys, partition = self._live.keys, home_of(room_id)
         answer = await self._live.attempt(
             "claim_room",
@@ -122,7 +122,7 @@ class RoomCache:
                 "states": keys.states(partition, room_id),
                 "open": keys.open(partition, room_id),
             },
-            {"room": room_id, "token": token, "ticket": ticket if ticket is not None else ""},
+            {"room": room_id, "claim": claim, "ticket": ticket},
         )
         if answer[0] == Code.MISSING:
             return None
@@ -176,9 +176,9 @@ class RoomCache:
             rest,
         )
 
-    async def release(self, address: RoomAddress, token: str) -> None:
+    async def release(self, address: RoomAddress, claim: str) -> None:
         """Gives the claim up if it is still the caller's."""
-        await self._live.attempt("release_room", self._live.room_keys(address, "room"), {"token": token})
+        await self._live.attempt("release_room", self._live.room_keys(address, "room"), {"claim": claim})
 
     async def append(self, address: RoomAddress, claim: str, expected_seq: int, turn: Turn) -> Appended:
         """Raises ``Fenced``, ``OutOfStep``, ``RoomNotFound``, ``RoomNotActive``, ``RoomBusy``, ``Overloaded``,
@@ -302,7 +302,7 @@ class RoomCache:
                 "lease_until": live.lease_until(),
             },
         )
-        return _accepted(answer, MessageState.COMPOSING)
+        return accepted(answer, MessageState.COMPOSING)
 
     async def edit(
         self, address: RoomAddress, claim: str, nonce: str, message: Change, reply: Change | None, *, waits: bool
@@ -334,7 +334,7 @@ class RoomCache:
                 "lease_until": live.lease_until(),
             },
         )
-        return _accepted(answer, MessageState.PENDING), text(answer[1])
+        return accepted(answer, MessageState.PENDING), text(answer[1])
 
     async def rename(self, address: RoomAddress, claim: str, title: str) -> None:
         """Harmless when repeated. Raises ``Fenced``, ``RoomNotFound``."""
@@ -360,7 +360,7 @@ class RoomCache:
                 "by": by,
             },
         )
-        _accepted(answer, RoomState.DELETING)
+        accepted(answer, RoomState.DELETING)
 
     def _owned(self, address: RoomAddress, claim: str) -> dict[str, str | int | bytes]:
         return {"room": address.room_id, "claim": claim}
@@ -370,7 +370,7 @@ class RoomCache:
         return {**self._owned(address, claim), "owner": address.account_id, "db_key": address.account_db_key}
 
 
-def _accepted(answer: Answer, to: RoomState | MessageState) -> bool:
+def accepted(answer: Answer, to: RoomState | MessageState) -> bool:
     """False for what had been done before. Raises the refusal; ``IllegalTransition`` with the two states."""
     if answer[0] == Code.ILLEGAL:
         raise IllegalTransition(extra={"from": text(answer[1]), "to": to.value})

@@ -1,11 +1,13 @@
-"""The state machine's place in Redis: single steps, logs, and the smart delete."""
+"""States in Redis: single steps, their logs, and the owner's smart delete."""
 
 from __future__ import annotations
 
 import msgspec
 
 from parlor.cache.codes import Code, refusal
+from parlor.cache.connection import Answer
 from parlor.cache.live import Live, RoomAddress
+from parlor.cache.loader import Argument
 from parlor.cache.records import decode_doc, encode_doc, read_log, text, tombstone
 from parlor.ids import MessageId, RoomId, home_of
 from parlor.model import DeleteOutcome, MessageDoc, Transition
@@ -23,6 +25,13 @@ class Step(msgspec.Struct, frozen=True):
 class Deleted(msgspec.Struct, frozen=True):
     state: MessageState
     outcome: DeleteOutcome
+
+
+DELETE_KEYS = (
+    *("partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events"),
+    *("account", "rooms", "account_events"),
+)
+"""Keys of what deletes a message or a room."""
 
 
 class StateCache:
@@ -51,7 +60,7 @@ class StateCache:
 
     async def transition_room(self, room_id: RoomId, expected: RoomState | None, to: RoomState, by: str) -> Step:
         answer = await self._live.attempt(
-            "transition_room", {"room": self._room(room_id)}, {"expected": expected or "", "to": to, "by": by}
+            "transition_room", {"room": self._room(room_id)}, {"to": to, "by": by}, _expected(expected)
         )
         return _step(answer)
 
@@ -61,7 +70,8 @@ class StateCache:
         answer = await self._live.attempt(
             "transition_message",
             {"states": self._states(room_id)},
-            {"seq": seq, "expected": expected or "", "to": to, "by": by},
+            {"seq": seq, "to": to, "by": by},
+            _expected(expected),
         )
         return _step(answer)
 
@@ -69,29 +79,12 @@ class StateCache:
         self, address: RoomAddress, claim: str, seq: int, doc: MessageDoc, *, stored: bool, by: str
     ) -> Deleted:
         """Raises ``Fenced``, ``OutOfStep``, ``RoomNotFound``, ``MessageNotFound``."""
-        live = self._live
-        keys = live.room_keys(
-            address, "partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events"
-        )
-        answer = await live.attempt(
+        answer = await self._live.attempt(
             "delete_message",
-            keys | live.room_keys(address, "account", "rooms", "account_events"),
-            {
-                "room": address.room_id,
-                "owner": address.account_id,
-                "db_key": address.account_db_key,
-                "claim": claim,
-                "by": by,
-                "message": doc.message_id,
-                "seq": seq,
-                "stored": "1" if stored else "",
-                "tombstone": encode_doc(tombstone(doc)),
-            },
+            self._live.room_keys(address, *DELETE_KEYS),
+            {"claim": claim, **deletion(address, seq, doc, stored=stored, by=by)},
         )
-        if answer[0] < 0:
-            raise refusal(answer[0])
-        outcome = DeleteOutcome.ALREADY_DELETED if answer[0] == Code.DUPLICATE else DeleteOutcome(text(answer[2]))
-        return Deleted(MessageState(text(answer[1])), outcome)
+        return read_deleted(answer)
 
     def _room(self, room_id: RoomId) -> str:
         partition = home_of(room_id)
@@ -100,6 +93,32 @@ class StateCache:
     def _states(self, room_id: RoomId) -> str:
         partition = home_of(room_id)
         return self._live.keys.states(partition, room_id)
+
+
+def _expected(state: RoomState | MessageState | None) -> list[Argument]:
+    return [] if state is None else [state]
+
+
+def deletion(address: RoomAddress, seq: int, doc: MessageDoc, *, stored: bool, by: str) -> dict[str, Argument]:
+    """What a smart delete says, whoever asks for it."""
+    return {
+        "room": address.room_id,
+        "owner": address.account_id,
+        "db_key": address.account_db_key,
+        "by": by,
+        "message": doc.message_id,
+        "seq": seq,
+        "stored": "1" if stored else "",
+        "tombstone": encode_doc(tombstone(doc)),
+    }
+
+
+def read_deleted(answer: Answer) -> Deleted:
+    """What became of a smart delete; raises its refusal."""
+    if answer[0] < 0:
+        raise refusal(answer[0])
+    outcome = DeleteOutcome.ALREADY_DELETED if answer[0] == Code.DUPLICATE else DeleteOutcome(text(answer[2]))
+    return Deleted(MessageState(text(answer[1])), outcome)
 
 
 def _step(answer: list[bytes | int]) -> Step:

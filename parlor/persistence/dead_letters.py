@@ -12,8 +12,7 @@ import msgspec
 
 from parlor.cache.audit import AuditCache, RoomSnapshot
 from parlor.cache.dead_letters import DeadLetter, LetterCache
-from parlor.cache.rooms import RoomCache
-from parlor.cache.states import StateCache
+from parlor.cache.operators import OperatorCache
 from parlor.errors import MessageNotFound, ParlorError, PartitionUnknown, RoomNotFound
 from parlor.ids import Partition
 from parlor.reading.loading import Loader
@@ -44,17 +43,15 @@ class DeadLetters:
         self,
         letters: LetterCache,
         audit: AuditCache,
-        rooms: RoomCache,
+        operators: OperatorCache,
         states: ChatStateMachine,
-        places: StateCache,
         loader: Loader,
         store: ChatStore,
     ) -> None:
         self._letters = letters
         self._audit = audit
-        self._rooms = rooms
+        self._operators = operators
         self._states = states
-        self._places = places
         self._loader = loader
         self._store = store
 
@@ -99,7 +96,7 @@ class DeadLetters:
             case "CHAT_MESSAGE_SAVE":
                 return await self._drop_message(letter, room)
             case "CHAT_ROOM_CREATE":
-                await self._rooms.delete(room.address, "", OPERATOR)
+                await self._operators.delete_room(room.address, OPERATOR)
                 return "its room was never stored, and is deleted"
             case "CHAT_ROOM_UPDATE" if letter.entry.title is not None and letter.entry.version == room.version:
                 return await self._restore_title(room)
@@ -132,15 +129,15 @@ class DeadLetters:
             if place.state == MessageState.COMPOSING:
                 return "it only kept a reply's place, which the reply's end writes too"
         try:
-            await self._states.smart_delete_message(room.address, "", entry.message_id, OPERATOR)
+            await self._states.smart_delete_message(room.address, entry.message_id, by=OPERATOR)
         except MessageNotFound:
             # Redis lost the room meanwhile, and the shard never had the message: its place gets the tombstone.
-            await self._places.delete_message(room.address, "", entry.seq, entry.doc, stored=True, by=OPERATOR)
+            await self._operators.delete_message(room.address, entry.seq, entry.doc, stored=True, by=OPERATOR)
         return "its message is deleted"
 
     async def _restore_title(self, room: RoomSnapshot) -> str:
         row = await self._store.room_get(await self._store.shard_of(room.address.partition), room.room_id)
         if row is None:
             return "its room is not stored"
-        await self._rooms.rename(room.address, "", row.title)
+        await self._operators.rename_room(room.address, row.title)
         return "the room has its stored title again"

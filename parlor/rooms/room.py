@@ -1,8 +1,7 @@
 """A room as its owner holds it: a mailbox, a claim, and the replies that are to be written.
 
-One command at a time, in the order of arrival; the room's own task serves them, so a caller that goes away takes
-nothing with it. Safety does not rest on this object: every write carries the claim, and a stale owner is refused by
-the script (I3). Then the room is *lost*: its owner drops it, and callers ask again for its place.
+One command at a time, in the order of arrival, in the room's own task. Safety does not rest on this object: every
+write carries the claim, and a stale owner is refused (I3). Then the room is *lost*: its owner drops it.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ from parlor.rooms.reply import ReplyJob, ReplyPorts
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.revision import Revision
 from parlor.rooms.turns import adopted_job, job_of, turn_of
-from parlor.state_machine import StateMachinePort
+from parlor.state_machine import ChatStateMachine
 from parlor.states import MessageState
 
 _T = TypeVar("_T")
@@ -81,7 +80,7 @@ class RoomPorts(msgspec.Struct, frozen=True):
     reader: CacheReader
     loader: Loader
     history: InternalHistory
-    states: StateMachinePort
+    states: ChatStateMachine
     summaries: SummaryCache
     mint: IdMint
 
@@ -222,7 +221,7 @@ class Room:
             self._in_step = False
 
     async def _owned(self, session: Session | None, action: Callable[[RoomAddress], Awaitable[_T]]) -> _T:
-        """Does it as the room's owner; claims and loads the room as often as it takes."""
+        """Does it as the room's owner, claimed and loaded again as often as it takes."""
         for _ in range(CLAIM_ATTEMPTS):
             if self._lost:
                 raise RoomMoved
@@ -245,9 +244,10 @@ class Room:
         raise CacheUnavailable(debug="the room stays out of step", retry_after=1.0)
 
     async def _activate(self) -> RoomAddress:
-        """Makes this object the room's owner. The token stays the same for the object's life, so that a reply that it
-        is writing goes on."""
+        """Makes this object the room's owner; the claim stays the same, so that a reply that it is writing goes on."""
         cache, loader = self._ports.cache, self._ports.loader
+        if self._ticket is None:
+            self._ticket = await self._ports.reader.claims(self.room_id)
         try:
             claimed = await cache.claim(self.room_id, self._claim, self._ticket)
         except PartitionUnknown:
@@ -336,7 +336,7 @@ class Room:
 
     async def _delete_message(self, command: DeleteMessage) -> DeleteDone:
         async def delete(message_id: MessageId, at: RoomAddress) -> DeleteReceipt:
-            receipt = await self._ports.states.smart_delete_message(at, self._claim, message_id, "account")
+            receipt = await self._ports.states.owner_delete_message(at, self._claim, message_id, by="account")
             if receipt.outcome is DeleteOutcome.STOPPED_AND_DELETED:
                 self._replies.withdraw(message_id)
             return receipt

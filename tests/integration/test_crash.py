@@ -140,7 +140,7 @@ async def _another_host(settings: Settings) -> AsyncIterator[RoomHost]:
     """What a second RoomActor would be, in the test's own process."""
     wiring = await Wiring.open(settings)
     model = wiring.chat_model()
-    host = RoomHost(wiring.room_ports(model, wiring.state_machine, NoMetrics()))
+    host = RoomHost(wiring.room_ports(model, NoMetrics()))
     try:
         yield host
     finally:

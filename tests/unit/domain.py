@@ -156,7 +156,7 @@ class Domain:
         self.loader = Loader(self.live, self.store)
         self.internal_history = InternalHistory(self.reader, StateCache(self.live), self.store, self.loader)
         self.history = HistoryReader(self.internal_history)
-        self.states = ChatStateMachine(self.live, self.store)
+        self.states = ChatStateMachine(self.live, self.store, self.loader)
         self.summaries = SummaryCache(self.live)
         self.memories = InternalMemories(self.summaries, self.store, self.loader)
         self.directory = RoomDirectory(self.reader, self.memories, self.store, self.loader)

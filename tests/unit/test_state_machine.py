@@ -111,7 +111,7 @@ async def test_the_row_tells_the_state_that_redis_forgot(domain: Domain) -> None
 
 async def test_a_delete_without_an_owner_needs_no_claim(domain: Domain) -> None:
     room_id, message = await message_in(domain)
-    receipt = await domain.states.smart_delete_message(address(domain, room_id), "", message.message_id, "operator")
+    receipt = await domain.states.smart_delete_message(address(domain, room_id), message.message_id, by="operator")
     assert receipt.outcome is DeleteOutcome.CANCELLED
     assert (await domain.states.get_message_state(room_id, message.message_id)).log[-1].by == "operator"
 
@@ -119,7 +119,7 @@ async def test_a_delete_without_an_owner_needs_no_claim(domain: Domain) -> None:
 async def test_a_delete_with_a_stale_claim_is_refused(domain: Domain) -> None:
     room_id, message = await message_in(domain)
     with pytest.raises(Fenced):
-        await domain.states.smart_delete_message(address(domain, room_id), "stale", message.message_id, "room")
+        await domain.states.owner_delete_message(address(domain, room_id), "stale", message.message_id, by="room")
     assert (await domain.message(room_id, message.message_id)).content == "Hello"
 
 
@@ -155,13 +155,13 @@ async def test_a_delete_in_a_room_that_redis_does_not_have_asks_for_it(domain: D
     await domain.write_all()
     await domain.forget_room(room_id)
     with pytest.raises(OutOfStep):
-        await domain.states.smart_delete_message(address(domain, room_id), "", message.message_id, "operator")
+        await domain.states.smart_delete_message(address(domain, room_id), message.message_id, by="operator")
 
 
 async def test_a_delete_of_nothing_is_not_found(domain: Domain) -> None:
     room_id = await domain.new_room()
     with pytest.raises(MessageNotFound):
-        await domain.states.smart_delete_message(address(domain, room_id), "", domain.mint.message_id(HOME), "operator")
+        await domain.states.smart_delete_message(address(domain, room_id), domain.mint.message_id(HOME), by="operator")
 
 
 # The one instance
@@ -171,7 +171,7 @@ def test_a_process_has_one_state_machine(domain: Domain, monkeypatch: pytest.Mon
     monkeypatch.setattr("parlor.state_machine._instance", None)
     set_chat_state_machine(domain.states)
     assert get_chat_state_machine() is domain.states
-    other = ChatStateMachine(domain.live, domain.store)
+    other = ChatStateMachine(domain.live, domain.store, domain.loader)
     set_chat_state_machine(other)
     assert get_chat_state_machine() is other
 

@@ -1,15 +1,14 @@
 -- What: makes the caller the room's owner; whoever owned it before is refused from now on.
---       A ticket is the number of the claim that was seen before a place for the room was asked for: who comes with
---       one is refused when somebody else has claimed the room since, and holds it by a higher number afterwards.
+--       A ticket is the number of the room's last claim, read before the caller was chosen to own the room. The caller
+--       is refused when another owner has claimed the room since, and its own claim gets a higher number.
 -- KEYS: partition generating room states open
--- ARGV: room token ticket
---       ticket is '' for whoever takes the room in any case
+-- ARGV: room claim ticket
 -- Returns: OK, seq, owner account, db_key, persona, {message id, seq, the version that closes it or ''} of each reply
 --          that is not finished, live message:attempt or '', the claim's number
 --          | PARTITION_UNKNOWN | MISSING | GONE | FENCED
 -- Guarantees: at most one claim holds; its number is higher than that of any before it, and than its ticket; a room
 --       that has nothing to finish is not listed as generating.
--- Safe to repeat because: the same token claims the same room again, and its number is above the ticket by then.
+-- Safe to repeat because: the same claim takes the same room again, and its number is above the ticket by then.
 if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
   return {CODE.PARTITION_UNKNOWN}
 end
@@ -21,13 +20,13 @@ end
 if found[1] == 'DELETING' or found[1] == 'DELETED' then
   return {CODE.GONE}
 end
-local number, ticket, own = tonumber(found[8] or '0'), tonumber(A.ticket) or -1, found[7] == A.token
-if A.ticket ~= '' and not own and number > ticket then
+local number, ticket, own = tonumber(found[8] or '0'), tonumber(A.ticket), found[7] == A.claim
+if A.claim == '' or not ticket or (not own and number > ticket) then
   return {CODE.FENCED}
 end
 if not own or number <= ticket then
   number = math.max(number, ticket) + 1
-  redis.call('HSET', K.room, 'claim', A.token, 'claims', number)
+  redis.call('HSET', K.room, 'claim', A.claim, 'claims', number)
 end
 if redis.call('ZCARD', K.open) == 0 then
   redis.call('ZREM', K.generating, A.room)

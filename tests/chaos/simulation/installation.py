@@ -146,7 +146,7 @@ class Owner(Node):
         model: Any = SimModel(
             self.wiring.internal_history, self.wiring.memories, random.Random(installation.chance.random())
         )
-        ports = self.wiring.room_ports(model, self.wiring.state_machine, installation.metrics)
+        ports = self.wiring.room_ports(model, installation.metrics)
         self.host = self.process.context.run(RoomHost, ports)
         self.task = self.process.spawn(self.host.run())
 

@@ -134,7 +134,7 @@ class Domain:
         for _ in range(owners):
             wiring = await self._process(self._rates)
             model = wiring.chat_model()
-            ports = wiring.room_ports(model, wiring.state_machine, self.tally)
+            ports = wiring.room_ports(model, self.tally)
             # The service's own client is never used.
             await model.close()
             ports = msgspec.structs.replace(ports, reply=msgspec.structs.replace(ports.reply, model=Parrot()))

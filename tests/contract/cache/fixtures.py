@@ -17,10 +17,11 @@ from parlor.cache.connection import Answer, ScriptPipeline
 from parlor.cache.events import Entry
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.loader import Argument
+from parlor.cache.operators import OperatorCache
 from parlor.cache.queue import ROOM_MARK, QueueEntry, WriterQueue, decode_entry
 from parlor.cache.reads import CachedPage, CacheReader
 from parlor.cache.records import CachedRoom
-from parlor.cache.rooms import Appended, RoomCache, Turn
+from parlor.cache.rooms import Appended, Claimed, RoomCache, Turn
 from parlor.cache.states import StateCache
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
 from parlor.model import FinishReason, MessageDoc, MessageRow, RoomRow, SenderType
@@ -101,6 +102,7 @@ class CacheFixtures:
         self.partition = Partition(number % 4096)
         self.rooms = RoomCache(self.live)
         self.states = StateCache(self.live)
+        self.operators = OperatorCache(self.live)
         self.reader = CacheReader(self.live)
         self.queue = WriterQueue(self.live, self.settings.redis)
         # The tests' own client: also when it is not a server's.
@@ -125,8 +127,12 @@ class CacheFixtures:
 
     async def claimed(self, account: str = "ada") -> RoomAddress:
         address = await self.created(account)
-        await self.rooms.claim(address.room_id, "claim-1")
+        await self.claim(address.room_id, "claim-1")
         return address
+
+    async def claim(self, room_id: RoomId, claim: str) -> Claimed | None:
+        """Takes the room from whoever owns it now."""
+        return await self.rooms.claim(room_id, claim, await self.reader.claims(room_id))
 
     async def room(self, address: RoomAddress) -> CachedRoom:
         found = await self.reader.room(address.room_id)

@@ -226,7 +226,7 @@ async def test_a_rooms_own_operation_is_queued_again(fixtures: CacheFixtures, op
 async def test_a_rooms_delete_is_queued_again(fixtures: CacheFixtures) -> None:
     address = await fixtures.created()
     await fixtures.stored(address)
-    await fixtures.rooms.delete(address, "", "account")
+    await fixtures.operators.delete_room(address, "operator")
     await fixtures.stored(address)
     assert await audit(fixtures).requeue(await snapshot(fixtures, address), "CHAT_ROOM_DELETE", None, None)
     (again,) = await fixtures.queued()
@@ -267,7 +267,7 @@ async def test_a_list_that_is_not_complete_is_left_to_its_reader(fixtures: Cache
 
 async def test_a_room_that_is_gone_is_taken_out_of_the_list(fixtures: CacheFixtures) -> None:
     address = await fixtures.created()
-    await fixtures.rooms.delete(address, "", "account")
+    await fixtures.operators.delete_room(address, "operator")
     await fixtures.redis.zadd(fixtures.key("rooms", address), {address.room_id: 1})
     assert await audit(fixtures).repair_list(address, gone=False, activity=1)
     assert not (await audit(fixtures).list_place(address)).listed

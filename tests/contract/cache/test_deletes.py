@@ -77,7 +77,7 @@ async def test_a_reply_in_progress_is_stopped_and_dropped(fixtures: CacheFixture
     page = await fixtures.page(address)
     assert (page.live_message, page.live_text) == ("", "")
     assert await fixtures.redis.zcard(fixtures.keys.generating(fixtures.partition)) == 0
-    claimed = await fixtures.rooms.claim(address.room_id, "claim-2")
+    claimed = await fixtures.claim(address.room_id, "claim-2")
     assert claimed is not None
     assert claimed.open_replies == []
 
@@ -228,7 +228,7 @@ async def test_a_room_that_is_being_created_is_not_deleted(fixtures: CacheFixtur
 
 async def test_a_stale_owner_does_not_delete(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    await fixtures.rooms.claim(address.room_id, "claim-2")
+    await fixtures.claim(address.room_id, "claim-2")
     with pytest.raises(Fenced):
         await fixtures.rooms.delete(address, "claim-1", "account")
 

@@ -49,8 +49,8 @@ async def everything(fixtures: CacheFixtures) -> None:
     await fixtures.stored(address)
     await fixtures.states.transition_message(address.room_id, 3, None, MessageState.DELETING, "test")
     await fixtures.states.transition_room(other.room_id, None, RoomState.PROCESSING, "test")
-    await fixtures.rooms.release(other, "claim-1")
-    await fixtures.rooms.delete(address, "", "account")
+    await operate(fixtures, address, 3)
+    await fixtures.rooms.delete(other, "claim-1", "account")
     await fixtures.stored(address)
     loaded = fixtures.address()
     await fixtures.rooms.load(loaded, fixtures.room_row(loaded, 1), [fixtures.message_row(1, version=0)], 1, 1)
@@ -58,6 +58,14 @@ async def everything(fixtures: CacheFixtures) -> None:
     await fixtures.live.init_partition(fixtures.partition, 2)
     await fixtures.queue.release(fixtures.partition, LEASE)
     await fixtures.queue.hold(fixtures.partition, "lease-2", "writer-2")
+
+
+async def operate(fixtures: CacheFixtures, address: RoomAddress, seq: int) -> None:
+    """The scripts that need no claim, after the owner has given its own up."""
+    await fixtures.rooms.release(address, "claim-1")
+    await fixtures.operators.delete_message(address, seq, fixtures.doc(), stored=False, by="operator")
+    await fixtures.operators.rename_room(address, "Once more")
+    await fixtures.operators.delete_room(address, "operator")
 
 
 async def revise(fixtures: CacheFixtures, address: RoomAddress, turn: Appended) -> None:

@@ -38,7 +38,7 @@ async def test_a_room_without_messages_comes_back(fixtures: CacheFixtures) -> No
     await fixtures.rooms.load(address, fixtures.room_row(address), [], 0, 1)
     room = await fixtures.room(address)
     assert (room.last_seq, room.room.last_message_at) == (0, None)
-    await fixtures.rooms.claim(address.room_id, "claim-1")
+    await fixtures.claim(address.room_id, "claim-1")
     assert (await fixtures.send(address, 0)).seq == 1
 
 
@@ -71,7 +71,7 @@ async def test_a_reply_whose_end_never_came_is_open_again(fixtures: CacheFixture
     rows = [fixtures.message_row(1), fixtures.message_row(2, version=0), fixtures.message_row(3)]
     await fixtures.rooms.load(address, fixtures.room_row(address, 3), rows, 3, 1)
     assert await fixtures.state(address, 2) is MessageState.COMPOSING
-    claimed = await fixtures.rooms.claim(address.room_id, "claim-1")
+    claimed = await fixtures.claim(address.room_id, "claim-1")
     assert claimed is not None
     assert claimed.open_replies == [(rows[1].doc.message_id, 1)]
 
@@ -94,7 +94,7 @@ async def test_the_watermark_stays_below_a_reopened_reply(fixtures: CacheFixture
     rows = [fixtures.message_row(1), fixtures.message_row(2, version=0), fixtures.message_row(3)]
     await fixtures.rooms.load(address, fixtures.room_row(address, 3), rows, 3, 1)
     assert (await fixtures.room(address)).room.persisted_seq == 1
-    await fixtures.rooms.claim(address.room_id, "claim-1")
+    await fixtures.claim(address.room_id, "claim-1")
     await fixtures.rooms.start_attempt(address, "claim-1", rows[1].doc.message_id, 2, 1)
     await fixtures.rooms.complete_reply(
         address, "claim-1", 2, structs.replace(rows[1].doc, version=1), "message.completed"
@@ -130,7 +130,7 @@ async def test_a_reserved_reply_that_was_only_queued_is_open_once_it_is_stored(f
     assert (await fixtures.room(address)).room.persisted_seq == 1
     fixtures.clock.now += 10_000
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == [address.room_id]
-    claimed = await fixtures.rooms.claim(address.room_id, "claim-2")
+    claimed = await fixtures.claim(address.room_id, "claim-2")
     assert claimed is not None
     assert claimed.open_replies == [(turn.reply_id, 1)]
 
@@ -154,7 +154,7 @@ async def test_a_reply_whose_end_was_queued_is_not_open_once_it_is_stored(
     assert await fixtures.state(address, 2) is MessageState.SENT
     assert (await fixtures.room(address)).room.persisted_seq == 2
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == []
-    claimed = await fixtures.rooms.claim(address.room_id, "claim-2")
+    claimed = await fixtures.claim(address.room_id, "claim-2")
     assert claimed is not None
     assert claimed.open_replies == []
 
@@ -172,7 +172,7 @@ async def test_the_queue_tail_has_the_count_after_the_newest_operation(fixtures:
     address = await fixtures.claimed()
     first, *_ = await fixtures.sent(address, 3)
     assert await fixtures.reader.queue_tail(address.room_id) == QueueTail(3, 3)
-    await fixtures.states.delete_message(address, "", 1, fixtures.doc(message_id=first), stored=False, by="account")
+    await fixtures.operators.delete_message(address, 1, fixtures.doc(message_id=first), stored=False, by="operator")
     assert await fixtures.reader.queue_tail(address.room_id) == QueueTail(3, 2)
     assert await fixtures.reader.queue_tail(fixtures.address().room_id) == QueueTail(0, None)
 
@@ -201,7 +201,7 @@ async def test_a_loaded_room_trims_from_where_its_tail_begins(fixtures: CacheFix
     address = fixtures.address()
     rows = [fixtures.message_row(seq) for seq in range(9_951, 10_001)]
     await fixtures.rooms.load(address, fixtures.room_row(address, 10_000), rows, 10_000, 1)
-    await fixtures.rooms.claim(address.room_id, "claim-1")
+    await fixtures.claim(address.room_id, "claim-1")
     for after in range(10_000, 10_010):
         await fixtures.send(address, after, reply=False)
     await fixtures.stored(address)

@@ -43,7 +43,7 @@ def _pipeline(server: PrivateServer, seconds: float) -> ScriptPipeline:
 
 async def claim(pipeline: ScriptPipeline, prefix: str) -> object:
     keys = {name: f"{prefix}:{name}" for name in ("partition", "generating", "room", "states", "open")}
-    return await pipeline.run(load("claim_room"), keys, {"room": "r", "token": "t", "ticket": ""})
+    return await pipeline.run(load("claim_room"), keys, {"room": "r", "claim": "c", "ticket": 0})
 
 
 async def test_a_server_that_hangs_is_answered_in_time_and_no_reply_is_mixed_up(
@@ -141,7 +141,7 @@ async def test_a_fault_of_ours_is_no_outage(server_fixtures: CacheFixtures) -> N
     address = fixtures.address()
     await fixtures.redis.set(fixtures.key("room", address), "not a hash")
     with pytest.raises(InternalError) as fault:
-        await fixtures.rooms.claim(address.room_id, "claim-1")
+        await fixtures.rooms.claim(address.room_id, "claim-1", 0)
     assert "claim_room" in fault.value.debug
     with pytest.raises(InternalError):
         await fixtures.live.pipeline.read("HGET", fixtures.key("room", address), "state")

@@ -55,7 +55,7 @@ async def test_a_reply_is_open_again_and_what_it_said_is_kept(fixtures: CacheFix
     assert await fixtures.rooms.regenerate(address, "claim-1", "n1", begun)
     assert await fixtures.state(address, 2) is MessageState.COMPOSING
     assert [doc.content for doc in await fixtures.reader.versions(address.room_id, 2)] == ["One"]
-    claimed = await fixtures.rooms.claim(address.room_id, "claim-2")
+    claimed = await fixtures.claim(address.room_id, "claim-2")
     assert claimed is not None
     assert claimed.open_replies == [(begun.doc.message_id, 2)]
     entry = (await fixtures.queued())[-1]
@@ -127,7 +127,7 @@ async def test_what_was_read_before_another_change_is_refused(fixtures: CacheFix
 async def test_a_stale_owner_regenerates_and_edits_nothing(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     await ended(fixtures, address)
-    await fixtures.rooms.claim(address.room_id, "claim-2")
+    await fixtures.claim(address.room_id, "claim-2")
     before = await fixtures.dump()
     with pytest.raises(Fenced):
         await fixtures.rooms.regenerate(address, "claim-1", "n1", await change(fixtures, address, 2))

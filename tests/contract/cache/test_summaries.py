@@ -139,7 +139,7 @@ async def test_a_reset_without_a_summary_changes_nothing(fixtures: CacheFixtures
 
 async def test_a_stale_owner_writes_nothing(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = await talked(fixtures)
-    await fixtures.rooms.claim(address.room_id, "claim-2")
+    await fixtures.claim(address.room_id, "claim-2")
     before = await fixtures.dump()
     with pytest.raises(Fenced):
         await summaries.set(address, "claim-1", 0, TEXT, 4)
@@ -188,7 +188,7 @@ async def test_a_room_that_is_loaded_has_the_summary_of_its_shard(
     )
     await fixtures.rooms.load(address, row, [], 4, 1)
     assert await memory(summaries, address) == RoomMemory(*stored)
-    await fixtures.rooms.claim(address.room_id, "claim-1")
+    await fixtures.claim(address.room_id, "claim-1")
     assert await summaries.set(address, "claim-1", version, "further", 4)
     await delete_covered(fixtures, summaries, address)
 
@@ -207,7 +207,7 @@ async def delete_covered(fixtures: CacheFixtures, summaries: SummaryCache, addre
 async def test_a_room_without_a_title_gets_one(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = fixtures.address()
     await fixtures.rooms.create(address, "", "GPT4O", "account")
-    await fixtures.rooms.claim(address.room_id, "claim-1")
+    await fixtures.claim(address.room_id, "claim-1")
     assert await summaries.give_title(address, "claim-1", "Tea 🍵")
     assert (await fixtures.room(address)).room.title == "Tea 🍵"
     (entry,) = await updates(fixtures)
@@ -227,7 +227,7 @@ async def test_a_title_never_replaces_one_that_a_person_gave_meanwhile(
 ) -> None:
     address = fixtures.address()
     await fixtures.rooms.create(address, "", "GPT4O", "account")
-    await fixtures.rooms.claim(address.room_id, "claim-1")
+    await fixtures.claim(address.room_id, "claim-1")
     await fixtures.rooms.rename(address, "claim-1", "Mine")
     assert not await summaries.give_title(address, "claim-1", "Tea")
     assert (await fixtures.room(address)).room.title == "Mine"
@@ -238,7 +238,7 @@ async def test_a_given_title_is_given_once_however_often_it_is_asked(
 ) -> None:
     address = fixtures.address()
     await fixtures.rooms.create(address, "", "GPT4O", "account")
-    await fixtures.rooms.claim(address.room_id, "claim-1")
+    await fixtures.claim(address.room_id, "claim-1")
     await summaries.give_title(address, "claim-1", "Tea")
     fixtures.clock.now += 1000
     assert not await summaries.give_title(address, "claim-1", "Coffee")

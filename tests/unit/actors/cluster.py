@@ -24,6 +24,7 @@ from parlor.reading.streams import EventStreams
 from parlor.rooms.commands import Command, Outcome, decode_commands, encode_outcomes
 from parlor.rooms.host import RoomHost
 from parlor.rooms.placement import PlacementBook
+from parlor.states import MessageState, RoomState
 from parlor.wiring import Wiring
 from tests.unit.domain import Domain
 
@@ -120,12 +121,31 @@ class FakeStateMachine:
         self._domain = domain
         self.failures = 0
         """So many calls end with the death of the actor, after they were served."""
+        self.hangs = False
+        """It answers nothing, ever."""
         self.create_room = Method(self._create_room)
+        self.transition_room = Method(self._transition_room)
+        self.transition_message = Method(self._transition_message)
+        self.smart_delete_message = Method(self._smart_delete_message)
         self.get_room_state = Method(self._get_room_state)
         self.get_message_state = Method(self._get_message_state)
 
-    async def _create_room(self, address: RoomAddress, title: str, persona: str) -> bytes:
-        return await self._served(_answer(self._domain.cache.create(address, title, persona, "account")))
+    async def _create_room(self, address: RoomAddress, title: str, persona: str, by: str) -> bytes:
+        return await self._served(_answer(self._domain.states.create_room(address, title, persona, by=by)))
+
+    async def _transition_room(self, room_id: RoomId, to: RoomState, expected: RoomState | None, by: str) -> bytes:
+        return await self._served(_answer(self._domain.states.transition_room(room_id, to, expected=expected, by=by)))
+
+    async def _transition_message(
+        self, room_id: RoomId, message_id: MessageId, to: MessageState, expected: MessageState | None, by: str
+    ) -> bytes:
+        machine = self._domain.states
+        return await self._served(
+            _answer(machine.transition_message(room_id, message_id, to, expected=expected, by=by))
+        )
+
+    async def _smart_delete_message(self, address: RoomAddress, message_id: MessageId, by: str) -> bytes:
+        return await self._served(_answer(self._domain.states.smart_delete_message(address, message_id, by=by)))
 
     async def _get_room_state(self, room_id: RoomId) -> bytes:
         return await self._served(_answer(self._domain.states.get_room_state(room_id)))
@@ -135,6 +155,8 @@ class FakeStateMachine:
 
     async def _served(self, work: Awaitable[bytes]) -> bytes:
         answer = await work
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.failures:
             self.failures -= 1
             raise RayActorError

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
+from actors.contracts import STATE_MACHINE
 from parlor.errors import (
     MessageNotFound,
     Overloaded,
@@ -318,6 +319,18 @@ async def test_a_state_machine_that_dies_is_asked_again(cluster: Cluster) -> Non
     cluster.state_machine.failures = 100
     with pytest.raises(Overloaded):
         await gateway.create_room(domain.ada, "Twice", None)
+
+
+async def test_an_owners_deletes_do_not_wait_for_a_state_machine_that_hangs(cluster: Cluster) -> None:
+    """What a room's owner does stays in its process."""
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
+    said = (await gateway.send_message(domain.ada, room_id, SAY)).message
+    cluster.state_machine.hangs = True
+    deleted = await gateway.delete_message(domain.ada, room_id, said.message_id)
+    assert deleted.outcome is DeleteOutcome.CANCELLED
+    assert (await gateway.send_message(domain.ada, room_id, SAY)).message.seq == 2
+    assert (await gateway.delete_room(domain.ada, room_id)).state is RoomState.DELETING
+    assert STATE_MACHINE not in cluster.lookups
 
 
 async def test_an_account_is_made_when_first_seen_and_remembered(cluster: Cluster) -> None:

@@ -1,4 +1,5 @@
-"""A StateMachine that does not answer costs its callers a few seconds in all, not each attempt its own."""
+"""The node's StateMachine through its client: every method arrives, and one that does not answer costs its callers a
+few seconds in all, not each attempt its own."""
 
 from __future__ import annotations
 
@@ -10,12 +11,15 @@ import pytest
 from ray.exceptions import RayActorError
 
 from actors import node_state_machine
-from actors.channel import ANSWER_SECONDS
 from actors.contracts import SUPERVISOR
 from actors.node_state_machine import ATTEMPTS, NodeStateMachine
-from parlor.errors import Overloaded
+from parlor.cache.live import RoomAddress
+from parlor.errors import IllegalTransition, MessageNotFound, Overloaded, RoomNotFound
 from parlor.ids import RoomId
-from parlor.model import StateReport
+from parlor.model import DeleteOutcome, StateReport
+from parlor.states import MessageState, RoomState
+from tests.unit.actors.cluster import Cluster
+from tests.unit.domain import HOME, Domain
 from tests.unit.fake_clock import settle
 
 pytestmark = pytest.mark.unit
@@ -128,5 +132,64 @@ async def test_a_machine_that_stays_dead_is_overloaded(place: Callable[[_Machine
     assert machine.asked == ATTEMPTS
 
 
-def test_a_room_does_not_wait_for_it_longer_than_callers_wait_for_the_room() -> None:
-    assert node_state_machine.ROOM_SECONDS < ANSWER_SECONDS
+# Every method, against an actor on the domain's state machine
+
+
+@pytest.fixture
+def machines(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> NodeStateMachine:
+    Cluster(domain, monkeypatch)
+    return NodeStateMachine("ns")
+
+
+def address_of(domain: Domain, room_id: RoomId) -> RoomAddress:
+    return RoomAddress(room_id, domain.ada.account_id, domain.ada.account_db_key)
+
+
+async def test_a_room_is_created_in_a_partition_that_nobody_opened_before(
+    domain: Domain, machines: NodeStateMachine
+) -> None:
+    address = address_of(domain, domain.mint.room_id(HOME))
+    await machines.create_room(address, "A title", "GPT4O", by="account")
+    await machines.create_room(address, "A title", "GPT4O", by="account")
+    report = await machines.get_room_state(address.room_id)
+    assert (report.state, [step.by for step in report.log]) == (RoomState.PENDING, ["account"])
+
+
+async def test_steps_of_a_room_are_taken_or_refused(domain: Domain, machines: NodeStateMachine) -> None:
+    room_id = await domain.new_room()
+    assert await machines.transition_room(room_id, RoomState.PROCESSING, by="operator") is RoomState.PROCESSING
+    with pytest.raises(IllegalTransition) as refused:
+        await machines.transition_room(room_id, RoomState.CREATING, by="operator")
+    assert refused.value.extra == {"from": "PROCESSING", "to": "CREATING"}
+    with pytest.raises(IllegalTransition):
+        await machines.transition_room(room_id, RoomState.ACTIVE, expected=RoomState.PENDING, by="operator")
+    assert (await machines.get_room_state(room_id)).log[-1].by == "operator"
+    with pytest.raises(RoomNotFound):
+        await machines.transition_room(domain.mint.room_id(HOME), RoomState.ACTIVE, by="operator")
+
+
+async def test_steps_of_a_message_are_taken_or_refused(domain: Domain, machines: NodeStateMachine) -> None:
+    room = await domain.opened()
+    message = await domain.say(room, "Hello")
+    room_id, message_id = room.room_id, message.message_id
+    step = MessageState.PROCESSING
+    assert await machines.transition_message(room_id, message_id, step, expected=MessageState.PENDING, by="x") is step
+    with pytest.raises(IllegalTransition) as refused:
+        await machines.transition_message(room_id, message_id, MessageState.COMPOSING, by="x")
+    assert refused.value.extra == {"from": "PROCESSING", "to": "COMPOSING"}
+    assert (await machines.get_message_state(room_id, message_id)).state == MessageState.PROCESSING
+    with pytest.raises(MessageNotFound):
+        await machines.transition_message(room_id, domain.mint.message_id(HOME), step, by="x")
+
+
+async def test_a_message_is_deleted_without_owning_its_room(domain: Domain, machines: NodeStateMachine) -> None:
+    room = await domain.opened()
+    message = await domain.say(room, "Hello")
+    address = address_of(domain, room.room_id)
+    assert (await machines.smart_delete_message(address, message.message_id, by="x")).outcome is DeleteOutcome.CANCELLED
+    again = await machines.smart_delete_message(address, message.message_id, by="x")
+    assert again.outcome is DeleteOutcome.ALREADY_DELETED
+    assert await domain.texts(room.room_id) == [(1, "")]
+    assert (await domain.say(room, "The owner goes on")).seq == 2
+    with pytest.raises(MessageNotFound):
+        await machines.smart_delete_message(address, domain.mint.message_id(HOME), by="x")

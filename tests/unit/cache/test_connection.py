@@ -28,7 +28,7 @@ def make(serve: Serve = echo, settings: RedisSettings = SETTINGS) -> tuple[Scrip
 
 
 async def release(pipeline: ScriptPipeline, claim: str = "t") -> Answer:
-    return await pipeline.run(RELEASE, {"room": "r"}, {"token": claim})
+    return await pipeline.run(RELEASE, {"room": "r"}, {"claim": claim})
 
 
 class Gate:
@@ -107,7 +107,7 @@ async def test_only_what_the_server_does_not_know_is_loaded_and_sent_again() -> 
     keys = {name: name for name in CLAIM.keys}
     calls = [
         release(pipeline, "one"),
-        pipeline.run(CLAIM, keys, {"room": "r", "token": "t", "ticket": "two"}),
+        pipeline.run(CLAIM, keys, {"room": "r", "claim": "c", "ticket": "two"}),
         pipeline.read("ECHO", "three"),
         release(pipeline, "four"),
     ]

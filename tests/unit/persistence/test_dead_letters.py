@@ -6,7 +6,7 @@ import pytest
 
 from parlor.cache.audit import AuditCache
 from parlor.cache.dead_letters import DeadLetter, LetterCache
-from parlor.cache.states import StateCache
+from parlor.cache.operators import OperatorCache
 from parlor.errors import RoomNotFound
 from parlor.model import Durability, ReplyMode
 from parlor.persistence.dead_letters import DeadLetters, NotDropped
@@ -27,9 +27,8 @@ def poisoned(batch: Batch) -> bool:
 
 def dead_letters(domain: Domain) -> DeadLetters:
     audit = AuditCache(domain.live, domain.settings.redis.prefix)
-    places = StateCache(domain.live)
     return DeadLetters(
-        LetterCache(domain.live), audit, domain.cache, domain.states, places, domain.loader, domain.store
+        LetterCache(domain.live), audit, OperatorCache(domain.live), domain.states, domain.loader, domain.store
     )
 
 

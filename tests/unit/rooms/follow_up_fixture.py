@@ -38,7 +38,7 @@ class FollowUpFixture:
 
     async def room(self, title: str = "") -> RoomAddress:
         room_id = await self.domain.new_room(title=title)
-        await self.domain.cache.claim(room_id, CLAIM)
+        await self.domain.cache.claim(room_id, CLAIM, 0)
         return RoomAddress(room_id, self.domain.ada.account_id, self.domain.ada.account_db_key)
 
     def say(self, count: int) -> None:

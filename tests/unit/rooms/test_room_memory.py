@@ -21,7 +21,7 @@ async def remembering(domain: Domain) -> RoomAddress:
     room_id = await domain.new_room(title="Tea")
     address = RoomAddress(room_id, domain.ada.account_id, domain.ada.account_db_key)
     await domain.say(domain.room(room_id))
-    await domain.cache.claim(room_id, CLAIM)
+    await domain.cache.claim(room_id, CLAIM, 1)
     assert await SummaryCache(domain.live).set(address, CLAIM, 0, "Ada likes tea. 茶", 1)
     return address
 
@@ -73,7 +73,7 @@ async def test_a_memory_that_is_stored_comes_back_with_its_room(domain: Domain) 
     await domain.redis.flushall()
     assert await domain.memories.memory(address.room_id) == wanted
     # It goes on from there.
-    await domain.cache.claim(address.room_id, CLAIM)
+    await domain.cache.claim(address.room_id, CLAIM, 0)
     assert await SummaryCache(domain.live).set(address, CLAIM, 1, "Ada likes green tea.", 1)
 
 

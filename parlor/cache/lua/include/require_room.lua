@@ -1,18 +1,14 @@
 -- require_room() gives nil when the room is here, alive and claimed by A.claim; else the refusing code.
--- An empty A.claim asks for no ownership (deletes are final whoever asks; they never move seq).
--- Uses K.partition, K.room, A.claim.
+--   An empty claim is refused, also in a room that nobody owns. Who acts without owning the room has scripts of its
+--   own (operator_*.lua), which require the room to be alive and take no claim.
+-- Uses A.claim and what require_room_alive uses.
+--@include require_room_alive
 local function require_room()
-  if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
-    return CODE.PARTITION_UNKNOWN
+  local refused, held = require_room_alive()
+  if refused then
+    return refused
   end
-  local found = redis.call('HMGET', K.room, 'state', 'claim')
-  if not found[1] then
-    return CODE.MISSING
-  end
-  if found[1] == 'DELETING' or found[1] == 'DELETED' then
-    return CODE.GONE
-  end
-  if A.claim ~= '' and found[2] ~= A.claim then
+  if A.claim == '' or held ~= A.claim then
     return CODE.FENCED
   end
   return nil

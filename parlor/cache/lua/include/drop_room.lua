@@ -1,0 +1,27 @@
+-- drop_room(refused) deletes the room for everybody at once; returns the script's answer. `refused` is what
+--   require_room or require_room_alive has said: a room that is going already is left alone.
+-- Uses K.generating, K.draft, K.open, K.events, K.account_events, A.by, A.now and what enqueue, emit and transition
+--   use.
+--@include emit
+--@include enqueue
+--@include transition
+local function drop_room(refused)
+  if refused == CODE.GONE then
+    return {CODE.DUPLICATE}
+  elseif refused then
+    return {refused}
+  end
+  local moved, state = move_room('DELETING', A.by)
+  if not moved then
+    return {CODE.ILLEGAL, state}
+  end
+  redis.call('HSET', K.room, 'claim', '')
+  redis.call('HDEL', K.room, 'live', 'live_length')
+  redis.call('ZREM', K.generating, A.room)
+  redis.call('DEL', K.messages, K.states, K.open, K.draft)
+  redis.call('ZREM', K.rooms, A.room)
+  enqueue('CHAT_ROOM_DELETE', 'at', A.now)
+  emit(K.events, K.room, 'type', 'room.deleted', 'room', A.room)
+  emit(K.account_events, K.account, 'type', 'room.deleted', 'room', A.room)
+  return {CODE.OK}
+end
