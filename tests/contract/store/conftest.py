@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from parlor.settings import StoreSettings
+from parlor.store import sql_files
 from parlor.store.migrations import migrate, open_store
 from parlor.store.ports import ChatStore
 from tests.contract.store.fixtures import PARTITIONS, StoreFixtures
@@ -86,3 +88,12 @@ async def store(settings: StoreSettings) -> AsyncIterator[ChatStore]:
 async def fixtures(store: ChatStore) -> StoreFixtures:
     """A partition with a writer's epoch, an account in it, and short ways to write."""
     return await StoreFixtures.make(store, next(_both_fixtures))
+
+
+@pytest.fixture
+def own_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of ``sql/`` that a test may change."""
+    folder = tmp_path / "sql"
+    shutil.copytree(sql_files.sql_root(), folder)
+    monkeypatch.setattr(sql_files, "sql_root", lambda: folder)
+    return folder

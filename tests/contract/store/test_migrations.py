@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,38 +11,14 @@ import pytest
 from parlor.errors import StoreUnavailable
 from parlor.ids import AccountId, Partition
 from parlor.model import QueuePosition
-from parlor.settings import StoreSettings
 from parlor.store import sql_files
-from parlor.store.addresses import MySqlAddress, parse_address, store_addresses
+from parlor.store.addresses import MySqlAddress, parse_address
 from parlor.store.migrations import migrate, open_store
-from parlor.store.mysql_pool import open_connection
 from parlor.store.ports import Batch, MessageSave, PartitionProgress, SchemaMismatch, SummarySave, VersionSave
-from parlor.store.sqlite import open_connection as open_sqlite
+from tests.contract.store.databases import NewSettings, is_sqlite, sql
 from tests.contract.store.fixtures import SHARD, StoreFixtures
 
 pytestmark = pytest.mark.contract
-
-NewSettings = Callable[..., StoreSettings]
-
-
-async def sql(settings: StoreSettings, shard: int | None, *statements: str) -> list[tuple[object, ...]]:
-    """Runs statements on a database behind the store's back; returns the last one's rows."""
-    addresses = store_addresses(settings)
-    address = addresses.global_ if shard is None else list(addresses.shards.values())[shard - 1]
-    rows: list[tuple[object, ...]] = []
-    if isinstance(address, MySqlAddress):
-        connection = await open_connection(address, connect_timeout=5)
-        async with connection.cursor() as cursor:
-            for statement in statements:
-                await cursor.execute(statement)
-                rows = list(await cursor.fetchall())
-        await connection.ensure_closed()
-        return rows
-    file = open_sqlite(address, busy_timeout=5)
-    for statement in statements:
-        rows = file.execute(statement).fetchall()
-    file.close()
-    return rows
 
 
 async def test_a_second_run_changes_nothing(new_settings: NewSettings) -> None:
@@ -152,17 +127,6 @@ async def test_a_migration_that_was_changed_after_it_was_applied_is_refused(new_
         await migrate(settings)
 
 
-@pytest.fixture
-def own_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of ``sql/`` that a test may change."""
-    import shutil
-
-    folder = tmp_path / "sql"
-    shutil.copytree(sql_files.sql_root(), folder)
-    monkeypatch.setattr(sql_files, "sql_root", lambda: folder)
-    return folder
-
-
 @pytest.mark.parametrize("engine", ["mysql"], indirect=True)
 async def test_a_migration_that_stopped_half_way_is_resumed(new_settings: NewSettings, own_sql: Path) -> None:
     settings = new_settings(shards=1)
@@ -259,10 +223,6 @@ async def test_a_database_of_the_first_release_is_brought_forward_with_its_rows(
         assert room.summary == "sum"
     finally:
         await fixtures.store.close()
-
-
-def is_sqlite(settings: StoreSettings) -> bool:
-    return settings.urls[0].get_secret_value().startswith("sqlite")
 
 
 @pytest.mark.parametrize("engine", ["mysql"], indirect=True)

@@ -11,9 +11,9 @@ from parlor.ids import RoomId
 from parlor.model import FinishReason, MessageDoc, SenderType, Usage, ended_version, reserved_version
 from parlor.settings import StoreSettings
 from parlor.store.ports import Batch, MessageDelete, MessageSave, RowRefused, SeqConflict, VersionSave
+from tests.contract.store.databases import sql
 from tests.contract.store.fixtures import SHARD, StoreFixtures
 from tests.contract.store.test_messages import TEXTS
-from tests.contract.store.test_migrations import sql
 
 pytestmark = pytest.mark.contract
 
