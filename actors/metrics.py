@@ -1,7 +1,11 @@
-"""The domain's counters as Ray metrics: ``ray_parlor_*`` on each node's metrics port. Never tagged with a room's or a
-person's id."""
+"""The domain's metrics in Ray's: ``ray_parlor_...`` on each node's metrics port.
+
+docs/METRICS.md lists them; a test holds it to this module. No label ever holds the id of a room or of an account.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
@@ -10,19 +14,26 @@ _SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000]
 
 
 class RayRoomMetrics:
-    """Of one RoomActor; ``actor`` is its name."""
+    """``RoomMetrics`` of one RoomActor; ``actor`` is its name."""
 
     def __init__(self, actor: str) -> None:
         tags = {"actor": actor}
-        self._active = _gauge("parlor_rooms_active", "Rooms that this actor holds", tags)
-        self._sends = Counter("parlor_sends", "Sends by outcome", ("actor", "outcome"))
-        self._commands = _histogram("parlor_call_commands", "Commands that came in one actor call", tags, _SIZES)
-        self._append = _histogram("parlor_append_seconds", "From a send's turn in the mailbox to its ack", tags)
-        self._stale = Counter("parlor_stale_writes_refused", "Writes that a claim refused", ("actor", "what"))
-        self._replies = Counter("parlor_replies", "Replies by outcome", ("actor", "outcome"))
-        self._first = _histogram("parlor_first_token_seconds", "From a reply's start to its first token", tags)
-        for metric in (self._sends, self._stale, self._replies):
-            metric.set_default_tags(tags)
+        self._active = _gauge("parlor_rooms_active", "Rooms that the actor holds", tags)
+        self._commands = _histogram("parlor_call_commands", "Commands in one actor call", tags, _SIZES)
+        self._sends = _counter("parlor_sends_total", "Sends by outcome", tags, "outcome")
+        self._append = _histogram(
+            "parlor_append_seconds", "Time from a send's turn in the mailbox to its acknowledgement", tags, _SECONDS
+        )
+        self._stale = _counter(
+            "parlor_stale_writes_refused_total",
+            "Writes refused because another owner has claimed the room",
+            tags,
+            "what",
+        )
+        self._replies = _counter("parlor_replies_total", "Replies by how they ended", tags, "outcome")
+        self._first = _histogram(
+            "parlor_first_token_seconds", "Time from the start of an attempt to its first token", tags, _SECONDS
+        )
 
     def rooms_active(self, count: int) -> None:
         self._active.set(count)
@@ -36,8 +47,8 @@ class RayRoomMetrics:
     def append_seconds(self, seconds: float) -> None:
         self._append.observe(seconds)
 
-    def stale_write_refused(self, script: str) -> None:
-        self._stale.inc(tags={"what": script})
+    def stale_write_refused(self, what: str) -> None:
+        self._stale.inc(tags={"what": what})
 
     def reply(self, outcome: str) -> None:
         self._replies.inc(tags={"outcome": outcome})
@@ -47,16 +58,18 @@ class RayRoomMetrics:
 
 
 class RayWriterMetrics:
-    """Of one ShardWriter; ``actor`` is its name."""
+    """``WriterMetrics`` of one ShardWriter; ``actor`` is its name."""
 
     def __init__(self, actor: str, shard: int) -> None:
         tags = {"actor": actor, "shard": str(shard)}
-        self._depth = _gauge("parlor_queue_depth", "Operations that wait for this shard", tags)
-        self._lag = _gauge("parlor_queue_lag_seconds", "Age of the oldest of them", tags)
-        self._size = _histogram("parlor_batch_operations", "Operations of a batch", tags, _SIZES)
-        self._commit = _histogram("parlor_commit_seconds", "Time of a batch's transaction", tags)
-        self._stale = _counter("parlor_stale_batches_refused", "Batches that an epoch or a lease refused", tags)
-        self._parked = _counter("parlor_operations_parked", "Operations set aside as dead letters", tags)
+        self._depth = _gauge("parlor_queue_depth", "Operations queued in the partitions that the writer holds", tags)
+        self._lag = _gauge("parlor_queue_lag_seconds", "Age of the oldest of these operations", tags)
+        self._size = _histogram("parlor_batch_operations", "Operations in a committed batch", tags, _SIZES)
+        self._commit = _histogram("parlor_commit_seconds", "Time of a batch's transaction", tags, _SECONDS)
+        self._stale = _counter(
+            "parlor_stale_batches_refused_total", "Batches refused because another writer has the partition", tags
+        )
+        self._parked = _counter("parlor_operations_parked_total", "Operations set aside as dead letters", tags)
 
     def depth(self, shard: int, entries: int, lag_seconds: float) -> None:
         self._depth.set(entries)
@@ -73,19 +86,20 @@ class RayWriterMetrics:
         self._parked.inc()
 
 
-def _gauge(name: str, what: str, tags: dict[str, str]) -> Gauge:
-    metric = Gauge(name, what, tuple(tags))
+def _gauge(name: str, description: str, tags: dict[str, str]) -> Gauge:
+    metric = Gauge(name, description, tuple(tags))
     metric.set_default_tags(tags)
     return metric
 
 
-def _counter(name: str, what: str, tags: dict[str, str]) -> Counter:
-    metric = Counter(name, what, tuple(tags))
+def _counter(name: str, description: str, tags: dict[str, str], *more: str) -> Counter:
+    """``more``: tags that each call gives. The name ends with ``_total``, or Ray would export it twice."""
+    metric = Counter(name, description, (*tags, *more))
     metric.set_default_tags(tags)
     return metric
 
 
-def _histogram(name: str, what: str, tags: dict[str, str], bounds: list[float] | list[int] | None = None) -> Histogram:
-    metric = Histogram(name, what, boundaries=list(bounds or _SECONDS), tag_keys=tuple(tags))
+def _histogram(name: str, description: str, tags: dict[str, str], bounds: Sequence[float]) -> Histogram:
+    metric = Histogram(name, description, boundaries=list(bounds), tag_keys=tuple(tags))
     metric.set_default_tags(tags)
     return metric

@@ -1,4 +1,7 @@
-"""What is counted, as a port: the domain says it, ``actors.metrics`` hands it to Ray."""
+"""What is counted and measured, as ports: the domain reports, ``actors.metrics`` hands the numbers to Ray.
+
+docs/METRICS.md lists them as operators see them.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +9,48 @@ from typing import Protocol
 
 
 class RoomMetrics(Protocol):
-    """Rooms and replies."""
+    """Rooms and replies of one RoomActor."""
 
-    def rooms_active(self, count: int) -> None: ...
+    def rooms_active(self, count: int) -> None:
+        """Rooms that the actor holds now."""
 
     def commands(self, count: int) -> None:
         """Commands that came in one actor call."""
 
     def send(self, outcome: str) -> None:
-        """``ok``, ``duplicate``, or an error's code."""
+        """A send ended: ``ok``, ``duplicate``, or an error's code."""
 
-    def append_seconds(self, seconds: float) -> None: ...
+    def append_seconds(self, seconds: float) -> None:
+        """Time from a send's turn in the mailbox to its acknowledgement; of sends that succeed."""
 
-    def stale_write_refused(self, script: str) -> None: ...
+    def stale_write_refused(self, what: str) -> None:
+        """A write was refused because the claim is another owner's; ``room`` (a command) or ``reply``."""
 
     def reply(self, outcome: str) -> None:
-        """``completed``, ``stopped``, ``failed``, ``interrupted``."""
+        """A reply ended; a ``FinishReason``."""
 
-    def first_token_seconds(self, seconds: float) -> None: ...
+    def first_token_seconds(self, seconds: float) -> None:
+        """Time from the start of an attempt to its first token."""
 
 
 class WriterMetrics(Protocol):
-    """Queues and batches of one shard."""
+    """Queues and batches of one ShardWriter; ``shard`` is the number of its shard."""
 
-    def depth(self, shard: int, entries: int, lag_seconds: float) -> None: ...
+    def depth(self, shard: int, entries: int, lag_seconds: float) -> None:
+        """Operations queued in the partitions that the writer holds, and the age of the oldest in seconds."""
 
-    def batch(self, shard: int, operations: int, commit_seconds: float) -> None: ...
+    def batch(self, shard: int, operations: int, commit_seconds: float) -> None:
+        """A batch was committed: its size, and the time of its transaction."""
 
-    def stale_batch_refused(self, shard: int) -> None: ...
+    def stale_batch_refused(self, shard: int) -> None:
+        """A batch was refused because a lease or an epoch is another writer's."""
 
-    def parked(self, shard: int) -> None: ...
+    def parked(self, shard: int) -> None:
+        """An operation was set aside as a dead letter."""
 
 
 class NoMetrics:
-    """Counts nothing: for tests and tools."""
+    """Both ports, for tests and tools: counts nothing."""
 
     def rooms_active(self, count: int) -> None: ...
 
@@ -49,7 +60,7 @@ class NoMetrics:
 
     def append_seconds(self, seconds: float) -> None: ...
 
-    def stale_write_refused(self, script: str) -> None: ...
+    def stale_write_refused(self, what: str) -> None: ...
 
     def reply(self, outcome: str) -> None: ...
 
