@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +10,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from parlor.settings import Settings
-from parlor_cli import processes, ray_cluster
-from parlor_cli.configuration import restore
+from parlor_cli import processes
 from parlor_cli.installation import MARKER, Installation, RunFile
 from parlor_cli.refusal import Refusal
+from parlor_cli.running import joined, running
 
 NOOP = "noop"
 PREFIX = "/bench"
@@ -26,19 +24,16 @@ def stream(data_dir: Path, *, replies: list[int], seconds: float, as_json: bool)
 
     Raises ``Refusal`` when nothing runs here, or when another model than the demo model answers.
     """
-    installation, run, settings = _running(data_dir)
+    installation, run = _ready(data_dir)
     if "demo-model" not in run.processes:
-        ray_cluster.leave()
         raise Refusal("this needs the demo model, which stamps its tokens with their time: configure no other model")
-    try:
+    with joined(installation, run) as settings:
         from actors import bootstrap
         from api.tokens import issue
         from parlor_bench.stream import Target, measure
 
-        where = urlsplit(run.url)
         status = bootstrap.status(settings)
-    finally:
-        ray_cluster.leave()
+    where = urlsplit(run.url)
     target = Target(
         where.hostname or "",
         where.port or 80,
@@ -64,18 +59,12 @@ def _replicas(installation: Installation) -> list[int]:
     ]
 
 
-def _running(data_dir: Path) -> tuple[Installation, RunFile, Settings]:
-    """The running installation; this process has joined its Ray. Raises ``Refusal`` when nothing runs here."""
-    installation = Installation.find(data_dir)
-    run = installation.running() if installation else None
-    settings_json = installation.read_settings() if installation else None
-    if installation is None or run is None or not run.ready or settings_json is None:
+def _ready(data_dir: Path) -> tuple[Installation, RunFile]:
+    """The installation that is ready here. Raises ``Refusal`` when there is none."""
+    found = running(data_dir)
+    if found is None or not found[1].ready:
         raise Refusal(f"nothing runs in {data_dir}: start it with `parlor up --servers private --detach`")
-    settings = restore(settings_json)
-    if run.private_ray:
-        os.environ.update(ray_cluster.client_environment(installation.ray_token_path))
-    ray_cluster.join(run.ray_address, settings.ray.namespace)
-    return installation, run, settings
+    return found
 
 
 def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
@@ -83,8 +72,8 @@ def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
 
     Raises ``Refusal`` when nothing runs here.
     """
-    _, run, settings = _running(data_dir)
-    try:
+    installation, run = _ready(data_dir)
+    with joined(installation, run) as settings:
         from ray import serve
 
         from api.tokens import issue
@@ -102,8 +91,6 @@ def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
             report = asyncio.run(measure(target, seconds=seconds, rounds=rounds, say=say))
         finally:
             serve.delete(NOOP)
-    finally:
-        ray_cluster.leave()
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
         return 0

@@ -11,7 +11,8 @@ from parlor.cache.records import CachedRoom
 from parlor.ids import RoomId
 from parlor.wiring import Wiring
 from parlor_cli.live_stores import ask
-from parlor_cli.status import Plain, asked_of_actors, nothing_runs, running, write
+from parlor_cli.running import running
+from parlor_cli.status import Plain, ask_actors, nothing_runs, write
 
 
 class ActiveRoom(msgspec.Struct, frozen=True):
@@ -33,7 +34,7 @@ def show(data_dir: Path, *, as_json: bool) -> int:
     found = running(data_dir)
     if found is None:
         return nothing_runs(data_dir, as_json=as_json)
-    status = asked_of_actors(*found)
+    status = ask_actors(*found)
     held = [(RoomId(room), actor) for actor in status.actors for room in actor.rooms]
 
     async def look(wiring: Wiring) -> list[CachedRoom | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,10 +10,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from parlor_cli import processes, ray_cluster
-from parlor_cli.configuration import restore
+from parlor_cli import processes
 from parlor_cli.installation import Installation, RunFile
 from parlor_cli.refusal import Refusal
+from parlor_cli.running import joined, running
 
 if TYPE_CHECKING:
     # Slow to import, and not needed when nothing runs.
@@ -32,16 +31,9 @@ def show(data_dir: Path, *, as_json: bool) -> int:
         return nothing_runs(data_dir, as_json=as_json)
     report = _services(*found)
     if found[1].ready:
-        report |= with_lag(asked_of_actors(*found))
+        report |= with_lag(ask_actors(*found))
     write(report, as_json=as_json)
     return 0
-
-
-def running(data_dir: Path) -> tuple[Installation, RunFile] | None:
-    """The installation in ``data_dir`` and its run file; None when it does not run."""
-    installation = Installation.find(data_dir)
-    run = installation.running() if installation else None
-    return (installation, run) if installation is not None and run is not None else None
 
 
 def nothing_runs(data_dir: Path, *, as_json: bool) -> int:
@@ -68,25 +60,17 @@ def _services(installation: Installation, run: RunFile) -> dict[str, Plain]:
     }
 
 
-def asked_of_actors(installation: Installation, run: RunFile) -> InstallationStatus:
+def ask_actors(installation: Installation, run: RunFile) -> InstallationStatus:
     """The report of the actors. Raises ``Refusal`` when they do not answer."""
-    settings_json = installation.read_settings()
-    if settings_json is None:
-        raise Refusal(f"{installation.data_dir}/settings.json is gone although the installation runs")
-    settings = restore(settings_json)
-    if run.private_ray:
-        os.environ.update(ray_cluster.client_environment(installation.ray_token_path))
-    ray_cluster.join(run.ray_address, settings.ray.namespace)
-    try:
+    with joined(installation, run) as settings:
         from ray.exceptions import RayError
 
         from actors import bootstrap
 
-        return bootstrap.status(settings)
-    except (ValueError, RayError) as error:
-        raise Refusal(f"the actors do not answer: {error}") from error
-    finally:
-        ray_cluster.leave()
+        try:
+            return bootstrap.status(settings)
+        except (ValueError, RayError) as error:
+            raise Refusal(f"the actors do not answer: {error}") from error
 
 
 def with_lag(status: InstallationStatus) -> dict[str, Plain]:

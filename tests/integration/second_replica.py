@@ -28,7 +28,7 @@ from parlor.gateway import Gateway
 from parlor.settings import Settings
 from parlor_cli import ray_cluster
 from parlor_cli.configuration import restore
-from parlor_cli.status import running
+from parlor_cli.running import running
 from tests.installation import Installation
 
 START_SECONDS = 60.0
