@@ -50,7 +50,7 @@ class RoomActor:
 
     async def _open(self) -> RoomHost:
         wiring = await Wiring.open(self._settings)
-        host = RoomHost(wiring.room_ports(wiring.chat_model(), RayRoomMetrics(self._name)))
+        host = RoomHost(wiring.room_ports(wiring.chat_service(), RayRoomMetrics(self._name)))
         self._housekeeping = asyncio.create_task(host.run())
         return host
 

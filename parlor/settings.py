@@ -170,9 +170,16 @@ class RoomSettings(_Section):
         return max(self.actors_min, self.actors_max or (os.cpu_count() or 1) // 2)
 
 
+LLM_PROVIDERS = {"openai": "parlor.llm.upstream:Upstream"}
+"""The built-in providers by name, each with where its factory is."""
+
+
 class LlmSettings(_Section):
     """The language model."""
 
+    provider: str = "openai"
+    """Provider: `openai` for any server that speaks OpenAI's chat completions, or `package.module:factory` for one of
+    your own."""
     api_key: Secret = SecretStr("")
     """The provider's API key; `OPENAI_API_KEY` is read too."""
     base_url: str = ""
@@ -201,6 +208,15 @@ class LlmSettings(_Section):
     """Longest summary. It is part of the budget, and takes a quarter of it at most."""
     titles: bool = True
     """Whether the language model gives a room without a title one after its first turn."""
+
+    @field_validator("provider")
+    @classmethod
+    def _known_provider(cls, value: str) -> str:
+        if value not in LLM_PROVIDERS and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+            raise ValueError(
+                f"there is no provider {value!r}; choose {', '.join(LLM_PROVIDERS)} or package.module:factory"
+            )
+        return value
 
 
 class AuthSettings(_Section):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
 
 from parlor.cache.connection import connect
 from parlor.cache.events import EventLog
@@ -19,6 +18,8 @@ from parlor.clock import SystemClock, SystemEntropy
 from parlor.errors import ParlorError
 from parlor.ids import IdMint
 from parlor.llm.personas import load_personas
+from parlor.llm.providers import load_provider
+from parlor.llm.service import AIChatService
 from parlor.metrics import RoomMetrics, WriterMetrics
 from parlor.model import DependencyHealth
 from parlor.persistence.leases import WriterPorts
@@ -34,9 +35,6 @@ from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine, set_chat_state_machine
 from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore
-
-if TYPE_CHECKING:
-    from parlor.llm.service import AIChatService
 
 
 class Wiring:
@@ -63,13 +61,12 @@ class Wiring:
         """Connects when first used, so a server that is down does not stop it."""
         return cls(settings, await open_store(settings.store))
 
-    def chat_model(self) -> AIChatService:
-        """A client for the LLM; ``close`` it too."""
-        # Imported here: it brings the openai package, half a second that only a RoomActor has use for.
-        from parlor.llm.service import AIChatService
-
-        llm, key = self.settings.llm, self.settings.llm_api_key
-        return AIChatService(llm, key, load_personas(llm), self.internal_history, self.memories, self.clock)
+    def chat_service(self) -> AIChatService:
+        """The language model with personas and memory; ``close`` it too. Raises ``ProviderError``."""
+        llm = self.settings.llm
+        # Loaded here: the openai package takes half a second to import, and only a RoomActor uses it.
+        model = load_provider(llm.provider)(llm, self.settings.llm_api_key, self.clock)
+        return AIChatService(llm, model, load_personas(llm), self.internal_history, self.memories, self.clock)
 
     def follow_up(self, model: AIChatService) -> FollowUp:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from parlor.settings import Settings
+from parlor.llm.providers import ProviderError, load_provider
+from parlor.settings import LLM_PROVIDERS, Settings
 from parlor_cli import ports
 from parlor_cli.configuration import Overrides
 from parlor_cli.installation import Installation, ServerKind
 from parlor_cli.options import Blueprint
+from parlor_cli.refusal import Refusal
 from parlor_cli.servers import demo_model, mariadb, redis
 from parlor_cli.servers.process import ServerPlan
 
@@ -91,7 +93,14 @@ def _sqlite_url(path: Path) -> str:
 
 
 def demo_plan(installation: Installation, settings: Settings) -> tuple[ServerPlan, Overrides] | None:
-    """The demo model and the settings that use it; None when an LLM is configured."""
+    """The demo model and the settings that use it; None when an LLM is configured. Raises ``Refusal`` for a provider
+    that cannot be loaded."""
+    if settings.llm.provider not in LLM_PROVIDERS:
+        try:
+            load_provider(settings.llm.provider)
+        except ProviderError as error:
+            raise Refusal(str(error)) from error
+        return None
     if settings.llm_api_key or settings.llm.base_url:
         return None
     port = ports.one()

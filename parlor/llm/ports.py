@@ -75,7 +75,24 @@ class Summaries(Protocol):
 
 
 class ChatModel(Protocol):
-    """The specification's AIChatService."""
+    """A provider's language model: one answer for one prompt. The setting `PARLOR_LLM__PROVIDER` chooses the
+    implementation (``providers.py``)."""
+
+    def answer(
+        self, persona: Persona, context: Context, deadline: float
+    ) -> AsyncGenerator[TextDelta | Completion, None]:
+        """Streams an answer: text deltas, then one completion. ``deadline``: of the clock's ``monotonic``.
+
+        Raises ``LlmError``; with ``extra["retryable"]`` true it is asked once more if nothing was said yet. Closing or
+        cancelling the generator makes the provider stop generating.
+        """
+
+    async def close(self) -> None:
+        """Answers under way break."""
+
+
+class ChatService(Protocol):
+    """The specification's AIChatService, as rooms use it."""
 
     def persona(self, name: str) -> Persona:
         """Raises ``UnknownPersona``."""

@@ -3,7 +3,7 @@
 One retry, and only before the first visible token: after it, the reader would see the answer start over. Only for
 what can pass by itself: no connection, a timeout, an answer cut off, HTTP 408, 409, 425, 429 and 5xx. A
 ``Retry-After`` of up to ``RETRY_AFTER_MAX`` is waited for; a longer one is not worth a reader's patience and goes up
-with the error. The rest of the protocol is in ``upstream.py``.
+with the error. What a provider's protocol needs is in its ``ChatModel``, ``upstream.py`` for OpenAI's.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from parlor.errors import LlmError
 from parlor.ids import RoomId
 from parlor.llm.memory import Memory
 from parlor.llm.personas import Personas
-from parlor.llm.ports import Completion, Context, History, Persona, Summaries, TextDelta
+from parlor.llm.ports import ChatModel, Completion, Context, History, Persona, Summaries, TextDelta
 from parlor.llm.summary import summarist
 from parlor.llm.title import titler
-from parlor.llm.upstream import Upstream
 from parlor.settings import LlmSettings
 
 RETRY_DELAY = 0.5
@@ -29,35 +28,35 @@ RETRY_AFTER_MAX = 5.0
 
 
 class AIChatService:
-    """A ``ChatModel``. One for each process and event loop; ``close`` it."""
+    """A ``ChatService``. One for each process and event loop; ``close`` it."""
 
     def __init__(
         self,
         settings: LlmSettings,
-        api_key: str,
+        model: ChatModel,
         personas: Sequence[Persona],
         history: History,
         summaries: Summaries,
         clock: Clock,
         entropy: Entropy | None = None,
     ) -> None:
-        """``personas`` from ``load_personas``, the default one among them. Raises ``ValueError`` with neither a base
-        URL nor a key."""
+        """``model`` answers, and is closed with the service; ``personas`` are those of ``load_personas``, the default
+        one among them."""
         self._personas = Personas(personas)
         self._default_persona = settings.default_persona
         self._total_timeout = settings.total_timeout.total_seconds()
         self.memory = Memory(history, summaries, settings.context_tokens, settings.summary_tokens)
         """Also what decides on folds."""
-        model = self._personas.named(settings.default_persona).model
-        own = (summarist(model, self.memory.summary_tokens), titler(model))
+        default_model = self._personas.named(settings.default_persona).model
+        own = (summarist(default_model, self.memory.summary_tokens), titler(default_model))
         self._own_personas = {persona.name: persona for persona in own}
-        self._upstream = Upstream(settings, api_key, clock)
+        self._model = model
         self._clock = clock
         self._entropy = entropy or SystemEntropy()
 
     async def close(self) -> None:
         """Closes idle connections; answers under way break."""
-        await self._upstream.close()
+        await self._model.close()
 
     def persona(self, name: str) -> Persona:
         """Raises ``UnknownPersona``."""
@@ -86,7 +85,7 @@ class AIChatService:
         for last_try in (False, True):
             spoken = False
             try:
-                async with aclosing(self._upstream.answer(asked, context, deadline)) as parts:
+                async with aclosing(self._model.answer(asked, context, deadline)) as parts:
                     async for part in parts:
                         spoken = True
                         if isinstance(part, Completion) and part.usage is not None:
@@ -95,7 +94,7 @@ class AIChatService:
             except LlmError as error:
                 wait = error.retry_after if error.retry_after is not None else self._retry_delay()
                 too_long = wait > RETRY_AFTER_MAX or self._clock.monotonic() + wait >= deadline
-                if last_try or spoken or too_long or not error.extra["retryable"]:
+                if last_try or spoken or too_long or not error.extra.get("retryable"):
                     raise
             else:
                 return

@@ -22,7 +22,7 @@ from parlor.errors import LlmError, ParlorError, Unavailable
 from parlor.ids import RoomId
 from parlor.llm import summary, title
 from parlor.llm.memory import Memory
-from parlor.llm.ports import ChatModel, Completion, Context
+from parlor.llm.ports import ChatService, Completion, Context
 from parlor.model import FinishReason
 from parlor.reading.room_list import RoomDirectory
 from parlor.settings import LlmSettings
@@ -60,7 +60,7 @@ class FollowUp:
     """One for each process and event loop; ``close`` it."""
 
     def __init__(
-        self, model: ChatModel, memory: Memory, rooms: RoomDirectory, summaries: SummaryCache, settings: LlmSettings
+        self, model: ChatService, memory: Memory, rooms: RoomDirectory, summaries: SummaryCache, settings: LlmSettings
     ) -> None:
         """``memory`` is the one that ``model`` makes its prompts with."""
         self._model = model

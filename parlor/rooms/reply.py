@@ -21,7 +21,7 @@ from parlor.cache.rooms import RoomCache
 from parlor.clock import Clock
 from parlor.errors import CacheUnavailable, LlmError, StoreUnavailable
 from parlor.ids import MessageId
-from parlor.llm.ports import ChatModel, Completion
+from parlor.llm.ports import ChatService, Completion
 from parlor.metrics import RoomMetrics
 from parlor.model import FinishReason, MessageDoc, SenderType, Usage, ended_version
 from parlor.settings import Settings
@@ -72,7 +72,7 @@ class ReplyPorts(msgspec.Struct, frozen=True):
     """What writing a reply needs."""
 
     cache: RoomCache
-    model: ChatModel
+    model: ChatService
     clock: Clock
     metrics: RoomMetrics
     settings: Settings

@@ -139,7 +139,7 @@ async def _told_once(user: User, shards: Shards, watcher: _Watcher, places: asyn
 async def _another_host(settings: Settings) -> AsyncIterator[RoomHost]:
     """What a second RoomActor would be, in the test's own process."""
     wiring = await Wiring.open(settings)
-    model = wiring.chat_model()
+    model = wiring.chat_service()
     host = RoomHost(wiring.room_ports(model, NoMetrics()))
     try:
         yield host

@@ -133,7 +133,7 @@ class Domain:
     async def open(self, owners: int = 2) -> None:
         for _ in range(owners):
             wiring = await self._process(self._rates)
-            model = wiring.chat_model()
+            model = wiring.chat_service()
             ports = wiring.room_ports(model, self.tally)
             # The service's own client is never used.
             await model.close()

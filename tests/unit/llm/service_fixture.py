@@ -15,6 +15,7 @@ from parlor.errors import LlmError
 from parlor.ids import RoomId
 from parlor.llm.ports import Completion, Context, Persona, PromptTurn, TextDelta
 from parlor.llm.service import AIChatService
+from parlor.llm.upstream import Upstream
 from parlor.model import Message
 from parlor.settings import LlmSettings
 from tests.unit.fake_clock import LeapingTime
@@ -100,7 +101,8 @@ async def serving(
 ) -> AsyncIterator[ServiceFixture]:
     clock = SwiftClock()
     llm = LlmSettings.model_validate({"base_url": url, **settings})
-    service = AIChatService(llm, KEY, PERSONAS, EmptyHistory(), summaries or FakeSummaries(), clock)
+    model = Upstream(llm, KEY, clock)
+    service = AIChatService(llm, model, PERSONAS, EmptyHistory(), summaries or FakeSummaries(), clock)
     try:
         yield ServiceFixture(service, clock, http)
     finally:

@@ -11,7 +11,7 @@ import pytest
 
 from parlor.ids import RoomId
 from parlor.llm import summary, title
-from parlor.llm.ports import ChatModel, Completion, PromptTurn, TextDelta, UnknownPersona
+from parlor.llm.ports import ChatService, Completion, PromptTurn, TextDelta, UnknownPersona
 from parlor.model import FinishReason, Usage
 from tests.unit.llm.fake_history import FakeSummaries
 from tests.unit.llm.service_fixture import ServiceFixture, context, serving
@@ -119,7 +119,7 @@ async def test_directives_in_the_material_are_not_followed(service: ServiceFixtu
 
 
 async def test_an_unknown_persona_is_refused(service: ServiceFixture) -> None:
-    model: ChatModel = service.service
+    model: ChatService = service.service
     assert [persona.name for persona in model.personas()] == ["GPT4O", "PLAIN"]
     with pytest.raises(UnknownPersona) as caught:
         model.persona("NOBODY")

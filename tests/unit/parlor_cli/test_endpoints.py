@@ -9,6 +9,7 @@ from parlor_cli import configuration
 from parlor_cli.endpoints import RedisEndpoint, StoreEndpoint, demo_plan, durability
 from parlor_cli.installation import Installation
 from parlor_cli.options import Blueprint
+from parlor_cli.refusal import Refusal
 
 pytestmark = pytest.mark.unit
 
@@ -28,6 +29,12 @@ def test_the_demo_model_runs_only_when_no_llm_is_configured(home: Installation) 
     assert demo_plan(home, configuration.load()) is not None
     assert demo_plan(home, configuration.load({"llm": {"base_url": "http://h"}})) is None
     assert demo_plan(home, configuration.load({"llm": {"api_key": "sk"}})) is None
+    assert demo_plan(home, configuration.load({"llm": {"provider": "tests.unit.llm.echo_model:EchoModel"}})) is None
+
+
+def test_a_provider_that_cannot_be_loaded_is_refused_before_anything_starts(home: Installation) -> None:
+    with pytest.raises(Refusal, match=r"nowhere\.model:Model cannot be loaded"):
+        demo_plan(home, configuration.load({"llm": {"provider": "nowhere.model:Model"}}))
 
 
 def test_an_openai_key_in_the_environment_is_a_configured_llm(

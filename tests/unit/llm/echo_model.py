@@ -1,0 +1,38 @@
+"""A language-model provider of one's own: it repeats the last message, in words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from parlor.clock import Clock
+from parlor.errors import LlmError
+from parlor.llm.ports import Completion, Context, Persona, TextDelta
+from parlor.model import FinishReason, Usage
+from parlor.settings import LlmSettings
+
+NOT_A_FACTORY = "a name that cannot be called"
+
+
+class EchoModel:
+    """A ``ChatModel``. It is its own factory."""
+
+    def __init__(self, settings: LlmSettings, api_key: str, clock: Clock, /) -> None:
+        self.settings = settings
+        self.api_key = api_key
+        self.failures: list[LlmError] = []
+        """Each is raised by one answer, before its first word."""
+        self.prompts: list[tuple[Persona, Context]] = []
+        self.closed = False
+
+    async def answer(
+        self, persona: Persona, context: Context, deadline: float
+    ) -> AsyncGenerator[TextDelta | Completion, None]:
+        self.prompts.append((persona, context))
+        if self.failures:
+            raise self.failures.pop(0)
+        for word in context.turns[-1].content.split():
+            yield TextDelta(word)
+        yield Completion(FinishReason.STOP, Usage(1, 1))
+
+    async def close(self) -> None:
+        self.closed = True
