@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from parlor.cache.audit import AuditCache
-from parlor.cache.dead_letters import DeadLetter, LetterCache
+from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
 from parlor.cache.operators import OperatorCache
 from parlor.persistence.dead_letters import DeadLetters
 from parlor.wiring import Wiring
@@ -20,7 +20,7 @@ from parlor_cli.live_stores import ask
 from parlor_cli.refusal import Refusal
 
 
-class LetterLine(msgspec.Struct, frozen=True):
+class DeadLetterLine(msgspec.Struct, frozen=True):
     """A dead letter, without anybody's text."""
 
     id: str
@@ -34,8 +34,8 @@ class LetterLine(msgspec.Struct, frozen=True):
     reason: str
 
 
-class LetterResult(msgspec.Struct, frozen=True):
-    """What became of one."""
+class DeadLetterResult(msgspec.Struct, frozen=True):
+    """What became of a dead letter."""
 
     id: str
     result: str
@@ -43,7 +43,7 @@ class LetterResult(msgspec.Struct, frozen=True):
 
 def show(data_dir: Path, *, as_json: bool) -> None:
     """Lists them, oldest first."""
-    lines = [_line(letter) for letter in ask(data_dir, lambda wiring: _letters(wiring).all())]
+    lines = [_line(one) for one in ask(data_dir, lambda wiring: _dead_letters(wiring).all())]
     if as_json:
         _write(lines)
         return
@@ -51,7 +51,7 @@ def show(data_dir: Path, *, as_json: bool) -> None:
         print("no dead letters")
         return
     table = Table(box=None, pad_edge=False)
-    for name in LetterLine.__struct_fields__:
+    for name in DeadLetterLine.__struct_fields__:
         table.add_column(name.replace("_", " "), no_wrap=True)
     for line in lines:
         table.add_row(*("-" if value is None else str(value) for value in msgspec.structs.astuple(line)))
@@ -61,8 +61,8 @@ def show(data_dir: Path, *, as_json: bool) -> None:
 def replay(data_dir: Path, ids: list[str], *, every: bool, as_json: bool) -> None:
     """Puts them back into their queues."""
 
-    async def work(letters: DeadLetters, letter: DeadLetter) -> str:
-        return "queued again" if await letters.replay(letter) else "it was not parked any more"
+    async def work(dead_letters: DeadLetters, dead_letter: DeadLetter) -> str:
+        return "queued again" if await dead_letters.replay(dead_letter) else "it was not parked any more"
 
     if every == bool(ids):
         raise Refusal("give the ids of dead letters (`parlor dead-letters list`), or --all")
@@ -72,8 +72,8 @@ def replay(data_dir: Path, ids: list[str], *, every: bool, as_json: bool) -> Non
 def drop(data_dir: Path, ids: list[str], *, as_json: bool) -> None:
     """Gives them up for good."""
 
-    async def work(letters: DeadLetters, letter: DeadLetter) -> str:
-        return "dropped: " + (await letters.drop(letter)).effect
+    async def work(dead_letters: DeadLetters, dead_letter: DeadLetter) -> str:
+        return "dropped: " + (await dead_letters.drop(dead_letter)).effect
 
     _each(data_dir, ids, work, as_json=as_json)
 
@@ -81,15 +81,15 @@ def drop(data_dir: Path, ids: list[str], *, as_json: bool) -> None:
 def _each(
     data_dir: Path, ids: list[str], work: Callable[[DeadLetters, DeadLetter], Awaitable[str]], *, as_json: bool
 ) -> None:
-    """Does it to each, oldest first; none of them unless all ids are known."""
+    """Works on each, oldest first, and on none unless all ids are known."""
 
-    async def all_of(wiring: Wiring) -> list[LetterResult]:
-        letters = _letters(wiring)
-        known = {letter.letter_id: letter for letter in await letters.all()}
-        if unknown := [letter_id for letter_id in ids if letter_id not in known]:
+    async def all_of(wiring: Wiring) -> list[DeadLetterResult]:
+        dead_letters = _dead_letters(wiring)
+        known = {one.id: one for one in await dead_letters.all()}
+        if unknown := [name for name in ids if name not in known]:
             raise Refusal(f"there is no dead letter {', '.join(unknown)}")
-        chosen = [letter for letter_id, letter in known.items() if not ids or letter_id in ids]
-        return [LetterResult(letter.letter_id, await work(letters, letter)) for letter in chosen]
+        chosen = [one for one in known.values() if not ids or one.id in ids]
+        return [DeadLetterResult(one.id, await work(dead_letters, one)) for one in chosen]
 
     results = ask(data_dir, all_of)
     if as_json:
@@ -99,11 +99,11 @@ def _each(
             print(f"{result.id}  {result.result}")
 
 
-def _letters(wiring: Wiring) -> DeadLetters:
+def _dead_letters(wiring: Wiring) -> DeadLetters:
     live = wiring.live
     audit = AuditCache(live, wiring.settings.redis.prefix)
     return DeadLetters(
-        LetterCache(live),
+        DeadLetterCache(live),
         audit,
         OperatorCache(live),
         wiring.state_machine,
@@ -112,21 +112,21 @@ def _letters(wiring: Wiring) -> DeadLetters:
     )
 
 
-def _line(letter: DeadLetter) -> LetterLine:
-    entry = letter.entry
-    return LetterLine(
-        id=letter.letter_id,
-        parked_at=f"{datetime.fromtimestamp(letter.parked_at / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}",
+def _line(dead_letter: DeadLetter) -> DeadLetterLine:
+    entry = dead_letter.entry
+    return DeadLetterLine(
+        id=dead_letter.id,
+        parked_at=f"{datetime.fromtimestamp(dead_letter.parked_at / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}",
         partition=entry.partition,
         op=entry.op,
         account_id=entry.address.account_id,
         room_id=entry.address.room_id,
         seq=entry.seq or None,
         message_id=entry.message_id,
-        reason=letter.reason,
+        reason=dead_letter.reason,
     )
 
 
-def _write(lines: list[LetterLine] | list[LetterResult]) -> None:
+def _write(lines: list[DeadLetterLine] | list[DeadLetterResult]) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(lines) + b"\n")
     sys.stdout.flush()

@@ -8,29 +8,16 @@ from pathlib import Path
 import msgspec
 
 from parlor.cache.audit import AuditCache
-from parlor.cache.dead_letters import LetterCache
-from parlor.fsck.check import Fsck, FsckPorts, Report, Scope
-from parlor.fsck.room import Finding
+from parlor.cache.dead_letters import DeadLetterCache
+from parlor.fsck.check import Fsck, Report
+from parlor.fsck.findings import EntryFinding, Finding, MessageFinding, PartitionFinding
+from parlor.fsck.look import FsckPorts, Scope
 from parlor.ids import AccountId, RoomId, partition_of
 from parlor.wiring import Wiring
 from parlor_cli.live_stores import ask
 
 NONE_LEFT, FOUND, NOT_RUN = 0, 1, 2
 """Exit codes."""
-
-
-class FindingLine(msgspec.Struct, frozen=True):
-    """A finding as JSON."""
-
-    invariant: str
-    kind: str
-    room_id: str | None
-    account_id: str | None
-    seq: int | None
-    """None: the room itself, or a partition."""
-    what: str
-    repair: str | None
-    repaired: bool
 
 
 class FsckReport(msgspec.Struct, frozen=True):
@@ -40,7 +27,10 @@ class FsckReport(msgspec.Struct, frozen=True):
     messages: int
     waiting: int
     dead_letters: int
-    findings: list[FindingLine]
+    findings: list[dict[str, object]]
+    """Each with ``about`` (room, message, list, account, partition or entry), ``invariant``, ``kind``, ``what``,
+    ``repair`` (the remedy's name or null) and ``repaired``; and, by what it is about, ``room_id`` and ``account_id``,
+    ``seq``, ``partition``, ``position``."""
 
 
 def run(data_dir: Path, *, repair: bool, account: str | None, room: str | None, as_json: bool) -> int:
@@ -54,8 +44,8 @@ def run(data_dir: Path, *, repair: bool, account: str | None, room: str | None, 
 
     async def check(wiring: Wiring) -> Report:
         audit = AuditCache(wiring.live, wiring.settings.redis.prefix)
-        ports = FsckPorts(audit, LetterCache(wiring.live), wiring.store, wiring.loader, wiring.clock)
-        return await Fsck(ports, _tell).run(scope, repair=repair)
+        ports = FsckPorts(audit, DeadLetterCache(wiring.live), wiring.store, wiring.loader, wiring.clock)
+        return await Fsck(ports, _report).run(scope, repair=repair)
 
     report = ask(data_dir, check, exit_code=NOT_RUN)
     if as_json:
@@ -66,35 +56,47 @@ def run(data_dir: Path, *, repair: bool, account: str | None, room: str | None, 
     return FOUND if report.left else NONE_LEFT
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def _as_json(report: Report) -> FsckReport:
-    lines = [_line(finding, repaired=finding in report.repaired) for finding in report.findings]
+    lines = [finding_json(finding, repaired=finding in report.repaired) for finding in report.findings]
     return FsckReport(report.rooms, report.messages, report.waiting, report.dead_letters, lines)
 
 
-def _line(finding: Finding, *, repaired: bool) -> FindingLine:
-    return FindingLine(
-        invariant=finding.invariant,
-        kind=finding.kind,
-        room_id=finding.room_id or None,
-        account_id=finding.account_id or None,
-        seq=finding.seq if finding.room_id and finding.seq else None,
-        what=finding.what,
-        repair=finding.repair,
-        repaired=repaired,
-    )
+def finding_json(finding: Finding, *, repaired: bool) -> dict[str, object]:
+    """Without the remedy's figures, which are only good for the moment."""
+    fields: dict[str, object] = msgspec.to_builtins(finding)
+    del fields["remedy"]
+    if isinstance(finding, EntryFinding):
+        fields["position"] = str(finding.position)
+    return {**fields, "repair": _repair(finding), "repaired": repaired}
+
+
+def _repair(finding: Finding) -> str | None:
+    if finding.remedy is None:
+        return None
+    name = finding.remedy.__struct_config__.tag
+    return str(name)
 
 
 def _print(report: Report) -> None:
-    for line in _as_json(report).findings:
-        place = (line.room_id or "-") + (f" seq {line.seq}" if line.seq is not None else "")
-        end = "repaired" if line.repaired else "--repair can put it right" if line.repair else ""
-        print(f"{line.invariant:<4} {place}: {line.what}" + (f" [{end}]" if end else ""))
+    for finding in report.findings:
+        end = ""
+        if finding in report.repaired:
+            end = " [repaired]"
+        elif finding.remedy is not None:
+            end = " [--repair can put it right]"
+        print(f"{finding.invariant:<4} {_subject(finding)}: {finding.what}{end}")
     counted = f"{report.rooms} rooms, {report.messages} stored messages, {report.waiting} operations on their way"
-    letters = f", {report.dead_letters} dead letters" if report.dead_letters else ""
+    dead_letters = f", {report.dead_letters} dead letters" if report.dead_letters else ""
     result = f"{len(report.findings)} findings" if report.findings else "nothing found"
     repaired = f", {len(report.repaired)} repaired" if report.repaired else ""
-    print(f"{counted}{letters}: {result}{repaired}")
+    print(f"{counted}{dead_letters}: {result}{repaired}")
+
+
+def _subject(finding: Finding) -> str:
+    if isinstance(finding, PartitionFinding | EntryFinding):
+        return "-"  # The text names the partition.
+    return f"{finding.room_id} seq {finding.seq}" if isinstance(finding, MessageFinding) else finding.room_id

@@ -149,7 +149,7 @@ def fsck(
 
 dead_letters = typer.Typer(help="Operations that a shard refused for their content.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
-LetterIds = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `list` shows them.")]
+DeadLetterIds = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `list` shows them.")]
 
 
 @dead_letters.command("list")
@@ -162,7 +162,7 @@ def dead_letters_list(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) 
 
 @dead_letters.command("replay")
 def dead_letters_replay(
-    ids: LetterIds = None,
+    ids: DeadLetterIds = None,
     every: Annotated[bool, typer.Option("--all", help="Replay all of them.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,

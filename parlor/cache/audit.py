@@ -1,7 +1,7 @@
-"""What a check asks of Redis, and the repairs of bookkeeping that it may ask for.
+"""What a check reads of Redis, and its repairs.
 
-A look at a room is one script, so that everything in it is of the same moment. What follows from other keys (counters,
-lists of open replies) is compared inside Redis, where nothing moves meanwhile.
+A look at a room is one script, so that everything in it is of the same moment. A repair is one script that changes
+something only while what the look saw still holds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -25,15 +25,10 @@ PAGE = 500
 COUNT_LIMIT = 20_000
 """Waiting operations of a partition that one script may count: some tens of milliseconds of Redis."""
 
-BOOKKEEPING = frozenset(
-    {"pending", "account-pending", "count", "open", "not-open", "generating", "not-generating", "expires"}
-)
-"""What follows from other keys of the room, and is compared and put right in one step."""
-
 Fields: TypeAlias = dict[str, bytes]
 
 
-class Place(msgspec.Struct, frozen=True):
+class Slot(msgspec.Struct, frozen=True):
     """What Redis has at one seq of a room."""
 
     state: str
@@ -65,14 +60,14 @@ class RoomSnapshot(msgspec.Struct, frozen=True):
     newest_event: str
     """The last one of its log; empty without a log."""
     expires: bool
-    places: dict[int, Place]
+    slots: dict[int, Slot]
     seqs: dict[MessageId, int]
     """The way back from a message's id to its seq."""
     open: dict[MessageId, int]
     deadline: int | None
     """In ``generating``."""
     unreadable: list[int] = []
-    """Places whose document is no document."""
+    """Slots whose document cannot be decoded."""
 
     @property
     def address(self) -> RoomAddress:
@@ -90,7 +85,7 @@ class QueuedOperation(msgspec.Struct, frozen=True):
     last_seq: int
 
 
-class ListPlace(msgspec.Struct, frozen=True):
+class ListEntry(msgspec.Struct, frozen=True):
     """A room in its account's list."""
 
     complete: bool
@@ -98,6 +93,22 @@ class ListPlace(msgspec.Struct, frozen=True):
     listed: bool
     pending: int | None
     """The account's; None when Redis does not know the account."""
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """One value of a room's bookkeeping, as ``repair_room.lua`` reads it."""
+
+    key: Literal["room", "account", "states", "open", "generating", "waiting", "lifetimes"]
+    name: str
+    value: str
+    """Empty for none."""
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """A fact to set, while others hold."""
+
+    seen: tuple[Fact, ...]
+    to: Fact
 
 
 class PartitionSnapshot(msgspec.Struct, frozen=True):
@@ -147,7 +158,7 @@ class AuditCache:
         found: list[QueuedOperation] = []
         stream, start = self._live.keys.queue(partition), "-"
         while entries := await self._live.pipeline.read("XRANGE", stream, start, "+", "COUNT", PAGE):
-            found += [_operation(place, fields) for place, fields in entries]
+            found += [_operation(entry_id, fields) for entry_id, fields in entries]
             start = f"({text(entries[-1][0])}"
         return found
 
@@ -156,42 +167,41 @@ class AuditCache:
         answer = await self._live.run(
             "audit_queue", {"queue": self._live.keys.queue(partition)}, {"limit": COUNT_LIMIT}
         )
-        return [QueuePosition.parse(text(place)) for place in answer[1]]
+        return [QueuePosition.parse(text(entry_id)) for entry_id in answer[1]]
 
-    async def list_place(self, address: RoomAddress) -> ListPlace:
+    async def list_entry(self, address: RoomAddress) -> ListEntry:
         keys = self._live.room_keys(address, "account", "rooms")
         about, score = await asyncio.gather(
             self._live.pipeline.read("HMGET", keys["account"], "complete", "pending"),
             self._live.pipeline.read("ZSCORE", keys["rooms"], address.room_id),
         )
         pending = int(about[1] or 0) if about[1] is not None else None
-        return ListPlace(about[0] is not None, score is not None, pending)
+        return ListEntry(about[0] is not None, score is not None, pending)
 
     # Repairs
 
-    async def bookkeeping(self, room: RoomSnapshot, count: int | None, *, repair: bool) -> set[str] | None:
-        """What of the room's bookkeeping is wrong at this moment, and put right if asked (see ``BOOKKEEPING``).
-        ``count`` is how many messages there were at the snapshot. Empty for a room that is gone by now; None when more
-        waits than may be counted in one step."""
-        live, address = self._live, room.address
+    async def correct(self, address: RoomAddress, correction: Correction, *, apply: bool) -> bool | None:
+        """Sets a fact of the room's bookkeeping; without ``apply``, only compares. False when something that was seen
+        does not hold any more, or the room is gone; None when more waits than may be counted in one step."""
+        live, to = self._live, correction.to
         answer = await live.attempt(
             "repair_room",
             live.room_keys(address, "queue", "dead", "generating", "room", "messages", "states", "open", "account"),
             {
                 "room": address.room_id,
                 "owner": address.account_id,
-                "count": count if count is not None else "",
-                "event": room.event,
                 "limit": COUNT_LIMIT,
-                "apply": "1" if repair else "",
+                "apply": "1" if apply else "",
+                "key": to.key,
+                "name": to.name,
+                "value": to.value,
             },
+            [word for fact in correction.seen for word in (fact.key, fact.name, fact.value)],
         )
-        if answer[0] == Code.OVERLOADED:
-            return None
-        return {text(name) for name in answer[1]} if answer[0] == Code.OK else set()
+        return None if answer[0] == Code.OVERLOADED else bool(answer[0] == Code.OK)
 
     async def repair_list(self, address: RoomAddress, *, gone: bool, activity: int) -> bool:
-        """Puts the room at its place in the list, or takes it out; False when it is as it should be."""
+        """Puts the room into the list, or takes it out; False when it is as it should be."""
         answer = await self._live.attempt(
             "repair_list",
             self._live.room_keys(address, "room", "account", "rooms"),
@@ -219,7 +229,7 @@ class AuditCache:
         return bool(answer[0] == Code.OK)
 
     async def requeue_entry(self, partition: Partition, position: QueuePosition) -> bool:
-        """Puts a stranded entry back into line; False when it is none (any more)."""
+        """Puts a stranded entry at the end of its queue; False when it is not stranded any more."""
         keys = self._live.keys
         answer = await self._live.attempt(
             "requeue_entry",
@@ -251,8 +261,8 @@ def _snapshot(room_id: RoomId, answer: Answer) -> RoomSnapshot:
             return None
 
     seqs = sorted((name[2:] for name in states if name.startswith("s:")), key=int)
-    places = {
-        int(seq): Place(
+    slots = {
+        int(seq): Slot(
             states[f"s:{seq}"].decode(),
             MessageId(text(states.get(f"m:{seq}"))),
             document(seq),
@@ -275,7 +285,7 @@ def _snapshot(room_id: RoomId, answer: Answer) -> RoomSnapshot:
         event=text(room.get("event")),
         newest_event=text(answer[6]),
         expires=max(answer[7]) >= 0,
-        places=places,
+        slots=slots,
         seqs={MessageId(name[2:]): int(value) for name, value in states.items() if name.startswith("i:")},
         open={MessageId(text(pairs[i])): int(float(pairs[i + 1])) for i in range(0, len(pairs), 2)},
         deadline=int(float(answer[5])) if answer[5] else None,
@@ -283,9 +293,9 @@ def _snapshot(room_id: RoomId, answer: Answer) -> RoomSnapshot:
     )
 
 
-def _operation(place: bytes, fields: dict[bytes, bytes]) -> QueuedOperation:
+def _operation(entry_id: bytes, fields: dict[bytes, bytes]) -> QueuedOperation:
     return QueuedOperation(
-        position=QueuePosition.parse(text(place)),
+        position=QueuePosition.parse(text(entry_id)),
         op=text(fields.get(b"op")),
         room_id=RoomId(text(fields.get(b"room"))),
         account_id=AccountId(text(fields.get(b"owner"))),

@@ -11,42 +11,43 @@ from parlor.cache.records import text
 from parlor.ids import Partition
 
 PAGE = 200
-"""Letters that are read at once; each may hold a long text."""
+"""Dead letters that are read at once; each may hold a long text."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
     """One operation that was set aside. The entry's position is the one that it had in the queue."""
 
-    place: str
-    """Its id in the partition's stream."""
+    stream_id: str
+    """Its id in the partition's stream of dead letters."""
     reason: str
     parked_at: int
     entry: QueueEntry
 
     @property
-    def letter_id(self) -> str:
-        """What the command line calls it: partition and place."""
-        return f"{self.entry.partition}:{self.place}"
+    def id(self) -> str:
+        """As the command line names it: the partition and the id in its stream."""
+        return f"{self.entry.partition}:{self.stream_id}"
 
 
-class LetterCache:
+class DeadLetterCache:
     """Raises ``CacheUnavailable`` throughout."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
 
-    async def letters(self, partition: Partition) -> list[DeadLetter]:
+    async def of_partition(self, partition: Partition) -> list[DeadLetter]:
         """All of a partition, oldest first."""
         found: list[DeadLetter] = []
         stream, start = self._live.keys.dead(partition), "-"
         while entries := await self._live.pipeline.read("XRANGE", stream, start, "+", "COUNT", PAGE):
-            found += [_letter(partition, place, fields) for place, fields in entries]
+            found += [_dead_letter(partition, stream_id, fields) for stream_id, fields in entries]
             start = f"({text(entries[-1][0])}"
         return found
 
-    async def replay(self, letter: DeadLetter) -> bool:
-        """To the end of its queue; False when it is not there any more. Raises ``Overloaded``, ``PartitionUnknown``."""
-        address, live = letter.entry.address, self._live
+    async def replay(self, dead_letter: DeadLetter) -> bool:
+        """Puts it at the end of its queue; False when it is not there any more. Raises ``Overloaded`` and
+        ``PartitionUnknown``."""
+        address, live = dead_letter.entry.address, self._live
         answer = await live.run(
             "replay_dead",
             live.room_keys(address, "partition", "queue", "dead", "room", "messages", "states", "account", "rooms"),
@@ -54,20 +55,20 @@ class LetterCache:
                 "room": address.room_id,
                 "owner": address.account_id,
                 "db_key": address.account_db_key,
-                "letter": letter.place,
+                "dead_letter": dead_letter.stream_id,
                 "backlog_limit": live.queue.backlog_limit,
             },
         )
         return bool(answer[0] == Code.OK)
 
-    async def drop(self, letter: DeadLetter) -> bool:
-        """Takes the letter away, and nothing else; False when it is not there any more."""
+    async def drop(self, dead_letter: DeadLetter) -> bool:
+        """Takes it away, and nothing else; False when it is not there any more."""
         live = self._live
         answer = await live.attempt(
             "drop_dead",
-            live.room_keys(letter.entry.address, "dead", "room", "messages", "states", "open", "account", "rooms"),
+            live.room_keys(dead_letter.entry.address, "dead", "room", "messages", "states", "open", "account", "rooms"),
             {
-                "letter": letter.place,
+                "dead_letter": dead_letter.stream_id,
                 "room_ttl": milliseconds(live.cache.record_ttl),
                 "message_ttl": milliseconds(live.cache.message_list_ttl),
                 "list_ttl": milliseconds(live.cache.room_list_ttl),
@@ -78,9 +79,9 @@ class LetterCache:
         return bool(answer[0] == Code.OK)
 
 
-def _letter(partition: Partition, place: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
+def _dead_letter(partition: Partition, stream_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
     return DeadLetter(
-        place=text(place),
+        stream_id=text(stream_id),
         reason=text(fields[b"reason"]),
         parked_at=int(fields[b"parked"]),
         entry=decode_entry(partition, fields[b"entry"], fields),

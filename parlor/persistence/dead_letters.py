@@ -1,7 +1,7 @@
-"""Dead letters as an operator sees them: what was set aside, back into the queue, or given up for good.
+"""What an operator does with dead letters: queue them again, or give them up.
 
-A message whose save is parked is there for its readers, from Redis, which keeps it as long as the letter waits; its
-room's ``persisted_seq`` stays below it (docs/adr/0011-what-a-parked-operation-means.md).
+Readers still get a message whose save is parked: Redis keeps it as long as the dead letter waits. Its room's
+``persisted_seq`` stays below it (docs/adr/0011-what-a-parked-operation-means.md).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import msgspec
 
 from parlor.cache.audit import AuditCache, RoomSnapshot
-from parlor.cache.dead_letters import DeadLetter, LetterCache
+from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
 from parlor.cache.operators import OperatorCache
 from parlor.errors import MessageNotFound, ParlorError, PartitionUnknown, RoomNotFound
 from parlor.ids import Partition
@@ -21,19 +21,19 @@ from parlor.states import GONE, GONE_MESSAGES, MessageState
 from parlor.store.ports import ChatStore
 
 OPERATOR = "operator"
-"""Who, in transition logs."""
+"""The actor that transition logs name."""
 
 
 class NotDropped(ParlorError):
     """A delete that is given up would bring back what was deleted (I10)."""
 
-    code, title = "not-dropped", "This letter cannot be dropped"
+    code, title = "not-dropped", "This dead letter cannot be dropped"
 
 
 class Dropped(msgspec.Struct, frozen=True):
-    letter: DeadLetter
+    dead_letter: DeadLetter
     effect: str
-    """What became of what it was about, in words."""
+    """What became of the message, the room or the title that it was about, in words."""
 
 
 class DeadLetters:
@@ -41,14 +41,14 @@ class DeadLetters:
 
     def __init__(
         self,
-        letters: LetterCache,
+        cache: DeadLetterCache,
         audit: AuditCache,
         operators: OperatorCache,
         states: ChatStateMachine,
         loader: Loader,
         store: ChatStore,
     ) -> None:
-        self._letters = letters
+        self._cache = cache
         self._audit = audit
         self._operators = operators
         self._states = states
@@ -56,55 +56,55 @@ class DeadLetters:
         self._store = store
 
     async def all(self) -> list[DeadLetter]:
-        """Of every partition, oldest first."""
+        """The dead letters of every partition, oldest first."""
         partitions = [p for shard in self._store.shard_ids() for p in await self._store.partitions_of(shard)]
-        found = await asyncio.gather(*(self._letters.letters(partition) for partition in partitions))
-        return sorted((letter for letters in found for letter in letters), key=lambda letter: letter.parked_at)
+        found = await asyncio.gather(*(self._cache.of_partition(partition) for partition in partitions))
+        return sorted((one for dead_letters in found for one in dead_letters), key=lambda one: one.parked_at)
 
-    async def find(self, letter_id: str) -> DeadLetter | None:
-        """By its id, ``<partition>:<place>``."""
-        partition, _, place = letter_id.partition(":")
+    async def find(self, dead_letter_id: str) -> DeadLetter | None:
+        """The dead letter with this id (``DeadLetter.id``)."""
+        partition, _, stream_id = dead_letter_id.partition(":")
         if not partition.isdecimal():
             return None
-        letters = await self._letters.letters(Partition(int(partition)))
-        return next((letter for letter in letters if letter.place == place), None)
+        found = await self._cache.of_partition(Partition(int(partition)))
+        return next((one for one in found if one.stream_id == stream_id), None)
 
-    async def replay(self, letter: DeadLetter) -> bool:
-        """Back to the end of the queue, for the shard to look at again; False when it is not parked any more. What was
+    async def replay(self, dead_letter: DeadLetter) -> bool:
+        """Puts it at the end of its queue, for the shard to try again; False when it is not parked any more. What was
         stored of the room meanwhile stays: operations are versioned (I8). Raises ``Overloaded``."""
         try:
-            return await self._letters.replay(letter)
+            return await self._cache.replay(dead_letter)
         except PartitionUnknown:
-            await self._loader.open_partition(letter.entry.partition)
-            return await self._letters.replay(letter)
+            await self._loader.open_partition(dead_letter.entry.partition)
+            return await self._cache.replay(dead_letter)
 
-    async def drop(self, letter: DeadLetter) -> Dropped:
+    async def drop(self, dead_letter: DeadLetter) -> Dropped:
         """Gives the operation up, so that Redis and the shard say the same again: a message becomes a tombstone, a room
         that was never stored is deleted, a title goes back to the stored one. Raises ``NotDropped`` for deletes."""
-        effect = await self._let_go(letter)
-        await self._letters.drop(letter)
-        return Dropped(letter, effect)
+        effect = await self._let_go(dead_letter)
+        await self._cache.drop(dead_letter)
+        return Dropped(dead_letter, effect)
 
-    async def _let_go(self, letter: DeadLetter) -> str:
-        op = letter.entry.op
-        if op in ("CHAT_MESSAGE_DELETE", "CHAT_ROOM_DELETE"):
+    async def _let_go(self, dead_letter: DeadLetter) -> str:
+        entry = dead_letter.entry
+        if entry.op in ("CHAT_MESSAGE_DELETE", "CHAT_ROOM_DELETE"):
             raise NotDropped("It deletes something: put the rows right that refuse it, then replay it")
-        room = await self._room(letter)
+        room = await self._room(dead_letter)
         if room is None:
             return "its room is gone"
-        match op:
+        match entry.op:
             case "CHAT_MESSAGE_SAVE":
-                return await self._drop_message(letter, room)
+                return await self._drop_message(dead_letter, room)
             case "CHAT_ROOM_CREATE":
                 await self._operators.delete_room(room.address, OPERATOR)
                 return "its room was never stored, and is deleted"
-            case "CHAT_ROOM_UPDATE" if letter.entry.title is not None and letter.entry.version == room.version:
+            case "CHAT_ROOM_UPDATE" if entry.title is not None and entry.version == room.version:
                 return await self._restore_title(room)
         return "nothing else had to be done"
 
-    async def _room(self, letter: DeadLetter) -> RoomSnapshot | None:
+    async def _room(self, dead_letter: DeadLetter) -> RoomSnapshot | None:
         """Loads a room that Redis does not have: its tombstone is queued from there. None for one that is gone."""
-        room_id = letter.entry.address.room_id
+        room_id = dead_letter.entry.address.room_id
         room = await self._audit.room(room_id)
         if room is None:
             try:
@@ -114,24 +114,24 @@ class DeadLetters:
             room = await self._audit.room(room_id)
         return None if room is None or room.state in GONE else room
 
-    async def _drop_message(self, letter: DeadLetter, room: RoomSnapshot) -> str:
-        entry = letter.entry
+    async def _drop_message(self, dead_letter: DeadLetter, room: RoomSnapshot) -> str:
+        entry = dead_letter.entry
         if entry.message_id is None or entry.doc is None:
             return "it says nothing of a message"
-        place = room.places.get(entry.seq)
-        if place is not None:
-            if place.state in GONE_MESSAGES:
+        slot = room.slots.get(entry.seq)
+        if slot is not None:
+            if slot.state in GONE_MESSAGES:
                 return "its message was deleted before"
-            if place.state == MessageState.SENT:
+            if slot.state == MessageState.SENT:
                 return "its message is stored as it is now"
-            if place.doc is not None and place.doc.version > entry.doc.version:
+            if slot.doc is not None and slot.doc.version > entry.doc.version:
                 return "its message says something else by now, which is on its way"
-            if place.state == MessageState.COMPOSING:
-                return "it only kept a reply's place, which the reply's end writes too"
+            if slot.state == MessageState.COMPOSING:
+                return "it only reserved a reply's slot, which the reply's end writes too"
         try:
             await self._states.smart_delete_message(room.address, entry.message_id, by=OPERATOR)
         except MessageNotFound:
-            # Redis lost the room meanwhile, and the shard never had the message: its place gets the tombstone.
+            # Redis lost the room meanwhile, and the shard never had the message: its slot gets the tombstone.
             await self._operators.delete_message(room.address, entry.seq, entry.doc, stored=True, by=OPERATOR)
         return "its message is deleted"
 

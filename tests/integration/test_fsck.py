@@ -30,7 +30,7 @@ async def parlor(installation: Installation, *arguments: str, code: int = 0) -> 
 
 
 def found(report: dict[str, Any]) -> list[tuple[str, str, int | None, bool]]:
-    return [(one["invariant"], one["kind"], one["seq"], one["repaired"]) for one in report["findings"]]
+    return [(one["invariant"], one["kind"], one.get("seq"), one["repaired"]) for one in report["findings"]]
 
 
 async def test_nothing_is_found_while_people_talk(installation: Installation, user: User) -> None:
@@ -87,15 +87,15 @@ async def test_planted_faults_are_found_and_repaired(
 async def test_a_row_that_is_refused_is_parked_and_dropped(
     installation: Installation, user: User, redis: Redis, keys: Keys, shards: Shards
 ) -> None:
-    room, letter = await parked(installation, user, redis, keys, shards)
-    assert (letter["op"], letter["seq"], letter["account_id"]) == ("CHAT_MESSAGE_SAVE", 2, user.account)
+    room, dead_letter = await parked(installation, user, redis, keys, shards)
+    assert (dead_letter["op"], dead_letter["seq"], dead_letter["account_id"]) == ("CHAT_MESSAGE_SAVE", 2, user.account)
     assert [row.seq for row in await shards.messages(room)] == [1, 3]
     page = await user.messages(room)
     assert [message["durability"] for message in page["messages"]] == ["persisted", "cached", "persisted"]
     assert page["persisted_seq"] == 1
 
-    (result,) = await parlor(installation, "dead-letters", "drop", letter["id"])
-    assert result == {"id": letter["id"], "result": "dropped: its message is deleted"}
+    (result,) = await parlor(installation, "dead-letters", "drop", dead_letter["id"])
+    assert result == {"id": dead_letter["id"], "result": "dropped: its message is deleted"}
     rows = await eventually(lambda: shards.messages(room), lambda rows: len(rows) == 3)
     assert [(row.seq, row.deleted) for row in rows] == [(1, False), (2, True), (3, False)]
     page = await eventually(lambda: user.messages(room), lambda page: page["persisted_seq"] == 3)
@@ -106,10 +106,10 @@ async def test_a_row_that_is_refused_is_parked_and_dropped(
 async def test_a_row_that_is_refused_is_replayed_when_nothing_is_in_its_way(
     installation: Installation, user: User, redis: Redis, keys: Keys, shards: Shards
 ) -> None:
-    room, letter = await parked(installation, user, redis, keys, shards)
+    room, dead_letter = await parked(installation, user, redis, keys, shards)
     report = await parlor(installation, "fsck", "--room", room)
     assert (found(report), report["dead_letters"] >= 1) == ([], True)
-    (result,) = await parlor(installation, "dead-letters", "replay", letter["id"])
+    (result,) = await parlor(installation, "dead-letters", "replay", dead_letter["id"])
     assert result["result"] == "queued again"
     rows = await eventually(lambda: shards.messages(room), lambda rows: len(rows) == 3)
     assert [(row.seq, row.content) for row in rows] == [(1, "one"), (2, "two"), (3, "three")]
@@ -119,8 +119,8 @@ async def test_a_row_that_is_refused_is_replayed_when_nothing_is_in_its_way(
 async def parked(
     installation: Installation, user: User, redis: Redis, keys: Keys, shards: Shards
 ) -> tuple[str, dict[str, Any]]:
-    """A room with three messages, and the letter of the second one: another message stood at its place in the shard.
-    It does not stand there any more."""
+    """A room with three messages, and the dead letter of the second one: another message had its seq in the shard,
+    and is removed."""
     room = await user.create_room()
     await user.note(room, "one", persisted=True)
     other = str(IdMint(SystemClock(), SystemEntropy()).message_id(home_of(RoomId(room))))
@@ -132,15 +132,15 @@ async def parked(
 
     async def parked_here() -> list[str]:
         entries: Any = await redis.xrange(stream)
-        return [place for place, fields in entries if fields["room"] == room]
+        return [entry_id for entry_id, fields in entries if fields["room"] == room]
 
     await eventually(parked_here, bool, seconds=30)
     listed = await parlor(installation, "dead-letters", "list")
-    (letter,) = [letter for letter in listed if letter["room_id"] == room]
-    assert "seq-conflict" in letter["reason"]
+    (dead_letter,) = [dead_letter for dead_letter in listed if dead_letter["room_id"] == room]
+    assert "seq-conflict" in dead_letter["reason"]
     await eventually(lambda: user.messages(room), lambda page: page["messages"][2]["durability"] == "persisted")
     await shards.remove_message(room, 2)
-    return room, letter
+    return room, dead_letter
 
 
 async def test_rooms_are_listed_with_their_actors(installation: Installation, user: User) -> None:

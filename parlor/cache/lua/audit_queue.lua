@@ -1,7 +1,7 @@
--- What: the entries of a queue that were delivered and that nobody holds: nobody would ever be given them again.
+-- What: finds stranded entries of a queue: delivered, and held by no writer, so that none would be given them again.
 -- KEYS: queue
 -- ARGV: limit
---       of entries that are looked at, oldest first
+--       how many entries are looked at, oldest first
 -- Returns: OK, their ids
 -- Guarantees: entries and holders are of the same moment.
 -- Safe to repeat because: it only reads.

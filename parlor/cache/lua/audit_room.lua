@@ -1,4 +1,4 @@
--- What: all that Redis has of a room at one moment, for a check.
+-- What: reads all that Redis has of a room, for a check.
 -- KEYS: generating room messages states open events
 -- ARGV: room
 -- Returns: OK, {field, value, ...} of the room, of its messages and of its states, {message id, seq, ...} of its open

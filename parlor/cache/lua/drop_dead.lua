@@ -1,10 +1,10 @@
--- What: a dead letter is given up; what it was about has been seen to before.
+-- What: takes a dead letter away, after what it was about has been settled.
 -- KEYS: dead room messages states open account rooms
--- ARGV: letter room_ttl message_ttl list_ttl
+-- ARGV: dead_letter room_ttl message_ttl list_ttl
 -- Returns: OK | DUPLICATE (it is not there any more)
--- Guarantees: it does not count as pending any more: a room with nothing else under way may expire.
--- Safe to repeat because: a letter that is gone is not counted again.
-if redis.call('XDEL', K.dead, A.letter) == 0 then
+-- Guarantees: it no longer counts as pending, so a room with nothing else under way may expire.
+-- Safe to repeat because: a dead letter that is gone is not counted again.
+if redis.call('XDEL', K.dead, A.dead_letter) == 0 then
   return {CODE.DUPLICATE}
 end
 if redis.call('EXISTS', K.account) == 1 and redis.call('HINCRBY', K.account, 'pending', -1) <= 0 then

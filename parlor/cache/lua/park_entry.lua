@@ -1,4 +1,4 @@
--- What: an operation that the shard refuses for its content, set aside with the reason so that the others flow on.
+-- What: makes a dead letter of an operation that its shard refuses for its content, so that the others flow on.
 -- KEYS: lease queue dead
 -- ARGV: lease now entry reason *fields
 --       fields: the entry's own fields and values

@@ -1,8 +1,8 @@
--- What: a room's place in its account's list: there while the room is, not there when it is gone.
+-- What: puts a room into its account's list, or takes out one that is gone.
 -- KEYS: room account rooms
 -- ARGV: room gone activity
 --       gone is '1' when the shard says that the room is deleted, which counts when Redis does not know it; activity is
---       its place when Redis does not know it
+--       its score when Redis does not know it
 -- Returns: OK | DUPLICATE (it is as it should be)
 -- Guarantees: what Redis knows of the room wins; a list that is not complete is left to its next reader.
 -- Safe to repeat because: the second time it is as it should be.

@@ -1,84 +1,91 @@
--- What: a room's bookkeeping against what it has to follow from: the queue, the dead letters and the states.
+-- What: sets one fact of a room's bookkeeping, while everything that it was judged by still holds.
 -- KEYS: queue dead generating room messages states open account
--- ARGV: room owner now count event limit apply
---       count is how many messages there are, '' for not known, true as long as `event` is the room's last one; limit
---       is how many waiting operations may be counted; apply is '1' to put right what is wrong, else it is only told
--- Returns: OK, the names of what was wrong | MISSING | GONE | OVERLOADED (too much waits to be counted)
--- Guarantees: no document, no state and no place is touched: counters, lifetimes, and the two lists of open replies.
--- Safe to repeat because: the second time nothing is wrong.
-local found = redis.call('HMGET', K.room, 'state', 'pending', 'count', 'event')
-if not found[1] then
+-- ARGV: room owner limit apply key name value *seen
+--       limit is how many waiting operations may be counted; apply is '1' to set the fact, else it is only compared;
+--       key, name and value are the fact to set, and `seen` are more of them, three words each, that have to hold.
+--       Keys of facts: room, account and states (hashes, the name is a field), open and generating (sorted sets, the
+--       value is a score), waiting (how many operations of the `room` or its `account` are queued or parked),
+--       lifetimes (only to set: those of the room end). An empty value stands for none
+-- Returns: OK | DUPLICATE (something moved since) | MISSING | GONE | OVERLOADED (too much waits to be counted)
+-- Guarantees: it judges nothing: the rules are in parlor/fsck/bookkeeping.py. No document and no state is touched.
+-- Safe to repeat because: the fact is absolute, and what it was judged by does not hold any more once it is set.
+local state = redis.call('HGET', K.room, 'state')
+if not state then
   return {CODE.MISSING}
 end
-if found[1] == 'DELETING' or found[1] == 'DELETED' then
+if state == 'DELETING' or state == 'DELETED' then
   return {CODE.GONE}
 end
-if redis.call('XLEN', K.queue) + redis.call('XLEN', K.dead) > tonumber(A.limit) then
-  return {CODE.OVERLOADED}
-end
-local apply, wrong = A.apply == '1', {}
-local function is_wrong(name)
-  wrong[#wrong + 1] = name
-  return apply
-end
 
-local of_room, of_account = 0, 0
-local function tally(entries)
+local waiting = {room = 0, account = 0}
+local function count(entries)
   for _, entry in ipairs(entries) do
     for i = 1, #entry[2], 2 do
       if entry[2][i] == 'room' and entry[2][i + 1] == A.room then
-        of_room = of_room + 1
+        waiting.room = waiting.room + 1
       elseif entry[2][i] == 'owner' and entry[2][i + 1] == A.owner then
-        of_account = of_account + 1
+        waiting.account = waiting.account + 1
       end
     end
   end
 end
-tally(redis.call('XRANGE', K.queue, '-', '+'))
-tally(redis.call('XRANGE', K.dead, '-', '+'))
-if tonumber(found[2] or '0') ~= of_room and is_wrong('pending') then
-  redis.call('HSET', K.room, 'pending', of_room)
-end
-local account_pending = redis.call('HGET', K.account, 'pending')
-if account_pending and tonumber(account_pending) ~= of_account and is_wrong('account-pending') then
-  redis.call('HSET', K.account, 'pending', of_account)
-end
-if A.count ~= '' and found[4] == A.event and found[3] ~= A.count and is_wrong('count') then
-  redis.call('HSET', K.room, 'count', A.count)
+
+local function read(key, name)
+  if key == 'room' then
+    return redis.call('HGET', K.room, name)
+  elseif key == 'account' then
+    return redis.call('HGET', K.account, name)
+  elseif key == 'states' then
+    return redis.call('HGET', K.states, name)
+  elseif key == 'open' then
+    return redis.call('ZSCORE', K.open, name)
+  elseif key == 'generating' then
+    return redis.call('ZSCORE', K.generating, name)
+  end
+  return waiting[name]
 end
 
-local states, composing = {}, 0
-local flat = redis.call('HGETALL', K.states)
-for i = 1, #flat, 2 do
-  states[flat[i]] = flat[i + 1]
+local function holds(key, name, value)
+  local found = read(key, name)
+  if not found then
+    -- A counter that is not there is 0.
+    return value == '' or (value == '0' and (key == 'room' or key == 'account'))
+  end
+  return (tonumber(found) or found) == (tonumber(value) or value)
 end
-for field, state in pairs(states) do
-  local seq = string.match(field, '^s:(%d+)$')
-  if seq and state == 'COMPOSING' then
-    composing = composing + 1
-    local message = states['m:' .. seq]
-    if message and not redis.call('ZSCORE', K.open, message) and is_wrong('not-open') then
-      redis.call('ZADD', K.open, seq, message)
+
+local counted = false
+for i = 1, #REST, 3 do
+  if REST[i] == 'waiting' and not counted then
+    if redis.call('XLEN', K.queue) + redis.call('XLEN', K.dead) > tonumber(A.limit) then
+      return {CODE.OVERLOADED}
     end
+    count(redis.call('XRANGE', K.queue, '-', '+'))
+    count(redis.call('XRANGE', K.dead, '-', '+'))
+    counted = true
+  end
+  if not holds(REST[i], REST[i + 1], REST[i + 2]) then
+    return {CODE.DUPLICATE}
   end
 end
-for _, message in ipairs(redis.call('ZRANGE', K.open, 0, -1)) do
-  if states['s:' .. (states['i:' .. message] or '')] ~= 'COMPOSING' and is_wrong('open') then
-    redis.call('ZREM', K.open, message)
-  end
+if A.apply ~= '1' then
+  return {CODE.OK}
 end
-local deadline = redis.call('ZSCORE', K.generating, A.room)
-if composing > 0 and not deadline and is_wrong('not-generating') then
-  redis.call('ZADD', K.generating, A.now, A.room)  -- Overdue, so that the sweep finds it an owner.
-elseif composing == 0 and deadline and is_wrong('generating') then
-  redis.call('ZREM', K.generating, A.room)
+if A.key == 'room' then
+  redis.call('HSET', K.room, A.name, A.value)
+elseif A.key == 'account' then
+  redis.call('HSET', K.account, A.name, A.value)
+elseif A.key == 'open' and A.value == '' then
+  redis.call('ZREM', K.open, A.name)
+elseif A.key == 'open' then
+  redis.call('ZADD', K.open, A.value, A.name)
+elseif A.key == 'generating' and A.value == '' then
+  redis.call('ZREM', K.generating, A.name)
+elseif A.key == 'generating' then
+  redis.call('ZADD', K.generating, A.value, A.name)
+elseif A.key == 'lifetimes' then
+  redis.call('PERSIST', K.room)
+  redis.call('PERSIST', K.messages)
+  redis.call('PERSIST', K.states)
 end
-if of_room > 0 then
-  local lives = math.max(redis.call('PTTL', K.room), redis.call('PTTL', K.messages), redis.call('PTTL', K.states))
-  if lives >= 0 and is_wrong('expires') then
-    redis.call('PERSIST', K.room)
-    redis.call('PERSIST', K.messages)
-    redis.call('PERSIST', K.states)
-  end
-end
-return {CODE.OK, wrong}
+return {CODE.OK}

@@ -1,9 +1,9 @@
--- What: an entry that was delivered and that nobody holds goes back to the end of its queue.
+-- What: puts a stranded entry (delivered, and held by no writer) back at the end of its queue.
 -- KEYS: partition queue
 -- ARGV: entry
 -- Returns: OK | DUPLICATE (it is not there any more, or is held again) | PARTITION_UNKNOWN
 -- Guarantees: it is in the queue once; no other reader would ever have been given it.
--- Safe to repeat because: at its old place it is not there any more.
+-- Safe to repeat because: its old id is not in the queue any more.
 if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
   return {CODE.PARTITION_UNKNOWN}
 end

@@ -1,4 +1,4 @@
--- What: queues again what is neither queued nor parked nor stored, as Redis has it.
+-- What: queues an operation again, as Redis has it, because it is neither queued nor parked nor stored.
 -- KEYS: partition queue room messages states account rooms
 -- ARGV: room owner db_key now op seq message pending
 --       op is CHAT_ROOM_CREATE, CHAT_ROOM_UPDATE (the title), CHAT_ROOM_DELETE, CHAT_MESSAGE_SAVE (or the delete, when

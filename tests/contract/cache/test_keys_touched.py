@@ -8,8 +8,8 @@ import re
 import pytest
 from msgspec import structs
 
-from parlor.cache.audit import AuditCache
-from parlor.cache.dead_letters import LetterCache
+from parlor.cache.audit import AuditCache, Correction, Fact
+from parlor.cache.dead_letters import DeadLetterCache
 from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
 from parlor.cache.rooms import Appended
@@ -88,20 +88,23 @@ async def revise(fixtures: CacheFixtures, address: RoomAddress, turn: Appended) 
 
 async def check(fixtures: CacheFixtures, address: RoomAddress, message: MessageId) -> None:
     """The scripts of `parlor fsck` and of the dead letters."""
-    audit, letters = AuditCache(fixtures.live, fixtures.prefix), LetterCache(fixtures.live)
+    audit, dead_letters = AuditCache(fixtures.live, fixtures.prefix), DeadLetterCache(fixtures.live)
     await fixtures.redis.hset(fixtures.key("room", address), "pending", 99)
     room = await audit.room(address.room_id)
     assert room is not None
-    await audit.bookkeeping(room, 0, repair=True)
+    queued, parked = await audit.queued(fixtures.partition), await dead_letters.of_partition(fixtures.partition)
+    waiting = [one.room_id for one in queued] + [one.entry.address.room_id for one in parked]
+    seen = (Fact("room", "pending", "99"), Fact("waiting", "room", str(waiting.count(address.room_id))))
+    assert await audit.correct(address, Correction(seen, Fact("room", "pending", "1")), apply=True)
     await audit.requeue(room, "CHAT_MESSAGE_SAVE", 1, message)
     await audit.repair_list(address, gone=False, activity=1)
     await audit.stranded(fixtures.partition)
     await audit.requeue_entry(fixtures.partition, (await fixtures.queued())[0].position)
-    (letter,) = await letters.letters(fixtures.partition)
-    await letters.replay(letter)
+    (dead_letter,) = await dead_letters.of_partition(fixtures.partition)
+    await dead_letters.replay(dead_letter)
     await fixtures.queue.park(LEASE, (await fixtures.queued())[-1], "reason")
-    (letter,) = await letters.letters(fixtures.partition)
-    await letters.drop(letter)
+    (dead_letter,) = await dead_letters.of_partition(fixtures.partition)
+    await dead_letters.drop(dead_letter)
 
 
 async def test_scripts_touch_only_the_keys_that_they_declare(server_fixtures: CacheFixtures) -> None:

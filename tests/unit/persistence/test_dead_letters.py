@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parlor.cache.audit import AuditCache
-from parlor.cache.dead_letters import DeadLetter, LetterCache
+from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
 from parlor.cache.operators import OperatorCache
 from parlor.errors import RoomNotFound
 from parlor.model import Durability, ReplyMode
@@ -14,7 +14,7 @@ from parlor.rooms.room import Room
 from parlor.states import MessageState
 from parlor.store.ports import Batch
 from tests.unit.domain import HOME, SHARD, Domain, crash, settle
-from tests.unit.fsck.test_check import check, kinds
+from tests.unit.fsck.chat import check, kinds
 
 pytestmark = pytest.mark.unit
 
@@ -28,13 +28,13 @@ def poisoned(batch: Batch) -> bool:
 def dead_letters(domain: Domain) -> DeadLetters:
     audit = AuditCache(domain.live, domain.settings.redis.prefix)
     return DeadLetters(
-        LetterCache(domain.live), audit, OperatorCache(domain.live), domain.states, domain.loader, domain.store
+        DeadLetterCache(domain.live), audit, OperatorCache(domain.live), domain.states, domain.loader, domain.store
     )
 
 
-async def only_letter(domain: Domain) -> DeadLetter:
-    (letter,) = await dead_letters(domain).all()
-    return letter
+async def only_dead_letter(domain: Domain) -> DeadLetter:
+    (dead_letter,) = await dead_letters(domain).all()
+    return dead_letter
 
 
 async def spoiled(domain: Domain) -> Room:
@@ -68,20 +68,20 @@ async def test_what_is_behind_a_parked_message_is_stored_in_its_place(domain: Do
     assert domain.metrics.parked_count == 1
 
 
-async def test_a_letter_is_found_by_its_id(domain: Domain) -> None:
+async def test_a_dead_letter_is_found_by_its_id(domain: Domain) -> None:
     room = await spoiled(domain)
-    letter = await only_letter(domain)
-    assert await dead_letters(domain).find(letter.letter_id) == letter
-    assert (letter.entry.address.room_id, letter.entry.seq) == (room.room_id, 2)
-    assert POISON not in letter.letter_id
-    for unknown in ("", "x", "0:1-1", f"1:{letter.place}", letter.place):
+    dead_letter = await only_dead_letter(domain)
+    assert await dead_letters(domain).find(dead_letter.id) == dead_letter
+    assert (dead_letter.entry.address.room_id, dead_letter.entry.seq) == (room.room_id, 2)
+    assert POISON not in dead_letter.id
+    for unknown in ("", "x", "0:1-1", f"1:{dead_letter.stream_id}", dead_letter.stream_id):
         assert await dead_letters(domain).find(unknown) is None
 
 
 async def test_a_replayed_message_is_stored_when_the_shard_takes_it(domain: Domain) -> None:
     room = await spoiled(domain)
     domain.store.poison = lambda _: False
-    assert await dead_letters(domain).replay(await only_letter(domain))
+    assert await dead_letters(domain).replay(await only_dead_letter(domain))
     await domain.write_all()
     assert [content for _, content, _ in await stored(domain, room)] == ["before", POISON, "behind"]
     page = await domain.page(room.room_id)
@@ -98,21 +98,21 @@ async def test_a_replayed_message_is_stored_when_the_shard_takes_it(domain: Doma
 
 async def test_a_replayed_message_that_is_refused_again_is_parked_again(domain: Domain) -> None:
     room = await spoiled(domain)
-    await dead_letters(domain).replay(await only_letter(domain))
+    await dead_letters(domain).replay(await only_dead_letter(domain))
     await domain.write_all()
-    assert (await only_letter(domain)).entry.seq == 2
+    assert (await only_dead_letter(domain)).entry.seq == 2
     assert (await domain.page(room.room_id)).persisted_seq == 1
     assert kinds(await check(domain)) == []
 
 
 async def test_a_replay_does_not_bring_back_what_was_deleted_meanwhile(domain: Domain) -> None:
     room = await spoiled(domain)
-    letter = await only_letter(domain)
-    assert letter.entry.message_id is not None
-    await domain.delete_message(room, letter.entry.message_id)
+    dead_letter = await only_dead_letter(domain)
+    assert dead_letter.entry.message_id is not None
+    await domain.delete_message(room, dead_letter.entry.message_id)
     await domain.write_all()
     domain.store.poison = lambda _: False
-    await dead_letters(domain).replay(letter)
+    await dead_letters(domain).replay(dead_letter)
     await domain.write_all()
     assert await stored(domain, room) == [(1, "before", False), (2, "", True), (3, "behind", False)]
     assert kinds(await check(domain)) == []
@@ -120,7 +120,7 @@ async def test_a_replay_does_not_bring_back_what_was_deleted_meanwhile(domain: D
 
 async def test_a_dropped_message_becomes_a_tombstone(domain: Domain) -> None:
     room = await spoiled(domain)
-    dropped = await dead_letters(domain).drop(await only_letter(domain))
+    dropped = await dead_letters(domain).drop(await only_dead_letter(domain))
     assert dropped.effect == "its message is deleted"
     assert await dead_letters(domain).all() == []
     assert "message.deleted" in await domain.kinds(room.room_id)
@@ -137,10 +137,10 @@ async def test_a_dropped_message_becomes_a_tombstone(domain: Domain) -> None:
 
 async def test_a_drop_that_broke_off_is_done_again(domain: Domain) -> None:
     await spoiled(domain)
-    letters, letter = dead_letters(domain), await only_letter(domain)
-    await letters._let_go(letter)
-    assert await only_letter(domain) == letter
-    assert (await letters.drop(letter)).effect == "its message was deleted before"
+    work, dead_letter = dead_letters(domain), await only_dead_letter(domain)
+    await work._let_go(dead_letter)
+    assert await only_dead_letter(domain) == dead_letter
+    assert (await work.drop(dead_letter)).effect == "its message was deleted before"
     await domain.write_all()
     assert kinds(await check(domain)) == []
 
@@ -151,21 +151,21 @@ async def test_a_dropped_reply_becomes_a_tombstone(domain: Domain) -> None:
     await domain.send(room, "Question")
     await domain.answer(0, POISON)
     await domain.write_all()
-    letter = await only_letter(domain)
-    assert (letter.entry.seq, letter.entry.final) == (2, True)
-    await dead_letters(domain).drop(letter)
+    dead_letter = await only_dead_letter(domain)
+    assert (dead_letter.entry.seq, dead_letter.entry.final) == (2, True)
+    await dead_letters(domain).drop(dead_letter)
     await domain.write_all()
     assert await stored(domain, room) == [(1, "Question", False), (2, "", True)]
     assert kinds(await check(domain)) == []
 
 
-async def test_a_parked_place_of_a_reply_is_only_forgotten(domain: Domain) -> None:
+async def test_a_parked_save_that_reserves_a_reply_is_only_dropped(domain: Domain) -> None:
     room = await domain.opened()
     domain.store.poison = lambda batch: any(not save.doc.content for save in batch.message_saves)
     await domain.send(room, "Question")
     await settle()
     await domain.write_all()
-    dropped = await dead_letters(domain).drop(await only_letter(domain))
+    dropped = await dead_letters(domain).drop(await only_dead_letter(domain))
     assert "reply's end" in dropped.effect
     await domain.answer(0, "Answer")
     await domain.write_all()
@@ -182,7 +182,7 @@ async def test_a_room_whose_create_is_parked_is_there_after_a_replay(domain: Dom
     assert await domain.store.room_get(SHARD, room.room_id) is None
     assert [content for _, content, _ in await stored(domain, room)] == ["one", "two"]
     domain.store.poison = lambda _: False
-    await dead_letters(domain).replay(await only_letter(domain))
+    await dead_letters(domain).replay(await only_dead_letter(domain))
     await domain.write_all()
     row = await domain.store.room_get(SHARD, room.room_id)
     assert row is not None
@@ -196,7 +196,7 @@ async def test_a_room_whose_create_is_dropped_is_deleted(domain: Domain) -> None
     room = await domain.opened()
     await domain.say(room)
     await domain.write_all()
-    await dead_letters(domain).drop(await only_letter(domain))
+    await dead_letters(domain).drop(await only_dead_letter(domain))
     with pytest.raises(RoomNotFound):
         await domain.page(room.room_id)
     await domain.write_all()
@@ -210,7 +210,7 @@ async def test_a_dropped_title_goes_back_to_the_stored_one(domain: Domain) -> No
     domain.store.poison = lambda batch: any(update.title == POISON for update in batch.room_updates)
     await domain.rename(room, POISON)
     await domain.write_all()
-    await dead_letters(domain).drop(await only_letter(domain))
+    await dead_letters(domain).drop(await only_dead_letter(domain))
     assert (await domain.directory.room(room.room_id, domain.ada.account_id)).title == "Stored"
     await domain.write_all()
     assert kinds(await check(domain)) == []
@@ -224,7 +224,7 @@ async def test_a_dropped_title_leaves_a_later_one(domain: Domain) -> None:
     await domain.write_all()
     await domain.rename(room, "Later")
     await domain.write_all()
-    await dead_letters(domain).drop(await only_letter(domain))
+    await dead_letters(domain).drop(await only_dead_letter(domain))
     row = await domain.store.room_get(SHARD, room.room_id)
     assert row is not None
     assert row.title == "Later"
@@ -238,12 +238,12 @@ async def test_a_parked_delete_is_not_dropped(domain: Domain) -> None:
     domain.store.poison = lambda batch: bool(batch.message_deletes)
     await domain.delete_message(room, message.message_id)
     await domain.write_all()
-    letter = await only_letter(domain)
+    dead_letter = await only_dead_letter(domain)
     with pytest.raises(NotDropped):
-        await dead_letters(domain).drop(letter)
-    assert await only_letter(domain) == letter
+        await dead_letters(domain).drop(dead_letter)
+    assert await only_dead_letter(domain) == dead_letter
     domain.store.poison = lambda _: False
-    await dead_letters(domain).replay(letter)
+    await dead_letters(domain).replay(dead_letter)
     await domain.write_all()
     assert await stored(domain, room) == [(1, "", True)]
     assert kinds(await check(domain)) == []
@@ -251,10 +251,10 @@ async def test_a_parked_delete_is_not_dropped(domain: Domain) -> None:
 
 async def test_a_dropped_message_of_a_room_that_redis_lost_becomes_a_tombstone(domain: Domain) -> None:
     room = await spoiled(domain)
-    letter = await only_letter(domain)
+    dead_letter = await only_dead_letter(domain)
     await crash(room)
     await domain.forget_room(room.room_id)
-    dropped = await dead_letters(domain).drop(letter)
+    dropped = await dead_letters(domain).drop(dead_letter)
     assert dropped.effect == "its message is deleted"
     assert await dead_letters(domain).all() == []
     await domain.write_all()
@@ -262,12 +262,12 @@ async def test_a_dropped_message_of_a_room_that_redis_lost_becomes_a_tombstone(d
     assert kinds(await check(domain)) == []
 
 
-async def test_letters_of_every_partition_are_listed_oldest_first(domain: Domain) -> None:
+async def test_dead_letters_of_every_partition_are_listed_oldest_first(domain: Domain) -> None:
     await spoiled(domain)
     await domain.clock.advance(1)
     bob = domain.session("bob")
     other = domain.room(await domain.new_room(bob))
     await domain.send(other, POISON, session=bob, reply=ReplyMode.NONE)
     await domain.write_all(HOME)
-    letters = await dead_letters(domain).all()
-    assert [letter.entry.address.account_id for letter in letters] == ["ada", "bob"]
+    found = await dead_letters(domain).all()
+    assert [one.entry.address.account_id for one in found] == ["ada", "bob"]

@@ -1,0 +1,112 @@
+"""What a check can find: one struct for each kind of thing that a finding is about, and how it can be put right."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from parlor.cache.audit import Correction
+from parlor.ids import AccountId, MessageId, Partition, RoomId
+from parlor.model import QueuePosition
+
+# Remedies. None of them touches what anybody said.
+
+
+class Requeue(msgspec.Struct, frozen=True, tag="requeue"):
+    """The operation is queued again, as Redis has it; versions keep it from overwriting anything (I8)."""
+
+    op: str
+    seq: int | None = None
+    message_id: MessageId | None = None
+
+
+class Correct(msgspec.Struct, frozen=True, tag="bookkeeping"):
+    """Counters, lifetimes and lists of open replies follow from other keys, and are set to what these say."""
+
+    correction: Correction
+
+
+class Relist(msgspec.Struct, frozen=True, tag="list"):
+    """The room is put into its account's list, or taken out."""
+
+
+class Load(msgspec.Struct, frozen=True, tag="load"):
+    """The room is loaded; the sweep finds its open replies an owner."""
+
+
+class RequeueEntry(msgspec.Struct, frozen=True, tag="requeue-entry"):
+    """A stranded entry goes back to the end of its queue."""
+
+
+Remedy: TypeAlias = Requeue | Correct | Relist | Load | RequeueEntry
+
+# Findings
+
+
+class _Finding(msgspec.Struct, frozen=True, kw_only=True, tag_field="about"):
+    invariant: str
+    """Of ARCHITECTURE.md, the one that does not hold."""
+    kind: str
+    what: str
+    """In words, without anybody's text."""
+    remedy: Remedy | None = None
+    """None when people have to decide."""
+
+
+class RoomFinding(_Finding, frozen=True, kw_only=True, tag="room"):
+    """A room contradicts itself, its queue or its row."""
+
+    room_id: RoomId
+    account_id: AccountId
+
+
+class MessageFinding(_Finding, frozen=True, kw_only=True, tag="message"):
+    """One message of a room does."""
+
+    room_id: RoomId
+    account_id: AccountId
+    seq: int
+
+
+class ListFinding(_Finding, frozen=True, kw_only=True, tag="list"):
+    """An account's list has a room that is gone, or lacks one that is there."""
+
+    room_id: RoomId
+    account_id: AccountId
+
+
+class AccountFinding(_Finding, frozen=True, kw_only=True, tag="account"):
+    """An account's own counter is wrong."""
+
+    room_id: RoomId
+    """The room of the account with which it was noticed."""
+    account_id: AccountId
+
+
+class PartitionFinding(_Finding, frozen=True, kw_only=True, tag="partition"):
+    """A queue and its shard contradict each other."""
+
+    partition: Partition
+
+
+class EntryFinding(_Finding, frozen=True, kw_only=True, tag="entry"):
+    """One entry of a queue is nobody's."""
+
+    partition: Partition
+    position: QueuePosition
+
+
+InRoom: TypeAlias = RoomFinding | MessageFinding | ListFinding | AccountFinding
+InQueue: TypeAlias = PartitionFinding | EntryFinding
+Finding: TypeAlias = InRoom | InQueue
+
+
+def same_words(finding: Finding) -> Finding:
+    """What two looks have to agree on. A remedy may go by figures that change between them."""
+    return msgspec.structs.replace(finding, remedy=None)
+
+
+def subject(finding: Finding) -> Finding:
+    """What it is about: a repair may have changed the figures in it and not the fact."""
+    return msgspec.structs.replace(finding, remedy=None, what="")
