@@ -1,4 +1,4 @@
-"""What a check asks of the shards: every room, deleted ones too. Nothing here changes a row."""
+"""Reads every room of a shard, deleted ones too, for checks. Nothing here changes a row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = 1000
 
 
 class StoredRoom(msgspec.Struct, frozen=True):
-    """A room's row, as far as something else says the same."""
+    """The columns of a room that a check compares with Redis."""
 
     room_id: RoomId
     partition: Partition
@@ -25,7 +25,7 @@ class StoredRoom(msgspec.Struct, frozen=True):
     title: str
     message_count: int
     version: int
-    """Of the title."""
+    """The title's version."""
     last_seq: int
     deleted: bool
 

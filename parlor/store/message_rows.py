@@ -67,7 +67,7 @@ def message_row(row: tuple[object, ...]) -> MessageRow:
 
 
 def _document(values: Mapping[Column, object]) -> dict[str, object]:
-    """A ``MessageDoc``'s fields. What is made of several columns is there when all of them are."""
+    """A ``MessageDoc``'s fields. A field that several columns make up is left out when one of them is NULL."""
     found: dict[str, object] = {}
     parts: dict[str, dict[str, object]] = {}
     for column, value in values.items():

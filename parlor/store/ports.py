@@ -31,7 +31,7 @@ class RowRefused(ParlorError):
 
 
 class SeqConflict(RowRefused):
-    """Another message stands at this (room_id, seq): an alarm, never an overwrite."""
+    """Another message has this (room_id, seq): an alarm, never an overwrite."""
 
     code, title = "seq-conflict", "Another message has this slot"
 
@@ -74,7 +74,7 @@ class VersionSave(msgspec.Struct, frozen=True):
 
 
 class RoomTouch(msgspec.Struct, frozen=True):
-    """What a room's latest message operation says of the room; absolute values, so that repeating is harmless."""
+    """A room's counters after its latest message operation: absolute values, so that repeating is harmless."""
 
     room_id: RoomId
     last_seq: int
@@ -108,9 +108,9 @@ class MessageDelete(msgspec.Struct, frozen=True, omit_defaults=True):
     message_id: MessageId
     deleted_at: int
     sender_type: SenderType = SenderType.SYSTEM
-    """Of a tombstone that is inserted; an operation that was queued by an older release does not know it."""
+    """The sender of a tombstone that is inserted. The default is for operations that an older release queued."""
     sent_at: int | None = None
-    """The same; None: when it was deleted."""
+    """The time of a tombstone that is inserted; None: when it was deleted."""
 
 
 class RoomDelete(msgspec.Struct, frozen=True):
@@ -151,9 +151,9 @@ class PartitionProgress(msgspec.Struct, frozen=True):
 
     partition: Partition
     epoch: int
-    """Of its writer; minted by ``acquire_partition``."""
+    """The writer's epoch, minted by ``acquire_partition``."""
     incarnation: int
-    """Of its queue; minted by ``open_partition``."""
+    """The queue's incarnation, minted by ``open_partition``."""
     applied: QueuePosition
     """The watermark: the last queue entry whose effect is committed."""
 

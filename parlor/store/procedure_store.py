@@ -40,7 +40,7 @@ class Database(Protocol):
         """
 
     async def read_shard_map(self) -> tuple[list[Row], list[Row]]:
-        """Of the global database: the row ``(partitions, schema_compat)`` of meta, and shard_map's
+        """Reads the global database: the row ``(partitions, schema_compat)`` of meta, and shard_map's
         ``(partition_id, shard_id)``."""
 
     async def ping(self) -> None:

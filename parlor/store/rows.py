@@ -80,7 +80,7 @@ class BatchRows(msgspec.Struct, frozen=True):
 
 
 def is_id(text: str) -> bool:
-    """Whether it is an id in its one spelling; nothing else is ever stored or found."""
+    """Whether ``text`` is an id in the canonical spelling; nothing else is ever stored or found."""
     return _ID.fullmatch(text) is not None
 
 
@@ -148,7 +148,7 @@ def _all(rows: BatchRows) -> Iterator[msgspec.Struct]:
 
 
 def _check(row: msgspec.Struct) -> None:
-    """Refuses what a server would take wrongly: MariaDB clips numbers and cuts texts inside JSON_TABLE."""
+    """Refuses what a server would silently change: MariaDB clips numbers and cuts texts inside JSON_TABLE."""
     for name in row.__struct_fields__:
         value = getattr(row, name)
         if isinstance(value, int):

@@ -9,7 +9,7 @@ from parlor.store.rows import Row
 
 
 class ShardMap(msgspec.Struct, frozen=True):
-    """What the global database has to hold."""
+    """How many partitions are spread over how many shards."""
 
     partitions: int
     shards: int
@@ -17,7 +17,8 @@ class ShardMap(msgspec.Struct, frozen=True):
 
 
 def missing_homes(wanted: ShardMap, stored: list[Row]) -> list[tuple[int, int]]:
-    """The ``(partition, shard)`` pairs that the map lacks; what it has stays, moving a partition is an operation.
+    """The ``(partition, shard)`` pairs that the map lacks; what it has stays, because moving a partition
+    is an operation of its own.
 
     Partitions go round the shards in turn, so that each shard has as many as any other, give or take one. Raises
     ``SchemaMismatch`` when the map names a shard that is not configured.

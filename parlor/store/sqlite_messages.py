@@ -12,7 +12,7 @@ _NOT_GONE = "NOT EXISTS (SELECT 1 FROM rooms AS r WHERE r.room_id = m.room_id AN
 
 
 class MessageStatements(msgspec.Struct, frozen=True):
-    """Statement by statement the meaning of ``sql/procedures``."""
+    """Each statement does what the procedure of its name in ``sql/procedures`` does."""
 
     get: str
     get_newest: str

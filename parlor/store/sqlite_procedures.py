@@ -198,7 +198,7 @@ WRITES: Mapping[str, Procedure] = {
 
 
 def every_version(procedures: Mapping[str, Procedure]) -> dict[str, Procedure]:
-    """By each name in ``sql/procedures``. A version that means something else than the first has a line of its own."""
+    """By every name in ``sql/procedures``: a version without an entry of its own does what the first one does."""
     found = {name: procedures.get(name, procedures.get(base_name(name))) for name in procedure_names()}
     return {name: procedure for name, procedure in found.items() if procedure is not None}
 

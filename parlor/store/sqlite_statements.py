@@ -1,4 +1,4 @@
-"""SQLite's SQL for everything but messages (``sqlite_messages``), statement by statement that of ``sql/procedures``."""
+"""SQLite's SQL for everything but messages (``sqlite_messages``): each statement does what its procedure does."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def sqlite_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def settings(engine: str, request: pytest.FixtureRequest, sqlite_home: Path) -> StoreSettings:
-    """Of the session's installation: two shards, migrated."""
+    """The session's installation: two shards, migrated."""
     if engine not in _migrated:
         if engine == "sqlite":
             urls = [f"sqlite:///{sqlite_home}/shard{shard}.db" for shard in (1, 2)]

@@ -1,4 +1,4 @@
-"""A small world to write about: one partition, its writer's fence, and rows with few words."""
+"""One partition with its writer's fence, and short ways to make rows and write them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHARD = ShardId(1)
 
 
 class FixedClock:
-    """Time that moves only when it is told to."""
+    """Time that moves by a millisecond when it is read, and by what is slept."""
 
     def __init__(self, now: int = 1_750_000_000_000) -> None:
         self.now = now

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.contract
 PARTITION = Partition(0)
 MINT = IdMint(FixedClock(), SeededEntropy(0))
 ROOMS = [MINT.room_id(PARTITION) for _ in range(2)]
-# One message has a right place; the third id stands for a bug that puts another message there.
+# Each slot belongs to one message; the third id stands for a bug that puts another message into it.
 MESSAGES = {(room, seq): MINT.message_id(PARTITION) for room in ROOMS for seq in (1, 2)}
 STRANGER = MINT.message_id(PARTITION)
 

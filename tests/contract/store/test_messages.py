@@ -112,7 +112,7 @@ async def test_the_highest_version_in_one_batch_wins_in_any_order(fixtures: Stor
     assert [row.doc for row in await fixtures.messages(room_id)] == [docs[1]]
 
 
-async def test_another_message_at_the_same_place_is_a_conflict_and_nothing_is_applied(fixtures: StoreFixtures) -> None:
+async def test_another_message_in_the_same_slot_is_a_conflict_and_nothing_is_applied(fixtures: StoreFixtures) -> None:
     doc = fixtures.doc()
     room_id = await fixtures.room_with(doc)
     other_room = fixtures.room_id()
@@ -136,7 +136,7 @@ async def test_another_message_at_the_same_place_is_a_conflict_and_nothing_is_ap
     await fixtures.write(saves=[MessageSave(room_id, 2, fixtures.doc())])
 
 
-async def test_two_messages_for_one_place_in_one_batch_are_a_conflict(fixtures: StoreFixtures) -> None:
+async def test_two_messages_for_one_slot_in_one_batch_are_a_conflict(fixtures: StoreFixtures) -> None:
     room_id = await fixtures.room_with()
     saves = [MessageSave(room_id, 1, fixtures.doc()), MessageSave(room_id, 1, fixtures.doc())]
     with pytest.raises(SeqConflict):
@@ -144,7 +144,7 @@ async def test_two_messages_for_one_place_in_one_batch_are_a_conflict(fixtures: 
     assert await fixtures.messages(room_id) == []
 
 
-async def test_deleting_another_message_at_a_place_is_a_conflict(fixtures: StoreFixtures) -> None:
+async def test_deleting_another_message_in_a_slot_is_a_conflict(fixtures: StoreFixtures) -> None:
     doc = fixtures.doc()
     room_id = await fixtures.room_with(doc)
     with pytest.raises(SeqConflict):
@@ -152,7 +152,7 @@ async def test_deleting_another_message_at_a_place_is_a_conflict(fixtures: Store
     assert [(row.doc, row.deleted) for row in await fixtures.messages(room_id)] == [(doc, False)]
 
 
-async def test_a_deleted_message_is_an_empty_tombstone_that_keeps_its_place(fixtures: StoreFixtures) -> None:
+async def test_a_deleted_message_is_an_empty_tombstone_that_keeps_its_slot(fixtures: StoreFixtures) -> None:
     docs = [fixtures.doc(content=text, metadata={"k": text}) for text in "abc"]
     room_id = await fixtures.room_with(*docs)
     await fixtures.write(deletes=[MessageDelete(room_id, 2, docs[1].message_id, 5000)])
@@ -187,9 +187,9 @@ async def test_a_message_deleted_before_it_was_stored_stays_deleted(fixtures: St
 
 async def test_a_message_deleted_before_it_was_stored_keeps_its_author_and_its_time(fixtures: StoreFixtures) -> None:
     room_id, ids = await fixtures.room_with(), [fixtures.message_id() for _ in range(2)]
-    told = MessageDelete(room_id, 1, ids[0], 5000, SenderType.AI, 4000)
-    untold = MessageDelete(room_id, 2, ids[1], 6000)
-    await fixtures.write(deletes=[told, untold])
+    complete = MessageDelete(room_id, 1, ids[0], 5000, SenderType.AI, 4000)
+    of_an_older_release = MessageDelete(room_id, 2, ids[1], 6000)
+    await fixtures.write(deletes=[complete, of_an_older_release])
     rows = await fixtures.messages(room_id)
     assert [(row.deleted, row.doc.sender_type, row.doc.timestamp) for row in rows] == [
         (True, SenderType.AI, 4000),
@@ -205,7 +205,7 @@ async def test_a_tombstone_of_a_stored_message_has_its_own_author_and_time(fixtu
     assert (row.deleted, row.doc.sender_type, row.doc.timestamp) == (True, doc.sender_type, doc.timestamp)
 
 
-async def test_a_tombstone_guards_its_place_against_other_messages(fixtures: StoreFixtures) -> None:
+async def test_a_tombstone_guards_its_slot_against_other_messages(fixtures: StoreFixtures) -> None:
     room_id = await fixtures.room_with()
     await fixtures.write(deletes=[MessageDelete(room_id, 1, fixtures.message_id(), 5000)])
     with pytest.raises(SeqConflict):

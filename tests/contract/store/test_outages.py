@@ -1,4 +1,4 @@
-"""Outages: a dead server is told at once, costs nobody else, and is used again when it is back."""
+"""Outages: a dead server is reported at once, costs nobody else, and is used again when it is back."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class OldProgram:
         self._process.stdin.write(msgspec.json.encode({"do": do, **more}) + b"\n")
         found = msgspec.json.decode(await self.line())
         if found.get("error") == "seq-conflict":
-            raise SeqConflict(debug="told by the old program")
+            raise SeqConflict(debug="reported by the old program")
         return msgspec.convert(found["answer"], kind)
 
     async def line(self) -> bytes:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.contract
 
 
 def reserved(doc: MessageDoc, attempt: int) -> MessageDoc:
-    """The row that keeps the reply's place while an attempt is under way."""
+    """The row that keeps the reply's slot while an attempt is under way."""
     return MessageDoc(doc.message_id, SenderType.AI, "", 3000, version=reserved_version(attempt), attempt=attempt)
 
 
@@ -78,7 +78,7 @@ async def test_earlier_attempts_come_back_in_order_and_the_present_one_is_not_am
     assert [row.doc for row in await fixtures.messages(room_id)] == docs[2:]
 
 
-async def test_a_reserved_row_takes_the_place_of_what_the_attempt_before_ended_with(fixtures: StoreFixtures) -> None:
+async def test_a_reserved_row_replaces_what_the_attempt_before_ended_with(fixtures: StoreFixtures) -> None:
     plain = fixtures.doc()
     first, again, second = ended(plain, 1, "first"), reserved(plain, 2), ended(plain, 2, "second")
     room_id = await fixtures.room_with(reserved(plain, 1))
@@ -132,7 +132,7 @@ async def test_a_version_that_is_not_earlier_is_not_shown(fixtures: StoreFixture
     assert await fixtures.versions(room_id) == docs
 
 
-async def test_versions_belong_to_one_place_of_one_room(fixtures: StoreFixtures) -> None:
+async def test_versions_belong_to_one_slot_of_one_room(fixtures: StoreFixtures) -> None:
     room_id, docs = await reply_with_past(fixtures, "one", "two")
     other, _ = await reply_with_past(fixtures, "three")
     await fixtures.write(saves=[MessageSave(room_id, 2, fixtures.doc())])
