@@ -16,6 +16,8 @@ from __future__ import annotations
 import re
 from typing import NewType
 
+import msgspec
+
 from parlor.clock import Clock, Entropy
 
 AccountId = NewType("AccountId", str)
@@ -36,6 +38,19 @@ _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}
 """How an id is written: version 8, variant 10, lower case. Several times as fast as parsing it as a UUID."""
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """What an owner claims a room with: every script that writes for an owner compares it with the room's (I3).
+
+    There is no empty one: that is what an unowned room has, and it would fit every such room.
+    """
+
+    token: str
+
+    def __post_init__(self) -> None:
+        if not self.token:
+            raise ValueError("a claim has a token")
+
+
 class IdMint:
     """Makes room and message ids."""
 
@@ -49,8 +64,12 @@ class IdMint:
     def message_id(self, partition: Partition) -> MessageId:
         return MessageId(self._uuid(partition))
 
+    def claim(self) -> Claim:
+        """One that no other owner has."""
+        return Claim(self.token())
+
     def token(self) -> str:
-        """A random claim or lease token, 128 bits as 32 hexadecimal digits."""
+        """A random token, 128 bits as 32 hexadecimal digits."""
         return f"{self._entropy.bits(128):032x}"
 
     def _uuid(self, partition: Partition) -> str:

@@ -14,7 +14,7 @@ from parlor.cache.records import stored_state
 from parlor.cache.rooms import RoomCache
 from parlor.cache.states import Deleted, StateCache, Step
 from parlor.errors import IllegalTransition, MessageNotFound, PartitionUnknown, RoomNotFound
-from parlor.ids import MessageId, RoomId, home_of
+from parlor.ids import Claim, MessageId, RoomId, home_of
 from parlor.model import DeleteOutcome, DeleteReceipt, MessageDoc, StateReport
 from parlor.reading.loading import Loader
 from parlor.states import MessageState, RoomState
@@ -115,7 +115,7 @@ class ChatStateMachine(StateMachine):
         return _receipt(message_id, await self._operators.delete_message(address, seq, doc, stored=stored, by=by))
 
     async def owner_delete_message(
-        self, address: RoomAddress, claim: str, message_id: MessageId, *, by: str
+        self, address: RoomAddress, claim: Claim, message_id: MessageId, *, by: str
     ) -> DeleteReceipt:
         """The same for the room's owner. Also raises ``Fenced``."""
         found = await self._deletable(address, message_id)

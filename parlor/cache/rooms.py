@@ -9,7 +9,7 @@ from parlor.cache.connection import Answer
 from parlor.cache.live import Live, RoomAddress, milliseconds
 from parlor.cache.records import encode_doc, stored_state, stored_summary, text
 from parlor.errors import IllegalTransition
-from parlor.ids import AccountId, MessageId, RoomId, home_of
+from parlor.ids import AccountId, Claim, MessageId, RoomId, home_of
 from parlor.model import MessageDoc, MessageRow, RoomRow, attempt_of, ended_version
 from parlor.states import MessageState, RoomState
 
@@ -109,7 +109,7 @@ class RoomCache:
             },
         )
 
-    async def claim(self, room_id: RoomId, claim: str, ticket: int) -> Claimed | None:
+    async def claim(self, room_id: RoomId, claim: Claim, ticket: int) -> Claimed | None:
         """None when Redis does not have the room. Raises ``PartitionUnknown``, ``RoomNotFound``, and ``Fenced`` when
         another claim has a higher number than the ticket (``CacheReader.claims``, read before)."""
         keys, partition = self._live.keys, home_of(room_id)
@@ -122,7 +122,7 @@ class RoomCache:
                 "states": keys.states(partition, room_id),
                 "open": keys.open(partition, room_id),
             },
-            {"room": room_id, "claim": claim, "ticket": ticket},
+            {"room": room_id, "claim": claim.token, "ticket": ticket},
         )
         if answer[0] == Code.MISSING:
             return None
@@ -176,11 +176,11 @@ class RoomCache:
             rest,
         )
 
-    async def release(self, address: RoomAddress, claim: str) -> None:
+    async def release(self, address: RoomAddress, claim: Claim) -> None:
         """Gives the claim up if it is still the caller's."""
-        await self._live.attempt("release_room", self._live.room_keys(address, "room"), {"claim": claim})
+        await self._live.attempt("release_room", self._live.room_keys(address, "room"), {"claim": claim.token})
 
-    async def append(self, address: RoomAddress, claim: str, expected_seq: int, turn: Turn) -> Appended:
+    async def append(self, address: RoomAddress, claim: Claim, expected_seq: int, turn: Turn) -> Appended:
         """Raises ``Fenced``, ``OutOfStep``, ``RoomNotFound``, ``RoomNotActive``, ``RoomBusy``, ``Overloaded``,
         ``IdempotencyMismatch``, ``PartitionUnknown``."""
         live = self._live
@@ -218,7 +218,7 @@ class RoomCache:
         )
 
     async def start_attempt(
-        self, address: RoomAddress, claim: str, message_id: MessageId, seq: int, attempt: int
+        self, address: RoomAddress, claim: Claim, message_id: MessageId, seq: int, attempt: int
     ) -> None:
         """Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (the reply has ended or was deleted)."""
         await self._live.run(
@@ -235,7 +235,7 @@ class RoomCache:
         )
 
     async def append_delta(
-        self, address: RoomAddress, claim: str, message_id: MessageId, attempt: int, offset: int, piece: str
+        self, address: RoomAddress, claim: Claim, message_id: MessageId, attempt: int, offset: int, piece: str
     ) -> None:
         """``offset`` in characters. Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (not live any more)."""
         await self._live.run(
@@ -252,7 +252,7 @@ class RoomCache:
             },
         )
 
-    async def renew_reply(self, address: RoomAddress, claim: str) -> None:
+    async def renew_reply(self, address: RoomAddress, claim: Claim) -> None:
         """A sign of life for a room with unfinished replies. Raises ``Fenced``, ``RoomNotFound``."""
         await self._live.run(
             "renew_reply",
@@ -263,7 +263,7 @@ class RoomCache:
             },
         )
 
-    async def complete_reply(self, address: RoomAddress, claim: str, seq: int, doc: MessageDoc, event: str) -> None:
+    async def complete_reply(self, address: RoomAddress, claim: Claim, seq: int, doc: MessageDoc, event: str) -> None:
         """Ends a reply; harmless when it has ended. Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition``
         (deleted)."""
         live = self._live
@@ -281,7 +281,7 @@ class RoomCache:
             },
         )
 
-    async def regenerate(self, address: RoomAddress, claim: str, nonce: str, reply: Change) -> bool:
+    async def regenerate(self, address: RoomAddress, claim: Claim, nonce: str, reply: Change) -> bool:
         """Opens the last reply's place again. False when this nonce has done it before. Raises ``Fenced``,
         ``RoomNotFound``, ``OutOfStep``, ``RoomBusy`` (it is being written), ``IllegalTransition`` (deleted, or not the
         last), ``Overloaded``."""
@@ -305,7 +305,7 @@ class RoomCache:
         return accepted(answer, MessageState.COMPOSING)
 
     async def edit(
-        self, address: RoomAddress, claim: str, nonce: str, message: Change, reply: Change | None, *, waits: bool
+        self, address: RoomAddress, claim: Claim, nonce: str, message: Change, reply: Change | None, *, waits: bool
     ) -> tuple[bool, str]:
         """New content for a person's message, and its reply's place open again (None: there is none to begin anew).
         ``waits``: no reply has read it yet. False when this nonce has done it before, and the last event's cursor
@@ -336,7 +336,7 @@ class RoomCache:
         )
         return accepted(answer, MessageState.PENDING), text(answer[1])
 
-    async def rename(self, address: RoomAddress, claim: str, title: str) -> None:
+    async def rename(self, address: RoomAddress, claim: Claim, title: str) -> None:
         """Harmless when repeated. Raises ``Fenced``, ``RoomNotFound``."""
         live = self._live
         await live.run(
@@ -348,7 +348,7 @@ class RoomCache:
             },
         )
 
-    async def delete(self, address: RoomAddress, claim: str, by: str) -> None:
+    async def delete(self, address: RoomAddress, claim: Claim, by: str) -> None:
         """Harmless when repeated. Raises ``Fenced``, ``OutOfStep`` (Redis does not have the room),
         ``IllegalTransition``."""
         live = self._live
@@ -362,10 +362,10 @@ class RoomCache:
         )
         accepted(answer, RoomState.DELETING)
 
-    def _owned(self, address: RoomAddress, claim: str) -> dict[str, str | int | bytes]:
-        return {"room": address.room_id, "claim": claim}
+    def _owned(self, address: RoomAddress, claim: Claim) -> dict[str, str | int | bytes]:
+        return {"room": address.room_id, "claim": claim.token}
 
-    def _queueing(self, address: RoomAddress, claim: str) -> dict[str, str | int | bytes]:
+    def _queueing(self, address: RoomAddress, claim: Claim) -> dict[str, str | int | bytes]:
         """What also goes into the entries of the writer's queue."""
         return {**self._owned(address, claim), "owner": address.account_id, "db_key": address.account_db_key}
 

@@ -9,7 +9,7 @@ from parlor.cache.connection import Answer
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.loader import Argument
 from parlor.cache.records import decode_doc, encode_doc, read_log, text, tombstone
-from parlor.ids import MessageId, RoomId, home_of
+from parlor.ids import Claim, MessageId, RoomId, home_of
 from parlor.model import DeleteOutcome, MessageDoc, Transition
 from parlor.states import MessageState, RoomState
 
@@ -76,13 +76,13 @@ class StateCache:
         return _step(answer)
 
     async def delete_message(
-        self, address: RoomAddress, claim: str, seq: int, doc: MessageDoc, *, stored: bool, by: str
+        self, address: RoomAddress, claim: Claim, seq: int, doc: MessageDoc, *, stored: bool, by: str
     ) -> Deleted:
         """Raises ``Fenced``, ``OutOfStep``, ``RoomNotFound``, ``MessageNotFound``."""
         answer = await self._live.attempt(
             "delete_message",
             self._live.room_keys(address, *DELETE_KEYS),
-            {"claim": claim, **deletion(address, seq, doc, stored=stored, by=by)},
+            {"claim": claim.token, **deletion(address, seq, doc, stored=stored, by=by)},
         )
         return read_deleted(answer)
 

@@ -12,7 +12,7 @@ from parlor.cache.codes import Code, refusal
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.records import text as plain
 from parlor.errors import RoomNotFound
-from parlor.ids import AccountId, RoomId, home_of
+from parlor.ids import AccountId, Claim, RoomId, home_of
 from parlor.model import RoomMemory
 from parlor.states import GONE, RoomState
 
@@ -52,7 +52,7 @@ class SummaryCache:
         memory = RoomMemory(known.text, known.through_seq, known.updated_at, int(version or 0))
         return CachedMemory(AccountId(plain(account)), memory)
 
-    async def set(self, address: RoomAddress, claim: str, version: int, text: str, through_seq: int) -> bool:
+    async def set(self, address: RoomAddress, claim: Claim, version: int, text: str, through_seq: int) -> bool:
         """A summary that was made from the one of ``version`` and covers the room up to ``through_seq``. False when it
         must not stand: something that it may tell of was deleted, edited or reset since."""
         now = self._live.clock.now_ms()
@@ -74,7 +74,7 @@ class SummaryCache:
             raise refusal(answer[0])
         return True
 
-    async def reset(self, address: RoomAddress, claim: str) -> None:
+    async def reset(self, address: RoomAddress, claim: Claim) -> None:
         """Forgets the summary. Harmless when repeated."""
         await self._live.run(
             "reset_summary",
@@ -82,7 +82,7 @@ class SummaryCache:
             _owned(address, claim),
         )
 
-    async def give_title(self, address: RoomAddress, claim: str, title: str) -> bool:
+    async def give_title(self, address: RoomAddress, claim: Claim, title: str) -> bool:
         """A title for a room that has none; False when it has one by now, which it keeps."""
         answer = await self._live.run(
             "rename_room",
@@ -97,10 +97,10 @@ class SummaryCache:
         return bool(answer[0] == Code.OK)
 
 
-def _owned(address: RoomAddress, claim: str) -> dict[str, str | int | bytes]:
+def _owned(address: RoomAddress, claim: Claim) -> dict[str, str | int | bytes]:
     return {
         "room": address.room_id,
         "owner": address.account_id,
         "db_key": address.account_db_key,
-        "claim": claim,
+        "claim": claim.token,
     }

@@ -19,7 +19,7 @@ import structlog
 from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import LlmError, ParlorError, Unavailable
-from parlor.ids import RoomId
+from parlor.ids import Claim, RoomId
 from parlor.llm import summary, title
 from parlor.llm.memory import Memory
 from parlor.llm.ports import ChatService, Completion, Context
@@ -48,7 +48,7 @@ class _Due(msgspec.Struct, frozen=True):
     """What is to be done for a room."""
 
     address: RoomAddress
-    claim: str
+    claim: Claim
     persona: str
     before_seq: int
     """Above the reply that has ended."""
@@ -75,7 +75,7 @@ class FollowUp:
         """By room, how often a title was asked for; ``_DONE`` when it has one. The oldest first."""
         self._closed = False
 
-    def reply_ended(self, address: RoomAddress, claim: str, persona: str, seq: int, reason: FinishReason) -> None:
+    def reply_ended(self, address: RoomAddress, claim: Claim, persona: str, seq: int, reason: FinishReason) -> None:
         """A reply has ended and that is stored. Returns at once; what there is to do is done by and by."""
         if self._closed or reason is FinishReason.INTERRUPTED:
             return

@@ -20,7 +20,7 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
 from parlor.clock import Clock
 from parlor.errors import CacheUnavailable, LlmError, StoreUnavailable
-from parlor.ids import MessageId
+from parlor.ids import Claim, MessageId
 from parlor.llm.ports import ChatService, Completion
 from parlor.metrics import RoomMetrics
 from parlor.model import FinishReason, MessageDoc, SenderType, Usage, ended_version
@@ -61,7 +61,7 @@ class ReplyJob(msgspec.Struct, frozen=True):
 class ReplyObserver(Protocol):
     """Hears of each reply that has ended."""
 
-    def reply_ended(self, address: RoomAddress, claim: str, persona: str, seq: int, reason: FinishReason) -> None:
+    def reply_ended(self, address: RoomAddress, claim: Claim, persona: str, seq: int, reason: FinishReason) -> None:
         """The reply at ``seq`` has ended and that is stored. Returns at once."""
 
     async def close(self) -> None:
@@ -83,7 +83,7 @@ class ReplyRun:
     """One attempt. ``run`` returns when the reply has ended; it raises ``Fenced``, ``RoomNotFound`` or
     ``IllegalTransition`` when the reply is not this owner's to write any more."""
 
-    def __init__(self, ports: ReplyPorts, address: RoomAddress, claim: str, job: ReplyJob) -> None:
+    def __init__(self, ports: ReplyPorts, address: RoomAddress, claim: Claim, job: ReplyJob) -> None:
         self.job = job
         self._ports = ports
         self._address = address

@@ -18,7 +18,7 @@ from parlor.errors import (
     PartitionUnknown,
     RoomNotFound,
 )
-from parlor.ids import MessageId
+from parlor.ids import Claim, MessageId
 from parlor.model import FinishReason
 from parlor.rooms.reply import ReplyJob, ReplyPorts, ReplyRun
 
@@ -33,7 +33,7 @@ class ReplyQueue:
     more; both come from ``run``, which the owner keeps as a task."""
 
     def __init__(
-        self, ports: ReplyPorts, claim: str, on_lost: Callable[[], None], on_forgotten: Callable[[], Awaitable[None]]
+        self, ports: ReplyPorts, claim: Claim, on_lost: Callable[[], None], on_forgotten: Callable[[], Awaitable[None]]
     ) -> None:
         self._ports = ports
         self._claim = claim

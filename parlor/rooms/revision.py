@@ -12,6 +12,7 @@ from parlor.cache.records import view
 from parlor.cache.rooms import Change, RoomCache, Unwanted
 from parlor.clock import Clock
 from parlor.errors import InvalidRequest, OutOfStep, RoomBusy
+from parlor.ids import Claim
 from parlor.model import (
     EditReceipt,
     Message,
@@ -36,7 +37,7 @@ class Revision:
     """Raises what the scripts and the history raise; ``OutOfStep`` when Redis knows of replies that are not here."""
 
     def __init__(
-        self, cache: RoomCache, history: InternalHistory, clock: Clock, claim: str, replies: ReplyQueue
+        self, cache: RoomCache, history: InternalHistory, clock: Clock, claim: Claim, replies: ReplyQueue
     ) -> None:
         self._cache = cache
         self._history = history

@@ -94,7 +94,7 @@ class Room:
         self._on_lost = on_lost
         self._clock = ports.reply.clock
         self._settings = ports.reply.settings.rooms
-        self._claim = ports.mint.token()
+        self._claim = ports.mint.claim()
         self._ticket: int | None = None
         """What it claims with: the number of its own claim, or the ticket of the command that it is serving."""
         self._address: RoomAddress | None = None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parlor.clock import SystemClock, SystemEntropy
-from parlor.ids import MAX_PARTITIONS, IdMint, Partition, RoomId, home_of, partition_of
+from parlor.ids import MAX_PARTITIONS, Claim, IdMint, Partition, RoomId, home_of, partition_of
 from tests.unit.fake_clock import NOW_MS, FakeClock, SeededEntropy
 
 pytestmark = pytest.mark.unit
@@ -118,3 +118,10 @@ async def test_a_pause_takes_as_long_as_it_should() -> None:
     began = clock.monotonic()
     await clock.sleep(0.01)
     assert clock.monotonic() - began >= 0.009
+
+
+def test_claims_are_minted_and_never_empty() -> None:
+    mint = IdMint(SystemClock(), SystemEntropy())
+    assert len({mint.claim() for _ in range(2000)}) == 2000
+    with pytest.raises(ValueError, match="token"):
+        Claim("")

@@ -6,7 +6,7 @@ import pytest
 
 from parlor.cache.live import RoomAddress
 from parlor.errors import Fenced, IllegalTransition, MessageNotFound, OutOfStep, RoomNotFound
-from parlor.ids import RoomId
+from parlor.ids import Claim, RoomId
 from parlor.model import DeleteOutcome, Message
 from parlor.state_machine import ChatStateMachine, get_chat_state_machine, set_chat_state_machine
 from parlor.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, MessageState, RoomState
@@ -119,7 +119,9 @@ async def test_a_delete_without_an_owner_needs_no_claim(domain: Domain) -> None:
 async def test_a_delete_with_a_stale_claim_is_refused(domain: Domain) -> None:
     room_id, message = await message_in(domain)
     with pytest.raises(Fenced):
-        await domain.states.owner_delete_message(address(domain, room_id), "stale", message.message_id, by="room")
+        await domain.states.owner_delete_message(
+            address(domain, room_id), Claim("stale"), message.message_id, by="room"
+        )
     assert (await domain.message(room_id, message.message_id)).content == "Hello"
 
 

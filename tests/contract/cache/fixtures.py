@@ -23,13 +23,14 @@ from parlor.cache.reads import CachedPage, CacheReader
 from parlor.cache.records import CachedRoom
 from parlor.cache.rooms import Appended, Claimed, RoomCache, Turn
 from parlor.cache.states import StateCache
-from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
+from parlor.ids import AccountId, Claim, IdMint, MessageId, Partition, RoomId
 from parlor.model import FinishReason, MessageDoc, MessageRow, RoomRow, SenderType
 from parlor.settings import CacheSettings, QueueSettings, RedisSettings, RoomSettings, Settings
 from parlor.states import MessageState, RoomState
 from tests.contract.cache.keyspace import Keyspace, dump
 
 NOW = 1_750_000_000_000
+CLAIM_1, CLAIM_2, CLAIM_3 = Claim("claim-1"), Claim("claim-2"), Claim("claim-3")
 LEASE = "lease-1"
 ONE_WAY = frozenset({"release_lease", "release_room", "transition_message", "transition_room"})
 """Scripts whose second run finds nothing to do and says so with a refusal, which their callers take as done."""
@@ -127,10 +128,10 @@ class CacheFixtures:
 
     async def claimed(self, account: str = "ada") -> RoomAddress:
         address = await self.created(account)
-        await self.claim(address.room_id, "claim-1")
+        await self.claim(address.room_id, CLAIM_1)
         return address
 
-    async def claim(self, room_id: RoomId, claim: str) -> Claimed | None:
+    async def claim(self, room_id: RoomId, claim: Claim) -> Claimed | None:
         """Takes the room from whoever owns it now."""
         return await self.rooms.claim(room_id, claim, await self.reader.claims(room_id))
 
@@ -194,7 +195,7 @@ class CacheFixtures:
             strict=strict,
         )
 
-    async def send(self, address: RoomAddress, after: int, *, reply: bool = True, claim: str = "claim-1") -> Appended:
+    async def send(self, address: RoomAddress, after: int, *, reply: bool = True, claim: Claim = CLAIM_1) -> Appended:
         return await self.rooms.append(address, claim, after, self.turn(reply=reply))
 
     async def sent(self, address: RoomAddress, count: int) -> list[MessageId]:
@@ -203,7 +204,7 @@ class CacheFixtures:
 
     async def start(self, address: RoomAddress, appended: Appended, attempt: int = 1) -> MessageId:
         assert appended.reply_id is not None
-        await self.rooms.start_attempt(address, "claim-1", appended.reply_id, appended.seq + 1, attempt)
+        await self.rooms.start_attempt(address, CLAIM_1, appended.reply_id, appended.seq + 1, attempt)
         return appended.reply_id
 
     def ending(self, appended: Appended, content: str = "Hi", reason: FinishReason = FinishReason.STOP) -> MessageDoc:
@@ -212,7 +213,7 @@ class CacheFixtures:
 
     async def complete(self, address: RoomAddress, appended: Appended, content: str = "Hi") -> MessageDoc:
         doc = self.ending(appended, content)
-        await self.rooms.complete_reply(address, "claim-1", appended.seq + 1, doc, "message.completed")
+        await self.rooms.complete_reply(address, CLAIM_1, appended.seq + 1, doc, "message.completed")
         return doc
 
     async def state(self, address: RoomAddress, seq: int) -> MessageState | None:

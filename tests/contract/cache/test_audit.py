@@ -11,7 +11,7 @@ from parlor.fsck.bookkeeping import judge_bookkeeping
 from parlor.fsck.findings import Correct
 from parlor.fsck.view import RoomView
 from parlor.states import MessageState
-from tests.contract.cache.fixtures import LEASE, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 
 pytestmark = pytest.mark.contract
@@ -278,7 +278,7 @@ async def test_a_deleted_message_is_deleted_again(fixtures: CacheFixtures) -> No
 @pytest.mark.parametrize("op", ["CHAT_ROOM_CREATE", "CHAT_ROOM_UPDATE"])
 async def test_a_rooms_own_operation_is_queued_again(fixtures: CacheFixtures, op: str) -> None:
     address = await fixtures.claimed()
-    await fixtures.rooms.rename(address, "claim-1", "Another")
+    await fixtures.rooms.rename(address, CLAIM_1, "Another")
     await fixtures.stored(address)
     assert await audit(fixtures).requeue(await snapshot(fixtures, address), op, None, None)
     (again,) = await fixtures.queued()

@@ -9,44 +9,45 @@ import pytest
 from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import Appended
 from parlor.errors import Fenced, OutOfStep, ParlorError, PartitionUnknown, RoomNotFound
-from tests.contract.cache.fixtures import CacheFixtures
+from parlor.ids import Claim
+from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, CLAIM_3, CacheFixtures
 
 pytestmark = pytest.mark.contract
 
-Change = Callable[[CacheFixtures, RoomAddress, str, Appended], Awaitable[object]]
+Change = Callable[[CacheFixtures, RoomAddress, Claim, Appended], Awaitable[object]]
 
 
-async def _append(fixtures: CacheFixtures, address: RoomAddress, claim: str, turn: Appended) -> object:
+async def _append(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> object:
     return await fixtures.rooms.append(address, claim, turn.seq + 1, fixtures.turn())
 
 
-async def _start(fixtures: CacheFixtures, address: RoomAddress, claim: str, turn: Appended) -> None:
+async def _start(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
     assert turn.reply_id is not None
     await fixtures.rooms.start_attempt(address, claim, turn.reply_id, turn.seq + 1, 2)
 
 
-async def _delta(fixtures: CacheFixtures, address: RoomAddress, claim: str, turn: Appended) -> None:
+async def _delta(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
     assert turn.reply_id is not None
     await fixtures.rooms.append_delta(address, claim, turn.reply_id, 1, 0, "x")
 
 
-async def _renew(fixtures: CacheFixtures, address: RoomAddress, claim: str, turn: Appended) -> None:
+async def _renew(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
     await fixtures.rooms.renew_reply(address, claim)
 
 
-async def _complete(fixtures: CacheFixtures, address: RoomAddress, claim: str, turn: Appended) -> None:
+async def _complete(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
     await fixtures.rooms.complete_reply(address, claim, turn.seq + 1, fixtures.ending(turn), "message.completed")
 
 
-async def _rename(fixtures: CacheFixtures, address: RoomAddress, claim: str, turn: Appended) -> None:
+async def _rename(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
     await fixtures.rooms.rename(address, claim, "Another")
 
 
-async def _delete_room(fixtures: CacheFixtures, address: RoomAddress, claim: str, turn: Appended) -> None:
+async def _delete_room(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
     await fixtures.rooms.delete(address, claim, "account")
 
 
-async def _delete_message(fixtures: CacheFixtures, address: RoomAddress, claim: str, turn: Appended) -> object:
+async def _delete_message(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> object:
     doc = fixtures.doc(message_id=turn.message_id)
     return await fixtures.states.delete_message(address, claim, turn.seq, doc, stored=False, by="account")
 
@@ -65,7 +66,7 @@ changes = pytest.mark.parametrize("change", list(CHANGES))
 
 
 async def refused(
-    fixtures: CacheFixtures, change: str, address: RoomAddress, claim: str, turn: Appended
+    fixtures: CacheFixtures, change: str, address: RoomAddress, claim: Claim, turn: Appended
 ) -> type[ParlorError]:
     """The error of a change that must leave everything as it is."""
     before = await fixtures.dump()
@@ -80,9 +81,9 @@ async def test_a_second_claim_fences_the_first_owner(fixtures: CacheFixtures, ch
     address = await fixtures.claimed()
     turn = await fixtures.send(address, 0)
     await fixtures.start(address, turn)
-    await fixtures.claim(address.room_id, "claim-2")
-    assert await refused(fixtures, change, address, "claim-1", turn) is Fenced
-    await CHANGES[change](fixtures, address, "claim-2", turn)
+    await fixtures.claim(address.room_id, CLAIM_2)
+    assert await refused(fixtures, change, address, CLAIM_1, turn) is Fenced
+    await CHANGES[change](fixtures, address, CLAIM_2, turn)
 
 
 @changes
@@ -90,7 +91,7 @@ async def test_a_room_that_redis_does_not_have_has_to_be_loaded(fixtures: CacheF
     address = await fixtures.claimed()
     turn = await fixtures.send(address, 0)
     await fixtures.forget(address.room_id)
-    assert await refused(fixtures, change, address, "claim-1", turn) is OutOfStep
+    assert await refused(fixtures, change, address, CLAIM_1, turn) is OutOfStep
 
 
 @changes
@@ -98,7 +99,7 @@ async def test_an_unknown_partition_is_refused(fixtures: CacheFixtures, change: 
     address = await fixtures.claimed()
     turn = await fixtures.send(address, 0)
     await fixtures.redis.delete(fixtures.keys.partition(fixtures.partition))
-    assert await refused(fixtures, change, address, "claim-1", turn) is PartitionUnknown
+    assert await refused(fixtures, change, address, CLAIM_1, turn) is PartitionUnknown
 
 
 @changes
@@ -106,20 +107,20 @@ async def test_an_unknown_partition_is_refused(fixtures: CacheFixtures, change: 
 async def test_a_deleted_room_takes_nothing(fixtures: CacheFixtures, change: str, stored: bool) -> None:
     address = await fixtures.claimed()
     turn = await fixtures.send(address, 0)
-    await fixtures.rooms.delete(address, "claim-1", "account")
+    await fixtures.rooms.delete(address, CLAIM_1, "account")
     if stored:
         await fixtures.stored(address)
     if change == "delete_room":
         before = await fixtures.dump()
-        await fixtures.rooms.delete(address, "claim-1", "account")
+        await fixtures.rooms.delete(address, CLAIM_1, "account")
         assert await fixtures.dump() == before
     else:
-        assert await refused(fixtures, change, address, "claim-1", turn) is RoomNotFound
+        assert await refused(fixtures, change, address, CLAIM_1, turn) is RoomNotFound
 
 
 async def test_a_claim_tells_what_the_owner_has_to_know(fixtures: CacheFixtures) -> None:
     address = await fixtures.created()
-    claimed = await fixtures.claim(address.room_id, "claim-1")
+    claimed = await fixtures.claim(address.room_id, CLAIM_1)
     assert claimed is not None
     assert (claimed.last_seq, claimed.account_id, claimed.account_db_key, claimed.persona) == (0, "ada", 7, "GPT4O")
     assert claimed.open_replies == []
@@ -132,7 +133,7 @@ async def test_a_claim_tells_which_replies_have_not_ended(fixtures: CacheFixture
     await fixtures.start(address, turns[0])
     await fixtures.complete(address, turns[0])
     live = await fixtures.start(address, turns[1], attempt=3)
-    claimed = await fixtures.claim(address.room_id, "claim-2")
+    claimed = await fixtures.claim(address.room_id, CLAIM_2)
     assert claimed is not None
     assert claimed.open_replies == [(turns[1].reply_id, 1), (turns[2].reply_id, 1)]
     assert (claimed.live_message, claimed.live_attempt) == (live, 3)
@@ -140,56 +141,56 @@ async def test_a_claim_tells_which_replies_have_not_ended(fixtures: CacheFixture
 
 
 async def test_claiming_what_is_not_there(fixtures: CacheFixtures) -> None:
-    assert await fixtures.claim(fixtures.address().room_id, "claim-1") is None
+    assert await fixtures.claim(fixtures.address().room_id, CLAIM_1) is None
 
 
 async def test_claiming_in_an_unknown_partition(fixtures: CacheFixtures) -> None:
     address = await fixtures.created()
     await fixtures.redis.delete(fixtures.keys.partition(fixtures.partition))
     with pytest.raises(PartitionUnknown):
-        await fixtures.claim(address.room_id, "claim-1")
+        await fixtures.claim(address.room_id, CLAIM_1)
 
 
 async def test_a_deleted_room_is_not_claimed(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    await fixtures.rooms.delete(address, "claim-1", "account")
+    await fixtures.rooms.delete(address, CLAIM_1, "account")
     with pytest.raises(RoomNotFound):
-        await fixtures.claim(address.room_id, "claim-2")
+        await fixtures.claim(address.room_id, CLAIM_2)
 
 
 async def test_a_released_room_takes_nothing_from_its_last_owner(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    await fixtures.rooms.release(address, "claim-1")
+    await fixtures.rooms.release(address, CLAIM_1)
     with pytest.raises(Fenced):
         await fixtures.send(address, 0)
 
 
 async def test_a_stale_owner_does_not_release_anothers_claim(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    await fixtures.claim(address.room_id, "claim-2")
+    await fixtures.claim(address.room_id, CLAIM_2)
     before = await fixtures.dump()
-    await fixtures.rooms.release(address, "claim-1")
+    await fixtures.rooms.release(address, CLAIM_1)
     assert await fixtures.dump() == before
-    await fixtures.send(address, 0, claim="claim-2")
+    await fixtures.send(address, 0, claim=CLAIM_2)
 
 
 async def test_a_claim_with_nothing_to_finish_ends_the_rooms_listing_as_generating(fixtures: CacheFixtures) -> None:
     address = await fixtures.created()
     generating = fixtures.keys.generating(fixtures.partition)
     await fixtures.redis.zadd(generating, {address.room_id: 1})
-    await fixtures.claim(address.room_id, "claim-1")
+    await fixtures.claim(address.room_id, CLAIM_1)
     assert await fixtures.redis.zcard(generating) == 0
 
 
 async def test_a_claim_keeps_a_room_with_open_replies_listed(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     await fixtures.send(address, 0)
-    await fixtures.claim(address.room_id, "claim-2")
+    await fixtures.claim(address.room_id, CLAIM_2)
     assert await fixtures.redis.zcard(fixtures.keys.generating(fixtures.partition)) == 1
 
 
-async def number(fixtures: CacheFixtures, address: RoomAddress, token: str, ticket: int) -> int:
-    claimed = await fixtures.rooms.claim(address.room_id, token, ticket)
+async def number(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, ticket: int) -> int:
+    claimed = await fixtures.rooms.claim(address.room_id, claim, ticket)
     assert claimed is not None
     return claimed.number
 
@@ -197,39 +198,39 @@ async def number(fixtures: CacheFixtures, address: RoomAddress, token: str, tick
 async def test_a_claim_has_a_higher_number_than_those_before_it(fixtures: CacheFixtures) -> None:
     address = await fixtures.created()
     assert await fixtures.reader.claims(address.room_id) == 0
-    assert await number(fixtures, address, "claim-1", 0) == 1
-    assert await number(fixtures, address, "claim-2", 1) == 2
-    assert await number(fixtures, address, "claim-3", 2) == 3
+    assert await number(fixtures, address, CLAIM_1, 0) == 1
+    assert await number(fixtures, address, CLAIM_2, 1) == 2
+    assert await number(fixtures, address, CLAIM_3, 2) == 3
     assert await fixtures.reader.claims(address.room_id) == 3
 
 
 async def test_a_claim_with_a_ticket_from_before_anothers_is_refused(fixtures: CacheFixtures) -> None:
     address = await fixtures.created()
-    await number(fixtures, address, "claim-2", 0)
+    await number(fixtures, address, CLAIM_2, 0)
     before = await fixtures.dump()
     with pytest.raises(Fenced):
-        await fixtures.rooms.claim(address.room_id, "claim-1", 0)
+        await fixtures.rooms.claim(address.room_id, CLAIM_1, 0)
     assert await fixtures.dump() == before
-    await fixtures.rooms.release(address, "claim-2")
+    await fixtures.rooms.release(address, CLAIM_2)
     with pytest.raises(Fenced):
-        await fixtures.rooms.claim(address.room_id, "claim-1", 0)
+        await fixtures.rooms.claim(address.room_id, CLAIM_1, 0)
 
 
 async def test_an_owners_claim_goes_above_a_ticket_that_has_seen_it(fixtures: CacheFixtures) -> None:
     address = await fixtures.created()
-    assert await number(fixtures, address, "claim-1", 0) == 1
-    assert await number(fixtures, address, "claim-1", 0) == 1
-    assert await number(fixtures, address, "claim-1", 1) == 2
+    assert await number(fixtures, address, CLAIM_1, 0) == 1
+    assert await number(fixtures, address, CLAIM_1, 0) == 1
+    assert await number(fixtures, address, CLAIM_1, 1) == 2
     with pytest.raises(Fenced):
-        await fixtures.rooms.claim(address.room_id, "claim-2", 1)
-    assert await number(fixtures, address, "claim-1", 1) == 2
+        await fixtures.rooms.claim(address.room_id, CLAIM_2, 1)
+    assert await number(fixtures, address, CLAIM_1, 1) == 2
 
 
 async def test_the_numbers_of_a_room_that_redis_lost_go_on_with_its_owners(fixtures: CacheFixtures) -> None:
     address = await fixtures.created()
     for _ in range(3):
-        last = await number(fixtures, address, "claim-1", await fixtures.reader.claims(address.room_id))
+        last = await number(fixtures, address, CLAIM_1, await fixtures.reader.claims(address.room_id))
     await fixtures.forget(address.room_id)
     await fixtures.rooms.load(address, fixtures.room_row(address), [], 0, 1)
     assert await fixtures.reader.claims(address.room_id) == 0
-    assert await number(fixtures, address, "claim-1", last) == last + 1
+    assert await number(fixtures, address, CLAIM_1, last) == last + 1

@@ -7,7 +7,7 @@ import pytest
 from parlor.errors import Overloaded, PartitionUnknown, RoomNotFound
 from parlor.ids import RoomId
 from parlor.states import RoomState
-from tests.contract.cache.fixtures import NOW, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract
 
@@ -57,7 +57,7 @@ async def test_creating_a_room_again_changes_nothing(fixtures: CacheFixtures) ->
 
 async def test_a_deleted_room_is_not_created_again(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    await fixtures.rooms.delete(address, "claim-1", "account")
+    await fixtures.rooms.delete(address, CLAIM_1, "account")
     with pytest.raises(RoomNotFound):
         await fixtures.rooms.create(address, "Again", "GPT4O", "account")
     await fixtures.stored(address)

@@ -10,7 +10,7 @@ from parlor.cache.states import Deleted
 from parlor.errors import Fenced, IllegalTransition, MessageNotFound, RoomNotFound
 from parlor.model import DeleteOutcome, SenderType
 from parlor.states import MessageState, RoomState
-from tests.contract.cache.fixtures import NOW, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.contract
 async def delete(fixtures: CacheFixtures, address: RoomAddress, seq: int) -> Deleted:
     doc = await fixtures.states.message_doc(address.room_id, seq)
     assert doc is not None
-    return await fixtures.states.delete_message(address, "claim-1", seq, doc, stored=False, by="account")
+    return await fixtures.states.delete_message(address, CLAIM_1, seq, doc, stored=False, by="account")
 
 
 async def test_a_pending_message_is_cancelled_and_never_written(fixtures: CacheFixtures) -> None:
@@ -70,14 +70,14 @@ async def test_a_reply_in_progress_is_stopped_and_dropped(fixtures: CacheFixture
     address = await fixtures.claimed()
     turn = await fixtures.send(address, 0)
     reply = await fixtures.start(address, turn)
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 0, "Hel")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Hel")
     assert await delete(fixtures, address, 2) == Deleted(MessageState.DELETED, DeleteOutcome.STOPPED_AND_DELETED)
     with pytest.raises(IllegalTransition):
-        await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 3, "lo")
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 3, "lo")
     page = await fixtures.page(address)
     assert (page.live_message, page.live_text) == ("", "")
     assert await fixtures.redis.zcard(fixtures.keys.generating(fixtures.partition)) == 0
-    claimed = await fixtures.claim(address.room_id, "claim-2")
+    claimed = await fixtures.claim(address.room_id, CLAIM_2)
     assert claimed is not None
     assert claimed.open_replies == []
 
@@ -87,7 +87,7 @@ async def test_deleting_a_waiting_reply_leaves_the_live_one_alone(fixtures: Cach
     first, _ = await fixtures.send(address, 0), await fixtures.send(address, 2)
     reply = await fixtures.start(address, first)
     assert (await delete(fixtures, address, 4)).outcome is DeleteOutcome.STOPPED_AND_DELETED
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 0, "Hi")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Hi")
     assert await fixtures.redis.zcard(fixtures.keys.generating(fixtures.partition)) == 1
 
 
@@ -140,7 +140,7 @@ async def test_a_message_that_only_the_shard_knows_is_deleted_there(fixtures: Ca
     await fixtures.stored(address)
     await fixtures.redis.delete(fixtures.key("states", address), fixtures.key("messages", address))
     doc = fixtures.doc()
-    deleted = await fixtures.states.delete_message(address, "claim-1", 1, doc, stored=True, by="account")
+    deleted = await fixtures.states.delete_message(address, CLAIM_1, 1, doc, stored=True, by="account")
     assert deleted == Deleted(MessageState.DELETING, DeleteOutcome.DELETING)
     assert await fixtures.states.find_message(address.room_id, doc.message_id) == 1
 
@@ -149,7 +149,7 @@ async def test_a_message_that_nobody_knows_is_not_found(fixtures: CacheFixtures)
     address = await fixtures.claimed()
     before = await fixtures.dump()
     with pytest.raises(MessageNotFound):
-        await fixtures.states.delete_message(address, "claim-1", 1, fixtures.doc(), stored=False, by="account")
+        await fixtures.states.delete_message(address, CLAIM_1, 1, fixtures.doc(), stored=False, by="account")
     assert await fixtures.dump() == before
 
 
@@ -166,7 +166,7 @@ async def test_the_save_of_a_deleted_message_does_not_bring_it_back(fixtures: Ca
     entries = await fixtures.queued()
     await fixtures.begin(address, entries)
     await fixtures.states.delete_message(
-        address, "claim-1", 2, fixtures.doc(message_id=entries[0].message_id), stored=False, by="account"
+        address, CLAIM_1, 2, fixtures.doc(message_id=entries[0].message_id), stored=False, by="account"
     )
     await fixtures.stored(address)
     await fixtures.finish(address, entries)
@@ -179,7 +179,7 @@ async def test_the_save_of_a_deleted_message_does_not_bring_it_back(fixtures: Ca
 async def test_a_deleted_room_is_gone_at_once(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     await fixtures.start(address, await fixtures.send(address, 0))
-    await fixtures.rooms.delete(address, "claim-1", "account")
+    await fixtures.rooms.delete(address, CLAIM_1, "account")
     assert await fixtures.room_state(address) is RoomState.DELETING
     with pytest.raises(RoomNotFound):
         await fixtures.page(address)
@@ -197,7 +197,7 @@ async def test_a_deleted_room_is_gone_at_once(fixtures: CacheFixtures) -> None:
 async def test_the_writer_skips_what_a_deleted_room_had_queued(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     await fixtures.send(address, 0, reply=False)
-    await fixtures.rooms.delete(address, "claim-1", "account")
+    await fixtures.rooms.delete(address, CLAIM_1, "account")
     entries = await fixtures.queued()
     assert await fixtures.begin(address, entries) == [False, True]
     await fixtures.finish(address, entries)
@@ -210,7 +210,7 @@ async def test_the_writer_skips_what_a_deleted_room_had_queued(fixtures: CacheFi
 async def test_a_room_is_deleted_from_every_state_that_allows_it(fixtures: CacheFixtures, state: RoomState) -> None:
     address = await fixtures.claimed()
     await fixtures.redis.hset(fixtures.key("room", address), "state", state)
-    await fixtures.rooms.delete(address, "claim-1", "account")
+    await fixtures.rooms.delete(address, CLAIM_1, "account")
     found = await fixtures.states.room_state(address.room_id)
     assert found is not None
     assert (found[0], found[1][-1].from_state) == (RoomState.DELETING, state)
@@ -221,21 +221,21 @@ async def test_a_room_that_is_being_created_is_not_deleted(fixtures: CacheFixtur
     await fixtures.redis.hset(fixtures.key("room", address), "state", RoomState.CREATING)
     before = await fixtures.dump()
     with pytest.raises(IllegalTransition) as refused:
-        await fixtures.rooms.delete(address, "claim-1", "account")
+        await fixtures.rooms.delete(address, CLAIM_1, "account")
     assert refused.value.extra == {"from": "CREATING", "to": "DELETING"}
     assert await fixtures.dump() == before
 
 
 async def test_a_stale_owner_does_not_delete(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    await fixtures.claim(address.room_id, "claim-2")
+    await fixtures.claim(address.room_id, CLAIM_2)
     with pytest.raises(Fenced):
-        await fixtures.rooms.delete(address, "claim-1", "account")
+        await fixtures.rooms.delete(address, CLAIM_1, "account")
 
 
 async def test_other_rooms_of_the_account_stay(fixtures: CacheFixtures) -> None:
     gone, stays = await fixtures.claimed(), await fixtures.claimed()
     await fixtures.send(stays, 0)
-    await fixtures.rooms.delete(gone, "claim-1", "account")
+    await fixtures.rooms.delete(gone, CLAIM_1, "account")
     assert await fixtures.redis.zrange(fixtures.key("rooms", stays), 0, -1) == [stays.room_id.encode()]
     assert len((await fixtures.page(stays)).rows) == 2

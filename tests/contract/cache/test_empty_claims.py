@@ -12,12 +12,12 @@ import pytest
 from parlor.cache.codes import Code
 from parlor.cache.live import RoomAddress
 from parlor.cache.loader import Argument, Script, all_names, build_script, load
-from tests.contract.cache.fixtures import CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
 
 pytestmark = pytest.mark.contract
 
 NAMES = [name for name in all_names() if "claim" in load(name).arguments]
-OWNER = "claim-1"
+OWNER = CLAIM_1
 LUA = Path(str(files("parlor.cache"))) / "lua"
 
 
@@ -58,7 +58,7 @@ async def test_it_is_the_claim_that_is_refused(fixtures: CacheFixtures, name: st
     """The same call with the owner's claim is not fenced."""
     address = await fixtures.claimed()
     await fixtures.send(address, 0)
-    assert await answer(fixtures, load(name), address, OWNER) != Code.FENCED
+    assert await answer(fixtures, load(name), address, OWNER.token) != Code.FENCED
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "require_room" in (LUA / f"{name}.lua").read_text()])

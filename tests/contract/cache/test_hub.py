@@ -11,7 +11,7 @@ import pytest
 
 from parlor.cache.hub import Tail
 from parlor.cache.reads import LogPosition
-from tests.contract.cache.fixtures import CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
 from tests.contract.cache.hub_readers import RING, SOON, Reading, ids, live_reply, take, write
 
 pytestmark = pytest.mark.contract
@@ -89,7 +89,7 @@ async def test_no_reader_misses_or_repeats_anything_while_others_write(
 
     async def writer() -> None:
         for number in range(total):
-            await fixtures.rooms.append_delta(address, "claim-1", reply, 1, number, "x")
+            await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, number, "x")
             if dice.random() < 0.3:
                 await asyncio.sleep(0)
         done.set()
@@ -207,9 +207,9 @@ async def test_an_account_has_events_of_its_own(fixtures: CacheFixtures, reading
     stream = fixtures.key("account_events", address)
     position = partial(fixtures.reader.account_log, fixtures.partition, address.account_id)
     async with readers.hub.tail(stream, None, position, readers.log.account_event) as tail:
-        await fixtures.rooms.rename(address, "claim-1", "Another")
+        await fixtures.rooms.rename(address, CLAIM_1, "Another")
         (updated,) = await take(tail, 1)
-        await fixtures.rooms.delete(address, "claim-1", "account")
+        await fixtures.rooms.delete(address, CLAIM_1, "account")
         (deleted,) = await take(tail, 1)
     assert (updated.type, b'"title":"Another"' in updated.data) == ("room.updated", True)
     assert (deleted.type, deleted.data) == ("room.deleted", f'{{"room_id":"{address.room_id}"}}'.encode())

@@ -14,9 +14,9 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
 from parlor.cache.rooms import Appended
 from parlor.cache.summaries import SummaryCache
-from parlor.ids import MessageId
+from parlor.ids import Claim, MessageId
 from parlor.states import MessageState, RoomState
-from tests.contract.cache.fixtures import LEASE, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 from tests.contract.cache.test_revisions import change
 
@@ -26,11 +26,11 @@ pytestmark = pytest.mark.contract
 async def everything(fixtures: CacheFixtures) -> None:
     """Every script at least once, on its way through to its end."""
     address, other = await fixtures.claimed(), await fixtures.claimed("bob")
-    await fixtures.rooms.rename(address, "claim-1", "Another")
-    turn = await fixtures.rooms.append(address, "claim-1", 0, fixtures.turn(key="k"))
+    await fixtures.rooms.rename(address, CLAIM_1, "Another")
+    turn = await fixtures.rooms.append(address, CLAIM_1, 0, fixtures.turn(key="k"))
     reply = await fixtures.start(address, turn)
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 0, "Hi")
-    await fixtures.rooms.renew_reply(address, "claim-1")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Hi")
+    await fixtures.rooms.renew_reply(address, CLAIM_1)
     await fixtures.start(address, turn, attempt=2)
     await fixtures.page(address)
     await fixtures.complete(address, turn)
@@ -50,7 +50,7 @@ async def everything(fixtures: CacheFixtures) -> None:
     await fixtures.states.transition_message(address.room_id, 3, None, MessageState.DELETING, "test")
     await fixtures.states.transition_room(other.room_id, None, RoomState.PROCESSING, "test")
     await operate(fixtures, address, 3)
-    await fixtures.rooms.delete(other, "claim-1", "account")
+    await fixtures.rooms.delete(other, CLAIM_1, "account")
     await fixtures.stored(address)
     loaded = fixtures.address()
     await fixtures.rooms.load(loaded, fixtures.room_row(loaded, 1), [fixtures.message_row(1, version=0)], 1, 1)
@@ -62,7 +62,7 @@ async def everything(fixtures: CacheFixtures) -> None:
 
 async def operate(fixtures: CacheFixtures, address: RoomAddress, seq: int) -> None:
     """The scripts that need no claim, after the owner has given its own up."""
-    await fixtures.rooms.release(address, "claim-1")
+    await fixtures.rooms.release(address, CLAIM_1)
     await fixtures.operators.delete_message(address, seq, fixtures.doc(), stored=False, by="operator")
     await fixtures.operators.rename_room(address, "Once more")
     await fixtures.operators.delete_room(address, "operator")
@@ -71,19 +71,15 @@ async def operate(fixtures: CacheFixtures, address: RoomAddress, seq: int) -> No
 async def revise(fixtures: CacheFixtures, address: RoomAddress, turn: Appended) -> None:
     """The scripts that change what was said, and the summary of it."""
     reply = await change(fixtures, address, turn.seq + 1)
-    assert await fixtures.rooms.regenerate(address, "claim-1", "nonce-1", reply)
-    await fixtures.rooms.complete_reply(
-        address, "claim-1", 2, structs.replace(reply.doc, version=3), "message.completed"
-    )
+    assert await fixtures.rooms.regenerate(address, CLAIM_1, "nonce-1", reply)
+    await fixtures.rooms.complete_reply(address, CLAIM_1, 2, structs.replace(reply.doc, version=3), "message.completed")
     question, reply = await change(fixtures, address, turn.seq), await change(fixtures, address, turn.seq + 1)
-    await fixtures.rooms.edit(address, "claim-1", "nonce-2", question, reply, waits=False)
-    await fixtures.rooms.complete_reply(
-        address, "claim-1", 2, structs.replace(reply.doc, version=5), "message.completed"
-    )
+    await fixtures.rooms.edit(address, CLAIM_1, "nonce-2", question, reply, waits=False)
+    await fixtures.rooms.complete_reply(address, CLAIM_1, 2, structs.replace(reply.doc, version=5), "message.completed")
     summaries = SummaryCache(fixtures.live)
     version = int((await fixtures.hash("room", address)).get(b"summary_version", b"0"))
-    assert await summaries.set(address, "claim-1", version, "a summary", 1)
-    await summaries.reset(address, "claim-1")
+    assert await summaries.set(address, CLAIM_1, version, "a summary", 1)
+    await summaries.reset(address, CLAIM_1)
 
 
 async def check(fixtures: CacheFixtures, address: RoomAddress, message: MessageId) -> None:
@@ -111,7 +107,7 @@ async def test_scripts_touch_only_the_keys_that_they_declare(server_fixtures: Ca
     fixtures = server_fixtures
     fixtures.live.twice = False
     scripts = {load(name).sha: name for name in all_names()}
-    await fixtures.rooms.release(fixtures.address(), "nobody")
+    await fixtures.rooms.release(fixtures.address(), Claim("nobody"))
     seen: set[str] = set()
     declared: set[str] = set()
     async with fixtures.redis.monitor() as monitor:

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from parlor.ids import AccountId, RoomId
 from parlor.model import RoomRow, RoomsBefore
-from tests.contract.cache.fixtures import NOW, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract
 ADA = AccountId("ada")
@@ -149,7 +149,7 @@ async def test_a_room_that_was_deleted_while_its_row_was_on_its_way_does_not_com
 ) -> None:
     gone, stays = await fixtures.claimed(), await fixtures.claimed()
     found = [fixtures.room_row(gone), fixtures.room_row(stays)]
-    await fixtures.rooms.delete(gone, "claim-1", "account")
+    await fixtures.rooms.delete(gone, CLAIM_1, "account")
     if stored:
         await fixtures.stored(gone)
     await fill(fixtures, found)

@@ -9,7 +9,7 @@ from parlor.cache.queue import decode_entry
 from parlor.cache.reads import QueueTail
 from parlor.errors import OutOfStep, PartitionUnknown
 from parlor.states import MessageState, RoomState
-from tests.contract.cache.fixtures import NOW, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract
 
@@ -38,7 +38,7 @@ async def test_a_room_without_messages_comes_back(fixtures: CacheFixtures) -> No
     await fixtures.rooms.load(address, fixtures.room_row(address), [], 0, 1)
     room = await fixtures.room(address)
     assert (room.last_seq, room.room.last_message_at) == (0, None)
-    await fixtures.claim(address.room_id, "claim-1")
+    await fixtures.claim(address.room_id, CLAIM_1)
     assert (await fixtures.send(address, 0)).seq == 1
 
 
@@ -52,7 +52,7 @@ async def test_a_room_that_is_here_is_left_alone(fixtures: CacheFixtures) -> Non
 
 async def test_a_room_that_is_being_deleted_does_not_come_back(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    await fixtures.rooms.delete(address, "claim-1", "account")
+    await fixtures.rooms.delete(address, CLAIM_1, "account")
     await fixtures.rooms.load(address, fixtures.room_row(address), [], 0, 1)
     assert await fixtures.room_state(address) is RoomState.DELETING
 
@@ -71,7 +71,7 @@ async def test_a_reply_whose_end_never_came_is_open_again(fixtures: CacheFixture
     rows = [fixtures.message_row(1), fixtures.message_row(2, version=0), fixtures.message_row(3)]
     await fixtures.rooms.load(address, fixtures.room_row(address, 3), rows, 3, 1)
     assert await fixtures.state(address, 2) is MessageState.COMPOSING
-    claimed = await fixtures.claim(address.room_id, "claim-1")
+    claimed = await fixtures.claim(address.room_id, CLAIM_1)
     assert claimed is not None
     assert claimed.open_replies == [(rows[1].doc.message_id, 1)]
 
@@ -94,10 +94,10 @@ async def test_the_watermark_stays_below_a_reopened_reply(fixtures: CacheFixture
     rows = [fixtures.message_row(1), fixtures.message_row(2, version=0), fixtures.message_row(3)]
     await fixtures.rooms.load(address, fixtures.room_row(address, 3), rows, 3, 1)
     assert (await fixtures.room(address)).room.persisted_seq == 1
-    await fixtures.claim(address.room_id, "claim-1")
-    await fixtures.rooms.start_attempt(address, "claim-1", rows[1].doc.message_id, 2, 1)
+    await fixtures.claim(address.room_id, CLAIM_1)
+    await fixtures.rooms.start_attempt(address, CLAIM_1, rows[1].doc.message_id, 2, 1)
     await fixtures.rooms.complete_reply(
-        address, "claim-1", 2, structs.replace(rows[1].doc, version=1), "message.completed"
+        address, CLAIM_1, 2, structs.replace(rows[1].doc, version=1), "message.completed"
     )
     await fixtures.stored(address)
     assert (await fixtures.room(address)).room.persisted_seq == 3
@@ -130,7 +130,7 @@ async def test_a_reserved_reply_that_was_only_queued_is_open_once_it_is_stored(f
     assert (await fixtures.room(address)).room.persisted_seq == 1
     fixtures.clock.now += 10_000
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == [address.room_id]
-    claimed = await fixtures.claim(address.room_id, "claim-2")
+    claimed = await fixtures.claim(address.room_id, CLAIM_2)
     assert claimed is not None
     assert claimed.open_replies == [(turn.reply_id, 1)]
 
@@ -154,7 +154,7 @@ async def test_a_reply_whose_end_was_queued_is_not_open_once_it_is_stored(
     assert await fixtures.state(address, 2) is MessageState.SENT
     assert (await fixtures.room(address)).room.persisted_seq == 2
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == []
-    claimed = await fixtures.claim(address.room_id, "claim-2")
+    claimed = await fixtures.claim(address.room_id, CLAIM_2)
     assert claimed is not None
     assert claimed.open_replies == []
 
@@ -201,7 +201,7 @@ async def test_a_loaded_room_trims_from_where_its_tail_begins(fixtures: CacheFix
     address = fixtures.address()
     rows = [fixtures.message_row(seq) for seq in range(9_951, 10_001)]
     await fixtures.rooms.load(address, fixtures.room_row(address, 10_000), rows, 10_000, 1)
-    await fixtures.claim(address.room_id, "claim-1")
+    await fixtures.claim(address.room_id, CLAIM_1)
     for after in range(10_000, 10_010):
         await fixtures.send(address, after, reply=False)
     await fixtures.stored(address)

@@ -12,7 +12,7 @@ from parlor.cache.rooms import Appended
 from parlor.errors import IllegalTransition, MessageNotFound, OutOfStep, ParlorError, PartitionUnknown, RoomNotFound
 from parlor.model import DeleteOutcome
 from parlor.states import MessageState, RoomState
-from tests.contract.cache.fixtures import CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
 
 pytestmark = pytest.mark.contract
 
@@ -83,7 +83,7 @@ async def test_an_unknown_partition_is_refused(fixtures: CacheFixtures, change: 
 async def test_a_deleted_room_takes_nothing(fixtures: CacheFixtures, change: str) -> None:
     address = await fixtures.claimed()
     turn = await fixtures.send(address, 0)
-    await fixtures.rooms.delete(address, "claim-1", "account")
+    await fixtures.rooms.delete(address, CLAIM_1, "account")
     if change == "operator_delete_room":
         before = await fixtures.dump()
         await CHANGES[change](fixtures, address, turn)
@@ -100,7 +100,7 @@ async def test_the_owner_goes_on_after_an_operators_delete_of_a_message(fixtures
     deleted = await fixtures.operators.delete_message(address, turn.seq + 1, doc, stored=False, by="operator")
     assert (deleted.outcome, deleted.state) == (DeleteOutcome.STOPPED_AND_DELETED, MessageState.DELETED)
     with pytest.raises(IllegalTransition):
-        await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 0, "late")
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "late")
     assert (await fixtures.send(address, turn.seq + 1)).seq == 3
 
 

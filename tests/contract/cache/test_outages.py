@@ -14,7 +14,7 @@ from parlor.cache.connection import ScriptPipeline, connect
 from parlor.cache.loader import load
 from parlor.errors import CacheUnavailable, InternalError
 from parlor.settings import RedisSettings
-from tests.contract.cache.fixtures import CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
 from tests.servers import PrivateServer
 
 pytestmark = pytest.mark.contract
@@ -141,7 +141,7 @@ async def test_a_fault_of_ours_is_no_outage(server_fixtures: CacheFixtures) -> N
     address = fixtures.address()
     await fixtures.redis.set(fixtures.key("room", address), "not a hash")
     with pytest.raises(InternalError) as fault:
-        await fixtures.rooms.claim(address.room_id, "claim-1", 0)
+        await fixtures.rooms.claim(address.room_id, CLAIM_1, 0)
     assert "claim_room" in fault.value.debug
     with pytest.raises(InternalError):
         await fixtures.live.pipeline.read("HGET", fixtures.key("room", address), "state")

@@ -8,7 +8,7 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.reads import CachedPage
 from parlor.errors import RoomNotFound
 from parlor.states import MessageState
-from tests.contract.cache.fixtures import CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 
 pytestmark = pytest.mark.contract
@@ -84,7 +84,7 @@ async def test_a_room_that_redis_does_not_have_has_no_page(fixtures: CacheFixtur
 async def test_a_deleted_room_has_no_page_for_anybody(fixtures: CacheFixtures, stored: bool) -> None:
     address = await fixtures.claimed()
     await fixtures.send(address, 0)
-    await fixtures.rooms.delete(address, "claim-1", "account")
+    await fixtures.rooms.delete(address, CLAIM_1, "account")
     if stored:
         await fixtures.stored(address)
     with pytest.raises(RoomNotFound):
@@ -117,10 +117,10 @@ async def test_the_live_text_is_that_of_the_live_attempt(fixtures: CacheFixtures
     turn = await fixtures.send(address, 0)
     reply = await fixtures.start(address, turn)
     assert (await fixtures.page(address)).live_text == ""
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 0, "old")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "old")
     await fixtures.start(address, turn, attempt=2)
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 2, 0, "né")
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 2, 2, "w")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 2, 0, "né")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 2, 2, "w")
     page = await fixtures.page(address)
     assert (page.live_message, page.live_attempt, page.live_text) == (reply, 2, "néw")
 
@@ -131,7 +131,7 @@ async def test_page_and_later_events_make_up_the_whole_text_at_any_moment(fixtur
     pieces = ["a", "bc", "def", "g"]
     pages, offset = [await fixtures.page(address)], 0
     for piece in pieces:
-        await fixtures.rooms.append_delta(address, "claim-1", reply, 1, offset, piece)
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, offset, piece)
         offset += len(piece)
         pages.append(await fixtures.page(address))
     for page in pages:

@@ -6,7 +6,7 @@ import pytest
 
 from parlor.errors import IllegalTransition
 from parlor.states import MessageState
-from tests.contract.cache.fixtures import NOW, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract
 
@@ -17,7 +17,7 @@ async def test_deltas_are_contiguous_in_characters(fixtures: CacheFixtures) -> N
     reply = await fixtures.start(address, turn)
     pieces, offset = ["Hé", "llo ", "wörld 🎉", "", "!"], 0
     for piece in pieces:
-        await fixtures.rooms.append_delta(address, "claim-1", reply, 1, offset, piece)
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, offset, piece)
         offset += len(piece)
     deltas = [event for event in await fixtures.events(address) if event[b"type"] == b"message.delta"]
     assert [(event[b"offset"], event[b"text"].decode()) for event in deltas] == [
@@ -33,20 +33,20 @@ async def test_deltas_are_contiguous_in_characters(fixtures: CacheFixtures) -> N
 async def test_a_duplicate_piece_is_ignored(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     reply = await fixtures.start(address, await fixtures.send(address, 0))
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 0, "Hello")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Hello")
     before = await fixtures.dump()
     for offset in (0, 2, 4):
-        await fixtures.rooms.append_delta(address, "claim-1", reply, 1, offset, "lo")
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, offset, "lo")
     assert await fixtures.dump() == before
 
 
 async def test_a_piece_behind_a_hole_is_refused(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     reply = await fixtures.start(address, await fixtures.send(address, 0))
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 0, "Hello")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Hello")
     before = await fixtures.dump()
     with pytest.raises(IllegalTransition):
-        await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 6, "!")
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 6, "!")
     assert await fixtures.dump() == before
 
 
@@ -56,7 +56,7 @@ async def test_a_piece_of_another_attempt_is_refused(fixtures: CacheFixtures, at
     reply = await fixtures.start(address, await fixtures.send(address, 0), attempt=2)
     before = await fixtures.dump()
     with pytest.raises(IllegalTransition):
-        await fixtures.rooms.append_delta(address, "claim-1", reply, attempt, 0, "x")
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, attempt, 0, "x")
     assert await fixtures.dump() == before
 
 
@@ -66,18 +66,18 @@ async def test_a_piece_of_another_reply_is_refused(fixtures: CacheFixtures) -> N
     await fixtures.start(address, first)
     assert second.reply_id is not None
     with pytest.raises(IllegalTransition):
-        await fixtures.rooms.append_delta(address, "claim-1", second.reply_id, 1, 0, "x")
+        await fixtures.rooms.append_delta(address, CLAIM_1, second.reply_id, 1, 0, "x")
 
 
 async def test_a_new_attempt_tells_readers_to_forget_the_text(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     turn = await fixtures.send(address, 0)
     reply = await fixtures.start(address, turn)
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 0, "Lost")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Lost")
     await fixtures.start(address, turn, attempt=2)
     page = await fixtures.page(address)
     assert (page.live_attempt, page.live_text) == (2, "")
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 2, 0, "New")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 2, 0, "New")
     page = await fixtures.page(address)
     assert (page.live_attempt, page.live_text) == (2, "New")
     assert (await fixtures.event_types(address))[2:] == ["message.delta", "message.reset", "message.delta"]
@@ -113,7 +113,7 @@ async def test_an_attempt_at_a_reply_that_has_ended_is_refused(fixtures: CacheFi
 async def test_an_attempt_at_a_message_that_redis_does_not_know_is_refused(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     with pytest.raises(IllegalTransition):
-        await fixtures.rooms.start_attempt(address, "claim-1", fixtures.message_id(), 9, 1)
+        await fixtures.rooms.start_attempt(address, CLAIM_1, fixtures.message_id(), 9, 1)
 
 
 async def test_a_long_reply_is_whole_after_its_log_was_cut(fixtures: CacheFixtures) -> None:
@@ -121,7 +121,7 @@ async def test_a_long_reply_is_whole_after_its_log_was_cut(fixtures: CacheFixtur
     address = await fixtures.claimed()
     reply = await fixtures.start(address, await fixtures.send(address, 0))
     for number in range(fixtures.settings.cache.events_per_room + 5):
-        await fixtures.rooms.append_delta(address, "claim-1", reply, 1, number, str(number % 10))
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, number, str(number % 10))
     assert await fixtures.redis.xlen(fixtures.key("events", address)) <= fixtures.settings.cache.events_per_room
     expected = "".join(str(number % 10) for number in range(fixtures.settings.cache.events_per_room + 5))
     assert (await fixtures.page(address)).live_text == expected
@@ -131,7 +131,7 @@ async def test_a_reply_ends_as_pending_queued_and_told(fixtures: CacheFixtures) 
     address = await fixtures.claimed()
     turn = await fixtures.send(address, 0)
     reply = await fixtures.start(address, turn)
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 0, "Hi")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Hi")
     fixtures.clock.now += 20
     doc = await fixtures.complete(address, turn)
     found = await fixtures.states.message_state(address.room_id, 2)
@@ -173,7 +173,7 @@ async def test_the_end_of_a_deleted_reply_is_refused(fixtures: CacheFixtures) ->
     turn = await fixtures.send(address, 0)
     await fixtures.start(address, turn)
     doc = fixtures.ending(turn)
-    await fixtures.states.delete_message(address, "claim-1", 2, doc, stored=False, by="account")
+    await fixtures.states.delete_message(address, CLAIM_1, 2, doc, stored=False, by="account")
     before = await fixtures.dump()
     with pytest.raises(IllegalTransition):
         await fixtures.complete(address, turn)
@@ -184,9 +184,9 @@ async def test_the_end_of_a_reply_that_never_began_leaves_the_live_one_alone(fix
     address = await fixtures.claimed()
     first, second = await fixtures.send(address, 0), await fixtures.send(address, 2)
     reply = await fixtures.start(address, first)
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 0, "Still")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Still")
     await fixtures.complete(address, second)
-    await fixtures.rooms.append_delta(address, "claim-1", reply, 1, 5, " here")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 5, " here")
     assert (await fixtures.page(address)).live_text == "Still here"
 
 
@@ -208,7 +208,7 @@ async def test_a_sign_of_life_moves_the_deadline_and_keeps_the_log(fixtures: Cac
     await fixtures.redis.pexpire(fixtures.key("events", address), 10_000)
     fixtures.clock.now += 5001
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == [address.room_id]
-    await fixtures.rooms.renew_reply(address, "claim-1")
+    await fixtures.rooms.renew_reply(address, CLAIM_1)
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == []
     assert await fixtures.redis.pttl(fixtures.key("events", address)) > 100_000
 
@@ -218,7 +218,7 @@ async def test_a_sign_of_life_that_comes_after_the_end_lists_nothing(fixtures: C
     turn = await fixtures.send(address, 0)
     await fixtures.start(address, turn)
     await fixtures.complete(address, turn)
-    await fixtures.rooms.renew_reply(address, "claim-1")
+    await fixtures.rooms.renew_reply(address, CLAIM_1)
     fixtures.clock.now += 60_000
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == []
 
@@ -231,7 +231,7 @@ async def test_a_deadline_that_a_wrong_clock_set_is_not_waited_for(
     await fixtures.start(address, await fixtures.send(address, 0))
     fixtures.clock.now -= behind_ms
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == [address.room_id] * overdue
-    await fixtures.rooms.renew_reply(address, "claim-1")
+    await fixtures.rooms.renew_reply(address, CLAIM_1)
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == []
 
 

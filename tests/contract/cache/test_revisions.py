@@ -10,7 +10,7 @@ from parlor.cache.rooms import Appended, Change, Unwanted
 from parlor.errors import Fenced, IllegalTransition, OutOfStep, Overloaded, RoomBusy
 from parlor.model import MessageDoc, SenderType, ended_version, reserved_version
 from parlor.states import MessageState
-from tests.contract.cache.fixtures import CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, CacheFixtures
 
 pytestmark = pytest.mark.contract
 
@@ -36,8 +36,8 @@ async def ended(fixtures: CacheFixtures, address: RoomAddress) -> Appended:
 
 async def finish(fixtures: CacheFixtures, address: RoomAddress, begun: Change, text: str) -> MessageDoc:
     doc = structs.replace(begun.doc, content=text, version=ended_version(begun.doc.attempt))
-    await fixtures.rooms.start_attempt(address, "claim-1", doc.message_id, begun.seq, doc.attempt)
-    await fixtures.rooms.complete_reply(address, "claim-1", begun.seq, doc, "message.completed")
+    await fixtures.rooms.start_attempt(address, CLAIM_1, doc.message_id, begun.seq, doc.attempt)
+    await fixtures.rooms.complete_reply(address, CLAIM_1, begun.seq, doc, "message.completed")
     return doc
 
 
@@ -52,10 +52,10 @@ async def test_a_reply_is_open_again_and_what_it_said_is_kept(fixtures: CacheFix
     address = await fixtures.claimed()
     await ended(fixtures, address)
     begun = await change(fixtures, address, 2)
-    assert await fixtures.rooms.regenerate(address, "claim-1", "n1", begun)
+    assert await fixtures.rooms.regenerate(address, CLAIM_1, "n1", begun)
     assert await fixtures.state(address, 2) is MessageState.COMPOSING
     assert [doc.content for doc in await fixtures.reader.versions(address.room_id, 2)] == ["One"]
-    claimed = await fixtures.claim(address.room_id, "claim-2")
+    claimed = await fixtures.claim(address.room_id, CLAIM_2)
     assert claimed is not None
     assert claimed.open_replies == [(begun.doc.message_id, 2)]
     entry = (await fixtures.queued())[-1]
@@ -68,8 +68,8 @@ async def test_each_attempt_is_kept_once(fixtures: CacheFixtures) -> None:
     await ended(fixtures, address)
     for text in ("Two", "Three"):
         begun = await change(fixtures, address, 2)
-        assert await fixtures.rooms.regenerate(address, "claim-1", text, begun)
-        assert not await fixtures.rooms.regenerate(address, "claim-1", text, begun)
+        assert await fixtures.rooms.regenerate(address, CLAIM_1, text, begun)
+        assert not await fixtures.rooms.regenerate(address, CLAIM_1, text, begun)
         await finish(fixtures, address, begun, text)
     assert [doc.content for doc in await fixtures.reader.versions(address.room_id, 2)] == ["One", "Two"]
     assert [entry.recount for entry in await fixtures.queued() if entry.seq == 2 and entry.final] == [False, True, True]
@@ -79,7 +79,7 @@ async def test_an_earlier_attempt_ends_and_settles_nothing(fixtures: CacheFixtur
     address = await fixtures.claimed()
     turn = await ended(fixtures, address)
     begun = await change(fixtures, address, 2)
-    await fixtures.rooms.regenerate(address, "claim-1", "n1", begun)
+    await fixtures.rooms.regenerate(address, CLAIM_1, "n1", begun)
     await fixtures.complete(address, turn, "a copy that the network held back")
     assert await fixtures.state(address, 2) is MessageState.COMPOSING
     with pytest.raises(IllegalTransition):
@@ -97,7 +97,7 @@ async def test_a_reply_that_is_being_written_is_not_regenerated(fixtures: CacheF
     await fixtures.start(address, turn)
     before = await fixtures.dump()
     with pytest.raises(RoomBusy):
-        await fixtures.rooms.regenerate(address, "claim-1", "n1", await change(fixtures, address, 2))
+        await fixtures.rooms.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
     assert await fixtures.dump() == before
 
 
@@ -107,7 +107,7 @@ async def test_a_reply_behind_which_somebody_wrote_is_not_regenerated(fixtures: 
     await fixtures.send(address, 2, reply=False)
     before = await fixtures.dump()
     with pytest.raises(IllegalTransition) as refused:
-        await fixtures.rooms.regenerate(address, "claim-1", "n1", await change(fixtures, address, 2))
+        await fixtures.rooms.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
     assert refused.value.extra == {"from": "PENDING", "to": "COMPOSING"}
     assert await fixtures.dump() == before
 
@@ -116,23 +116,23 @@ async def test_what_was_read_before_another_change_is_refused(fixtures: CacheFix
     address = await fixtures.claimed()
     await ended(fixtures, address)
     old = await change(fixtures, address, 2)
-    await fixtures.rooms.regenerate(address, "claim-1", "n1", old)
+    await fixtures.rooms.regenerate(address, CLAIM_1, "n1", old)
     await finish(fixtures, address, old, "Two")
     before = await fixtures.dump()
     with pytest.raises(OutOfStep):
-        await fixtures.rooms.regenerate(address, "claim-1", "n2", old)
+        await fixtures.rooms.regenerate(address, CLAIM_1, "n2", old)
     assert await fixtures.dump() == before
 
 
 async def test_a_stale_owner_regenerates_and_edits_nothing(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     await ended(fixtures, address)
-    await fixtures.claim(address.room_id, "claim-2")
+    await fixtures.claim(address.room_id, CLAIM_2)
     before = await fixtures.dump()
     with pytest.raises(Fenced):
-        await fixtures.rooms.regenerate(address, "claim-1", "n1", await change(fixtures, address, 2))
+        await fixtures.rooms.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
     with pytest.raises(Fenced):
-        await fixtures.rooms.edit(address, "claim-1", "n2", await change(fixtures, address, 1), None, waits=False)
+        await fixtures.rooms.edit(address, CLAIM_1, "n2", await change(fixtures, address, 1), None, waits=False)
     assert await fixtures.dump() == before
 
 
@@ -151,11 +151,11 @@ async def test_a_full_queue_refuses_both(fixtures: CacheFixtures) -> None:
     fixtures.live.twice = True
     before = await fixtures.dump()
     with pytest.raises(Overloaded):
-        await fixtures.rooms.regenerate(address, "claim-1", "n1", await change(fixtures, address, 2))
+        await fixtures.rooms.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
     with pytest.raises(Overloaded):
         await fixtures.rooms.edit(
             address,
-            "claim-1",
+            CLAIM_1,
             "n2",
             await change(fixtures, address, 1),
             await change(fixtures, address, 2),
@@ -168,9 +168,9 @@ async def test_a_deleted_reply_leaves_no_version(fixtures: CacheFixtures) -> Non
     address = await fixtures.claimed()
     await ended(fixtures, address)
     begun = await change(fixtures, address, 2)
-    await fixtures.rooms.regenerate(address, "claim-1", "n1", begun)
+    await fixtures.rooms.regenerate(address, CLAIM_1, "n1", begun)
     await finish(fixtures, address, begun, "Two")
-    await fixtures.states.delete_message(address, "claim-1", 2, begun.doc, stored=False, by="account")
+    await fixtures.states.delete_message(address, CLAIM_1, 2, begun.doc, stored=False, by="account")
     assert await fixtures.reader.versions(address.room_id, 2) == []
     assert not any(b"One" in value for value in (await fixtures.hash("messages", address)).values())
 
@@ -183,19 +183,19 @@ async def test_message_and_reply_change_together(fixtures: CacheFixtures) -> Non
     await ended(fixtures, address)
     question, reply = await change(fixtures, address, 1), await change(fixtures, address, 2)
     last_event = (await fixtures.hash("room", address))[b"event"].decode()
-    done, cursor = await fixtures.rooms.edit(address, "claim-1", "n1", question, reply, waits=False)
+    done, cursor = await fixtures.rooms.edit(address, CLAIM_1, "n1", question, reply, waits=False)
     assert (done, cursor) == (True, last_event)
     assert [await fixtures.state(address, seq) for seq in (1, 2)] == [MessageState.PENDING, MessageState.COMPOSING]
     assert [doc.content for doc in await fixtures.reader.versions(address.room_id, 1)] == ["Hello"]
     assert [doc.content for doc in await fixtures.reader.versions(address.room_id, 2)] == ["One"]
-    assert await fixtures.rooms.edit(address, "claim-1", "n1", question, reply, waits=False) == (False, last_event)
+    assert await fixtures.rooms.edit(address, CLAIM_1, "n1", question, reply, waits=False) == (False, last_event)
 
 
 async def test_an_edit_is_settled_by_its_own_commit_only(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     await fixtures.send(address, 0, reply=False)
     old = await fixtures.queued()
-    await fixtures.rooms.edit(address, "claim-1", "n1", await change(fixtures, address, 1), None, waits=False)
+    await fixtures.rooms.edit(address, CLAIM_1, "n1", await change(fixtures, address, 1), None, waits=False)
     await fixtures.begin(address, old)
     await fixtures.finish(address, old)
     assert await fixtures.state(address, 1) is not MessageState.SENT
@@ -207,13 +207,13 @@ async def test_a_waiting_message_is_edited_and_its_reply_waits_on(fixtures: Cach
     address = await fixtures.claimed()
     first, second = await fixtures.send(address, 0), await fixtures.send(address, 2)
     await fixtures.start(address, first)
-    await fixtures.rooms.edit(address, "claim-1", "n1", await change(fixtures, address, 3), None, waits=True)
+    await fixtures.rooms.edit(address, CLAIM_1, "n1", await change(fixtures, address, 3), None, waits=True)
     assert await fixtures.reader.waiting_replies(address.room_id) == [4]
     await fixtures.complete(address, first)
     await fixtures.start(address, second)
     before = await fixtures.dump()
     with pytest.raises(RoomBusy):
-        await fixtures.rooms.edit(address, "claim-1", "n2", await change(fixtures, address, 3), None, waits=True)
+        await fixtures.rooms.edit(address, CLAIM_1, "n2", await change(fixtures, address, 3), None, waits=True)
     assert await fixtures.dump() == before
 
 
@@ -224,7 +224,7 @@ async def test_an_edit_behind_which_somebody_wrote_is_refused(fixtures: CacheFix
     with pytest.raises(IllegalTransition):
         await fixtures.rooms.edit(
             address,
-            "claim-1",
+            CLAIM_1,
             "n1",
             await change(fixtures, address, 1),
             await change(fixtures, address, 2),
@@ -246,7 +246,7 @@ async def test_what_makes_way_goes_with_the_turn_that_comes(fixtures: CacheFixtu
     turn = structs.replace(
         fixtures.turn(), unwanted=[gone], strict=True, stays=[first.reply_id] if first.reply_id else []
     )
-    appended = await fixtures.rooms.append(address, "claim-1", 4, turn)
+    appended = await fixtures.rooms.append(address, CLAIM_1, 4, turn)
     assert appended.seq == 5
     assert await fixtures.state(address, 4) is MessageState.DELETED
     assert (await fixtures.room(address)).room.message_count == 5
@@ -261,7 +261,7 @@ async def test_a_turn_goes_whole_or_not_at_all(fixtures: CacheFixtures) -> None:
     docs = [await fixtures.states.message_doc(address.room_id, seq) for seq in (2, 1)]
     assert turn.reply_id is not None
     gone = [Unwanted(seq, tombstone(doc), turn.reply_id) for seq, doc in zip((2, 1), docs, strict=True) if doc]
-    await fixtures.rooms.append(address, "claim-1", 2, structs.replace(fixtures.turn(), unwanted=gone, strict=True))
+    await fixtures.rooms.append(address, CLAIM_1, 2, structs.replace(fixtures.turn(), unwanted=gone, strict=True))
     assert [await fixtures.state(address, seq) for seq in (1, 2)] == [MessageState.PENDING, MessageState.PENDING]
 
 
@@ -271,5 +271,5 @@ async def test_a_reply_that_nobody_expected_refuses_the_turn(fixtures: CacheFixt
     await fixtures.start(address, first)
     before = await fixtures.dump()
     with pytest.raises(RoomBusy):
-        await fixtures.rooms.append(address, "claim-1", 2, fixtures.turn(strict=True))
+        await fixtures.rooms.append(address, CLAIM_1, 2, fixtures.turn(strict=True))
     assert await fixtures.dump() == before

@@ -11,7 +11,7 @@ from parlor.cache.summaries import SummaryCache
 from parlor.errors import Fenced, OutOfStep, PartitionUnknown, RoomNotFound
 from parlor.ids import Partition
 from parlor.model import RoomMemory
-from tests.contract.cache.fixtures import NOW, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, NOW, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 
 pytestmark = pytest.mark.contract
@@ -49,7 +49,7 @@ async def test_a_room_has_no_summary_at_first(fixtures: CacheFixtures, summaries
 
 async def test_a_summary_is_here_and_queued(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = await talked(fixtures)
-    assert await summaries.set(address, "claim-1", 0, TEXT, 4)
+    assert await summaries.set(address, CLAIM_1, 0, TEXT, 4)
     assert await memory(summaries, address) == RoomMemory(TEXT, 4, NOW, 1)
     (entry,) = await updates(fixtures)
     assert (entry.summary, entry.through_seq, entry.summary_version, entry.at) == (TEXT, 4, 1, NOW)
@@ -59,7 +59,7 @@ async def test_a_summary_is_here_and_queued(fixtures: CacheFixtures, summaries: 
 async def test_each_summary_has_a_higher_version(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = await talked(fixtures)
     for version, through in enumerate((2, 3, 5)):
-        assert await summaries.set(address, "claim-1", version, f"to {through}", through)
+        assert await summaries.set(address, CLAIM_1, version, f"to {through}", through)
     assert [(entry.through_seq, entry.summary_version) for entry in await updates(fixtures)] == [(2, 1), (3, 2), (5, 3)]
 
 
@@ -67,16 +67,16 @@ async def test_a_summary_is_no_activity_and_no_event(fixtures: CacheFixtures, su
     address = await talked(fixtures)
     before, events = (await fixtures.room(address)).room, await fixtures.event_types(address)
     fixtures.clock.now += 1000
-    await summaries.set(address, "claim-1", 0, TEXT, 4)
+    await summaries.set(address, CLAIM_1, 0, TEXT, 4)
     assert ((await fixtures.room(address)).room, await fixtures.event_types(address)) == (before, events)
 
 
 async def test_a_summary_of_an_older_version_is_refused(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = await talked(fixtures)
-    assert await summaries.set(address, "claim-1", 0, "first", 2)
+    assert await summaries.set(address, CLAIM_1, 0, "first", 2)
     before = await fixtures.dump()
-    assert not await summaries.set(address, "claim-1", 0, "second", 2)
-    assert not await summaries.set(address, "claim-1", 7, "second", 2)
+    assert not await summaries.set(address, CLAIM_1, 0, "second", 2)
+    assert not await summaries.set(address, CLAIM_1, 7, "second", 2)
     assert await fixtures.dump() == before
 
 
@@ -87,21 +87,21 @@ async def test_a_deletion_while_a_fold_is_made_refuses_it(
     """Also a deletion of what no summary covers yet: the fold may tell of it."""
     address = await talked(fixtures)
     if covered:
-        assert await summaries.set(address, "claim-1", 0, "so far", covered)
+        assert await summaries.set(address, CLAIM_1, 0, "so far", covered)
     began = (await memory(summaries, address)).version
     await delete(fixtures, address, 3)
-    assert not await summaries.set(address, "claim-1", began, "three was deleted", 4)
+    assert not await summaries.set(address, CLAIM_1, began, "three was deleted", 4)
     after = await memory(summaries, address)
     assert after.summary == ("so far" if covered else "")
     # What is made from then on may stand.
-    assert await summaries.set(address, "claim-1", after.version, "without three", 4)
+    assert await summaries.set(address, CLAIM_1, after.version, "without three", 4)
 
 
 async def test_a_deletion_of_what_the_summary_covers_forgets_it_also_in_the_shard(
     fixtures: CacheFixtures, summaries: SummaryCache
 ) -> None:
     address = await talked(fixtures)
-    await summaries.set(address, "claim-1", 0, TEXT, 4)
+    await summaries.set(address, CLAIM_1, 0, TEXT, 4)
     await delete(fixtures, address, 4)
     after = await memory(summaries, address)
     assert (after.summary, after.through_seq, after.updated_at) == ("", 0, None)
@@ -112,7 +112,7 @@ async def test_a_deletion_of_what_the_summary_covers_forgets_it_also_in_the_shar
 
 async def test_a_deletion_behind_the_summary_leaves_it(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = await talked(fixtures)
-    await summaries.set(address, "claim-1", 0, TEXT, 4)
+    await summaries.set(address, CLAIM_1, 0, TEXT, 4)
     await delete(fixtures, address, 5)
     assert (await memory(summaries, address)).summary == TEXT
     assert len(await updates(fixtures)) == 1
@@ -122,31 +122,31 @@ async def test_a_reset_forgets_the_summary_here_and_in_the_shard(
     fixtures: CacheFixtures, summaries: SummaryCache
 ) -> None:
     address = await talked(fixtures)
-    await summaries.set(address, "claim-1", 0, TEXT, 4)
-    await summaries.reset(address, "claim-1")
+    await summaries.set(address, CLAIM_1, 0, TEXT, 4)
+    await summaries.reset(address, CLAIM_1)
     assert await memory(summaries, address) == RoomMemory("", 0, None, 2)
     last = (await updates(fixtures))[-1]
     assert (last.summary, last.through_seq, last.summary_version) == ("", 0, 2)
-    assert not await summaries.set(address, "claim-1", 1, "made from what was forgotten", 5)
+    assert not await summaries.set(address, CLAIM_1, 1, "made from what was forgotten", 5)
 
 
 async def test_a_reset_without_a_summary_changes_nothing(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = await talked(fixtures)
     before = await fixtures.dump()
-    await summaries.reset(address, "claim-1")
+    await summaries.reset(address, CLAIM_1)
     assert await fixtures.dump() == before
 
 
 async def test_a_stale_owner_writes_nothing(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = await talked(fixtures)
-    await fixtures.claim(address.room_id, "claim-2")
+    await fixtures.claim(address.room_id, CLAIM_2)
     before = await fixtures.dump()
     with pytest.raises(Fenced):
-        await summaries.set(address, "claim-1", 0, TEXT, 4)
+        await summaries.set(address, CLAIM_1, 0, TEXT, 4)
     with pytest.raises(Fenced):
-        await summaries.reset(address, "claim-1")
+        await summaries.reset(address, CLAIM_1)
     with pytest.raises(Fenced):
-        await summaries.give_title(address, "claim-1", "Tea")
+        await summaries.give_title(address, CLAIM_1, "Tea")
     assert await fixtures.dump() == before
 
 
@@ -154,24 +154,24 @@ async def test_a_room_that_is_gone_or_not_here_is_refused(fixtures: CacheFixture
     address = await talked(fixtures)
     missing = fixtures.address()
     with pytest.raises(OutOfStep):
-        await summaries.set(missing, "claim-1", 0, TEXT, 4)
+        await summaries.set(missing, CLAIM_1, 0, TEXT, 4)
     with pytest.raises(OutOfStep):
-        await summaries.reset(missing, "claim-1")
-    await fixtures.rooms.delete(address, "claim-1", "account")
+        await summaries.reset(missing, CLAIM_1)
+    await fixtures.rooms.delete(address, CLAIM_1, "account")
     with pytest.raises(RoomNotFound):
-        await summaries.set(address, "claim-1", 0, TEXT, 4)
+        await summaries.set(address, CLAIM_1, 0, TEXT, 4)
     with pytest.raises(RoomNotFound):
         await summaries.read(address.room_id)
     elsewhere = RoomAddress(fixtures.mint.room_id(Partition(4095)), address.account_id, 7)
     with pytest.raises(PartitionUnknown):
-        await summaries.set(elsewhere, "claim-1", 0, TEXT, 4)
+        await summaries.set(elsewhere, CLAIM_1, 0, TEXT, 4)
 
 
 async def test_a_summary_does_not_expire_before_it_is_stored(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = await talked(fixtures)
     await fixtures.stored(address)
     assert (await fixtures.dump())[fixtures.key("room", address)][1]
-    await summaries.set(address, "claim-1", 0, TEXT, 4)
+    await summaries.set(address, CLAIM_1, 0, TEXT, 4)
     assert not (await fixtures.dump())[fixtures.key("room", address)][1]
     await fixtures.stored(address)
     assert (await fixtures.dump())[fixtures.key("room", address)][1]
@@ -188,15 +188,15 @@ async def test_a_room_that_is_loaded_has_the_summary_of_its_shard(
     )
     await fixtures.rooms.load(address, row, [], 4, 1)
     assert await memory(summaries, address) == RoomMemory(*stored)
-    await fixtures.claim(address.room_id, "claim-1")
-    assert await summaries.set(address, "claim-1", version, "further", 4)
+    await fixtures.claim(address.room_id, CLAIM_1)
+    assert await summaries.set(address, CLAIM_1, version, "further", 4)
     await delete_covered(fixtures, summaries, address)
 
 
 async def delete_covered(fixtures: CacheFixtures, summaries: SummaryCache, address: RoomAddress) -> None:
     message = (await fixtures.send(address, 4, reply=False)).seq
     version = (await memory(summaries, address)).version
-    assert await summaries.set(address, "claim-1", version, "further still", message)
+    assert await summaries.set(address, CLAIM_1, version, "further still", message)
     await delete(fixtures, address, message)
     assert (await memory(summaries, address)).summary == ""
 
@@ -207,8 +207,8 @@ async def delete_covered(fixtures: CacheFixtures, summaries: SummaryCache, addre
 async def test_a_room_without_a_title_gets_one(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = fixtures.address()
     await fixtures.rooms.create(address, "", "GPT4O", "account")
-    await fixtures.claim(address.room_id, "claim-1")
-    assert await summaries.give_title(address, "claim-1", "Tea 🍵")
+    await fixtures.claim(address.room_id, CLAIM_1)
+    assert await summaries.give_title(address, CLAIM_1, "Tea 🍵")
     assert (await fixtures.room(address)).room.title == "Tea 🍵"
     (entry,) = await updates(fixtures)
     assert (entry.title, entry.version, entry.summary) == ("Tea 🍵", 2, None)
@@ -218,7 +218,7 @@ async def test_a_room_without_a_title_gets_one(fixtures: CacheFixtures, summarie
 async def test_a_title_that_a_person_gave_stays(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = await fixtures.claimed()
     before = await fixtures.dump()
-    assert not await summaries.give_title(address, "claim-1", "Tea")
+    assert not await summaries.give_title(address, CLAIM_1, "Tea")
     assert await fixtures.dump() == before
 
 
@@ -227,9 +227,9 @@ async def test_a_title_never_replaces_one_that_a_person_gave_meanwhile(
 ) -> None:
     address = fixtures.address()
     await fixtures.rooms.create(address, "", "GPT4O", "account")
-    await fixtures.claim(address.room_id, "claim-1")
-    await fixtures.rooms.rename(address, "claim-1", "Mine")
-    assert not await summaries.give_title(address, "claim-1", "Tea")
+    await fixtures.claim(address.room_id, CLAIM_1)
+    await fixtures.rooms.rename(address, CLAIM_1, "Mine")
+    assert not await summaries.give_title(address, CLAIM_1, "Tea")
     assert (await fixtures.room(address)).room.title == "Mine"
 
 
@@ -238,8 +238,8 @@ async def test_a_given_title_is_given_once_however_often_it_is_asked(
 ) -> None:
     address = fixtures.address()
     await fixtures.rooms.create(address, "", "GPT4O", "account")
-    await fixtures.claim(address.room_id, "claim-1")
-    await summaries.give_title(address, "claim-1", "Tea")
+    await fixtures.claim(address.room_id, CLAIM_1)
+    await summaries.give_title(address, CLAIM_1, "Tea")
     fixtures.clock.now += 1000
-    assert not await summaries.give_title(address, "claim-1", "Coffee")
+    assert not await summaries.give_title(address, CLAIM_1, "Coffee")
     assert [entry.title for entry in await updates(fixtures)] == ["Tea"]

@@ -13,7 +13,7 @@ from parlor.errors import (
     RoomNotActive,
 )
 from parlor.states import SENDABLE, MessageState, RoomState
-from tests.contract.cache.fixtures import NOW, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 from tests.contract.cache.test_creation import fill_queue
 
 pytestmark = pytest.mark.contract
@@ -25,7 +25,7 @@ async def test_a_turn_is_in_the_cache_the_states_the_queue_and_the_events(fixtur
     turn = fixtures.turn("Hello", urgent=True)
     assert turn.reply is not None
     fixtures.clock.now += 10
-    appended = await fixtures.rooms.append(address, "claim-1", 0, turn)
+    appended = await fixtures.rooms.append(address, CLAIM_1, 0, turn)
     assert (appended.seq, appended.duplicate) == (1, False)
     assert (appended.message_id, appended.reply_id) == (turn.message.message_id, turn.reply.message_id)
     assert await fixtures.states.message_doc(address.room_id, 1) == turn.message
@@ -133,75 +133,75 @@ async def test_reject_refuses_while_a_reply_is_open(fixtures: CacheFixtures) -> 
     turn = await fixtures.send(address, 0)
     before = await fixtures.dump()
     with pytest.raises(RoomBusy):
-        await fixtures.rooms.append(address, "claim-1", 2, fixtures.turn(strict=True))
+        await fixtures.rooms.append(address, CLAIM_1, 2, fixtures.turn(strict=True))
     assert await fixtures.dump() == before
     await fixtures.start(address, turn)
     await fixtures.complete(address, turn)
-    assert (await fixtures.rooms.append(address, "claim-1", 2, fixtures.turn(strict=True))).seq == 3
+    assert (await fixtures.rooms.append(address, CLAIM_1, 2, fixtures.turn(strict=True))).seq == 3
 
 
 async def test_the_same_message_again_gets_its_first_place(fixtures: CacheFixtures) -> None:
     address, turn = await fixtures.claimed(), fixtures.turn()
-    first = await fixtures.rooms.append(address, "claim-1", 0, turn)
+    first = await fixtures.rooms.append(address, CLAIM_1, 0, turn)
     before = await fixtures.dump()
-    again = await fixtures.rooms.append(address, "claim-1", 2, turn)
+    again = await fixtures.rooms.append(address, CLAIM_1, 2, turn)
     assert again == structs.replace(first, duplicate=True)
     assert await fixtures.dump() == before
 
 
 async def test_the_same_message_is_known_after_others_came(fixtures: CacheFixtures) -> None:
     address, turn = await fixtures.claimed(), fixtures.turn()
-    await fixtures.rooms.append(address, "claim-1", 0, turn)
+    await fixtures.rooms.append(address, CLAIM_1, 0, turn)
     await fixtures.send(address, 2)
-    again = await fixtures.rooms.append(address, "claim-1", 0, turn)
+    again = await fixtures.rooms.append(address, CLAIM_1, 0, turn)
     assert (again.seq, again.message_id, again.duplicate) == (1, turn.message.message_id, True)
 
 
 async def test_an_idempotency_key_gives_the_first_ids_and_cursor_again(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    first = await fixtures.rooms.append(address, "claim-1", 0, fixtures.turn(key="k", fingerprint="same"))
+    first = await fixtures.rooms.append(address, CLAIM_1, 0, fixtures.turn(key="k", fingerprint="same"))
     await fixtures.send(address, 2)
     before = await fixtures.dump()
-    again = await fixtures.rooms.append(address, "claim-1", 4, fixtures.turn(key="k", fingerprint="same"))
+    again = await fixtures.rooms.append(address, CLAIM_1, 4, fixtures.turn(key="k", fingerprint="same"))
     assert again == structs.replace(first, duplicate=True)
     assert await fixtures.dump() == before
 
 
 async def test_a_replay_of_a_turn_without_a_reply_has_none(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    await fixtures.rooms.append(address, "claim-1", 0, fixtures.turn(key="k", reply=False))
-    again = await fixtures.rooms.append(address, "claim-1", 1, fixtures.turn(key="k", reply=False))
+    await fixtures.rooms.append(address, CLAIM_1, 0, fixtures.turn(key="k", reply=False))
+    again = await fixtures.rooms.append(address, CLAIM_1, 1, fixtures.turn(key="k", reply=False))
     assert again.duplicate
     assert again.reply_id is None
 
 
 async def test_an_idempotency_key_with_another_body_is_refused(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    await fixtures.rooms.append(address, "claim-1", 0, fixtures.turn(key="k", fingerprint="one"))
+    await fixtures.rooms.append(address, CLAIM_1, 0, fixtures.turn(key="k", fingerprint="one"))
     before = await fixtures.dump()
     with pytest.raises(IdempotencyMismatch):
-        await fixtures.rooms.append(address, "claim-1", 2, fixtures.turn(key="k", fingerprint="two"))
+        await fixtures.rooms.append(address, CLAIM_1, 2, fixtures.turn(key="k", fingerprint="two"))
     assert await fixtures.dump() == before
 
 
 async def test_idempotency_keys_are_each_rooms_own(fixtures: CacheFixtures) -> None:
     one, other = await fixtures.claimed(), await fixtures.claimed()
     for address in (one, other):
-        assert not (await fixtures.rooms.append(address, "claim-1", 0, fixtures.turn(key="k"))).duplicate
+        assert not (await fixtures.rooms.append(address, CLAIM_1, 0, fixtures.turn(key="k"))).duplicate
 
 
 async def test_a_replay_is_answered_whatever_else_would_refuse(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     turn = fixtures.turn(key="k")
-    first = await fixtures.rooms.append(address, "claim-1", 0, turn)
+    first = await fixtures.rooms.append(address, CLAIM_1, 0, turn)
     await fill_queue(fixtures, 9)
-    again = await fixtures.rooms.append(address, "claim-1", 77, structs.replace(turn, strict=True))
+    again = await fixtures.rooms.append(address, CLAIM_1, 77, structs.replace(turn, strict=True))
     assert again == structs.replace(first, duplicate=True)
 
 
 async def test_an_idempotency_key_expires(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    await fixtures.rooms.append(address, "claim-1", 0, fixtures.turn(key="k"))
+    await fixtures.rooms.append(address, CLAIM_1, 0, fixtures.turn(key="k"))
     ttl = await fixtures.redis.pttl(fixtures.keys.idempotency(fixtures.partition, address.room_id, "k"))
     assert 0 < ttl <= 24 * 3600 * 1000
 

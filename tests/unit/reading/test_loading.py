@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from parlor.errors import PartitionUnknown, RoomNotFound, StoreUnavailable
-from parlor.ids import RoomId
+from parlor.ids import Claim, RoomId
 from parlor.states import MessageState, RoomState
 from tests.unit.domain import HOME, SHARD, Domain, DomainMaker, settle
 
@@ -167,6 +167,6 @@ async def test_a_reply_whose_end_never_was_stored_is_open_again(domain: Domain) 
     await domain.write_all()
     await domain.forget_room(room.room_id)
     await domain.loader.load_room(room.room_id)
-    claimed = await domain.cache.claim(room.room_id, "token", await domain.reader.claims(room.room_id))
+    claimed = await domain.cache.claim(room.room_id, Claim("claim-2"), await domain.reader.claims(room.room_id))
     assert claimed is not None
     assert [first for _, first in claimed.open_replies] == [1]

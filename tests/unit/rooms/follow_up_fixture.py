@@ -6,6 +6,7 @@ import msgspec
 
 from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
+from parlor.ids import Claim
 from parlor.llm.memory import Memory
 from parlor.llm.ports import Persona
 from parlor.llm.summary import Material
@@ -17,7 +18,7 @@ from tests.unit.llm.fake_history import AI, USER, FakeHistory, talk
 from tests.unit.scripted_model import Talk
 
 PERSONA = Persona("GPT4O", "GPT4O", "", "Be kind.", "scripted")
-CLAIM = "claim-1"
+CLAIM = Claim("claim-1")
 STOP = FinishReason.STOP
 
 
@@ -45,7 +46,7 @@ class FollowUpFixture:
         """So many messages are in the room, 104 estimated tokens each."""
         self.history.messages = talk(*[(USER if seq % 2 else AI, f"{seq:0400d}") for seq in range(1, count + 1)])
 
-    async def ended(self, address: RoomAddress, reason: FinishReason = STOP, claim: str = CLAIM) -> None:
+    async def ended(self, address: RoomAddress, reason: FinishReason = STOP, claim: Claim = CLAIM) -> None:
         """The newest of the messages is a reply, and has ended; everybody does what can be done then."""
         last = len(self.history.messages)
         await self.memory.build_prompt(address.room_id, PERSONA, last)

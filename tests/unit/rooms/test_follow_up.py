@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import LlmError
+from parlor.ids import Claim
 from parlor.llm import summary, title
 from parlor.llm.memory import SUMMARY_HEADING, Memory
 from parlor.model import FinishReason, RoomMemory
@@ -292,7 +293,7 @@ async def test_an_owner_that_was_replaced_writes_nothing(follow_ups: FollowUpFix
     address = await follow_ups.room()
     follow_ups.say(12)
     await follow_ups.ended(address)
-    await follow_ups.domain.cache.claim(address.room_id, "claim-2", 1)
+    await follow_ups.domain.cache.claim(address.room_id, Claim("claim-2"), 1)
     await follow_ups.answer(0, "Green tea")
     await follow_ups.answer(1, "Ada likes tea.")
     assert (await follow_ups.title(address), (await follow_ups.known(address)).version) == ("", 0)

@@ -7,13 +7,13 @@ import pytest
 from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import RoomNotFound, StoreUnavailable
-from parlor.ids import RoomId
+from parlor.ids import Claim, RoomId
 from parlor.model import RoomMemory
 from tests.unit.domain import Domain
 
 pytestmark = pytest.mark.unit
 
-CLAIM = "claim-1"
+CLAIM = Claim("claim-1")
 
 
 async def remembering(domain: Domain) -> RoomAddress:
