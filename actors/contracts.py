@@ -41,6 +41,8 @@ class ActorStatus(msgspec.Struct, frozen=True):
     partitions: list[int] = []
     leaving: bool = False
     """It lets its rooms go, and ends then."""
+    started: bool = True
+    """False: a new process that has begun nothing; ``start`` makes it begin."""
     idle_seconds: float = 0.0
     """Since its last call; StateMachines only."""
 
@@ -87,11 +89,21 @@ class SupervisorContract(Protocol):
         """Rooms take no sends, replies end, queues are flushed."""
 
 
-class RoomActorContract(Protocol):
-    async def execute(self, commands: bytes, activate: bool) -> bytes:
-        """Commands in, outcomes out (``parlor.rooms.commands``), in order."""
+class PooledActorContract(Protocol):
+    """What the Supervisor asks of each actor that it makes."""
 
-    async def status(self) -> ActorStatus: ...
+    async def start(self) -> None:
+        """Begins its work and returns when it has begun; harmless when it has begun before. The pools call it when they
+        make an actor, the liveness check when Ray has restarted one."""
+
+    async def status(self) -> ActorStatus:
+        """Reports, and starts nothing."""
+
+
+class RoomActorContract(PooledActorContract, Protocol):
+    async def execute(self, commands: bytes, activate: bool) -> bytes:
+        """Commands in, outcomes out (``parlor.rooms.commands``), in order. Starts the actor if need be: a room does not
+        wait for the liveness check."""
 
     async def leave(self, seconds: float) -> None:
         """Lets every room go to another actor, each when its reply has ended, all after ``seconds``; returns then."""
@@ -99,7 +111,7 @@ class RoomActorContract(Protocol):
     async def drain(self, seconds: float) -> None: ...
 
 
-class StateMachineContract(Protocol):
+class StateMachineContract(PooledActorContract, Protocol):
     """``parlor.state_machine.StateMachine`` as an actor: an answer is MessagePack of the named type and None, or of
     None and an ``ErrorWire``."""
 
@@ -124,9 +136,7 @@ class StateMachineContract(Protocol):
         """``DeleteReceipt``"""
 
 
-class ShardWriterContract(Protocol):
-    async def status(self) -> ActorStatus: ...
-
+class ShardWriterContract(PooledActorContract, Protocol):
     async def stop(self) -> None:
         """Commits what is queued and gives its partitions up."""
 

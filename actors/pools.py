@@ -55,15 +55,14 @@ class Pools:
         while count > 0:
             name = f"{_ROOMS}{number:03d}"
             if name not in self.rooms:
-                self.rooms[name] = self._make(RoomActor, name, "rooms").remote(self._json, name)
+                self.rooms[name] = self._make(RoomActor, name, "rooms")
                 count -= 1
             number += 1
 
     def ensure_writer(self, shard: ShardId, number: int, partitions: list[Partition]) -> None:
         name = writer_name(shard, number)
         if name not in self.writers:
-            maker = self._make(ShardWriter, name, "writers")
-            self.writers[name] = maker.remote(self._json, name, shard, partitions)
+            self.writers[name] = self._make(ShardWriter, name, "writers", shard, partitions)
 
     def ensure_state_machine(self, node: str, *, first: bool) -> None:
         """The one of this node; the first one serves all nodes that have none."""
@@ -71,8 +70,7 @@ class Pools:
         if name not in self.state_machines:
             # Soft: when its node is gone, Ray restarts it elsewhere, and its callers go on.
             strategy = NodeAffinitySchedulingStrategy(node, soft=True)
-            maker = self._make(StateMachine, name, None, scheduling_strategy=strategy)
-            self.state_machines[name] = maker.remote(self._json, name)
+            self.state_machines[name] = self._make(StateMachine, name, None, scheduling_strategy=strategy)
 
     def restart(self, name: str) -> None:
         """Ends an actor's process; another one takes its place."""
@@ -85,13 +83,14 @@ class Pools:
             if (handle := handles.pop(name, None)) is not None:
                 ray.kill(handle, no_restart=True)
 
-    def _make(self, cls: type, name: str, resource: str | None, **options: Any) -> Any:
+    def _make(self, cls: type, name: str, resource: str | None, *arguments: object, **options: Any) -> Handle:
+        """Finds or makes it, and has it start."""
         actor: ActorClass[Any] = ray.remote(cls)
         if resource is not None:
             options["scheduling_strategy"] = "SPREAD"
             if self._settings.ray.placement == "resources":
                 options["resources"] = {resource: 1}
-        return actor.options(
+        maker = actor.options(
             name=name,
             namespace=self._settings.ray.namespace,
             lifetime="detached",
@@ -104,6 +103,10 @@ class Pools:
             enable_task_events=False,
             **options,
         )
+        handle: Handle = maker.remote(self._json, name, *arguments)
+        # Not waited for: it may have to wait for a node. The liveness check sees to it if this call is lost.
+        handle.start.remote()
+        return handle
 
 
 def writer_name(shard: ShardId, number: int) -> str:

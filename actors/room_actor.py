@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 
+from msgspec.structs import replace
+
 from actors.contracts import ActorStatus
 from actors.handles import this_node
 from actors.logs import configure_logs
 from actors.metrics import RayRoomMetrics
+from actors.once import Once
 from actors.threads import take_shorter_turns
 from parlor.rooms.commands import decode_commands, encode_outcomes
 from parlor.rooms.host import RoomHost
@@ -22,7 +25,7 @@ class RoomActor:
     def __init__(self, settings_json: str, name: str) -> None:
         self._settings = Settings.model_validate_json(settings_json)
         self._name = name
-        self._opening: asyncio.Task[RoomHost] | None = None
+        self._host = Once(self._open)
         self._housekeeping: asyncio.Task[None] | None = None
         configure_logs(self._settings.log, name)
         take_shorter_turns()
@@ -31,22 +34,21 @@ class RoomActor:
         host = await self._host()
         return encode_outcomes(await host.execute(decode_commands(commands), activate=activate))
 
+    async def start(self) -> None:
+        await self._host()
+
     async def status(self) -> ActorStatus:
-        host, node = await self._host(), this_node()
-        rooms = [str(room) for room in host.rooms]
-        return ActorStatus(self._name, "RoomActor", os.getpid(), node, True, rooms=rooms, leaving=host.leaving)
+        status = ActorStatus(self._name, "RoomActor", os.getpid(), this_node(), True, started=False)
+        host = self._host.result
+        if host is None:
+            return status
+        return replace(status, started=True, rooms=[str(room) for room in host.rooms], leaving=host.leaving)
 
     async def leave(self, seconds: float) -> None:
         await (await self._host()).leave(seconds)
 
     async def drain(self, seconds: float) -> None:
         await (await self._host()).drain(seconds)
-
-    async def _host(self) -> RoomHost:
-        # Opened in the actor's own event loop, once, by whichever call comes first.
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open())
-        return await asyncio.shield(self._opening)
 
     async def _open(self) -> RoomHost:
         wiring = await Wiring.open(self._settings)

@@ -11,6 +11,7 @@ from actors.contracts import ActorStatus
 from actors.handles import this_node
 from actors.logs import configure_logs
 from actors.metrics import RayWriterMetrics
+from actors.once import Once
 from parlor.ids import Partition, ShardId
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.settings import Settings
@@ -27,26 +28,25 @@ class ShardWriter:
         self._name = name
         self._shard = shard
         self._partitions = partitions
-        self._opening: asyncio.Task[ShardWriterLoop] | None = None
+        self._loop = Once(self._open)
         self._running: asyncio.Task[None] | None = None
         configure_logs(self._settings.log, name)
 
+    async def start(self) -> None:
+        await self._loop()
+
     async def status(self) -> ActorStatus:
-        # The Supervisor's sweep calls this, so a restarted process begins to write within a sweep.
-        loop = await self._loop()
-        node = this_node()
-        return ActorStatus(self._name, "ShardWriter", os.getpid(), node, True, partitions=[int(p) for p in loop.held])
+        loop = self._loop.result
+        held = [int(partition) for partition in loop.held] if loop is not None else []
+        return ActorStatus(
+            self._name, "ShardWriter", os.getpid(), this_node(), True, partitions=held, started=loop is not None
+        )
 
     async def stop(self) -> None:
         loop = await self._loop()
         await loop.stop()
         if self._running is not None:
             await self._running
-
-    async def _loop(self) -> ShardWriterLoop:
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open())
-        return await asyncio.shield(self._opening)
 
     async def _open(self) -> ShardWriterLoop:
         wiring = await Wiring.open(self._settings)

@@ -11,6 +11,7 @@ import msgspec
 from actors.contracts import STATE_MACHINE, ActorStatus, Answers
 from actors.handles import this_node
 from actors.logs import configure_logs
+from actors.once import Once
 from actors.watch import watch_supervisor
 from parlor.cache.live import RoomAddress
 from parlor.clock import SystemClock
@@ -30,8 +31,9 @@ class StateMachine:
     def __init__(self, settings_json: str, name: str) -> None:
         self._settings = Settings.model_validate_json(settings_json)
         self._name = name
-        self._opening: asyncio.Task[Wiring] | None = None
+        self._opened = Once(lambda: Wiring.open(self._settings))
         self._watching: asyncio.Task[None] | None = None
+        self._started = False
         self._clock = SystemClock()
         self._called_at = self._clock.monotonic()
         configure_logs(self._settings.log, name)
@@ -62,21 +64,27 @@ class StateMachine:
         machine = await self._machine()
         return await _answer(machine.smart_delete_message(address, message_id, by=by))
 
-    async def status(self) -> ActorStatus:
+    async def start(self) -> None:
         await self._opened()
         if self._name == STATE_MACHINE and self._watching is None:
             self._watching = asyncio.create_task(watch_supervisor(self._settings.ray.namespace, self._clock))
+        self._started = True
+
+    async def status(self) -> ActorStatus:
         idle = self._clock.monotonic() - self._called_at
-        return ActorStatus(self._name, "StateMachine", os.getpid(), this_node(), True, idle_seconds=idle)
+        return ActorStatus(
+            self._name,
+            "StateMachine",
+            os.getpid(),
+            this_node(),
+            True,
+            idle_seconds=idle,
+            started=self._started,
+        )
 
     async def _machine(self) -> ChatStateMachine:
         self._called_at = self._clock.monotonic()
         return (await self._opened()).state_machine
-
-    async def _opened(self) -> Wiring:
-        if self._opening is None:
-            self._opening = asyncio.create_task(Wiring.open(self._settings))
-        return await asyncio.shield(self._opening)
 
     def __repr__(self) -> str:
         return f"StateMachine({self._name})"

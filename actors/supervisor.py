@@ -13,16 +13,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import structlog
-from ray.exceptions import RayError
 
 from actors.contracts import STATE_MACHINE, SUPERVISOR, ActorStatus, InstallationStatus
-from actors.handles import Handle, this_node
+from actors.handles import this_node
 from actors.liveness import HUNG_SECONDS, LivenessCheck
 from actors.logs import configure_logs
 from actors.nodes import alive_nodes, draining_nodes
+from actors.once import Once
 from actors.overdue import overdue_wakes
 from actors.pools import Pools, state_machine_name, writer_name
 from actors.report import queue_statuses, service_statuses
+from actors.status import ask_started, ask_status
 from parlor.clock import SystemClock
 from parlor.errors import Overloaded, ParlorError
 from parlor.ids import Partition, RoomId, ShardId
@@ -58,7 +59,7 @@ class Supervisor:
         self._wish = asyncio.Event()
         """The pool may have to grow: not to wait for the next sweep."""
         self._wiring: Wiring | None = None
-        self._starting: asyncio.Task[Wiring] | None = None
+        self._started = Once(self._start)
         self._sweeping: list[asyncio.Task[None]] = []
         self._retiring: dict[str, asyncio.Task[None]] = {}
         self._writers: dict[str, tuple[ShardId, int, list[Partition]]] = {}
@@ -125,17 +126,6 @@ class Supervisor:
         await _settle(writers, seconds + ANSWER_SECONDS)
 
     # Start
-
-    async def _started(self) -> Wiring:
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
-        try:
-            return await asyncio.shield(self._starting)
-        except Exception:
-            # The next caller tries again.
-            if self._starting is not None and self._starting.done():
-                self._starting = None
-            raise
 
     async def _start(self) -> Wiring:
         if self._wiring is None:
@@ -264,7 +254,7 @@ class Supervisor:
         async with self._changing:
             await asyncio.to_thread(action)
         for name, (kind, handle) in self._pools.all.items():
-            self._liveness.watch(name, kind, partial(_ask, handle))
+            self._liveness.watch(name, kind, partial(ask_started, handle))
         for name in self._pools.rooms.keys() - self._rooms.names:
             self._rooms.add(name)
 
@@ -306,28 +296,20 @@ class Supervisor:
 
     async def _answers(self, actor: str) -> bool:
         handle = self._pools.rooms.get(actor)
-        return handle is not None and self._liveness.answers(actor) and await _ask(handle, DOUBT_SECONDS) is not None
+        if handle is None or not self._liveness.answers(actor):
+            return False
+        return await ask_status(handle, DOUBT_SECONDS) is not None
 
     async def _actors(self) -> list[ActorStatus]:
         """Asked now, where they answer; else as last heard."""
         known = {status.name: status for status in self._liveness.statuses()}
         asked = [name for name, status in known.items() if status.alive and name in self._pools.all]
-        found = await asyncio.gather(*(_ask(self._pools.all[name][1]) for name in asked))
+        found = await asyncio.gather(*(ask_status(self._pools.all[name][1], ANSWER_SECONDS) for name in asked))
         known |= {status.name: status for status in found if status is not None}
         return [ActorStatus(SUPERVISOR, "Supervisor", os.getpid(), this_node(), True), *known.values()]
 
     def __repr__(self) -> str:
         return "Supervisor"
-
-
-async def _ask(handle: Handle, seconds: float | None = None) -> ActorStatus | None:
-    """Its status; None when it is dead, being restarted, or silent for so long."""
-    try:
-        async with asyncio.timeout(seconds):
-            found: ActorStatus = await handle.status.remote()
-    except (RayError, TimeoutError):
-        return None
-    return found
 
 
 async def _settle(calls: list[Awaitable[object]], seconds: float) -> None:

@@ -11,6 +11,7 @@ import structlog
 
 from actors import supervisor
 from actors.contracts import ActorStatus
+from actors.once import Once
 from actors.supervisor import Supervisor
 from parlor.errors import CacheUnavailable
 from parlor.ids import Partition, RoomId, home_of
@@ -40,7 +41,7 @@ class _Placing:
     def __init__(self, max_rooms: int = 100) -> None:
         settings = Settings(rooms=RoomSettings(max_rooms_per_actor=max_rooms))
         self.supervisor = Supervisor(settings.model_dump_json())
-        self.supervisor._starting = asyncio.create_task(_opened())
+        self.supervisor._started = Once(_opened)
         self.actor = _Actor()
         self.supervisor._rooms.add(ONLY)
         self.supervisor._liveness.watch(ONLY, "RoomActor", self.actor.ask)
