@@ -50,7 +50,7 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 def routes() -> list[BaseRoute]:
-    """Those of every application: FastAPI makes them ready at the first request, which takes it 30 ms."""
+    """The routes, shared by all applications: FastAPI takes 30 ms to prepare them at the first request."""
 
     async def factory() -> Gateway:
         raise AssertionError("this application is never started")

@@ -1,4 +1,4 @@
-"""A request below every HTTP client, for tests of what goes out when."""
+"""A request without an HTTP client, for tests of what is sent when."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Exchange:
         self._sent: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         self.reading = asyncio.Event()
         self.reading.set()
-        """Cleared: the client does not take what is sent."""
+        """While it is cleared, the client does not read."""
         self.stuck = asyncio.Event()
-        """The application has something that the client does not take."""
+        """Set when the application sends to a client that does not read."""
         self.task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Exchange:

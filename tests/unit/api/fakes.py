@@ -1,4 +1,4 @@
-"""A fake gateway and a clock that tests move."""
+"""A fake gateway, and a clock that tests advance."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class FakeSubscription:
 
 
 class FakeGateway:
-    """Records the calls and gives the same answers each time; ``fails`` is raised by whatever is called next."""
+    """Records the calls, and always gives the same answers; the next call raises ``fails``."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []

@@ -1,4 +1,4 @@
-"""What Ray Serve is told; no Ray is started."""
+"""The options of the Serve deployment; Ray is not started."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_options_are_options_of_serve() -> None:
         DeploymentSchema.model_validate({"name": "ChatApi", **options})
 
 
-def test_every_stream_and_request_has_a_place() -> None:
+def test_serve_allows_every_stream_and_request() -> None:
     assert deployment_options(settings(max_streams=7, max_requests=5))["max_ongoing_requests"] == 12
 
 

@@ -1,4 +1,4 @@
-"""A room as a file."""
+"""Export of a room as a file."""
 
 from __future__ import annotations
 

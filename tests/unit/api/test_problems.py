@@ -1,4 +1,4 @@
-"""Every error as a problem."""
+"""Errors as problem details."""
 
 from __future__ import annotations
 

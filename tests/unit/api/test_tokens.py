@@ -1,4 +1,4 @@
-"""Tokens and who is let in."""
+"""Tokens and authentication."""
 
 from __future__ import annotations
 

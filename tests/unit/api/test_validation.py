@@ -1,4 +1,4 @@
-"""What a request's body may hold."""
+"""Validation of request bodies."""
 
 from __future__ import annotations
 

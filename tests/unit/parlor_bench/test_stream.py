@@ -1,4 +1,4 @@
-"""The arithmetic of `parlor bench stream`: what counts as lost, as late, as failed."""
+"""The figures of `parlor bench stream`: lost tokens, delays, failed replies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serve's own template, adapted: what Ray writes is rendered by Ray's code, so a new Ray is held to this too."""
+"""Adapts the configuration that Ray's own code writes, so that a change in a new Ray is noticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far each shard is behind."""
+"""The backlog of each shard in the status."""
 
 from __future__ import annotations
 
