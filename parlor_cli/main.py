@@ -15,6 +15,7 @@ import typer
 
 from parlor_cli.installation import DEFAULT_DATA_DIR, Installation
 from parlor_cli.options import UpOptions
+from parlor_cli.own_packages import check_packages
 from parlor_cli.progress import ScreenProgress
 from parlor_cli.refusal import Refusal
 
@@ -243,6 +244,7 @@ def cluster_stop() -> None:
 def main() -> None:
     """Entry point. A ``Refusal`` becomes one line on standard error."""
     try:
+        check_packages()
         app()
     except Refusal as refusal:
         ScreenProgress().show("failed", refusal.message)

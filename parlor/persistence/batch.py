@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -23,78 +24,128 @@ from parlor.store.ports import (
     VersionSave,
 )
 
+_Key = TypeVar("_Key", RoomId, tuple[RoomId, int], tuple[RoomId, int, int], tuple[int, str])
+_Row = TypeVar("_Row")
+
 
 def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: dict[Partition, int]) -> Batch:
-    """``entries`` in queue order, with whether each is still wanted: a save of what was deleted meanwhile is not.
-
-    What is not wanted gets its tombstone at once, with the time of its save. The delete that stands behind it would
-    leave one as well, but if Redis loses its memory in between the place would stay empty, and no page could pass it.
-    Of several saves of one message, titles or summaries only the newest is written. The newest is not always the last:
-    a dead letter that is replayed stands behind what came after it.
-    """
-    applied: dict[Partition, QueuePosition] = {}
-    creates: dict[RoomId, RoomCreate] = {}
-    saves: dict[tuple[RoomId, int], MessageSave] = {}
-    versions: dict[tuple[RoomId, int, int], VersionSave] = {}
-    touches: dict[RoomId, RoomTouch] = {}
-    updates: dict[RoomId, RoomUpdate] = {}
-    summaries: dict[RoomId, SummarySave] = {}
-    deletes: dict[tuple[RoomId, int], MessageDelete] = {}
-    room_deletes: dict[RoomId, RoomDelete] = {}
-    uses: dict[tuple[int, str], DailyUse] = {}
+    """``entries`` in queue order, with whether each is still wanted: a save of what was deleted meanwhile is not."""
+    rows = _Rows()
     for entry, keep in zip(entries, wanted, strict=True):
-        room, address = entry.address.room_id, entry.address
-        applied[entry.partition] = max(entry.position, applied.get(entry.partition, entry.position))
+        rows.add(entry, keep=keep)
+    return rows.batch(epochs)
+
+
+class _Rows:
+    """The rows of a batch, by what each is about. Of several saves of one message, titles or summaries only the newest
+    is written. The newest is not always the last: a dead letter that is replayed stands behind what came after it."""
+
+    def __init__(self) -> None:
+        self._applied: dict[Partition, QueuePosition] = {}
+        self._creates: dict[RoomId, RoomCreate] = {}
+        self._saves: dict[tuple[RoomId, int], MessageSave] = {}
+        self._versions: dict[tuple[RoomId, int, int], VersionSave] = {}
+        self._touches: dict[RoomId, RoomTouch] = {}
+        self._titles: dict[RoomId, RoomUpdate] = {}
+        self._summaries: dict[RoomId, SummarySave] = {}
+        self._deletes: dict[tuple[RoomId, int], MessageDelete] = {}
+        self._room_deletes: dict[RoomId, RoomDelete] = {}
+        self._uses: dict[tuple[int, str], DailyUse] = {}
+
+    def add(self, entry: QueueEntry, *, keep: bool) -> None:
+        self._applied[entry.partition] = max(entry.position, self._applied.get(entry.partition, entry.position))
         match entry.op:
             case "CHAT_ROOM_CREATE":
-                creates[room] = RoomCreate(
-                    room_id=room,
-                    partition=entry.partition,
-                    account_id=address.account_id,
-                    account_db_key=address.account_db_key,
-                    title=entry.title or "",
-                    ai_persona=entry.persona,
-                    created_at=entry.at,
-                    version=entry.version,
-                )
+                self._create_room(entry)
             case "CHAT_MESSAGE_SAVE":
-                if entry.doc is not None and not keep:
-                    deletes.setdefault((room, entry.seq), _delete(entry))
-                elif entry.doc is not None:
-                    known = saves.get((room, entry.seq))
-                    if known is None or known.doc.version <= entry.doc.version:
-                        saves[room, entry.seq] = MessageSave(room, entry.seq, entry.doc)
-                    if entry.past is not None:
-                        versions[room, entry.seq, entry.past.version] = VersionSave(room, entry.seq, entry.past)
-                _touch(touches, entry)
-                _use(uses, entry)
+                self._save_message(entry, keep=keep)
             case "CHAT_ROOM_UPDATE":
-                title, summary = updates.get(room), summaries.get(room)
-                if entry.title is not None and (title is None or title.version <= entry.version):
-                    updates[room] = RoomUpdate(room, entry.title, entry.version)
-                if entry.summary is not None and (summary is None or summary.version <= entry.summary_version):
-                    summaries[room] = SummarySave(
-                        room, entry.summary, entry.through_seq, entry.summary_version, entry.at
-                    )
+                self._update_room(entry)
             case "CHAT_MESSAGE_DELETE":
-                deletes[room, entry.seq] = _delete(entry)
-                _touch(touches, entry)
+                self._deletes[entry.address.room_id, entry.seq] = _delete(entry)
+                self._touch(entry)
             case "CHAT_ROOM_DELETE":
-                room_deletes[room] = RoomDelete(
-                    room, entry.partition, address.account_id, address.account_db_key, entry.at
-                )
-    return Batch(
-        fences=[Fence(partition, epochs[partition], applied[partition]) for partition in sorted(applied)],
-        room_creates=[creates[room] for room in sorted(creates)],
-        message_saves=[saves[place] for place in sorted(saves)],
-        version_saves=[versions[place] for place in sorted(versions)],
-        room_touches=[touches[room] for room in sorted(touches)],
-        room_updates=[updates[room] for room in sorted(updates)],
-        summary_saves=[summaries[room] for room in sorted(summaries)],
-        message_deletes=[deletes[place] for place in sorted(deletes)],
-        room_deletes=[room_deletes[room] for room in sorted(room_deletes)],
-        daily_uses=[uses[day] for day in sorted(uses)],
-    )
+                self._delete_room(entry)
+
+    def batch(self, epochs: dict[Partition, int]) -> Batch:
+        """Everything that was added, sorted so that all batches lock rows in one order."""
+        applied = sorted(self._applied.items())
+        return Batch(
+            fences=[Fence(partition, epochs[partition], position) for partition, position in applied],
+            room_creates=_sorted(self._creates),
+            message_saves=_sorted(self._saves),
+            version_saves=_sorted(self._versions),
+            room_touches=_sorted(self._touches),
+            room_updates=_sorted(self._titles),
+            summary_saves=_sorted(self._summaries),
+            message_deletes=_sorted(self._deletes),
+            room_deletes=_sorted(self._room_deletes),
+            daily_uses=_sorted(self._uses),
+        )
+
+    def _create_room(self, entry: QueueEntry) -> None:
+        address = entry.address
+        self._creates[address.room_id] = RoomCreate(
+            room_id=address.room_id,
+            partition=entry.partition,
+            account_id=address.account_id,
+            account_db_key=address.account_db_key,
+            title=entry.title or "",
+            ai_persona=entry.persona,
+            created_at=entry.at,
+            version=entry.version,
+        )
+
+    def _save_message(self, entry: QueueEntry, *, keep: bool) -> None:
+        """A save that is no longer wanted becomes a tombstone at once, with the time of the save. The delete behind it
+        would leave one too, but if Redis loses its memory in between, the slot would stay empty and no page could pass
+        it."""
+        room, seq = entry.address.room_id, entry.seq
+        if entry.doc is not None and not keep:
+            self._deletes.setdefault((room, seq), _delete(entry))
+        elif entry.doc is not None:
+            known = self._saves.get((room, seq))
+            if known is None or known.doc.version <= entry.doc.version:
+                self._saves[room, seq] = MessageSave(room, seq, entry.doc)
+            if entry.past is not None:
+                self._versions[room, seq, entry.past.version] = VersionSave(room, seq, entry.past)
+        self._touch(entry)
+        self._count(entry)
+
+    def _update_room(self, entry: QueueEntry) -> None:
+        room = entry.address.room_id
+        title, summary = self._titles.get(room), self._summaries.get(room)
+        if entry.title is not None and (title is None or title.version <= entry.version):
+            self._titles[room] = RoomUpdate(room, entry.title, entry.version)
+        if entry.summary is not None and (summary is None or summary.version <= entry.summary_version):
+            self._summaries[room] = SummarySave(room, entry.summary, entry.through_seq, entry.summary_version, entry.at)
+
+    def _delete_room(self, entry: QueueEntry) -> None:
+        address = entry.address
+        self._room_deletes[address.room_id] = RoomDelete(
+            address.room_id, entry.partition, address.account_id, address.account_db_key, entry.at
+        )
+
+    def _touch(self, entry: QueueEntry) -> None:
+        room = entry.address.room_id
+        known = self._touches.get(room)
+        if known is None or known.last_seq <= entry.last_seq:
+            self._touches[room] = RoomTouch(room, entry.last_seq, entry.count, entry.active)
+
+    def _count(self, entry: QueueEntry) -> None:
+        """Counts a message when it ends: the row of a reserved reply counts nothing, a further end only tokens."""
+        if entry.doc is None or not entry.final:
+            return
+        usage = entry.doc.usage if entry.doc.sender_type is SenderType.AI else None
+        day = f"{datetime.fromtimestamp(entry.at // 1000, UTC):%Y-%m-%d}"
+        key = (entry.address.account_db_key, day)
+        known = self._uses.get(key) or DailyUse(*key, 0, 0, 0)
+        self._uses[key] = DailyUse(
+            *key,
+            known.messages + (0 if entry.recount else 1),
+            known.input_tokens + (usage.input_tokens if usage else 0),
+            known.output_tokens + (usage.output_tokens if usage else 0),
+        )
 
 
 def _delete(entry: QueueEntry) -> MessageDelete:
@@ -104,24 +155,5 @@ def _delete(entry: QueueEntry) -> MessageDelete:
     return delete
 
 
-def _touch(touches: dict[RoomId, RoomTouch], entry: QueueEntry) -> None:
-    room = entry.address.room_id
-    known = touches.get(room)
-    if known is None or known.last_seq <= entry.last_seq:
-        touches[room] = RoomTouch(room, entry.last_seq, entry.count, entry.active)
-
-
-def _use(uses: dict[tuple[int, str], DailyUse], entry: QueueEntry) -> None:
-    """Counted with the end of each message: the row of a reserved reply counts nothing, a further end only tokens."""
-    if entry.doc is None or not entry.final:
-        return
-    usage = entry.doc.usage if entry.doc.sender_type is SenderType.AI else None
-    day = f"{datetime.fromtimestamp(entry.at // 1000, UTC):%Y-%m-%d}"
-    key = (entry.address.account_db_key, day)
-    known = uses.get(key) or DailyUse(*key, 0, 0, 0)
-    uses[key] = DailyUse(
-        *key,
-        known.messages + (0 if entry.recount else 1),
-        known.input_tokens + (usage.input_tokens if usage else 0),
-        known.output_tokens + (usage.output_tokens if usage else 0),
-    )
+def _sorted(rows: Mapping[_Key, _Row]) -> list[_Row]:
+    return [rows[key] for key in sorted(rows)]
