@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE := $(wildcard api actors demo_model examples parlor parlor_bench parlor_cli tests)
 export PIP_NO_INPUT := 1
 
-.PHONY: help run install-dev check lint types unit test servers bench chaos package lock
+.PHONY: help run install-dev check lint types unit test servers bench chaos image image-steps package lock
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -69,6 +69,12 @@ chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hou
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults kill-node,kill-raylet,stop-node; \
 	$(BIN)/python -m tests.chaos.wrapper.backlog --entries $(CHAOS_BACKLOG); \
 	echo "make: chaos took $$((SECONDS - began)) s"
+
+image-steps: $(DEV_STAMP) ## The Dockerfile's steps without Docker: build, start, health, stop (docs/CONTAINER.md)
+	$(BIN)/python -m tests.image
+
+image: ## The image built and tried with compose.yaml; needs Docker
+	.ci/try_image
 
 package: $(DEV_STAMP) ## The sdist and the wheel, in dist/
 	$(BIN)/hatchling build -d dist
