@@ -26,6 +26,7 @@ from parlor_cli import leftovers
 from parlor_cli.bearer import issue_token
 from parlor_cli.installation import Installation as DataDirectory
 from parlor_cli.installation import RunFile
+from tests.starts import one_start_at_a_time
 
 Kind = Literal["embedded", "private"]
 
@@ -150,7 +151,8 @@ def installed(kind: Kind) -> Iterator[Installation]:
     data_dir = root / "d"
     try:
         up = ("up", "--detach", "--port", "0", "--servers", kind, "--data-dir", str(data_dir))
-        started = run_parlor(*up, timeout=UP_TIMEOUT, settings=SETTINGS)
+        with one_start_at_a_time():
+            started = run_parlor(*up, timeout=UP_TIMEOUT, settings=SETTINGS)
         if started.returncode != 0:
             raise RuntimeError(f"parlor up failed ({started.returncode}):\n{started.stdout}\n{started.stderr}")
         yield Installation(kind, data_dir)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from parlor_cli import ports, processes
 from parlor_cli.processes import ProcessRef
+from tests.starts import one_start_at_a_time
 
 RAY = Path(sys.executable).with_name("ray")
 START_SECONDS = 90.0
@@ -177,12 +178,13 @@ class Cluster:
             f"--metrics-export-port={ports.one()}",
             f"--dashboard-agent-listen-port={ports.one()}",
         ]
-        node = Node([*command, *common], {**self.environment, **own}, self.directory / f"node{self._logs}.log")
-        try:
-            node.wait_until_started()
-        except BaseException:
-            node.kill()
-            raise
+        with one_start_at_a_time():
+            node = Node([*command, *common], {**self.environment, **own}, self.directory / f"node{self._logs}.log")
+            try:
+                node.wait_until_started()
+            except BaseException:
+                node.kill()
+                raise
         return node
 
     def _variables(self) -> dict[str, str]:

@@ -21,6 +21,7 @@ from parlor_cli.installation import RunFile
 from parlor_cli.processes import ProcessRef
 from parlor_cli.servers import mariadb
 from tests.installation import DOWN_TIMEOUT, UP_TIMEOUT, Installation, Kind, run_parlor
+from tests.starts import one_start_at_a_time
 
 SETTINGS = {
     # Two owners at least, so that a room can go to another one.
@@ -93,7 +94,8 @@ class Target:
 
     def _up(self) -> Installation:
         words = ("up", "--detach", "--port", str(self._port), "--servers", self.kind, "--data-dir", str(self.data_dir))
-        done = run_parlor(*words, *self._where(), timeout=UP_TIMEOUT, settings=self._settings)
+        with one_start_at_a_time():
+            done = run_parlor(*words, *self._where(), timeout=UP_TIMEOUT, settings=self._settings)
         if done.returncode != 0:
             raise RuntimeError(f"parlor up failed ({done.returncode}):\n{done.stdout}\n{self.log()}\n{done.stderr}")
         installation = Installation(self.kind, self.data_dir)

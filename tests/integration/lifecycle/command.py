@@ -14,6 +14,7 @@ from typing import Any
 
 from parlor_cli import leftovers, ports, processes
 from parlor_cli.installation import Installation, RunFile
+from tests.starts import one_start_at_a_time
 
 PARLOR = Path(sys.executable).with_name("parlor")
 START_TIMEOUT_S = 150.0
@@ -48,7 +49,8 @@ class Parlor:
 
     def start(self) -> str:
         """Starts it, which must work; returns what was printed."""
-        done = self.up()
+        with one_start_at_a_time():
+            done = self.up()
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{self.log()}"
         return done.stdout
 
@@ -177,8 +179,9 @@ def read_until(front: subprocess.Popen[str], beginning: str) -> None:
     """Reads what a foreground command prints, up to the line that begins so."""
     assert front.stdout is not None
     lines = []
-    for line in front.stdout:
-        lines.append(line)
-        if line.strip().startswith(beginning):
-            return
+    with one_start_at_a_time():
+        for line in front.stdout:
+            lines.append(line)
+            if line.strip().startswith(beginning):
+                return
     raise AssertionError(f"it ended without {beginning!r}:\n{''.join(lines)}")

@@ -13,6 +13,7 @@ from parlor_cli.refusal import Refusal
 from parlor_cli.servers import mariadb, redis
 from tests.integration.lifecycle.command import Conversation
 from tests.integration.lifecycle.conftest import MakeParlor
+from tests.starts import one_start_at_a_time
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
@@ -53,7 +54,8 @@ def test_messages_survive_the_death_of_every_server(make_parlor: MakeParlor) -> 
     wrong = parlor.command("up", "--detach", "--servers", "embedded", "--port", str(parlor.port))
     assert wrong.returncode == 1
     assert "keeps its data in private servers" in wrong.stderr
-    plain = parlor.command("up", "--detach", "--port", str(parlor.port), timeout=150)
+    with one_start_at_a_time():
+        plain = parlor.command("up", "--detach", "--port", str(parlor.port), timeout=150)
     assert plain.returncode == 0, plain.stderr
     assert talk.contents() == ["one", "two"]
     down = parlor.down()
