@@ -25,9 +25,7 @@ class Persona(msgspec.Struct, frozen=True):
 
 
 class UnknownPersona(InvalidRequest):
-    """No persona has this name."""
-
-    title = "There is no such persona"
+    """No persona has this name. It is told as every other invalid field of a request."""
 
 
 class PromptTurn(msgspec.Struct, frozen=True):
