@@ -13,7 +13,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def one_start_at_a_time() -> Iterator[None]:
-    """Waits until nothing else starts in this checkout. The lock is this file's own, and ends with the process."""
+    """Waits until nothing else starts in this checkout. The lock is this file's own, and ends with the process.
+
+    Every start has a time limit; a test's limit does not count the wait in its fixtures (``func_only``).
+    """
     with Path(__file__).open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

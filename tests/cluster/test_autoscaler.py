@@ -17,7 +17,7 @@ from tests.cluster.load import Load, settled
 from tests.cluster.ray_nodes import OBJECT_STORE_BYTES, Cluster, Node, running
 from tests.servers import short_directory
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
 
 HEAD_ID = "f" * 51 + "00000"
 """The node id that the provider expects of its head."""

@@ -16,7 +16,7 @@ from tests.cluster.conftest import SharedCluster
 from tests.cluster.installation import nodes_of, places
 from tests.cluster.load import Load, settled
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
 
 ROOT = Path(__file__).parents[2]
 REPLICAS = 2
