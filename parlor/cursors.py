@@ -20,12 +20,11 @@ START = "0-0"
 
 _EVENT = re.compile(r"(\d{1,15})-(\d{1,15})", re.ASCII)
 """Fifteen digits: exact in a Lua number."""
+_NOT_OURS = "The cursor is not one of ours"
 
 
 class InvalidCursor(InvalidRequest):
     """The cursor is none that this server gave."""
-
-    title = "The cursor is not one of ours"
 
 
 def parse_event_cursor(cursor: str) -> tuple[int, int]:
@@ -47,7 +46,7 @@ def parse_list_cursor(cursor: str) -> RoomsBefore:
         activity, _, room_id = plain.partition(":")
         last = RoomsBefore(int(activity), RoomId(room_id))
     except (ValueError, binascii.Error) as error:
-        raise InvalidCursor from error
+        raise InvalidCursor(_NOT_OURS) from error
     if partition_of(room_id) is None:
-        raise InvalidCursor
+        raise InvalidCursor(_NOT_OURS)
     return last

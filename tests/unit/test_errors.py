@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import parlor.cursors
+import parlor.llm.ports
 import parlor.store.procedure_store  # noqa: F401 - the errors of its own
 from parlor import errors
 from parlor.errors import ERROR_CLASSES, ErrorWire, InternalError, ParlorError
@@ -69,6 +71,12 @@ def test_codes_are_those_of_the_public_table() -> None:
 def test_two_errors_that_are_answered_never_share_a_code() -> None:
     codes = [kind.code for kind in answered if kind is not ParlorError]
     assert len(codes) == len(set(codes))
+
+
+def test_errors_that_are_answered_with_the_same_code_have_one_title() -> None:
+    """The OpenAPI document promises it by code; what is special is said in the detail."""
+    titles = {kind.title for kind in classes(errors.InvalidRequest)}
+    assert titles == {errors.InvalidRequest.title}
 
 
 def test_every_error_has_a_code_of_its_own_and_stands_in_the_register() -> None:
