@@ -1,13 +1,13 @@
-"""A room as its owner holds it: a mailbox, a claim, and the replies that are to be written.
+"""A room as its owner serves it: a mailbox of commands, and the replies that are to be written.
 
-One command at a time, in the order of arrival, in the room's own task. Safety does not rest on this object: every
-write carries the claim, and a stale owner is refused (I3). Then the room is *lost*: its owner drops it.
+Commands are served one at a time, in the order of arrival, in the room's own task. Each is done under the room's claim
+(``claim.py``); when another owner has claimed the room it is *lost*, and its owner drops it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -18,25 +18,24 @@ from msgspec import structs
 from parlor.cache.live import RoomAddress
 from parlor.cache.reads import CacheReader
 from parlor.cache.records import view
-from parlor.cache.rooms import Appended, RoomCache, Turn
+from parlor.cache.rooms import Appended, Claimed, RoomCache, Turn
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import (
     CacheUnavailable,
-    Fenced,
     InternalError,
     OutOfStep,
     Overloaded,
     ParlorError,
-    PartitionUnknown,
     RoomBusy,
     RoomMoved,
     RoomNotFound,
     Unavailable,
 )
-from parlor.ids import IdMint, MessageId, RoomId, home_of
+from parlor.ids import IdMint, MessageId, RoomId
 from parlor.model import DeleteOutcome, DeleteReceipt, FinishReason, Message, OnBusy, SendReceipt, Session
 from parlor.reading.internal import InternalHistory
 from parlor.reading.loading import Loader
+from parlor.rooms.claim import Ownership
 from parlor.rooms.commands import (
     Command,
     DeleteDone,
@@ -66,8 +65,6 @@ from parlor.states import MessageState
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
-CLAIM_ATTEMPTS = 3
-"""How often a room that is out of step is loaded again before the caller is told to come back."""
 RELOAD_PAUSE = 1.0
 """Seconds between attempts to load a room whose reply was cut off by Redis forgetting it."""
 
@@ -94,18 +91,19 @@ class Room:
         self._on_lost = on_lost
         self._clock = ports.reply.clock
         self._settings = ports.reply.settings.rooms
-        self._claim = ports.mint.claim()
-        self._ticket: int | None = None
-        """What it claims with: the number of its own claim, or the ticket of the command that it is serving."""
-        self._address: RoomAddress | None = None
-        self._in_step = False
-        """Whether what is known here is what Redis has; if not, the room is claimed again first."""
-        self._persona = ""
-        self._last_seq = 0
+        self._own = Ownership(
+            room_id,
+            ports.mint.claim(),
+            ports.cache,
+            ports.reader,
+            ports.loader,
+            take_up=self._take_up,
+            on_stale_write=partial(ports.reply.metrics.stale_write_refused, "room"),
+            on_lost=self._drop,
+        )
         self._mailbox: asyncio.Queue[tuple[Command, asyncio.Future[Result]]] = asyncio.Queue()
-        self._replies = ReplyQueue(ports.reply, self._claim, self._lose, self._reload)
-        self._revision = Revision(ports.cache, ports.history, self._clock, self._claim, self._replies)
-        self._lost = False
+        self._replies = ReplyQueue(ports.reply, self._own.claim, self._own.lose, self._reload)
+        self._revision = Revision(ports.cache, ports.history, self._clock, self._own.claim, self._replies)
         self._serving = False
         self._used_at = self._clock.monotonic()
         self._tasks = [asyncio.create_task(self._serve_mailbox()), asyncio.create_task(self._replies.run())]
@@ -124,7 +122,7 @@ class Room:
         """Takes a command; its future is set when the command has been served in its turn, also when nobody waits for
         it any more. It is not to be cancelled. Raises ``Overloaded``, and ``RoomMoved``, which asks the caller to look
         for the room's place again; so may the future."""
-        if self._lost:
+        if self._own.lost:
             raise RoomMoved
         if self._mailbox.qsize() >= self._settings.mailbox_limit:
             raise Overloaded("Too many commands wait for this room", retry_after=1.0)
@@ -143,14 +141,14 @@ class Room:
 
     async def close(self) -> None:
         """Lets go: no command is taken any more, those that wait are sent elsewhere, the claim is given up."""
-        held = self._address is not None and not self._lost
-        self._lose()
+        held = not self._own.lost
+        self._own.lose()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if held and self._address is not None:
+        if held:
             try:
-                await self._ports.cache.release(self._address, self._claim)
+                await self._own.release()
             except CacheUnavailable as error:
                 # The next owner's claim takes it over anyhow.
                 _log.warning("claim_not_released", room_id=self.room_id, debug=error.debug)
@@ -179,100 +177,45 @@ class Room:
                     answer.exception()
 
     async def _serve(self, command: Command) -> Result:
-        await self._admit(command.ticket)
+        await self._own.admit(command.ticket)
         match command:
             case Send():
                 return SendDone(await self._send(command))
             case Rename():
-                await self._owned(command.session, lambda at: self._ports.cache.rename(at, self._claim, command.title))
+                await self._own.run(
+                    command.session, lambda at: self._ports.cache.rename(at, self._own.claim, command.title)
+                )
                 return await self._room_done(command.session)
             case DeleteRoom():
                 return await self._delete_room(command.session)
             case DeleteMessage():
                 return await self._delete_message(command)
             case Stop():
-                return MessageDone(await self._owned(command.session, lambda at: self._revision.stop(at, command)))
+                return MessageDone(await self._own.run(command.session, lambda at: self._revision.stop(at, command)))
             case Regenerate():
                 return MessageDone(
-                    await self._owned(command.session, lambda at: self._revision.regenerate(at, command))
+                    await self._own.run(command.session, lambda at: self._revision.regenerate(at, command))
                 )
             case Edit():
-                return EditDone(await self._owned(command.session, lambda at: self._revision.edit(at, command)))
+                return EditDone(await self._own.run(command.session, lambda at: self._revision.edit(at, command)))
             case ResetMemory():
-                await self._owned(command.session, lambda at: self._ports.summaries.reset(at, self._claim))
+                await self._own.run(command.session, lambda at: self._ports.summaries.reset(at, self._own.claim))
                 return Done()
             case Wake():
                 # Perhaps a reply was reserved whose answer never came here: only a new claim tells.
-                self._in_step = False
-                await self._owned(command.session, _nothing)
+                self._own.doubt()
+                await self._own.run(command.session, _nothing)
                 return Done()
 
-    async def _admit(self, ticket: int | None) -> None:
-        """Has the command served under a claim that is newer than its ticket, which refuses its other copies
-        (ADR 0013). Raises ``RoomMoved`` for a copy from before the claim that this owner took the room over from."""
-        if ticket is None:
-            return
-        if self._ticket is not None and ticket < self._ticket - 1:
-            if await self._ports.reader.claims(self.room_id) >= self._ticket:
-                raise RoomMoved
-            self._ticket = None  # Redis came back without its memory: numbers begin anew
-        if self._ticket is None or ticket >= self._ticket:
-            self._ticket = ticket
-            self._in_step = False
-
-    async def _owned(self, session: Session | None, action: Callable[[RoomAddress], Awaitable[_T]]) -> _T:
-        """Does it as the room's owner, claimed and loaded again as often as it takes."""
-        for _ in range(CLAIM_ATTEMPTS):
-            if self._lost:
-                raise RoomMoved
-            try:
-                address = self._address if self._in_step and self._address else await self._activate()
-                if session is None or session.account_id == address.account_id:
-                    return await action(address)
-            except (OutOfStep, PartitionUnknown):
-                self._in_step = False
-            except Fenced as error:
-                self._ports.reply.metrics.stale_write_refused("room")
-                self._lose()
-                raise RoomMoved from error
-            except RoomNotFound:
-                # There is no such room, or no more: nothing to hold, whatever ids are asked for.
-                self._lose()
-                raise
-            else:
-                raise RoomNotFound
-        raise CacheUnavailable(debug="the room stays out of step", retry_after=1.0)
-
-    async def _activate(self) -> RoomAddress:
-        """Makes this object the room's owner; the claim stays the same, so that a reply that it is writing goes on."""
-        cache, loader = self._ports.cache, self._ports.loader
-        if self._ticket is None:
-            self._ticket = await self._ports.reader.claims(self.room_id)
-        try:
-            claimed = await cache.claim(self.room_id, self._claim, self._ticket)
-        except PartitionUnknown:
-            await loader.open_partition(home_of(self.room_id))
-            claimed = await cache.claim(self.room_id, self._claim, self._ticket)
-        if claimed is None:
-            await loader.load_room(self.room_id)
-            claimed = await cache.claim(self.room_id, self._claim, self._ticket)
-        if claimed is None:
-            raise OutOfStep
-        self._ticket = claimed.number
+    async def _take_up(self, claimed: Claimed) -> Callable[[], None]:
+        """The replies that an earlier owner left unfinished, found out before the room counts as owned."""
         unfinished: list[ReplyJob] = []
         for message_id, first in claimed.open_replies:
             if message_id not in self._replies:
                 cut_off = claimed.live_attempt if message_id == claimed.live_message else None
                 message = await self._ports.history.message(self.room_id, message_id)
                 unfinished.append(self._adopted(message, first, cut_off, claimed.persona))
-        # Last: whoever cannot find out what there is to do is not the owner yet, and tries again.
-        self._address = RoomAddress(self.room_id, claimed.account_id, claimed.account_db_key)
-        self._persona = claimed.persona
-        self._last_seq = claimed.last_seq
-        self._in_step = True
-        for job in unfinished:
-            self._queue(job)
-        return self._address
+        return lambda: self._queue(*unfinished)
 
     def _adopted(self, reply: Message, first: int, cut_off: int | None, persona: str) -> ReplyJob:
         job = adopted_job(reply, first, cut_off, persona, self._settings)
@@ -284,7 +227,7 @@ class Room:
         began = self._clock.monotonic()
         metrics = self._ports.reply.metrics
         try:
-            appended, turn = await self._owned(command.session, lambda at: self._append(at, command))
+            appended, turn = await self._own.run(command.session, lambda at: self._append(at, command))
         except ParlorError as error:
             metrics.send(error.code)
             raise
@@ -294,28 +237,28 @@ class Room:
             return await self._replayed(command, appended)
         message = view(self.room_id, appended.seq, MessageState.PENDING, turn.message)
         reply: Message | None = None
-        self._last_seq = appended.seq
+        self._own.last_seq = appended.seq
         for gone in turn.unwanted:
             self._replies.withdraw(gone.tombstone.message_id)
         if turn.reply is not None:
-            self._last_seq += 1
-            reply = view(self.room_id, self._last_seq, MessageState.COMPOSING, turn.reply)
-            self._queue(job_of(turn.reply, self._last_seq, attempt=1))
+            self._own.last_seq += 1
+            reply = view(self.room_id, self._own.last_seq, MessageState.COMPOSING, turn.reply)
+            self._queue(job_of(turn.reply, self._own.last_seq, attempt=1))
         return SendReceipt(message, reply, appended.cursor, replayed=False)
 
     async def _append(self, address: RoomAddress, command: Send) -> tuple[Appended, Turn]:
         """Raises ``RoomBusy`` when the sender does not want to wait for a reply in progress."""
         on_busy = command.request.on_busy
-        turn = turn_of(command, self._persona, self._clock.now_ms())
+        turn = turn_of(command, self._own.persona, self._clock.now_ms())
         if on_busy is OnBusy.ENQUEUE or on_busy is OnBusy.REJECT:
-            return await self._ports.cache.append(address, self._claim, self._last_seq, turn), turn
+            return await self._ports.cache.append(address, self._own.claim, self._own.last_seq, turn), turn
         with self._replies.held():
             current = self._replies.current
             while True:
                 unwanted, stays = self._revision.making_way(on_busy, current, reply=turn.reply is not None)
                 turn = structs.replace(turn, unwanted=unwanted, stays=[job.message_id for job in stays])
                 try:
-                    return await self._ports.cache.append(address, self._claim, self._last_seq, turn), turn
+                    return await self._ports.cache.append(address, self._own.claim, self._own.last_seq, turn), turn
                 except RoomBusy:
                     if on_busy is not OnBusy.INTERRUPT or current is None:
                         raise OutOfStep from None
@@ -329,14 +272,14 @@ class Room:
         message = await history.message(self.room_id, appended.message_id)
         reply = await history.message(self.room_id, appended.reply_id) if appended.reply_id else None
         last = reply or message
-        self._last_seq = max(self._last_seq, last.seq)
+        self._own.last_seq = max(self._own.last_seq, last.seq)
         if reply is not None and reply.is_streaming and reply.message_id not in self._replies:
-            self._queue(self._adopted(reply, max(1, reply.attempt), reply.attempt or None, self._persona))
+            self._queue(self._adopted(reply, max(1, reply.attempt), reply.attempt or None, self._own.persona))
         return SendReceipt(message, reply, appended.cursor, replayed=appended.message_id != command.message_id)
 
     async def _delete_message(self, command: DeleteMessage) -> DeleteDone:
         async def delete(message_id: MessageId, at: RoomAddress) -> DeleteReceipt:
-            receipt = await self._ports.states.owner_delete_message(at, self._claim, message_id, by="account")
+            receipt = await self._ports.states.owner_delete_message(at, self._own.claim, message_id, by="account")
             if receipt.outcome is DeleteOutcome.STOPPED_AND_DELETED:
                 self._replies.withdraw(message_id)
             return receipt
@@ -344,18 +287,18 @@ class Room:
         # First a reply to it that has not ended: there is nothing to answer any more. It cannot come back (I10), so a
         # caller who does not hear of the rest just asks again.
         for reply in self._replies.answering(command.message_id):
-            await self._owned(command.session, partial(delete, reply))
-        return DeleteDone(await self._owned(command.session, partial(delete, command.message_id)))
+            await self._own.run(command.session, partial(delete, reply))
+        return DeleteDone(await self._own.run(command.session, partial(delete, command.message_id)))
 
     async def _delete_room(self, session: Session | None) -> RoomDone:
         try:
-            await self._owned(session, lambda at: self._ports.cache.delete(at, self._claim, "account"))
+            await self._own.run(session, lambda at: self._ports.cache.delete(at, self._own.claim, "account"))
         except RoomNotFound:
             # Perhaps it is on its way already: then asking again is harmless.
             return await self._room_done(session)
         done = await self._room_done(session)
         self.end_replies(FinishReason.STOPPED)
-        self._lose()
+        self._own.lose()
         return done
 
     async def _room_done(self, session: Session | None) -> RoomDone:
@@ -364,14 +307,16 @@ class Room:
             raise RoomNotFound
         return RoomDone(found.room)
 
-    def _queue(self, job: ReplyJob) -> None:
-        assert self._address is not None  # noqa: S101 - only an owner has replies to write
-        self._replies.add(self._address, job)
+    def _queue(self, *jobs: ReplyJob) -> None:
+        address = self._own.address
+        assert address is not None  # noqa: S101 - only an owner has replies to write
+        for job in jobs:
+            self._replies.add(address, job)
 
     async def _reload(self) -> None:
         """Loads the room again, which takes up its unfinished replies; however long its shard takes to answer."""
-        self._in_step = False
-        while not self._lost:
+        self._own.doubt()
+        while not self._own.lost:
             try:
                 await self.execute(Wake(None, self.room_id, ""))
             except (Overloaded, Unavailable) as error:
@@ -383,10 +328,8 @@ class Room:
             else:
                 return
 
-    def _lose(self) -> None:
-        if self._lost:
-            return
-        self._lost = True
+    def _drop(self) -> None:
+        """The room is lost: replies end here, and waiting callers look for its place again."""
         self.end_replies(FinishReason.INTERRUPTED)
         while not self._mailbox.empty():
             _, answer = self._mailbox.get_nowait()

@@ -206,7 +206,7 @@ async def test_a_deletion_while_a_fold_is_made_refuses_it_and_the_next_one_is_wi
     secret = await domain.say(room, "secret " + "x" * 400)
     for number in range(12):
         await domain.say(room, f"{number} " + "x" * 400)
-    address, claim = room._address, room._claim
+    address, claim = room._own.address, room._own.claim
     assert address is not None
     memory = Memory(domain.internal_history, domain.memories, 1000, 800)
     follow_up = FollowUp(domain.model, memory, domain.directory, SummaryCache(domain.live), domain.settings.llm)
