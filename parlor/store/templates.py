@@ -46,7 +46,7 @@ _WORD = re.compile(r"(?:\w+\((?:[^()]|\([^()]*\))*\)|\S)+")
 def fill(template: str, name: str, procedures: dict[str, str], columns: Columns = DOC_COLUMNS) -> str:
     """The procedure ``name``; ``procedures`` has the names of those that it may call. Raises ``KeyError``."""
 
-    def one(mark: re.Match[str]) -> str:
+    def filled(mark: re.Match[str]) -> str:
         words = mark[2].split()
         left_out = {word[1:] for word in words if word.startswith("-")}
         prefix = "".join(word for word in words if not word.startswith("-"))
@@ -61,12 +61,12 @@ def fill(template: str, name: str, procedures: dict[str, str], columns: Columns 
             case "json_columns":
                 return _json_columns(kept)
             case "replaced":
-                return ",\n".join(f"messages.{it.name} = VALUES({it.name})" for it in kept if it.name != "message_id")
+                return _replaced(kept)
             case "erased":
                 return _erased(kept)
         return procedures[mark[1]]
 
-    return "".join(f"{line}\n" for text in template.splitlines() for line in _lines(text, _MARK.sub(one, text)))
+    return "".join(f"{line}\n" for text in template.splitlines() for line in _lines(text, _MARK.sub(filled, text)))
 
 
 def _value(column: Column) -> str:
@@ -81,6 +81,10 @@ def _json_columns(columns: Iterable[Column]) -> str:
         f" {'NULL' if column.nullable else 'ERROR'} ON EMPTY ERROR ON ERROR"
         for column in every
     )
+
+
+def _replaced(columns: Iterable[Column]) -> str:
+    return ",\n".join(f"messages.{it.name} = VALUES({it.name})" for it in columns if it.name != "message_id")
 
 
 def _erased(columns: Iterable[Column]) -> str:

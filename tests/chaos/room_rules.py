@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 import msgspec
@@ -245,12 +245,16 @@ class RoomRules:
                     yield self._wrong("C12", f"two events have the cursor {heard.cursor}", stream)
             yield from self._deltas(stream)
         for stream in streams:
-            got = {_cursor(event.cursor) for event in stream.response.heard}
-            if got:
-                begin = _cursor(stream.request.after) if stream.request.after else min(got)
-                missed = [at for at in every if begin < at <= max(got) and at not in got]
-                if missed:
-                    yield self._wrong("C12", f"{len(missed)} events were missed, the first at {min(missed)}", stream)
+            yield from self._missed(stream, every)
+
+    def _missed(self, stream: Operation, every: Mapping[tuple[int, int], Heard]) -> Iterator[Violation]:
+        """Between where a stream began and its last event, it has all events that any stream has."""
+        got = {_cursor(event.cursor) for event in stream.response.heard}
+        if got:
+            begin = _cursor(stream.request.after) if stream.request.after else min(got)
+            missed = [at for at in every if begin < at <= max(got) and at not in got]
+            if missed:
+                yield self._wrong("C12", f"{len(missed)} events were missed, the first at {min(missed)}", stream)
 
     def _deltas(self, stream: Operation) -> Iterator[Violation]:
         texts: dict[tuple[str, int], str | None] = {}

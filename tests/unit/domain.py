@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
-from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -27,7 +26,6 @@ from parlor.cache.summaries import SummaryCache
 from parlor.errors import PartitionUnknown
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
 from parlor.llm.memory import Memory
-from parlor.metrics import NoMetrics
 from parlor.model import (
     DeleteReceipt,
     EditReceipt,
@@ -70,6 +68,7 @@ from parlor.rooms.room import Room, RoomPorts
 from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine
 from tests.fake_redis import fake_server
+from tests.unit.counting_metrics import CountingMetrics
 from tests.unit.fake_cache import FakeQueue, FaultyPipeline
 from tests.unit.fake_clock import FakeClock, SeededEntropy, settle
 from tests.unit.memory_store import PARTITIONS, SHARDS, MemoryStore, Templates
@@ -103,40 +102,6 @@ class PlainSettings(Settings):
 def plain_settings(**sections: object) -> Settings:
     redis = {"url": SecretStr("redis://fake"), "command_timeout": COMMAND_TIMEOUT}
     return PlainSettings.model_validate({"redis": redis, **sections})
-
-
-class CountingMetrics(NoMetrics):
-    """Counts what is said."""
-
-    def __init__(self) -> None:
-        self.sends: Counter[str] = Counter()
-        self.replies: Counter[str] = Counter()
-        self.stale_writes: Counter[str] = Counter()
-        self.batches: list[int] = []
-        self.stale_batches = 0
-        self.parked_count = 0
-        self.rooms = 0
-
-    def rooms_active(self, count: int) -> None:
-        self.rooms = count
-
-    def send(self, outcome: str) -> None:
-        self.sends[outcome] += 1
-
-    def reply(self, outcome: str) -> None:
-        self.replies[outcome] += 1
-
-    def stale_write_refused(self, script: str) -> None:
-        self.stale_writes[script] += 1
-
-    def batch(self, shard: int, operations: int, commit_seconds: float) -> None:
-        self.batches.append(operations)
-
-    def stale_batch_refused(self, shard: int) -> None:
-        self.stale_batches += 1
-
-    def parked(self, shard: int) -> None:
-        self.parked_count += 1
 
 
 class Domain:

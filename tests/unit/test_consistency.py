@@ -111,7 +111,6 @@ class Story:
         self.deleted.add(message_id)
 
     async def do(self, step: str, number: int) -> None:
-        domain = self.domain
         match step.split(" "):
             case ["say"]:
                 await self.send(f"said {len(self.said)}", ReplyMode.NONE)
@@ -120,25 +119,37 @@ class Story:
             case ["delete"] if self.order:
                 await self.delete(self.order[-1 - number % len(self.order)])
             case ["time", "passes"]:
-                await domain.clock.advance([0.02, 0.3, 3.2, 12.0][number])
-            case ["writer", "starts"]:
+                await self.domain.clock.advance([0.02, 0.3, 3.2, 12.0][number])
+            case ["owner", "dies"]:
+                await crash(self.room)
+                self.room = self.domain.room(self.room_id)
+            case ["another", "owner"]:
+                self.room = self.domain.room(self.room_id)
+            case ["writer", _] | [_, "writer"]:
+                await self.do_to_writers(step, number)
+            case _:
+                await self.do_to_servers(step, number)
+
+    async def do_to_writers(self, step: str, number: int) -> None:
+        domain = self.domain
+        match step:
+            case "writer starts":
                 await self.start_writer("writer")
-            case ["second", "writer"] if domain.server.connected:
+            case "second writer" if domain.server.connected:
                 # The first one was paused for too long, and goes on as if nothing had happened.
                 await domain.redis.delete(domain.live.keys.lease(HOME))
                 await self.start_writer(f"writer {number}")
-            case ["writer", "dies"] if self.writers:
+            case "writer dies" if self.writers:
                 # It says no goodbye.
                 domain.pipeline.refuse["release_lease"] = 1
                 task = self.writers.pop(0)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
                 domain.pipeline.refuse.clear()
-            case ["owner", "dies"]:
-                await crash(self.room)
-                self.room = domain.room(self.room_id)
-            case ["another", "owner"]:
-                self.room = domain.room(self.room_id)
+
+    async def do_to_servers(self, step: str, number: int) -> None:
+        domain = self.domain
+        match step.split(" "):
             case ["shard", state]:
                 domain.store.down = state == "down"
             case ["redis", state]:

@@ -15,7 +15,6 @@ from typer.core import TyperCommand, TyperGroup
 
 from parlor_cli.main import app
 from tests import settings_page
-from tests.chaos.system.catalogue import FAULTS
 
 pytestmark = pytest.mark.unit
 
@@ -139,13 +138,6 @@ def test_invariants_that_code_and_tests_name_exist() -> None:
 
 def test_every_invariant_is_named_in_code_or_tests() -> None:
     assert invariants().keys() == named_invariants()
-
-
-def test_every_fault_that_is_made_is_told_and_the_other_way_round() -> None:
-    told = set(
-        re.findall(r"`((?:kill|stop|empty|fill|flush|hold|lock|make)-[a-z-]+)`", read(ROOT / "docs/GUARANTEES.md"))
-    )
-    assert told == FAULTS.keys()
 
 
 def test_a_newcomers_ten_questions_are_answered_with_paths_that_exist() -> None:

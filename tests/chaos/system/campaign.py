@@ -222,6 +222,10 @@ class _Campaign:
         felt = [
             one for one in load.deliveries if one.asked_at < settled_at and (one.taken_at or settled_at) > applied_at
         ]
+        await self._record(fault, felt, applied_at, settled_at)
+
+    async def _record(self, fault: Blow, felt: list[Delivery], applied_at: float, settled_at: float) -> None:
+        """``felt``: the messages that were on their way during the fault."""
         found = Occurrence(
             fault=fault.name,
             unavailable=_longest([one for one in felt if not one.persisted], applied_at),
