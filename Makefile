@@ -22,7 +22,7 @@ run: $(RUN_STAMP) ## Install if needed, then start Parlor on 127.0.0.1:8000; Ctr
 
 install-dev: $(DEV_STAMP) ## Install for development
 
-check: lint types unit ## Lint, types and unit tests: under a minute
+check: lint types unit ## Lint, types and unit tests, python -m tests.structure among them: under a minute
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

@@ -41,7 +41,7 @@ def obtain_supervisor(settings: Settings) -> Handle:
 
 
 def ensure_supervisor(settings: Settings) -> Handle:
-    """As ``obtain_supervisor``; returns when every pool has started. Raises ``ray.exceptions.RayError``, or
+    """Obtains the Supervisor and waits until every pool has started. Raises ``ray.exceptions.RayError``, or
     ``TimeoutError`` that says what is missing after ``ray.start_timeout``."""
     supervisor = obtain_supervisor(settings)
     seconds = settings.ray.start_timeout.total_seconds()

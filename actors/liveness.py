@@ -96,7 +96,7 @@ class LivenessCheck:
         return found
 
     def statuses(self) -> list[ActorStatus]:
-        """Of all, as last heard; ``alive`` is whether it answers now. Process id 0: it has not started yet."""
+        """Each actor's last known status; ``alive`` says whether it answers now. Process id 0: not started yet."""
         return [self._status(name, entry) for name, entry in self._entries.items()]
 
     async def until(self, holds: Callable[[], bool]) -> None:

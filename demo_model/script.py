@@ -53,7 +53,7 @@ _BLOCK = re.compile(
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)?")
 _TOKEN = re.compile(r"\s*\S+|\s+$")
-FACT_LETTERS, FACTS_FIRST, FACTS_LAST = 80, 5, 15
+FACT_LENGTH, FACTS_FIRST, FACTS_LAST = 80, 5, 15
 """Characters that a summary quotes of a turn, and how many of its first and last lines it keeps."""
 TITLE_WORDS = 5
 _FILLER = ("the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and")
@@ -156,7 +156,7 @@ def split_tokens(text: str) -> list[str]:
 def _summary_of(material: summary.Material) -> str:
     said = [turn for turn in material.turns if turn.who == "person"] or material.turns
     lines = [line for line in material.summary.splitlines() if line]
-    lines += [f"- The {turn.who} said: {_plain(turn.text, FACT_LETTERS)}" for turn in said]
+    lines += [f"- The {turn.who} said: {_plain(turn.text, FACT_LENGTH)}" for turn in said]
     if len(lines) > FACTS_FIRST + FACTS_LAST:
         lines = [*lines[:FACTS_FIRST], *lines[-FACTS_LAST:]]
     return "\n".join(lines)
@@ -172,10 +172,10 @@ def _quote(text: str) -> str:
     return f"> {_plain(text, _QUOTED)}"
 
 
-def _plain(text: str, letters: int) -> str:
-    """The text on one line, without directives, cut after ``letters`` characters."""
+def _plain(text: str, length: int) -> str:
+    """The text on one line, without directives, cut after ``length`` characters."""
     plain = " ".join(_BLOCK.sub("", text).split())
-    return f"{plain[:letters]}{'…' if len(plain) > letters else ''}"
+    return f"{plain[:length]}{'…' if len(plain) > length else ''}"
 
 
 def _value(key: str, value: str) -> object:

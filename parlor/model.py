@@ -104,12 +104,12 @@ class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def reserved_version(attempt: int) -> int:
-    """Of the row that keeps a reply's place until ``attempt`` has ended."""
+    """The version of the row that keeps a reply's slot until ``attempt`` has ended."""
     return 2 * attempt - 2
 
 
 def ended_version(attempt: int) -> int:
-    """Of what ``attempt`` ended with."""
+    """The version of what ``attempt`` ended with."""
     return 2 * attempt - 1
 
 

@@ -117,7 +117,7 @@ class ChatStateMachine(StateMachine):
     async def owner_delete_message(
         self, address: RoomAddress, claim: Claim, message_id: MessageId, *, by: str
     ) -> DeleteReceipt:
-        """The same for the room's owner. Also raises ``Fenced``."""
+        """Deletes a message on behalf of the room's owner. Also raises ``Fenced``."""
         found = await self._deletable(address, message_id)
         if found is None:
             return _deleted_before(message_id)

@@ -83,7 +83,7 @@ class Live:
         rest: Sequence[Argument] = (),
         more: Sequence[str] = (),
     ) -> Answer:
-        """As ``run``, but a refusal is an answer."""
+        """Runs a script like ``run``, but returns a refusal instead of raising it."""
         script = load(name)
         if "now" in script.arguments and "now" not in arguments:
             arguments["now"] = self.clock.now_ms()

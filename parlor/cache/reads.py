@@ -240,8 +240,8 @@ class CacheReader:
 
 
 def later_tail(one: QueueTail, other: QueueTail) -> QueueTail:
-    """Of two moments of a room, in whatever order they were learned: only an append adds to the count, and it moves
-    the last seq."""
+    """The later of two moments of a room, in whatever order they were learned: only an append adds to the count, and
+    it moves the last seq."""
     if one.last_seq != other.last_seq:
         return max(one, other, key=lambda tail: tail.last_seq)
     counts = [tail.count for tail in (one, other) if tail.count is not None]

@@ -45,4 +45,4 @@ def clean_title(answer: str) -> str:
 
 
 def _plain(line: str) -> str:
-    return "".join(letter for letter in " ".join(line.split()) if letter.isprintable())
+    return "".join(char for char in " ".join(line.split()) if char.isprintable())

@@ -75,7 +75,7 @@ class InternalHistory:
     async def find_page(
         self, room_id: RoomId, *, limit: int, before: int | None = None, after: int | None = None
     ) -> Found[MessagePage]:
-        """As ``page``, to be opened for an account."""
+        """Finds what ``page`` returns, unloaded, with the account that owns it."""
         try:
             cached = await self._cached_page(room_id, after, before, limit)
         except CacheUnavailable as away:
@@ -88,7 +88,7 @@ class InternalHistory:
         return Found(cached.account_id, partial(self._page, room_id, cached, ascending=after is not None))
 
     async def find_message(self, room_id: RoomId, message_id: MessageId) -> Found[Message]:
-        """As ``message``, to be opened for an account."""
+        """Finds what ``message`` returns, unloaded, with the account that owns it."""
         away: CacheUnavailable | None = None
         try:
             seq = await self._states.find_message(room_id, message_id)
@@ -105,7 +105,7 @@ class InternalHistory:
         return Found(found.account_id, partial(self._message, found, seq, message_id))
 
     async def find_queued(self, room_id: RoomId) -> Found[list[Message]]:
-        """As ``queued``, to be opened for an account."""
+        """Finds what ``queued`` returns, unloaded, with the account that owns it."""
         waiting = await self._reader.waiting_replies(room_id)
         newest = await self.find_page(room_id, limit=QUEUE_PAGE, before=waiting[-1] if waiting else 0)
         return Found(newest.account_id, partial(self._queued, room_id, waiting, newest))
@@ -237,7 +237,7 @@ class InternalMemories:
         return await (await self.find_memory(room_id)).load()
 
     async def find_memory(self, room_id: RoomId) -> Found[RoomMemory]:
-        """As ``memory``, to be opened for an account."""
+        """Finds what ``memory`` returns, unloaded, with the account that owns it."""
         partition = partition_of(room_id)
         if partition is None:
             raise RoomNotFound

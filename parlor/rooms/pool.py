@@ -43,7 +43,7 @@ class RoomPool:
 
     @property
     def names(self) -> set[str]:
-        """Of all actors, the leaving ones too."""
+        """The names of all actors, including those that are leaving."""
         return {*self._members, *self._leaving}
 
     def add(self, name: str) -> None:

@@ -131,7 +131,7 @@ class Room:
         return answer
 
     async def execute(self, command: Command) -> Result:
-        """As ``submit``, and waits. Raises the error that the command ends with."""
+        """Submits a command and waits for its result. Raises the error that the command ends with."""
         # A caller that is cancelled leaves; the command is served all the same.
         return await asyncio.shield(self.submit(command))
 

@@ -34,5 +34,5 @@ async def tab(browser: Browser) -> AsyncIterator[Tab]:
 
 @pytest.fixture
 def token(installation: Installation) -> str:
-    """Of an account that nobody else uses."""
+    """A token of an account that nobody else uses."""
     return installation.token(f"browser-{uuid4().hex}")

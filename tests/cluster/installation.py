@@ -42,7 +42,7 @@ def database(server_url: str, name: str) -> str:
 
 
 def nodes_of(status: dict[str, Any], kind: str) -> set[str]:
-    """Of the actors of a kind that answer."""
+    """The nodes of those actors of a kind that answer."""
     return {actor["node"] for actor in status["actors"] if actor["kind"] == kind and actor["alive"]}
 
 

@@ -109,12 +109,12 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        """Of the GCS."""
+        """The address of the GCS."""
         return self._address
 
     @property
     def url(self) -> str:
-        """Of the HTTP edge, once there is one."""
+        """The URL of the HTTP edge, once there is one."""
         return f"http://127.0.0.1:{self.plan.http}"
 
     @property

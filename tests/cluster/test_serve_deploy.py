@@ -41,7 +41,7 @@ def deployed(shared: SharedCluster) -> Iterator[SharedCluster]:
 
 
 def readiness(shared: SharedCluster) -> tuple[int, dict[str, Any]]:
-    """Of whichever replica answers; status 0 while there is none."""
+    """The readiness that whichever replica answers reports; status 0 while there is none."""
     status, text = ask(urlsplit(shared.cluster.url).netloc, "GET", "/readyz")
     return status, json.loads(text) if text.startswith("{") else {}
 

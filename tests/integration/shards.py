@@ -74,7 +74,7 @@ class Shards:
         return [_message(row) for rows in with_rows for row in rows]
 
     async def versions(self, room_id: str) -> list[StoredVersion]:
-        """Of all messages of the room, in the order of seq and version."""
+        """The versions of all messages of the room, in the order of seq and version."""
         sql = (
             "SELECT seq, version, attempt, content, finish_reason FROM message_versions "
             "WHERE room_id = {} ORDER BY seq, version"

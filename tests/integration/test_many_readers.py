@@ -54,7 +54,7 @@ def replica_of(installation: Installation) -> int:
 
 
 async def connections(redis: Redis) -> int:
-    """Of Parlor's own clients."""
+    """How many connections Parlor's own clients have."""
     return sum(client["name"] == "parlor" for client in await redis.client_list())
 
 

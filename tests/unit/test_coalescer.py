@@ -60,7 +60,7 @@ class Calls:
 
 
 async def outcomes(callers: Sequence[asyncio.Task[int]]) -> list[int | type[BaseException]]:
-    """Of each caller: its answer, or what it raised. Nobody waits for ever."""
+    """Each caller's answer, or what it raised. Nobody waits for ever."""
     async with asyncio.timeout(5):
         found = await asyncio.gather(*callers, return_exceptions=True)
     return [type(each) if isinstance(each, BaseException) else each for each in found]

@@ -62,7 +62,7 @@ steps = st.lists(
 
 
 class Story:
-    """One room, and what its person was told."""
+    """One room, and what its user was answered."""
 
     def __init__(self, domain: Domain) -> None:
         self.domain = domain
@@ -222,17 +222,17 @@ class Story:
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
 @given(steps)
-def test_what_was_acknowledged_is_stored_whatever_happens(templates: Templates, story: list[Step]) -> None:
-    async def tell() -> None:
+def test_what_was_acknowledged_is_stored_whatever_happens(templates: Templates, taken: list[Step]) -> None:
+    async def run() -> None:
         domain = Domain(templates)
         try:
-            told = Story(domain)
-            await told.begin()
-            for step, number in story:
-                await told.do(step, number)
-            await told.end()
-            await told.check()
+            story = Story(domain)
+            await story.begin()
+            for step, number in taken:
+                await story.do(step, number)
+            await story.end()
+            await story.check()
         finally:
             await domain.close()
 
-    asyncio.run(tell())
+    asyncio.run(run())

@@ -208,7 +208,7 @@ def commands_in(path: Path) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """Of headings, as GitHub makes them."""
+    """Anchors of headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -178,7 +178,7 @@ def test_hooks_are_the_projects_own_tools() -> None:
     config = load(ROOT / ".pre-commit-config.yaml")
     assert [repo["repo"] for repo in config["repos"]] == ["local"], "other versions would disagree with the lock's"
     hooks = {hook["id"]: hook for hook in config["repos"][0]["hooks"]}
-    assert hooks.keys() == {"ruff-check", "ruff-format", "mypy", "house-rules", "documents"}
+    assert hooks.keys() == {"ruff-check", "ruff-format", "mypy", "house-rules", "structure", "documents"}
     for hook in hooks.values():
         assert hook["language"] == "system"
         program, *arguments = hook["entry"].split()

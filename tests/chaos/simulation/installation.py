@@ -111,7 +111,7 @@ class SimModel(ScriptedModel):
 
 
 class SimMetrics(NoMetrics):
-    """Of all processes."""
+    """Counts over all processes."""
 
     def __init__(self) -> None:
         self.stale: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""One seed: a site, people and a nemesis, then rest, then the checker."""
+"""One seed: an installation, users and a nemesis, then rest, then the checker."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ JOBS = 2
 
 @pytest.fixture(scope="module")
 def reports() -> list[Report]:
-    """Of all seeds, and of those that ever failed."""
+    """The reports of all seeds, including those that ever failed."""
     seeds = sorted({*seeds_of(SEEDS), *kept_seeds(), *AGAIN})
     return list(run_all(seeds, JOBS))
 

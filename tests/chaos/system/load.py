@@ -99,7 +99,7 @@ class Load:
                 await connection.close()
 
     async def run(self, rate: float, users: int) -> None:
-        """``people`` share ``rate`` things a second among them, and take turns through the accounts."""
+        """``users`` share ``rate`` operations a second among them, and take turns through the accounts."""
         pause = users / rate
         async with asyncio.TaskGroup() as group:
             for number in range(users):

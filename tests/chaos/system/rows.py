@@ -36,7 +36,7 @@ class Backlog(msgspec.Struct, frozen=True):
 
 
 async def backlog(redis: Redis, keys: Keys, partitions: int) -> Backlog:
-    """Of all partitions, in one pipeline."""
+    """Adds up all partitions, in one pipeline."""
     async with redis.pipeline(transaction=False) as pipe:
         for number in range(partitions):
             partition = Partition(number)

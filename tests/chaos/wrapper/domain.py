@@ -1,5 +1,5 @@
 """All of Parlor's domain in one process, on a real Redis and a real MariaDB: owners that take rooms from each other,
-writers that take partitions from each other, and people who write down what they were told."""
+writers that take partitions from each other, and users who record the answers that they get."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Domain:
         self._queues: list[FaultyQueue] = []
         self._recorder = recorder
         self._random = random.Random(seed)
-        self._assemblies: list[Wiring] = []
+        self._wirings: list[Wiring] = []
         self.hosts: list[RoomHost] = []
         self._writers: list[ShardWriterLoop] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -169,7 +169,7 @@ class Domain:
             ended = await asyncio.gather(*self._tasks, *self._writing, return_exceptions=True)
         for queue in self._queues:
             await queue.close()
-        for wiring in self._assemblies:
+        for wiring in self._wirings:
             await wiring.close()
         for result in ended:
             if isinstance(result, Exception):
@@ -186,7 +186,7 @@ class Domain:
 
     @property
     def mint(self) -> IdMint:
-        return self._assemblies[0].mint
+        return self._wirings[0].mint
 
     # People
 
@@ -222,14 +222,14 @@ class Domain:
                         await self._do(Kind.DELETE_MESSAGE, account, place, request, command_)
 
     async def _create_room(self, account: str) -> RoomId:
-        wiring, session = self._assemblies[0], await self._session(account)
+        wiring, session = self._wirings[0], await self._session(account)
         room = wiring.mint.room_id(session.partition)
         address = RoomAddress(room, session.account_id, session.account_db_key)
         title = self._unique("title")
         while True:
             name = self._recorder.begin(Kind.CREATE_ROOM, account, "", Request(title=title), DEADLINE)
             try:
-                await self._create(self._random.choice(self._assemblies), address, title)
+                await self._create(self._random.choice(self._wirings), address, title)
             except ParlorError as error:
                 self._recorder.end(name, RecordedOutcome.UNKNOWN, Response(room=room), error.code)
                 await asyncio.sleep(RETRY_PAUSE)
@@ -247,7 +247,7 @@ class Domain:
 
     async def _send(self, account: str, room: RoomId, reply: ReplyMode) -> MessageId | None:
         """Asks with the same key and ids until it is taken."""
-        session, mint = self._sessions[account], self._assemblies[0].mint
+        session, mint = self._sessions[account], self._wirings[0].mint
         text = self._unique("note")
         request = SendRequest(text, reply=reply, idempotency_key=text, fingerprint=text)
         while True:
@@ -267,7 +267,7 @@ class Domain:
         name = self._recorder.begin(kind, account, room, request, DEADLINE)
         while True:
             try:
-                ticket = await self._random.choice(self._assemblies).reader.claims(room)
+                ticket = await self._random.choice(self._wirings).reader.claims(room)
             except ParlorError as error:
                 return self._recorder.end(name, RecordedOutcome.UNKNOWN, error=error.code)
             copy = msgspec.structs.replace(command, ticket=ticket)
@@ -305,7 +305,7 @@ class Domain:
 
     async def _read(self, account: str, room: RoomId) -> None:
         name = self._recorder.begin(Kind.READ_PAGE, account, room, Request(), DEADLINE)
-        history = self._random.choice(self._assemblies).history
+        history = self._random.choice(self._wirings).history
         try:
             page = await history.page(room, AccountId(account), limit=50)
         except ParlorError as error:
@@ -318,7 +318,7 @@ class Domain:
 
     async def _session(self, account: str) -> Session:
         while account not in self._sessions:
-            store = self._assemblies[0].store
+            store = self._wirings[0].store
             with suppress(ParlorError):
                 row = await store.open_account(AccountId(account))
                 shard = await store.shard_of(row.partition)
@@ -333,7 +333,7 @@ class Domain:
         async with asyncio.timeout(DRY_SECONDS):
             await asyncio.gather(*self._copies)
         await self.run_dry()
-        history = self._assemblies[0].history
+        history = self._wirings[0].history
         found = []
         for stored in await stored_rooms(list(store_addresses(self._settings.store).shards.values())):
             room, account, page = RoomId(stored.room), AccountId(stored.account), list[Message]()
@@ -342,7 +342,7 @@ class Domain:
                 page += part.messages
                 if not part.has_more:
                     break
-            title = (await self._assemblies[0].rooms.room(room, account)).title
+            title = (await self._wirings[0].rooms.room(room, account)).title
             read = [seen(message) for message in page]
             about = (stored.room, stored.account, stored.title, stored.deleted, stored.rows)
             found.append(FinalRoom(*about, read, title))
@@ -350,7 +350,7 @@ class Domain:
 
     async def run_dry(self) -> None:
         """Until nothing waits. Raises ``TimeoutError``."""
-        keys, partitions = self._assemblies[0].live.keys, self._settings.store.partitions
+        keys, partitions = self._wirings[0].live.keys, self._settings.store.partitions
         redis: Redis = connect(self._settings.redis)
         deadline = time.monotonic() + DRY_SECONDS
         try:
@@ -364,7 +364,7 @@ class Domain:
 
     async def _sweep(self) -> None:
         """As the Supervisor does: rooms with replies that nobody writes get an owner."""
-        reader = self._assemblies[0].reader
+        reader = self._wirings[0].reader
         partitions = [Partition(number) for number in range(self._settings.store.partitions)]
         while True:
             await asyncio.sleep(SWEEP_PAUSE)
@@ -387,7 +387,7 @@ class Domain:
         pipeline.injector = injector
         await wiring.live.close()
         wiring.live.pipeline = pipeline
-        self._assemblies.append(wiring)
+        self._wirings.append(wiring)
         return wiring
 
     def _unique(self, what: str) -> str:

@@ -265,15 +265,15 @@ async def test_dead_letters_take_an_entry_out_of_the_way_and_keep_it(fixtures: C
     create, save = await fixtures.queued()
     await fixtures.queue.park(LEASE, save, "row-refused: no")
     assert [entry.position for entry in await fixtures.queued()] == [create.position]
-    ((_, letter),) = await fixtures.entries(fixtures.keys.dead(fixtures.partition))
-    assert letter[b"entry"] == str(save.position).encode()
-    assert letter[b"reason"] == b"row-refused: no"
-    assert int(letter[b"parked"]) == fixtures.clock.now
-    assert {name: letter[name] for name in save.raw} == save.raw
+    ((_, dead_letter),) = await fixtures.entries(fixtures.keys.dead(fixtures.partition))
+    assert dead_letter[b"entry"] == str(save.position).encode()
+    assert dead_letter[b"reason"] == b"row-refused: no"
+    assert int(dead_letter[b"parked"]) == fixtures.clock.now
+    assert {name: dead_letter[name] for name in save.raw} == save.raw
     assert await fixtures.queue.depth(fixtures.partition) == (1, create.at, 1)
 
 
-async def test_parking_again_adds_no_second_letter(fixtures: CacheFixtures) -> None:
+async def test_parking_again_adds_no_second_dead_letter(fixtures: CacheFixtures) -> None:
     await fixtures.created()
     (create,) = await fixtures.queued()
     await fixtures.queue.park(LEASE, create, "one")

@@ -115,7 +115,7 @@ def _is_silent(actor: FakeRoomActor) -> bool:
 
 
 class FakeStateMachine:
-    """As ``actors.state_machine`` answers, on the domain."""
+    """Answers like ``actors.state_machine``, on the domain."""
 
     def __init__(self, domain: Domain) -> None:
         self._domain = domain

@@ -1,3 +1,5 @@
+"""Settings: which source wins, what is refused, and what is printed."""
+
 from __future__ import annotations
 
 import tomllib

@@ -1,3 +1,5 @@
+"""The addresses of an installation's servers, and what they promise."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The data directory: its id, its decisions, its secrets."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Processes that a dead installation left behind are found and ended, and no others."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""The `parlor` command: output, exit codes and refusals."""
+
 from __future__ import annotations
 
 import json
@@ -93,7 +95,7 @@ def test_rooms_says_that_nothing_runs(home: Installation) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["0:1-1", "--all"]])
-def test_a_replay_is_of_some_letters_or_of_all(home: Installation, arguments: list[str]) -> None:
+def test_a_replay_is_of_some_dead_letters_or_of_all(home: Installation, arguments: list[str]) -> None:
     result = run.invoke(app, ["dead-letters", "replay", *arguments, "--data-dir", str(home.data_dir)])
     assert isinstance(result.exception, Refusal)
     assert "--all" in result.exception.message

@@ -1,3 +1,5 @@
+"""Options of `parlor up`, and what an installation has decided already."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Ports are checked and chosen before anything starts."""
+
 from __future__ import annotations
 
 import socket

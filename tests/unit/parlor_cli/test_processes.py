@@ -1,3 +1,5 @@
+"""Processes of this machine: alive or not, the same or not, and how they are ended."""
+
 from __future__ import annotations
 
 import os

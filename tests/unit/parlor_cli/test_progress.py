@@ -1,3 +1,5 @@
+"""What a start prints, on a terminal and into a pipe."""
+
 from __future__ import annotations
 
 import io

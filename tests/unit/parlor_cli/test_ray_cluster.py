@@ -1,3 +1,5 @@
+"""How Ray and Serve are configured for an installation."""
+
 from __future__ import annotations
 
 import subprocess

@@ -1,3 +1,5 @@
+"""The private MariaDB: durable, reachable by its socket alone, refused with advice when it is missing."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""A server's process: its start is checked, and it ends with the process that started it."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""The private Redis: durable, reachable by its socket alone, refused with advice when it is missing."""
+
 from __future__ import annotations
 
 import socket
