@@ -257,7 +257,7 @@ class ActorGateway:
             yield message
 
     async def readiness(self) -> list[DependencyHealth]:
-        found = await self._wiring.health()
+        found = await self._wiring.dependencies.health()
         try:
             async with asyncio.timeout(2.0):
                 missing: list[str] = await (await self._find_supervisor()).missing.remote()

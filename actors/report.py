@@ -37,4 +37,4 @@ async def queue_statuses(wiring: Wiring) -> list[QueueStatus]:
 
 async def service_statuses(wiring: Wiring) -> dict[str, str]:
     """Each dependency and ``ok``, or what is wrong with it."""
-    return {health.name: "ok" if health.ok else health.detail for health in await wiring.health()}
+    return {health.name: "ok" if health.ok else health.detail for health in await wiring.dependencies.health()}

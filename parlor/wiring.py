@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
-
 from parlor.cache.connection import connect
 from parlor.cache.events import EventLog
 from parlor.cache.hub import EventHub
@@ -15,14 +12,13 @@ from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
 from parlor.clock import SystemClock, SystemEntropy
-from parlor.errors import ParlorError
 from parlor.ids import IdMint
 from parlor.llm.personas import load_personas
 from parlor.llm.providers import load_provider
 from parlor.llm.service import AIChatService
 from parlor.metrics import RoomMetrics, WriterMetrics
-from parlor.model import DependencyHealth
 from parlor.persistence.leases import WriterPorts
+from parlor.reading.health import Dependencies
 from parlor.reading.history import HistoryReader
 from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.reading.loading import Loader
@@ -54,6 +50,7 @@ class Wiring:
         self.summaries = SummaryCache(self.live)
         self.memories = InternalMemories(self.summaries, store, self.loader)
         self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
+        self.dependencies = Dependencies(self.live, store)
         set_chat_state_machine(self.state_machine)
 
     @classmethod
@@ -105,29 +102,6 @@ class Wiring:
         log = EventLog(self.live)
         return EventStreams(hub, log, self.reader, self.history, self.loader, self.live.keys, heartbeat)
 
-    async def health(self) -> list[DependencyHealth]:
-        """Redis, the global database and each shard, asked side by side."""
-        asked = {"cache": self.live.ping(), "store:global": self.store.ping(None)}
-        asked |= {f"store:shard{shard}": self.store.ping(shard) for shard in self.store.shard_ids()}
-        answers = await asyncio.gather(*(_health(work) for work in asked.values()))
-        return [DependencyHealth(name, not wrong, wrong or "ok") for name, wrong in zip(asked, answers, strict=True)]
-
     async def close(self) -> None:
         await self.live.close()
         await self.store.close()
-
-
-HEALTH_SECONDS = 2.0
-"""Longest wait for one dependency's answer."""
-
-
-async def _health(work: Awaitable[None]) -> str:
-    """What is wrong; empty when nothing is."""
-    try:
-        async with asyncio.timeout(HEALTH_SECONDS):
-            await work
-    except ParlorError as error:
-        return error.detail
-    except TimeoutError:
-        return f"no answer within {HEALTH_SECONDS:.0f} s"
-    return ""

@@ -20,6 +20,7 @@ from parlor.cache.live import RoomAddress
 from parlor.errors import Overloaded
 from parlor.ids import MessageId, RoomId
 from parlor.model import DependencyHealth
+from parlor.reading.health import Dependencies
 from parlor.reading.streams import EventStreams
 from parlor.rooms.commands import Command, Outcome, decode_commands, encode_outcomes
 from parlor.rooms.host import RoomHost
@@ -163,6 +164,13 @@ class FakeStateMachine:
         return answer
 
 
+class NoDependencies(Dependencies):
+    """Reports no server, so that only what a gateway itself finds is left."""
+
+    async def health(self) -> list[DependencyHealth]:
+        return []
+
+
 class DomainWiring(Wiring):
     """What a gateway stands on, of the domain's parts."""
 
@@ -174,13 +182,11 @@ class DomainWiring(Wiring):
         self.loader = domain.loader
         self.history = domain.history
         self.rooms = domain.directory
+        self.dependencies = NoDependencies(domain.live, domain.store)
         self._domain = domain
 
     def streams(self, hub: EventHub) -> EventStreams:
         return self._domain.streams()
-
-    async def health(self) -> list[DependencyHealth]:
-        return []
 
     async def close(self) -> None:
         """The domain closes itself."""
