@@ -44,7 +44,7 @@ unit: $(DEV_STAMP)
 test: $(DEV_STAMP) servers lint types ## Real servers when they may be installed, then lint, types and every test
 	@$(if $(CI),export PARLOR_TEST_REQUIRE_SERVERS=1;) failed=0; \
 	$(BIN)/pytest -q $(BUSY) $(GROUPED) $(addprefix --ignore=,$(WAITING)) tests || failed=1; \
-	$(BIN)/pytest -n 3 $(GROUPED) --durations=25 --durations-min=5 $(WAITING) || failed=1; \
+	$(BIN)/pytest -n 2 $(GROUPED) --durations=25 --durations-min=5 $(WAITING) || failed=1; \
 	exit $$failed
 
 bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own (docs/PERFORMANCE.md)
