@@ -32,8 +32,8 @@ types: $(DEV_STAMP)
 	$(BIN)/mypy $(addprefix -p ,$(CODE))
 
 # Tests that keep the processor busy get a worker for each core; each collects all of them first, hence not more than
-# four. Those that mostly wait (for installations, nodes, a browser) get more workers than there are cores. Each worker
-# takes a group of tests at a time, which share what it has started (tests/schedule.py).
+# four. Those that start installations, nodes or a browser get two workers: their processes keep both cores busy. Each
+# worker takes a group of tests at a time, which share what it has started (tests/schedule.py).
 BUSY := -n auto --maxprocesses 4
 GROUPED := --dist loadscope --no-loadscope-reorder
 WAITING := tests/browser tests/chaos/system tests/cluster tests/integration
