@@ -98,7 +98,7 @@ class Room:
             ports.reader,
             ports.loader,
             take_up=self._take_up,
-            on_stale_write=partial(ports.reply.metrics.stale_write_refused, "room"),
+            on_stale_write=lambda: ports.reply.metrics.stale_write_refused("room"),
             on_lost=self._drop,
         )
         self._mailbox: asyncio.Queue[tuple[Command, asyncio.Future[Result]]] = asyncio.Queue()
