@@ -1,1 +1,1 @@
-"""What readers get: history, lists of rooms, streams of events, and loading what Redis does not have."""
+"""Reading: history, lists of rooms, event streams, and loading what Redis does not have."""

@@ -1,6 +1,6 @@
-"""A room's messages for its account.
+"""A room's messages, for the account that the room belongs to.
 
-Every method takes the account and answers another's room with ``RoomNotFound`` (I16); what is behind them is in
+Every method takes the account and raises ``RoomNotFound`` for another account's room (I16). The reading itself is in
 ``internal.py``.
 """
 
@@ -14,11 +14,11 @@ from parlor.reading.internal import InternalHistory
 from parlor.states import GONE_MESSAGES
 
 EXPORT_PAGE = 200
-"""Messages that an export reads at once."""
+"""Messages that an export reads in one page."""
 
 
 class HistoryReader:
-    """Raises ``RoomNotFound`` throughout, also for another account's room."""
+    """Reads a room's messages. Every method raises ``RoomNotFound``, also for another account's room."""
 
     def __init__(self, internal: InternalHistory) -> None:
         self._internal = internal
@@ -32,27 +32,29 @@ class HistoryReader:
         before: int | None = None,
         after: int | None = None,
     ) -> MessagePage:
-        """Raises ``StoreUnavailable`` when the page needs rows that only a shard has."""
+        """Returns a page of messages. Raises ``StoreUnavailable`` if it needs rows that only an unreachable shard
+        has."""
         found = await self._internal.find_page(room_id, limit=limit, before=before, after=after)
         return await found.for_account(account)
 
     async def message(self, room_id: RoomId, account: AccountId, message_id: MessageId) -> Message:
-        """Raises ``MessageNotFound``; ``CacheUnavailable`` for one that only Redis may have."""
+        """Returns one message. Raises ``MessageNotFound``, or ``CacheUnavailable`` if only an unreachable Redis may
+        have it."""
         return await (await self._internal.find_message(room_id, message_id)).for_account(account)
 
     async def variants(self, room_id: RoomId, account: AccountId, message_id: MessageId) -> list[Message]:
-        """The message's earlier versions, ascending, and what it is now. Raises ``MessageNotFound``."""
+        """Returns the message's earlier versions, oldest first, and the current one. Raises ``MessageNotFound``."""
         current = await self.message(room_id, account, message_id)
         if current.state in GONE_MESSAGES:
             return [current]
         return [*await self._internal.earlier_versions(room_id, current.seq), current]
 
     async def queued(self, room_id: RoomId, account: AccountId) -> list[Message]:
-        """A person's messages that no reply has read yet, ascending."""
+        """Returns a person's messages that no reply has read yet, by ascending seq."""
         return await (await self._internal.find_queued(room_id)).for_account(account)
 
     async def all(self, room_id: RoomId, account: AccountId) -> AsyncIterator[Message]:
-        """Every message in order, as the room was when the reading of each page began."""
+        """Yields every message in order. Each page is as the room was when its reading began."""
         after = 0
         while True:
             page = await self.page(room_id, account, limit=EXPORT_PAGE, after=after)

@@ -1,10 +1,11 @@
-"""What the program itself reads of a room, whosever it is: for the room's owner, the prompt's memory and audits.
+"""Reads of any room without an account check, for the program itself: room owners, the prompt's memory, and audits.
 
-Nothing here asks for an account. Whoever answers a client reads through ``history.HistoryReader`` and
-``room_list.RoomDirectory``, which do (I16): they open a ``Found`` for an account.
+Code that answers a client reads through ``history.HistoryReader`` and ``room_list.RoomDirectory``, which check the
+account by opening a ``Found`` for it (I16).
 
-Contiguous seq tells what the cache holds, so a page is never shorter because the cache was cold (I15). States in Redis
-win over rows, because what is being deleted is deleted for every reader at once.
+Seqs have no holes, so it is always known which messages the cache lacks, and a page is never shorter because the cache
+was cold (I15). States in Redis win over rows, so that a message that is being deleted is deleted for every reader at
+once.
 """
 
 from __future__ import annotations
@@ -29,28 +30,28 @@ from parlor.states import GONE_MESSAGES, MessageState
 from parlor.store.ports import ChatStore
 
 QUEUE_PAGE = 20
-"""Messages that are read at once to find those that wait."""
+"""Messages in each page that is read to find the queued ones."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Found(Generic[_T]):
-    """Something of a room, and the account whose room it is."""
+    """Something that was found in a room, and the account that the room belongs to."""
 
     account_id: AccountId
     load: Callable[[], Awaitable[_T]]
-    """The thing itself; rows that only a shard has are read by this. Raises ``StoreUnavailable``."""
+    """Returns what was found; reads rows that only a shard has. Raises ``StoreUnavailable``."""
 
     async def for_account(self, account: AccountId) -> _T:
-        """Raises ``RoomNotFound`` for another account's, before anything more is read."""
+        """Returns what was found. Raises ``RoomNotFound`` for another account, before reading anything more."""
         if self.account_id != account:
             raise RoomNotFound
         return await self.load()
 
 
 class InternalHistory:
-    """A room's messages: the cached tail joined to the shard."""
+    """Reads a room's messages: the cached tail joined to the rows of its shard."""
 
     def __init__(self, reader: CacheReader, states: StateCache, store: ChatStore, loader: Loader) -> None:
         self._reader = reader
@@ -61,15 +62,17 @@ class InternalHistory:
     async def page(
         self, room_id: RoomId, *, limit: int, before: int | None = None, after: int | None = None
     ) -> MessagePage:
-        """Raises ``RoomNotFound``; ``StoreUnavailable`` when the page needs rows that only a shard has."""
+        """Returns a page of messages. Raises ``RoomNotFound``, or ``StoreUnavailable`` if the page needs rows that only
+        an unreachable shard has."""
         return await (await self.find_page(room_id, limit=limit, before=before, after=after)).load()
 
     async def message(self, room_id: RoomId, message_id: MessageId) -> Message:
-        """Raises ``RoomNotFound``, ``MessageNotFound``; ``CacheUnavailable`` for one that only Redis may have."""
+        """Returns one message. Raises ``RoomNotFound``, ``MessageNotFound``, or ``CacheUnavailable`` if only an
+        unreachable Redis may have it."""
         return await (await self.find_message(room_id, message_id)).load()
 
     async def queued(self, room_id: RoomId) -> list[Message]:
-        """A person's messages that no reply has read yet, ascending. Raises ``RoomNotFound``."""
+        """Returns a person's messages that no reply has read yet, by ascending seq. Raises ``RoomNotFound``."""
         return await (await self.find_queued(room_id)).load()
 
     async def find_page(
@@ -79,10 +82,10 @@ class InternalHistory:
         try:
             cached = await self._cached_page(room_id, after, before, limit)
         except CacheUnavailable as away:
-            # What is stored can still be read; events cannot, so there is no cursor to speak of.
+            # Stored rows can still be read. Events cannot, so the page has no real cursor.
             found = await self._stored_page(room_id, limit=limit, before=before, after=after)
             if found is None:
-                # Perhaps it is only in Redis yet: nobody can say now that there is no such room.
+                # The room may exist only in Redis so far, so it cannot be reported as missing.
                 raise away from None
             return found
         return Found(cached.account_id, partial(self._page, room_id, cached, ascending=after is not None))
@@ -100,7 +103,7 @@ class InternalHistory:
             if row is None and away is not None:
                 raise away
             seq = row.seq if row else None
-        # Through a page of one: it finds the room and its account, and joins in the live text and state.
+        # A page of one message also finds the room and its account, and joins in the live text and state.
         found = await self.find_page(room_id, limit=1, after=(seq or 1) - 1)
         return Found(found.account_id, partial(self._message, found, seq, message_id))
 
@@ -111,7 +114,7 @@ class InternalHistory:
         return Found(newest.account_id, partial(self._queued, room_id, waiting, newest))
 
     async def doc(self, room_id: RoomId, seq: int) -> MessageDoc:
-        """A message as it is kept, whatever its state. Raises ``MessageNotFound``."""
+        """Returns a message's stored document, whatever its state. Raises ``MessageNotFound``."""
         found = await self._states.message_doc(room_id, seq)
         if found is not None:
             return found
@@ -122,13 +125,13 @@ class InternalHistory:
         return rows[0].doc
 
     async def earlier_versions(self, room_id: RoomId, seq: int) -> list[Message]:
-        """What the message said before, ascending."""
+        """Returns the message's earlier versions, oldest first."""
         earlier: dict[int, tuple[MessageState, MessageDoc]] = {}
         try:
             for doc in await self._reader.versions(room_id, seq):
                 earlier[doc.version] = MessageState.PENDING, doc
         except CacheUnavailable:
-            # What is stored can still be read.
+            # Stored versions can still be read.
             pass
         shard = await self._store.shard_of(home_of(room_id))
         for doc in await self._store.versions_get(shard, room_id, seq):
@@ -136,14 +139,14 @@ class InternalHistory:
         return [view(room_id, seq, *earlier[version]) for version in sorted(earlier)]
 
     async def before(self, room_id: RoomId, seq: int, limit: int) -> list[Message]:
-        """For the LLM's memory: the newest ``limit`` messages below ``seq``. Raises ``CacheUnavailable`` rather than to
-        leave out what is only in Redis: that would be an answer to another question."""
+        """Returns the newest ``limit`` messages below ``seq``, for the LLM's memory. Raises ``CacheUnavailable`` rather
+        than leave out what is only in Redis, because the LLM would then answer a different conversation."""
         if seq <= 1:
             return []
         return await self._join(room_id, await self._cached_page(room_id, None, seq, limit))
 
     async def _cached_page(self, room_id: RoomId, after: int | None, before: int | None, limit: int) -> CachedPage:
-        """Also loads a room that Redis does not have."""
+        """Reads a page from Redis, and loads the room first if Redis does not have it."""
         cached = await self._reader.page(room_id, after, before, limit)
         if cached is None:
             await self._loader.load_room(room_id)
@@ -179,7 +182,7 @@ class InternalHistory:
     async def _stored_page(
         self, room_id: RoomId, *, limit: int, before: int | None, after: int | None
     ) -> Found[MessagePage] | None:
-        """None for a room that the shard does not have."""
+        """Reads a page from the shard alone; None if the shard does not have the room."""
         shard = await self._store.shard_of(home_of(room_id))
         room = await self._store.room_get(shard, room_id)
         if room is None:
@@ -190,8 +193,8 @@ class InternalHistory:
                 shard, room_id, above=after or 0, below=before, limit=limit, newest=after is None
             )
             if rows and rows[-1].seq - rows[0].seq != len(rows) - 1:
-                # A message of these that its shard has refused is in Redis only (docs/adr/0011): no page is better than
-                # a shorter one.
+                # The shard has refused one of these messages, so it is in Redis only (docs/adr/0011). An error is
+                # better than a page with a hole.
                 raise CacheUnavailable(debug=f"{room_id}: a stored page has a hole", retry_after=1.0)
             messages = [view(room_id, row.seq, stored_state(row), row.doc) for row in rows]
             first = rows[0].seq if rows else 0
@@ -204,7 +207,7 @@ class InternalHistory:
         page = await found.load()
         if seq is None or not page.messages or page.messages[0].message_id != message_id:
             if seq is not None and page.cursor == START:
-                # Redis had it a moment ago, and is away by now.
+                # Redis had it a moment ago and has become unavailable since.
                 raise CacheUnavailable(debug=f"{message_id} is not stored yet", retry_after=1.0)
             raise MessageNotFound
         return page.messages[0]
@@ -225,7 +228,7 @@ class InternalHistory:
 
 
 class InternalMemories:
-    """What stands in the prompt for a room's older turns."""
+    """Reads the summary that stands in the prompt for a room's older turns."""
 
     def __init__(self, summaries: SummaryCache, store: ChatStore, loader: Loader) -> None:
         self._summaries = summaries
@@ -233,7 +236,7 @@ class InternalMemories:
         self._loader = loader
 
     async def memory(self, room_id: RoomId) -> RoomMemory:
-        """Raises ``RoomNotFound``."""
+        """Returns the room's summary. Raises ``RoomNotFound``."""
         return await (await self.find_memory(room_id)).load()
 
     async def find_memory(self, room_id: RoomId) -> Found[RoomMemory]:
@@ -268,6 +271,6 @@ def _joined(room_id: RoomId, slot: PageRow, row: MessageRow | None, cached: Cach
             doc, text = structs.replace(doc, attempt=cached.live_attempt), cached.live_text
         return view(room_id, slot.seq, state, doc, text)
     if row is None:
-        # Better no page than a shorter one: it was stored before it left the cache.
+        # It must be in the shard, since it was stored before it left the cache. An error is better than a shorter page.
         raise StoreUnavailable(debug=f"{room_id} seq {slot.seq} is neither in the cache nor in its shard")
     return view(room_id, slot.seq, slot.state or stored_state(row), row.doc)

@@ -1,4 +1,4 @@
-"""Bringing back into Redis what it does not have: partitions and rooms."""
+"""Loading partitions and rooms into Redis when it does not have them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from parlor.ids import Partition, RoomId, home_of
 from parlor.store.ports import ChatStore
 
 LOAD_ATTEMPTS = 3
-"""How often a room is read from its shard again because Redis was lost meanwhile."""
+"""How often a room is read from its shard if Redis loses its data each time in between."""
 
 
 class Loader:
-    """Raises ``StoreUnavailable`` and ``CacheUnavailable`` throughout."""
+    """Loads partitions and rooms. Every method raises ``StoreUnavailable`` and ``CacheUnavailable``."""
 
     def __init__(self, live: Live, store: ChatStore) -> None:
         self._live = live
@@ -25,7 +25,7 @@ class Loader:
         self._rooms = RoomCache(live)
 
     async def open_partition(self, partition: Partition) -> None:
-        """Makes a partition known to Redis, with an incarnation that is higher than any before (I7)."""
+        """Opens a partition in Redis, with a higher incarnation than any before (I7)."""
         if await self._reader.incarnation(partition) is not None:
             return
         shard = await self._store.shard_of(partition)
@@ -33,9 +33,9 @@ class Loader:
         await self._live.init_partition(partition, progress.incarnation)
 
     async def load_room(self, room_id: RoomId) -> None:
-        """Loads a room that Redis does not have, with the newest of its messages. Raises ``RoomNotFound``.
+        """Loads a room that Redis does not have, with its newest messages. Raises ``RoomNotFound``.
 
-        Its last seq and its count are the later ones of what the shard has and what the queue still holds.
+        The last seq and the message count come from the shard or from the queue, whichever is further.
         """
         partition = home_of(room_id)
         for _ in range(LOAD_ATTEMPTS):
@@ -43,7 +43,7 @@ class Loader:
             try:
                 await self._load(room_id, partition)
             except (PartitionUnknown, OutOfStep):
-                # Redis was lost meanwhile: what was read says nothing of what has been stored since.
+                # Redis lost its data in the meantime, so what was read from the shard may be out of date.
                 continue
             return
         raise PartitionUnknown
@@ -53,7 +53,7 @@ class Loader:
         if incarnation is None:
             raise PartitionUnknown
         shard = await self._store.shard_of(partition)
-        # The queue before the shard: what leaves the one in between is in the other by then.
+        # Read the queue before the shard: what leaves the queue in between is in the shard by then.
         queued = await self._reader.queue_tail(room_id)
         row = await self._store.room_get(shard, room_id)
         if row is None:

@@ -1,4 +1,4 @@
-"""An account's rooms: Redis first, its shard behind it."""
+"""An account's rooms, read from Redis, or from the shard when Redis does not have them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from parlor.states import GONE, RoomState
 from parlor.store.ports import ChatStore
 
 FILL_PAGE = 500
-"""Rows that are read at once when the list is filled from the shard."""
+"""Rows in each page when the list is filled from the shard."""
 
 
 class RoomDirectory:
-    """Lists and single rooms. Rooms that are going or gone are never shown (I9)."""
+    """Reads lists of rooms and single rooms. Deleted rooms, and those being deleted, are never shown (I9)."""
 
     def __init__(self, reader: CacheReader, memories: InternalMemories, store: ChatStore, loader: Loader) -> None:
         self._reader = reader
@@ -28,7 +28,7 @@ class RoomDirectory:
         self._loader = loader
 
     async def room(self, room_id: RoomId, account: AccountId) -> Room:
-        """Raises ``RoomNotFound``, also for another account's room."""
+        """Returns one room. Raises ``RoomNotFound``, also for another account's room."""
         partition = partition_of(room_id)
         if partition is None:
             raise RoomNotFound
@@ -40,7 +40,7 @@ class RoomDirectory:
         except CacheUnavailable:
             row = await self._store.room_get(await self._store.shard_of(partition), room_id)
             if row is None:
-                # Perhaps it is only in Redis yet: nobody can say now that there is no such room.
+                # The room may exist only in Redis so far, so it cannot be reported as missing.
                 raise
             if row.account_id != account:
                 raise RoomNotFound from None
@@ -50,12 +50,12 @@ class RoomDirectory:
         return found.room
 
     async def memory(self, room_id: RoomId, account: AccountId) -> RoomMemory:
-        """What stands in the prompt for the room's older turns. Raises ``RoomNotFound``, also for another account's
-        room."""
+        """Returns the summary that stands in the prompt for the room's older turns. Raises ``RoomNotFound``, also for
+        another account's room."""
         return await (await self._memories.find_memory(room_id)).for_account(account)
 
     async def page(self, session: Session, limit: int, cursor: str | None) -> RoomPage:
-        """Newest activity first. Raises ``InvalidCursor``."""
+        """Returns a page of an account's rooms, newest activity first. Raises ``InvalidCursor``."""
         before = parse_list_cursor(cursor) if cursor else None
         try:
             return await self._cached_page(session, limit, before)
@@ -64,13 +64,13 @@ class RoomDirectory:
 
     async def _cached_page(self, session: Session, limit: int, before: RoomsBefore | None) -> RoomPage:
         partition, account = session.partition, session.account_id
-        # One more than asked for tells whether there is a next page.
+        # Read one more than asked for, to know whether there is a next page.
         found = await self._reader.list_page(partition, account, limit + 1, before)
         if found is None:
             await self._fill(session)
             found = await self._reader.list_page(partition, account, limit + 1, before)
         if found is None:
-            # An account without rooms: there is nothing that could be complete.
+            # An account without rooms has no list in Redis, not even after it was filled.
             position = await self._reader.account_log(partition, account)
             return RoomPage([], 0, None, position.last)
         positions = found.positions[:limit]
@@ -83,7 +83,7 @@ class RoomDirectory:
         try:
             return await self.room(room_id, account)
         except RoomNotFound:
-            return None  # on its way out: the list forgets it too
+            return None  # being deleted: it leaves the list too
 
     async def _fill(self, session: Session) -> None:
         before: RoomsBefore | None = None

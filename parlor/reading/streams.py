@@ -1,4 +1,4 @@
-"""What readers of events subscribe to: a room, one reply, one turn, an account."""
+"""Subscriptions to events: of a room, one reply, one turn, or an account."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from parlor.states import GONE, MessageState
 from parlor.wire import JsonForm, encode, message_form
 
 Choose = Callable[[Event], tuple[bool, bool]]
-"""Whether an event is for the reader, and whether it is the last."""
+"""Returns whether an event is for the reader, and whether it is the last one."""
 
 
 class EventSubscription:
-    """A reader's events, batch by batch; an empty batch after each ``heartbeat`` without news."""
+    """Yields a reader's events in batches, and an empty batch after ``heartbeat`` seconds without events."""
 
     def __init__(self, tail: Tail, heartbeat: float, choose: Choose) -> None:
         self._tail = tail
@@ -53,7 +53,7 @@ class EventSubscription:
 
 
 class WholeReply:
-    """A reply that ended before the log begins: its last event alone."""
+    """The last event alone, for a reply that ended before the log begins."""
 
     def __init__(self, events: list[Event], cursor: str) -> None:
         self._events = events
@@ -64,8 +64,8 @@ class WholeReply:
 
 
 class EventStreams:
-    """Entering a subscription raises ``RoomNotFound``, ``MessageNotFound``, ``StreamExpired``, ``InvalidRequest``,
-    ``CacheUnavailable``; the room's owner is checked each time."""
+    """Opens subscriptions. Entering one checks the account, and raises ``RoomNotFound``, ``MessageNotFound``,
+    ``StreamExpired``, ``InvalidRequest`` or ``CacheUnavailable``."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class EventStreams:
     async def wait_for_reply(
         self, room_id: RoomId, account: AccountId, message_id: MessageId, seconds: float
     ) -> Message:
-        """The reply when it has ended, or as it is after ``seconds``."""
+        """Returns the reply when it has ended, or as it is after ``seconds``."""
         try:
             async with (
                 asyncio.timeout(seconds),
@@ -139,7 +139,7 @@ class EventStreams:
     async def wait_for_commit(
         self, room_id: RoomId, account: AccountId, message_id: MessageId, seconds: float
     ) -> Message:
-        """The message when its shard has it. Raises ``StoreUnavailable`` after ``seconds``."""
+        """Returns the message when its shard has it. Raises ``StoreUnavailable`` after ``seconds``."""
         try:
             async with asyncio.timeout(seconds), self._tail(room_id, None) as tail:
                 while True:
@@ -166,9 +166,10 @@ class EventStreams:
     async def _messages(
         self, room_id: RoomId, ids: Collection[MessageId], last: Message, after: str | None
     ) -> AsyncIterator[EventSubscription | WholeReply]:
-        """Events of some messages until the end of ``last``. What has ended comes whole when the log is gone.
+        """Subscribes to the events of some messages until ``last`` ends. If ``last`` has ended and the log no longer
+        has its end, the subscription is one event with the whole message.
 
-        Of a reply that was begun anew, only the attempt counts that it is at: what came before is its past.
+        Events of earlier attempts at ``last`` are skipped.
         """
         begin = after
         position = await self._reader.room_log(room_id) or LogPosition(START, START)
@@ -193,7 +194,7 @@ class EventStreams:
     async def _has_end(
         self, room_id: RoomId, message: Message, kinds: Collection[str], after: str, position: LogPosition
     ) -> bool:
-        """Whether the log still has the message's last event behind the cursor."""
+        """Returns whether the log still has the message's last event, after the cursor."""
         if parse_event_cursor(after) < parse_event_cursor(position.start):
             return False
         stream, cursor = self._keys.events(home_of(room_id), room_id), after
@@ -216,7 +217,7 @@ class EventStreams:
 
 
 def _whole(message: Message) -> tuple[str, JsonForm]:
-    """The one event that stands for all of a message's."""
+    """Returns the type and form of the one event that stands for all events of a message."""
     if message.state in (MessageState.DELETING, MessageState.DELETED):
         return "message.deleted", {"message_id": message.message_id, "seq": message.seq, "state": message.state}
     if message.sender_type is not SenderType.AI:
@@ -225,5 +226,5 @@ def _whole(message: Message) -> tuple[str, JsonForm]:
 
 
 def _room_events(event: Event) -> tuple[bool, bool]:
-    """All of them; nothing follows the room's deletion."""
+    """Chooses all events; the room's deletion is the last one."""
     return True, event.type == "room.deleted"

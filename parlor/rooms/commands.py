@@ -1,6 +1,6 @@
-"""What a room is asked to do, and what it answers: the messages between a front door and a room's owner.
+"""Commands to a room and their outcomes: the messages between a gateway and a room's owner.
 
-They cross actor calls as one MessagePack blob for a whole batch, which costs a tenth of pickling them one by one.
+A batch of them crosses an actor call as one MessagePack blob, at a tenth of the cost of pickling them one by one.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from parlor.ids import MessageId, RoomId
 from parlor.model import DeleteReceipt, EditReceipt, Message, Room, SendReceipt, SendRequest, Session
 
 
-class _Placed(msgspec.Struct, frozen=True, kw_only=True):
+class _Ticketed(msgspec.Struct, frozen=True, kw_only=True):
     ticket: int | None = None
-    """With a call that may make its host the room's owner: the number of the room's last claim, read before the place
-    was asked for. A copy of the command that comes late, after another owner was asked, is refused by it (ADR 0013)."""
+    """The number of the room's last claim, read before the gateway asked for the room's place; set when the call may
+    make its host the room's owner. With it the owner refuses a late copy of a command that was also sent to a newer
+    owner (ADR 0013)."""
 
 
-class _Command(_Placed, frozen=True, tag=True):
+class _Command(_Ticketed, frozen=True, tag=True):
     session: Session | None
-    """Who asks; None is the program itself (a sweeper)."""
+    """Who is asking; None for the program itself (a sweeper)."""
     room_id: RoomId
     request_id: str
     """For the logs."""
 
 
 class Send(_Command, frozen=True):
-    """Append a user's message and reserve its reply. The ids are minted by the caller: asking again is harmless."""
+    """Append a user's message and reserve its reply. The caller mints the ids, so the command is safe to repeat."""
 
     message_id: MessageId
     reply_id: MessageId | None
@@ -54,13 +55,13 @@ class Stop(_Command, frozen=True):
 
     message_id: MessageId
     attempt: int | None
-    """Only this one; None: whichever it is at."""
+    """Stop only this attempt; None stops any."""
 
 
 class Regenerate(_Command, frozen=True):
     message_id: MessageId
     nonce: str
-    """Minted by the caller, so that asking again begins no second attempt."""
+    """Minted by the caller, so that a repeated command begins no second attempt."""
 
 
 class Edit(_Command, frozen=True):
@@ -74,7 +75,7 @@ class ResetMemory(_Command, frozen=True):
 
 
 class Wake(_Command, frozen=True):
-    """Be active: an unfinished reply waits for an owner."""
+    """Activate the room, because an unfinished reply waits for an owner."""
 
 
 Command: TypeAlias = Send | Rename | DeleteRoom | DeleteMessage | Stop | Regenerate | Edit | ResetMemory | Wake
@@ -93,7 +94,7 @@ class DeleteDone(msgspec.Struct, frozen=True, tag=True):
 
 
 class MessageDone(msgspec.Struct, frozen=True, tag=True):
-    """The message as it is now: of a ``Stop`` or a ``Regenerate``."""
+    """The message after a ``Stop`` or a ``Regenerate``."""
 
     message: Message
 

@@ -1,10 +1,10 @@
-"""What the LLM does behind a conversation, when a reply has ended: a title for a new room, a summary of older turns.
+"""What the LLM does in the background when a reply has ended: a title for a new room, a summary of older turns.
 
-Nobody waits for it, and nothing of it is worth a reply: it never blocks whoever says that a reply has ended, at most
-``SLOTS`` rooms of a process are served at a time and each by one task, and a failure is logged and forgotten; the next
-reply's end is another occasion. What it writes carries the room's claim, so an owner that was replaced writes nothing
-(I3), and a summary is refused when something that it may tell of was deleted meanwhile (I10). Each call of the LLM ends
-by the LLM's own time limits.
+No caller waits for this work, and it must not hold up a reply. ``reply_ended`` returns at once; a process serves at
+most ``SLOTS`` rooms at a time, each in one task; a failure is logged, and the end of the next reply is another chance.
+Every write carries the room's claim, so an owner that was replaced writes nothing (I3). A summary is refused if a
+message that it may mention was deleted in the meantime (I10). Each call of the LLM is bounded by the LLM's own
+timeouts.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from parlor.reading.room_list import RoomDirectory
 from parlor.settings import LlmSettings
 
 SLOTS = 4
-"""Rooms that are served at a time: replies have the LLM to themselves, but for these."""
+"""Rooms that are served at a time, so that most of the LLM's capacity is left to replies."""
 FOLDS = 8
-"""Folds at the end of one reply; a room with a longer past gets its summary over several."""
+"""Folds after one reply; a room with a longer history is summarized over several replies."""
 TITLE_RETRIES = 3
-"""Further replies whose end is used to ask for a title once more."""
+"""How many later replies are used to ask for a title again."""
 TITLE_TURNS, TITLE_TURN_TOKENS = 8, 300
-"""What a title is made from: the newest messages, each up to so many tokens."""
+"""A title is made from this many of the newest messages, each cut to this many tokens."""
 REMEMBERED = 10_000
-"""Rooms of which is known whether they need a title; of one that is forgotten it is found out again."""
+"""Rooms whose need for a title is remembered; for any other room it is looked up again."""
 
 _DONE = TITLE_RETRIES + 1
 _COMPLETED = frozenset({FinishReason.STOP, FinishReason.LENGTH})
@@ -45,24 +45,24 @@ _log = structlog.get_logger(__name__)
 
 
 class _Due(msgspec.Struct, frozen=True):
-    """What is to be done for a room."""
+    """The work that is due for a room."""
 
     address: RoomAddress
     claim: Claim
     persona: str
     before_seq: int
-    """Above the reply that has ended."""
+    """The seq after the reply that has ended."""
     title: bool
     fold: bool
 
 
 class FollowUp:
-    """One for each process and event loop; ``close`` it."""
+    """The background work of one process and event loop. Call ``close`` when done."""
 
     def __init__(
         self, model: ChatService, memory: Memory, rooms: RoomDirectory, summaries: SummaryCache, settings: LlmSettings
     ) -> None:
-        """``memory`` is the one that ``model`` makes its prompts with."""
+        """``memory`` must be the one that ``model`` builds its prompts with."""
         self._model = model
         self._memory = memory
         self._rooms = rooms
@@ -72,11 +72,11 @@ class FollowUp:
         self._due: dict[RoomId, _Due] = {}
         self._tasks: dict[RoomId, asyncio.Task[None]] = {}
         self._title_tries: dict[RoomId, int] = {}
-        """By room, how often a title was asked for; ``_DONE`` when it has one. The oldest first."""
+        """How often a title was asked for, by room; ``_DONE`` if the room has one. Oldest first."""
         self._closed = False
 
     def reply_ended(self, address: RoomAddress, claim: Claim, persona: str, seq: int, reason: FinishReason) -> None:
-        """A reply has ended and that is stored. Returns at once; what there is to do is done by and by."""
+        """Called when a reply has ended and its end is stored. Returns at once; the work is done in a task."""
         if self._closed or reason is FinishReason.INTERRUPTED:
             return
         room_id = address.room_id
@@ -93,7 +93,7 @@ class FollowUp:
             self._tasks[room_id] = asyncio.create_task(self._serve(room_id))
 
     async def close(self) -> None:
-        """Drops what is under way: it is made anew when the rooms' next replies end."""
+        """Cancels the work in progress. It is done when the rooms' next replies end."""
         self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
@@ -101,7 +101,7 @@ class FollowUp:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, room_id: RoomId) -> None:
-        """All that is due for a room, also what becomes due meanwhile."""
+        """Does all work that is due for a room, including what becomes due while it runs."""
         try:
             async with self._slots:
                 while (due := self._due.pop(room_id, None)) is not None:
@@ -119,9 +119,9 @@ class FollowUp:
         except (LlmError, Unavailable) as error:
             _log.warning("follow_up_failed", what=what, room_id=room_id, detail=error.detail, debug=error.debug)
         except ParlorError as error:
-            # Deleted, forgotten, or another owner's by now: there it is done again.
+            # The room was deleted, lost, or taken by another owner, which does this work itself.
             _log.info("follow_up_dropped", what=what, room_id=room_id, code=error.code)
-        except Exception:  # noqa: BLE001 - nobody waits for this, and other rooms go on
+        except Exception:  # noqa: BLE001 - no caller waits for this, and other rooms must go on
             _log.exception("follow_up_faulty", what=what, room_id=room_id)
 
     async def _give_title(self, due: _Due) -> None:
@@ -156,7 +156,7 @@ class FollowUp:
                 return
 
     async def _written(self, persona: str, context: Context) -> str:
-        """The whole of an answer. Raises ``LlmError``."""
+        """Returns a whole answer as one text. Raises ``LlmError``."""
         pieces: list[str] = []
         async with aclosing(self._model.chat(persona, context)) as parts:
             async for part in parts:

@@ -1,4 +1,4 @@
-"""The rooms that one RoomActor holds: finds the room of a command, activates it, lets idle ones go."""
+"""The rooms that one RoomActor holds: routes commands to them, activates rooms, and lets idle ones go."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from parlor.rooms.room import Room, RoomPorts
 _log = structlog.get_logger(__name__)
 
 DRAIN_POLL = 0.05
-"""Seconds between looks at whether the last reply has ended, at shut-down only."""
+"""Seconds between checks whether rooms are still busy, while they are being let go."""
 
 
 class RoomHost:
-    """Holds rooms. ``run`` is its housekeeping; start it once."""
+    """Holds rooms. Start ``run``, which lets idle rooms go, once as a task."""
 
     def __init__(self, ports: RoomPorts) -> None:
         self._ports = ports
@@ -33,7 +33,7 @@ class RoomHost:
 
     @property
     def leaving(self) -> bool:
-        """Whether its rooms go elsewhere, for good."""
+        """Whether the host is giving up its rooms for good."""
         return self._leaving
 
     @property
@@ -41,14 +41,15 @@ class RoomHost:
         return list(self._rooms)
 
     async def execute(self, commands: Sequence[Command], *, activate: bool) -> list[Outcome]:
-        """Serves commands of any rooms side by side; an outcome for each, in order.
+        """Serves commands for any rooms concurrently and returns an outcome for each, in order.
 
-        Without ``activate`` a room that is not here is answered with ``RoomMoved``: only who has just asked for the
-        room's place may make this host its owner, or two hosts would take it from each other for ever.
+        Without ``activate``, a command for a room that is not on this host is answered with ``RoomMoved``. Only a
+        caller that has just asked for the room's place may make this host its owner; otherwise two hosts could take the
+        room from each other for ever.
         """
         self._ports.reply.metrics.commands(len(commands))
         answers = [self._submit(command, activate) for command in commands]
-        # Waited for, not awaited one by one: a caller that is cancelled leaves the commands to be served.
+        # asyncio.wait does not cancel the futures, so the commands are served even if the caller is cancelled.
         pending = [answer for answer in answers if isinstance(answer, asyncio.Future)]
         if pending:
             await asyncio.wait(pending)
@@ -60,7 +61,7 @@ class RoomHost:
         ]
 
     async def run(self) -> None:
-        """Lets idle rooms go, for as long as the host lives."""
+        """Lets idle rooms go, until it is cancelled."""
         interval = self._settings.idle_after.total_seconds()
         while True:
             await self._clock.sleep(interval / 4)
@@ -69,15 +70,16 @@ class RoomHost:
                     await self.passivate(room.room_id)
 
     async def passivate(self, room_id: RoomId) -> None:
-        """Lets a room go: new commands are answered with ``RoomMoved`` at once, then its claim is given up."""
+        """Lets a room go: first answers new commands with ``RoomMoved``, then gives up the claim."""
         room = self._rooms.pop(room_id, None)
         if room is not None:
             await room.close()
             self._count()
 
     async def leave(self, seconds: float) -> None:
-        """Lets all rooms go to other hosts: each as soon as it is not busy, the rest after ``seconds``; a reply that is
-        cut by that begins again at the room's next owner. Commands of other rooms are answered with ``RoomMoved``."""
+        """Lets all rooms go to other hosts: each as soon as it is not busy, the rest after ``seconds``. A reply that
+        this interrupts is begun again by the room's next owner. Commands for other rooms are answered with
+        ``RoomMoved``."""
         self._leaving = True
         deadline = self._clock.monotonic() + seconds
         while self._rooms and self._clock.monotonic() < deadline:
@@ -90,7 +92,8 @@ class RoomHost:
         await asyncio.gather(*self._closing)
 
     async def drain(self, seconds: float) -> None:
-        """Takes nothing new, gives replies ``seconds`` to end, ends the rest as interrupted, lets all rooms go."""
+        """Refuses new commands, gives replies ``seconds`` to end, ends the rest as interrupted, and lets all rooms
+        go."""
         self._draining = True
         deadline = self._clock.monotonic() + seconds
         while self._busy() and self._clock.monotonic() < deadline:
@@ -133,7 +136,8 @@ class RoomHost:
         return room
 
     def _forget(self, room_id: RoomId) -> None:
-        """A room was lost to another owner, or deleted. Its own task says so, so it is closed by another one."""
+        """Drops a room that was deleted or taken by another owner. The room's own task calls this, so another task
+        closes it."""
         room = self._rooms.pop(room_id, None)
         if room is not None:
             closing = asyncio.create_task(self._close(room))
@@ -142,7 +146,7 @@ class RoomHost:
             self._count()
 
     async def _close(self, room: Room) -> None:
-        # What it is serving, and the end of its reply, go first; both are bounded by their own time limits.
+        # Let the command and the reply in progress finish first; both have their own time limits.
         while room.busy:
             await self._clock.sleep(DRAIN_POLL)
         await room.close()

@@ -1,7 +1,7 @@
-"""Where rooms live: the Supervisor's book.
+"""The Supervisor's record of which actor each room lives on.
 
-A room gets an actor to itself while the pool has a free one; past that, rooms share, least loaded first (ADR 0001). The
-book is for liveness only: two owners at once are told apart by the claim, not by it.
+A room gets an actor to itself while the pool has a free one; after that rooms share actors, least loaded first (ADR
+0001). The record serves liveness only: if two actors serve a room at once, the claim decides which one owns it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from parlor.ids import RoomId
 
 
 class PlacementBook:
-    """``max_rooms`` is the most that one actor takes."""
+    """Places rooms on actors; one actor takes at most ``max_rooms``."""
 
     def __init__(self, max_rooms: int) -> None:
         self._max_rooms = max_rooms
@@ -31,13 +31,13 @@ class PlacementBook:
         self._rooms.setdefault(actor, set())
 
     def remove_actor(self, actor: str) -> None:
-        """Its rooms have no place any more."""
+        """Removes an actor; its rooms have no place until they are placed again."""
         for room in self._rooms.pop(actor, set()):
             del self._place[room]
 
     def reported(self, actor: str, rooms: Iterable[RoomId]) -> None:
-        """What an actor says it holds: rooms that it let go are forgotten, rooms that nobody has are noted. An actor
-        that is not in the book (any more) says nothing."""
+        """Takes an actor's report of the rooms that it holds: forgets those that it let go, and records those that are
+        on no actor. A report from an unknown or removed actor is ignored."""
         if actor not in self._rooms:
             return
         held = set(rooms)
@@ -48,7 +48,8 @@ class PlacementBook:
                 self._note(room, actor)
 
     def place(self, room: RoomId, avoid: str | None = None) -> str:
-        """The room's actor; chosen now if it has none, or if it has the one to avoid. Raises ``Overloaded``."""
+        """Returns the room's actor, and chooses one if the room has none or has the one to ``avoid``. Raises
+        ``Overloaded``."""
         known = self._place.get(room)
         if known is not None and known != avoid:
             return known

@@ -1,9 +1,9 @@
-"""The pool of RoomActors: how many there are to be, which of them take rooms, which are to go. The Supervisor does what
+"""The pool of RoomActors: how many it needs, which of them take rooms, and which leave. The Supervisor carries out what
 is decided here.
 
-An actor takes rooms from its first answer on and for as long as it answers: one that waits for a node to start on, or
-whose node has died, keeps nobody waiting. Rooms of a silent actor may be placed elsewhere at once, because the claim
-decides who owns a room, not this pool (I3).
+An actor takes rooms from its first answer on, for as long as it answers; no room waits for an actor that has no node
+yet or whose node has died. Rooms of a silent actor may be placed elsewhere at once, because the claim decides who owns
+a room, not this pool (I3).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from parlor.settings import RoomSettings
 
 
 class _Member:
-    """What is known of one actor."""
+    """What the pool knows about one actor."""
 
     def __init__(self, now: float) -> None:
         self.node = ""
         self.answers = False
         self.empty_since: float | None = now
-        """None while it has rooms."""
+        """Since when it has had no room; None while it has one."""
 
 
 class RoomPool:
-    """Names are the caller's; a name may come again after ``remove``."""
+    """The caller chooses the names; a name may be used again after ``remove``."""
 
     def __init__(self, settings: RoomSettings, clock: Clock) -> None:
         self._settings = settings
@@ -47,17 +47,17 @@ class RoomPool:
         return {*self._members, *self._leaving}
 
     def add(self, name: str) -> None:
-        """An actor was made, or found: it takes rooms when it has answered."""
+        """Adds an actor that was made or found. It takes rooms once it has answered."""
         self._members[name] = _Member(self._clock.monotonic())
 
     def remove(self, name: str) -> None:
-        """It was ended."""
+        """Removes an actor that has ended."""
         self._leaving.discard(name)
         self._members.pop(name, None)
         self._book.remove_actor(name)
 
     def answered(self, name: str, node: str, rooms: Sequence[RoomId]) -> None:
-        """It answered from this node, and holds these rooms."""
+        """Notes that an actor answered from this node and holds these rooms."""
         member = self._members.get(name)
         if member is None:
             return
@@ -67,29 +67,29 @@ class RoomPool:
         self._note_use(name, member)
 
     def silent(self, name: str) -> None:
-        """It does not answer: rooms that are asked for go elsewhere."""
+        """Notes that an actor does not answer: its rooms are placed elsewhere when they are next asked for."""
         if (member := self._members.get(name)) is not None:
             member.answers = False
             self._book.remove_actor(name)
 
     def place(self, room: RoomId, avoid: str | None = None) -> str:
-        """The room's actor; chosen now if it has none, or if it has the one to avoid. Raises ``Overloaded`` when every
-        actor is full, or none answers."""
+        """Returns the room's actor, and chooses one if the room has none or has the one to ``avoid``. Raises
+        ``Overloaded`` when every actor is full or none answers."""
         name = self._book.place(room, avoid)
         self._members[name].empty_since = None
         return name
 
     def lacking(self, draining: Set[str]) -> int:
-        """How many actors are to be made: the least, or one more than there are rooms, up to the most. Those on nodes
-        that are ``draining`` do not count, they will have to go."""
+        """Returns how many actors to make. The pool keeps one more than there are rooms, within its limits. Actors on
+        ``draining`` nodes do not count, because they have to leave."""
         staying = sum(1 for member in self._members.values() if member.node not in draining)
         return max(0, self._wanted() - staying)
 
     def let_go(self, draining: Set[str]) -> list[str]:
-        """The actors that are to leave now; they take no rooms from here on.
+        """Returns the actors that leave now; they take no rooms from here on.
 
-        Those on draining nodes, once another one is there to take their rooms; and extra ones that have been empty for
-        ``shrink_after``, from the nodes first where fewest are, so that a node becomes free.
+        These are the actors on draining nodes, once another one can take their rooms, and surplus actors that have been
+        empty for ``shrink_after``, beginning with the nodes that have the fewest, so that a node becomes free.
         """
         endangered = [name for name, member in self._members.items() if member.node in draining and member.node]
         safe = [name for name, member in self._members.items() if member.answers and name not in endangered]
@@ -105,11 +105,11 @@ class RoomPool:
         staying = {name: member for name, member in self._members.items() if name not in endangered}
         nodes = [member.node for member in staying.values()]
         empty = {name: member.empty_since for name, member in staying.items() if member.empty_since is not None}
-        # The newest first; before all of them those that still wait for a node, which nobody needs any more.
+        # Newest first, but ahead of all others those that still wait for a node: they are no longer needed.
         order = sorted(empty, reverse=True)
         order.sort(key=lambda name: (staying[name].answers, nodes.count(staying[name].node)))
-        # Chosen among all that are empty, and then waited for: else who happened to be empty a moment earlier would go,
-        # and the others keep a node that was to become free.
+        # First choose among all empty actors, then check how long they have been empty. The other way round, whichever
+        # became empty first would leave, and the rest would keep a node busy that could have become free.
         latest = self._clock.monotonic() - self._settings.shrink_after.total_seconds()
         return [name for name in order[: max(0, len(staying) - self._wanted())] if empty[name] <= latest]
 

@@ -1,8 +1,8 @@
-"""Writing one reply: from the LLM into the event log, and to its end.
+"""Writing one reply: from the LLM into the event log, until it ends.
 
-A reply belongs to its room, not to a connection: it goes on when every reader has left. Deltas are stored as they come,
-coalesced; the end is one atomic step. Redis not answering delays the reply, it does not end it; a claim or a state that
-is another's by now ends the work here at once.
+A reply belongs to its room, not to a connection, so it continues when every reader has left. Deltas are coalesced and
+stored as they arrive; the end is one atomic step. An outage of Redis delays the reply but does not end it. The work
+stops at once when the claim or the reply's state shows that another owner has taken over.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from parlor.model import FinishReason, MessageDoc, SenderType, Usage, ended_vers
 from parlor.settings import Settings
 
 RETRY_AFTER = 0.25
-"""Seconds until a write that Redis did not answer is tried again."""
+"""Seconds before a call that Redis did not answer is repeated."""
 
 _T = TypeVar("_T")
 
@@ -43,7 +43,7 @@ _EVENTS = {
 
 
 class ReplyJob(msgspec.Struct, frozen=True):
-    """A reply to be written."""
+    """A reply to write."""
 
     message_id: MessageId
     seq: int
@@ -51,25 +51,25 @@ class ReplyJob(msgspec.Struct, frozen=True):
     persona: str
     timestamp: int
     attempt: int
-    """From 1."""
+    """Counts from 1."""
     so_far: str = ""
-    """What the attempt before it had written when its owner died: kept when this one is stopped before it begins."""
+    """What the previous attempt had written when its owner died. Kept if this attempt is stopped before it begins."""
     ends: bool = False
-    """The reply is to be ended as interrupted, with what there is; not begun again."""
+    """Whether to end the reply as interrupted, with the text that it has, instead of beginning it again."""
 
 
 class ReplyObserver(Protocol):
-    """Hears of each reply that has ended."""
+    """Is notified of each reply that has ended."""
 
     def reply_ended(self, address: RoomAddress, claim: Claim, persona: str, seq: int, reason: FinishReason) -> None:
-        """The reply at ``seq`` has ended and that is stored. Returns at once."""
+        """Called when the reply at ``seq`` has ended and its end is stored. Returns at once."""
 
     async def close(self) -> None:
-        """Drops the work that replies gave rise to."""
+        """Cancels the work that ended replies have started."""
 
 
 class ReplyPorts(msgspec.Struct, frozen=True):
-    """What writing a reply needs."""
+    """What a reply is written with."""
 
     cache: RoomCache
     model: ChatService
@@ -80,8 +80,8 @@ class ReplyPorts(msgspec.Struct, frozen=True):
 
 
 class ReplyRun:
-    """One attempt. ``run`` returns when the reply has ended; it raises ``Fenced``, ``RoomNotFound`` or
-    ``IllegalTransition`` when the reply is not this owner's to write any more."""
+    """One attempt at a reply. ``run`` returns when the reply has ended. It raises ``Fenced``, ``RoomNotFound`` or
+    ``IllegalTransition`` when this owner may no longer write the reply."""
 
     def __init__(self, ports: ReplyPorts, address: RoomAddress, claim: Claim, job: ReplyJob) -> None:
         self.job = job
@@ -94,19 +94,20 @@ class ReplyRun:
         self._news = asyncio.Event()
         self._complete = False
         self._pausing = False
-        """Whether the writing of deltas waits for more of them."""
+        """Whether the delta writer is waiting for more text."""
         self._usage: Usage | None = None
         self._ended_as: FinishReason | None = None
         self._llm: asyncio.Task[FinishReason] | None = None
 
     def end(self, reason: FinishReason) -> None:
-        """Ends the reply early: the connection to the LLM is closed, what there is of the text is kept."""
+        """Ends the reply early: closes the connection to the LLM and keeps the text so far."""
         if self._ended_as is None:
             self._ended_as = reason
             if self._llm is not None:
                 self._llm.cancel()
 
     async def run(self) -> None:
+        """Begins the attempt, writes the answer as it arrives, and ends the reply."""
         job = self.job
         cache, address, claim = self._ports.cache, self._address, self._claim
         await self._insist(partial(cache.start_attempt, address, claim, job.message_id, job.seq, job.attempt))
@@ -117,13 +118,13 @@ class ReplyRun:
         try:
             await asyncio.wait({self._llm, writing}, return_when=asyncio.FIRST_COMPLETED)
             if writing.done() and not self._llm.done():
-                # Only a refusal ends the writing before the text is complete.
+                # Only a refused write ends the writer before the text is complete; this raises the refusal.
                 await writing
             reason, error = await self._outcome(self._llm)
             self._complete = True
             self._news.set()
             if self._pausing:
-                # The rest goes out now: the end does not wait for an interval to pass.
+                # Write the rest now, so that the end does not wait for the interval to pass.
                 writing.cancel()
                 await asyncio.wait({writing})
                 await self._write_piece()
@@ -136,7 +137,7 @@ class ReplyRun:
         await self.finish(reason, error)
 
     async def finish(self, reason: FinishReason, error: LlmError | None = None, text: str | None = None) -> None:
-        """The atomic end. ``text`` stands in for what this run has written, when it has not written at all."""
+        """Ends the reply in one atomic step. ``text`` replaces the text of this run, for a run that never began."""
         job = self.job
         error_code, detail = (error.code, error.detail) if error else (None, None)
         if reason is FinishReason.INTERRUPTED:
@@ -170,7 +171,7 @@ class ReplyRun:
             if self._ended_as is None or not llm.cancelled():
                 raise
             return self._ended_as, None
-        except Exception as error:  # noqa: BLE001 - a fault of the model's client ends its reply, which another attempt would not help
+        except Exception as error:  # noqa: BLE001 - a bug in the model's client ends the reply: another attempt would hit it again
             _log.exception("llm_faulty", room_id=self._address.room_id)
             return FinishReason.ERROR, LlmError(debug=repr(error))
 
@@ -194,7 +195,7 @@ class ReplyRun:
         raise LlmError("The answer ended without an end")
 
     async def _write_deltas(self) -> None:
-        """The first piece at once, then what has come in each interval."""
+        """Writes the first piece at once, then after each interval what has arrived."""
         interval = self._ports.settings.llm.delta_interval.total_seconds()
         while True:
             await self._news.wait()
@@ -218,7 +219,7 @@ class ReplyRun:
             self._written += len(piece)
 
     async def _insist(self, work: Callable[[], Awaitable[_T]]) -> _T:
-        """Repeats what Redis did not answer: every write is safe to repeat."""
+        """Repeats a call until Redis answers; every call here is safe to repeat."""
         while True:
             try:
                 return await work()

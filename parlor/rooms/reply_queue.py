@@ -1,4 +1,4 @@
-"""The replies that a room owes, written one after the other: an answer is complete before the next turn begins."""
+"""The replies that a room owes, written one at a time: a reply ends before the next one begins."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from parlor.model import FinishReason
 from parlor.rooms.reply import ReplyJob, ReplyPorts, ReplyRun
 
 STOP_SECONDS = 5.0
-"""Longest wait for a stopped reply's end to be written: it takes milliseconds unless Redis does not answer."""
+"""Longest wait until a stopped reply's end is written. It takes milliseconds unless Redis does not answer."""
 
 _log = structlog.get_logger(__name__)
 
 
 class ReplyQueue:
-    """``on_lost`` is called when the room is another owner's by now, ``on_forgotten`` when Redis does not have it any
-    more; both come from ``run``, which the owner keeps as a task."""
+    """Calls ``on_lost`` when another owner has taken the room, and ``on_forgotten`` when Redis no longer has it. Both
+    are called from ``run``, which the owner keeps as a task."""
 
     def __init__(
         self, ports: ReplyPorts, claim: Claim, on_lost: Callable[[], None], on_forgotten: Callable[[], Awaitable[None]]
@@ -44,9 +44,9 @@ class ReplyQueue:
         self._news = asyncio.Event()
         self._holds = 0
         self._ends: dict[MessageId, asyncio.Event] = {}
-        """Set when the reply's job is done; there is one for each that somebody waits for."""
+        """One for each reply that a caller waits for; set when the reply's job is done."""
         self.used_at = ports.clock.monotonic()
-        """When the last reply ended, by the monotonic clock."""
+        """When the last reply ended, on the monotonic clock."""
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -56,19 +56,19 @@ class ReplyQueue:
 
     @property
     def current(self) -> ReplyJob | None:
-        """The reply that is being written, or is about to be."""
+        """The reply that is being written, or the next one."""
         if self._run is not None:
             return self._run.job
         return min((job for _, job in self._jobs.values()), key=_seq, default=None)
 
     @property
     def jobs(self) -> list[ReplyJob]:
-        """All of them, ascending."""
+        """All jobs, by ascending seq."""
         return sorted((job for _, job in self._jobs.values()), key=_seq)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Meanwhile no reply is begun."""
+        """Begins no reply inside the ``with`` block."""
         self._holds += 1
         try:
             yield
@@ -77,7 +77,7 @@ class ReplyQueue:
             self._news.set()
 
     def answering(self, message_id: MessageId) -> list[MessageId]:
-        """The reply to this message that has not ended, if there is one."""
+        """Returns the unfinished reply to this message; an empty list if there is none."""
         return [job.message_id for _, job in self._jobs.values() if job.parent_message_id == message_id]
 
     def add(self, address: RoomAddress, job: ReplyJob) -> None:
@@ -85,25 +85,26 @@ class ReplyQueue:
         self._news.set()
 
     def withdraw(self, message_id: MessageId) -> None:
-        """The reply was deleted: it is stopped, or never begun."""
+        """Drops a reply that was deleted: stops it, or never begins it."""
         if self._run is not None and self._run.job.message_id == message_id:
             self._run.end(FinishReason.STOPPED)
         else:
             self._jobs.pop(message_id, None)
 
     async def stop(self, message_id: MessageId, attempt: int | None = None) -> None:
-        """Ends a reply as stopped, with what there is of its text, and returns when that is written; the connection to
-        the LLM is closed. Does nothing when it is not here, or at another attempt (None: at whichever it is).
+        """Ends a reply as stopped, keeps the text that it has, and returns when that is written. The connection to the
+        LLM is closed. Does nothing if the reply is not in this queue or is at another attempt (None: any attempt).
 
-        Raises ``CacheUnavailable`` when the end cannot be written in time (it will be), and what writing it raises.
+        Raises ``CacheUnavailable`` if the end is not written in time; it is still written later. Also raises what
+        writing the end raises.
         """
         address, job = self._jobs.get(message_id, (None, None))
         if address is None or job is None or attempt not in (None, 0, job.attempt):
             return
         if self._run is None or self._run.job is not job:
-            # Taken out first: it is not begun any more, however long its end takes to write.
+            # Taken out first, so that it does not begin while its end is being written.
             del self._jobs[message_id]
-            # Deleted meanwhile is ended, too.
+            # A reply that was deleted in the meantime has ended as well.
             with suppress(IllegalTransition):
                 await ReplyRun(self._ports, address, self._claim, job).finish(FinishReason.STOPPED, text=job.so_far)
             return
@@ -116,14 +117,14 @@ class ReplyQueue:
             raise CacheUnavailable(debug="the end of a stopped reply is not written yet", retry_after=1.0) from None
 
     def end(self, reason: FinishReason) -> None:
-        """Ends the reply in progress early and begins no other; what waits is left to the room's next owner."""
+        """Ends the reply in progress early and begins no other; the waiting ones are left to the room's next owner."""
         running = self._run.job.message_id if self._run is not None else None
         self._jobs = {message_id: job for message_id, job in self._jobs.items() if message_id == running}
         if self._run is not None:
             self._run.end(reason)
 
     async def run(self) -> None:
-        """Writes what is queued, in the order of seq, until it is cancelled."""
+        """Writes the queued replies in the order of their seq, until it is cancelled."""
         while True:
             job = self.current
             if job is None or self._holds:
@@ -147,7 +148,7 @@ class ReplyQueue:
                 await self._on_forgotten()
 
     async def _write(self, address: RoomAddress, job: ReplyJob) -> bool:
-        """Whether Redis has forgotten the room while the reply was written."""
+        """Writes one reply. Returns whether Redis lost the room in the meantime."""
         self._run = ReplyRun(self._ports, address, self._claim, job)
         try:
             if job.ends:
@@ -161,21 +162,21 @@ class ReplyQueue:
             self._on_lost()
         except (OutOfStep, PartitionUnknown):
             return True
-        except Exception:  # noqa: BLE001 - a fault of ours; the next owner tries again
+        except Exception:  # noqa: BLE001 - a bug in Parlor; the next owner tries again
             _log.exception("reply_failed", room_id=address.room_id, message_id=job.message_id)
             self._on_lost()
         return False
 
     async def _keep_alive(self, address: RoomAddress) -> None:
-        """A sign of life while a reply is silent; an owner that cannot give it is taken for dead in time."""
+        """Renews the reply's lease while the LLM is silent. An owner whose lease runs out is considered dead."""
         while True:
             await self._ports.clock.sleep(self._ports.settings.rooms.reply_lease.total_seconds() / 3)
             try:
                 await self._ports.cache.renew_reply(address, self._claim)
             except CacheUnavailable as error:
-                _log.warning("sign_of_life_delayed", room_id=address.room_id, debug=error.debug)
+                _log.warning("reply_lease_not_renewed", room_id=address.room_id, debug=error.debug)
             except ParlorError:
-                # Fenced, deleted or forgotten: the reply's own next write meets the same and acts on it.
+                # Fenced, deleted or lost: the reply's next write gets the same error and handles it.
                 return
 
 

@@ -1,6 +1,6 @@
-"""What a room's owner does about what has been said: stop, regenerate, edit, and making way for a new turn.
+"""How a room's owner changes what was said: stop, regenerate, edit, and making way for a new turn.
 
-Plain steps on the reply queue and the scripts; the room serves them one at a time, like any other command.
+These are steps on the reply queue and the scripts; the room serves them one at a time, like any other command.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from parlor.states import GONE_MESSAGES, MessageState
 from parlor.wire import timestamp
 
 EDIT_ATTEMPTS = 3
-"""A reply may begin between the look at it and the edit; then it is stopped, and the edit tried again."""
+"""A reply may begin between the read and the edit; it is then stopped and the edit tried again."""
 
 
 class Revision:
-    """Raises what the scripts and the history raise; ``OutOfStep`` when Redis knows of replies that are not here."""
+    """Every method raises what the scripts and the history raise, and ``OutOfStep`` when Redis has unfinished replies
+    that are missing from the queue."""
 
     def __init__(
         self, cache: RoomCache, history: InternalHistory, clock: Clock, claim: Claim, replies: ReplyQueue
@@ -46,7 +47,7 @@ class Revision:
         self._replies = replies
 
     async def stop(self, address: RoomAddress, command: Stop) -> Message:
-        """The reply after it has ended. Raises ``InvalidRequest`` for a message that is not a reply."""
+        """Stops a reply and returns it as it ended. Raises ``InvalidRequest`` for a message that is not a reply."""
         await self._replies.stop(command.message_id, command.attempt)
         message = await self._history.message(address.room_id, command.message_id)
         _require(message, SenderType.AI, "Only a reply can be stopped")
@@ -55,8 +56,9 @@ class Revision:
         return message
 
     async def regenerate(self, address: RoomAddress, command: Regenerate) -> Message:
-        """The reply as it begins anew. Raises ``RoomBusy`` while it is being written, ``IllegalTransition``,
-        ``InvalidRequest`` for a message that is not a reply."""
+        """Begins a new attempt and returns the reply at its beginning. Raises ``RoomBusy`` while the reply is being
+        written, ``IllegalTransition`` if it is not the last one or was deleted, and ``InvalidRequest`` for a message
+        that is not a reply."""
         message = await self._history.message(address.room_id, command.message_id)
         _require(message, SenderType.AI, "Only a reply can be regenerated")
         change = await self._anew(address, message.seq)
@@ -65,8 +67,8 @@ class Revision:
         return await self._begun(address, message)
 
     async def edit(self, address: RoomAddress, command: Edit) -> EditReceipt:
-        """Raises ``IllegalTransition`` unless it is the last message of a person or waits for its turn,
-        ``InvalidRequest`` for a reply."""
+        """Changes a person's message, and begins the reply to it again. Raises ``IllegalTransition`` unless it is the
+        last message of a person or waits for its turn, and ``InvalidRequest`` for a reply."""
         room_id = address.room_id
         for _ in range(EDIT_ATTEMPTS):
             message = await self._history.message(room_id, command.message_id)
@@ -97,9 +99,9 @@ class Revision:
     def making_way(
         self, on_busy: OnBusy, current: ReplyJob | None, *, reply: bool
     ) -> tuple[list[Unwanted], list[ReplyJob]]:
-        """What goes for a new turn, and which replies stay: see the table in docs/adr/0012. ``current`` is the reply
-        that is being written; ``reply``: whether the turn has one, which then answers what those that go would have
-        answered."""
+        """Returns what a new turn removes, and which replies stay; see the table in docs/adr/0012. ``current`` is the
+        reply that is being written. ``reply`` says whether the turn has a reply, which then also answers the messages
+        whose replies are removed."""
         waiting = [job for job in self._replies.jobs if job is not current]
         goes, stays = (waiting, []) if reply else ([], waiting)
         unwanted = [_reply_of(job) for job in goes]
@@ -136,7 +138,7 @@ class Revision:
         return view(address.room_id, change.seq, MessageState.COMPOSING, change.doc)
 
     async def _begun(self, address: RoomAddress, reply: Message) -> Message:
-        """It was begun before, and the answer was lost."""
+        """Returns the reply as it is now, for a repeated command that has been done before."""
         now = await self._history.message(address.room_id, reply.message_id)
         if now.is_streaming and now.message_id not in self._replies:
             raise OutOfStep
@@ -161,7 +163,7 @@ def _reply_of(job: ReplyJob) -> Unwanted:
 
 
 def _question_of(job: ReplyJob) -> list[Unwanted]:
-    """The message that it answers: a turn's two places are next to each other."""
+    """The message that the reply answers, which has the slot before it."""
     if job.parent_message_id is None:
         return []
     tombstone = MessageDoc(

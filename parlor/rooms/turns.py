@@ -1,4 +1,4 @@
-"""What a turn is made of: the message, the place of its reply, and the work on that reply."""
+"""The parts of a turn: the message, the slot of its reply, and the job of writing that reply."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from parlor.settings import RoomSettings
 
 
 def turn_of(command: Send, room_persona: str, now: int) -> Turn:
-    """The turn that a command asks for; ``now`` in ms."""
+    """Returns the turn that a command asks for; ``now`` is in milliseconds."""
     request = command.request
     message = MessageDoc(
         message_id=command.message_id,
@@ -41,15 +41,16 @@ def turn_of(command: Send, room_persona: str, now: int) -> Turn:
 
 
 def job_of(reply: MessageDoc, seq: int, attempt: int) -> ReplyJob:
-    """The work on a reserved reply."""
+    """Returns the job of writing a reserved reply."""
     return ReplyJob(
         reply.message_id, seq, reply.parent_message_id, reply.ai_persona or "", reply.timestamp, attempt=attempt
     )
 
 
 def adopted_job(reply: Message, first: int, cut_off: int | None, room_persona: str, settings: RoomSettings) -> ReplyJob:
-    """The work on a reply that somebody else left unfinished: ``first`` is the attempt that was asked for, ``cut_off``
-    the one that died in the middle (None: nothing was begun). After too many, or by policy, it is only to be ended."""
+    """Returns the job for a reply that another owner left unfinished. ``first`` is the attempt that was asked for,
+    ``cut_off`` the one that was interrupted (None: none had begun). After too many attempts, or if ``crash_policy``
+    says so, the job only ends the reply."""
     attempt = first if cut_off is None else cut_off + 1
     tries = 1 if settings.crash_policy == "fail" else settings.max_attempts
     ends = attempt - first >= tries
