@@ -1,7 +1,7 @@
-"""ActorGateway: the front door's way in. Changes go to the room's actor, reads go to the stores.
+"""ActorGateway: how a process reaches rooms. Changes go to the room's actor, reads go to the stores.
 
-It holds nothing that would be missed: which actor holds which room is a cache of the Supervisor's book, and an actor
-that does not hold the room says so.
+It holds no state of its own. The actor that it remembers for a room is a copy of what the Supervisor decided, and an
+actor that does not hold the room says so.
 """
 
 from __future__ import annotations
@@ -78,13 +78,13 @@ _T = TypeVar("_T", bound=Outcome)
 _log = structlog.get_logger(__name__)
 
 PLACES = 100_000
-"""Rooms whose actor is remembered."""
+"""Rooms whose place is remembered."""
 ROUTE_ATTEMPTS = 4
-"""Looks for a room's place before the client is told to come back: an actor that died is back, or replaced, by then."""
+"""Attempts to find a room's place before the client is told to retry; by then a dead actor is back or replaced."""
 ROUTE_PAUSE = 0.25
-"""Seconds before the next look when the place was still being decided."""
+"""Seconds between these attempts."""
 PLACE_SECONDS = 5.0
-"""Longest wait for the Supervisor."""
+"""Longest wait for the Supervisor to place a room, in seconds."""
 
 
 class ActorGateway:
@@ -100,7 +100,7 @@ class ActorGateway:
         self._personas = Personas(load_personas(wiring.settings.llm))
         self._channels: dict[str, RoomChannel] = {}
         self._places: OrderedDict[RoomId, tuple[str, int]] = OrderedDict()
-        """A room's actor, and how often its channel had broken when it was learnt."""
+        """By room: its actor, and how often that actor's channel had broken when it was remembered."""
         self._supervisor: Handle | None = None
 
     # Accounts
@@ -110,7 +110,7 @@ class ActorGateway:
         try:
             row = await store.open_account(account)
         except StoreUnavailable:
-            # Without the global database, those who have been here before go on.
+            # Without the global database, accounts that Redis remembers can go on.
             known = await reader.session(account)
             if known is None:
                 raise
@@ -275,7 +275,7 @@ class ActorGateway:
     # Routing
 
     async def _ask(self, command: Command, kind: type[_T]) -> _T:
-        """Has the room's owner serve the command, wherever the room is by then. The ids in it make asking again
+        """Has the room's owner serve the command, wherever the room is. The ids in the command make repeating it
         harmless."""
         if command.session is not None:
             _require_home(command.session, command.room_id)
@@ -287,7 +287,7 @@ class ActorGateway:
         return outcome
 
     async def _require_message_home(self, session: Session, room_id: RoomId, message_id: MessageId) -> None:
-        """An id of another partition is no message of this room; a room that is not there is told first."""
+        """Raises ``MessageNotFound`` for an id of another partition, or ``RoomNotFound`` if the room does not exist."""
         _require_home(session, room_id)
         if partition_of(message_id) != session.partition:
             await self.get_room(session, room_id)
@@ -297,7 +297,7 @@ class ActorGateway:
         room_id, failed = command.room_id, None
         known, breaks = self._places.get(room_id, ("", 0))
         if known and self._channel(known).breaks > breaks:
-            # Other rooms found out: the Supervisor is to look whether it answers.
+            # The channel broke for another room: ask the Supervisor, which checks whether the actor answers.
             failed = known
         elif known:
             self._places.move_to_end(room_id)
@@ -312,7 +312,8 @@ class ActorGateway:
         for attempt in range(ROUTE_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(ROUTE_PAUSE)
-            # The ticket before the place: whoever claims the room after this is newer than this copy of the command.
+            # Read the ticket before asking for the place, so that any later claim is newer than this copy of the
+            # command.
             ticket = await self._wiring.reader.claims(room_id)
             actor = await self._place(room_id, failed)
             try:
@@ -352,13 +353,14 @@ class ActorGateway:
 
 
 async def open_gateway(settings: Settings, *, create_supervisor: bool = False) -> ActorGateway:
-    """A gateway for this process; ``close`` it. Raises nothing for servers that are down: its answers tell.
+    """Opens a gateway for this process; call ``close`` when done. Servers that are down do not make this fail, only the
+    requests that need them.
 
-    ``create_supervisor``: makes the installation's Supervisor if there is none, and does not wait for it (``readiness``
-    says what is missing). Raises ``ray.exceptions.RayError`` when Ray does not take it.
+    ``create_supervisor`` makes the installation's Supervisor if there is none, without waiting for it (``readiness``
+    says what is missing). Raises ``ray.exceptions.RayError`` if Ray refuses the actor.
     """
     if create_supervisor:
-        # Imported here: it brings the code of all actors, which most gateways do not need.
+        # Imported here, because it imports the code of all actors, which most gateways do not need.
         from actors.bootstrap import obtain_supervisor
 
         await asyncio.to_thread(obtain_supervisor, settings)
@@ -367,13 +369,13 @@ async def open_gateway(settings: Settings, *, create_supervisor: bool = False) -
 
 
 def _require_home(session: Session, room_id: RoomId) -> None:
-    """An id of another partition is no room of this account's, and needs no looking up."""
+    """Raises ``RoomNotFound`` for an id of another partition: without a lookup, it is not a room of this account."""
     if home_of(room_id) != session.partition:
         raise RoomNotFound
 
 
 def _request_id() -> str:
-    """The HTTP request's, for the logs of whoever serves the command."""
+    """Returns the id of the HTTP request, for the logs of the room's owner."""
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 

@@ -1,6 +1,6 @@
-"""What a front door (the HTTP edge, a test, a script) can ask of Parlor: the seven requests and the streams.
+"""The interface that the HTTP edge, tests and scripts use to reach Parlor: its requests and its streams.
 
-``actors.gateway.ActorGateway`` is the implementation: it routes to the actors and reads from the stores.
+``actors.gateway.ActorGateway`` implements it: it routes commands to the actors and reads from the stores.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ from parlor.model import (
 
 
 class Subscription(Protocol):
-    """A place in an event log. Iterate for batches of events; an empty batch means that a heartbeat is due."""
+    """A reader of an event log. Iterate for batches of events; an empty batch means that a heartbeat is due."""
 
     @property
     def cursor(self) -> str:
-        """Where the reader begins: ``stream.reconnect`` names it when a stream ends before its first event."""
+        """Where the reader begins; sent in ``stream.reconnect`` when a stream ends before its first event."""
 
     def __aiter__(self) -> AsyncIterator[list[Event]]: ...
 
 
 class Gateway(Protocol):
-    """Every method checks that the room is the session's own: another's room is ``RoomNotFound`` (I16)."""
+    """Every method with a room checks that it belongs to the session's account, and raises ``RoomNotFound`` if not
+    (I16)."""
 
     async def session(self, account_id: str) -> Session:
-        """The account's session; the account is made when first seen. Raises ``StoreUnavailable``."""
+        """Returns the account's session; creates the account at its first request. Raises ``StoreUnavailable``."""
 
     async def create_room(self, session: Session, title: str | None, ai_persona: str | None) -> Room: ...
 
@@ -54,7 +55,7 @@ class Gateway(Protocol):
     async def rename_room(self, session: Session, room_id: RoomId, title: str) -> Room: ...
 
     async def delete_room(self, session: Session, room_id: RoomId) -> Room:
-        """The room in state DELETING (or DELETED); harmless when repeated."""
+        """Deletes a room and returns it in state DELETING or DELETED; harmless when repeated."""
 
     async def room_state(self, session: Session, room_id: RoomId) -> StateReport: ...
 
@@ -71,65 +72,69 @@ class Gateway(Protocol):
     async def stop_reply(
         self, session: Session, room_id: RoomId, message_id: MessageId, attempt: int | None
     ) -> Message:
-        """Ends a reply that is being written, or that waits for its turn, as ``stopped``; its text stays. The reply as
-        it is then: one that has ended is left alone, so is one that is at another attempt than ``attempt``. Raises
+        """Ends a reply that is being written or waits for its turn as ``stopped``, keeps its text, and returns it. A
+        reply that has ended, or is at another attempt than ``attempt``, is returned unchanged. Raises
         ``InvalidRequest`` for a message that is not a reply."""
 
     async def regenerate(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
-        """A new attempt of the last reply; the one before is kept as a variant. Raises ``RoomBusy`` while it is being
-        written, ``IllegalTransition`` when it is not the last reply, or deleted."""
+        """Begins a new attempt at the last reply; the previous one is kept as a variant. Raises ``RoomBusy`` while the
+        reply is being written, and ``IllegalTransition`` if it is not the last one or was deleted."""
 
     async def variants(self, session: Session, room_id: RoomId, message_id: MessageId) -> list[Message]:
-        """What the message said before, ascending, and what it says now: attempts of a reply, or edits."""
+        """Returns the message's earlier versions, oldest first, and the current one: attempts at a reply, or edits."""
 
     async def edit_message(self, session: Session, room_id: RoomId, message_id: MessageId, content: str) -> EditReceipt:
-        """New content for the last message of a person, or one that waits for its turn. A reply to it that was begun is
-        stopped, kept as a variant, and begun anew. Raises ``IllegalTransition`` for any other message."""
+        """Changes the last message of a person, or one that waits for its turn. If the reply to it has begun, it is
+        stopped, kept as a variant, and begun again. Raises ``IllegalTransition`` for any other message."""
 
     async def queued_messages(self, session: Session, room_id: RoomId) -> list[Message]:
-        """A person's messages whose replies wait for their turn, ascending: they can be edited and deleted."""
+        """Returns a person's messages whose replies wait for their turn, by ascending seq. They can be edited and
+        deleted."""
 
     async def room_memory(self, session: Session, room_id: RoomId) -> RoomMemory: ...
 
     async def reset_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
-        """Forgets the summary; the next one is made from the messages."""
+        """Drops the room's summary; the next one is made from the messages."""
 
     async def usage(self, session: Session, first: str, last: str) -> list[DailyUse]:
-        """Days (``YYYY-MM-DD``, UTC) from ``first`` to ``last``, both included, ascending; days without use are left
-        out. What is committed."""
+        """Returns the committed use of each day (``YYYY-MM-DD``, UTC) from ``first`` to ``last`` inclusive, ascending.
+        Days without use are left out."""
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport: ...
 
     async def wait_for_reply(self, session: Session, room_id: RoomId, message_id: MessageId, seconds: float) -> Message:
-        """The reply when it has ended, or as it is after ``seconds``."""
+        """Returns the reply when it has ended, or as it is after ``seconds``."""
 
     async def wait_for_commit(
         self, session: Session, room_id: RoomId, message_id: MessageId, seconds: float
     ) -> Message:
-        """The message when its shard has it; ``StoreUnavailable`` after ``seconds`` (it is kept and will follow)."""
+        """Returns the message when its shard has it. Raises ``StoreUnavailable`` after ``seconds``; the message is
+        still kept and will be stored."""
 
     def room_events(
         self, session: Session, room_id: RoomId, after: str | None
     ) -> AbstractAsyncContextManager[Subscription]:
-        """From the cursor, or from now. Entering raises ``RoomNotFound``, ``StreamExpired`` or ``InvalidRequest``."""
+        """Subscribes to a room's events after the cursor, or from now on. Entering raises ``RoomNotFound``,
+        ``StreamExpired`` or ``InvalidRequest``."""
 
     def reply_events(
         self, session: Session, room_id: RoomId, message_id: MessageId, after: str | None
     ) -> AbstractAsyncContextManager[Subscription]:
-        """From the reply's start or the cursor to its last event; one `message.completed` when the log is gone."""
+        """Subscribes to a reply's events, from its start or the cursor to its last event. If the log no longer has
+        them, the subscription is one `message.completed`."""
 
     def turn_events(
         self, session: Session, room_id: RoomId, receipt: SendReceipt
     ) -> AbstractAsyncContextManager[Subscription]:
-        """The events of one send's messages from ``receipt.cursor`` to the reply's last one."""
+        """Subscribes to the events of one turn, from ``receipt.cursor`` to the reply's last event."""
 
     def account_events(self, session: Session, after: str | None) -> AbstractAsyncContextManager[Subscription]: ...
 
     def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
-        """Every message of the room in order, read in pages."""
+        """Yields every message of the room in order; reads them in pages."""
 
     async def personas(self) -> list[Persona]:
-        """Who can answer, in the order of ``personas.toml``."""
+        """Returns the personas, in the order of ``personas.toml``."""
 
     async def readiness(self) -> list[DependencyHealth]: ...
 

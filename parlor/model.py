@@ -1,7 +1,7 @@
-"""What Parlor talks about inside: sessions, rooms, messages, pages, receipts.
+"""The data that Parlor works with: sessions, rooms, messages, pages, receipts.
 
-Frozen msgspec structs: they cross actor calls as MessagePack and reach clients as JSON. Times are unix
-milliseconds here; the HTTP edge writes RFC 3339.
+All are frozen msgspec structs, which cross actor calls as MessagePack and reach clients as JSON. Times are unix
+milliseconds; ``parlor.wire`` writes them as RFC 3339.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
 from parlor.states import MessageState, RoomState
 
 JsonObject: TypeAlias = dict[str, Any]
-"""A client's own JSON object, kept as it came."""
+"""A client's own JSON object, stored unchanged."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -77,22 +77,22 @@ class Room(msgspec.Struct, frozen=True):
     message_count: int
     state: RoomState
     persisted_seq: int
-    """Every message up to this seq is committed in the shard; one that was edited or begun anew since, as it was
-    before: its own ``durability`` tells."""
+    """Every message up to this seq is committed in the shard. A message that was edited or regenerated since may be
+    there in its earlier version; see its own ``durability``."""
 
 
 class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The part of a message that only its author's side changes; stored as JSON in the cache, queue and shard."""
+    """What a message says, as opposed to its seq and state; stored as JSON in the cache, queue and shard."""
 
     message_id: MessageId
     sender_type: SenderType
     content: str
     timestamp: int
     version: int = 1
-    """A lower one never overwrites a higher one. A person's message: 1, and one more with each edit. A reply: even
-    while its place is reserved, ``2k - 2`` for attempt k (0 at first); odd with what that ended with, ``2k - 1``."""
+    """A lower version never overwrites a higher one. A person's message has version 1, and one more after each edit. A
+    reply at attempt k has ``2k - 2`` (even) while its slot is reserved, and ``2k - 1`` (odd) once it has ended."""
     attempt: int = 0
-    """Which run of the LLM wrote this; 0 for a person's message and before the first run."""
+    """The run of the LLM that wrote this; 0 for a person's message and before the first run."""
     ai_persona: str | None = None
     parent_message_id: MessageId | None = None
     finish_reason: FinishReason | None = None
@@ -114,12 +114,12 @@ def ended_version(attempt: int) -> int:
 
 
 def attempt_of(version: int) -> int:
-    """The attempt whose reserved or ended version this is."""
+    """The attempt that a reserved or ended version belongs to."""
     return version // 2 + 1
 
 
 class AccountRow(msgspec.Struct, frozen=True):
-    """An account as the global database knows it."""
+    """An account, as stored in the global database."""
 
     account_id: AccountId
     account_db_key: int
@@ -127,7 +127,7 @@ class AccountRow(msgspec.Struct, frozen=True):
 
 
 class RoomRow(msgspec.Struct, frozen=True):
-    """A room as its shard knows it; deleted rooms are never returned."""
+    """A room, as stored in its shard; deleted rooms are never returned."""
 
     room_id: RoomId
     account_id: AccountId
@@ -142,14 +142,14 @@ class RoomRow(msgspec.Struct, frozen=True):
     last_seq: int
     """The highest seq among the stored messages, tombstones included; 0 for none."""
     summary: str = ""
-    """See ``RoomMemory``. Lists of rooms are read without the summaries: these four keep their defaults there."""
+    """See ``RoomMemory``. Lists of rooms are read without summaries, so these four have their defaults there."""
     summary_through: int = 0
     summary_at: int | None = None
     summary_version: int = 0
 
 
 class RoomsBefore(msgspec.Struct, frozen=True):
-    """Where a page of an account's rooms begins: below this room, newest activity first."""
+    """The position after which a page of an account's rooms begins, newest activity first."""
 
     activity: int
     """``last_message_at``, or ``created_at`` of a room without messages, in ms."""
@@ -204,7 +204,7 @@ class Message(msgspec.Struct, frozen=True):
     usage: Usage | None
     metadata: JsonObject
     ai_persona: str | None = None
-    """Who answers, or answered; of replies only."""
+    """The persona that answers; set for replies only."""
     error: ReplyError | None = None
 
 
@@ -215,7 +215,7 @@ class MessagePage(msgspec.Struct, frozen=True):
     has_more: bool
     """Whether messages exist beyond this page, in the direction that was asked for."""
     next_before: int | None
-    """Pass as ``before`` for the page of older messages; None at the room's start."""
+    """The ``before`` of the next page of older messages; None at the room's start."""
     persisted_seq: int
     cursor: str
     """Events after this cursor continue the page without gap or repeat."""
@@ -235,25 +235,25 @@ class SendRequest(msgspec.Struct, frozen=True):
 
     content: str
     ai_persona: str | None = None
-    """For this turn; None: the room's."""
+    """The persona for this turn; None for the room's."""
     metadata: JsonObject = {}
     on_busy: OnBusy = OnBusy.ENQUEUE
     reply: ReplyMode = ReplyMode.AUTO
     idempotency_key: str | None = None
     fingerprint: str = ""
-    """Digest of the request's body: the same key with another one is refused."""
+    """Digest of the request's body. The same key with another digest is refused."""
     urgent: bool = False
-    """The sender waits for the commit: the writer does not wait for its batch to fill."""
+    """Whether the sender waits for the commit; the writer then does not wait for its batch to fill."""
 
 
 class SendReceipt(msgspec.Struct, frozen=True):
-    """What a send is answered with."""
+    """The answer to a send."""
 
     message: Message
     reply: Message | None
     cursor: str
     replayed: bool
-    """The idempotency key was known: these are the first send's ids."""
+    """Whether the idempotency key was known; the messages are then those of the first send."""
 
 
 class EditReceipt(msgspec.Struct, frozen=True):
@@ -313,7 +313,7 @@ class Transition(msgspec.Struct, frozen=True):
 
 
 class StateReport(msgspec.Struct, frozen=True):
-    """The state that holds now and the way there (the log lives for a day)."""
+    """The current state, and the steps that led to it (the log is kept for a day)."""
 
     state: str
     log: list[Transition]
@@ -326,9 +326,9 @@ class Event(msgspec.Struct, frozen=True):
     type: str
     data: bytes
     message_id: MessageId | None = None
-    """The message that it is about, for readers of one reply."""
+    """The message that the event is about, for readers of one reply."""
     attempt: int | None = None
-    """The attempt that it is about, where it is about one."""
+    """The attempt that the event is about, if any."""
 
 
 TERMINAL_EVENTS = frozenset({"message.completed", "message.stopped", "message.failed", "message.deleted"})

@@ -1,7 +1,7 @@
-"""The ChatStateMachine of the specification: states of rooms and messages, moved one legal step at a time.
+"""The specification's ChatStateMachine: changes states of rooms and messages, one legal step at a time.
 
-Works across processes and hosts because the step is made inside Redis. When Redis has forgotten a state, the row in the
-shard tells it: what is stored is final.
+It works across processes and hosts because each step is made inside Redis. If Redis no longer has a state, it is
+derived from the row in the shard: the state of a stored row is final.
 """
 
 from __future__ import annotations
@@ -22,37 +22,38 @@ from parlor.store.ports import ChatStore
 
 
 class StateMachine(Protocol):
-    """What callers that do not own a room ask of a state machine: the process's own (``ChatStateMachine``), or the
-    StateMachine actor of their node (``actors.node_state_machine``). Every method is safe to repeat."""
+    """The state machine for callers that do not own the room. Implemented by ``ChatStateMachine`` in the process, and
+    by the node's StateMachine actor (``actors.node_state_machine``). Every method is safe to repeat."""
 
     async def create_room(self, address: RoomAddress, title: str, persona: str, *, by: str) -> None:
-        """A room that is there is left alone. Raises ``Overloaded``, and ``RoomNotFound`` for one that was deleted."""
+        """Creates a room, unless it exists. Raises ``Overloaded``, and ``RoomNotFound`` for a room that was deleted."""
 
     async def transition_room(
         self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str
     ) -> RoomState:
-        """One step, if it is legal and the room is in the expected state (None: any). Raises ``IllegalTransition`` with
-        the state that holds, ``RoomNotFound``."""
+        """Makes one step, if it is legal and the room is in the expected state (None: any). Raises ``RoomNotFound``,
+        and ``IllegalTransition`` with the current state."""
 
     async def transition_message(
         self, room_id: RoomId, message_id: MessageId, to: MessageState, *, expected: MessageState | None = None, by: str
     ) -> MessageState:
-        """One step, if it is legal and the message is in the expected state (None: any). Raises ``IllegalTransition``
-        with the state that holds, ``MessageNotFound``."""
+        """Makes one step, if it is legal and the message is in the expected state (None: any). Raises
+        ``MessageNotFound``, and ``IllegalTransition`` with the current state."""
 
     async def get_room_state(self, room_id: RoomId) -> StateReport:
-        """The state and the steps that led to it. Raises ``RoomNotFound``."""
+        """Returns the state and the steps that led to it. Raises ``RoomNotFound``."""
 
     async def get_message_state(self, room_id: RoomId, message_id: MessageId) -> StateReport:
-        """The state and the steps that led to it. Raises ``MessageNotFound``."""
+        """Returns the state and the steps that led to it. Raises ``MessageNotFound``."""
 
     async def smart_delete_message(self, address: RoomAddress, message_id: MessageId, *, by: str) -> DeleteReceipt:
-        """Deletes by state (I10), without owning the room. Raises ``MessageNotFound``, ``RoomNotFound``, and
-        ``OutOfStep`` when Redis does not have the room."""
+        """Deletes a message according to its state (I10), without owning the room. Raises ``MessageNotFound``,
+        ``RoomNotFound``, and ``OutOfStep`` when Redis does not have the room."""
 
 
 class ChatStateMachine(StateMachine):
-    """Raises ``CacheUnavailable`` throughout; ``StoreUnavailable`` where only the shard knows."""
+    """The process's own state machine. Every method raises ``CacheUnavailable``, and ``StoreUnavailable`` if only the
+    shard has what it needs."""
 
     def __init__(self, live: Live, store: ChatStore, loader: Loader) -> None:
         self._states = StateCache(live)
@@ -125,8 +126,9 @@ class ChatStateMachine(StateMachine):
         return _receipt(message_id, await self._states.delete_message(address, claim, seq, doc, stored=stored, by=by))
 
     async def _deletable(self, address: RoomAddress, message_id: MessageId) -> tuple[int, MessageDoc, bool] | None:
-        """The message's seq and content, and whether the shard has it. None for an old message that was deleted and
-        whose state Redis has forgotten: it must not count as deleted a second time. Raises ``MessageNotFound``."""
+        """Returns the message's seq and content, and whether they came from the shard. None for a message that was
+        deleted long ago and that Redis no longer has, which must not count as deleted again. Raises
+        ``MessageNotFound``."""
         seq = await self._states.find_message(address.room_id, message_id)
         doc = await self._states.message_doc(address.room_id, seq) if seq is not None else None
         if seq is not None and doc is not None:
@@ -156,13 +158,13 @@ _instance: ChatStateMachine | None = None
 
 
 def set_chat_state_machine(machine: ChatStateMachine) -> None:
-    """Makes it the process's one instance."""
+    """Sets the process's one instance."""
     global _instance  # noqa: PLW0603 - the specification asks for one instance in each process
     _instance = machine
 
 
 def get_chat_state_machine() -> ChatStateMachine:
-    """The process's one instance. Raises ``RuntimeError`` before ``set_chat_state_machine``."""
+    """Returns the process's one instance. Raises ``RuntimeError`` before ``set_chat_state_machine``."""
     if _instance is None:
-        raise RuntimeError("no state machine in this process yet: set_chat_state_machine comes first")
+        raise RuntimeError("no state machine in this process: call set_chat_state_machine first")
     return _instance

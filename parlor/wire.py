@@ -1,6 +1,6 @@
 """Rooms, messages and events as clients see them: the JSON of the public contract, with RFC 3339 times.
 
-Used by responses and by event logs, so that a message looks the same wherever it comes from.
+Responses and event streams both use these forms, so that a message looks the same in either.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ JsonForm = dict[str, Any]
 
 
 def timestamp(milliseconds: int) -> str:
-    """Unix milliseconds as RFC 3339 in UTC: ``2026-11-23T08:15:30.123Z``."""
+    """Returns unix milliseconds as an RFC 3339 time in UTC: ``2026-11-23T08:15:30.123Z``."""
     seconds, rest = divmod(milliseconds, 1000)
     return f"{_second(seconds)}.{rest:03d}Z"
 
 
 @lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
-    # Kept: what is sent within a second shares it, and formatting it costs more than the rest of an answer.
+    # Cached, because formatting a time costs more than the rest of a message, and many share their second.
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
@@ -45,5 +45,5 @@ def message_form(message: Message) -> JsonForm:
 
 
 def encode(form: JsonForm) -> bytes:
-    """One line of UTF-8 JSON."""
+    """Returns one line of UTF-8 JSON."""
     return _ENCODER.encode(form)

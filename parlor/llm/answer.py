@@ -1,9 +1,9 @@
-"""One answer of the OpenAI protocol as it comes in: bytes of a stream in, pieces of text out, then the completion.
+"""Parsing one answer of the OpenAI protocol: takes the bytes of a stream, gives pieces of text, then the completion.
 
-Pure: no clock, no connection. What it forgives, because servers that call themselves compatible differ: unknown
-fields, chunks without choices (usage only), ``content`` null, usage in every chunk (the last one counts), no
-``[DONE]`` after a finish reason, no finish reason before ``[DONE]``. What it does not forgive is an answer that
-breaks off: a stream that ends with neither is an ``LlmError``, so that a cut answer never looks complete.
+The parser has no clock and no connection. Compatible servers differ, so it accepts unknown fields, chunks without
+choices (usage only), a ``content`` of null, usage in every chunk (the last one counts), no ``[DONE]`` after a finish
+reason, and no finish reason before ``[DONE]``. A stream that ends with neither is an ``LlmError``, so that a truncated
+answer never looks complete.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from parlor.model import FinishReason, Usage
 class _Delta(msgspec.Struct):
     content: str | None = None
     refusal: str | None = None
-    """Why the model will not answer: text for the reader, as much as ``content`` is."""
+    """Why the model will not answer. Shown to the reader like ``content``."""
     reasoning_content: object = None
     reasoning: object = None
 
@@ -47,7 +47,7 @@ _CHUNKS = msgspec.json.Decoder(_Chunk)
 
 
 class AnswerParser:
-    """State of one answer."""
+    """Parses one answer."""
 
     def __init__(self) -> None:
         self._events = SseParser()
@@ -56,38 +56,38 @@ class AnswerParser:
         self._has_text = False
         self._error: LlmError | None = None
         self.done = False
-        """``[DONE]`` was read: nothing follows."""
+        """Whether ``[DONE]`` was read; nothing follows it."""
         self.tokens = 0
-        """Tokens so far, those of a reasoning that nobody sees included: the model's signs of life."""
+        """Tokens so far, including those of hidden reasoning. They show that the model is still at work."""
 
     @property
     def finished(self) -> bool:
-        """The text is whole; at most the usage is still to come."""
+        """Whether the text is complete; only the usage may still follow."""
         return self.done or self._finish is not None
 
     def feed(self, read: bytes) -> str:
-        """The text that this read adds, perhaps none. Raises ``LlmError``, or leaves that to ``check``."""
+        """Returns the text that this read adds, which may be empty. Raises ``LlmError``, or leaves that to
+        ``check``."""
         try:
             return self._texts(self._events.feed(read))
         except LineTooLongError as error:
             raise llm_error("The language model's answer was not understood", debug=str(error)) from error
 
     def check(self) -> None:
-        """Raises the ``LlmError`` that came behind text in the same read: the reader gets the text first."""
+        """Raises the ``LlmError`` that followed text in the same read, so that the reader gets the text first."""
         if self._error is not None:
             raise self._error
 
     def close(self) -> str:
-        """At the end of the stream: what was still in the parser."""
+        """Ends the stream and returns the text that was still in the parser."""
         return self._texts(self._events.close())
 
     def completion(self) -> Completion:
-        """The end of the answer.
+        """Returns the end of the answer.
 
-        ``stop`` and ``length`` are kept. Every other reason is ``stop`` when there is text: the answer is as whole as
-        it will get. Without any text, a content filter or a call of tools (Parlor offers none) is an ``LlmError``,
-        since the reader would look at an empty reply and not know why. Raises ``LlmError`` also when the stream
-        broke off.
+        ``stop`` and ``length`` are kept. Any other finish reason becomes ``stop`` if there is text, because no more
+        will come. Without text, a content filter or a tool call (Parlor offers no tools) raises ``LlmError``, because
+        an empty reply would not tell the reader why. Also raises ``LlmError`` if the stream broke off.
         """
         if not self.finished:
             raise llm_error("The language model's answer broke off", retryable=True)
@@ -140,6 +140,6 @@ class AnswerParser:
 
 
 def _reported(chunk: _Chunk) -> LlmError:
-    """An error object inside the stream: OpenAI's form, or vLLM's flat one."""
+    """Returns the error for an error object in the stream, in OpenAI's form or vLLM's flat one."""
     message = provider_message(chunk.error if chunk.error is not None else chunk.message)
     return llm_error("The language model reported an error while it answered", debug=message, retryable=True)

@@ -1,8 +1,8 @@
-"""What went wrong with a language model, told as ``LlmError``.
+"""Failures of a language model, as ``LlmError``.
 
-The detail is one of the sentences below and never the provider's own words: those can hold a part of the key, an
-address or the prompt. They go into ``debug``, shortened and with the key taken out. ``extra["retryable"]`` says
-whether asking again can help; ``retry_after`` is the provider's wish in seconds.
+The detail is one of the sentences below, never the provider's own message, which may contain part of the key, an
+address or the prompt. That message goes into ``debug``, shortened and without the key. ``extra["retryable"]`` says
+whether a retry can help; ``retry_after`` is the delay in seconds that the provider asks for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def llm_error(
     retry_after: float | None = None,
     status: int | None = None,
 ) -> LlmError:
-    """``status``: the provider's HTTP status, for those who log or count it."""
+    """Returns an ``LlmError``. ``status`` is the provider's HTTP status, for logs and metrics."""
     extra: dict[str, int | bool] = {"retryable": retryable}
     if status is not None:
         extra["status"] = status
@@ -34,7 +34,7 @@ def llm_error(
 
 
 def provider_message(body: object) -> str:
-    """The message in an error body of OpenAI's form, or the body itself when it has another."""
+    """Returns the message of an error body in OpenAI's form, or the whole body if it has another form."""
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         body = body["error"]
     if isinstance(body, dict):
@@ -43,7 +43,7 @@ def provider_message(body: object) -> str:
 
 
 def refusal(error: openai.APIStatusError) -> LlmError:
-    """An answer with an error status."""
+    """Returns the ``LlmError`` for a response with an error status."""
     status, code = error.status_code, error.code or ""
     debug = f"HTTP {status} request_id={error.request_id}: {provider_message(error.body or error.message)}"
     retryable = (status in _RETRYABLE or status >= 500) and code != "insufficient_quota"
@@ -79,7 +79,8 @@ def _sentence(status: int, code: str) -> str:
 
 
 def _retry_after(error: openai.APIStatusError) -> float | None:
-    """Seconds from ``retry-after-ms`` (OpenAI) or ``Retry-After``; a date in it is ignored, providers send seconds."""
+    """Returns the seconds in ``retry-after-ms`` (OpenAI) or ``Retry-After``. A date is ignored; providers send
+    seconds."""
     headers = error.response.headers
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:

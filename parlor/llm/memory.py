@@ -1,23 +1,24 @@
-"""The memory of a conversation: which of a room's messages the LLM gets to read, and what becomes of the others.
+"""The memory of a conversation: which of a room's messages go into the prompt, and which are folded into a summary.
 
 Rules:
 
-1. The system prompt always, first; at its end the running summary of older turns, when the room has one.
-2. Then the newest messages behind the summary that fit into ``context_tokens`` less what the answer may take (the
-   persona's ``max_tokens``, but never more than half). They are contiguous: the first one that does not fit ends it.
-3. The newest message of a person is always there, whole, even when it alone is over the budget or the summary covers
-   it: an answer to a part of a question would be worse than the provider's "too long". An answer that is newer and does
-   not fit is left out.
-4. The first turn is not an answer whose question is missing, unless nobody asked anything.
-5. Left out: deleted messages, answers still being written, blank ones (an answer that failed or was stopped before
-   its first word). The partial text of an answer that was stopped, interrupted or failed stays: the person has read it.
-6. Consecutive turns of one role are merged with a blank line between: some models' templates demand that roles
-   alternate, and two messages in a row, or a question whose answer was deleted, are ordinary here.
-7. When messages do not fit any more and the summary does not have them, they are to be folded into it, and more than
-   just those: down to ``KEPT`` of the budget, so that it happens once in many turns and not with each. What stays
-   begins with a person's message, and the newest of these always stays.
+1. The system prompt comes first. It ends with the running summary of older turns, if the room has one.
+2. The newest messages after the summary follow, as many as fit into ``context_tokens`` minus what the answer may take
+   (the persona's ``max_tokens``, but at most half). They are contiguous: the first one that does not fit ends them.
+3. The newest message of a person is always included whole, even if it alone exceeds the budget or the summary covers
+   it: an answer to part of a question would be worse than the provider's "too long". A newer answer that does not fit
+   is left out.
+4. The first turn is never an answer without its question, unless there is no question at all.
+5. Deleted messages, answers still being written, and blank ones (an answer that failed or was stopped before its first
+   word) are left out. The partial text of an answer that was stopped, interrupted or failed is kept, because the person
+   has read it.
+6. Consecutive turns of one role are merged, with a blank line between them. Some models require that roles alternate,
+   and two messages in a row, or a question whose answer was deleted, are ordinary here.
+7. Messages that no longer fit and are not in the summary are folded into it. A fold goes down to ``KEPT`` of the
+   budget, so that it happens once in many turns instead of with each one. The turns that are kept begin with a person's
+   message, and always include the newest one.
 
-Tokens are estimated, and corrected by what the provider counted (``tokens.py``).
+Tokens are estimated; the estimate is corrected by the provider's own counts (``tokens.py``).
 """
 
 from __future__ import annotations
@@ -34,21 +35,21 @@ from parlor.model import Message, RoomMemory, SenderType
 from parlor.states import MessageState
 
 PAGE = 50
-"""Messages read from the history at a time."""
+"""Messages that are read from the history at a time."""
 SCAN_MAX = 2000
-"""Messages read for one prompt at most, so that a room of deleted messages does not cost a walk to its start."""
+"""Most messages read for one prompt, so that a room full of deleted messages is not read to its start."""
 KEPT = 0.5
-"""Share of the budget that turns take after a fold. Half: then each fold has half a window of new turns to tell of."""
+"""Share of the budget that turns take after a fold, so that each fold covers half a window of new turns."""
 SUMMARY_SHARE = 0.25
-"""Of ``context_tokens`` that a summary takes at most, however long it is allowed to be."""
+"""Largest share of ``context_tokens`` for a summary, whatever ``summary_tokens`` allows."""
 SUMMARY_HEADING = "Summary of the conversation so far:"
 _NEWEST = 2**53 - 1
-"""Above every seq, and exact in a Lua number."""
+"""Greater than any seq, and exact as a Lua number."""
 _LEFT_OUT = frozenset({MessageState.COMPOSING, MessageState.DELETING, MessageState.DELETED})
 
 
 def turn_of(message: Message) -> PromptTurn | None:
-    """What the LLM reads of a message; None for nothing."""
+    """Returns a message as a turn of the prompt; None if it is left out."""
     if message.state in _LEFT_OUT or message.is_streaming or not message.content.strip():
         return None
     match message.sender_type:
@@ -61,31 +62,31 @@ def turn_of(message: Message) -> PromptTurn | None:
 
 
 class Fold(msgspec.Struct, frozen=True):
-    """Turns that are to become part of a room's summary."""
+    """Turns to fold into a room's summary."""
 
     known: RoomMemory
-    """What it starts from: the summary so far, and the version that must still hold when it is done."""
+    """The summary so far. Its version must be unchanged when the new summary is written."""
     turns: list[PromptTurn]
-    """The oldest ones that the summary does not have, ascending; not empty. Long ones are cut."""
+    """The oldest turns that the summary does not cover, oldest first; never empty. Long ones are cut."""
     through_seq: int
-    """The summary covers the room up to here, once they are in it."""
+    """The seq up to which the new summary covers the room."""
 
 
 class Memory:
-    """Assembles prompts from a room's history, reading backwards from its newest message."""
+    """Builds prompts from a room's history, reading backwards from its newest message."""
 
     def __init__(self, history: History, summaries: Summaries, context_tokens: int, summary_tokens: int) -> None:
         self._history = history
         self._summaries = summaries
         self._context_tokens = context_tokens
         self.summary_tokens = min(summary_tokens, int(context_tokens * SUMMARY_SHARE))
-        """Longest summary."""
+        """The most tokens that a summary may have."""
         self.ratios = TokenRatios()
         self._crowded: set[RoomId] = set()
 
     async def build_prompt(self, room_id: RoomId, persona: Persona, before_seq: int | None = None) -> Context:
-        """The prompt for the message at ``before_seq`` (None: after the newest). Raises what the history and the
-        summaries raise."""
+        """Returns the prompt for the message at ``before_seq`` (None: after the newest). Raises what the history and
+        the summaries raise."""
         before = before_seq if before_seq is not None else _NEWEST
         known, newest = await asyncio.gather(
             self._summaries.memory(room_id), self._history.before(room_id, before, PAGE)
@@ -99,14 +100,15 @@ class Memory:
         return window.context()
 
     def take_crowded(self, room_id: RoomId) -> bool:
-        """Whether the room's last prompt took so much of its budget that it may be time for a fold. Says it once."""
+        """Returns whether the room's last prompt used so much of its budget that a fold may be due, and resets that."""
         crowded = room_id in self._crowded
         self._crowded.discard(room_id)
         return crowded
 
     async def fold(self, room_id: RoomId, persona: Persona, before_seq: int) -> Fold | None:
-        """What is to be folded before the message at ``before_seq`` is answered; None while everything fits."""
-        # The version before the messages: what is deleted after it was read is either not read or refuses the fold.
+        """Returns what to fold before the message at ``before_seq`` is answered; None while everything fits."""
+        # Read the version before the messages: a message that is deleted from here on changes the version, so the
+        # summary that mentions it is refused.
         known = await self._summaries.memory(room_id)
         window = self._window(persona, known, before_seq)
         await self._fill(window, room_id, before_seq, await self._history.before(room_id, before_seq, PAGE))
@@ -117,12 +119,12 @@ class Memory:
         return Fold(known, turns, through) if turns else None
 
     async def latest(self, room_id: RoomId, before_seq: int, count: int, tokens: int) -> list[PromptTurn]:
-        """The newest ``count`` messages below ``before_seq``, ascending, each cut to so many tokens."""
+        """Returns the newest ``count`` messages below ``before_seq``, oldest first, each cut to ``tokens``."""
         page = await self._history.before(room_id, before_seq, count)
         return [PromptTurn(turn.role, cut(turn.content, tokens)) for turn in map(turn_of, page) if turn is not None]
 
     def _window(self, persona: Persona, known: RoomMemory, before_seq: int) -> _Window:
-        # A summary that tells of the message itself, or of later ones, is not for its prompt.
+        # A summary that covers the message itself, or later ones, is not used in its prompt.
         usable = known.summary != "" and known.through_seq < before_seq
         system = f"{persona.system_prompt}\n\n{SUMMARY_HEADING} {known.summary}" if usable else persona.system_prompt
         budget = self._context_tokens - min(persona.max_tokens or 0, self._context_tokens // 2)
@@ -146,8 +148,9 @@ class Memory:
     async def _oldest(
         self, room_id: RoomId, known: RoomMemory, keep_from: int, ratio: float
     ) -> tuple[list[PromptTurn], int]:
-        """The oldest turns that are not in the summary, as many as one call takes, and the last seq looked at."""
-        # Beside them the call has its instructions, the old summary and the new one.
+        """Returns the oldest turns that are not in the summary, as many as fit one call, and the last seq they
+        cover."""
+        # The call also holds its instructions, the old summary and the new one.
         budget = int(max(self._context_tokens / 2, self._context_tokens - 3 * self.summary_tokens) / ratio)
         through, scanned, spent = known.through_seq, 0, 0
         turns: list[PromptTurn] = []
@@ -172,21 +175,21 @@ class Memory:
 
 
 class _Window:
-    """The turns chosen so far, newest first."""
+    """Chooses the turns of one prompt, newest first."""
 
     def __init__(self, system: str, budget: int, ratio: float, floor: int) -> None:
         self._system = PromptTurn("system", system)
         self._budget = budget
         self._ratio = ratio
         self._floor = floor
-        """What stands at or below it is in the summary."""
+        """The summary covers the messages up to this seq."""
         self._spent = self._cost(system)
         self._turns: list[tuple[int, PromptTurn, int]] = []
         self._left_out = 0
         self._full = False
         self._asked = False
         self.below = 1
-        """The oldest seq that was looked at. Every one below it is an older message, tombstones included."""
+        """The oldest seq that was read. Every seq below it is a message that was not read, or a tombstone."""
 
     @property
     def crowded(self) -> bool:
@@ -194,10 +197,12 @@ class _Window:
         return self._full or self._spent * 2 > self._budget
 
     def wants(self, seq: int) -> bool:
-        """Whether the message there can still be of use: there is room, or no person's message is in yet."""
+        """Returns whether the message at ``seq`` can still be used: there is room, or no person's message was found
+        yet."""
         return seq > 0 and ((seq > self._floor and not self._full) or not self._asked)
 
     def offer(self, message: Message) -> None:
+        """Takes the next older message if it belongs in the prompt and fits."""
         self.below = message.seq
         turn = turn_of(message)
         if turn is None or (message.seq <= self._floor and turn.role != "user"):
@@ -215,7 +220,7 @@ class _Window:
         self._asked = self._asked or turn.role == "user"
 
     def keep_from(self) -> int | None:
-        """The seq of the person's message that turns begin with after a fold; None when there is none."""
+        """Returns the seq of the person's message that the turns begin with after a fold; None if there is none."""
         kept, found = 0, None
         for seq, turn, cost in self._turns:
             kept += cost
@@ -227,9 +232,9 @@ class _Window:
 
     def context(self) -> Context:
         turns = self._turns[::-1]
-        first = next((place for place, (_, turn, _) in enumerate(turns) if turn.role == "user"), 0)
+        first = next((index for index, (_, turn, _) in enumerate(turns) if turn.role == "user"), 0)
         orphans = [cost for _, turn, cost in turns[:first] if turn.role == "assistant"]
-        kept = [turn for place, (_, turn, _) in enumerate(turns) if place >= first or turn.role != "assistant"]
+        kept = [turn for index, (_, turn, _) in enumerate(turns) if index >= first or turn.role != "assistant"]
         return Context(
             turns=_merged([self._system, *kept]),
             estimated_tokens=self._spent - sum(orphans),

@@ -1,6 +1,6 @@
 """Personas: read from ``personas.toml`` and checked before anything starts.
 
-A file is a list of ``[[personas]]`` tables with the fields of ``Entry``; the shipped one explains them.
+The file is a list of ``[[personas]]`` tables with the fields of ``Entry``. The file that Parlor ships explains them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One table of the file."""
+    """One ``[[personas]]`` table."""
 
     name: _Name
     title: _Line
@@ -43,11 +43,11 @@ class Personas:
         self._by_name = {persona.name: persona for persona in listed}
 
     def listed(self) -> list[Persona]:
-        """In the order of their file."""
+        """Returns all personas, in the order of their file."""
         return list(self._by_name.values())
 
     def named(self, name: str) -> Persona:
-        """Raises ``UnknownPersona``."""
+        """Returns the persona with this name. Raises ``UnknownPersona``."""
         found = self._by_name.get(name)
         if found is None:
             known = ", ".join(self._by_name)
@@ -57,7 +57,7 @@ class Personas:
 
 
 def load_personas(settings: LlmSettings) -> list[Persona]:
-    """The personas in the file's order, the default one among them.
+    """Returns the personas in the order of the file; the default one is always among them.
 
     ``settings.model`` replaces every entry's model. Raises ``PersonasError``.
     """
@@ -71,7 +71,7 @@ def load_personas(settings: LlmSettings) -> list[Persona]:
 
 
 def parse_personas(text: str, source: str) -> list[Persona]:
-    """``source`` is the file's name for messages. Raises ``PersonasError``."""
+    """Parses a ``personas.toml``. ``source`` names the file in errors. Raises ``PersonasError``."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -81,11 +81,11 @@ def parse_personas(text: str, source: str) -> list[Persona]:
     if unknown or not isinstance(entries, list) or not entries:
         found = f", but has {', '.join(unknown)}" if unknown else ""
         raise PersonasError(f"{source}: needs one or more [[personas]] tables and nothing else{found}")
-    personas = [_persona(entry, f"{source}: entry {place}") for place, entry in enumerate(entries, start=1)]
+    personas = [_persona(entry, f"{source}: entry {number}") for number, entry in enumerate(entries, start=1)]
     names: set[str] = set()
-    for place, persona in enumerate(personas, start=1):
+    for number, persona in enumerate(personas, start=1):
         if persona.name in names:
-            raise PersonasError(f"{source}: entry {place}: field 'name': {persona.name!r} is there already")
+            raise PersonasError(f"{source}: entry {number}: field 'name': {persona.name!r} is already used")
         names.add(persona.name)
     return personas
 
@@ -96,7 +96,7 @@ def _persona(table: object, where: str) -> Persona:
     try:
         entry = msgspec.convert(table, Entry)
     except msgspec.ValidationError as error:
-        # msgspec says "Expected `int`, got `str` - at `$.max_tokens`": tell the field first.
+        # msgspec says "Expected `int`, got `str` - at `$.max_tokens`"; put the field first.
         problem, _, path = str(error).partition(" - at `$.")
         field = f"field '{path.rstrip('`')}': " if path else ""
         raise PersonasError(f"{where}: {field}{problem}") from error

@@ -1,4 +1,4 @@
-"""The language model as the rest of Parlor sees it."""
+"""The interfaces between the language model and the rest of Parlor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from parlor.model import FinishReason, Message, RoomMemory, Usage
 
 
 class Persona(msgspec.Struct, frozen=True):
-    """Who answers: one entry of ``personas.toml``."""
+    """An entry of ``personas.toml``: the model, prompt and settings that answer in a room."""
 
     name: str
     title: str
@@ -25,7 +25,7 @@ class Persona(msgspec.Struct, frozen=True):
 
 
 class UnknownPersona(InvalidRequest):
-    """No persona has this name. It is told as every other invalid field of a request."""
+    """No persona has this name. Reported like any other invalid field of a request."""
 
 
 class PromptTurn(msgspec.Struct, frozen=True):
@@ -36,8 +36,8 @@ class PromptTurn(msgspec.Struct, frozen=True):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What the LLM gets to read: the system prompt, with the summary of older turns if there is one, and the most
-    recent turns that fit the budget."""
+    """A prompt: the system prompt, with the summary of older turns if there is one, and the newest turns that fit the
+    budget."""
 
     turns: list[PromptTurn]
     estimated_tokens: int
@@ -46,7 +46,7 @@ class Context(msgspec.Struct, frozen=True):
 
 
 class TextDelta(msgspec.Struct, frozen=True):
-    """A piece of the answer, as it came."""
+    """A piece of the answer, as it arrived."""
 
     text: str
 
@@ -59,50 +59,50 @@ class Completion(msgspec.Struct, frozen=True):
 
 
 class History(Protocol):
-    """Where the memory reads a room's messages: the cached tail joined to the shard."""
+    """Reads a room's messages for the memory, from the cache and the shard."""
 
     async def before(self, room_id: RoomId, seq: int, limit: int) -> list[Message]:
-        """The newest ``limit`` messages with a seq below ``seq``, ascending."""
+        """Returns the newest ``limit`` messages with a seq below ``seq``, ascending."""
 
 
 class Summaries(Protocol):
-    """Where the memory reads what stands for a room's older turns."""
+    """Reads the summaries of rooms for the memory."""
 
     async def memory(self, room_id: RoomId) -> RoomMemory:
-        """Raises ``RoomNotFound``."""
+        """Returns the room's summary. Raises ``RoomNotFound``."""
 
 
 class ChatModel(Protocol):
-    """A provider's language model: one answer for one prompt. The setting `PARLOR_LLM__PROVIDER` chooses the
+    """A provider's language model, which answers one prompt. The setting `PARLOR_LLM__PROVIDER` chooses the
     implementation (``providers.py``)."""
 
     def answer(
         self, persona: Persona, context: Context, deadline: float
     ) -> AsyncGenerator[TextDelta | Completion, None]:
-        """Streams an answer: text deltas, then one completion. ``deadline``: of the clock's ``monotonic``.
+        """Streams an answer: text deltas, then one completion. ``deadline`` is on the clock's ``monotonic``.
 
-        Raises ``LlmError``; with ``extra["retryable"]`` true it is asked once more if nothing was said yet. Closing or
-        cancelling the generator makes the provider stop generating.
+        Raises ``LlmError``. If its ``extra["retryable"]`` is true and no text has arrived yet, the prompt is sent once
+        more. Closing or cancelling the generator makes the provider stop generating.
         """
 
     async def close(self) -> None:
-        """Answers under way break."""
+        """Closes the provider's connections; answers in progress break off."""
 
 
 class ChatService(Protocol):
     """The specification's AIChatService, as rooms use it."""
 
     def persona(self, name: str) -> Persona:
-        """Raises ``UnknownPersona``."""
+        """Returns the persona with this name. Raises ``UnknownPersona``."""
 
     def personas(self) -> list[Persona]: ...
 
     async def mem(self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None) -> Context:
-        """The room's conversation as the LLM will read it, up to ``before_seq`` (excluded; None: all of it)."""
+        """Returns the room's conversation as a prompt, up to but not including ``before_seq`` (None: all of it)."""
 
     def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
         """Streams the answer: text deltas, then one completion. Raises ``LlmError``. ``persona`` may also be one of
         Parlor's own: ``summary.NAME``, ``title.NAME``.
 
-        One retry, only before the first token. Closing the generator closes the connection upstream.
+        A failure before the first token is retried once. Closing the generator closes the connection to the provider.
         """

@@ -1,4 +1,4 @@
-"""Language-model providers: the ``ChatModel`` that the setting `PARLOR_LLM__PROVIDER` names."""
+"""Loading the language-model provider that the setting `PARLOR_LLM__PROVIDER` names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from parlor.settings import LLM_PROVIDERS, LlmSettings
 
 
 class ChatModelFactory(Protocol):
-    """Makes the one ``ChatModel`` of a process. Raises ``ValueError`` for settings that it cannot work with."""
+    """Makes the ``ChatModel`` of a process. Raises ``ValueError`` for settings that it cannot work with."""
 
     def __call__(self, settings: LlmSettings, api_key: str, clock: Clock, /) -> ChatModel: ...
 
@@ -21,7 +21,8 @@ class ProviderError(ValueError):
 
 
 def load_provider(name: str) -> ChatModelFactory:
-    """The factory of a built-in provider, or the one at ``package.module:factory``. Raises ``ProviderError``."""
+    """Returns the factory of a built-in provider, or the one at ``package.module:factory``. Raises
+    ``ProviderError``."""
     module, _, attribute = LLM_PROVIDERS.get(name, name).partition(":")
     try:
         found: object = getattr(import_module(module), attribute)

@@ -1,9 +1,9 @@
 """The specification's AIChatService: personas, the conversation's memory, and answers streamed from an LLM.
 
-One retry, and only before the first visible token: after it, the reader would see the answer start over. Only for
-what can pass by itself: no connection, a timeout, an answer cut off, HTTP 408, 409, 425, 429 and 5xx. A
-``Retry-After`` of up to ``RETRY_AFTER_MAX`` is waited for; a longer one is not worth a reader's patience and goes up
-with the error. What a provider's protocol needs is in its ``ChatModel``, ``upstream.py`` for OpenAI's.
+A request is retried once, and only before the first visible token, because later the reader would see the answer start
+over. Only failures that may be temporary are retried: no connection, a timeout, an answer that broke off, HTTP 408,
+409, 425, 429 and 5xx. A ``Retry-After`` of up to ``RETRY_AFTER_MAX`` is waited for; with a longer one the error is
+raised at once. Each provider's protocol is in its ``ChatModel``; OpenAI's is in ``upstream.py``.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from parlor.llm.title import titler
 from parlor.settings import LlmSettings
 
 RETRY_DELAY = 0.5
-"""Seconds before the retry, half to one and a half times, so that many rooms do not come back as one."""
+"""Seconds before the retry, times 0.5 to 1.5 at random, so that rooms do not all retry at the same moment."""
 RETRY_AFTER_MAX = 5.0
-"""Seconds."""
+"""Longest ``Retry-After`` that is waited for, in seconds."""
 
 
 class AIChatService:
-    """A ``ChatService``. One for each process and event loop; ``close`` it."""
+    """The ``ChatService`` of one process and event loop. Call ``close`` when done."""
 
     def __init__(
         self,
@@ -40,13 +40,13 @@ class AIChatService:
         clock: Clock,
         entropy: Entropy | None = None,
     ) -> None:
-        """``model`` answers, and is closed with the service; ``personas`` are those of ``load_personas``, the default
-        one among them."""
+        """``model`` is closed with the service. ``personas`` come from ``load_personas`` and include the default
+        one."""
         self._personas = Personas(personas)
         self._default_persona = settings.default_persona
         self._total_timeout = settings.total_timeout.total_seconds()
         self.memory = Memory(history, summaries, settings.context_tokens, settings.summary_tokens)
-        """Also what decides on folds."""
+        """Also used to decide when to fold."""
         default_model = self._personas.named(settings.default_persona).model
         own = (summarist(default_model, self.memory.summary_tokens), titler(default_model))
         self._own_personas = {persona.name: persona for persona in own}
@@ -55,30 +55,30 @@ class AIChatService:
         self._entropy = entropy or SystemEntropy()
 
     async def close(self) -> None:
-        """Closes idle connections; answers under way break."""
+        """Closes the model's connections; answers in progress break off."""
         await self._model.close()
 
     def persona(self, name: str) -> Persona:
-        """Raises ``UnknownPersona``."""
+        """Returns the persona with this name. Raises ``UnknownPersona``."""
         return self._personas.named(name)
 
     def personas(self) -> list[Persona]:
-        """In the order of their file."""
+        """Returns all personas, in the order of their file."""
         return self._personas.listed()
 
     async def mem(self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None) -> Context:
-        """The room's conversation as the LLM will read it, up to ``before_seq`` (excluded; None: all of it).
+        """Returns the room's conversation as a prompt, up to but not including ``before_seq`` (None: all of it).
 
-        ``persona`` None: the default one. Raises ``UnknownPersona``, and what the history raises.
+        ``persona`` None means the default one. Raises ``UnknownPersona``, and what the history raises.
         """
         return await self.memory.build_prompt(room_id, self.persona(persona or self._default_persona), before_seq)
 
     async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
         """Streams the answer: text deltas, then one completion.
 
-        Raises ``UnknownPersona``, and ``LlmError``: ``extra["retryable"]`` says whether another
-        attempt can help. The total timeout covers the retry, and runs on while the caller holds a delta.
-        Closing or cancelling the generator closes the connection upstream.
+        Raises ``UnknownPersona`` or ``LlmError``, whose ``extra["retryable"]`` says whether another attempt can help.
+        The total timeout includes the retry and the time that the caller spends on each delta. Closing or cancelling
+        the generator closes the connection to the provider.
         """
         asked = self._own_personas.get(persona) or self.persona(persona)
         deadline = self._clock.monotonic() + self._total_timeout

@@ -1,14 +1,14 @@
-"""Server-sent events, read: bytes in, the ``data`` of whole events out.
+"""Parsing server-sent events: takes bytes, returns the ``data`` of complete events.
 
-Only what a chat completion needs. Comments and the fields ``event``, ``id`` and ``retry`` are skipped. Lines may end
-in LF, CRLF or CR; a byte order mark is dropped; data of several lines is joined with LF (WHATWG HTML section 9.2.6).
-One line is at most ``LINE_MAX`` bytes.
+It does only what a chat completion needs. Comments and the fields ``event``, ``id`` and ``retry`` are skipped. Lines
+may end in LF, CRLF or CR; a byte order mark is dropped; several data lines are joined with LF (WHATWG HTML section
+9.2.6). A line has at most ``LINE_MAX`` bytes.
 """
 
 from __future__ import annotations
 
 LINE_MAX = 1024 * 1024
-"""A chunk of an answer has a few hundred bytes; what never ends a line is no event stream."""
+"""A chunk of an answer has a few hundred bytes; data without line ends is not an event stream."""
 
 
 class LineTooLongError(ValueError):
@@ -16,7 +16,7 @@ class LineTooLongError(ValueError):
 
 
 class SseParser:
-    """Feed it reads as they come; how the bytes were cut into reads changes nothing."""
+    """Parses a stream. How its bytes are split into reads makes no difference."""
 
     def __init__(self) -> None:
         self._tail = b""
@@ -25,12 +25,12 @@ class SseParser:
         self._first = True
 
     def feed(self, read: bytes) -> list[bytes]:
-        """The data of every event that this read completes. Raises ``LineTooLongError``."""
+        """Returns the data of every event that this read completes. Raises ``LineTooLongError``."""
         if self._skip_lf and read:
             self._skip_lf = False
             read = read.removeprefix(b"\n")
         if b"\r" in read:
-            # A CR at the end is a line end at once; should its LF come with the next read, that one is skipped.
+            # A CR at the end of a read ends the line at once; if the next read begins with its LF, that is skipped.
             self._skip_lf = read.endswith(b"\r")
             read = read.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, self._tail = (self._tail + read).split(b"\n")
@@ -39,9 +39,9 @@ class SseParser:
         return [event for line in lines if (event := self._line(line)) is not None]
 
     def close(self) -> list[bytes]:
-        """At the end of the stream: an event whose closing empty line is missing counts too.
+        """Ends the stream and returns an event whose closing empty line is missing.
 
-        The standard would drop it; servers exist that end with ``data: [DONE]`` and nothing more.
+        The standard drops such an event, but some servers end with ``data: [DONE]`` and no empty line.
         """
         return [event for line in (self._tail, b"") if (event := self._line(line)) is not None]
 

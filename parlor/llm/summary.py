@@ -1,7 +1,8 @@
-"""The running summary: what the LLM is asked when older turns leave the prompt, and what is kept of its answer.
+"""The running summary: the prompt that asks for it when older turns leave the conversation's prompt, and the cleaned
+answer.
 
-What it is to read comes as one JSON document in one message of a person. So no text can pass for structure, and the
-instructions can say that everything in it is material.
+The turns to summarize are one JSON document in one user message. So no text can pass for structure, and the
+instructions can say that everything in the document is material.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from parlor.llm.ports import Context, Persona, PromptTurn
 from parlor.llm.tokens import cut, estimate_prompt
 
 NAME = "parlor:summary"
-"""Of the persona that writes summaries. A colon is in no name of a ``personas.toml``, so nobody can ask for it."""
+"""Name of the persona that writes summaries. Names in ``personas.toml`` have no colon, so no client can choose it."""
 INSTRUCTIONS = """\
 You keep the memory of a conversation between a person and an assistant. You are given a JSON document: `summary` is \
 what you wrote before, if anything; `turns` is what was said since, oldest first. Write the new summary. Keep \
@@ -29,7 +30,7 @@ _THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 
 
 class Said(msgspec.Struct, frozen=True):
-    """One turn."""
+    """One turn of the conversation."""
 
     who: str
     """``person``, ``assistant`` or ``note``."""
@@ -37,7 +38,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Material(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is given to be read."""
+    """The document that the LLM is given."""
 
     turns: list[Said]
     summary: str = ""
@@ -45,18 +46,18 @@ class Material(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def summarist(model: str, tokens: int) -> Persona:
-    """Who writes summaries of so many tokens at most."""
+    """Returns the persona that writes summaries of at most ``tokens``."""
     return Persona(NAME, "Summaries", "", INSTRUCTIONS, model, max_tokens=tokens)
 
 
 def summary_context(summary: str, turns: Sequence[PromptTurn], tokens: int) -> Context:
-    """What is asked to fold turns into a summary, which may be empty. Two tokens for a word leave room for languages
-    that need them."""
+    """Returns the prompt that folds turns into a summary, which may be empty. Two tokens for each word leave room for
+    languages with long words."""
     return asking(INSTRUCTIONS, Material(said(turns), summary, max_words=tokens // 2))
 
 
 def clean_summary(answer: str, tokens: int) -> str:
-    """What is kept of an answer; empty when there is nothing in it."""
+    """Returns the summary in an answer; empty if there is none."""
     text = without_thoughts(answer).strip()
     kept = cut(text, tokens)
     return kept if kept == text else whole_words(kept)
@@ -67,17 +68,17 @@ def said(turns: Sequence[PromptTurn]) -> list[Said]:
 
 
 def asking(instructions: str, material: Material) -> Context:
-    """A prompt of instructions and what they are about."""
+    """Returns a prompt of instructions and the document that they refer to."""
     turns = [PromptTurn("system", instructions), PromptTurn("user", msgspec.json.encode(material).decode())]
     return Context(turns, estimate_prompt(turns), omitted=0)
 
 
 def whole_words(text: str) -> str:
-    """A text that was cut, up to its last whole word; in a language that does not part its words, as it is."""
+    """Cuts a truncated text back to its last whole word, unless its language does not separate words."""
     end = max(text.rfind(" "), text.rfind("\n"))
     return text[:end].rstrip() if end > len(text) // 2 else text
 
 
 def without_thoughts(answer: str) -> str:
-    """Some servers leave a model's reasoning in its answer."""
+    """Removes the model's reasoning, which some servers leave in the answer."""
     return _THOUGHTS.sub("", answer)

@@ -1,16 +1,16 @@
-"""One answer from a server that speaks OpenAI's chat completions: the request, its timeouts, what the server refuses.
+"""One answer from a server with OpenAI's chat completions API: the request, its timeouts, and refused parameters.
 
-- **Bytes, not objects.** The openai package's own stream objects cost 130 microseconds a token (measured; a process
-  then ends at 7,500 tokens/s). Its raw response is read here and parsed by ``AnswerParser``.
-- **aiohttp underneath.** The package's own choice of transport looks at all its connections for each request: 1.5 ms of
-  processor time for an answer when 100 stream, 0.6 ms with aiohttp (1.9 and 0.8 ms at 500; measured).
+- **Bytes, not objects.** The openai package's stream objects cost 130 microseconds for each token (measured), which
+  limits a process to 7,500 tokens/s. So the raw response is read here and parsed by ``AnswerParser``.
+- **aiohttp as the transport.** The package's default transport scans all its connections for each request: 1.5 ms of
+  processor time for an answer while 100 are streaming, against 0.6 ms with aiohttp (1.9 and 0.8 ms at 500; measured).
 - **Four timeouts.** To connect; from the request to the first token; between two tokens; and the caller's deadline.
-  Comments and empty chunks do not count as tokens (proxies send them to keep a connection), the tokens of a hidden
-  reasoning do.
-- **Servers differ.** ``stream_options`` is refused by some compatible servers, ``max_tokens`` and ``temperature`` by
-  OpenAI's reasoning models. A request that is refused for one of them (HTTP 400 or 422 that names it) is sent again
-  without it, and the model's refusals are remembered. That is no retry: nothing was generated. A server without
-  ``stream_options`` may send no usage; the completion then has none.
+  Comments and empty chunks, which proxies send to keep a connection open, do not count as tokens; hidden reasoning
+  does.
+- **Servers differ.** Some compatible servers refuse ``stream_options``; OpenAI's reasoning models refuse ``max_tokens``
+  and ``temperature``. A request that is refused because of one of them (HTTP 400 or 422 that names it) is sent again
+  without it, and the refusal is remembered for the model. This does not count as a retry, because nothing was
+  generated. A server without ``stream_options`` may send no usage; the completion then has none.
 """
 
 from __future__ import annotations
@@ -38,22 +38,24 @@ from parlor.settings import LlmSettings
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECTIONS_MAX = 2000
-"""Answers that one process streams at the same time; more wait up to the connect timeout, then fail (retryable)."""
+"""Answers that one process streams at a time; further ones wait up to the connect timeout, then fail (retryable)."""
 TAIL_TIMEOUT = 2.0
-"""Seconds that a whole answer waits for its usage and ``[DONE]``; then it counts without."""
+"""Seconds that a complete answer waits for its usage and ``[DONE]``, before it ends without them."""
 DRAIN_TIMEOUT = 0.05
-"""Seconds for the end of the body after ``[DONE]``; once it is read, the connection can be used again."""
+"""Seconds to wait for the end of the body after ``[DONE]``; once it is read, the connection can be used again."""
 OPTIONAL_PARAMETERS = ("stream_options", "max_tokens", "temperature")
-"""What a server may refuse and do without. ``max_tokens`` then goes by its newer name, ``max_completion_tokens``."""
+"""Parameters that are left out when a server refuses them. ``max_tokens`` is then sent under its newer name,
+``max_completion_tokens``."""
 _BROKEN = (httpx2.RequestError, aiohttp.ClientError, OSError)
-"""A connection that ends in the middle, or an answer that is no HTTP; the last two are what the first lets through."""
+"""A connection that breaks, or a response that is not HTTP. httpx2 does not wrap all of aiohttp's and the system's
+errors."""
 
 
 class Upstream:
-    """The server, and what is known of it."""
+    """A client of one server, which remembers what the server refuses."""
 
     def __init__(self, settings: LlmSettings, api_key: str, clock: Clock) -> None:
-        """Raises ``ValueError`` with neither a base URL nor a key."""
+        """Raises ``ValueError`` if there is neither a base URL nor a key."""
         if not settings.base_url and not api_key:
             raise ValueError("no language model: set PARLOR_LLM__BASE_URL or OPENAI_API_KEY")
         self._api_key = api_key
@@ -64,7 +66,7 @@ class Upstream:
         base_url, auth = _without_user(settings.base_url or OPENAI_URL)
         connect = settings.connect_timeout.total_seconds()
         self._client = AsyncOpenAI(
-            # The package insists on a key; servers that need none ignore it.
+            # The package requires a key; servers that need none ignore it.
             api_key=api_key or "none",
             base_url=base_url,
             max_retries=0,
@@ -73,19 +75,19 @@ class Upstream:
             http_client=DefaultAioHttpClient(
                 auth=auth,
                 limits=httpx2.Limits(max_connections=CONNECTIONS_MAX),
-                # A proxy of the environment does not reach this machine's own servers, the demo model among them.
+                # The environment's proxy cannot reach servers on this machine, such as the demo model.
                 trust_env=not is_loopback(base_url),
             ),
         )
 
     async def close(self) -> None:
-        """Closes idle connections; answers under way break."""
+        """Closes all connections; answers in progress break off."""
         await self._client.close()
 
     async def answer(
         self, persona: Persona, context: Context, deadline: float
     ) -> AsyncGenerator[TextDelta | Completion, None]:
-        """Text deltas, then one completion. ``deadline``: of the clock's ``monotonic``. Raises ``LlmError``.
+        """Streams text deltas, then one completion. ``deadline`` is on the clock's ``monotonic``. Raises ``LlmError``.
 
         Closing or cancelling the generator closes the connection at once, so that the server stops generating.
         """
@@ -111,7 +113,7 @@ class Upstream:
         yield answer.completion()
 
     async def _open(self, stack: AsyncExitStack, persona: Persona, context: Context, until: float) -> httpx2.Response:
-        """Sends the request and reads the response's head; the stack closes it."""
+        """Sends the request and returns the response once its headers are read; ``stack`` closes it."""
         while True:
             refused = self._refused.get(persona.model, frozenset())
             try:
@@ -133,13 +135,13 @@ class Upstream:
 
     async def _request(self, persona: Persona, context: Context, refused: frozenset[str]) -> httpx2.Response:
         body = _body(persona, context, refused)
-        # The package's door for raw requests; ``chat.completions.create`` would walk through every message first.
-        # Its types say a stream, but ``cast_to`` a response gives the response.
+        # The package's method for raw requests; ``chat.completions.create`` would first process every message. By its
+        # types it returns a stream, but ``cast_to`` makes it return the response.
         response: object = await self._client.post(
             "/chat/completions",
             cast_to=httpx2.Response,
             body=body,
-            # A compressed stream is a buffered one.
+            # Servers buffer a stream to compress it.
             options={"headers": {"Accept": "text/event-stream", "Accept-Encoding": "identity"}},
             stream=True,
             stream_cls=AsyncStream[ChatCompletionChunk],
@@ -147,8 +149,9 @@ class Upstream:
         return cast("httpx2.Response", response)
 
     async def _read(self, reads: AsyncIterator[bytes], answer: AnswerParser, until: float) -> bytes:
-        """The next bytes; empty at the end of the stream, also when only the tail of a whole answer is missing."""
-        # The timeout is around the read alone: around a yield it would cancel whatever the caller does meanwhile.
+        """Returns the next bytes; empty at the end of the stream, or if only the tail after a complete answer is
+        missing."""
+        # The timeout is around the read alone: around a yield it would cancel the caller's own work.
         try:
             async with asyncio.timeout(max(until - self._clock.monotonic(), 0)):
                 return await anext(reads, b"")
@@ -163,7 +166,7 @@ class Upstream:
             raise self._censored(llm_error(detail, debug=repr(error), retryable=True)) from error
 
     def _censored(self, error: LlmError) -> LlmError:
-        """Without the key in what is logged: OpenAI repeats a part of a wrong one, others all of it."""
+        """Removes the key from what is logged: OpenAI repeats part of a wrong key, other servers all of it."""
         if self._api_key:
             error.debug = error.debug.replace(self._api_key, "***")
         error.debug = re.sub(r"\bsk-[\w*.-]+", "sk-***", error.debug)
@@ -171,7 +174,7 @@ class Upstream:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine itself."""
+    """Returns whether a URL's host is this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -180,7 +183,7 @@ def is_loopback(url: str) -> bool:
 
 
 def _without_user(url: str) -> tuple[str, httpx2.BasicAuth | None]:
-    """A URL without user and password, and these as what they stand for: aiohttp takes one of key and URL, not both."""
+    """Splits user and password from a URL: aiohttp accepts authentication by header or by URL, not both."""
     parts = urlsplit(url)
     if parts.username is None:
         return url, None
@@ -204,23 +207,23 @@ def _body(persona: Persona, context: Context, refused: frozenset[str]) -> dict[s
 
 
 def _refused_parameter(error: openai.APIStatusError, refused: frozenset[str]) -> str | None:
-    """The optional parameter that a refusal is about, unless it was left out already."""
+    """Returns the optional parameter that a refusal names, unless it was already left out."""
     if error.status_code not in {400, 422}:
         return None
-    said = f"{error.param} {error.message}"
-    return next((name for name in OPTIONAL_PARAMETERS if name not in refused and re.search(rf"\b{name}\b", said)), None)
+    why = f"{error.param} {error.message}"
+    return next((name for name in OPTIONAL_PARAMETERS if name not in refused and re.search(rf"\b{name}\b", why)), None)
 
 
 def _require_stream(response: httpx2.Response) -> None:
-    """A web page or a whole JSON document is not what was asked for: most likely a wrong address."""
+    """Raises ``LlmError`` for a web page or a JSON document, most likely from a wrong URL."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in {"text/html", "application/json"}:
         raise llm_error("The language model's endpoint did not answer with a stream", debug=f"Content-Type: {kind}")
 
 
 async def _reads(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    # The bare transport stream spares two generators for each token; decoding is only for a server that compresses
-    # although it was asked not to.
+    # The transport's own stream saves two generators for each token. Decoding is only needed for a server that
+    # compresses although it was asked not to.
     encoded = response.headers.get("content-encoding", "identity") != "identity"
     stream = response.aiter_bytes() if encoded else cast("httpx2.AsyncByteStream", response.stream).__aiter__()
     async with aclosing(cast("AsyncGenerator[bytes, None]", stream)):
@@ -235,7 +238,7 @@ async def _drain(reads: AsyncIterator[bytes]) -> None:
             while await anext(reads, b""):
                 continue
     except (TimeoutError, *_BROKEN):
-        return  # the answer is whole; this connection will just not be used again
+        return  # the answer is complete; only this connection cannot be used again
 
 
 def _late(*, begun: bool = False) -> LlmError:

@@ -1,4 +1,4 @@
-"""Whether the servers that Parlor stands on answer."""
+"""Health checks of the servers that Parlor depends on."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ HEALTH_SECONDS = 2.0
 
 
 class Dependencies:
-    """Redis, the global database and the shards."""
+    """Checks Redis, the global database and the shards."""
 
     def __init__(self, live: Live, store: ChatStore) -> None:
         self._live = live
         self._store = store
 
     async def health(self) -> list[DependencyHealth]:
-        """Asks each of them, side by side."""
+        """Pings all of them concurrently and returns what each one answered."""
         asked = {"cache": self._live.ping(), "store:global": self._store.ping(None)}
         asked |= {f"store:shard{shard}": self._store.ping(shard) for shard in self._store.shard_ids()}
         answers = await asyncio.gather(*(_health(work) for work in asked.values()))
@@ -30,7 +30,7 @@ class Dependencies:
 
 
 async def _health(work: Awaitable[None]) -> str:
-    """What is wrong; empty when nothing is."""
+    """Returns what is wrong; empty if nothing is."""
     try:
         async with asyncio.timeout(HEALTH_SECONDS):
             await work
