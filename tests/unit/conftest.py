@@ -1,4 +1,4 @@
-"""A domain of its own for each test, a demo model, and an environment without traces of a developer's installation."""
+"""A new domain for each test, a demo model, and an environment without a developer's own settings."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from demo_model.server import running_demo_model
 from tests.unit.domain import Domain, DomainMaker
 from tests.unit.memory_store import Templates, make_templates
 
-# Trusts nobody and is not used over plain HTTP; loading the system's certificates for each test takes longer than it.
+# Has no certificates, and needs none for plain HTTP; loading the system's takes longer than most tests.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _certificates_are_read_once() -> Iterator[None]:
-    """Every client of the language model would read them anew, for longer than its test takes."""
+    """Otherwise every client of the language model would read them again, which takes longer than its test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
         yield
@@ -44,7 +44,7 @@ async def http(demo_url: str) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    """A migrated installation's databases, for tests that make their domains in an event loop of their own."""
+    """The databases of a migrated installation, also for tests that make domains in their own event loop."""
     return asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
 
 
@@ -57,7 +57,7 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def new_domain(templates: Templates) -> AsyncIterator[DomainMaker]:
-    """Makes domains with settings of the test's choice, by section."""
+    """Makes domains with settings that the test chooses, by section."""
     made: list[Domain] = []
 
     def make(**sections: object) -> Domain:

@@ -8,7 +8,7 @@ from parlor.metrics import NoMetrics
 
 
 class CountingMetrics(NoMetrics):
-    """Counts what it is told, by outcome or by script."""
+    """Counts what it receives, by outcome or by script."""
 
     def __init__(self) -> None:
         self.sends: Counter[str] = Counter()

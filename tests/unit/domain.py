@@ -1,6 +1,6 @@
-"""Parlor's domain wired in one process: fakeredis, SQLite in memory, a scripted LLM, a clock that tests move.
+"""Parlor's domain wired up in one process: fakeredis, SQLite in memory, a scripted LLM, and a clock that tests move.
 
-Everything waits in the event loop only, so ``settle`` knows when nothing can go on by itself, and no test waits for
+Everything waits in the event loop only, so ``settle`` knows when no task can continue by itself, and no test waits for
 real time.
 """
 
@@ -77,18 +77,17 @@ from tests.unit.scripted_model import ScriptedModel
 SHARD = ShardId(1)
 OTHER_SHARD = ShardId(2)
 HOME, NEIGHBOUR = Partition(0), Partition(2)
-"""Both of the first shard."""
+"""Two partitions of the first shard."""
 HEARTBEAT = 0.05
-"""Seconds of real time: a reader waits on a socket, not on a clock."""
+"""Seconds of real time, because a reader waits on a socket, not on the fake clock."""
 COMMAND_TIMEOUT = 60.0
-"""Seconds of real time, in which a busy machine may do nothing for a while. No test waits for it: a server that is
-away refuses at once."""
+"""Seconds of real time, long enough for a busy machine. No test waits for it: a server that is down refuses at once."""
 
 _T = TypeVar("_T")
 
 
 class PlainSettings(Settings):
-    """Defaults and what is given; nothing of the environment or of files."""
+    """Settings from defaults and arguments only, without the environment and files."""
 
     model_config = SettingsConfigDict(**{**Settings.model_config, "env_file": None, "toml_file": None})
 
@@ -105,7 +104,7 @@ def plain_settings(**sections: object) -> Settings:
 
 
 class Domain:
-    """Make one in an async test; ``close`` it."""
+    """A whole domain for one async test; the fixture closes it."""
 
     def __init__(self, templates: Templates, **sections: Any) -> None:
         self.settings = plain_settings(**sections)
@@ -127,7 +126,7 @@ class Domain:
         self.directory = RoomDirectory(self.reader, self.memories, self.store, self.loader)
         self.model = ScriptedModel(self.internal_history)
         memory = Memory(self.internal_history, self.memories, 1000, 800)
-        # Rooms are left alone behind their conversations: the model's talks are those that tests ask for.
+        # No titles or summaries in the background, so that the model's only talks are those that tests ask for.
         quiet = self.settings.llm.model_copy(update={"titles": False, "summaries": False})
         self.follow_up = FollowUp(self.model, memory, self.directory, self.summaries, quiet)
         self.metrics = CountingMetrics()
@@ -164,12 +163,12 @@ class Domain:
         await self.store.close()
 
     def spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        """A task that ``close`` ends."""
+        """Starts a task that ``close`` cancels."""
         task = asyncio.create_task(work)
         self._tasks.append(task)
         return task
 
-    # People and rooms
+    # Sessions and rooms
 
     def session(self, name: str, partition: Partition = HOME) -> Session:
         return Session(AccountId(name), zlib.crc32(name.encode()), partition, ShardId(partition % SHARDS + 1))
@@ -186,13 +185,13 @@ class Domain:
         return room_id
 
     def room(self, room_id: RoomId) -> Room:
-        """An owner of the room, without a host."""
+        """Returns an owner of the room, without a host."""
         room = Room(self.ports(), room_id, lambda _: None)
         self._rooms.append(room)
         return room
 
     async def opened(self) -> Room:
-        """A new room with an owner."""
+        """Returns the owner of a new room."""
         return self.room(await self.new_room())
 
     def host(self) -> RoomHost:
@@ -242,11 +241,11 @@ class Domain:
         return done.receipt
 
     async def say(self, room: Room, text: str = "Hello") -> Message:
-        """A message without a reply."""
+        """Sends a message without a reply."""
         return (await self.send(room, text, reply=ReplyMode.NONE)).message
 
     async def answer(self, talk: int, text: str) -> None:
-        """The model's answer number ``talk`` is this text."""
+        """Has the model answer its request number ``talk`` with this text."""
         await settle()
         self.model.talks[talk].say(text)
         self.model.talks[talk].finish()
@@ -303,7 +302,7 @@ class Domain:
         return ShardWriterLoop(ports, shard, name, partitions or (HOME,))
 
     async def write_all(self, *partitions: Partition) -> None:
-        """Everything that is queued goes into its shard, by a writer of its own."""
+        """Writes everything that is queued into its shard, with a new writer."""
         for shard in self.store.shard_ids():
             homes = [partition for partition in partitions or (HOME,) if partition % SHARDS + 1 == shard]
             if homes:
@@ -320,7 +319,7 @@ class Domain:
             await self.clock.advance(0.1)
         await task
 
-    # What is there
+    # Reads
 
     async def page(self, room_id: RoomId, *, session: Session | None = None, **window: Any) -> MessagePage:
         account = (session or self.ada).account_id
@@ -337,7 +336,7 @@ class Domain:
         return await self.store.messages_get(shard, room_id, limit=10_000, newest=False)
 
     async def events(self, room_id: RoomId) -> list[tuple[str, dict[str, Any]]]:
-        """The room's log, as its readers get it."""
+        """Returns the room's event log, as its readers get it."""
         stream = self.live.keys.events(home_of(room_id), room_id)
         found = [await self.log.room_event(room_id, entry) for entry in await self.log.entries(stream, "0-0")]
         return [(event.type, json.loads(event.data)) for event in found if event is not None]
@@ -349,7 +348,7 @@ class Domain:
         return (await self.queue.depth(partition))[0]
 
     async def forget_room(self, room_id: RoomId) -> None:
-        """Redis loses a room, and nothing else."""
+        """Removes one room from Redis, and nothing else."""
         partition, keys = home_of(room_id), self.live.keys
         names = (keys.room, keys.messages, keys.states, keys.open, keys.events)
         await self.redis.delete(*(name(partition, room_id) for name in names))
@@ -361,7 +360,7 @@ class Domain:
 
 
 async def crash(room: Room) -> None:
-    """Its process is gone: nothing is released, nothing is ended."""
+    """Stops a room as if its process had died: releases nothing, ends nothing."""
     for task in room._tasks:
         task.cancel()
     await asyncio.gather(*room._tasks, return_exceptions=True)

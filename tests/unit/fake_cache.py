@@ -1,4 +1,4 @@
-"""fakeredis behind the real pipeline, with the faults that a test asks for."""
+"""The real pipeline on fakeredis, with faults that a test chooses."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ from parlor.settings import RedisSettings
 
 
 class FaultyPipeline(ScriptPipeline):
-    """``lose`` counts the answers of a script that get lost after it ran; ``gates`` hold a script back before it
-    runs."""
+    """``lose`` says how many answers of a script get lost after it ran; ``gates`` hold a script back before it runs."""
 
     def __init__(self, redis: Redis, settings: RedisSettings) -> None:
         super().__init__(redis, settings)
         self.ran: list[str] = []
         self.lose: Counter[str] = Counter()
         self.refuse: Counter[str] = Counter()
-        """Calls of a script that do not reach the server."""
+        """How many calls of a script do not reach the server."""
         self.gates: dict[str, asyncio.Event] = {}
         self.written = asyncio.Event()
 
@@ -48,7 +47,7 @@ class FaultyPipeline(ScriptPipeline):
 
 
 class FakeQueue(WriterQueue):
-    """Waits for new entries by the test's clock: fakeredis cannot block in XREADGROUP."""
+    """Waits for new entries on the test's clock, because fakeredis cannot block in XREADGROUP."""
 
     def __init__(self, live: Live, settings: RedisSettings, redis: Redis, pipeline: FaultyPipeline) -> None:
         super().__init__(live, settings)
@@ -80,19 +79,20 @@ class FakeQueue(WriterQueue):
         try:
             found = await super()._read(positions, limit, block_ms)
         except InternalError as error:
-            # A server says NOGROUP; fakeredis complains about XGROUP.
+            # A real server answers NOGROUP; fakeredis has an error of its own that mentions XGROUP.
             if "XGROUP" in error.debug:
                 raise unavailable(error) from error
             raise
         task = asyncio.current_task()
         if task is not None and task.cancelling():
-            # fakeredis reads with asyncio.wait_for, which loses a cancellation that comes with the answer (3.11).
+            # fakeredis reads with asyncio.wait_for, which in Python 3.11 loses a cancellation that arrives with the
+            # answer.
             raise asyncio.CancelledError
         return found
 
 
 async def first_of(clock: Clock, seconds: float, other: Awaitable[object]) -> None:
-    """Waits for ``other``, so many seconds at most."""
+    """Waits for ``other``, at most ``seconds`` on the clock."""
     tasks = {asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(other)}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

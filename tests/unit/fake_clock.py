@@ -1,4 +1,4 @@
-"""Time and randomness that a test decides, and the moment at which nothing can go on by itself."""
+"""Time and randomness under a test's control, and ``settle``, which waits until no task can continue by itself."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ NOW_MS = 1_795_403_885_000
 
 
 async def settle() -> None:
-    """Returns when no task of this loop can go on before time passes or the test does something.
+    """Returns when no task of this loop can continue before time passes or the test does something.
 
-    Exact as long as nothing waits for a thread or a socket, and in this directory nothing does.
+    This is exact as long as nothing waits for a thread or a socket.
     """
     loop = asyncio.get_running_loop()
     while True:
@@ -23,7 +23,7 @@ async def settle() -> None:
 
 
 class FakeClock:
-    """Time stands still until ``advance``."""
+    """A clock that stands still until ``advance``."""
 
     def __init__(self) -> None:
         self.ms = NOW_MS
@@ -41,13 +41,13 @@ class FakeClock:
             await asyncio.sleep(0)
             return
         woken = asyncio.Event()
-        # Whole milliseconds, at least one: a rest of a rounding error must not be waited for without time passing.
+        # Whole milliseconds, at least one, so that a rounding error never becomes a sleep that takes no time.
         due = self.ms + max(1, round(seconds * 1000))
         heapq.heappush(self._sleepers, (due, next(self._order), woken))
         await woken.wait()
 
     async def advance(self, seconds: float) -> None:
-        """Moves time on, stopping at each sleeper's hour; everybody gets done what can be done by then."""
+        """Moves time on, stopping whenever a sleeper is due to let all tasks run as far as they can."""
         target = self.ms + round(seconds * 1000)
         await settle()
         while self._sleepers and self._sleepers[0][0] <= target:
@@ -59,8 +59,8 @@ class FakeClock:
 
 
 class LeapingTime:
-    """The clock of a running event loop, by which timeouts go: real, until ``leap`` moves it on. So a time limit may be
-    far too long for the busiest machine, and a test need not wait for it. For tests that talk over sockets."""
+    """The clock of a running event loop, which its timeouts use: real time, until ``leap`` moves it on. So a timeout
+    can be long enough for a busy machine without a test having to wait for it. For tests that talk over sockets."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._real = loop.time
@@ -71,12 +71,12 @@ class LeapingTime:
         return self._real() + self._ahead
 
     def leap(self, seconds: float) -> None:
-        """Every timeout of the loop that is due within ``seconds`` expires now."""
+        """Lets every timeout of the loop that is due within ``seconds`` expire now."""
         self._ahead += seconds
 
 
 class SeededEntropy:
-    """The same bits in each run."""
+    """Returns the same bits in each run."""
 
     def __init__(self, seed: int = 1) -> None:
         self._random = random.Random(seed)

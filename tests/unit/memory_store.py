@@ -1,4 +1,4 @@
-"""The store on SQLite in memory, called without threads, with the faults that a test asks for."""
+"""The store on SQLite in memory, called without threads, with faults that a test chooses."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ SHARDS = 2
 
 
 class Templates(dict[str, bytes]):
-    """A migrated installation's databases, to be copied for each test."""
+    """The databases of a migrated installation, which each test copies."""
 
     def __repr__(self) -> str:
-        return "Templates()"  # Hypothesis writes arguments out; these are hundreds of kilobytes.
+        return "Templates()"  # Hypothesis prints arguments, and these have hundreds of kilobytes.
 
 
 async def make_templates(directory: Path) -> Templates:
@@ -40,14 +40,14 @@ async def make_templates(directory: Path) -> Templates:
         connection = sqlite3.connect(directory / f"{name}.db")
         image = bytearray(connection.serialize())
         connection.close()
-        # Bytes 18 and 19 of a SQLite file name its journal (2: WAL, 1: not): memory has none.
+        # Bytes 18 and 19 of a SQLite file give its journal mode (2: WAL, 1: rollback); a database in memory has no WAL.
         image[18:20] = b"\x01\x01"
         templates[name] = bytes(image)
     return templates
 
 
 class MemoryDatabase:
-    """One database; its procedures run in the caller's turn of the event loop."""
+    """One database, whose procedures run in the event loop itself."""
 
     def __init__(self, template: bytes) -> None:
         self._reads, self._writes = every_version(READS), every_version(WRITES)
@@ -56,7 +56,7 @@ class MemoryDatabase:
         self._connection.execute("PRAGMA foreign_keys = ON")
 
     async def call(self, name: str, args: Args) -> list[Row]:
-        await asyncio.sleep(0)  # A server never answers in the same turn.
+        await asyncio.sleep(0)  # A server never answers in the same iteration of the loop.
         try:
             if (read := self._reads.get(name)) is not None:
                 return read(self._connection, args)
@@ -77,7 +77,7 @@ class MemoryDatabase:
 
 
 class MemoryStore(ProcedureStore):
-    """``down`` refuses everything; ``lost`` names procedures that are executed and whose answer is lost, once each."""
+    """``down`` makes it refuse everything; ``lost`` names procedures that run but whose answer gets lost, once each."""
 
     def __init__(self, templates: Templates) -> None:
         shards: dict[ShardId, Database] = {
@@ -88,10 +88,10 @@ class MemoryStore(ProcedureStore):
         self.lost: list[str] = []
         self.calls: list[str] = []
         self.batches: list[Batch] = []
-        """Every batch that was tried, accepted or not."""
+        """Every batch that was tried, whether accepted or not."""
         self.poison: Callable[[Batch], bool] = lambda _: False
         self.commit_gate: asyncio.Event | None = None
-        """Batches wait for it before they are tried."""
+        """If set, batches wait for it before they are tried."""
 
     async def apply(self, shard: ShardId, batch: Batch) -> list[Partition]:
         self.batches.append(batch)

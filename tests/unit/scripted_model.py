@@ -1,4 +1,4 @@
-"""A language model whose every token a test releases."""
+"""A language model that answers with what a test gives it, piece by piece."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ USAGE = Usage(input_tokens=3, output_tokens=5)
 
 
 class Talk:
-    """One answer under way."""
+    """One answer in progress."""
 
     def __init__(self, persona: str, context: Context) -> None:
         self.persona = persona
@@ -33,12 +33,13 @@ class Talk:
         self.parts.put_nowait(error)
 
     def hang_up(self) -> None:
-        """Ends the stream without an end."""
+        """Ends the stream without a completion."""
         self.parts.put_nowait(None)
 
 
 class ScriptedModel:
-    """``talks`` has every answer that was asked for, in order; ``auto`` answers by itself with these pieces."""
+    """``talks`` has every answer that was asked for, in order. If ``auto`` is set, the model answers with these pieces
+    at once."""
 
     def __init__(self, history: History) -> None:
         self._history = history

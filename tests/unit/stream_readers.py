@@ -1,4 +1,4 @@
-"""Readers of event streams, each in a task of its own."""
+"""Readers of event streams, each in its own task."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from parlor.rooms.room import Room
 from tests.unit.domain import Domain, settle
 
 SECONDS = 10.0
-"""For what is sure to come."""
+"""Longest wait for an event that must come."""
 
 
 class Reader:
-    """A subscription read by a task of its own."""
+    """Reads a subscription in its own task."""
 
     def __init__(self, opened: AbstractAsyncContextManager[Subscription]) -> None:
         self.events: list[Event] = []
@@ -66,7 +66,7 @@ class Reader:
 
 
 async def reading(domain: Domain, opened: AbstractAsyncContextManager[Subscription]) -> Reader:
-    """A reader that has its place."""
+    """Returns a reader that has entered its subscription."""
     reader = Reader(opened)
     domain._tasks.append(reader.task)
     async with asyncio.timeout(SECONDS):
@@ -81,7 +81,7 @@ def of_room(domain: Domain, streams: EventStreams, room: Room, after: str | None
 
 
 async def replied(domain: Domain, room: Room, *pieces: str) -> Message:
-    """A whole turn; the reply."""
+    """Runs a whole turn and returns its reply."""
     receipt = await domain.send(room)
     await settle()
     for piece in pieces:

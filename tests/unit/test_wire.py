@@ -1,4 +1,4 @@
-"""How rooms and messages look to clients, and how the domain's words travel between processes."""
+"""How rooms and messages look to clients, and how documents are stored."""
 
 from __future__ import annotations
 

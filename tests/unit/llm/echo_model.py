@@ -1,4 +1,4 @@
-"""A language-model provider of one's own: it repeats the last message, in words."""
+"""A custom language-model provider, which repeats the last message word by word."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NOT_A_FACTORY = "a name that cannot be called"
 
 
 class EchoModel:
-    """A ``ChatModel``. It is its own factory."""
+    """A ``ChatModel`` that is its own factory."""
 
     def __init__(self, settings: LlmSettings, api_key: str, clock: Clock, /) -> None:
         self.settings = settings
         self.api_key = api_key
         self.failures: list[LlmError] = []
-        """Each is raised by one answer, before its first word."""
+        """Errors to raise, one for each answer, before its first word."""
         self.prompts: list[tuple[Persona, Context]] = []
         self.closed = False
 

@@ -1,4 +1,4 @@
-"""A room's messages as a list, and what stands for the older ones."""
+"""A room's messages as a list, and its summary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ USER, AI, SYSTEM = SenderType.USER, SenderType.AI, SenderType.SYSTEM
 
 
 class FakeHistory:
-    """A room as a list; remembers how it was read."""
+    """A room's messages as a list. Records how they are read."""
 
     def __init__(self, messages: list[Message]) -> None:
         self.messages = messages
@@ -25,7 +25,7 @@ class FakeHistory:
 
 
 class FakeSummaries:
-    """A room's summary, in the test's hands."""
+    """A room's summary, as the test sets it."""
 
     def __init__(self, text: str = "", through_seq: int = 0, version: int = 0) -> None:
         self.known = RoomMemory(text, through_seq, None, version)

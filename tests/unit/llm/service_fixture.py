@@ -1,4 +1,4 @@
-"""AIChatService on a clock that does not wait, connected to a demo model in this process."""
+"""AIChatService with a clock that does not wait, connected to a demo model in this process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PERSONAS = [
 
 
 class SwiftClock(SystemClock):
-    """The event loop's clock, which leaps when told to; waiting takes no time and is written down."""
+    """The event loop's clock, which a test can move on. Sleeping takes no time and is recorded."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -59,7 +59,7 @@ class ServiceFixture:
         self.clock = clock
         self.http = http
         self.heard: list[str] = []
-        """Pieces of the answer that is to fail, so far."""
+        """Pieces received so far of the answer that will fail."""
 
     async def stats(self) -> dict[str, int]:
         found: dict[str, int] = (await self.http.get("/stats")).json()
@@ -80,7 +80,7 @@ class ServiceFixture:
         raise AssertionError("no completion")
 
     async def failure(self, text: str) -> tuple[str, LlmError]:
-        """What was said before the error, and the error."""
+        """Returns the text before the error, and the error."""
         self.heard.clear()
         try:
             async for part in self.service.chat("PLAIN", context(text)):

@@ -1,4 +1,4 @@
-"""What is forgiven in an answer's stream, and what is not."""
+"""What the parser accepts in an answer's stream, and what it refuses."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ async def test_room_is_reserved_for_the_answer_but_never_more_than_half() -> Non
     assert [await kept(None), await kept(200), await kept(500), await kept(100_000)] == [9, 7, 4, 4]
 
 
-async def test_a_system_message_keeps_its_place() -> None:
+async def test_a_system_message_keeps_its_position() -> None:
     context = await build_prompt(talk((USER, "a"), (SYSTEM, "note"), (USER, "b")))
     assert shown(context) == [("user", "a"), ("system", "note"), ("user", "b")]
 
@@ -231,12 +231,12 @@ async def test_a_fold_goes_on_where_the_summary_ends() -> None:
 
 async def test_what_is_folded_and_what_is_kept_are_the_whole_room() -> None:
     messages, summaries = long_talk(75), FakeSummaries()
-    told: list[int] = []
+    folded: list[int] = []
     while (found := await fold(messages, 1500, summaries)) is not None:
-        told += numbers(found.turns)
+        folded += numbers(found.turns)
         summaries = FakeSummaries("So far.", found.through_seq)
     context = await build_prompt(messages, 1500, summaries=summaries)
-    assert told + numbers(context.turns) == list(range(1, 76))
+    assert folded + numbers(context.turns) == list(range(1, 76))
     assert context.omitted == 0
 
 
@@ -280,7 +280,7 @@ async def test_the_version_is_read_before_the_messages() -> None:
 
     class Watching(FakeHistory):
         async def before(self, room_id: RoomId, seq: int, limit: int) -> list[Message]:
-            # Whatever is deleted from here on has another version.
+            # A deletion from here on changes the version.
             summaries.known = RoomMemory("", 0, None, 4)
             return await super().before(room_id, seq, limit)
 
@@ -332,10 +332,10 @@ def test_the_budget_holds_for_any_room(
         assert turns[0][0] == "user"
     # Roles alternate.
     assert all(left[0] != right[0] for left, right in pairwise(turns))
-    # Over the budget only for the sake of the newest question.
+    # Only the newest question may exceed the budget.
     question = TURN_OVERHEAD + estimate_tokens(questions[-1].content) if questions else 0
     allowed = budget - min(max_tokens or 0, budget // 2)
     assert context.estimated_tokens <= allowed or context.estimated_tokens - question <= allowed
     assert 0 <= context.omitted <= len(messages)
-    # The estimate is never below what the turns come to; merging rounds up once instead of for each.
+    # The estimate is never below the sum of the turns; merging rounds up once instead of once for each.
     assert context.estimated_tokens >= sum(estimate_tokens(turn.content) for turn in context.turns)

@@ -1,4 +1,4 @@
-"""Personas: the shipped file holds, and a bad one is told exactly."""
+"""Personas: the shipped file is valid, and errors in another one are reported exactly."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_default_persona_that_is_not_there_is_refused() -> None:
         load_personas(LlmSettings(default_persona="NOBODY"))
 
 
-def test_a_name_that_nobody_has_is_an_invalid_request_that_lists_the_names() -> None:
+def test_an_unknown_name_is_an_invalid_request_that_lists_the_names() -> None:
     personas = Personas(parse_personas(GOOD + GOOD.replace('"A"', '"B"'), "f"))
     assert [personas.named(persona.name) for persona in personas.listed()] == personas.listed()
     with pytest.raises(UnknownPersona) as caught:

@@ -1,4 +1,4 @@
-"""The setting chooses the language model, a provider of one's own included; a wrong name is refused clearly."""
+"""The setting chooses the language model, including a custom provider; a wrong name is refused with the reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def asking(text: str) -> Context:
 
 
 def service_of(domain: Domain, **llm: object) -> tuple[AIChatService, EchoModel]:
-    """As a process makes it from its settings."""
+    """Returns a service, made from its settings as in a process."""
     settings = plain_settings(llm={"provider": ECHO, "api_key": "key", **llm})
     service = Wiring(settings, domain.store).chat_service()
     model = service._model

@@ -1,4 +1,4 @@
-"""AIChatService against the demo model: answers, and when it asks again."""
+"""AIChatService against the demo model: answers, and when a request is retried."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ async def test_the_deltas_are_the_whole_text_and_the_usage_is_the_providers(serv
 
 async def test_deltas_come_while_the_answer_is_still_being_written(service: ServiceFixture) -> None:
     async with aclosing(service.service.chat("PLAIN", context("[[hang_after=2 text=a b c]]"))) as parts:
-        told = await anext(parts)
+        text = await anext(parts)
         # One delta or two: what is there when it is read comes as one.
-        while told != TextDelta("a b"):
+        while text != TextDelta("a b"):
             more = await anext(parts)
-            assert isinstance(told, TextDelta)
+            assert isinstance(text, TextDelta)
             assert isinstance(more, TextDelta)
-            told = TextDelta(told.text + more.text)
+            text = TextDelta(text.text + more.text)
 
 
 @pytest.mark.parametrize(

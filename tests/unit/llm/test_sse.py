@@ -1,4 +1,4 @@
-"""The SSE parse: whatever the cuts and line ends, the same events."""
+"""The SSE parser gives the same events, however the bytes are split and the lines end."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def parse(reads: list[bytes]) -> list[bytes]:
 
 
 def cut(stream: bytes, cuts: list[int]) -> list[bytes]:
-    places = [0, *sorted(place % (len(stream) + 1) for place in cuts), len(stream)]
-    return [stream[start:end] for start, end in pairwise(places)]
+    offsets = [0, *sorted(offset % (len(stream) + 1) for offset in cuts), len(stream)]
+    return [stream[start:end] for start, end in pairwise(offsets)]
 
 
 @given(st.lists(LINES), ENDS, st.lists(st.integers(0, 10_000)))

@@ -1,4 +1,4 @@
-"""What is asked for a summary, and what is kept of the answer."""
+"""The prompt for a summary, and the cleaned answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked for a title, and what is kept of the answer."""
+"""The prompt for a title, and the cleaned answer."""
 
 from __future__ import annotations
 

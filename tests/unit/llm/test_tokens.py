@@ -1,4 +1,4 @@
-"""The estimate, and how it learns."""
+"""The estimate of tokens, and how the ratios are learned."""
 
 from __future__ import annotations
 

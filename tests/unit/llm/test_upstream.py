@@ -1,4 +1,4 @@
-"""Timeouts, endings and servers that differ, over real connections."""
+"""Timeouts, endings and differences between servers, over real connections."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_cancelling_the_reader_closes_the_connection(service: ServiceFixtu
 @pytest.mark.parametrize(
     ("user", "sent"), [("", f"Bearer {KEY}"), ("me:p%40ss@", f"Basic {b64encode(b'me:p@ss').decode()}")]
 )
-async def test_who_asks_is_said_with_the_key_or_as_the_url_says(http: httpx2.AsyncClient, user: str, sent: str) -> None:
+async def test_a_request_is_authenticated_by_key_or_url(http: httpx2.AsyncClient, user: str, sent: str) -> None:
     heard = list[str]()
 
     async def handle(request: Request, connection: Connection) -> None:
@@ -193,7 +193,7 @@ async def test_a_stream_without_done_that_stays_open_still_ends(
     await server.close()
 
 
-# What is told
+# What errors show
 
 
 async def test_neither_key_nor_providers_words_are_shown(http: httpx2.AsyncClient) -> None:

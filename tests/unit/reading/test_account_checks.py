@@ -1,4 +1,4 @@
-"""Nobody reads a room that is not theirs: the types of the checked readers leave no way to skip the check (I16)."""
+"""No account reads another's room: the checked readers have no method that skips the check (I16)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def public(kind: type) -> dict[str, Any]:
 
 
 def unchecked(kind: type) -> list[str]:
-    """The public methods that can be called without an account."""
+    """Returns the public methods that can be called without an account."""
     found = []
     for name, method in public(kind).items():
         parameters, hints = inspect.signature(method).parameters, get_type_hints(method)

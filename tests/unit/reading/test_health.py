@@ -1,4 +1,4 @@
-"""Each server that Parlor stands on is reported as well, or with what is wrong with it."""
+"""Each server that Parlor depends on is reported as ok, or with what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of history: the cached tail joined to the shard, whatever each of them has."""
+"""Pages of history: the cached tail joined to the shard, whatever either of them has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.unit
 
 
 async def filled(domain: Domain, stored: int, queued: int) -> Room:
-    """A room with messages 1, 2, 3, ...; the last of them are not stored yet."""
+    """Returns a room with messages 1, 2, 3, ..., of which the last ones are not stored yet."""
     room = domain.room(await domain.new_room())
     for number in range(1, stored + queued + 1):
         await domain.say(room, f"{number}")
@@ -28,7 +28,7 @@ async def filled(domain: Domain, stored: int, queued: int) -> Room:
 
 
 async def cool(domain: Domain, room: Room, *, up_to: int) -> None:
-    """The cache lets go of older messages and their states."""
+    """Drops older messages and their states from the cache."""
     fields = [f"d:{seq}" for seq in range(1, up_to + 1)]
     await domain.redis.hdel(domain.live.keys.messages(HOME, room.room_id), *fields)
     await domain.redis.hdel(domain.live.keys.states(HOME, room.room_id), *[f"s:{seq}" for seq in range(1, up_to + 1)])
@@ -48,13 +48,13 @@ async def test_every_window_is_whole_and_in_order(domain: Domain, cold: int) -> 
     if cold:
         await cool(domain, room, up_to=cold)
     everything = list(range(1, TOTAL + 1))
-    for limit, place in product((1, 3, 12, 50), range(TOTAL + 3)):
-        page = await domain.page(room.room_id, limit=limit, after=place)
-        expected = [seq for seq in everything if seq > place][:limit]
+    for limit, bound in product((1, 3, 12, 50), range(TOTAL + 3)):
+        page = await domain.page(room.room_id, limit=limit, after=bound)
+        expected = [seq for seq in everything if seq > bound][:limit]
         assert seqs(page.messages) == expected
         assert page.has_more == bool(expected and expected[-1] < TOTAL)
-        page = await domain.page(room.room_id, limit=limit, before=place + 1)
-        expected = [seq for seq in everything if seq <= place][-limit:]
+        page = await domain.page(room.room_id, limit=limit, before=bound + 1)
+        expected = [seq for seq in everything if seq <= bound][-limit:]
         assert seqs(page.messages) == expected
         assert page.has_more == bool(expected and expected[0] > 1)
         assert page.next_before == (expected[0] if page.has_more else None)
@@ -176,7 +176,7 @@ async def test_what_is_being_deleted_is_deleted_for_its_readers_at_once(domain: 
     assert (await domain.rows(room.room_id))[1].doc.content == "2"
 
 
-async def test_a_tombstone_keeps_its_place_for_ever(domain: Domain) -> None:
+async def test_a_tombstone_keeps_its_slot_for_ever(domain: Domain) -> None:
     room = await filled(domain, stored=3, queued=0)
     message = (await domain.page(room.room_id)).messages[1]
     await domain.delete_message(room, message.message_id)
@@ -215,7 +215,7 @@ async def test_a_message_of_another_room_or_person_is_not_found(domain: Domain, 
         await domain.history.message(other.room_id, domain.ada.account_id, first.message_id)
     with pytest.raises(RoomNotFound):
         await domain.history.message(room.room_id, domain.session("eve").account_id, first.message_id)
-    # Without Redis nobody can say that there is no such thing: it may be queued.
+    # Without Redis it cannot be reported as missing, because it may be queued.
     with pytest.raises(MessageNotFound if connected else CacheUnavailable):
         await domain.history.message(room.room_id, domain.ada.account_id, domain.mint.message_id(HOME))
     with pytest.raises(RoomNotFound if connected else CacheUnavailable):
@@ -225,7 +225,7 @@ async def test_a_message_of_another_room_or_person_is_not_found(domain: Domain, 
 # For the memory, and exports
 
 
-async def test_the_memory_reads_what_is_before_a_place(domain: Domain) -> None:
+async def test_the_memory_reads_what_is_before_a_seq(domain: Domain) -> None:
     room = await filled(domain, stored=4, queued=3)
     assert seqs(await domain.internal_history.before(room.room_id, 6, 3)) == [3, 4, 5]
     assert await domain.internal_history.before(room.room_id, 1, 3) == []
@@ -266,7 +266,7 @@ async def test_an_id_that_is_none_is_not_found(domain: Domain) -> None:
 
 
 async def test_a_message_that_is_only_in_redis_is_not_denied_when_redis_goes_away_in_between(domain: Domain) -> None:
-    """Its place was found, its page is read from the shard, which does not have it yet."""
+    """Its seq is found in Redis, but its page is then read from the shard, which does not have it yet."""
     room = await filled(domain, stored=1, queued=1)
     stored, queued = (await domain.page(room.room_id)).messages
     domain.pipeline.refuse["read_page"] = 1

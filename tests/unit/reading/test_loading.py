@@ -1,4 +1,4 @@
-"""Bringing back into Redis what it does not have."""
+"""Loading into Redis what it does not have."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def test_a_room_that_is_loaded_counts_what_is_queued(domain: Domain) -> No
 async def test_a_room_that_was_read_before_redis_was_lost_again_is_read_anew(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Redis is lost between the reading of the shard and the loading, and others have gone on meanwhile."""
+    """Redis loses its data after the shard was read and before the room is loaded, while others write."""
     room_id = await stored_room(domain, 1)
     await domain.redis.flushall()
     load = domain.loader._rooms.load

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 
 
 async def rooms_of(domain: Domain, count: int) -> list[RoomId]:
-    """Rooms made one after the other, the newest first."""
+    """Makes rooms one after the other and returns their ids, newest first."""
     made = []
     for number in range(count):
         await domain.clock.advance(1)
@@ -84,7 +84,7 @@ async def test_a_list_is_filled_from_the_shard_in_pieces(domain: Domain, monkeyp
 
 
 async def test_a_new_room_does_not_hide_the_old_ones(domain: Domain) -> None:
-    """A list that expired is not complete again because a room was put into it."""
+    """A list that expired does not count as complete again because a room is added to it."""
     rooms = await rooms_of(domain, 3)
     await domain.write_all()
     await domain.redis.delete(domain.live.keys.rooms(HOME, domain.ada.account_id))
@@ -140,7 +140,7 @@ async def test_accounts_do_not_see_each_others_rooms(domain: Domain) -> None:
         await domain.directory.room(mine, eve.account_id)
 
 
-async def test_the_lists_cursor_is_the_place_in_the_accounts_events(domain: Domain) -> None:
+async def test_the_lists_cursor_is_a_cursor_of_the_accounts_events(domain: Domain) -> None:
     await rooms_of(domain, 2)
     page = await domain.directory.page(domain.ada, 1, None)
     stream = domain.live.keys.account_events(HOME, domain.ada.account_id)

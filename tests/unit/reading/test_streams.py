@@ -1,4 +1,4 @@
-"""Subscriptions to rooms and accounts, and waiting for what is to come."""
+"""Subscriptions to rooms and accounts, and waiting for replies and commits."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ async def test_resuming_at_any_cursor_misses_nothing_and_repeats_nothing(domain:
     whole = await reading(domain, of_room(domain, streams, room, page.cursor))
     await whole.until(lambda: len(whole.events) == 7)
     cursors = [page.cursor, *(event.cursor for event in whole.events)]
-    for place, cursor in enumerate(cursors):
+    for index, cursor in enumerate(cursors):
         reader = await reading(domain, of_room(domain, streams, room, cursor))
-        await reader.until(lambda reader=reader, place=place: len(reader.events) == 7 - place)  # type: ignore[misc]
-        assert reader.events == whole.events[place:]
+        await reader.until(lambda reader=reader, index=index: len(reader.events) == 7 - index)  # type: ignore[misc]
+        assert reader.events == whole.events[index:]
 
 
 async def test_a_reader_that_has_everything_hears_a_heartbeat(domain: Domain, streams: EventStreams) -> None:

@@ -1,4 +1,4 @@
-"""A FollowUp at work: rooms whose talk is a list, and a model whose every answer a test gives."""
+"""A FollowUp with rooms whose messages are a list, and a model whose answers a test gives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STOP = FinishReason.STOP
 
 
 class FollowUpFixture:
-    """A FollowUp, the model that it asks, and rooms whose talk is a list."""
+    """A FollowUp, its model, and rooms whose messages are a list."""
 
     def __init__(self, domain: Domain) -> None:
         self.domain = domain
@@ -34,7 +34,7 @@ class FollowUpFixture:
 
     @property
     def talks(self) -> list[Talk]:
-        """What the model was asked, in order."""
+        """The requests to the model, in order."""
         return self.domain.model.talks
 
     async def room(self, title: str = "") -> RoomAddress:
@@ -43,11 +43,11 @@ class FollowUpFixture:
         return RoomAddress(room_id, self.domain.ada.account_id, self.domain.ada.account_db_key)
 
     def say(self, count: int) -> None:
-        """So many messages are in the room, 104 estimated tokens each."""
+        """Puts ``count`` messages into the room, of 104 estimated tokens each."""
         self.history.messages = talk(*[(USER if seq % 2 else AI, f"{seq:0400d}") for seq in range(1, count + 1)])
 
     async def ended(self, address: RoomAddress, reason: FinishReason = STOP, claim: Claim = CLAIM) -> None:
-        """The newest of the messages is a reply, and has ended; everybody does what can be done then."""
+        """Ends the newest message, a reply, and lets all tasks run as far as they can."""
         last = len(self.history.messages)
         await self.memory.build_prompt(address.room_id, PERSONA, last)
         self.follow_up.reply_ended(address, claim, PERSONA.name, last, reason)
@@ -69,5 +69,5 @@ def material(asked: Talk) -> Material:
     return msgspec.json.decode(asked.context.turns[-1].content, type=Material)
 
 
-def told(asked: Talk) -> list[int]:
+def turn_numbers(asked: Talk) -> list[int]:
     return [int(turn.text) for turn in material(asked).turns]

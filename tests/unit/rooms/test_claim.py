@@ -267,7 +267,7 @@ async def test_a_reply_that_was_reserved_and_never_begun_gets_its_first_attempt(
 
 
 async def test_replies_are_taken_up_although_a_first_try_failed(domain: Domain) -> None:
-    """The shard does not answer while the new owner looks what there is to do: it looks again."""
+    """The shard does not answer while the new owner looks for unfinished replies, so it looks again."""
     room_id = await domain.new_room()
     dying = domain.room(room_id)
     await domain.send(dying, "one")

@@ -1,4 +1,4 @@
-"""Commands and outcomes survive the way through an actor call, whole batches in one blob."""
+"""Commands and outcomes survive an actor call, a whole batch in one blob."""
 
 from __future__ import annotations
 

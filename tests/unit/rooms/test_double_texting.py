@@ -19,7 +19,7 @@ GONE = MessageState.DELETED
 
 
 async def talking(domain: Domain, *waiting: str) -> Room:
-    """A room whose first reply has said "Part", and which has turns that wait."""
+    """Returns a room whose first reply has said "Part", with waiting turns."""
     room = await domain.opened()
     await domain.send(room, "first")
     await settle()
@@ -30,8 +30,8 @@ async def talking(domain: Domain, *waiting: str) -> Room:
     return room
 
 
-async def told(domain: Domain, room: Room) -> list[tuple[int, str, str]]:
-    """What every client sees: seq, content or "-" for a tombstone, how it ended."""
+async def shown(domain: Domain, room: Room) -> list[tuple[int, str, str]]:
+    """Returns what every client sees: seq, content (or "-" for a tombstone), and how the message ended."""
     page = await domain.page(room.room_id)
     return [
         (message.seq, "-" if message.state in (GONE, "DELETING") else message.content, message.finish_reason or "")
@@ -54,7 +54,7 @@ async def test_interrupt_keeps_the_partial_answer_before_the_next_turn(domain: D
     assert kinds.index("message.stopped") < [i for i, kind in enumerate(kinds) if kind == "message.created"][2]
     await domain.answer(1, "Done")
     expected = [(1, "first", ""), (2, "Part", "stopped"), (3, "second", ""), (4, "Done", "stop")]
-    assert await told(domain, room) == expected
+    assert await shown(domain, room) == expected
     assert await stored(domain, room) == expected
     assert [turn.content for turn in domain.model.talks[1].context.turns] == ["first", "Part", "second"]
 
@@ -64,7 +64,7 @@ async def test_interrupt_before_the_first_token_stops_an_empty_reply(domain: Dom
     await domain.send(room, "first")
     receipt = await domain.send(room, "second", on_busy=OnBusy.INTERRUPT)
     await settle()
-    assert await told(domain, room) == [(1, "first", ""), (2, "", "stopped"), (3, "second", ""), (4, "", "")]
+    assert await shown(domain, room) == [(1, "first", ""), (2, "", "stopped"), (3, "second", ""), (4, "", "")]
     assert receipt.reply is not None
     assert (await domain.message(room.room_id, receipt.reply.message_id)).is_streaming
 
@@ -83,7 +83,7 @@ async def test_interrupt_answers_what_waited_with_the_new_reply(domain: Domain) 
         (7, "fourth", ""),
         (8, "All of it", "stop"),
     ]
-    assert await told(domain, room) == expected
+    assert await shown(domain, room) == expected
     assert await stored(domain, room) == expected
     assert len(domain.model.talks) == 2
 
@@ -95,7 +95,7 @@ async def test_rollback_drops_the_running_turn(domain: Domain) -> None:
     assert domain.model.talks[0].closed
     await domain.answer(1, "Answer")
     expected = [(1, "-", ""), (2, "-", ""), (3, "second", ""), (4, "-", ""), (5, "third", ""), (6, "Answer", "stop")]
-    assert await told(domain, room) == expected
+    assert await shown(domain, room) == expected
     assert await stored(domain, room) == expected
     assert [turn.content for turn in domain.model.talks[1].context.turns if turn.content] == ["second", "third"]
 
@@ -105,7 +105,7 @@ async def test_rollback_of_a_reply_that_has_just_ended_drops_nothing(domain: Dom
     domain.model.talks[0].finish()
     await domain.clock.advance(0.1)
     await domain.send(room, "second", on_busy=OnBusy.ROLLBACK)
-    assert (await told(domain, room))[:3] == [(1, "first", ""), (2, "Part", "stop"), (3, "second", "")]
+    assert (await shown(domain, room))[:3] == [(1, "first", ""), (2, "Part", "stop"), (3, "second", "")]
 
 
 async def test_a_reply_that_ends_while_it_is_rolled_back_goes_or_stays_whole(domain: Domain) -> None:
@@ -118,7 +118,7 @@ async def test_a_reply_that_ends_while_it_is_rolled_back_goes_or_stays_whole(dom
     gate.set()
     await sending
     await domain.clock.advance(0.1)
-    first, reply = (await told(domain, room))[:2]
+    first, reply = (await shown(domain, room))[:2]
     assert (first[1] == "-") == (reply[1] == "-")
     assert (await domain.kinds(room.room_id)).count("message.completed") == (0 if reply[1] == "-" else 1)
 
@@ -139,7 +139,7 @@ async def test_merge_lets_the_running_reply_go_on_and_joins_what_waits(domain: D
         (5, "third", ""),
         (6, "Both", "stop"),
     ]
-    assert await told(domain, room) == expected
+    assert await shown(domain, room) == expected
     assert await stored(domain, room) == expected
     assert len(domain.model.talks) == 2
 
@@ -150,7 +150,7 @@ async def test_enqueue_answers_one_after_the_other(domain: Domain) -> None:
     await domain.clock.advance(0.1)
     await domain.answer(1, "Two")
     expected = [(1, "first", ""), (2, "Part", "stop"), (3, "second", ""), (4, "Two", "stop")]
-    assert await told(domain, room) == expected
+    assert await shown(domain, room) == expected
     assert await stored(domain, room) == expected
 
 
@@ -160,7 +160,7 @@ async def test_reject_changes_nothing(domain: Domain) -> None:
         await domain.send(room, "second", on_busy=OnBusy.REJECT)
     domain.model.talks[0].finish()
     await domain.clock.advance(0.1)
-    assert await told(domain, room) == [(1, "first", ""), (2, "Part", "stop")]
+    assert await shown(domain, room) == [(1, "first", ""), (2, "Part", "stop")]
 
 
 @pytest.mark.parametrize("policy", [OnBusy.INTERRUPT, OnBusy.ROLLBACK, OnBusy.MERGE])
@@ -169,7 +169,7 @@ async def test_a_quiet_room_takes_any_policy(domain: Domain, policy: OnBusy) -> 
     receipt = await domain.send(room, "hello", on_busy=policy)
     await domain.answer(0, "Hi")
     assert receipt.message.seq == 1
-    assert await told(domain, room) == [(1, "hello", ""), (2, "Hi", "stop")]
+    assert await shown(domain, room) == [(1, "hello", ""), (2, "Hi", "stop")]
 
 
 @pytest.mark.parametrize("policy", [OnBusy.INTERRUPT, OnBusy.ROLLBACK, OnBusy.MERGE])
@@ -179,7 +179,7 @@ async def test_a_message_without_a_reply_takes_nobodys_answer_away(domain: Domai
     domain.model.talks[0].finish()
     await domain.clock.advance(0.1)
     await domain.answer(1, "Two")
-    assert [line for line in await told(domain, room) if line[0] in (3, 4)] == [(3, "second", ""), (4, "Two", "stop")]
+    assert [line for line in await shown(domain, room) if line[0] in (3, 4)] == [(3, "second", ""), (4, "Two", "stop")]
 
 
 @pytest.mark.parametrize("policy", [OnBusy.INTERRUPT, OnBusy.ROLLBACK, OnBusy.MERGE])
@@ -193,7 +193,7 @@ async def test_asking_again_does_not_interrupt_ones_own_turn(domain: Domain, pol
     domain.model.talks[0].finish()
     await domain.clock.advance(0.1)
     await domain.answer(1, "Answer")
-    assert (await told(domain, room))[-1] == (6, "Answer", "stop")
+    assert (await shown(domain, room))[-1] == (6, "Answer", "stop")
 
 
 @pytest.mark.parametrize("policy", [OnBusy.INTERRUPT, OnBusy.ROLLBACK, OnBusy.MERGE])
@@ -208,7 +208,7 @@ async def test_a_turn_whose_answer_was_lost_is_taken_once(domain: Domain, policy
     await domain.clock.advance(0.1)
     await domain.wake(room)
     await domain.answer(len(domain.model.talks) - 1, "Answer")
-    contents = [line[1] for line in await told(domain, room)]
+    contents = [line[1] for line in await shown(domain, room)]
     assert contents.count("third") == 1
     assert contents[-1] == "Answer"
 
@@ -218,7 +218,7 @@ async def test_a_new_owner_makes_way_for_what_it_did_not_begin(domain: Domain) -
     other = domain.room(room.room_id)
     await domain.send(other, "third", on_busy=OnBusy.INTERRUPT)
     await settle()
-    lines = await told(domain, other)
+    lines = await shown(domain, other)
     assert [line[0] for line in lines] == [1, 2, 3, 4, 5, 6]
     assert lines[1] == (2, "Part", "stopped")
     assert lines[3] == (4, "-", "")
@@ -246,7 +246,7 @@ async def test_waiting_messages_are_listed_edited_and_withdrawn(domain: Domain) 
         (5, "-", ""),
         (6, "-", ""),
     ]
-    assert await told(domain, room) == expected
+    assert await shown(domain, room) == expected
     assert await stored(domain, room) == expected
     assert [turn.content for turn in domain.model.talks[1].context.turns][-1] == "second, better"
 

@@ -1,4 +1,4 @@
-"""Titles and summaries behind a conversation: what is asked for when, and that none of it can harm a conversation."""
+"""Titles and summaries in the background: when they are made, and that none of it can harm a conversation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from parlor.rooms import follow_up as module
 from parlor.rooms.follow_up import SLOTS, TITLE_RETRIES, FollowUp
 from tests.unit.domain import Domain, DomainMaker
 from tests.unit.fake_clock import settle
-from tests.unit.rooms.follow_up_fixture import CLAIM, PERSONA, STOP, FollowUpFixture, material, told
+from tests.unit.rooms.follow_up_fixture import CLAIM, PERSONA, STOP, FollowUpFixture, material, turn_numbers
 
 pytestmark = pytest.mark.unit
 
@@ -39,7 +39,7 @@ async def test_a_room_gets_a_title_when_its_first_reply_is_complete(follow_ups: 
     follow_ups.say(2)
     await follow_ups.ended(address)
     assert [asked.persona for asked in follow_ups.talks] == [title.NAME]
-    assert told(follow_ups.talks[0]) == [1, 2]
+    assert turn_numbers(follow_ups.talks[0]) == [1, 2]
     await follow_ups.answer(0, '"Green tea."\n')
     assert await follow_ups.title(address) == "Green tea"
     await follow_ups.ended(address)
@@ -122,7 +122,7 @@ async def test_turns_that_do_not_fit_any_more_become_a_summary(follow_ups: Follo
     follow_ups.say(12)
     await follow_ups.ended(address)
     assert [asked.persona for asked in follow_ups.talks] == [summary.NAME]
-    assert told(follow_ups.talks[0]) == [1, 2, 3, 4]
+    assert turn_numbers(follow_ups.talks[0]) == [1, 2, 3, 4]
     await follow_ups.answer(0, "Ada likes tea.")
     assert await follow_ups.known(address) == RoomMemory("Ada likes tea.", 4, follow_ups.domain.clock.ms, 1)
 
@@ -151,7 +151,7 @@ async def test_a_long_past_is_folded_call_by_call(follow_ups: FollowUpFixture) -
     await follow_ups.ended(address)
     for number in range(4):
         assert material(follow_ups.talks[number]).summary == (f"summary {number}" if number else "")
-        assert told(follow_ups.talks[number]) == list(range(4 * number + 1, 4 * number + 5))
+        assert turn_numbers(follow_ups.talks[number]) == list(range(4 * number + 1, 4 * number + 5))
         await follow_ups.answer(number, f"summary {number + 1}")
     assert len(follow_ups.talks) == 4
     assert (await follow_ups.known(address)).through_seq == 16

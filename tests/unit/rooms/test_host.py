@@ -1,4 +1,4 @@
-"""The rooms of one actor: who gets in, who is let go, and how all of it ends."""
+"""The rooms of one actor: which it takes, which it lets go, and how it shuts down."""
 
 from __future__ import annotations
 

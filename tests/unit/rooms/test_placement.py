@@ -1,4 +1,4 @@
-"""The Supervisor's book of rooms and actors."""
+"""The Supervisor's record of which actor each room lives on."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_loads_differ_by_one_at_most(actors: int, most: int, rooms: int) -> None
 
 
 class Books(RuleBasedStateMachine):
-    """Any history of a pool: each room has one place, which is in the book, and no actor more than its share."""
+    """After any history of a pool, each room has one place, and no actor has more rooms than it may take."""
 
     MOST = 3
 

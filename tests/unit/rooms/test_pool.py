@@ -1,4 +1,4 @@
-"""The pool of RoomActors: who takes rooms, how many there are to be, who is to go."""
+"""The pool of RoomActors: which take rooms, how many it needs, and which leave."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pool_of(*, least: int = 2, most: int = 4, max_rooms: int = 10) -> tuple[Room
 
 
 def started(pool: RoomPool, **nodes: str) -> None:
-    """Actors that have answered from these nodes, without rooms."""
+    """Adds actors without rooms that have answered from these nodes."""
     for name, node in nodes.items():
         pool.add(name)
         pool.answered(name, node, [])

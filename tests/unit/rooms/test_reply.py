@@ -1,4 +1,4 @@
-"""Writing one reply: deltas, its end, and everything that may go wrong on the way."""
+"""Writing one reply: its deltas, its end, and everything that can go wrong."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INTERVAL = 0.025
 
 
 async def begun(domain: Domain) -> tuple[Room, Talk]:
-    """A room whose first reply is being written."""
+    """Returns a room whose first reply is being written."""
     room = domain.room(await domain.new_room())
     await domain.send(room)
     await settle()
@@ -81,11 +81,11 @@ def test_joined_deltas_are_the_final_text(templates: Templates, pieces: list[tup
             await domain.clock.advance(pause)
         talk.finish()
         await domain.clock.advance(1)
-        told, whole, end = await deltas(domain, room), "".join(text for text, _ in pieces), 0
-        for offset, text in told:
+        shown, whole, end = await deltas(domain, room), "".join(text for text, _ in pieces), 0
+        for offset, text in shown:
             assert offset == end
             end += len(text)
-        assert "".join(text for _, text in told) == whole
+        assert "".join(text for _, text in shown) == whole
         assert (await domain.texts(room.room_id))[1] == (2, whole)
         await domain.close()
 
@@ -269,10 +269,10 @@ async def test_a_lost_answer_repeats_a_step_without_doubling_it(domain: Domain, 
     assert [(use.messages, use.output_tokens) for use in uses] == [(2, 5)]
 
 
-# Signs of life
+# Lease of a silent reply
 
 
-async def test_a_silent_reply_gives_signs_of_life(domain: Domain) -> None:
+async def test_the_lease_of_a_silent_reply_is_renewed(domain: Domain) -> None:
     room, _ = await begun(domain)
     await domain.clock.advance(60)
     assert await domain.reader.overdue_rooms(HOME, 10) == []
@@ -287,7 +287,7 @@ async def test_a_reply_that_ended_is_not_overdue(domain: Domain) -> None:
     assert not room.busy
 
 
-async def test_signs_of_life_go_on_after_redis_was_away(domain: Domain) -> None:
+async def test_renewals_go_on_after_redis_was_down(domain: Domain) -> None:
     await begun(domain)
     domain.server.connected = False
     await domain.clock.advance(10)

@@ -1,4 +1,4 @@
-"""Stop, regenerate, edit: what was said is kept, and nothing that comes late changes it."""
+"""Stop, regenerate, edit: earlier versions are kept, and a late command does not change them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 
 
 async def answered(domain: Domain, text: str = "One") -> tuple[Room, Message]:
-    """A room with one turn that has ended."""
+    """Returns a room with one turn that has ended."""
     room = await domain.opened()
     receipt = await domain.send(room, "question")
     await domain.answer(0, text)
@@ -127,7 +127,7 @@ async def test_a_stop_that_cannot_be_written_says_so_and_happens_later(domain: D
 # Regenerate
 
 
-async def test_a_new_attempt_takes_the_same_place_and_keeps_the_old_one(domain: Domain) -> None:
+async def test_a_new_attempt_takes_the_same_slot_and_keeps_the_old_one(domain: Domain) -> None:
     room, reply = await answered(domain)
     begun = await domain.regenerate(room, reply.message_id)
     assert (begun.message_id, begun.seq, begun.attempt, begun.state) == (reply.message_id, 2, 2, "COMPOSING")

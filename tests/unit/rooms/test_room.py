@@ -1,4 +1,4 @@
-"""A room's owner: order, acknowledgement, and whose room it is."""
+"""A room's owner: order, acknowledgement, and account checks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.unit
 # Order and acknowledgement
 
 
-async def test_a_turn_gets_the_next_two_places(domain: Domain) -> None:
+async def test_a_turn_gets_the_next_two_slots(domain: Domain) -> None:
     room = await domain.opened()
     first, second = await domain.send(room, "one"), await domain.send(room, "two")
     assert first.reply is not None
@@ -37,7 +37,7 @@ async def test_a_turn_gets_the_next_two_places(domain: Domain) -> None:
     assert first.reply.parent_message_id == first.message.message_id
 
 
-async def test_a_message_without_a_reply_takes_one_place(domain: Domain) -> None:
+async def test_a_message_without_a_reply_takes_one_slot(domain: Domain) -> None:
     room = await domain.opened()
     receipt = await domain.send(room, reply=ReplyMode.NONE)
     assert receipt.reply is None
@@ -75,7 +75,7 @@ async def test_the_sender_hears_of_a_message_only_after_it_is_in_redis(domain: D
     gate.set()
     receipt = await sending
     assert (await domain.message(room.room_id, receipt.message.message_id)).content == "Hello"
-    assert await domain.queued() == 3  # the room, the message, the reply's place
+    assert await domain.queued() == 3  # the room, the message, the reply's slot
 
 
 async def test_a_command_is_served_although_its_caller_has_gone(domain: Domain) -> None:
@@ -151,7 +151,7 @@ async def test_a_send_whose_answer_was_lost_is_stored_once_and_answered_once(dom
 
 
 async def test_a_reply_is_written_although_nobody_asks_again_after_a_lost_answer(domain: Domain) -> None:
-    """The message is stored: its reply is owed (P3), and the sweeper's wake is all that comes."""
+    """The message is stored, so its reply is owed (P3); the only further command is the sweeper's ``Wake``."""
     room = await domain.opened()
     await domain.say(room)
     domain.pipeline.lose["append_turn"] = 1

@@ -1,4 +1,4 @@
-"""What a reader, and the prompt, get to know of a room's summary, wherever it is."""
+"""A room's summary, as its readers and the prompt get it, from Redis or the shard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLAIM = Claim("claim-1")
 
 
 async def remembering(domain: Domain) -> RoomAddress:
-    """A room with a summary of its first message."""
+    """Returns a room with a summary of its first message."""
     room_id = await domain.new_room(title="Tea")
     address = RoomAddress(room_id, domain.ada.account_id, domain.ada.account_db_key)
     await domain.say(domain.room(room_id))
