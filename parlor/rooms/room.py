@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 import msgspec
 import structlog
@@ -62,7 +61,6 @@ from parlor.rooms.turns import adopted_job, job_of, turn_of
 from parlor.state_machine import ChatStateMachine
 from parlor.states import MessageState
 
-_T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 RELOAD_PAUSE = 1.0
@@ -141,7 +139,7 @@ class Room:
 
     async def close(self) -> None:
         """Lets go: no command is taken any more, those that wait are sent elsewhere, the claim is given up."""
-        held = not self._own.lost
+        held = self._own.address is not None and not self._own.lost
         self._own.lose()
         for task in self._tasks:
             task.cancel()
