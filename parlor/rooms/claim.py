@@ -44,6 +44,8 @@ class Ownership:
         self.claim = claim
         """Stays the same for the object's life, so that a reply that it is writing goes on when it claims again."""
         self.lost = False
+        self.gone = False
+        """Whether it is lost because there is no such room: what still waits for it gets that answer."""
         self.address: RoomAddress | None = None
         """None until the room was claimed for the first time."""
         self.persona = ""
@@ -85,7 +87,7 @@ class Ownership:
         """
         for _ in range(CLAIM_ATTEMPTS):
             if self.lost:
-                raise RoomMoved
+                raise RoomNotFound if self.gone else RoomMoved
             try:
                 address = self.address if self._in_step and self.address else await self._activate()
                 if session is None or session.account_id == address.account_id:
@@ -98,16 +100,17 @@ class Ownership:
                 raise RoomMoved from error
             except RoomNotFound:
                 # There is no such room, or it is gone: nothing to hold, whatever ids are asked for.
-                self.lose()
+                self.lose(gone=True)
                 raise
             else:
                 raise RoomNotFound
         raise CacheUnavailable(debug="the room stays out of step", retry_after=1.0)
 
-    def lose(self) -> None:
-        """Gives the room up; harmless when repeated."""
+    def lose(self, *, gone: bool = False) -> None:
+        """Gives the room up; harmless when repeated. ``gone``: nobody has it, because there is no such room."""
         if not self.lost:
             self.lost = True
+            self.gone = gone
             self._on_lost()
 
     async def release(self) -> None:

@@ -144,6 +144,7 @@ class Room:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._send_elsewhere()
         if held:
             try:
                 await self._own.release()
@@ -296,7 +297,7 @@ class Room:
             return await self._room_done(session)
         done = await self._room_done(session)
         self.end_replies(FinishReason.STOPPED)
-        self._own.lose()
+        self._own.lose(gone=True)
         return done
 
     async def _room_done(self, session: Session | None) -> RoomDone:
@@ -327,14 +328,19 @@ class Room:
                 return
 
     def _drop(self) -> None:
-        """The room is lost: replies end here, and waiting callers look for its place again."""
+        """The room is lost: replies end here, and waiting callers look for its place again. When there is no such room,
+        no place has it: the commands that wait are served, and each is told so."""
         self.end_replies(FinishReason.INTERRUPTED)
+        if not self._own.gone:
+            self._send_elsewhere()
+        self._on_lost(self.room_id)
+
+    def _send_elsewhere(self) -> None:
         while not self._mailbox.empty():
             _, answer = self._mailbox.get_nowait()
             if not answer.done():
                 answer.set_exception(RoomMoved())
                 answer.exception()
-        self._on_lost(self.room_id)
 
 
 async def _nothing(address: RoomAddress) -> None:

@@ -9,7 +9,7 @@ import pytest
 from parlor.errors import ParlorError
 from parlor.ids import RoomId
 from parlor.model import FinishReason
-from parlor.rooms.commands import Command, DeleteRoom, Outcome, Refused, SendDone, Wake
+from parlor.rooms.commands import Command, DeleteRoom, Outcome, Refused, Rename, RoomDone, SendDone, Stop, Wake
 from parlor.rooms.host import RoomHost
 from tests.unit.domain import HOME, Domain, DomainMaker, settle
 
@@ -141,6 +141,43 @@ async def test_a_deleted_room_is_dropped(domain: Domain) -> None:
     await domain.clock.advance(1)
     assert host.rooms == []
     assert refusal(await one(host, domain.send_command(room_id))) == "room-not-found"
+
+
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "never was"])
+async def test_everyone_who_asks_for_a_room_that_is_not_there_is_told_so_at_once(domain: Domain, deleted: bool) -> None:
+    """Not "elsewhere", for which a gateway looks for the room again and again, and gives up as overloaded."""
+    host, room_id = domain.host(), await domain.new_room()
+    done = await sent(domain, host, room_id)
+    message_id = done.receipt.message.message_id
+    if deleted:
+        await one(host, DeleteRoom(domain.ada, room_id, ""))
+        await domain.clock.advance(1)
+    else:
+        room_id = domain.mint.room_id(HOME)
+    outcomes = await asyncio.gather(
+        *(
+            one(host, command)
+            for _ in range(4)
+            for command in (
+                domain.send_command(room_id),
+                Stop(domain.ada, room_id, "", message_id, None),
+                Rename(domain.ada, room_id, "", "n"),
+            )
+        )
+    )
+    assert [refusal(outcome) for outcome in outcomes] == ["room-not-found"] * 12
+
+
+async def test_what_waits_behind_a_delete_is_answered_behind_it(domain: Domain) -> None:
+    host, room_id = domain.host(), await domain.new_room()
+    await sent(domain, host, room_id)
+    gate = domain.pipeline.gates["delete_room"] = asyncio.Event()
+    deleting = [domain.spawn(one(host, DeleteRoom(domain.ada, room_id, ""))) for _ in range(2)]
+    sending = [domain.spawn(one(host, domain.send_command(room_id))) for _ in range(3)]
+    await settle()
+    gate.set()
+    assert [isinstance(await each, RoomDone) for each in deleting] == [True, True], "deleting again is harmless"
+    assert [refusal(await each) for each in sending] == ["room-not-found"] * 3
 
 
 async def test_a_caller_that_leaves_takes_no_command_with_it(domain: Domain) -> None:
