@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from parlor.llm.text import is_blank, one_line
 from parlor.model import DeleteOutcome, Durability, FinishReason, JsonObject, OnBusy, ReplyMode, SenderType
 from parlor.states import MessageState, RoomState
 
@@ -41,7 +42,7 @@ def _storable(text: str) -> str:
 
 
 def _not_blank(text: str) -> str:
-    if not text or text.isspace():
+    if is_blank(text):
         raise ValueError("must not be blank")
     return text
 
@@ -53,7 +54,19 @@ def _day(value: object) -> date:
     return date.fromisoformat(value)
 
 
-Text = Annotated[str, AfterValidator(_not_blank), AfterValidator(_storable)]
+Content = Annotated[
+    str, AfterValidator(_not_blank), AfterValidator(_storable), Field(description="At least one visible character")
+]
+Title = Annotated[
+    str,
+    AfterValidator(_storable),
+    AfterValidator(one_line),
+    AfterValidator(_not_blank),
+    Field(
+        description="One line with at least one visible character: control characters and line separators become "
+        "blanks, bidirectional overrides and isolates are left out"
+    ),
+]
 PersonaName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
 Day = Annotated[date, BeforeValidator(_day), Field(description="`YYYY-MM-DD`, UTC")]
 Timestamp = Annotated[
@@ -144,7 +157,7 @@ class ChatRoomListResponse(_Answer):
 
 
 class ChatRoomCreateRequest(_Request):
-    title: Text | None = None
+    title: Title | None = None
     ai_persona: PersonaName | None = None
 
 
@@ -153,7 +166,7 @@ class ChatRoomCreateResponse(ChatRoom, _Answer):
 
 
 class ChatRoomUpdateRequest(_Request):
-    title: Text
+    title: Title
 
 
 class ChatRoomUpdateResponse(ChatRoom, _Answer):
@@ -171,7 +184,7 @@ class ChatRoomDeleteResponse(ChatRoom, _Answer):
 
 
 class ChatMessageSendRequest(_Request):
-    content: Text
+    content: Content
     ai_persona: PersonaName | None = None
     """The persona for this turn; default: that of the room."""
     metadata: JsonObject | None = None
@@ -220,7 +233,7 @@ class ChatMessageDeleteResponse(_Answer):
 
 
 class ChatMessageEditRequest(_Request):
-    content: Text
+    content: Content
 
 
 class ChatMessageEditResponse(ChatMessage, _Answer):

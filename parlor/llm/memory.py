@@ -30,6 +30,7 @@ import msgspec
 
 from parlor.ids import RoomId
 from parlor.llm.ports import Context, History, Persona, PromptTurn, Summaries
+from parlor.llm.text import is_blank
 from parlor.llm.tokens import TURN_OVERHEAD, TokenRatios, cut, estimate_tokens
 from parlor.model import Message, RoomMemory, SenderType
 from parlor.states import MessageState
@@ -50,7 +51,7 @@ _LEFT_OUT = frozenset({MessageState.COMPOSING, MessageState.DELETING, MessageSta
 
 def turn_of(message: Message) -> PromptTurn | None:
     """Returns a message as a turn of the prompt; None if it is left out."""
-    if message.state in _LEFT_OUT or message.is_streaming or not message.content.strip():
+    if message.state in _LEFT_OUT or message.is_streaming or is_blank(message.content):
         return None
     match message.sender_type:
         case SenderType.USER:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from api.limits import check_metadata
 from api.schemas import ChatMessageSendRequest
 from parlor.errors import InvalidRequest
+from parlor.llm.text import is_blank
 from parlor.settings import ApiSettings
 from tests.unit.api.fakes import MESSAGE, ROOM, FakeGateway
 
@@ -36,6 +37,7 @@ JSON = {"Content-Type": "application/json"}
         '{"content": ["x"]}',
         '{"content": ""}',
         '{"content": " \\t\\n\\u3000"}',
+        '{"content": "\\u200b\\u2800\\u3164\\u0301\\ufe0f"}',
         '{"content": "a\\u0000b"}',
         '{"content": "\\ud83e"}',
         '{"content": "x", "ai_persona": ""}',
@@ -92,7 +94,10 @@ async def test_content_over_its_limit_is_too_large(client: httpx2.AsyncClient) -
 
 @pytest.mark.parametrize(
     "body",
-    ["", "null", "[]", "{}", '{"content": null}', '{"content": 5}', '{"content": "  "}', '{"content": "a\\u0000b"}'],
+    [
+        *("", "null", "[]", "{}", '{"content": null}', '{"content": 5}', '{"content": "  "}'),
+        *('{"content": "\\u200b"}', '{"content": "a\\u0000b"}'),
+    ],
 )
 async def test_an_edit_without_text_is_refused(client: httpx2.AsyncClient, gateway: FakeGateway, body: str) -> None:
     answer = await client.patch(f"{PATH}/{MESSAGE}", content=body.encode(), headers=JSON)
@@ -106,10 +111,38 @@ async def test_an_edit_has_the_limit_of_a_send(client: httpx2.AsyncClient) -> No
     assert (answer.status_code, answer.json()["code"]) == (413, "content-too-large")
 
 
-@pytest.mark.parametrize("title", ["", "  ", "a\x00", "x" * 201, 5, None])
+@pytest.mark.parametrize("title", ["", "  ", "a\x00", "\u200b", "\u202e \n\x1b", "x" * 201, 5, None])
 async def test_a_wrong_title_is_refused(client: httpx2.AsyncClient, title: object) -> None:
     answer = await client.patch(f"/v1/rooms/{ROOM}", json={"title": title})
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body", "title"])
+
+
+@pytest.mark.parametrize("title", ["", "\u200b", "\u202e \n", "a\x00", "x" * 201, 5])
+async def test_a_new_room_takes_the_titles_that_a_rename_takes(client: httpx2.AsyncClient, title: object) -> None:
+    answer = await client.post("/v1/rooms", json={"title": title})
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body", "title"])
+
+
+@pytest.mark.parametrize(
+    ("title", "taken"),
+    [
+        ("a\r\n# b", "a # b"),
+        ("red \x1b[31m", "red [31m"),
+        ("abc\u202etxt.exe", "abctxt.exe"),
+        ("a\u2028b\x85", "a b"),
+        ("\U0001f468\u200d\U0001f469" * 66 + "ab", "\U0001f468\u200d\U0001f469" * 66 + "ab"),
+        ("Z" + "\u0336" * 199, "Z" + "\u0336" * 199),
+        ("x" * 200 + "\n", "x" * 200),
+        ("Learning C#", "Learning C#"),
+    ],
+)
+async def test_a_title_is_taken_as_one_line(
+    client: httpx2.AsyncClient, gateway: FakeGateway, title: str, taken: str
+) -> None:
+    assert (await client.post("/v1/rooms", json={"title": title})).status_code == 201
+    assert (await client.patch(f"/v1/rooms/{ROOM}", json={"title": title})).status_code == 200
+    asked = [call for call in gateway.calls if call[0] in {"create_room", "rename_room"}]
+    assert [taken in call for call in asked] == [True, True], asked
 
 
 async def test_a_title_may_fill_its_limit(client: httpx2.AsyncClient) -> None:
@@ -122,11 +155,11 @@ async def test_a_wrong_room_list_query_is_refused(client: httpx2.AsyncClient, qu
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
 
 
-@given(st.text(alphabet=st.characters(categories=["C", "L", "S", "Z"]), max_size=50))
+@given(st.text(alphabet=st.characters(categories=["C", "L", "M", "S", "Z"]), max_size=50))
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 def test_content_is_taken_as_it_came_or_refused(content: str) -> None:
     halves = any(0xD800 <= ord(each) <= 0xDFFF for each in content)
-    good = bool(content.strip()) and "\x00" not in content and not halves
+    good = not is_blank(content) and "\x00" not in content and not halves
     try:
         taken = ChatMessageSendRequest.model_validate({"content": content}).content
     except ValidationError:
