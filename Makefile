@@ -33,7 +33,7 @@ types: $(DEV_STAMP)
 
 # Tests that keep the processor busy get a worker for each core; each collects all of them first, hence not more than
 # four, and takes a group of tests at a time, which share what it has started (tests/schedule.py). Those that start
-# installations, nodes or a browser run one after the other: beside each other on two cores they miss time limits.
+# installations, nodes or a browser mostly wait: two workers, and one start at a time (tests/starts.py).
 BUSY := -n auto --maxprocesses 4
 GROUPED := --dist loadscope --no-loadscope-reorder
 WAITING := tests/browser tests/chaos/system tests/cluster tests/integration
@@ -44,7 +44,7 @@ unit: $(DEV_STAMP)
 test: $(DEV_STAMP) servers lint types ## Real servers when they may be installed, then lint, types and every test
 	@$(if $(CI),export PARLOR_TEST_REQUIRE_SERVERS=1;) failed=0; \
 	$(BIN)/pytest -q $(BUSY) $(GROUPED) $(addprefix --ignore=,$(WAITING)) tests || failed=1; \
-	$(BIN)/pytest --durations=25 --durations-min=5 $(WAITING) || failed=1; \
+	$(BIN)/pytest -n 2 $(GROUPED) --durations=25 --durations-min=5 $(WAITING) || failed=1; \
 	exit $$failed
 
 bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own (docs/PERFORMANCE.md)

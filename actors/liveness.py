@@ -1,8 +1,8 @@
-"""Who answers. Each actor is asked again and again by a task of its own, so one that waits for a node, or whose node
-has just died, holds up nobody else.
+"""The liveness check: which actors answer. A task for each actor asks for its status again and again, so that an actor
+that waits for a node, or whose node has just died, delays no other.
 
-How long a question has been open is counted in steps, not read from a clock: a Supervisor that stood still itself must
-not take everybody else for silent when it goes on.
+The time that a question has been open is counted in steps, not read from a clock: a Supervisor that was paused itself
+must not take every other actor for silent when it resumes.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from parlor.clock import Clock
 _log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 1.0
-"""Between an answer and the next question."""
+"""Seconds between an answer and the next question."""
 AGAIN_SECONDS = 0.25
-"""The same after none: who was started again is to be known soon, and a call to a dead actor fails at once."""
+"""Seconds before the next question when there was no answer: a restarted actor should be noticed soon, and a call to a
+dead one fails at once."""
 STEP_SECONDS = 1.0
 SILENT_SECONDS = 5.0
-"""A question that is open for so long makes an actor silent; answers take milliseconds."""
+"""An actor is silent when a question has been open for this long; answers take milliseconds."""
 HUNG_SECONDS = 10.0
-"""The same for one that is to be started again: it has stood still for longer than a busy machine keeps one waiting."""
+"""An actor hangs, and is restarted, when a question has been open for this long: a busy machine answers sooner."""
 ASK_SECONDS = 60.0
-"""Longest wait for one answer. Calls to an actor that is not there yet wait in Ray, so they are few."""
+"""Longest wait for one answer. Calls to an actor that does not exist yet wait inside Ray, so there should be few."""
 
 Ask = Callable[[], Awaitable[ActorStatus | None]]
 """Asks an actor for its status; None when it is dead or being restarted."""
@@ -39,17 +40,18 @@ class _Entry:
         self.last: ActorStatus | None = None
         self.answers = False
         self.open = False
-        """Whether it is being asked now."""
+        """Whether a question is open."""
         self.waited = 0.0
         """Seconds that the open question has been open for."""
         self.hung = False
         self.may_hang = False
-        """It has answered since it was started: one that is slow to start is not started again."""
+        """Whether it has answered since it was started: an actor that starts slowly must not be restarted."""
         self.task: asyncio.Task[None] | None = None
 
 
 class LivenessCheck:
-    """``on_answer`` hears each answer as it comes, ``on_silence`` the name of who has died, or answers no more."""
+    """Calls ``on_answer`` with each answer, and ``on_silence`` with the name of an actor that has died or stopped
+    answering."""
 
     def __init__(
         self, clock: Clock, on_answer: Callable[[ActorStatus], None], on_silence: Callable[[str], None]
@@ -63,7 +65,7 @@ class LivenessCheck:
         self._news = asyncio.Event()
 
     def watch(self, name: str, kind: str, ask: Ask) -> None:
-        """Begins to ask; once for each name."""
+        """Starts asking an actor; does nothing if it is watched already."""
         if self._counting is None:
             self._counting = asyncio.create_task(self._count())
         if name not in self._entries:
@@ -71,7 +73,7 @@ class LivenessCheck:
             entry.task = asyncio.create_task(self._follow(name, entry, ask))
 
     def forget(self, name: str) -> None:
-        """Asks no more."""
+        """Stops asking an actor."""
         entry = self._entries.pop(name, None)
         if entry is not None and entry.task is not None:
             entry.task.cancel()
@@ -79,28 +81,29 @@ class LivenessCheck:
             entry.task.add_done_callback(self._ending.discard)
 
     def answers(self, name: str) -> bool:
-        """Whether its last question was answered, or the open one is not old yet."""
+        """Returns whether its last question was answered, or the open one is younger than ``SILENT_SECONDS``."""
         entry = self._entries.get(name)
         return entry is not None and entry.answers
 
     def has_answered(self, name: str) -> bool:
-        """Whether it ever did."""
+        """Returns whether it has ever answered."""
         entry = self._entries.get(name)
         return entry is not None and entry.last is not None
 
     def take_hung(self) -> list[str]:
-        """Those that have stood still for ``HUNG_SECONDS``; each is told once, until it has answered again."""
+        """Returns the actors that hang; each once, until it has answered again."""
         found = [name for name, entry in self._entries.items() if entry.hung]
         for name in found:
             self._entries[name].hung = False
         return found
 
     def statuses(self) -> list[ActorStatus]:
-        """Each actor's last known status; ``alive`` says whether it answers now. Process id 0: not started yet."""
+        """Returns each actor's last known status; ``alive`` says whether it answers now, and the pid is 0 until it has
+        started."""
         return [self._status(name, entry) for name, entry in self._entries.items()]
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Waits for answers until it holds; the caller sets the time limit."""
+        """Waits, answer by answer, until a condition holds; the caller sets the time limit."""
         while not holds():
             self._news.clear()
             await self._news.wait()
@@ -129,7 +132,7 @@ class LivenessCheck:
                     found = await ask()
             except TimeoutError:
                 found = None
-            except Exception:  # noqa: BLE001 - whatever is wrong with one actor, it is asked again
+            except Exception:  # noqa: BLE001 - one actor's failure must not end the check
                 _log.exception("status_failed", name=name)
                 found = None
             entry.open, entry.waited = False, 0.0

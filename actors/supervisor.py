@@ -1,7 +1,6 @@
-"""Supervisor: makes all other actors, knows where rooms live, sweeps up what an owner left unfinished.
+"""Supervisor: creates all other actors, knows where rooms live, and wakes rooms whose owner left work unfinished.
 
-Nothing here waits for an actor that has to wait for a node: the liveness check knows who answers, and only those are
-relied on.
+Nothing here waits for an actor that has to wait for a node: only actors that pass the liveness check are relied on.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ from parlor.wiring import Wiring
 _log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 1.0
-"""Between two sweeps: an owner's death is noticed by the second, and replies go on within a few."""
+"""Seconds between two sweeps. An owner's death is noticed within one, and its replies go on within a few."""
 DOUBT_SECONDS = 0.5
-"""What an actor gets to answer of which somebody says that it does not."""
+"""Seconds in which an actor has to answer after a caller has reported it as failed."""
 PATIENCE_SECONDS = 2.0
-"""Longest wait for a RoomActor when none answers: the only one that died is back by then."""
+"""Longest wait for a RoomActor when none answers: if the only one has died, it is restarted by then."""
 ANSWER_SECONDS = 5.0
 """Longest wait for an actor that is known to answer."""
 REST_SECONDS = 15.0
-"""What the rest of the pools gets to start, once there is one actor of each."""
+"""Seconds that the rest of the pools has to start, once one actor of each has."""
 
 
 class Supervisor:
@@ -56,14 +55,14 @@ class Supervisor:
         self._rooms = RoomPool(self._settings.rooms, self._clock)
         self._liveness = LivenessCheck(self._clock, self._answered, self._rooms.silent)
         self._changing = asyncio.Lock()
-        self._wish = asyncio.Event()
-        """The pool may have to grow: not to wait for the next sweep."""
+        self._pool_may_grow = asyncio.Event()
+        """Set when the pool may have to grow, so that this does not wait for the next sweep."""
         self._wiring: Wiring | None = None
         self._started = Once(self._start)
         self._sweeping: list[asyncio.Task[None]] = []
         self._retiring: dict[str, asyncio.Task[None]] = {}
         self._writers: dict[str, tuple[ShardId, int, list[Partition]]] = {}
-        """Name -> shard, number, partitions; empty until the partition map could be read."""
+        """Shard, number and partitions by name; empty until the partition map has been read."""
         self._writers_wait_for = "the partition map"
         self._nodes_draining: set[str] = set()
         self._draining = False
@@ -83,7 +82,7 @@ class Supervisor:
         return self._missing()
 
     async def place_room(self, room_id: RoomId, failed: str | None) -> str | None:
-        """None when every actor is full, or none answers for ``PATIENCE_SECONDS``."""
+        """Returns None when every actor is full, or none answers within ``PATIENCE_SECONDS``."""
         await self._started()
         if failed is not None and await self._answers(failed):
             failed = None
@@ -96,7 +95,7 @@ class Supervisor:
             return None
         finally:
             if self._rooms.lacking(self._nodes_draining):
-                self._wish.set()
+                self._pool_may_grow.set()
         return actor
 
     async def state_machine_for(self, node: str) -> str:
@@ -121,7 +120,7 @@ class Supervisor:
             handle.drain.remote(seconds) for name, handle in self._pools.rooms.items() if self._liveness.answers(name)
         ]
         await _settle(rooms, seconds + ANSWER_SECONDS)
-        # After the rooms: what they queued at their end is flushed too.
+        # After the rooms, so that what they queued while draining is flushed too.
         writers = [handle.stop.remote() for name, handle in self._pools.writers.items() if self._liveness.answers(name)]
         await _settle(writers, seconds + ANSWER_SECONDS)
 
@@ -132,9 +131,9 @@ class Supervisor:
             self._wiring = await Wiring.open(self._settings)
         await self._change(self._pools.adopt)
         await self._change(partial(self._pools.ensure_state_machine, this_node(), first=True))
-        await self._staff()
+        await self._reconcile()
         self._sweeping = [
-            asyncio.create_task(self._for_ever(self._staff, self._wish)),
+            asyncio.create_task(self._for_ever(self._reconcile, self._pool_may_grow)),
             asyncio.create_task(self._for_ever(self._wake_overdue, asyncio.Event())),
         ]
         return self._wiring
@@ -153,15 +152,15 @@ class Supervisor:
 
     # Sweeps
 
-    async def _for_ever(self, step: Callable[[], Awaitable[None]], wish: asyncio.Event) -> None:
-        """Does it every ``SWEEP_SECONDS``, or as soon as it is wished for."""
+    async def _for_ever(self, step: Callable[[], Awaitable[None]], requested: asyncio.Event) -> None:
+        """Runs a step every ``SWEEP_SECONDS``, or as soon as it is requested."""
         while not self._draining:
             try:
                 async with asyncio.timeout(SWEEP_SECONDS):
-                    await wish.wait()
+                    await requested.wait()
             except TimeoutError:
                 pass
-            wish.clear()
+            requested.clear()
             try:
                 await step()
             except ParlorError as error:
@@ -169,11 +168,11 @@ class Supervisor:
             except Exception:  # noqa: BLE001 - the next sweep may do better
                 _log.exception("sweep_failed")
 
-    async def _staff(self) -> None:
-        """Starts those again that stand still, makes the actors that are lacking, ends those that are not needed, or
-        whose node is to go."""
+    async def _reconcile(self) -> None:
+        """Restarts actors that hang, creates missing ones, and ends those that are not needed or whose node is
+        draining."""
         for name in self._liveness.take_hung():
-            _log.warning("actor_stands_still", name=name, seconds=HUNG_SECONDS)
+            _log.warning("actor_hangs", name=name, seconds=HUNG_SECONDS)
             await self._change(partial(self._pools.restart, name))
         alive, self._nodes_draining = await asyncio.to_thread(alive_nodes), await asyncio.to_thread(draining_nodes)
         lacking = self._rooms.lacking(self._nodes_draining)
@@ -181,17 +180,17 @@ class Supervisor:
             await self._change(partial(self._pools.make_room_actors, lacking))
         for name in self._rooms.let_go(self._nodes_draining):
             self._retire(name)
-        await self._staff_writers()
-        await self._staff_state_machines(alive)
+        await self._reconcile_writers()
+        await self._reconcile_state_machines(alive)
 
-    async def _staff_writers(self) -> None:
+    async def _reconcile_writers(self) -> None:
         assert self._wiring is not None  # noqa: S101 - the start opened it
         store = self._wiring.store
         if not self._writers:
             try:
                 partitions = {shard: await store.partitions_of(shard) for shard in store.shard_ids()}
             except ParlorError as error:
-                # Rooms go on without the databases; what they queue waits.
+                # Rooms work without the databases; what they queue waits.
                 self._writers_wait_for = f"the partition map: {error.detail}"
                 return
             count = self._settings.ray.writers_per_shard
@@ -209,8 +208,8 @@ class Supervisor:
                 await _settle([self._pools.writers[status.name].stop.remote()], ANSWER_SECONDS)
                 await self._end(status.name)
 
-    async def _staff_state_machines(self, alive: set[str]) -> None:
-        """One on each node that has RoomActors; on others when somebody asks, for as long as it is used."""
+    async def _reconcile_state_machines(self, alive: set[str]) -> None:
+        """Keeps one on each node that has RoomActors; other nodes have one from the first request until it is idle."""
         room_nodes = {
             status.node for status in self._liveness.statuses() if status.kind == "RoomActor" and status.alive
         }
@@ -227,7 +226,7 @@ class Supervisor:
                 await self._end(status.name)
 
     async def _wake_overdue(self) -> None:
-        """Rooms with unfinished replies whose owner was not heard of in time get an owner."""
+        """Gives an owner to rooms with unfinished replies whose owner has not renewed them in time."""
         assert self._wiring is not None  # noqa: S101 - sweeps begin after the start
         store = self._wiring.store
         partitions = [partition for shard in store.shard_ids() for partition in await store.partitions_of(shard)]
@@ -249,8 +248,8 @@ class Supervisor:
     # Actors
 
     async def _change(self, action: Callable[[], None]) -> None:
-        """Changes the pools: in a thread, because Ray blocks, and one change at a time, because its get-or-create is
-        not made for several (ray #41324)."""
+        """Changes the pools: in a thread, because Ray's calls block, and one change at a time, because its
+        get-or-create is not safe to call concurrently (ray #41324)."""
         async with self._changing:
             await asyncio.to_thread(action)
         for name, (kind, handle) in self._pools.all.items():
@@ -264,11 +263,11 @@ class Supervisor:
 
     def _retire(self, name: str) -> None:
         if name not in self._retiring:
-            task = self._retiring[name] = asyncio.create_task(self._see_off(name))
-            task.add_done_callback(partial(self._seen_off, name))
+            task = self._retiring[name] = asyncio.create_task(self._drain_and_end(name))
+            task.add_done_callback(partial(self._retired, name))
 
-    async def _see_off(self, name: str) -> None:
-        """Its rooms go elsewhere, then it ends."""
+    async def _drain_and_end(self, name: str) -> None:
+        """Moves an actor's rooms elsewhere, then ends it."""
         seconds = self._settings.rooms.drain_timeout.total_seconds()
         _log.info("room_actor_leaves", name=name)
         if self._liveness.answers(name):
@@ -276,7 +275,7 @@ class Supervisor:
         await self._end(name)
         self._rooms.remove(name)
 
-    def _seen_off(self, name: str, task: asyncio.Task[None]) -> None:
+    def _retired(self, name: str, task: asyncio.Task[None]) -> None:
         del self._retiring[name]
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("room_actor_stays", name=name, exc_info=error)
@@ -288,7 +287,7 @@ class Supervisor:
     def _answered(self, status: ActorStatus) -> None:
         if status.kind == "RoomActor":
             if status.leaving:
-                # Also one that an earlier Supervisor sent away.
+                # Perhaps an earlier Supervisor began to retire it.
                 self._rooms.silent(status.name)
                 self._retire(status.name)
             else:
@@ -301,7 +300,7 @@ class Supervisor:
         return await ask_status(handle, DOUBT_SECONDS) is not None
 
     async def _actors(self) -> list[ActorStatus]:
-        """Asked now, where they answer; else as last heard."""
+        """Returns the present status of actors that answer, and the last known one of the others."""
         known = {status.name: status for status in self._liveness.statuses()}
         asked = [name for name, status in known.items() if status.alive and name in self._pools.all]
         found = await asyncio.gather(*(ask_status(self._pools.all[name][1], ANSWER_SECONDS) for name in asked))
@@ -313,7 +312,7 @@ class Supervisor:
 
 
 async def _settle(calls: list[Awaitable[object]], seconds: float) -> None:
-    """Waits for calls whose failure is somebody else's to notice."""
+    """Waits for calls; the liveness check or the next sweep deals with those that fail."""
     try:
         async with asyncio.timeout(seconds):
             await asyncio.gather(*calls, return_exceptions=True)

@@ -38,7 +38,7 @@ async def watch_supervisor(namespace: str, clock: Clock, restart: Callable[[Hand
         while True:
             await clock.sleep(STEP_SECONDS)
             if liveness.take_hung() and supervisor is not None:
-                _log.warning("actor_stands_still", name=SUPERVISOR, seconds=HUNG_SECONDS)
+                _log.warning("actor_hangs", name=SUPERVISOR, seconds=HUNG_SECONDS)
                 await asyncio.to_thread(restart, supervisor)
     finally:
         await liveness.close()

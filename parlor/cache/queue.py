@@ -35,7 +35,7 @@ class QueueEntry(msgspec.Struct, frozen=True):
     doc: MessageDoc | None = None
     """Of a delete: its tombstone."""
     final: bool = True
-    """False for the row that keeps a reserved reply's place."""
+    """False for the row that reserves a reply's slot."""
     last_seq: int = 0
     active: int = 0
     """The room's latest activity, in ms; a delete is none."""

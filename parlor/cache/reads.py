@@ -1,4 +1,4 @@
-"""What readers ask of Redis: rooms, lists, pages of history, places in event logs. Nothing here changes a room."""
+"""What readers ask of Redis: rooms, lists, pages of history, cursors of event logs. Nothing here changes a room."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLOCKS_APART_MS = 10_000
 
 
 class PageRow(msgspec.Struct, frozen=True):
-    """A place on a page: what Redis knows of it; the shard has what is missing."""
+    """One slot of a page, as far as Redis knows it; the shard has what is missing."""
 
     seq: int
     state: MessageState | None

@@ -28,7 +28,7 @@ def decode_doc(data: bytes) -> MessageDoc:
 
 
 def stored_state(row: MessageRow) -> MessageState:
-    """The state that a row tells when Redis has forgotten it: an even version of a reply keeps its place."""
+    """The state that a row tells when Redis has forgotten it: an even version of a reply only reserves its slot."""
     if row.deleted:
         return MessageState.DELETED
     reserved = row.doc.sender_type is SenderType.AI and row.doc.version % 2 == 0
@@ -44,7 +44,7 @@ def stored_summary(row: RoomRow) -> dict[str, str | int | bytes]:
 
 
 def tombstone(doc: MessageDoc) -> MessageDoc:
-    """What is left of a deleted message: its place, its author and its time."""
+    """What is left of a deleted message: its slot, its author and its time."""
     return MessageDoc(
         message_id=doc.message_id,
         sender_type=doc.sender_type,

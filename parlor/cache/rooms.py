@@ -20,7 +20,7 @@ _REOPENED = (
     *("partition", "queue", "generating", "room", "messages", "states", "open", "events"),
     *("account", "rooms"),
 )
-"""Keys of what opens a reply's place again."""
+"""The keys of scripts that open a reply's slot again."""
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -282,7 +282,7 @@ class RoomCache:
         )
 
     async def regenerate(self, address: RoomAddress, claim: Claim, nonce: str, reply: Change) -> bool:
-        """Opens the last reply's place again. False when this nonce has done it before. Raises ``Fenced``,
+        """Opens the last reply's slot again. False when this nonce has done it before. Raises ``Fenced``,
         ``RoomNotFound``, ``OutOfStep``, ``RoomBusy`` (it is being written), ``IllegalTransition`` (deleted, or not the
         last), ``Overloaded``."""
         live = self._live
@@ -307,7 +307,7 @@ class RoomCache:
     async def edit(
         self, address: RoomAddress, claim: Claim, nonce: str, message: Change, reply: Change | None, *, waits: bool
     ) -> tuple[bool, str]:
-        """New content for a person's message, and its reply's place open again (None: there is none to begin anew).
+        """New content for a person's message, and opens its reply's slot again (None: there is no reply to begin anew).
         ``waits``: no reply has read it yet. False when this nonce has done it before, and the last event's cursor
         before the edit's. Raises as ``regenerate``."""
         live = self._live

@@ -137,14 +137,14 @@ class RoomRules:
     # C1, C4, C10: order
 
     def _one_order(self) -> Iterator[Violation]:
-        """Acks against rows are C1; here everybody else against the rows, or against the first who saw the place."""
+        """Acks against rows are C1; here everybody else against the rows, or against the first who saw the slot."""
         holder = {row.seq: row.message_id for row in self._rows.values()}
-        place = {row.message_id: row.seq for row in self._rows.values()}
+        slot = {row.message_id: row.seq for row in self._rows.values()}
         texts = {send.response.messages[0].message_id: send for send in self._acked}
         for operation, seen in self._sightings():
             if holder.setdefault(seen.seq, seen.message_id) != seen.message_id:
                 yield self._wrong("C4", f"{operation.kind} has {seen.message_id} at seq {seen.seq}", operation)
-            elif place.setdefault(seen.message_id, seen.seq) != seen.seq:
+            elif slot.setdefault(seen.message_id, seen.seq) != seen.seq:
                 yield self._wrong("C4", f"{operation.kind} moves {seen.message_id} to seq {seen.seq}", operation)
             elif operation.kind is Kind.READ_PAGE and not seen.deleted:
                 send = texts.get(seen.message_id)

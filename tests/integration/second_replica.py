@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import select
 import socket
 import subprocess
@@ -26,10 +25,8 @@ import uvicorn
 from api.app import build_app
 from parlor.gateway import Gateway
 from parlor.settings import Settings
-from parlor_cli import ray_cluster
-from parlor_cli.configuration import restore
-from parlor_cli.running import running
 from tests.installation import Installation
+from tests.integration.joined_ray import clean_environment, joined_ray
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -40,9 +37,8 @@ _ROOT = Path(__file__).parents[2]
 def second_replica(installation: Installation) -> Iterator[str]:
     """Runs one; its base URL."""
     command = [sys.executable, "-m", "tests.integration.second_replica", "--data-dir", str(installation.data_dir)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PARLOR_", "RAY_"))}
     with subprocess.Popen(
-        command, cwd=_ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=_ROOT, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -83,20 +79,8 @@ async def _serve(settings: Settings) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data-dir", type=Path, required=True)
-    found = running(parser.parse_args(argv).data_dir)
-    settings_json = found[0].read_settings() if found else None
-    if found is None or settings_json is None:
-        sys.stderr.write("nothing runs there\n")
-        return 1
-    installation, run = found
-    settings = restore(settings_json)
-    if run.private_ray:
-        os.environ.update(ray_cluster.client_environment(installation.ray_token_path))
-    ray_cluster.join(run.ray_address, settings.ray.namespace)
-    try:
+    with joined_ray(parser.parse_args(argv).data_dir) as settings:
         asyncio.run(_serve(settings))
-    finally:
-        ray_cluster.leave()
     return 0
 
 

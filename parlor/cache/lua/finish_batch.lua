@@ -1,7 +1,7 @@
 -- What: one room's operations are committed: final states, watermark, TTLs, and the queue entries are gone.
 -- KEYS: lease queue generating room messages states open events account rooms account_events
 -- ARGV: room lease now messages_kept states_kept room_ttl message_ttl list_ttl event_ttl event_max *entries
---       entries: queue id, operation (RESERVED for the row that keeps a reply's place), seq, message id ('' when it
+--       entries: queue id, operation (RESERVED for the row that reserves a reply's slot), seq, message id ('' when it
 --       has none) and version of each
 -- Returns: OK | LEASE_LOST
 -- Guarantees: SENT and ACTIVE are reached here only, after the commit (I12); nothing expires before it is stored; every

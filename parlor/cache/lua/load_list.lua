@@ -6,7 +6,7 @@
 -- Returns: OK
 -- Guarantees: a list is called complete only if it was filled from the first row to the last without being lost in
 --       between; a room that was deleted while its rows were on their way does not come back.
--- Safe to repeat because: places only move up.
+-- Safe to repeat because: rooms only move up the list.
 if redis.call('EXISTS', K.rooms) == 0 then
   redis.call('HDEL', K.account, 'complete', 'filling')
 end

@@ -1,9 +1,9 @@
--- What: a page of an account's list of rooms, newest activity first, with the place in its events.
+-- What: a page of an account's list of rooms, newest activity first, with the cursor of its events.
 -- KEYS: account rooms
 -- ARGV: before_activity before_room limit
 --       before_activity is '' for the first page
 -- Returns: OK | MISSING (not complete: fill it first), then cursor, total, {room id, activity, ...}
--- Guarantees: page and cursor are of one moment; places with the same activity are told apart by the room's id.
+-- Guarantees: page and cursor are of one moment; rooms with the same activity are ordered by the room's id.
 -- Safe to repeat because: it only reads.
 if redis.call('EXISTS', K.rooms) == 0 or redis.call('HEXISTS', K.account, 'complete') == 0 then
   return {CODE.MISSING}

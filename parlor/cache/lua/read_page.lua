@@ -1,4 +1,4 @@
--- What: the part of a page of history that the cache holds, with the states and the place in the events.
+-- What: the part of a page of history that the cache holds, with the states and the cursor in the event log.
 -- KEYS: room messages states draft
 -- ARGV: after before limit
 --       a page is either the newest `limit` messages below `before` ('' for the newest of all), or, with `after`, the

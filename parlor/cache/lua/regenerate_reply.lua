@@ -1,8 +1,8 @@
--- What: a new attempt of the room's last reply: its place is open again, what it said is kept as a version.
+-- What: a new attempt of the room's last reply: its slot is opened again, its text is kept as a version.
 -- KEYS: partition queue generating room messages states open events account rooms
 -- ARGV: room owner db_key claim now message seq nonce past past_version doc needed backlog_limit lease_until event_ttl
 --       event_max
---       past is the reply as it is now, doc the row that keeps its place; needed is the version that `doc`'s attempt
+--       past is the reply as it is now, doc the row that reserves its slot; needed is the version that `doc`'s attempt
 --       ends with
 -- Returns: OK | DUPLICATE (this nonce has done it) | PARTITION_UNKNOWN | MISSING | GONE | FENCED
 --          | ILLEGAL, state (deleted, or not the last) | BUSY (being written) | OUT_OF_STEP (`past` is not what it says

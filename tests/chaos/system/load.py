@@ -54,11 +54,11 @@ class Delivery(msgspec.Struct, frozen=True):
     """Why it was not taken at once: codes and failed connections."""
 
 
-class Place:
-    """A room as its people know it."""
+class KnownRoom:
+    """A room as its account knows it."""
 
-    def __init__(self, room: str) -> None:
-        self.room = room
+    def __init__(self, room_id: str) -> None:
+        self.room_id = room_id
         self.messages: list[str] = []
         """Ids of messages that may be deleted."""
 
@@ -67,7 +67,7 @@ class Account:
     def __init__(self, name: str, token: str) -> None:
         self.name = name
         self.token = token
-        self.places: list[Place] = []
+        self.rooms: list[KnownRoom] = []
 
 
 class Load:
@@ -128,38 +128,38 @@ class Load:
             await connection.close()
 
     async def _do(self, what: str, connection: Connection, account: Account) -> None:
-        place = self._random.choice(account.places)
+        room = self._random.choice(account.rooms)
         match what:
             case "note" | "ask" | "persisted":
-                await self._deliver(what, connection, account, place)
+                await self._deliver(what, connection, account, room)
             case "page":
-                await self._read_page(connection, account, place.room)
+                await self._read_page(connection, account, room.room_id)
             case "delete_message":
-                if place.messages:
-                    chosen = place.messages.pop(self._random.randrange(len(place.messages)))
-                    path = f"/v1/rooms/{place.room}/messages/{chosen}"
+                if room.messages:
+                    chosen = room.messages.pop(self._random.randrange(len(room.messages)))
+                    path = f"/v1/rooms/{room.room_id}/messages/{chosen}"
                     request = Request(message_id=chosen)
-                    await self._ask(connection, Kind.DELETE_MESSAGE, account, place.room, request, "DELETE", path)
+                    await self._ask(connection, Kind.DELETE_MESSAGE, account, room.room_id, request, "DELETE", path)
             case "rename":
                 title = self._unique("title")
                 request, body = Request(title=title), {"title": title}
                 await self._ask(
-                    connection, Kind.RENAME, account, place.room, request, "PATCH", f"/v1/rooms/{place.room}", body
+                    connection, Kind.RENAME, account, room.room_id, request, "PATCH", f"/v1/rooms/{room.room_id}", body
                 )
             case "rooms":
                 await self._ask(connection, Kind.LIST_ROOMS, account, "", Request(), "GET", "/v1/rooms?limit=50")
             case "trespass":
                 other = self._random.choice([found for found in self.accounts if found is not account])
-                await self._read_page(connection, account, self._random.choice(other.places).room)
+                await self._read_page(connection, account, self._random.choice(other.rooms).room_id)
             case _:
                 if not await self._create_room(connection, account):
                     return
-                if len(account.places) > 1 and account.places[0] is place:
-                    account.places.remove(place)
-                    path = f"/v1/rooms/{place.room}"
-                    await self._ask(connection, Kind.DELETE_ROOM, account, place.room, Request(), "DELETE", path)
+                if len(account.rooms) > 1 and account.rooms[0] is room:
+                    account.rooms.remove(room)
+                    path = f"/v1/rooms/{room.room_id}"
+                    await self._ask(connection, Kind.DELETE_ROOM, account, room.room_id, Request(), "DELETE", path)
                 else:
-                    account.places.pop()
+                    account.rooms.pop()
 
     async def _create_room(self, connection: Connection, account: Account) -> bool:
         """Whether it was acknowledged."""
@@ -169,10 +169,10 @@ class Load:
         )
         if done.outcome is not Outcome.OK:
             return False
-        account.places.append(Place(done.response.room))
+        account.rooms.append(KnownRoom(done.response.room))
         return True
 
-    async def _deliver(self, what: str, connection: Connection, account: Account, place: Place) -> None:
+    async def _deliver(self, what: str, connection: Connection, account: Account, room: KnownRoom) -> None:
         """Sends a message until it is taken, or refused for good."""
         content = self._unique("note").ljust(NOTE_LENGTH, ".")
         if what == "ask":
@@ -182,11 +182,11 @@ class Load:
         if what == "persisted":
             headers["Prefer"] = "durability=persisted"
         body = {"content": content, "reply": "auto" if what == "ask" else "none"}
-        path = f"/v1/rooms/{place.room}/messages"
+        path = f"/v1/rooms/{room.room_id}/messages"
         asked_at, refusals = time.monotonic(), list[str]()
         self.waiting[content] = asked_at
         while True:
-            done = await self._ask(connection, Kind.SEND, account, place.room, request, "POST", path, body, headers)
+            done = await self._ask(connection, Kind.SEND, account, room.room_id, request, "POST", path, body, headers)
             taken = done.completed_at if done.outcome is Outcome.OK else None
             if done.outcome is Outcome.UNKNOWN:
                 refusals.append(done.error or done.transport)
@@ -196,9 +196,9 @@ class Load:
             del self.waiting[content]
             if done.outcome is not Outcome.FAIL:
                 persisted = what == "persisted"
-                self.deliveries.append(Delivery(place.room, asked_at, taken, persisted, refusals))
+                self.deliveries.append(Delivery(room.room_id, asked_at, taken, persisted, refusals))
             if taken is not None and what == "note":
-                place.messages = [*place.messages[-50:], done.response.messages[0].message_id]
+                room.messages = [*room.messages[-50:], done.response.messages[0].message_id]
             return
 
     async def _read_page(self, connection: Connection, account: Account, room: str) -> None:

@@ -26,7 +26,7 @@ async def read_events(base_url: str, recorder: Recorder, account: Account, stop:
     timeout = httpx2.Timeout(OPEN_SECONDS)
     async with httpx2.AsyncClient(base_url=base_url, headers=headers, timeout=timeout, verify=False) as http:
         while not stop.is_set():
-            room, cursor = chance.choice(account.places).room, ""
+            room, cursor = chance.choice(account.rooms).room_id, ""
             for _ in range(chance.randint(2, 6)):
                 found = await _stream(http, recorder, account, room, cursor, chance.uniform(*STAY), stop)
                 if found is None:

@@ -198,10 +198,10 @@ class Domain:
 
     async def live_in(self, account: str, rooms: int, steps: int) -> None:
         """One account's person, who does one thing after the other."""
-        places = [await self._create_room(account) for _ in range(rooms)]
+        own = [await self._create_room(account) for _ in range(rooms)]
         sent: list[tuple[RoomId, MessageId]] = []
         for _ in range(steps):
-            room = self._random.choice(places)
+            room = self._random.choice(own)
             match self._random.choices(("send", "ask", "read", "rename", "delete"), (6, 2, 2, 1, 1))[0]:
                 case "send":
                     if (message := await self._send(account, room, ReplyMode.NONE)) is not None:
@@ -216,10 +216,10 @@ class Domain:
                     await self._do(Kind.RENAME, account, room, Request(title=title), command)
                 case _:
                     if sent:
-                        place, message = sent.pop(self._random.randrange(len(sent)))
+                        room, message = sent.pop(self._random.randrange(len(sent)))
                         request, word = Request(message_id=message), DeleteMessage
-                        command_ = word(self._sessions[account], place, message, message)
-                        await self._do(Kind.DELETE_MESSAGE, account, place, request, command_)
+                        command_ = word(self._sessions[account], room, message, message)
+                        await self._do(Kind.DELETE_MESSAGE, account, room, request, command_)
 
     async def _create_room(self, account: str) -> RoomId:
         wiring, session = self._wirings[0], await self._session(account)

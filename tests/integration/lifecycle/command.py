@@ -54,17 +54,22 @@ class Parlor:
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{self.log()}"
         return done.stdout
 
-    def foreground(self) -> subprocess.Popen[str]:
-        """As at a terminal: in a process group of its own, with its output in a pipe."""
-        return subprocess.Popen(
-            [PARLOR, "up", "--port", str(self.port), *self._options, "--data-dir", self.data_dir],
-            env=self.environment,
-            cwd=self.data_dir.parent,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+    def foreground(self, until: str) -> subprocess.Popen[str]:
+        """Starts it as at a terminal: in a process group of its own, with its output in a pipe, which is read up to the
+        line that begins with ``until``."""
+        # The lock comes first: a start that waits for it with a process running would be further than ``until``.
+        with one_start_at_a_time():
+            front = subprocess.Popen(
+                [PARLOR, "up", "--port", str(self.port), *self._options, "--data-dir", self.data_dir],
+                env=self.environment,
+                cwd=self.data_dir.parent,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+            _read_until(front, until)
+        return front
 
     def down(self) -> subprocess.CompletedProcess[str]:
         return self.command("down", timeout=STOP_TIMEOUT_S)
@@ -175,13 +180,11 @@ class Conversation:
         return [message["content"] for message in page["messages"]]
 
 
-def read_until(front: subprocess.Popen[str], beginning: str) -> None:
-    """Reads what a foreground command prints, up to the line that begins so."""
+def _read_until(front: subprocess.Popen[str], beginning: str) -> None:
     assert front.stdout is not None
     lines = []
-    with one_start_at_a_time():
-        for line in front.stdout:
-            lines.append(line)
-            if line.strip().startswith(beginning):
-                return
+    for line in front.stdout:
+        lines.append(line)
+        if line.strip().startswith(beginning):
+            return
     raise AssertionError(f"it ended without {beginning!r}:\n{''.join(lines)}")

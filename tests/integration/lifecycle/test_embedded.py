@@ -10,7 +10,6 @@ import time
 import pytest
 
 from parlor_cli import processes
-from tests.integration.lifecycle.command import read_until
 from tests.integration.lifecycle.conftest import MakeParlor
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -18,9 +17,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 def test_without_its_ray_it_stops_and_says_so(make_parlor: MakeParlor) -> None:
     parlor = make_parlor()
-    with parlor.foreground() as front:
+    with parlor.foreground("Ready at") as front:
         assert front.stdout is not None
-        read_until(front, "Ready at")
         os.kill(parlor.run.processes["gcs_server"].pid, signal.SIGKILL)
         rest = front.stdout.read()
         assert front.wait(120) == 1, rest
@@ -31,9 +29,8 @@ def test_without_its_ray_it_stops_and_says_so(make_parlor: MakeParlor) -> None:
 @pytest.mark.parametrize("step", ["secrets", "databases", "ray"])
 def test_a_start_that_is_interrupted_leaves_nothing(make_parlor: MakeParlor, step: str) -> None:
     parlor = make_parlor()
-    with parlor.foreground() as front:
+    with parlor.foreground(step) as front:
         assert front.stdout is not None
-        read_until(front, step)
         os.killpg(front.pid, signal.SIGINT)
         assert front.wait(120) == 130, front.stdout.read()
     assert parlor.remains() == {}
@@ -42,9 +39,8 @@ def test_a_start_that_is_interrupted_leaves_nothing(make_parlor: MakeParlor, ste
 
 def test_a_foreground_command_that_is_killed_takes_everything_with_it(make_parlor: MakeParlor) -> None:
     parlor = make_parlor()
-    with parlor.foreground() as front:
+    with parlor.foreground("Ready at") as front:
         assert front.stdout is not None
-        read_until(front, "Ready at")
         launcher = parlor.run.launcher
         os.killpg(front.pid, signal.SIGKILL)
     assert processes.wait_until_gone([launcher], 120) == []

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from parlor_cli import processes
-from tests.integration.lifecycle.command import Conversation, Parlor, read_until
+from tests.integration.lifecycle.command import Conversation, Parlor
 from tests.integration.lifecycle.conftest import installations
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -90,9 +90,8 @@ def test_killed_at_once_it_starts_again_with_all_that_was_acknowledged_and_ctrl_
     parlor = life.parlor
     life.send("before everything was killed")
     parlor.kill()
-    with parlor.foreground() as front:
+    with parlor.foreground("Ready at") as front:
         assert front.stdout is not None
-        read_until(front, "Ready at")
         assert life.everything_is_there()
         life.send("something to drain")
         # As a terminal does it: to the whole group.

@@ -116,7 +116,7 @@ async def test_who_stood_still_itself_takes_nobody_for_silent(calling: Calling) 
     assert calling.liveness.take_hung() == []
 
 
-async def test_one_that_stands_still_is_told_once_until_it_has_answered_again(calling: Calling) -> None:
+async def test_an_actor_that_hangs_is_reported_once_until_it_has_answered_again(calling: Calling) -> None:
     actor = Actor("a")
     await calling.watch(actor)
     for _ in range(2):

@@ -65,7 +65,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Callable[[_Machine], None]:
     return put
 
 
-async def test_a_machine_that_stands_still_is_given_up_once(
+async def test_a_machine_that_hangs_is_given_up_once(
     place: Callable[[_Machine], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def never(_number: int) -> bytes:
@@ -80,7 +80,7 @@ async def test_a_machine_that_stands_still_is_given_up_once(
     assert machine.asked == 1
 
 
-async def test_one_that_stands_still_is_tried_by_one_caller_at_a_time(
+async def test_only_one_caller_at_a_time_tries_a_machine_that_hangs(
     place: Callable[[_Machine], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on = asyncio.Event()

@@ -63,7 +63,7 @@ async def watching(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[_Watching]:
     assert found.task.cancelled()
 
 
-async def test_a_supervisor_that_stands_still_is_started_again_once(watching: _Watching) -> None:
+async def test_a_supervisor_that_hangs_is_restarted_once(watching: _Watching) -> None:
     supervisor = watching.supervisor
     await watching.clock.advance(3 * HUNG_SECONDS)
     assert watching.restarted == [], "whatever is missing, it answers"

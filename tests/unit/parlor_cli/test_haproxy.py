@@ -198,7 +198,7 @@ async def _listens(port: int) -> bool:
     return True
 
 
-async def test_a_process_that_stands_still_keeps_nobody_waiting(original: str, tmp_path: Path) -> None:
+async def test_a_process_that_hangs_delays_no_other_request(original: str, tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     adapted = haproxy.adapt(original, LIMITS)
     async with (

@@ -20,7 +20,7 @@ local function drop_message(seq, message, tombstone, by)
       redis.call('ZREM', K.generating, A.room)
     end
   end
-  -- Until the shard has the tombstone, this place is not stored, whatever its state.
+  -- Until the shard has the tombstone, this slot is not stored, whatever its state.
   redis.call('HSET', K.states, 'x:' .. seq, '1')
   redis.call('HDEL', K.states, 'v:' .. seq, 'n:' .. seq)
   redis.call('HSET', K.messages, 'd:' .. seq, tombstone)

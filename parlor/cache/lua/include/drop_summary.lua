@@ -1,4 +1,4 @@
--- drop_summary(seq) forgets the room's summary when it covers this place, and whatever fold of it is under way.
+-- drop_summary(seq) forgets the room's summary when it covers this slot, and any fold of it that is in progress.
 -- Uses K.room and what enqueue uses.
 --@include enqueue
 local function drop_summary(seq)

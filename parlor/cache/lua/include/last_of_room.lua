@@ -1,4 +1,4 @@
--- last_of_room(seq) tells whether nothing but deleted messages follows this place.
+-- last_of_room(seq) returns whether only deleted messages follow this slot.
 -- Uses K.room, K.states.
 local function last_of_room(seq)
   local last = tonumber(redis.call('HGET', K.room, 'seq'))

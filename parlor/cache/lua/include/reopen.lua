@@ -1,5 +1,5 @@
--- keep_version(seq, past) puts what a message said beside it, until its place is trimmed or it is deleted.
--- reopen(seq, message, doc, past, needed) opens a reply's place again for its next attempt. `needed` is the lowest
+-- keep_version(seq, past) puts what a message said beside it, until its slot is trimmed or it is deleted.
+-- reopen(seq, message, doc, past, needed) opens a reply's slot again for its next attempt. `needed` is the lowest
 --   version whose end closes it: the save of an earlier attempt that is still on its way does not.
 --   This is no transition of the table: the attempt before has had its life, and the next one begins another.
 -- Uses K.generating, K.messages, K.states, K.open, K.room, A.room, A.now, A.lease_until and what enqueue uses.

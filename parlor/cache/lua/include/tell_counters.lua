@@ -1,5 +1,5 @@
 -- tell_counters(last, count, active) queues the row of the room's newest message once more, for the room's counters
---   that come with it; true if that was possible. As a row that only keeps a place it moves no state and counts no
+--   that come with it; true if that was possible. As a row that only reserves a slot it moves no state and counts no
 --   use, and its version changes nothing in the shard (I8).
 -- Uses K.messages, K.states, A.now and what enqueue uses.
 --@include enqueue

@@ -1,4 +1,4 @@
--- touch_list(activity) puts the room at its place in the account's list.
+-- touch_list(activity) puts the room where it belongs in the account's list.
 --   A list that was not there is not complete: the next reader fills it from the shard.
 -- Uses K.account, K.rooms, A.room.
 local function touch_list(activity)
