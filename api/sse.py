@@ -9,7 +9,7 @@ interrupted, never a write, so that the cursor in that event is exactly the last
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
@@ -34,8 +34,6 @@ _GRACE = 5.0
 _STALL = 30.0
 """Seconds for one write. A client that does not read for so long is cut off, and can resume. Until then one batch and
 the web server's buffer (64 KiB) are kept for it."""
-_PIECE = 64 * 1024
-"""A batch of more bytes is written in pieces of about this size, which keeps the web server's buffer small."""
 _JITTER = 0.1
 """The share of its lifetime by which a stream may end early, so that streams opened together reconnect apart."""
 _log = structlog.get_logger(__name__)
@@ -119,20 +117,18 @@ class _Relay:
         try:
             await self._write(_OPENED)
             async for batch in batches:
-                if not batch:
-                    await self._write(_PING)
-                for chunk, last in _pieces(batch):
-                    await self._write(chunk)
-                    self.cursor = last.cursor
-                    self._announced = last.type == RECONNECT
-                    if self._ending or self._announced:
-                        return
+                await self._write(b"".join(map(frame, batch)) or _PING)
+                if batch:
+                    self.cursor = batch[-1].cursor
+                    self._announced = batch[-1].type == RECONNECT
+                if self._ending or self._announced:
+                    return
         finally:
             if isinstance(batches, AsyncGenerator):
                 await batches.aclose()
 
     async def stop(self, running: asyncio.Task[None]) -> None:
-        """Ends ``run``: at once while it waits for events, after the current chunk while it writes."""
+        """Ends ``run``: at once while it waits for events, after the current batch while it writes."""
         self._ending = True
         if not self._sending:
             running.cancel()
@@ -150,18 +146,6 @@ class _Relay:
         async with asyncio.timeout(_STALL):
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         self._sending = False
-
-
-def _pieces(batch: list[Event]) -> Iterator[tuple[bytes, Event]]:
-    """The frames of a batch in pieces, and the last event of each piece."""
-    frames: list[bytes] = []
-    size = 0
-    for event in batch:
-        frames.append(frame(event))
-        size += len(frames[-1])
-        if size >= _PIECE or event is batch[-1]:
-            yield b"".join(frames), event
-            frames, size = [], 0
 
 
 def _reason(error: BaseException) -> str:

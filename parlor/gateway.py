@@ -30,7 +30,8 @@ from parlor.model import (
 
 
 class Subscription(Protocol):
-    """A reader of an event log. Iterate for batches of events; an empty batch means that a heartbeat is due."""
+    """A reader of an event log. Iterate for batches of events, each small enough to be written at once; an empty batch
+    means that a heartbeat is due. What is deleted before a batch is asked for is not in it (I20)."""
 
     @property
     def cursor(self) -> str:

@@ -329,6 +329,8 @@ class Event(msgspec.Struct, frozen=True):
     """The message that the event is about, for readers of one reply."""
     attempt: int | None = None
     """The attempt that the event is about, if any."""
+    room_id: RoomId | None = None
+    """The room that the event is about."""
 
 
 TERMINAL_EVENTS = frozenset({"message.completed", "message.stopped", "message.failed", "message.deleted"})

@@ -95,7 +95,7 @@ class Wiring:
         )
 
     def event_hub(self) -> EventHub:
-        return EventHub(EventLog(self.live), connect(self.settings.redis, blocking=True))
+        return EventHub(connect(self.settings.redis, blocking=True))
 
     def streams(self, hub: EventHub) -> EventStreams:
         heartbeat = self.settings.api.heartbeat.total_seconds()

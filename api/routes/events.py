@@ -43,7 +43,7 @@ async def account_events(request: Request, after: After = None, last_event_id: L
 async def room_events(
     request: Request, room_id: str, after: After = None, last_event_id: LastEventId = None
 ) -> Response:
-    """All events of the room, from the cursor or from now."""
+    """All events of the room, from the cursor or from now. Of what was deleted, only its deletion is told."""
     del after, last_event_id
     edge, caller = edge_of(request), caller_of(request)
     source = edge.gateway.room_events(caller.session, room_id_of(room_id), cursor_of(request))
@@ -59,7 +59,7 @@ async def room_events(
 async def reply_events(
     request: Request, room_id: str, message_id: str, after: After = None, last_event_id: LastEventId = None
 ) -> Response:
-    """The events of one reply, from its start or the cursor to its last event."""
+    """The events of one reply, from its start or the cursor to its last event; of a deleted one `message.deleted`."""
     del after, last_event_id
     edge, caller = edge_of(request), caller_of(request)
     room, message = room_id_of(room_id), message_id_of(message_id)

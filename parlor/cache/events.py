@@ -2,25 +2,39 @@
 
 The log is the truth; the text of a reply is in it as deltas. What an entry only names (a room) is looked up when it is
 read, so a reader that comes late gets the room as it is.
+
+A log keeps what was said in messages that were deleted since, and readers are not shown it (I20). A deletion is an
+entry of the same log, behind everything that it hides. So a read that reaches the log's end knows every deletion that
+matters to it; one that stops before the end also asks for the states of its messages.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import partial
 from typing import TypeAlias
 
 from parlor.cache.live import Live
 from parlor.cache.reads import CacheReader
 from parlor.cache.records import decode_doc, text, view
-from parlor.ids import MessageId, RoomId
+from parlor.ids import MessageId, RoomId, home_of
 from parlor.model import Event
-from parlor.states import GONE, MessageState
+from parlor.states import GONE, GONE_MESSAGES, MessageState
 from parlor.wire import JsonForm, encode, message_form, room_form
 
 Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
 """Id and fields, as redis-py reads them."""
 
+Shown: TypeAlias = tuple[str, Event | None]
+"""An entry's id and its event; None for an entry that readers are not shown."""
+
+Read: TypeAlias = Callable[[str], Awaitable[list[Shown]]]
+"""Reads the next entries of one log behind a cursor, at most ``CHUNK``. Raises ``CacheUnavailable``."""
+
 CHUNK = 500
 """Entries that are read at once: bounds the memory of a replay."""
+
+DELETIONS = frozenset({"message.deleted", "room.deleted"})
 
 _ENDS = frozenset({b"message.completed", b"message.stopped", b"message.failed"})
 
@@ -37,28 +51,75 @@ class EventLog:
         found: list[Entry] = await self._live.pipeline.read("XRANGE", stream, f"({after}", "+", "COUNT", CHUNK)
         return found
 
+    def of_room(self, room_id: RoomId) -> Read:
+        """Reads a room's log."""
+        return partial(self._read_room, room_id, self._live.keys.events(home_of(room_id), room_id))
+
+    def of_account(self, stream: str) -> Read:
+        """Reads an account's log. A room is looked up when it is read, so one that is gone is not shown."""
+        return partial(self._read_account, stream)
+
     async def room_event(self, room_id: RoomId, entry: Entry) -> Event | None:
-        """An entry of a room's log as an event; None when what it speaks of is gone by now."""
+        """An entry of a room's log as an event, whether or not readers are shown it; None when its room is gone."""
         cursor, fields = text(entry[0]), entry[1]
         kind = fields[b"type"].decode()
         if kind.startswith("room."):
             return await self._about_room(cursor, kind, room_id)
         message_id = MessageId(fields[b"message"].decode())
         form = _about_message(room_id, kind, message_id, fields)
-        return Event(cursor, kind, encode(form), message_id, attempt_told(fields))
+        return Event(cursor, kind, encode(form), message_id, attempt_told(fields), room_id)
 
-    async def account_event(self, entry: Entry) -> Event | None:
-        """An entry of an account's log as an event; None when the room is gone by now (its own event says so)."""
-        fields = entry[1]
-        return await self._about_room(text(entry[0]), fields[b"type"].decode(), RoomId(fields[b"room"].decode()))
+    async def _read_account(self, stream: str, after: str) -> list[Shown]:
+        return [
+            (text(entry_id), await self._about_room(text(entry_id), fields[b"type"].decode(), _room_of(fields)))
+            for entry_id, fields in await self.entries(stream, after)
+        ]
+
+    async def _read_room(self, room_id: RoomId, stream: str, after: str) -> list[Shown]:
+        entries = await self.entries(stream, after)
+        read = [(text(entry[0]), await self.room_event(room_id, entry)) for entry in entries]
+        gone = deleted_by(event for _, event in read)
+        if len(entries) == CHUNK:
+            about = {event.message_id for _, event in read if event and event.message_id} - gone
+            gone |= await self._deleted_since(room_id, stream, read[-1][0], about)
+        return without(read, gone)
+
+    async def _deleted_since(self, room_id: RoomId, stream: str, cursor: str, about: set[MessageId]) -> set[str]:
+        """Which of these messages are deleted behind the cursor. Their states tell; for those whose states Redis has
+        forgotten, the rest of the log."""
+        states = await self._reader.message_states(room_id, sorted(about))
+        gone: set[str] = {message_id for message_id, state in states.items() if state in GONE_MESSAGES}
+        more = about != states.keys()
+        while more:
+            entries = await self.entries(stream, cursor)
+            gone.update(_deleted(fields) for _, fields in entries if fields[b"type"].decode() in DELETIONS)
+            more = len(entries) == CHUNK
+            cursor = text(entries[-1][0]) if entries else cursor
+        return gone
 
     async def _about_room(self, cursor: str, kind: str, room_id: RoomId) -> Event | None:
         if kind == "room.deleted":
-            return Event(cursor, kind, encode({"room_id": room_id}))
+            return Event(cursor, kind, encode({"room_id": room_id}), room_id=room_id)
         found = await self._reader.room(room_id)
         if found is None or found.room.state in GONE:
             return None
-        return Event(cursor, kind, encode({"room": room_form(found.room)}))
+        return Event(cursor, kind, encode({"room": room_form(found.room)}), room_id=room_id)
+
+
+def deleted_by(events: Iterable[Event | None]) -> set[str]:
+    """The ids of the messages and rooms whose deletion these events tell."""
+    deletions = [event for event in events if event is not None and event.type in DELETIONS]
+    return {event.message_id or event.room_id or "" for event in deletions}
+
+
+def hides(gone: Collection[str], event: Event) -> bool:
+    """Whether an event is about what is deleted, and not its deletion."""
+    return (event.message_id in gone or event.room_id in gone) and event.type not in DELETIONS
+
+
+def without(read: Iterable[Shown], gone: Collection[str]) -> list[Shown]:
+    """The same entries; those about what is deleted are not shown."""
+    return [(cursor, None if event is None or hides(gone, event) else event) for cursor, event in read]
 
 
 def attempt_told(fields: dict[bytes, bytes]) -> int | None:
@@ -66,6 +127,14 @@ def attempt_told(fields: dict[bytes, bytes]) -> int | None:
     if b"attempt" in fields:
         return int(fields[b"attempt"])
     return decode_doc(fields[b"doc"]).attempt if b"doc" in fields and fields[b"type"] in _ENDS else None
+
+
+def _room_of(fields: dict[bytes, bytes]) -> RoomId:
+    return RoomId(fields[b"room"].decode())
+
+
+def _deleted(fields: dict[bytes, bytes]) -> str:
+    return fields[b"message" if b"message" in fields else b"room"].decode()
 
 
 def _about_message(room_id: RoomId, kind: str, message_id: MessageId, fields: dict[bytes, bytes]) -> JsonForm:

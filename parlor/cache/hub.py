@@ -20,9 +20,9 @@ import structlog
 from redis import exceptions
 from redis.asyncio import Redis
 
-from parlor.cache.events import CHUNK, EventLog
+from parlor.cache.events import CHUNK, Read
 from parlor.cache.records import text
-from parlor.cache.watched import Position, Render, Tail, Watched
+from parlor.cache.watched import Position, Tail, Watched
 from parlor.cursors import START, parse_event_cursor
 from parlor.errors import CacheUnavailable, InternalError, StreamExpired
 
@@ -40,8 +40,7 @@ class EventHub:
     """``listener`` is a client of its own without a read timeout: the hub waits on it for wake-ups. Only the hub's
     listening task touches it: redis-py's connections are not for several tasks at once."""
 
-    def __init__(self, log: EventLog, listener: Redis, recheck_every: float = RECHECK_EVERY) -> None:
-        self._log = log
+    def __init__(self, listener: Redis, recheck_every: float = RECHECK_EVERY) -> None:
         self._listener = listener
         self._recheck_every = recheck_every
         self._pubsub = listener.pubsub()
@@ -59,7 +58,7 @@ class EventHub:
         return len(self._watched)
 
     @asynccontextmanager
-    async def tail(self, stream: str, after: str | None, position: Position, render: Render) -> AsyncIterator[Tail]:
+    async def tail(self, stream: str, after: str | None, position: Position, read: Read) -> AsyncIterator[Tail]:
         """A reader of ``stream`` behind the cursor ``after`` (None: from now). Raises ``InvalidCursor`` for a cursor
         that is none, ``StreamExpired`` for one that the log does not reach back to, ``CacheUnavailable``."""
         if after is not None:
@@ -70,10 +69,13 @@ class EventHub:
         # Ahead of the log's end is no place either: that log was another one, before Redis lost it.
         if not parse_event_cursor(start) <= parse_event_cursor(cursor) <= parse_event_cursor(last):
             raise StreamExpired(extra={"oldest_cursor": start})
-        watched = self._enter(stream, last, position, render)
+        watched = self._watch(stream, last, position, read)
+        tail = Tail(watched, cursor, last)
+        watched.tails.add(tail)
         try:
-            yield Tail(watched, self._log, cursor)
+            yield tail
         finally:
+            watched.tails.remove(tail)
             await self._leave(watched)
 
     async def close(self) -> None:
@@ -91,20 +93,18 @@ class EventHub:
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
         await self._listener.aclose()
 
-    def _enter(self, stream: str, last: str, position: Position, render: Render) -> Watched:
+    def _watch(self, stream: str, last: str, position: Position, read: Read) -> Watched:
         watched = self._watched.get(stream)
         if watched is None:
-            watched = self._watched[stream] = Watched(stream, last, position, render)
+            watched = self._watched[stream] = Watched(stream, last, position, read)
             watched.pump = asyncio.create_task(self._pump(watched))
             if self._listening is None:
                 self._listening = asyncio.create_task(self._listen())
             self._change()
-        watched.readers += 1
         return watched
 
     async def _leave(self, watched: Watched) -> None:
-        watched.readers -= 1
-        if watched.readers:
+        if watched.tails:
             return
         self._forget(watched)
         if watched.pump is not None:
@@ -131,9 +131,9 @@ class EventHub:
                     await self._check_reach(watched)
                 if watched.failure is not None:
                     return
-                entries = await self._log.entries(watched.stream, watched.position)
+                entries = await watched.read(watched.position)
                 if entries:
-                    watched.push([(text(entry[0]), await watched.render(entry)) for entry in entries])
+                    watched.push(entries)
                 read_at = began
             except CacheUnavailable as error:
                 _log.warning("event_log_unreadable", error=error.debug)

@@ -12,7 +12,7 @@ from parlor.cache.live import Live, milliseconds
 from parlor.cache.records import ROOM_FIELDS, CachedRoom, decode_doc, read_room, text
 from parlor.cursors import START
 from parlor.errors import RoomNotFound
-from parlor.ids import AccountId, Partition, RoomId, home_of
+from parlor.ids import AccountId, MessageId, Partition, RoomId, home_of
 from parlor.model import AccountRow, MessageDoc, RoomRow, RoomsBefore
 from parlor.states import MessageState
 
@@ -180,6 +180,17 @@ class CacheReader:
         )
         running = text(live).partition(":")[0]
         return [int(float(found[i + 1])) for i in range(0, len(found), 2) if text(found[i]) != running]
+
+    async def message_states(self, room_id: RoomId, messages: Sequence[MessageId]) -> dict[MessageId, MessageState]:
+        """The states of those of a room's messages that Redis has not forgotten."""
+        key = self._live.keys.states(home_of(room_id), room_id)
+        seqs = await self._hash_fields(key, [f"i:{message_id}" for message_id in messages])
+        known = {message_id: text(seq) for message_id, seq in zip(messages, seqs, strict=True) if seq}
+        found = await self._hash_fields(key, [f"s:{seq}" for seq in known.values()])
+        return {message_id: MessageState(text(state)) for message_id, state in zip(known, found, strict=True) if state}
+
+    async def _hash_fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
+        return list(await self._live.pipeline.read("HMGET", key, *names)) if names else []
 
     async def room_log(self, room_id: RoomId) -> LogPosition | None:
         partition = home_of(room_id)

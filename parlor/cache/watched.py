@@ -1,38 +1,44 @@
-"""An event log that has readers in this process, and each reader's place in it."""
+"""An event log that has readers in this process, and each reader's place in it.
+
+What was said in deleted messages is not shown (I20), however far behind a reader is: a deletion takes it out of the
+ring and out of what waits for a reader. A reader takes at most about ``PIECE`` bytes at once, so no more than that is
+on its way to a client when a message is deleted.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
-from parlor.cache.events import Entry, EventLog
+from parlor.cache.events import Read, Shown, deleted_by, hides, without
 from parlor.cache.reads import LogPosition
-from parlor.cache.records import text
 from parlor.cursors import START, parse_event_cursor
 from parlor.errors import ParlorError, StreamExpired
 from parlor.model import Event
 
-Render = Callable[[Entry], Awaitable[Event | None]]
 Position = Callable[[], Awaitable[LogPosition | None]]
 
 RING = 256
 """Events of one log that its readers share."""
+PIECE = 64 * 1024
+"""Bytes of events after which a reader is given what there is. Keeps the web server's buffer small, too."""
 
 
 class Watched:
     """A log with readers. The hub's pump fills it."""
 
-    def __init__(self, stream: str, last: str, log_position: Position, render: Render) -> None:
+    def __init__(self, stream: str, last: str, log_position: Position, read: Read) -> None:
         self.stream = stream
-        self.render = render
+        self.read = read
         self.log_position = log_position
         self.position = last
         """Everything up to here is in the ring, or was."""
-        self.ring: deque[tuple[str, Event | None]] = deque()
+        self.ring: deque[Shown] = deque()
         self.ring_start = last
         """Everything behind this is in the ring."""
-        self.readers = 0
+        self.tails: set[Tail] = set()
+        """Its readers."""
         self.dirty = asyncio.Event()
         self.asked = False
         """A subscription was asked for on behalf of this one, whose confirmation sets ``subscribed``. A channel that
@@ -47,17 +53,21 @@ class Watched:
         self.failure: ParlorError | None = None
         self.pump: asyncio.Task[None] | None = None
 
-    def push(self, entries: list[tuple[str, Event | None]]) -> None:
+    def push(self, entries: list[Shown]) -> None:
+        if gone := deleted_by(event for _, event in entries):
+            self.ring = deque(without(self.ring, gone))
+            for tail in self.tails:
+                tail.hide(gone)
         self.ring.extend(entries)
         self.position = entries[-1][0]
         while len(self.ring) > RING:
             self.ring_start = self.ring.popleft()[0]
         self._tell()
 
-    def behind(self, here: tuple[int, int]) -> list[tuple[str, Event | None]]:
+    def behind(self, here: tuple[int, int]) -> list[Shown]:
         """What came after this place. From the newest backwards: a reader that keeps up looks at what is new only,
         however full the ring is."""
-        found: list[tuple[str, Event | None]] = []
+        found: list[Shown] = []
         for entry in reversed(self.ring):
             if parse_event_cursor(entry[0]) <= here:
                 break
@@ -68,6 +78,8 @@ class Watched:
     def skip_to(self, last: str) -> None:
         """The log lost events that were not read: its readers have to look for themselves whether they need them."""
         self.ring.clear()
+        for tail in self.tails:
+            tail.read_again()
         self.position = self.ring_start = last
         self._tell()
 
@@ -90,37 +102,27 @@ class Watched:
 class Tail:
     """One reader's place in a log."""
 
-    def __init__(self, watched: Watched, log: EventLog, cursor: str) -> None:
+    def __init__(self, watched: Watched, cursor: str, end: str) -> None:
+        """``end`` is the log's last id when the reader came."""
         self.cursor = cursor
         self._watched = watched
-        self._log = log
+        self._end = parse_event_cursor(end)
+        self._waiting: deque[Shown] = deque()
+        """What was read and is not taken yet."""
+        self._gone: set[str] = set()
+        """What was deleted since that was read."""
         self._stirs = watched.stirs
 
     async def next(self, timeout: float) -> list[Event]:
-        """What has come since, a chunk at most; empty after ``timeout`` seconds without news. Raises ``StreamExpired``
-        for a reader that the log's end has overtaken, ``CacheUnavailable``."""
+        """What has come since, about ``PIECE`` bytes at most; empty after ``timeout`` seconds without news. Raises
+        ``StreamExpired`` for a reader that the log's end has overtaken, ``CacheUnavailable``."""
         deadline = asyncio.get_running_loop().time() + timeout
-        watched = self._watched
         while True:
-            if watched.failure is not None:
-                raise ParlorError.from_wire(watched.failure.to_wire())
-            here = parse_event_cursor(self.cursor)
-            if here >= parse_event_cursor(watched.position):
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        # Shielded: the future belongs to all readers of the log.
-                        await asyncio.shield(watched.moved)
-                except TimeoutError:
-                    return []
-                continue
-            if here >= parse_event_cursor(watched.ring_start):
-                found = watched.behind(here)
-            else:
-                found = await self._read_behind()
-            if found:
-                self.cursor = found[-1][0]
-            events = [event for _, event in found if event is not None]
-            if events:
+            if self._watched.failure is not None:
+                raise ParlorError.from_wire(self._watched.failure.to_wire())
+            if not self._waiting and not await self._read_on(deadline):
+                return []
+            if events := self._take():
                 return events
 
     async def stirred(self, timeout: float) -> None:
@@ -135,11 +137,49 @@ class Tail:
                 return
         self._stirs = watched.stirs
 
-    async def _read_behind(self) -> list[tuple[str, Event | None]]:
+    def hide(self, gone: Collection[str]) -> None:
+        """These messages or rooms were deleted."""
+        self._gone.update(gone)
+
+    def read_again(self) -> None:
+        """Deletions may have been missed: what waits here is read from the log again."""
+        self._waiting.clear()
+
+    async def _read_on(self, deadline: float) -> bool:
+        """Returns whether something may have come before the deadline."""
+        watched, here = self._watched, parse_event_cursor(self.cursor)
+        ring_end = parse_event_cursor(watched.position)
+        if here >= max(ring_end, self._end):
+            try:
+                async with asyncio.timeout_at(deadline):
+                    # Shielded: the future belongs to all readers of the log.
+                    await asyncio.shield(watched.moved)
+            except TimeoutError:
+                return False
+            return True
+        self._gone.clear()
+        # A ring that ends before the log did when this reader came may have what was deleted before it came.
+        if ring_end >= self._end and here >= parse_event_cursor(watched.ring_start):
+            self._waiting.extend(watched.behind(here))
+        else:
+            self._waiting.extend(await self._read_log())
+        return True
+
+    async def _read_log(self) -> list[Shown]:
         watched = self._watched
-        entries = await self._log.entries(watched.stream, self.cursor)
+        found = await watched.read(self.cursor)
         # After the read: what was cut before it, the log's start tells now.
         position = await watched.log_position()
         if position is None or parse_event_cursor(self.cursor) < parse_event_cursor(position.start):
             raise StreamExpired(extra={"oldest_cursor": position.start if position else START})
-        return [(text(entry[0]), await watched.render(entry)) for entry in entries]
+        return found
+
+    def _take(self) -> list[Event]:
+        events: list[Event] = []
+        size = 0
+        while self._waiting and size < PIECE:
+            self.cursor, event = self._waiting.popleft()
+            if event is not None and not hides(self._gone, event):
+                events.append(event)
+                size += len(event.data)
+        return events

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 
-from parlor.cache.events import Entry, EventLog, attempt_told
+from parlor.cache.events import EventLog, attempt_told
 from parlor.cache.hub import EventHub, Tail
 from parlor.cache.keys import Keys
 from parlor.cache.reads import CacheReader, LogPosition
@@ -18,8 +18,11 @@ from parlor.ids import AccountId, MessageId, Partition, RoomId, home_of
 from parlor.model import TERMINAL_EVENTS, Durability, Event, Message, SenderType, SendReceipt
 from parlor.reading.history import HistoryReader
 from parlor.reading.loading import Loader
-from parlor.states import GONE, MessageState
+from parlor.states import GONE, GONE_MESSAGES
 from parlor.wire import JsonForm, encode, message_form
+
+_MESSAGE_ENDS = frozenset({"message.created", "message.deleted"})
+"""A person's message has ended with either of these."""
 
 Choose = Callable[[Event], tuple[bool, bool]]
 """Returns whether an event is for the reader, and whether it is the last one."""
@@ -99,7 +102,7 @@ class EventStreams:
             return await self._reader.account_log(partition, account)
 
         stream = self._keys.account_events(partition, account)
-        async with self._hub.tail(stream, after, position, self._log.account_event) as tail:
+        async with self._hub.tail(stream, after, position, self._log.of_account(stream)) as tail:
             yield EventSubscription(tail, self._heartbeat, lambda _: (True, False))
 
     @asynccontextmanager
@@ -156,10 +159,9 @@ class EventStreams:
 
     @asynccontextmanager
     async def _tail(self, room_id: RoomId, after: str | None) -> AsyncIterator[Tail]:
-        render: Callable[[Entry], object] = partial(self._log.room_event, room_id)
         stream = self._keys.events(home_of(room_id), room_id)
         position = partial(self._reader.room_log, room_id)
-        async with self._hub.tail(stream, after, position, render) as tail:  # type: ignore[arg-type]
+        async with self._hub.tail(stream, after, position, self._log.of_room(room_id)) as tail:
             yield tail
 
     @asynccontextmanager
@@ -175,7 +177,7 @@ class EventStreams:
         position = await self._reader.room_log(room_id) or LogPosition(START, START)
         if begin is None:
             begin = position.start
-        stop_kinds = TERMINAL_EVENTS if last.sender_type is SenderType.AI else frozenset({"message.created"})
+        stop_kinds = TERMINAL_EVENTS if last.sender_type is SenderType.AI else _MESSAGE_ENDS
         if not last.is_streaming and not await self._has_end(room_id, last, stop_kinds, begin, position):
             kind, form = _whole(last)
             yield WholeReply([Event(position.last, kind, encode(form), last.message_id)], position.last)
@@ -194,9 +196,12 @@ class EventStreams:
     async def _has_end(
         self, room_id: RoomId, message: Message, kinds: Collection[str], after: str, position: LogPosition
     ) -> bool:
-        """Returns whether the log still has the message's last event, after the cursor."""
+        """Returns whether the log still has the message's last event, after the cursor. Readers are shown nothing of a
+        deleted message but its deletion."""
         if parse_event_cursor(after) < parse_event_cursor(position.start):
             return False
+        if message.state in GONE_MESSAGES:
+            kinds = {"message.deleted"}
         stream, cursor = self._keys.events(home_of(room_id), room_id), after
         while entries := await self._log.entries(stream, cursor):
             for _, fields in entries:
@@ -218,7 +223,7 @@ class EventStreams:
 
 def _whole(message: Message) -> tuple[str, JsonForm]:
     """Returns the type and form of the one event that stands for all events of a message."""
-    if message.state in (MessageState.DELETING, MessageState.DELETED):
+    if message.state in GONE_MESSAGES:
         return "message.deleted", {"message_id": message.message_id, "seq": message.seq, "state": message.state}
     if message.sender_type is not SenderType.AI:
         return "message.created", {"message": message_form(message)}

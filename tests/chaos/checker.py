@@ -14,8 +14,10 @@ the rows of every shard, and what the pages show.
     C9  every answer came in time, every refusal has a code
     C10 what was acknowledged before another send began stands before it
     C11 the cache and the shard show the same
-    C12 event streams: ascending, and whoever reads the same stretch reads the same events
+    C12 event streams: ascending, and whoever reads the same stretch reads the same events, but for what was said in
+        messages that were deleted meanwhile
     C13 nothing comes from nothing: no message and no title that nobody asked for, none whose send was refused
+    C14 what was deleted is not handed out again: no event and no answer to a send that is asked for later has its text
 
 A page that was read while Redis was away (its cursor is 0-0) shows what is stored: it may be behind, so C6 does not
 hold it to the deletes that were queued.
@@ -33,7 +35,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from tests.chaos.history import Kind, Operation, Outcome, in_order
-from tests.chaos.room_rules import FinalRoom, RoomRules, Violation
+from tests.chaos.room_rules import FinalRoom, RoomRules
+from tests.chaos.violation import Violation
 
 __all__ = ["CODES", "FinalRoom", "Lost", "Violation", "check"]
 

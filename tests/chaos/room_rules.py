@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 
 import msgspec
 
-from tests.chaos.history import Heard, Kind, ObservedMessage, Operation, Outcome
+from tests.chaos.event_rules import EventRules
+from tests.chaos.history import Kind, ObservedMessage, Operation, Outcome
+from tests.chaos.violation import Violation, end_of
 
-ENDS = frozenset({"message.completed", "message.stopped", "message.failed"})
 REMOVING = frozenset({"interrupt", "rollback", "merge"})
 """Ways of double texting that turn waiting replies, or a running turn, into tombstones."""
-NEVER = float("inf")
 
 
 class FinalRoom(msgspec.Struct, frozen=True):
@@ -29,13 +29,6 @@ class FinalRoom(msgspec.Struct, frozen=True):
     page: list[ObservedMessage] | None
     """All that its owner reads; None: not found."""
     page_title: str = ""
-
-
-class Violation(msgspec.Struct, frozen=True):
-    rule: str
-    room: str
-    what: str
-    operations: list[str] = []
 
 
 class _Span(msgspec.Struct, frozen=True):
@@ -71,9 +64,8 @@ class RoomRules:
         yield from self._one_order()
         yield from self._real_time_order()
         yield from self._deleted_messages()
-        yield from self._ends()
-        yield from self._streams()
-        yield from self._pages_and_events()
+        yield from self._handed_out_again()
+        yield from self._events().violations()
         if self._final is None:
             if not self._tried(Kind.DELETE_ROOM) and self._done():
                 yield self._wrong("C1", "the room is gone and nobody deleted it")
@@ -183,11 +175,11 @@ class RoomRules:
         for send in self._sends:
             begin.setdefault(send.request.key or send.id, send.invoked_at)
         known: set[str] = set()
-        for send in sorted(self._acked, key=_end):
+        for send in sorted(self._acked, key=end_of):
             name = send.request.key or send.id
             if name not in known:
                 known.add(name)
-                yield _Span(begin[name], _end(send), send.response.messages[0].seq, send)
+                yield _Span(begin[name], end_of(send), send.response.messages[0].seq, send)
 
     # C6, the deletes
 
@@ -196,7 +188,7 @@ class RoomRules:
         for page in self._done(Kind.READ_PAGE):
             for seen in page.response.messages:
                 delete = gone.get(seen.message_id)
-                late = delete is not None and _end(delete) < page.invoked_at and page.response.cursor != "0-0"
+                late = delete is not None and end_of(delete) < page.invoked_at and page.response.cursor != "0-0"
                 if delete is not None and late and not seen.deleted:
                     yield self._wrong("C6", f"seq {seen.seq} was deleted and is read", delete, page)
         if self._final is None or self._final.deleted:
@@ -205,85 +197,41 @@ class RoomRules:
             if row.message_id in gone and not row.deleted:
                 yield self._wrong("C6", f"seq {row.seq} was deleted and is stored", gone[row.message_id])
 
+    # C14: what was deleted is not handed out again
+
+    def _handed_out_again(self) -> Iterator[Violation]:
+        gone = {delete.request.message_id: end_of(delete) for delete in reversed(self._done(Kind.DELETE_MESSAGE))}
+        for operation in self._done():
+            told = {message_id for message_id, at in gone.items() if at < operation.invoked_at}
+            if operation.kind is not Kind.READ_PAGE:
+                for seen in operation.response.messages:
+                    if seen.message_id in told and seen.content:
+                        yield self._wrong("C14", f"{operation.kind} gives the text of seq {seen.seq}", operation)
+            for heard in operation.response.heard:
+                if heard.message_id in told and heard.text:
+                    yield self._wrong("C14", f"{heard.type} of {heard.message_id}, which is deleted", operation)
+                    break
+                if heard.type == "message.deleted":
+                    told.add(heard.message_id)
+
+    def _events(self) -> EventRules:
+        gone = self._may_go | {row.message_id for row in self._rows.values() if row.deleted}
+        return EventRules(self._room, self._done(), frozenset(gone), room_gone=bool(self._tried(Kind.DELETE_ROOM)))
+
     def _deleted_room(self) -> Iterator[Violation]:
         deletes = self._done(Kind.DELETE_ROOM)
         if not deletes:
             if self._final is not None and self._final.deleted and not self._tried(Kind.DELETE_ROOM):
                 yield self._wrong("C1", "the room is deleted and nobody asked for it")
             return
-        first = min(deletes, key=_end)
+        first = min(deletes, key=end_of)
         if self._final is not None and (not self._final.deleted or self._final.page is not None):
             yield self._wrong("C6", "the room was deleted and is there", first)
         for operation in self._done():
             behind = operation.kind is Kind.READ_PAGE and operation.response.cursor == "0-0"
-            late = operation.invoked_at > _end(first)
+            late = operation.invoked_at > end_of(first)
             if late and operation.kind is not Kind.DELETE_ROOM and not behind:
                 yield self._wrong("C6", f"{operation.kind} after the room was deleted", first, operation)
-
-    # C5, C12: events
-
-    def _ends(self) -> Iterator[Violation]:
-        ends: defaultdict[tuple[str, int], dict[str, Operation]] = defaultdict(dict)
-        for stream in self._done(Kind.EVENTS):
-            for heard in stream.response.heard:
-                if heard.type in ENDS:
-                    ends[heard.message_id, heard.attempt][heard.cursor] = stream
-        for (message_id, attempt), at in ends.items():
-            if len(at) > 1:
-                yield self._wrong("C5", f"attempt {attempt} of {message_id} ended {len(at)} times", *at.values())
-
-    def _streams(self) -> Iterator[Violation]:
-        every: dict[tuple[int, int], Heard] = {}
-        streams = self._done(Kind.EVENTS)
-        for stream in streams:
-            cursors = [_cursor(heard.cursor) for heard in stream.response.heard]
-            if any(later <= earlier for earlier, later in pairwise(cursors)):
-                yield self._wrong("C12", "events are repeated, or go back", stream)
-            for cursor, heard in zip(cursors, stream.response.heard, strict=True):
-                # What is told of a room is looked up when it is read, and not told at all once it is gone.
-                if not heard.type.startswith("room.") and every.setdefault(cursor, heard) != heard:
-                    yield self._wrong("C12", f"two events have the cursor {heard.cursor}", stream)
-            yield from self._deltas(stream)
-        for stream in streams:
-            yield from self._missed(stream, every)
-
-    def _missed(self, stream: Operation, every: Mapping[tuple[int, int], Heard]) -> Iterator[Violation]:
-        """Between where a stream began and its last event, it has all events that any stream has."""
-        got = {_cursor(event.cursor) for event in stream.response.heard}
-        if got:
-            begin = _cursor(stream.request.after) if stream.request.after else min(got)
-            missed = [at for at in every if begin < at <= max(got) and at not in got]
-            if missed:
-                yield self._wrong("C12", f"{len(missed)} events were missed, the first at {min(missed)}", stream)
-
-    def _deltas(self, stream: Operation) -> Iterator[Violation]:
-        texts: dict[tuple[str, int], str | None] = {}
-        for heard in stream.response.heard:
-            key = heard.message_id, heard.attempt
-            if heard.type == "message.delta":
-                so_far = texts.get(key, "" if heard.offset == 0 else None)
-                if so_far is not None and heard.offset != len(so_far):
-                    yield self._wrong("C12", f"a piece of {heard.message_id} begins at {heard.offset}", stream)
-                texts[key] = so_far + heard.text if so_far is not None else None
-            elif heard.type in ENDS and texts.get(key) is not None and texts[key] != heard.text:
-                yield self._wrong("C12", f"the pieces of {heard.message_id} are not its text", stream)
-
-    def _pages_and_events(self) -> Iterator[Violation]:
-        """A page's cursor: what was created up to it is on the page or before it, the rest comes behind it."""
-        created = {
-            _cursor(heard.cursor): heard.seq
-            for stream in self._done(Kind.EVENTS)
-            for heard in stream.response.heard
-            if heard.type == "message.created"
-        }
-        for page in self._done(Kind.READ_PAGE):
-            if page.request.before or page.response.cursor == "0-0":
-                continue
-            cursor = _cursor(page.response.cursor)
-            last = max((seen.seq for seen in page.response.messages), default=0)
-            wrong = [seq for at, seq in created.items() if (seq > last) != (at > cursor)]
-            if wrong:
-                yield self._wrong("C12", f"page up to seq {last}, cursor {page.response.cursor}, but {wrong}", page)
 
     # C7, C11, C13: the end
 
@@ -299,9 +247,9 @@ class RoomRules:
         if not candidates:
             yield self._wrong("C13", f"nobody gave the title {final.title!r}")
             return
-        newest = max(candidates, key=_end)
+        newest = max(candidates, key=end_of)
         for rename in self._done(Kind.RENAME):
-            if rename.request.title != final.title and rename.invoked_at > _end(newest):
+            if rename.request.title != final.title and rename.invoked_at > end_of(newest):
                 yield self._wrong("C7", f"{final.title!r} is older than {rename.request.title!r}", newest, rename)
                 return
 
@@ -326,13 +274,6 @@ class RoomRules:
         return [o for o in self._about if (kind is None or o.kind is kind) and o.outcome is Outcome.OK]
 
 
-def _end(operation: Operation) -> float:
-    """When it was over: an operation in doubt may still happen at any time."""
-    if operation.outcome is Outcome.UNKNOWN or operation.completed_at is None:
-        return NEVER
-    return operation.completed_at
-
-
 def _ids(send: Operation) -> list[str]:
     return [seen.message_id for seen in send.response.messages]
 
@@ -340,8 +281,3 @@ def _ids(send: Operation) -> list[str]:
 def _shown(seen: ObservedMessage | None) -> ObservedMessage | None:
     """A tombstone of what was never stored does not say whose it was."""
     return msgspec.structs.replace(seen, sender="") if seen is not None and seen.deleted else seen
-
-
-def _cursor(text: str) -> tuple[int, int]:
-    ms, _, number = text.partition("-")
-    return int(ms), int(number)

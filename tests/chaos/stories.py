@@ -88,6 +88,8 @@ EVENTS = (
     Heard("100-4", "message.delta", "m2", attempt=1, offset=7, text="one"),
     Heard("100-5", "message.completed", "m2", 2, 1, text="answer one"),
 )
+DELETED = Heard("100-6", "message.deleted", "m2", 2)
+LATER = Heard("100-7", "message.created", "m3", 3, text="two")
 
 
 def row_lost(story: Story) -> None:
@@ -166,6 +168,40 @@ def deleted_and_read(story: Story) -> None:
     story.did(Kind.DELETE_MESSAGE, Request(message_id="m3"))
     story.read()
     story.rows[2] = replace(story.rows[2], content="", deleted=True)
+
+
+def _reply_deleted(story: Story) -> None:
+    story.did(Kind.DELETE_MESSAGE, Request(message_id="m2"))
+    story.rows[1] = replace(story.rows[1], content="", deleted=True)
+
+
+def deleted_text_is_replayed(story: Story) -> None:
+    _reply_deleted(story)
+    story.heard(*EVENTS)
+
+
+def deleted_end_is_replayed(story: Story) -> None:
+    _reply_deleted(story)
+    story.heard(EVENTS[0], EVENTS[4], DELETED)
+
+
+def text_follows_its_deletion(story: Story) -> None:
+    story.heard(*EVENTS[:3], DELETED, replace(EVENTS[3], cursor="100-8"))
+    _reply_deleted(story)
+
+
+def deletion_is_not_told(story: Story) -> None:
+    _reply_deleted(story)
+    story.heard(EVENTS[0], DELETED, LATER)
+    story.heard(EVENTS[0], LATER)
+
+
+def repeated_send_gives_deleted_text(story: Story) -> None:
+    story.did(Kind.DELETE_MESSAGE, Request(message_id="m1"))
+    given = story.rows[:2]
+    story.rows[0] = replace(story.rows[0], content="", deleted=True)
+    story.history[1] = replace(story.history[1], request=Request(content="one", key="k"))
+    story.did(Kind.SEND, Request(content="one", key="k"), Response(messages=given))
 
 
 def deleted_room_is_stored(story: Story) -> None:
@@ -296,4 +332,9 @@ PLANTED: list[tuple[str, Callable[[Story], None]]] = [
     ("C13", from_nothing),
     ("C13", refused_and_stored),
     ("C13", title_from_nothing),
+    ("C12", deletion_is_not_told),
+    ("C14", deleted_text_is_replayed),
+    ("C14", deleted_end_is_replayed),
+    ("C14", text_follows_its_deletion),
+    ("C14", repeated_send_gives_deleted_text),
 ]

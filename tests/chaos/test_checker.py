@@ -11,7 +11,18 @@ from msgspec.structs import replace
 
 from tests.chaos.checker import Lost
 from tests.chaos.history import Kind, ObservedMessage, Outcome, Recorder, Request, Response, read_history
-from tests.chaos.stories import ADA, EVE, EVENTS, PLANTED, ROOM, Story, refused_and_stored, row_lost
+from tests.chaos.stories import (
+    ADA,
+    DELETED,
+    EVE,
+    EVENTS,
+    LATER,
+    PLANTED,
+    ROOM,
+    Story,
+    refused_and_stored,
+    row_lost,
+)
 
 pytestmark = pytest.mark.chaos
 
@@ -26,6 +37,18 @@ def test_an_honest_history_passes() -> None:
     story.did(Kind.READ_PAGE, account=EVE, outcome=Outcome.FAIL, error="room-not-found")
     story.rows[2] = replace(story.rows[2], content="", deleted=True)
     story.title = "Later"
+    assert story.found() == []
+
+
+def test_readers_need_not_have_got_what_was_deleted_meanwhile() -> None:
+    story = Story()
+    story.heard(*EVENTS, DELETED, LATER)
+    story.did(Kind.DELETE_MESSAGE, Request(message_id="m2"))
+    story.rows[1] = replace(story.rows[1], content="", deleted=True)
+    story.heard(EVENTS[0], DELETED, LATER)
+    story.heard(*EVENTS[:3], DELETED, LATER, after="100-0")
+    assert story.found() == ["C14"], "this one came after the deletion"
+    story.history.pop()
     assert story.found() == []
 
 

@@ -354,7 +354,7 @@ class Domain:
         await self.redis.delete(*(name(partition, room_id) for name in names))
 
     def streams(self) -> EventStreams:
-        hub = EventHub(self.log, FakeAsyncRedis(server=self.server, protocol=2))
+        hub = EventHub(FakeAsyncRedis(server=self.server, protocol=2))
         self._hubs.append(hub)
         return EventStreams(hub, self.log, self.reader, self.history, self.loader, self.live.keys, HEARTBEAT)
 

@@ -18,6 +18,7 @@ from unittest import mock
 import msgspec
 from pydantic import SecretStr
 
+from parlor.cache.events import CHUNK
 from parlor.errors import Overloaded, ParlorError, RoomMoved
 from parlor.ids import Partition, RoomId, ShardId
 from parlor.llm.memory import Memory
@@ -162,9 +163,12 @@ class Writer(Node):
 
 
 class SimInstallation:
-    """Made in a running ``VirtualLoop``; ``close`` it."""
+    """Made in a running ``VirtualLoop``; ``close`` it. ``chunk``: entries of an event log that are read at once."""
 
-    def __init__(self, seed: int, templates: Templates, owners: int = 3, writers: int = 2) -> None:
+    def __init__(
+        self, seed: int, templates: Templates, owners: int = 3, writers: int = 2, *, chunk: int = CHUNK
+    ) -> None:
+        self._chunk = chunk
         self.chance = random.Random(seed)
         self.server = SimServer(random.Random(self.chance.random()))
         self.shards = Shards(templates, random.Random(self.chance.random()))
@@ -307,6 +311,8 @@ class SimInstallation:
             mock.patch("parlor.cache.live.connect", connect),
             mock.patch("parlor.cache.queue.connect", connect),
             mock.patch("parlor.wiring.connect", connect),
+            mock.patch("parlor.cache.events.CHUNK", self._chunk),
+            mock.patch("parlor.cache.hub.CHUNK", self._chunk),
             mock.patch("parlor.wiring.SystemClock", clock),
             mock.patch("parlor.wiring.SystemEntropy", entropy),
         ):

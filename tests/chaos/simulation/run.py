@@ -11,6 +11,7 @@ from typing import IO
 
 import msgspec
 
+from parlor.cache.events import CHUNK
 from parlor.cache.records import stored_state
 from parlor.errors import ParlorError, RoomNotFound
 from parlor.ids import RoomId, home_of
@@ -36,6 +37,10 @@ was possible are repeated as they were."""
 JUMPING_FROM = 20_000
 """The first seed in which wall clocks jump, and Redis loses nothing: when something was queued, which tells what may be
 lost, is known by those clocks."""
+LOOKING_BACK_FROM = 30_000
+"""The first seed whose people also ask for what was said before, and in which logs are read in short chunks; clocks do
+not jump."""
+SHORT_CHUNK = 8
 LOSSES = 0.15
 """Share of the other seeds in which Redis may come back empty."""
 
@@ -65,10 +70,17 @@ def run_seed(
 async def _run(seed: int, templates: Templates, user_count: int, operations: int, out: IO[str] | None) -> Report:
     chance = random.Random(f"{seed}")
     loop = asyncio.get_running_loop()
-    installation = SimInstallation(seed, templates)
+    looking_back = seed >= LOOKING_BACK_FROM
+    installation = SimInstallation(seed, templates, chunk=SHORT_CHUNK if looking_back else CHUNK)
     recorder = Recorder(out, loop.time, "people")
-    users = Users(installation, recorder, random.Random(chance.random()), revising=seed >= REVISING_FROM)
-    jumping = seed >= JUMPING_FROM
+    users = Users(
+        installation,
+        recorder,
+        random.Random(chance.random()),
+        revising=seed >= REVISING_FROM,
+        looking_back=looking_back,
+    )
+    jumping = JUMPING_FROM <= seed < LOOKING_BACK_FROM
     nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES and not jumping
     nemesis = Nemesis(installation, users, nemesis_chance, may_lose=may_lose, may_jump=jumping)
     try:

@@ -13,13 +13,13 @@ import pytest
 
 from parlor.cache.queue import QueueEntry, WriterQueue
 from tests.chaos.simulation.__main__ import kept_seeds, seeds_of
-from tests.chaos.simulation.run import Report, run_seed
+from tests.chaos.simulation.run import LOOKING_BACK_FROM, Report, run_seed
 from tests.chaos.simulation.worker import run_all
 from tests.unit.memory_store import make_templates
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-SEEDS = "0-59,10000-10139,20000-20059"
+SEEDS = "0-59,10000-10139,20000-20059,30000-30059"
 """`make chaos` runs thousands more."""
 AGAIN = [0, 1, 2]
 """Run a second time, in another process."""
@@ -74,6 +74,15 @@ def test_a_seed_is_one_run(reports: list[Report]) -> None:
         if report.seed in AGAIN:
             digests.setdefault(report.seed, set()).add(report.digest)
     assert [len(digests[seed]) for seed in AGAIN] == [1] * len(AGAIN)
+
+
+def test_a_log_that_shows_what_was_deleted_is_found_out(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parlor.cache.events.hides", lambda *_: False)
+    templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
+    broken = [run_seed(seed, templates).violations for seed in range(LOOKING_BACK_FROM, LOOKING_BACK_FROM + 20)]
+    assert {violation.rule for violations in broken for violation in violations} == {"C14"}
 
 
 def test_a_writer_that_forgets_what_it_had_read_is_found_out(

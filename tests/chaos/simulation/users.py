@@ -51,9 +51,16 @@ class Users:
     """``work`` plays ``count`` people with ``operations`` each."""
 
     def __init__(
-        self, installation: SimInstallation, recorder: Recorder, chance: random.Random, *, revising: bool
+        self,
+        installation: SimInstallation,
+        recorder: Recorder,
+        chance: random.Random,
+        *,
+        revising: bool,
+        looking_back: bool,
     ) -> None:
-        """``revising``: they also stop, regenerate and edit, and double text in every way."""
+        """``revising``: they also stop, regenerate and edit, and double text in every way. ``looking_back``: they also
+        ask for what was said before: all events, and sends that were answered."""
         self._installation = installation
         self._recorder = recorder
         self._chance = chance
@@ -66,6 +73,10 @@ class Users:
         self._replies: dict[RoomId, list[MessageId]] = {}
         self._revising = revising
         self._cursors: dict[RoomId, str] = {}
+        self._first: dict[RoomId, str] = {}
+        """The first cursor of each room that is known."""
+        self._keys: dict[RoomId, list[tuple[str, str]]] = {}
+        """Texts that were sent with a key, and their keys."""
         self._number = 0
         self._doing: list[tuple[int, Callable[[Session, RoomId], Awaitable[None]]]] = [
             (40, self._send),
@@ -80,6 +91,8 @@ class Users:
         ]
         if revising:
             self._doing += [(10, self._stop), (8, self._regenerate), (8, self._edit)]
+        if looking_back:
+            self._doing += [(10, self._delete_message), (30, self._look_back), (10, self._send_again)]
 
     async def work(self, count: int, operations: int, pace: float) -> None:
         """``pace``: mean seconds between two operations of one person."""
@@ -129,7 +142,14 @@ class Users:
     async def _send_with_key(self, session: Session, room_id: RoomId) -> None:
         """Twice, whatever the first answer is."""
         text, key = self._unique("text"), self._unique("key")
+        self._keys.setdefault(room_id, []).append((text, key))
         for _ in range(2):
+            await self._post(session, room_id, text, key)
+
+    async def _send_again(self, session: Session, room_id: RoomId) -> None:
+        """Long after the first time."""
+        if known := self._keys.get(room_id):
+            text, key = self._chance.choice(known)
             await self._post(session, room_id, text, key)
 
     async def _post(self, session: Session, room_id: RoomId, text: str, key: str) -> None:
@@ -156,6 +176,7 @@ class Users:
             receipt = done.receipt
             self._messages.setdefault(room_id, []).append(receipt.message.message_id)
             self._cursors[room_id] = receipt.cursor
+            self._first.setdefault(room_id, receipt.cursor)
             if receipt.reply is not None:
                 self._messages[room_id].append(receipt.reply.message_id)
                 self._replies.setdefault(room_id, []).append(receipt.reply.message_id)
@@ -237,7 +258,15 @@ class Users:
     async def _listen(self, session: Session, room_id: RoomId) -> None:
         """For some seconds, from the last cursor that is known, or from now."""
         after = self._cursors.get(room_id) if self._chance.random() < 0.7 else None
-        until = asyncio.get_running_loop().time() + self._chance.uniform(1.0, 12.0)
+        await self._follow(session, room_id, after, self._chance.uniform(1.0, 12.0))
+
+    async def _look_back(self, session: Session, room_id: RoomId) -> None:
+        """For a moment, from the first cursor that is known."""
+        if first := self._first.get(room_id):
+            await self._follow(session, room_id, first, self._chance.uniform(0.2, 3.0))
+
+    async def _follow(self, session: Session, room_id: RoomId, after: str | None, seconds: float) -> None:
+        until = asyncio.get_running_loop().time() + seconds
         events: list[Heard] = []
         entered = False
 

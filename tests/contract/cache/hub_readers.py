@@ -44,14 +44,14 @@ class Readers:
     def __init__(self, fixtures: CacheFixtures, recheck_every: float) -> None:
         self.fixtures = fixtures
         self.log = CountingLog(fixtures)
-        self.hub = EventHub(self.log, fixtures.new_client(), recheck_every)
+        self.hub = EventHub(fixtures.new_client(), recheck_every)
 
     def tail(self, address: RoomAddress, after: str | None = None) -> AbstractAsyncContextManager[Tail]:
         return self.hub.tail(
             self.fixtures.key("events", address),
             after,
             partial(self.fixtures.reader.room_log, address.room_id),
-            partial(self.log.room_event, address.room_id),
+            self.log.of_room(address.room_id),
         )
 
     async def subscribed(self, address: RoomAddress) -> None:

@@ -68,8 +68,8 @@ async def test_a_reader_who_comes_just_as_the_last_one_leaves_is_served(
             await asyncio.sleep(0)
             return found
 
-        render = partial(readers.log.room_event, address.room_id)
-        async with readers.hub.tail(fixtures.key("events", address), None, position, render) as tail:
+        read = readers.log.of_room(address.room_id)
+        async with readers.hub.tail(fixtures.key("events", address), None, position, read) as tail:
             await fixtures.send(address, 0)
             assert len(await take(tail, 2)) == 2
             await asyncio.gather(*leaving)
@@ -206,7 +206,7 @@ async def test_an_account_has_events_of_its_own(fixtures: CacheFixtures, reading
     address = await fixtures.claimed()
     stream = fixtures.key("account_events", address)
     position = partial(fixtures.reader.account_log, fixtures.partition, address.account_id)
-    async with readers.hub.tail(stream, None, position, readers.log.account_event) as tail:
+    async with readers.hub.tail(stream, None, position, readers.log.of_account(stream)) as tail:
         await fixtures.rooms.rename(address, CLAIM_1, "Another")
         (updated,) = await take(tail, 1)
         await fixtures.rooms.delete(address, CLAIM_1, "account")

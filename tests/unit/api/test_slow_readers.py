@@ -1,4 +1,4 @@
-"""Event streams and their slow readers, large batches, and many streams that were opened together."""
+"""Event streams and their slow readers, and many streams that were opened together."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from fastapi import FastAPI
 from parlor.model import Event
 from parlor.settings import Settings
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import ROOM, FakeClock, FakeGateway, RecordingMetrics, token
+from tests.unit.api.fakes import CURSOR, ROOM, FakeClock, FakeGateway, RecordingMetrics, token
 
 pytestmark = pytest.mark.unit
 
 DELTA = Event("1795403885042-8", "message.delta", b'{"text":"x"}')
-LARGE = [Event(f"1795403885042-{number}", "message.created", b'"%s"' % (b"x" * 40_000)) for number in range(5)]
 
 
 class FixedEntropy:
@@ -63,33 +62,27 @@ async def test_a_client_that_takes_nothing_is_cut_off(
     assert metrics.streams == [1, 0]
 
 
-async def test_a_large_batch_goes_out_in_pieces(
-    app: FastAPI, headers: dict[str, str], gateway: FakeGateway, clock: FakeClock
-) -> None:
-    async with events(app, headers) as stream:
-        await stream.start()
-        await stream.chunk()
-        gateway.subscription.batches.put_nowait(LARGE)
-        assert [(await stream.chunk()).count(b"id: ") for _ in range(3)] == [2, 2, 1]
-        clock.advance(600)
-        assert (await reconnect_of(stream))["cursor"] == LARGE[-1].cursor
-
-
-async def test_a_large_batch_that_is_ended_on_the_way_tells_how_far_it_got(
-    app: FastAPI, headers: dict[str, str], gateway: FakeGateway, clock: FakeClock
+@pytest.mark.parametrize(("batch", "cursor"), [([DELTA], DELTA.cursor), ([], CURSOR)], ids=["events", "heartbeat"])
+async def test_a_slow_client_whose_stream_ends_is_told_how_far_it_got(
+    app: FastAPI,
+    headers: dict[str, str],
+    gateway: FakeGateway,
+    clock: FakeClock,
+    batch: list[Event],
+    cursor: str,
 ) -> None:
     async with events(app, headers) as stream:
         await stream.start()
         await stream.chunk()
         stream.reading.clear()
-        gateway.subscription.batches.put_nowait(LARGE)
+        gateway.subscription.batches.put_nowait(batch)
         await stream.stuck.wait()
         clock.advance(600)
         await asyncio.sleep(0)  # lets the deadline's task end first
         await asyncio.sleep(0)
         stream.reading.set()
-        assert (await stream.chunk()).count(b"id: ") == 2
-        assert (await reconnect_of(stream))["cursor"] == LARGE[1].cursor
+        await stream.chunk()
+        assert (await reconnect_of(stream))["cursor"] == cursor
 
 
 async def test_streams_that_were_opened_together_do_not_end_together(
