@@ -19,6 +19,7 @@ from api.app import build_app
 from api.metrics import RayEdgeMetrics
 from parlor.gateway import Gateway
 from parlor.settings import Settings
+from parlor.settings.loading import Configuration
 
 _TARGET_ONGOING = 400
 """Requests and streams for each replica: about as many as one process relays at the speed of an LLM without delay."""
@@ -97,14 +98,12 @@ def app_from_environment(args: dict[str, str]) -> serve.Application:
 
     The first replica creates the Supervisor; names of Ray actors are unique, so replicas that start together create
     one. Settings come from the environment. ``args`` override them; their names are those of the variables in lower
-    case without the prefix: ``api__max_streams: "500"``. Raises ``ValueError`` for a section that does not exist.
+    case without the prefix: ``api__max_streams: "500"``. Raises ``ConfigurationError``.
     """
     sections: dict[str, dict[str, str]] = {}
     for key, value in args.items():
         section, _, field = key.partition("__")
-        if section not in Settings.model_fields or not field:
-            raise ValueError(f"{key!r} names no setting; write <section>__<field>")
         sections.setdefault(section, {})[field] = value
     # The values are strings, as in the environment; pydantic converts them.
-    settings = Settings(**sections)  # type: ignore[arg-type]
+    settings = Configuration(sections).settings
     return build_serve_app(settings.dump_secrets(), create_supervisor=True)

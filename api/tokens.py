@@ -17,9 +17,9 @@ import msgspec
 from parlor.clock import Clock
 from parlor.errors import Unauthenticated
 from parlor.settings import AuthSettings
+from parlor.settings.values import SIGNING_KEY_MIN
 
 _ALGORITHM = "HS256"
-_SECRET_MIN = 32  # bytes; RFC 7518 section 3.2: a key at least as long as the hash
 _ACCOUNT_MAX = 128
 _TOKEN_MAX = 4096
 _CACHE_MAX = 10_000
@@ -108,8 +108,8 @@ class TokenVerifier:
 
 def _key(auth: AuthSettings) -> bytes:
     key = auth.secret.get_secret_value().encode()
-    if len(key) < _SECRET_MIN:
-        raise ValueError(f"auth.secret has {len(key)} bytes; it needs at least {_SECRET_MIN}")
+    if len(key) < SIGNING_KEY_MIN:
+        raise ValueError(f"auth.secret has {len(key)} bytes; it needs at least {SIGNING_KEY_MIN}")
     return key
 
 

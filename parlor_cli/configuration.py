@@ -1,4 +1,4 @@
-"""Loads the settings (command line, environment, `.env`, `parlor.toml`, defaults, in this order) and prints them."""
+"""The settings as the commands read them, hand them on and print them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
 from parlor.settings import Settings
+from parlor.settings.loading import Configuration, ConfigurationError, Key
 from parlor_cli.refusal import Refusal
 
 Value: TypeAlias = str | int | float | bool | list[str] | None
@@ -17,22 +17,18 @@ Overrides: TypeAlias = dict[str, dict[str, Value]]
 """section -> field -> value, as in a settings file."""
 
 
-def load(overrides: Mapping[str, Mapping[str, Value]] | None = None) -> Settings:
-    """The settings; ``overrides`` take precedence over every other source. Raises ``Refusal`` for invalid ones."""
-    return _build({section: dict(fields) for section, fields in (overrides or {}).items() if fields})
-
-
-def _build(given: dict[str, object]) -> Settings:
+def read(overrides: Overrides | None = None, names: Mapping[Key, str] | None = None) -> Configuration:
+    """The settings and their places; ``overrides`` take precedence over every other source, ``names`` are those of the
+    options that gave them. Raises ``Refusal`` with everything that is wrong."""
     try:
-        return Settings(**given)  # type: ignore[arg-type] # pydantic reads mappings as sections
-    except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in found['loc'])}: {found['msg']}"
-            for found in error.errors(include_input=False, include_url=False)
-        ]
-        raise Refusal("the settings are not valid:\n" + "\n".join(lines)) from None
-    except (SettingsError, ValueError) as error:
-        raise Refusal(f"the settings cannot be read: {error}") from error
+        return Configuration(overrides or {}, names)
+    except ConfigurationError as error:
+        raise Refusal(str(error)) from error
+
+
+def load(overrides: Overrides | None = None) -> Settings:
+    """The settings; ``overrides`` take precedence over every other source. Raises ``Refusal`` for invalid ones."""
+    return read(overrides).settings
 
 
 def merge(first: Overrides, second: Overrides) -> Overrides:
@@ -42,7 +38,11 @@ def merge(first: Overrides, second: Overrides) -> Overrides:
 
 def restore(settings_json: str) -> Settings:
     """The settings that ``Settings.dump_secrets`` wrote, whatever the environment says now. Raises ``Refusal``."""
-    return _build(json.loads(settings_json))
+    try:
+        return Settings.model_validate_json(settings_json)
+    except ValidationError as error:
+        fields = ", ".join(sorted({".".join(map(str, found["loc"])) for found in error.errors()}))
+        raise Refusal(f"the running installation has settings that this version cannot read: {fields}") from None
 
 
 def to_toml(settings: Settings) -> str:

@@ -110,10 +110,12 @@ def token(
 
 @app.command()
 def config(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Print the effective settings as TOML, secrets masked."""
+    """Check the configuration as `up` does, and print the effective settings as TOML, secrets masked."""
+    from parlor_cli.checks import check
     from parlor_cli.configuration import to_toml
     from parlor_cli.options import present
 
+    check(UpOptions(data_dir))
     typer.echo(to_toml(present(Installation.find(data_dir))))
 
 

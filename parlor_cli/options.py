@@ -40,19 +40,23 @@ class UpOptions(msgspec.Struct, frozen=True):
     def overrides(self) -> Overrides:
         """The options that are settings."""
         found: Overrides = {}
-        if self.host is not None:
-            found["api"] = {"host": self.host}
-        if self.port is not None:
-            found["api"] = found.get("api", {}) | {"port": self.port}
-        if self.redis_url is not None:
-            found["redis"] = {"url": self.redis_url}
-        if self.mysql_urls:
-            found["store"] = {"urls": list(self.mysql_urls)}
-        if self.partitions is not None:
-            found["store"] = found.get("store", {}) | {"partitions": self.partitions}
-        if self.ray_address is not None:
-            found["ray"] = {"address": self.ray_address}
+        for name, (section, field, _) in _SETTINGS.items():
+            value = getattr(self, name)
+            if value is not None and value != []:
+                found.setdefault(section, {})[field] = value
         return found
+
+
+_SETTINGS = {
+    "host": ("api", "host", "--host"),
+    "port": ("api", "port", "--port"),
+    "redis_url": ("redis", "url", "--redis-url"),
+    "mysql_urls": ("store", "urls", "--mysql-url"),
+    "partitions": ("store", "partitions", "--partitions"),
+    "ray_address": ("ray", "address", "--ray-address"),
+}
+"""The options that are settings: section, field, and the option as it is typed."""
+OPTIONS = {(section, field): option for section, field, option in _SETTINGS.values()}
 
 
 class Blueprint(msgspec.Struct, frozen=True):

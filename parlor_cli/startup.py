@@ -135,7 +135,7 @@ class Startup:
     def _complete_settings(self) -> Settings:
         given = effective(self._installation, self._overrides)
         if given.llm.personas_file:
-            self._override({"llm": {"personas_file": str(Path(given.llm.personas_file).absolute())}})
+            self._override({"llm": {"personas_file": str(Path(given.llm.personas_file).expanduser().absolute())}})
         settings = self._started.settings = effective(self._installation, self._overrides)
         # Ray's workers look for modules in the driver's directory first, where another `api` could be.
         os.chdir(self._installation.data_dir)

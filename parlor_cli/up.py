@@ -11,6 +11,7 @@ from types import FrameType
 
 import msgspec
 
+from parlor_cli.checks import check
 from parlor_cli.installation import Installation
 from parlor_cli.options import UpOptions
 from parlor_cli.progress import Progress, decode
@@ -20,7 +21,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def up(options: UpOptions, progress: Progress, *, detach: bool) -> int:
-    """Returns the exit code: when `/readyz` answers 200 for a detached start, otherwise at the end of the run."""
+    """Returns the exit code: when `/readyz` answers 200 for a detached start, otherwise at the end of the run. Raises
+    ``Refusal`` for a configuration that cannot be used, before anything starts."""
+    check(options)
     if not detach:
         options = msgspec.structs.replace(options, tether=os.getpid())
     # -P: keeps the current directory from shadowing installed packages.

@@ -7,6 +7,7 @@ hundred rooms cost one round trip and, with ``appendfsync always``, one fsync.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -20,7 +21,7 @@ from redis.typing import EncodableT
 
 from parlor.cache.loader import Argument, Script
 from parlor.coalescer import Closed, Coalescer
-from parlor.errors import CacheUnavailable, InternalError, ParlorError
+from parlor.errors import CacheUnavailable, InternalError, InvalidRequest, ParlorError
 from parlor.settings import RedisSettings
 
 Answer: TypeAlias = Any
@@ -49,6 +50,16 @@ def connect(settings: RedisSettings, *, blocking: bool = False) -> Redis:
     pool = client.connection_pool
     pool.connection_class = _packing(pool.connection_class)
     return client
+
+
+def require_options(settings: RedisSettings) -> None:
+    """Connects to nothing. Raises ``InvalidRequest`` for an option in the URL that redis-py would refuse later."""
+    try:
+        connect(settings).connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's own
+    except (TypeError, ValueError, exceptions.RedisError) as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        what = f"there is no option {unknown[1]}" if unknown else f"its options cannot be used: {error}"
+        raise InvalidRequest(what) from error
 
 
 class _Packing(AbstractConnection):

@@ -5,8 +5,9 @@ The file is a list of ``[[personas]]`` tables with the fields of ``Entry``. The 
 
 from __future__ import annotations
 
+import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +16,15 @@ import msgspec
 
 from parlor.llm.ports import Persona, UnknownPersona
 from parlor.settings import LlmSettings
+from parlor.settings.files import read_text
+from parlor.settings.names import nearest
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
 _Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_MAX_TOKENS = 10_000_000
+"""More than any model writes; a larger number is a slip of the pen."""
+_SHOWN_MAX = 80
+"""Characters of a value that an error shows."""
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,11 +36,15 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: _Line
     description: Annotated[str, msgspec.Meta(max_length=200)] = ""
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TOKENS)] | None = None
 
 
 class PersonasError(ValueError):
-    """The personas cannot be used; the message names the file, the entry and the field."""
+    """The personas cannot be used; the message names the file, the entry, the field and its value."""
+
+
+class UnknownDefault(PersonasError):
+    """The setting `PARLOR_LLM__DEFAULT_PERSONA` names a persona that is not in the file."""
 
 
 class Personas:
@@ -65,8 +76,11 @@ def load_personas(settings: LlmSettings) -> list[Persona]:
     personas = parse_personas(text, source)
     if settings.model:
         personas = [msgspec.structs.replace(persona, model=settings.model) for persona in personas]
-    if settings.default_persona not in {persona.name for persona in personas}:
-        raise PersonasError(f"{source}: the default persona {settings.default_persona!r} is not in it")
+    names = [persona.name for persona in personas]
+    if settings.default_persona not in names:
+        raise UnknownDefault(
+            f"{source} has no such persona, it has {', '.join(names)}{nearest(settings.default_persona, names)}"
+        )
     return personas
 
 
@@ -91,17 +105,23 @@ def parse_personas(text: str, source: str) -> list[Persona]:
 
 
 def _persona(table: object, where: str) -> Persona:
-    if isinstance(table, dict) and isinstance(table.get("name"), str):
+    if not isinstance(table, dict):
+        raise PersonasError(f"{where} is {_shown(table)}, not a table [[personas]]")
+    if isinstance(table.get("name"), str):
         where = f"{where} ({table['name']})"
     try:
         entry = msgspec.convert(table, Entry)
     except msgspec.ValidationError as error:
-        # msgspec says "Expected `int`, got `str` - at `$.max_tokens`"; put the field first.
-        problem, _, path = str(error).partition(" - at `$.")
-        field = f"field '{path.rstrip('`')}': " if path else ""
-        raise PersonasError(f"{where}: {field}{problem}") from error
+        raise PersonasError(f"{where}: {_problem(str(error), table)}") from error
+    for field in ("name", "title", "description", "model"):
+        text: str = getattr(entry, field)
+        if text != text.strip() or not text.isprintable():
+            what = "has blanks around it, or characters that cannot be seen"
+            raise PersonasError(f"{where}: field '{field}' is {_shown(text)}: it {what}")
     if not entry.system_prompt.strip():
         raise PersonasError(f"{where}: field 'system_prompt': is blank")
+    if entry.temperature is not None and math.isnan(entry.temperature):
+        raise PersonasError(f"{where}: field 'temperature' is nan: it has to be a number from 0 to 2")
     return Persona(
         name=entry.name,
         title=entry.title,
@@ -113,11 +133,30 @@ def _persona(table: object, where: str) -> Persona:
     )
 
 
+def _problem(message: str, table: Mapping[str, object]) -> str:
+    """What msgspec says ("Expected `int`, got `str` - at `$.max_tokens`"), with the field and its value first."""
+    problem, _, path = message.partition(" - at `$.")
+    if problem.startswith("Object contains unknown field `"):
+        name = problem.split("`")[1]
+        return f"field '{name}': there is no such field{nearest(name, Entry.__struct_fields__)}"
+    if problem.startswith("Object missing required field `"):
+        return f"field '{problem.split('`')[1]}' is missing"
+    field = path.rstrip("`")
+    return f"field '{field}' is {_shown(table.get(field))}: {problem}" if field else problem
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN_MAX else f"{shown[:_SHOWN_MAX]}..."
+
+
 def _read(personas_file: str) -> tuple[str, str]:
     if not personas_file:
         shipped = resources.files("parlor.llm") / "personas.toml"
         return "personas.toml (shipped)", shipped.read_text(encoding="utf-8")
     try:
-        return personas_file, Path(personas_file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PersonasError(f"{personas_file}: cannot be read: {error}") from error
+        return personas_file, read_text(Path(personas_file).expanduser())
+    except OSError as error:
+        raise PersonasError(f"{personas_file}: it cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise PersonasError(f"{personas_file}: it cannot be read: {error}") from error

@@ -16,12 +16,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from typing import cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiohttp
 import httpx2
@@ -35,6 +34,7 @@ from parlor.llm.answer import AnswerParser
 from parlor.llm.failures import llm_error, refusal
 from parlor.llm.ports import Completion, Context, Persona, TextDelta
 from parlor.settings import LlmSettings
+from parlor.settings.urls import is_loopback
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECTIONS_MAX = 2000
@@ -63,12 +63,13 @@ class Upstream:
         self._first_token_timeout = settings.first_token_timeout.total_seconds()
         self._idle_timeout = settings.idle_timeout.total_seconds()
         self._refused: dict[str, frozenset[str]] = {}
-        base_url, auth = _without_user(settings.base_url or OPENAI_URL)
+        base_url, query, auth = _taken_apart(settings.base_url or OPENAI_URL)
         connect = settings.connect_timeout.total_seconds()
         self._client = AsyncOpenAI(
             # The package requires a key; servers that need none ignore it.
             api_key=api_key or "none",
             base_url=base_url,
+            default_query=query,
             max_retries=0,
             # Reading has no timeout of its own here: see ``_read``.
             timeout=httpx2.Timeout(None, connect=connect, pool=connect, write=connect),
@@ -173,22 +174,15 @@ class Upstream:
         return error
 
 
-def is_loopback(url: str) -> bool:
-    """Returns whether a URL's host is this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _without_user(url: str) -> tuple[str, httpx2.BasicAuth | None]:
-    """Splits user and password from a URL: aiohttp accepts authentication by header or by URL, not both."""
+def _taken_apart(url: str) -> tuple[str, dict[str, object], httpx2.BasicAuth | None]:
+    """Splits a URL's query (Azure's ``?api-version=``), which would otherwise end up before the path of a call, and its
+    user and password: aiohttp accepts authentication by header or by URL, not both."""
     parts = urlsplit(url)
+    query: dict[str, object] = dict(parse_qsl(parts.query, keep_blank_values=True))
+    base = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
     if parts.username is None:
-        return url, None
-    auth = httpx2.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), auth
+        return base, query, None
+    return base, query, httpx2.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
 
 
 def _body(persona: Persona, context: Context, refused: frozenset[str]) -> dict[str, object]:

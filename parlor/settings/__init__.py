@@ -1,9 +1,9 @@
 """All settings, one frozen tree.
 
 From, highest first: environment ``PARLOR_<SECTION>__<FIELD>``, ``.env``, ``parlor.toml``, the defaults below.
-``OPENAI_API_KEY`` is read too, as OpenAI's own clients do. A default that comes from the specification says so.
-Durations are seconds or ISO 8601 (``PT30S``). ``docs/CONFIGURATION.md`` is made of this module
-(``python -m tests.settings_page``).
+``OPENAI_API_KEY`` is read too, as OpenAI's own clients do. A default that comes from the specification says so. How
+values are written is in ``values.py`` and ``urls.py``; programs read the settings with ``loading.py``, which says what
+is wrong with them, and where. ``docs/CONFIGURATION.md`` is made of this module (``python -m tests.settings_page``).
 """
 
 from __future__ import annotations
@@ -11,95 +11,79 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Literal
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    SecretStr,
-    SerializationInfo,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-
-def _write_secret(value: SecretStr, info: SerializationInfo) -> str:
-    context = info.context
-    return value.get_secret_value() if isinstance(context, dict) and context.get("secrets") else str(value)
-
-
-Secret = Annotated[SecretStr, PlainSerializer(_write_secret, when_used="json")]
-"""A secret that is masked wherever it is printed, except by ``Settings.dump_secrets``."""
+from parlor.settings.files import read_toml
+from parlor.settings.urls import ApiUrl, RedisUrl, StoreUrl, StoreUrls
+from parlor.settings.values import ApiKey, Lifetime, Pause, SigningKey, Text, TimeLimit
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _seconds(cls, value: object, info: ValidationInfo) -> object:
-        """Reads a plain number as seconds, also from the environment, where every value is text."""
-        if not isinstance(value, str) or cls.model_fields[info.field_name or ""].annotation is not timedelta:
-            return value
-        return float(value) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) else value
+
+def _in_order(section: BaseModel, least: str, most: str) -> None:
+    low, high = getattr(section, least), getattr(section, most)
+    if low > high:
+        raise ValueError(f"{least} is {low}, which is more than {most}, {high}")
 
 
 class RedisSettings(_Section):
     """The live store."""
 
-    url: Secret = SecretStr("")
+    url: RedisUrl = SecretStr("")
     """``redis://``, ``rediss://`` or ``unix://``; `parlor up` fills it in when it starts the server."""
-    prefix: str = Field(default="parlor", pattern=r"^[a-z0-9_-]{1,32}$")
+    prefix: Text = Field(default="parlor", pattern=r"^[a-z0-9_-]{1,32}$")
     """Prefix of every key; it tells installations that share a server apart."""
-    connect_timeout: timedelta = timedelta(seconds=0.5)
+    connect_timeout: TimeLimit = timedelta(seconds=0.5)
     """Time limit of one connection attempt. A send must be answered within a second when Redis is down."""
-    command_timeout: timedelta = timedelta(seconds=0.8)
+    command_timeout: TimeLimit = timedelta(seconds=0.8)
     """Time limit of one pipeline, from sending it to its last answer."""
-    pipelines_in_flight: int = Field(default=2, ge=1)
+    pipelines_in_flight: int = Field(default=2, ge=1, le=1000)
     """Pipelines that a process keeps under way at once; commands that arrive meanwhile travel in the next one."""
 
 
 class StoreSettings(_Section):
     """The permanent store."""
 
-    urls: tuple[Secret, ...] = ()
+    urls: StoreUrls = ()
     """One database URL for each shard, in order: ``mysql://user:password@host:3306/database`` (also
     ``?unix_socket=/path``), or ``sqlite:///path``."""
-    global_url: Secret = SecretStr("")
+    global_url: StoreUrl = SecretStr("")
     """The database of accounts and the partition map. Empty: the first shard's server, with ``_global`` added to the
     database name."""
     partitions: int = Field(default=64, ge=1, le=4096)
     """Number of partitions. Fixed when an installation is created, because every id carries its partition."""
-    default_shard: int = 1
+    default_shard: int = Field(default=1, ge=1)
     """The shard of an account that the partition map does not place (specification)."""
-    pool_size: int = Field(default=4, ge=1)
+    pool_size: int = Field(default=4, ge=1, le=1000)
     """Most connections to one shard that a process opens."""
-    acquire_timeout: timedelta = timedelta(seconds=5)
+    acquire_timeout: TimeLimit = timedelta(seconds=5)
     """Longest wait for a free connection (asyncmy itself would wait for ever)."""
-    query_timeout: timedelta = timedelta(seconds=15)
+    query_timeout: TimeLimit = timedelta(seconds=15)
     """Time limit of a writer's batch."""
-    read_timeout: timedelta = timedelta(seconds=3)
+    read_timeout: TimeLimit = timedelta(seconds=3)
     """Time limit of every other call: a client waits for it, so a database that hangs must be reported in time."""
 
 
 class CacheSettings(_Section):
     """How long data lives in Redis."""
 
-    room_list_ttl: timedelta = timedelta(seconds=3600)
+    room_list_ttl: Lifetime = timedelta(seconds=3600)
     """Lifetime of an account's list of rooms, once everything in it is stored (specification)."""
-    message_list_ttl: timedelta = timedelta(seconds=3600)
+    message_list_ttl: Lifetime = timedelta(seconds=3600)
     """Lifetime of a room's messages, once all of them are stored (specification)."""
-    event_log_ttl: timedelta = timedelta(seconds=300)
+    event_log_ttl: Lifetime = timedelta(seconds=300)
     """Lifetime of an event log after its last event (specification)."""
-    state_ttl: timedelta = timedelta(seconds=86400)
+    state_ttl: Lifetime = timedelta(seconds=86400)
     """Lifetime of final states (specification). A state that is not final never expires."""
-    transition_log_ttl: timedelta = timedelta(seconds=86400)
+    transition_log_ttl: Lifetime = timedelta(seconds=86400)
     """Lifetime of transition logs (specification). A state and its log live for the longer of the two times."""
-    idempotency_ttl: timedelta = timedelta(hours=24)
+    idempotency_ttl: Lifetime = timedelta(hours=24)
     """How long the answer to a send with an `Idempotency-Key` is remembered."""
     messages_per_room: int = Field(default=200, ge=50)
     """Stored messages that a room keeps in Redis; older ones are read from the shard."""
@@ -121,20 +105,25 @@ class QueueSettings(_Section):
     """Operations that fill a batch: with this many a writer stops waiting for more (specification)."""
     batch_limit: int = Field(default=1000, ge=1, le=20_000)
     """Most operations in one transaction; reached when there is a backlog."""
-    batch_interval: timedelta = timedelta(seconds=3)
+    batch_interval: Pause = timedelta(seconds=3)
     """Longest wait for a batch to fill (specification)."""
-    batch_pause: timedelta = timedelta(seconds=1)
+    batch_pause: Pause = timedelta(seconds=1)
     """Shortest time between two batches, so that a busy queue makes batches larger instead of more frequent. A sender
     who waits for the commit skips this pause."""
-    cleanup_interval: timedelta = timedelta(seconds=30)
+    cleanup_interval: TimeLimit = timedelta(seconds=30)
     """How often a writer compares its buffer with its unfinished queue entries, so that an entry whose delivery was
     lost is found (specification: buffer clean-up)."""
     backlog_limit: int = Field(default=100_000, ge=100)
     """Entries in one partition's queue at which sends are refused as `overloaded`."""
-    lease_ttl: timedelta = timedelta(seconds=30)
+    lease_ttl: TimeLimit = timedelta(seconds=30)
     """Lifetime of a writer's lease on a partition (specification: lock TTL)."""
-    lease_wait: timedelta = timedelta(seconds=10)
+    lease_wait: TimeLimit = timedelta(seconds=10)
     """Time between two attempts to take a lease that another writer holds (specification: lock timeout)."""
+
+    @model_validator(mode="after")
+    def _a_batch_fits(self) -> QueueSettings:
+        _in_order(self, "batch_size", "batch_limit")
+        return self
 
 
 class RoomSettings(_Section):
@@ -145,24 +134,30 @@ class RoomSettings(_Section):
     actors_max: int = Field(default=0, ge=0)
     """Most RoomActors; each is a process of about 50 MB. 0: one for every two cores of the Supervisor's machine,
     because few actors batch better than many (docs/PERFORMANCE.md)."""
-    shrink_after: timedelta = timedelta(minutes=10)
+    shrink_after: Lifetime = timedelta(minutes=10)
     """How long a RoomActor beyond `actors_min` must be empty before it ends, so that its node can be removed. The same
     time, without a call, ends a StateMachine beyond the first."""
     max_rooms_per_actor: int = Field(default=5000, ge=1)
     """Most rooms in one RoomActor. 1 forbids sharing: a full pool then answers `overloaded`."""
-    idle_after: timedelta = timedelta(seconds=300)
+    idle_after: Lifetime = timedelta(seconds=300)
     """How long a room must be without a command or a reply before its actor lets it go."""
     mailbox_limit: int = Field(default=1000, ge=1)
     """Most commands that wait for one room; more are refused as `overloaded`."""
-    reply_lease: timedelta = timedelta(seconds=5)
+    reply_lease: TimeLimit = timedelta(seconds=5)
     """How long a reply in progress counts as alive after its owner's last renewal."""
     crash_policy: Literal["retry", "fail"] = "retry"
     """What happens to a reply whose owner died: `retry` begins it again (`message.reset`), `fail` ends it as
     `interrupted` with the text so far."""
     max_attempts: int = Field(default=2, ge=1)
     """Most runs of the language model for one reply whose owners died, with `crash_policy` `retry`."""
-    drain_timeout: timedelta = timedelta(seconds=10)
+    drain_timeout: Pause = timedelta(seconds=10)
     """Time that replies in progress get at shut-down before they end as `interrupted`."""
+
+    @model_validator(mode="after")
+    def _the_pool_has_room(self) -> RoomSettings:
+        if self.actors_max:
+            _in_order(self, "actors_min", "actors_max")
+        return self
 
     @property
     def pool_limit(self) -> int:
@@ -177,28 +172,28 @@ LLM_PROVIDERS = {"openai": "parlor.llm.upstream:Upstream"}
 class LlmSettings(_Section):
     """The language model."""
 
-    provider: str = "openai"
+    provider: Text = "openai"
     """Provider: `openai` for any server that speaks OpenAI's chat completions, or `package.module:factory` for one of
     your own."""
-    api_key: Secret = SecretStr("")
+    api_key: ApiKey = SecretStr("")
     """The provider's API key; `OPENAI_API_KEY` is read too."""
-    base_url: str = ""
+    base_url: ApiUrl = ""
     """URL of an OpenAI-compatible API. Empty: OpenAI's own when there is a key, else the demo model."""
-    model: str = ""
+    model: Text = ""
     """Model that replaces the model of every persona. Empty: each persona's own."""
-    personas_file: str = ""
+    personas_file: Text = ""
     """A `personas.toml` of your own. Empty: the one that comes with Parlor."""
-    default_persona: str = "GPT4O"
+    default_persona: Text = "GPT4O"
     """Persona of a room that was created without one (specification)."""
-    connect_timeout: timedelta = timedelta(seconds=5)
+    connect_timeout: TimeLimit = timedelta(seconds=5)
     """Time limit of one connection attempt."""
-    first_token_timeout: timedelta = timedelta(seconds=60)
+    first_token_timeout: TimeLimit = timedelta(seconds=60)
     """Longest time from the request to the first token."""
-    idle_timeout: timedelta = timedelta(seconds=30)
+    idle_timeout: TimeLimit = timedelta(seconds=30)
     """Longest time between two tokens."""
-    total_timeout: timedelta = timedelta(seconds=600)
+    total_timeout: TimeLimit = timedelta(seconds=600)
     """Time limit of one attempt."""
-    delta_interval: timedelta = timedelta(milliseconds=25)
+    delta_interval: Pause = timedelta(milliseconds=25)
     """Tokens of a reply that come within this time are one event; the first is sent at once."""
     context_tokens: int = Field(default=8000, ge=256)
     """Token budget of the prompt: system prompt, summary, then the most recent turns that fit."""
@@ -222,23 +217,23 @@ class LlmSettings(_Section):
 class AuthSettings(_Section):
     """Bearer tokens: JWT, HS256."""
 
-    secret: Secret = SecretStr("")
+    secret: SigningKey = SecretStr("")
     """Signing key of at least 32 bytes; `parlor up` makes one and keeps it in the data directory."""
-    issuer: str = "parlor"
+    issuer: Text = "parlor"
     """The token's `iss`."""
-    audience: str = "parlor-api"
+    audience: Text = "parlor-api"
     """The token's `aud`."""
-    token_ttl: timedelta = timedelta(days=30)
+    token_ttl: Lifetime = timedelta(days=30)
     """Lifetime of the tokens that `parlor token` prints, unless it is told another."""
-    leeway: timedelta = timedelta(seconds=10)
+    leeway: Pause = timedelta(seconds=10)
     """Difference between clocks that is tolerated."""
 
 
 class ApiSettings(_Section):
     """The HTTP edge."""
 
-    host: str = "127.0.0.1"
-    """Address to listen on."""
+    host: Text = Field(default="127.0.0.1", pattern=r"^[^/\s\[\]]+$")
+    """Address to listen on, without a port."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0: a free one."""
     replicas_min: int = Field(default=1, ge=1)
@@ -250,37 +245,37 @@ class ApiSettings(_Section):
     """Most open event streams of one replica; more are refused as `overloaded`."""
     max_requests: int = Field(default=1000, ge=1)
     """Most requests under way in one replica, besides its streams."""
-    content_max: int = 32_768
+    content_max: int = Field(default=32_768, ge=1, le=1_000_000)
     """Most characters of a message."""
-    title_max: int = 200
+    title_max: int = Field(default=200, ge=1, le=10_000)
     """Most characters of a title."""
-    metadata_max: int = 4096
+    metadata_max: int = Field(default=4096, ge=1, le=1024 * 1024)
     """Most bytes of a message's metadata, as JSON."""
-    body_max: int = 256 * 1024
+    body_max: int = Field(default=256 * 1024, ge=1, le=64 * 1024 * 1024)
     """Most bytes of a request's body."""
-    heartbeat: timedelta = timedelta(seconds=15)
+    heartbeat: TimeLimit = timedelta(seconds=15)
     """Time after which a silent stream gets a comment line."""
-    stream_lifetime: timedelta = timedelta(minutes=10)
+    stream_lifetime: TimeLimit = timedelta(minutes=10)
     """Time after which a stream ends with `stream.reconnect`."""
-    persisted_timeout: timedelta = timedelta(seconds=15)
+    persisted_timeout: TimeLimit = timedelta(seconds=15)
     """Longest wait of `Prefer: durability=persisted`."""
-    wait_max: timedelta = timedelta(seconds=300)
+    wait_max: TimeLimit = timedelta(seconds=300)
     """Longest wait of `Prefer: wait=N`."""
 
 
 class RaySettings(_Section):
     """The cluster."""
 
-    address: str = ""
+    address: Text = ""
     """Address of a running Ray to join. Empty: a private one is started."""
-    namespace: str = "parlor"
+    namespace: Text = "parlor"
     """Namespace of this installation's actors; `parlor up` adds the installation's id."""
     placement: Literal["anywhere", "resources"] = "anywhere"
     """`resources`: RoomActors ask Ray for the custom resource `rooms` and ShardWriters for `writers`, so that node
     types decide where they run and the autoscaler adds nodes for them."""
     writers_per_shard: int = Field(default=1, ge=1)
     """ShardWriters of each shard; they share its partitions."""
-    start_timeout: timedelta = timedelta(seconds=120)
+    start_timeout: TimeLimit = timedelta(seconds=120)
     """Longest wait of `parlor up` for the first actors of each pool; an autoscaler may have to add nodes for them."""
     dashboard_port: int = Field(default=0, ge=0, le=65535)
     """Port of Ray's dashboard; 0: a free one."""
@@ -295,6 +290,11 @@ class LogSettings(_Section):
     """`json`: one object a line; `console`: for people."""
 
 
+class _TomlFile(TomlConfigSettingsSource):
+    def _read_file(self, path: Path) -> dict[str, object]:  # type: ignore[override] # it is the file named above
+        return read_toml(path)
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -302,7 +302,10 @@ class Settings(BaseSettings):
         env_prefix="PARLOR_",
         env_nested_delimiter="__",
         env_file=".env",
+        env_file_encoding="utf-8-sig",
         toml_file="parlor.toml",
+        # Lists are read by ``values.listed``, which says what is wrong with one.
+        enable_decoding=False,
         frozen=True,
         extra="ignore",
         populate_by_name=True,
@@ -319,7 +322,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     ray: RaySettings = RaySettings()
     log: LogSettings = LogSettings()
-    openai_api_key: Secret = Field(default=SecretStr(""), validation_alias=AliasChoices("OPENAI_API_KEY"))
+    openai_api_key: ApiKey = Field(default=SecretStr(""), validation_alias=AliasChoices("OPENAI_API_KEY"))
 
     @classmethod
     def settings_customise_sources(
@@ -330,7 +333,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, _TomlFile(settings_cls)
 
     @property
     def llm_api_key(self) -> str:

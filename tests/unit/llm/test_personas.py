@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from parlor.errors import InvalidRequest
-from parlor.llm.personas import Personas, PersonasError, load_personas, parse_personas
+from parlor.llm.personas import Personas, PersonasError, UnknownDefault, load_personas, parse_personas
 from parlor.llm.ports import UnknownPersona
 from parlor.settings import LlmSettings
 
@@ -49,13 +49,19 @@ def test_optional_fields_are_read() -> None:
         ("", ["[[personas]]"]),
         (GOOD + '[extra]\nx = "y"', ["extra"]),
         ("x = 1\ny z", ["not valid TOML", "line 2"]),
-        ("personas = [5]", ["entry 1"]),
+        ("personas = [5]", ["entry 1 is 5"]),
         (GOOD.replace('title = "a"\n', ""), ["entry 1 (A)", "title"]),
         (GOOD + 'colour = "red"', ["entry 1 (A)", "colour"]),
-        (GOOD + 'temperature = "hot"', ["entry 1 (A)", "field 'temperature'", "float"]),
-        (GOOD + "temperature = 3", ["field 'temperature'", "2"]),
-        (GOOD + "max_tokens = 0", ["field 'max_tokens'"]),
-        (GOOD.replace('"A"', '"A b"'), ["field 'name'"]),
+        (GOOD + 'temprature = "hot"', ["entry 1 (A)", "field 'temprature'", "did you mean temperature?"]),
+        (GOOD + 'temperature = "hot"', ["entry 1 (A)", "field 'temperature' is 'hot'", "float"]),
+        (GOOD + "temperature = 3", ["field 'temperature' is 3", "2"]),
+        (GOOD + "temperature = nan", ["field 'temperature' is nan"]),
+        (GOOD + "max_tokens = 0", ["field 'max_tokens' is 0"]),
+        (GOOD + "max_tokens = 99999999999999", ["field 'max_tokens' is 99999999999999"]),
+        (GOOD.replace('"A"', '"A b"'), ["field 'name' is 'A b'"]),
+        (GOOD.replace('"m"', '"gpt-4o\\n"'), ["field 'model' is 'gpt-4o\\n'"]),
+        (GOOD.replace('"a"', '" a"'), ["field 'title' is ' a'"]),
+        (GOOD.replace('"m"', f'"{"x" * 9999}"'), ["field 'model' is 'xxx", "xxx..."]),
         (GOOD.replace('"p"', '"  "'), ["entry 1 (A)", "field 'system_prompt'", "blank"]),
         (GOOD + GOOD, ["entry 2", "field 'name'", "already"]),
     ],
@@ -73,8 +79,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_default_persona_that_is_not_there_is_refused() -> None:
-    with pytest.raises(PersonasError, match="NOBODY"):
-        load_personas(LlmSettings(default_persona="NOBODY"))
+    with pytest.raises(UnknownDefault, match=r"it has GPT4O, .*; did you mean CODER"):
+        load_personas(LlmSettings(default_persona="CODE"))
 
 
 def test_an_unknown_name_is_an_invalid_request_that_lists_the_names() -> None:
@@ -86,3 +92,26 @@ def test_an_unknown_name_is_an_invalid_request_that_lists_the_names() -> None:
     assert caught.value.code == InvalidRequest.code
     problem = {"loc": ["body", "ai_persona"], "msg": "not a persona; there are A, B", "type": "persona"}
     assert caught.value.extra["errors"] == [problem]
+
+
+def test_a_file_with_a_byte_order_mark_and_line_ends_of_windows_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert load_personas(LlmSettings(personas_file=str(path), default_persona="A"))[0].model == "m"
+
+
+def test_a_file_in_the_home_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.toml").write_text(GOOD)
+    assert load_personas(LlmSettings(personas_file="~/mine.toml", default_persona="A"))
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "mine.toml"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(PersonasError, match=r"mine\.toml: it cannot be read: (Is a directory|'utf-8' codec)"):
+        load_personas(LlmSettings(personas_file=str(path)))

@@ -15,9 +15,10 @@ from demo_model.http import Connection, HttpServer, Request
 from parlor.clock import SystemClock
 from parlor.errors import ErrorWire, LlmError, ParlorError
 from parlor.llm.ports import Completion, TextDelta
-from parlor.llm.upstream import Upstream, is_loopback
+from parlor.llm.upstream import Upstream
 from parlor.model import FinishReason
 from parlor.settings import LlmSettings
+from parlor.settings.urls import is_loopback
 from tests.unit.llm.service_fixture import KEY, ServiceFixture, answering, context, serving
 
 pytestmark = pytest.mark.unit
@@ -130,6 +131,22 @@ async def test_a_request_is_authenticated_by_key_or_url(http: httpx2.AsyncClient
     finally:
         await server.close()
     assert heard == [sent]
+
+
+async def test_a_query_in_the_base_url_stays_a_query(http: httpx2.AsyncClient) -> None:
+    heard = list[bytes]()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readline())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with serving(f"http://127.0.0.1:{port}/v1/?api-version=2024-10-21&x=", http) as service:
+            await service.failure("x")
+    assert heard == [b"POST /v1/chat/completions?api-version=2024-10-21&x= HTTP/1.1\r\n"]
 
 
 async def test_an_answer_that_is_no_http_is_an_error(http: httpx2.AsyncClient) -> None:

@@ -23,13 +23,13 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
     assert (api.port, api.host, api.title_max) == (3, "10.0.0.2", 7)
 
 
-def test_wrong_settings_are_refused_with_their_names_and_without_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_settings_are_refused_with_their_names_and_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARLOR_STORE__PARTITIONS", "5000")
     monkeypatch.setenv("PARLOR_REDIS__ULR", "redis://:hunter2@host")
     with pytest.raises(Refusal) as caught:
         configuration.load()
-    assert "store.partitions" in caught.value.message
-    assert "redis.ulr" in caught.value.message
+    assert "PARLOR_STORE__PARTITIONS in the environment is '5000'" in caught.value.message
+    assert "PARLOR_REDIS__ULR in the environment: there is no such setting" in caught.value.message
     assert "hunter2" not in caught.value.message
 
 
@@ -44,6 +44,7 @@ def test_what_is_handed_to_a_process_is_what_it_restores(monkeypatch: pytest.Mon
     settings = configuration.load({"redis": {"url": "redis://:hunter2@host"}, "api": {"port": 81}})
     monkeypatch.setenv("OPENAI_API_KEY", "sk-two")
     monkeypatch.setenv("PARLOR_API__PORT", "82")
+    monkeypatch.setenv("PARLOR_TYPO", "83")
     assert configuration.restore(settings.dump_secrets()) == settings
 
 
@@ -53,14 +54,13 @@ def test_printed_settings_are_toml_without_secrets(monkeypatch: pytest.MonkeyPat
         {
             "redis": {"url": "redis://:hunter1@host"},
             "store": {"urls": ["mysql://u:hunter2@h/d", "mysql://u:hunter3@h/e"]},
-            "auth": {"secret": "hunter4" * 8},
-            "api": {"host": 'quote " and \\ backslash'},
+            "auth": {"secret": "hunter4" * 8, "issuer": 'quote " and \\ backslash'},
         }
     )
     text = configuration.to_toml(settings)
     assert "hunter" not in text
     parsed = tomllib.loads(text)
-    assert parsed["api"]["host"] == 'quote " and \\ backslash'
+    assert parsed["auth"]["issuer"] == 'quote " and \\ backslash'
     assert parsed["queue"]["batch_interval"] == "PT3S"
     assert len(parsed["store"]["urls"]) == 2
 

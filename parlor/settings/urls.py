@@ -1,0 +1,85 @@
+"""URLs in settings: what is wrong with one is said before anything connects to it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from parlor.settings.values import Secret, Text, listed
+
+_CALLS = re.compile(r"/(chat/completions|completions|responses|models|embeddings)/?$")
+"""What a client appends to the URL of an OpenAI-compatible API, and people paste with it."""
+
+
+def split_url(text: str, *schemes: str) -> SplitResult:
+    """Takes a URL apart. Raises ``ValueError`` that says what is wrong, without the URL, which may hold a password."""
+    if " " in text:
+        raise ValueError("there is a blank in it")
+    begins = " or ".join(f"{scheme}://" for scheme in schemes)
+    scheme, found, _ = text.partition("://")
+    if not found:
+        raise ValueError(f"it does not begin with {begins}")
+    if scheme.lower() not in schemes:
+        raise ValueError(f"it begins with {scheme}://, not with {begins}")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        # Python's reason repeats the part that it stumbled over, which may be half a password.
+        raise ValueError("its host or port cannot be read; in a password write @ as %40, / as %2F, # as %23") from None
+    if port == 0:
+        raise ValueError("its port is 0")
+    if not parts.hostname and (parts.netloc or parts.scheme in ("http", "https")):
+        raise ValueError("there is no host in it")
+    return parts
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    return re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", url)
+
+
+def _api_url(text: str) -> str:
+    if text:
+        parts = split_url(text, "http", "https")
+        if parts.fragment:
+            raise ValueError(f"leave out #{parts.fragment}: a server never sees it")
+        if found := _CALLS.search(parts.path):
+            raise ValueError(f"leave out {found[0]}: Parlor adds it")
+    return text
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    if text := value.get_secret_value():
+        parts = split_url(text, "redis", "rediss", "unix")
+        if parts.scheme == "unix" and not parts.path:
+            raise ValueError("there is no path in it: write unix:///path")
+        if parts.scheme != "unix" and not re.fullmatch(r"/?|/[0-9]+", parts.path):
+            # redis-py would take database 0.
+            raise ValueError("what follows its host is not the number of a database, as in redis://host:6379/0")
+    return value
+
+
+def _store_url(value: SecretStr) -> SecretStr:
+    if text := value.get_secret_value():
+        split_url(text, "mysql", "sqlite")
+    return value
+
+
+ApiUrl = Annotated[Text, AfterValidator(_api_url)]
+RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
+StoreUrl = Annotated[Secret, AfterValidator(_store_url)]
+StoreUrls = Annotated[tuple[StoreUrl, ...], BeforeValidator(listed)]
