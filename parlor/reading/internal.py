@@ -67,35 +67,41 @@ class InternalHistory:
         return await (await self.find_page(room_id, limit=limit, before=before, after=after)).load()
 
     async def message(self, room_id: RoomId, message_id: MessageId) -> Message:
-        """Returns one message. Raises ``RoomNotFound``, ``MessageNotFound``, or ``CacheUnavailable`` if only an
-        unreachable Redis may have it."""
-        return await (await self.find_message(room_id, message_id)).load()
+        """Returns one message, for a room's owner. Raises ``RoomNotFound``, ``MessageNotFound``, and
+        ``CacheUnavailable`` rather than tell what is stored, which may have been deleted since (I20): without Redis an
+        owner can do nothing anyway."""
+        return await (await self.find_message(room_id, message_id, stored=False)).load()
 
     async def queued(self, room_id: RoomId) -> list[Message]:
         """Returns a person's messages that no reply has read yet, by ascending seq. Raises ``RoomNotFound``."""
         return await (await self.find_queued(room_id)).load()
 
     async def find_page(
-        self, room_id: RoomId, *, limit: int, before: int | None = None, after: int | None = None
+        self, room_id: RoomId, *, limit: int, before: int | None = None, after: int | None = None, stored: bool = True
     ) -> Found[MessagePage]:
-        """Finds what ``page`` returns, unloaded, with the account that owns it."""
+        """Finds what ``page`` returns, unloaded, with the account that owns it. ``stored``: what the shard has will do
+        while Redis is away."""
         try:
             cached = await self._cached_page(room_id, after, before, limit)
         except CacheUnavailable as away:
+            if not stored:
+                raise
             # Stored rows can still be read. Events cannot, so the page has no real cursor.
-            found = await self._stored_page(room_id, limit=limit, before=before, after=after)
-            if found is None:
+            rows = await self._stored_page(room_id, limit=limit, before=before, after=after)
+            if rows is None:
                 # The room may exist only in Redis so far, so it cannot be reported as missing.
                 raise away from None
-            return found
+            return rows
         return Found(cached.account_id, partial(self._page, room_id, cached, ascending=after is not None))
 
-    async def find_message(self, room_id: RoomId, message_id: MessageId) -> Found[Message]:
-        """Finds what ``message`` returns, unloaded, with the account that owns it."""
+    async def find_message(self, room_id: RoomId, message_id: MessageId, *, stored: bool = True) -> Found[Message]:
+        """Finds a message, unloaded, with the account that owns it. ``stored`` as in ``find_page``."""
         away: CacheUnavailable | None = None
         try:
             seq = await self._states.find_message(room_id, message_id)
         except CacheUnavailable as error:
+            if not stored:
+                raise
             seq, away = None, error
         if seq is None:
             shard = await self._store.shard_of(home_of(room_id))
@@ -104,7 +110,7 @@ class InternalHistory:
                 raise away
             seq = row.seq if row else None
         # A page of one message also finds the room and its account, and joins in the live text and state.
-        found = await self.find_page(room_id, limit=1, after=(seq or 1) - 1)
+        found = await self.find_page(room_id, limit=1, after=(seq or 1) - 1, stored=stored)
         return Found(found.account_id, partial(self._message, found, seq, message_id))
 
     async def find_queued(self, room_id: RoomId) -> Found[list[Message]]:

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from parlor.cache.hub import EventHub
+from parlor.errors import CacheUnavailable
 from parlor.model import OnBusy, ReplyMode, SendReceipt
 from parlor.reading.streams import EventStreams
 from parlor.rooms.room import Room
-from parlor.states import GONE_MESSAGES
+from parlor.states import GONE_MESSAGES, MessageState
 from tests.unit.domain import HOME, Domain, settle
 from tests.unit.stream_readers import Reader, of_room, reading
 
@@ -204,6 +205,19 @@ async def test_a_reader_who_is_there_is_told_as_it_happens(domain: Domain, strea
     await domain.delete_message(room, receipt.reply.message_id)
     await reader.until(lambda: reader.kinds[-1:] == ["message.deleted"])
     assert SECRET in _text(reader)
+
+
+async def test_a_repeated_send_does_not_tell_what_is_still_stored(domain: Domain) -> None:
+    """Redis goes away between finding the turn by its key and reading it."""
+    room = await domain.opened()
+    receipt = await domain.send(room, SECRET, key=KEY, reply=ReplyMode.NONE)
+    await domain.write_all()
+    await domain.delete_message(room, receipt.message.message_id)
+    domain.pipeline.refuse["read_page"] = 1
+    with pytest.raises(CacheUnavailable):
+        await domain.send(room, SECRET, key=KEY, reply=ReplyMode.NONE)
+    again = await domain.send(room, SECRET, key=KEY, reply=ReplyMode.NONE)
+    assert (again.message.content, again.message.state) == ("", MessageState.DELETING)
 
 
 async def test_a_deleted_message_ends_the_turn_that_it_was(domain: Domain, streams: EventStreams) -> None:

@@ -203,7 +203,7 @@ async def test_one_message_is_found_wherever_it_is(domain: Domain) -> None:
     await domain.forget_room(room.room_id)
     assert (await domain.message(room.room_id, ids[2])).content == "3"
     domain.server.connected = False
-    assert (await domain.message(room.room_id, ids[0])).content == "1"
+    assert (await domain.history.message(room.room_id, domain.ada.account_id, ids[0])).content == "1"
 
 
 @pytest.mark.parametrize("connected", [True, False])
@@ -270,8 +270,9 @@ async def test_a_message_that_is_only_in_redis_is_not_denied_when_redis_goes_awa
     room = await filled(domain, stored=1, queued=1)
     stored, queued = (await domain.page(room.room_id)).messages
     domain.pipeline.refuse["read_page"] = 1
+    ada = domain.ada.account_id
     with pytest.raises(CacheUnavailable):
-        await domain.internal_history.message(room.room_id, queued.message_id)
+        await domain.history.message(room.room_id, ada, queued.message_id)
     domain.pipeline.refuse["read_page"] = 1
-    assert (await domain.internal_history.message(room.room_id, stored.message_id)).seq == 1
-    assert (await domain.internal_history.message(room.room_id, queued.message_id)).seq == 2
+    assert (await domain.history.message(room.room_id, ada, stored.message_id)).seq == 1
+    assert (await domain.history.message(room.room_id, ada, queued.message_id)).seq == 2
