@@ -12,7 +12,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 
-import msgspec
 import structlog
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
@@ -23,6 +22,7 @@ from api.problems import is_public
 from parlor.errors import ParlorError
 from parlor.gateway import Subscription
 from parlor.model import Event
+from parlor.wire import encode
 
 RECONNECT = "stream.reconnect"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -37,7 +37,6 @@ the web server's buffer (64 KiB) are kept for it."""
 _JITTER = 0.1
 """The share of its lifetime by which a stream may end early, so that streams opened together reconnect apart."""
 _log = structlog.get_logger(__name__)
-_encode = msgspec.json.Encoder().encode
 
 
 def frame(event: Event) -> bytes:
@@ -138,7 +137,7 @@ class _Relay:
         """Ends the body; with a reason, after ``stream.reconnect``, unless the subscription has sent that event."""
         last = b""
         if reason and not self._announced:
-            last = frame(Event(self.cursor, RECONNECT, _encode({"cursor": self.cursor, "reason": reason})))
+            last = frame(Event(self.cursor, RECONNECT, encode({"cursor": self.cursor, "reason": reason})))
         await self._send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _write(self, chunk: bytes) -> None:

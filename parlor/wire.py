@@ -45,5 +45,13 @@ def message_form(message: Message) -> JsonForm:
 
 
 def encode(form: JsonForm) -> bytes:
-    """Returns one line of UTF-8 JSON."""
-    return _ENCODER.encode(form)
+    """Returns one line of UTF-8 JSON, also for readers who end a line where Unicode does (Python's ``splitlines``, on
+    which many clients of event streams are built): U+0085, U+2028 and U+2029 are escaped, as JSON escapes all other
+    line ends by itself."""
+    line = _ENCODER.encode(form)
+    # Outside of strings JSON is ASCII. Looking for the first byte of each costs far less than looking for all of it.
+    if 0xC2 in line:
+        line = line.replace(b"\xc2\x85", rb"\u0085")
+    if 0xE2 in line:
+        line = line.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
+    return line

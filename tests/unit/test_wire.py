@@ -105,6 +105,27 @@ def test_an_event_is_one_line_whatever_a_message_says() -> None:
     assert b"\r" not in line
 
 
+LINE_ENDS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+"""Where ``str.splitlines`` ends a line."""
+
+
+@pytest.mark.parametrize("end", LINE_ENDS)
+@pytest.mark.parametrize("beside", ["", "x", "\\", '"', "Â", "â\x80", "\u2027", "\u202a", "\u0084", "한"])
+def test_every_line_end_is_escaped_wherever_it_stands(end: str, beside: str) -> None:
+    text = f"{beside}{end}{beside}{end}"
+    line = encode({text: [text], "title": text})
+    assert len(line.decode().splitlines()) == 1
+    assert json.loads(line) == {text: [text], "title": text}
+
+
+@given(st.text(st.one_of(st.characters(), st.sampled_from(LINE_ENDS + '\\"Ââ'))))
+def test_a_line_is_read_back_whole_by_any_reader_of_lines(text: str) -> None:
+    line = encode(message_form(msgspec.structs.replace(MESSAGE, content=text, metadata={text: text})))
+    assert len(line.decode().splitlines()) == len(line.splitlines()) == 1
+    assert json.loads(line)["content"] == text
+    assert json.loads(line)["metadata"] == {text: text}
+
+
 documents = st.builds(
     MessageDoc,
     message_id=st.uuids().map(lambda found: MessageId(str(found))),

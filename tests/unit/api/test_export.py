@@ -28,6 +28,15 @@ async def test_jsonl_has_a_message_a_line(client: httpx2.AsyncClient) -> None:
     assert lines[0]["timestamp"] == "2026-11-23T03:18:05.042Z"
 
 
+async def test_jsonl_has_a_message_a_line_for_every_reader_of_lines(
+    client: httpx2.AsyncClient, gateway: FakeGateway
+) -> None:
+    content = "a\nb\r\nc\x0bd\x0ce\x1cf\x85g\u2028h\u2029i"
+    gateway.exported = [message(content=content)] * 2
+    answer = await client.get(PATH)
+    assert [json.loads(line)["content"] for line in answer.text.splitlines()] == [content, content]
+
+
 async def test_markdown_can_be_read(client: httpx2.AsyncClient) -> None:
     answer = await client.get(PATH, params={"format": "markdown"})
     assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
