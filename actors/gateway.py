@@ -42,6 +42,7 @@ from parlor.model import (
     DependencyHealth,
     EditReceipt,
     Message,
+    MessageList,
     MessagePage,
     ReplyMode,
     Room,
@@ -195,9 +196,9 @@ class ActorGateway:
     ) -> Message:
         return await self._streams.wait_for_commit(room_id, session.account_id, message_id, seconds)
 
-    async def queued_messages(self, session: Session, room_id: RoomId) -> list[Message]:
+    async def queued_messages(self, session: Session, room_id: RoomId, limit: int, cursor: str | None) -> MessageList:
         _require_home(session, room_id)
-        return await self._wiring.history.queued(room_id, session.account_id)
+        return await self._wiring.history.queued(room_id, session.account_id, limit=limit, cursor=cursor)
 
     # Replies
 
@@ -212,9 +213,12 @@ class ActorGateway:
         command = Regenerate(session, room_id, _request_id(), message_id, self._wiring.mint.token())
         return (await self._ask(command, MessageDone)).message
 
-    async def variants(self, session: Session, room_id: RoomId, message_id: MessageId) -> list[Message]:
+    async def variants(
+        self, session: Session, room_id: RoomId, message_id: MessageId, limit: int, cursor: str | None
+    ) -> MessageList:
         await self._require_message_home(session, room_id, message_id)
-        return await self._wiring.history.variants(room_id, session.account_id, message_id)
+        history = self._wiring.history
+        return await history.variants(room_id, session.account_id, message_id, limit=limit, cursor=cursor)
 
     # Memory and use
 

@@ -16,6 +16,7 @@ from parlor.model import (
     DependencyHealth,
     EditReceipt,
     Message,
+    MessageList,
     MessagePage,
     Room,
     RoomMemory,
@@ -64,12 +65,9 @@ def edit_answer(receipt: EditReceipt) -> Response:
     return answer(form)
 
 
-def variant_list(variants: list[Message]) -> Response:
-    return answer({"variants": [message_form(message) for message in variants]})
-
-
-def queue_answer(messages: list[Message]) -> Response:
-    return answer({"messages": [message_form(message) for message in messages]})
+def message_list(name: str, page: MessageList) -> Response:
+    """The answer of a list of messages, which is called ``name``."""
+    return answer({name: [message_form(message) for message in page.messages], "next_cursor": page.next_cursor})
 
 
 def memory_answer(memory: RoomMemory) -> Response:

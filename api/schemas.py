@@ -72,6 +72,7 @@ Day = Annotated[date, BeforeValidator(_day), Field(description="`YYYY-MM-DD`, UT
 Timestamp = Annotated[
     str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC, milliseconds, `Z`")
 ]
+ListCursor = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_storable)]
 Cursor = Annotated[str, Field(description="A position in an event log: the `id:` of an event, for `after=`")]
 
 
@@ -145,7 +146,7 @@ class ChatMessage(_Body):
 
 class ChatRoomListRequest(_Request):
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    cursor: Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_storable)] | None = None
+    cursor: ListCursor | None = None
     """`next_cursor` of the previous page."""
 
 
@@ -249,14 +250,28 @@ class ChatMessageStopRequest(_Request):
     """Stop only this attempt; default: the current one."""
 
 
+class ChatMessageVariantsRequest(_Request):
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: ListCursor | None = None
+    """`next_cursor` of the previous page."""
+
+
 class ChatMessageVariantsResponse(_Answer):
     variants: list[ChatMessage]
-    """Oldest first; the last one is the current version."""
+    """Oldest first; the current version ends the last page."""
+    next_cursor: str | None
+
+
+class ChatRoomQueueRequest(_Request):
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: ListCursor | None = None
+    """`next_cursor` of the previous page."""
 
 
 class ChatRoomQueueResponse(_Answer):
     messages: list[ChatMessage]
     """User messages whose replies wait for their turn, by ascending seq; they can be edited and deleted."""
+    next_cursor: str | None
 
 
 class ChatRoomMemoryResponse(_Answer):

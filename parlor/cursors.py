@@ -1,8 +1,9 @@
 """Cursors: what clients bring back to go on from where they were.
 
 An *event cursor* is the id of an event log's entry, ``<number>-<number>``; Redis prints it. A *list cursor* names the
-last room of a page: ``<activity>:<room id>`` in base64url without padding, opaque to clients. Both come from outside
-and are checked here; what is neither is an ``InvalidCursor``.
+last room of a page: ``<activity>:<room id>`` in base64url without padding, opaque to clients. A *number cursor* is the
+seq or version of the last message of a page. All of them come from outside and are checked here; anything else is an
+``InvalidCursor``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ START = "0-0"
 
 _EVENT = re.compile(r"(\d{1,15})-(\d{1,15})", re.ASCII)
 """Fifteen digits: exact in a Lua number."""
+_NUMBER = re.compile(r"\d{1,15}", re.ASCII)
 _NOT_OURS = "The cursor is not one of ours"
 
 
@@ -50,3 +52,14 @@ def parse_list_cursor(cursor: str) -> RoomsBefore:
     if partition_of(room_id) is None:
         raise InvalidCursor(_NOT_OURS)
     return last
+
+
+def print_number_cursor(last: int) -> str:
+    return str(last)
+
+
+def parse_number_cursor(cursor: str) -> int:
+    """Raises ``InvalidCursor``."""
+    if _NUMBER.fullmatch(cursor) is None:
+        raise InvalidCursor(_NOT_OURS)
+    return int(cursor)

@@ -18,6 +18,7 @@ from parlor.model import (
     EditReceipt,
     Event,
     Message,
+    MessageList,
     MessagePage,
     Room,
     RoomMemory,
@@ -81,16 +82,19 @@ class Gateway(Protocol):
         """Begins a new attempt at the last reply; the previous one is kept as a variant. Raises ``RoomBusy`` while the
         reply is being written, and ``IllegalTransition`` if it is not the last one or was deleted."""
 
-    async def variants(self, session: Session, room_id: RoomId, message_id: MessageId) -> list[Message]:
-        """Returns the message's earlier versions, oldest first, and the current one: attempts at a reply, or edits."""
+    async def variants(
+        self, session: Session, room_id: RoomId, message_id: MessageId, limit: int, cursor: str | None
+    ) -> MessageList:
+        """Returns a page of the message's earlier versions, oldest first: attempts at a reply, or edits. The current
+        one ends the last page. Raises ``InvalidCursor``."""
 
     async def edit_message(self, session: Session, room_id: RoomId, message_id: MessageId, content: str) -> EditReceipt:
         """Changes the last message of a person, or one that waits for its turn. If the reply to it has begun, it is
         stopped, kept as a variant, and begun again. Raises ``IllegalTransition`` for any other message."""
 
-    async def queued_messages(self, session: Session, room_id: RoomId) -> list[Message]:
-        """Returns a person's messages whose replies wait for their turn, by ascending seq. They can be edited and
-        deleted."""
+    async def queued_messages(self, session: Session, room_id: RoomId, limit: int, cursor: str | None) -> MessageList:
+        """Returns a page of a person's messages whose replies wait for their turn, by ascending seq. They can be edited
+        and deleted. Raises ``InvalidCursor``."""
 
     async def room_memory(self, session: Session, room_id: RoomId) -> RoomMemory: ...
 

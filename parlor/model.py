@@ -208,6 +208,14 @@ class Message(msgspec.Struct, frozen=True):
     error: ReplyError | None = None
 
 
+class MessageList(msgspec.Struct, frozen=True):
+    """A page of messages that are not a stretch of history: versions of one message, or those that wait."""
+
+    messages: list[Message]
+    next_cursor: str | None
+    """Where the next page begins; None on the last page."""
+
+
 class MessagePage(msgspec.Struct, frozen=True):
     """A page of history, ascending seq."""
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 
 from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.openapi import refusals
 from api.path_ids import message_id_of, room_id_of
-from api.schemas import ChatMessageResponse, ChatMessageStopRequest, ChatMessageVariantsResponse
+from api.schemas import (
+    ChatMessageResponse,
+    ChatMessageStopRequest,
+    ChatMessageVariantsRequest,
+    ChatMessageVariantsResponse,
+)
 from parlor.errors import (
     ContentTooLarge,
     IllegalTransition,
@@ -58,7 +65,10 @@ async def regenerate(request: Request, room_id: str, message_id: str) -> Respons
     responses=refusals(RoomNotFound, MessageNotFound),
     summary="Variants",
 )
-async def variants(request: Request, room_id: str, message_id: str) -> Response:
+async def variants(
+    request: Request, room_id: str, message_id: str, query: Annotated[ChatMessageVariantsRequest, Query()]
+) -> Response:
     """The earlier versions of the message, one for each attempt or edit, and the current one."""
-    session, room = caller_of(request).session, room_id_of(room_id)
-    return answers.variant_list(await edge_of(request).gateway.variants(session, room, message_id_of(message_id)))
+    session, room, message = caller_of(request).session, room_id_of(room_id), message_id_of(message_id)
+    page = await edge_of(request).gateway.variants(session, room, message, query.limit, query.cursor)
+    return answers.message_list("variants", page)

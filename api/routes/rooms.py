@@ -20,6 +20,7 @@ from api.schemas import (
     ChatRoomListRequest,
     ChatRoomListResponse,
     ChatRoomMemoryResponse,
+    ChatRoomQueueRequest,
     ChatRoomQueueResponse,
     ChatRoomResponse,
     ChatRoomUpdateRequest,
@@ -92,10 +93,11 @@ async def room_state(request: Request, room_id: str) -> Response:
 
 
 @router.get("/{room_id}/queue", response_model=ChatRoomQueueResponse, responses=refusals(RoomNotFound), summary="Queue")
-async def queued_messages(request: Request, room_id: str) -> Response:
+async def queued_messages(request: Request, room_id: str, query: Annotated[ChatRoomQueueRequest, Query()]) -> Response:
     """The messages whose replies wait for their turn."""
-    messages = await edge_of(request).gateway.queued_messages(caller_of(request).session, room_id_of(room_id))
-    return answers.queue_answer(messages)
+    session, room = caller_of(request).session, room_id_of(room_id)
+    page = await edge_of(request).gateway.queued_messages(session, room, query.limit, query.cursor)
+    return answers.message_list("messages", page)
 
 
 @router.get(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from parlor.cursors import parse_number_cursor, print_number_cursor
 from parlor.ids import AccountId, MessageId, RoomId
-from parlor.model import Message, MessagePage
+from parlor.model import Message, MessageList, MessagePage
 from parlor.reading.internal import InternalHistory
 from parlor.states import GONE_MESSAGES
 
@@ -42,16 +43,28 @@ class HistoryReader:
         have it."""
         return await (await self._internal.find_message(room_id, message_id)).for_account(account)
 
-    async def variants(self, room_id: RoomId, account: AccountId, message_id: MessageId) -> list[Message]:
-        """Returns the message's earlier versions, oldest first, and the current one. Raises ``MessageNotFound``."""
+    async def variants(
+        self, room_id: RoomId, account: AccountId, message_id: MessageId, *, limit: int, cursor: str | None = None
+    ) -> MessageList:
+        """Returns a page of the message's earlier versions, oldest first; the current one ends the last page. Raises
+        ``MessageNotFound`` and ``InvalidCursor``."""
+        above = -1 if cursor is None else parse_number_cursor(cursor)
         current = await self.message(room_id, account, message_id)
         if current.state in GONE_MESSAGES:
-            return [current]
-        return [*await self._internal.earlier_versions(room_id, current.seq), current]
+            return MessageList([current], None)
+        earlier = await self._internal.earlier_versions(room_id, current.seq, above=above, limit=limit)
+        messages = [message for _, message in earlier]
+        if len(earlier) == limit:
+            return MessageList(messages, print_number_cursor(earlier[-1][0]))
+        return MessageList([*messages, current], None)
 
-    async def queued(self, room_id: RoomId, account: AccountId) -> list[Message]:
-        """Returns a person's messages that no reply has read yet, by ascending seq."""
-        return await (await self._internal.find_queued(room_id)).for_account(account)
+    async def queued(
+        self, room_id: RoomId, account: AccountId, *, limit: int, cursor: str | None = None
+    ) -> MessageList:
+        """Returns a page of a person's messages that no reply has read yet, by ascending seq. Raises
+        ``InvalidCursor``."""
+        above = 0 if cursor is None else parse_number_cursor(cursor)
+        return await (await self._internal.find_queued(room_id, above=above, limit=limit)).for_account(account)
 
     async def all(self, room_id: RoomId, account: AccountId) -> AsyncIterator[Message]:
         """Yields every message in order. Each page is as the room was when its reading began."""

@@ -21,10 +21,10 @@ from parlor.cache.reads import CachedPage, CacheReader, PageRow
 from parlor.cache.records import stored_state, view
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
-from parlor.cursors import START
+from parlor.cursors import START, print_number_cursor
 from parlor.errors import CacheUnavailable, MessageNotFound, RoomNotFound, StoreUnavailable
 from parlor.ids import AccountId, MessageId, RoomId, home_of, partition_of
-from parlor.model import Message, MessageDoc, MessagePage, MessageRow, RoomMemory, SenderType
+from parlor.model import Message, MessageDoc, MessageList, MessagePage, MessageRow, RoomMemory, SenderType
 from parlor.reading.loading import Loader
 from parlor.states import GONE_MESSAGES, MessageState
 from parlor.store.ports import ChatStore
@@ -72,9 +72,12 @@ class InternalHistory:
         owner can do nothing anyway."""
         return await (await self.find_message(room_id, message_id, stored=False)).load()
 
-    async def queued(self, room_id: RoomId) -> list[Message]:
-        """Returns a person's messages that no reply has read yet, by ascending seq. Raises ``RoomNotFound``."""
-        return await (await self.find_queued(room_id)).load()
+    async def waits(self, room_id: RoomId, seq: int) -> bool:
+        """Returns whether no reply has read the person's message in this slot yet. Raises ``RoomNotFound``."""
+        waiting = await self._reader.waiting_replies(room_id)
+        if not waiting or seq >= waiting[-1]:
+            return False
+        return seq >= await self._first_unread(room_id, await self._before_waiting(room_id, waiting))
 
     async def find_page(
         self, room_id: RoomId, *, limit: int, before: int | None = None, after: int | None = None, stored: bool = True
@@ -113,11 +116,12 @@ class InternalHistory:
         found = await self.find_page(room_id, limit=1, after=(seq or 1) - 1, stored=stored)
         return Found(found.account_id, partial(self._message, found, seq, message_id))
 
-    async def find_queued(self, room_id: RoomId) -> Found[list[Message]]:
-        """Finds what ``queued`` returns, unloaded, with the account that owns it."""
+    async def find_queued(self, room_id: RoomId, *, above: int, limit: int) -> Found[MessageList]:
+        """Finds a person's messages above a seq that no reply has read yet, ascending, unloaded, with the account that
+        owns them."""
         waiting = await self._reader.waiting_replies(room_id)
-        newest = await self.find_page(room_id, limit=QUEUE_PAGE, before=waiting[-1] if waiting else 0)
-        return Found(newest.account_id, partial(self._queued, room_id, waiting, newest))
+        before = await self._before_waiting(room_id, waiting)
+        return Found(before.account_id, partial(self._queued, room_id, waiting, before, above, limit))
 
     async def doc(self, room_id: RoomId, seq: int) -> MessageDoc:
         """Returns a message's stored document, whatever its state. Raises ``MessageNotFound``."""
@@ -130,19 +134,23 @@ class InternalHistory:
             raise MessageNotFound
         return rows[0].doc
 
-    async def earlier_versions(self, room_id: RoomId, seq: int) -> list[Message]:
-        """Returns the message's earlier versions, oldest first."""
+    async def earlier_versions(
+        self, room_id: RoomId, seq: int, *, above: int = -1, limit: int
+    ) -> list[tuple[int, Message]]:
+        """Returns the oldest ``limit`` of the message's earlier versions above ``above``, ascending, with their
+        numbers."""
         earlier: dict[int, tuple[MessageState, MessageDoc]] = {}
         try:
             for doc in await self._reader.versions(room_id, seq):
-                earlier[doc.version] = MessageState.PENDING, doc
+                if doc.version > above:
+                    earlier[doc.version] = MessageState.PENDING, doc
         except CacheUnavailable:
             # Stored versions can still be read.
             pass
         shard = await self._store.shard_of(home_of(room_id))
-        for doc in await self._store.versions_get(shard, room_id, seq):
+        for doc in await self._store.versions_get(shard, room_id, seq, above=above, limit=limit):
             earlier[doc.version] = MessageState.SENT, doc
-        return [view(room_id, seq, *earlier[version]) for version in sorted(earlier)]
+        return [(version, view(room_id, seq, *earlier[version])) for version in sorted(earlier)[:limit]]
 
     async def before(self, room_id: RoomId, seq: int, limit: int) -> list[Message]:
         """Returns the newest ``limit`` messages below ``seq``, for the LLM's memory. Raises ``CacheUnavailable`` rather
@@ -218,19 +226,41 @@ class InternalHistory:
             raise MessageNotFound
         return page.messages[0]
 
-    async def _queued(self, room_id: RoomId, waiting: list[int], newest: Found[MessagePage]) -> list[Message]:
-        found: list[Message] = []
-        page = await newest.load()
-        while True:
+    async def _before_waiting(self, room_id: RoomId, waiting: list[int]) -> Found[MessagePage]:
+        return await self.find_page(room_id, limit=QUEUE_PAGE, before=waiting[0] if waiting else 0)
+
+    async def _first_unread(self, room_id: RoomId, before: Found[MessagePage]) -> int:
+        """Returns the lowest seq that no reply has read: before the first waiting reply, all messages of a person that
+        follow one another."""
+        page = await before.load()
+        while page.messages:
             for message in reversed(page.messages):
-                if message.state in GONE_MESSAGES or message.seq in waiting:
-                    continue
-                if message.sender_type is not SenderType.USER:
-                    return found[::-1]
-                found.append(message)
-            if not waiting or page.next_before is None:
-                return found[::-1] if waiting else []
+                if message.sender_type is not SenderType.USER and message.state not in GONE_MESSAGES:
+                    return message.seq + 1
+            if page.next_before is None:
+                break
             page = await self.page(room_id, limit=QUEUE_PAGE, before=page.next_before)
+        return 1
+
+    async def _queued(
+        self, room_id: RoomId, waiting: list[int], before: Found[MessagePage], above: int, limit: int
+    ) -> MessageList:
+        if not waiting:
+            return MessageList([], None)
+        found: list[Message] = []
+        last = max(await self._first_unread(room_id, before) - 1, above)
+        more = True
+        while more and last < waiting[-1]:
+            page = await self.page(room_id, limit=limit, after=last)
+            for message in page.messages:
+                if message.seq > waiting[-1]:
+                    break
+                if message.sender_type is SenderType.USER and message.state not in GONE_MESSAGES:
+                    if len(found) == limit:
+                        return MessageList(found, print_number_cursor(found[-1].seq))
+                    found.append(message)
+            more, last = page.has_more, page.messages[-1].seq if page.messages else last
+        return MessageList(found, None)
 
 
 class InternalMemories:

@@ -73,7 +73,7 @@ class Revision:
         for _ in range(EDIT_ATTEMPTS):
             message = await self._history.message(room_id, command.message_id)
             _require(message, SenderType.USER, "Only a person's message can be edited")
-            waits = message.message_id in {each.message_id for each in await self._history.queued(room_id)}
+            waits = await self._history.waits(room_id, message.seq)
             answering = await self._reply_to(message)
             reply = None if waits else answering
             past = await self._history.doc(room_id, message.seq)

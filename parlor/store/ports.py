@@ -191,8 +191,11 @@ class ChatStore(Protocol):
 
     async def message_find(self, shard: ShardId, room_id: RoomId, message_id: MessageId) -> MessageRow | None: ...
 
-    async def versions_get(self, shard: ShardId, room_id: RoomId, seq: int) -> list[MessageDoc]:
-        """What the message said before what ``message_find`` says now, ascending; nothing of a deleted one."""
+    async def versions_get(
+        self, shard: ShardId, room_id: RoomId, seq: int, *, above: int = -1, limit: int
+    ) -> list[MessageDoc]:
+        """Returns the oldest ``limit`` versions above ``above`` that are earlier than the one that ``message_find``
+        returns, ascending; none of a deleted message."""
 
     async def daily_use(self, shard: ShardId, account_db_key: int, first: str, last: str) -> list[DailyUse]:
         """Days from ``first`` to ``last`` (both included), ascending."""

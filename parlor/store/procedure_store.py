@@ -115,10 +115,12 @@ class ProcedureStore:
         found = await self._call(shard, "fp_chat_message_find", (room_id, message_id))
         return message_row(found[0]) if found else None
 
-    async def versions_get(self, shard: ShardId, room_id: RoomId, seq: int) -> list[MessageDoc]:
+    async def versions_get(
+        self, shard: ShardId, room_id: RoomId, seq: int, *, above: int = -1, limit: int
+    ) -> list[MessageDoc]:
         if not rows.is_id(room_id):
             return []
-        found = await self._call(shard, "fp_chat_message_versions_get", (room_id, seq))
+        found = await self._call(shard, "fp_chat_message_versions_get", (room_id, seq, above, max(limit, 0)))
         return [message_row(row).doc for row in found]
 
     async def daily_use(self, shard: ShardId, account_db_key: int, first: str, last: str) -> list[DailyUse]:

@@ -53,7 +53,8 @@ def message_statements(columns: Columns = DOC_COLUMNS) -> MessageStatements:
             SELECT {of_version} FROM messages AS m
               JOIN message_versions AS v ON v.room_id = m.room_id AND v.seq = m.seq AND v.version < m.version
              WHERE m.room_id = :room_id AND m.seq = :seq AND m.deleted_at IS NULL AND {_NOT_GONE}
-             ORDER BY v.version""",  # noqa: S608
+               AND v.version > :above
+             ORDER BY v.version LIMIT :limit""",  # noqa: S608
         # A message that was never stored gets its tombstone all the same: only columns of the first release are set.
         delete=f"""
             INSERT INTO messages

@@ -18,7 +18,7 @@ from parlor.store import sqlite_statements as sql
 from parlor.store.message_rows import MessageSaveRow
 from parlor.store.ports import MessageDelete, RoomCreate, RoomDelete, RoomUpdate, RowRefused, SeqConflict, SummarySave
 from parlor.store.rows import IDS, Args, BatchRows, FenceRow, RoomTouchRow, Row, is_id
-from parlor.store.sql_files import base_name, procedure_names
+from parlor.store.sql_files import base_name, procedure_names, version_of
 from parlor.store.sqlite_messages import MESSAGES
 
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
@@ -76,7 +76,11 @@ def _message_find(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 
 def _message_versions_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    return _select(connection, MESSAGES.versions_get, args, "room_id", "seq")
+    return _message_versions_get_v2(connection, (*args, -1, _MAX))
+
+
+def _message_versions_get_v2(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _select(connection, MESSAGES.versions_get, args, "room_id", "seq", "above", "limit")
 
 
 def _account_daily_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -177,6 +181,7 @@ READS: Mapping[str, Procedure] = {
     "fp_chat_messages_get": _messages_get,
     "fp_chat_message_find": _message_find,
     "fp_chat_message_versions_get": _message_versions_get,
+    "fp_chat_message_versions_get_v2": _message_versions_get_v2,
     "fp_account_daily_get": _account_daily_get,
     "fp_partition_progress": _partition_progress,
 }
@@ -198,9 +203,16 @@ WRITES: Mapping[str, Procedure] = {
 
 
 def every_version(procedures: Mapping[str, Procedure]) -> dict[str, Procedure]:
-    """By every name in ``sql/procedures``: a version without an entry of its own does what the first one does."""
-    found = {name: procedures.get(name, procedures.get(base_name(name))) for name in procedure_names()}
-    return {name: procedure for name, procedure in found.items() if procedure is not None}
+    """Returns a function for every name in ``sql/procedures``: a version without an entry of its own does what the
+    version before it does."""
+    found: dict[str, Procedure] = {}
+    latest: dict[str, Procedure] = {}
+    for name in sorted(procedure_names(), key=version_of):
+        base = base_name(name)
+        procedure = procedures.get(name, latest.get(base))
+        if procedure is not None:
+            found[name] = latest[base] = procedure
+    return found
 
 
 def _select(connection: sqlite3.Connection, statement: str, args: Args, *names: str) -> list[Row]:

@@ -88,7 +88,9 @@ class User:
 
     async def variants(self, room: str, message_id: str) -> list[Json]:
         """What the message said before, and what it says now."""
-        found: list[Json] = (await self.get(f"{of(room)}/messages/{message_id}/variants"))["variants"]
+        page = await self.get(f"{of(room)}/messages/{message_id}/variants", limit=100)
+        assert page["next_cursor"] is None
+        found: list[Json] = page["variants"]
         return found
 
     async def flush(self) -> None:

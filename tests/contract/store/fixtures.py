@@ -133,4 +133,4 @@ class StoreFixtures:
         return await self.store.messages_get(SHARD, room_id, limit=1000, newest=False)
 
     async def versions(self, room_id: RoomId, seq: int = 1) -> list[MessageDoc]:
-        return await self.store.versions_get(SHARD, room_id, seq)
+        return await self.store.versions_get(SHARD, room_id, seq, limit=1000)

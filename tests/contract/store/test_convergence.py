@@ -128,7 +128,7 @@ async def seen(store: ChatStore, key: int, room_ids: list[RoomId], ids: list[Mes
         found.append(await store.room_get(SHARD, room))
         found.append(await store.messages_get(SHARD, room, limit=10, newest=True))
         found += [await store.message_find(SHARD, room, message) for message in ids]
-        found += [await store.versions_get(SHARD, room, seq) for seq in (1, 2)]
+        found += [await store.versions_get(SHARD, room, seq, limit=1000) for seq in (1, 2)]
     return found
 
 

@@ -16,6 +16,7 @@ from parlor.model import (
     EditReceipt,
     FinishReason,
     Message,
+    MessageList,
     OnBusy,
     ReplyMode,
     RoomMemory,
@@ -167,8 +168,8 @@ async def test_a_reply_is_stopped_and_begun_anew_and_its_question_edited(cluster
     again = await gateway.regenerate(domain.ada, room_id, reply_id)
     assert (again.message_id, again.attempt, again.state) == (reply_id, 2, MessageState.COMPOSING)
     await domain.answer(1, "Boil water")
-    said = [(each.attempt, each.content) for each in await gateway.variants(domain.ada, room_id, reply_id)]
-    assert said == [(1, "First you"), (2, "Boil water")]
+    said = await gateway.variants(domain.ada, room_id, reply_id, 20, None)
+    assert [(each.attempt, each.content) for each in said.messages] == [(1, "First you"), (2, "Boil water")]
 
     edited = await gateway.edit_message(domain.ada, room_id, receipt.message.message_id, "coffee?")
     assert edited.message.content == "coffee?"
@@ -177,21 +178,22 @@ async def test_a_reply_is_stopped_and_begun_anew_and_its_question_edited(cluster
     assert (edited.reply.message_id, edited.reply.attempt) == (reply_id, 3)
     await domain.answer(2, "Grind beans")
     assert await domain.texts(room_id) == [(1, "coffee?"), (2, "Grind beans")]
-    question = await gateway.variants(domain.ada, room_id, receipt.message.message_id)
-    assert [each.content for each in question] == ["tea?", "coffee?"]
+    question = await gateway.variants(domain.ada, room_id, receipt.message.message_id, 20, None)
+    assert [each.content for each in question.messages] == ["tea?", "coffee?"]
 
 
 async def test_a_message_that_was_never_changed_is_its_only_variant(cluster: Cluster, said: Message) -> None:
-    assert await cluster.gateway().variants(cluster.domain.ada, said.room_id, said.message_id) == [said]
+    found = await cluster.gateway().variants(cluster.domain.ada, said.room_id, said.message_id, 20, None)
+    assert found == MessageList([said], None)
 
 
 async def test_messages_whose_replies_wait_are_the_queue(cluster: Cluster) -> None:
     domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
     running, *waiting = [await gateway.send_message(domain.ada, room_id, SendRequest(text)) for text in ("1", "2", "3")]
     await settle()
-    queued = await gateway.queued_messages(domain.ada, room_id)
-    assert [each.message_id for each in queued] == [receipt.message.message_id for receipt in waiting]
-    assert running.message.message_id not in {each.message_id for each in queued}
+    queued = await gateway.queued_messages(domain.ada, room_id, 50, None)
+    assert [each.message_id for each in queued.messages] == [receipt.message.message_id for receipt in waiting]
+    assert running.message.message_id not in {each.message_id for each in queued.messages}
 
 
 async def test_use_is_the_accounts_own_on_its_own_shard(cluster: Cluster) -> None:
@@ -220,13 +222,13 @@ def of_message(
         gateway.stop_reply(session, room_id, message_id, None),
         gateway.regenerate(session, room_id, message_id),
         gateway.edit_message(session, room_id, message_id, "x"),
-        gateway.variants(session, room_id, message_id),
+        gateway.variants(session, room_id, message_id, 20, None),
     ]
 
 
 def of_room(gateway: ActorGateway, session: Session, room_id: RoomId) -> list[Awaitable[object]]:
     return [
-        gateway.queued_messages(session, room_id),
+        gateway.queued_messages(session, room_id, 50, None),
         gateway.room_memory(session, room_id),
         gateway.reset_memory(session, room_id),
     ]

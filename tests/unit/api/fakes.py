@@ -24,6 +24,7 @@ from parlor.model import (
     Event,
     FinishReason,
     Message,
+    MessageList,
     MessagePage,
     Room,
     RoomMemory,
@@ -263,13 +264,15 @@ class FakeGateway:
         self._called("regenerate", room_id, message_id)
         return reply(attempt=2)
 
-    async def variants(self, session: Session, room_id: RoomId, message_id: MessageId) -> list[Message]:
-        self._called("variants", room_id, message_id)
-        return [reply(attempt=1, content="first", is_streaming=False), reply(attempt=2)]
+    async def variants(
+        self, session: Session, room_id: RoomId, message_id: MessageId, limit: int, cursor: str | None
+    ) -> MessageList:
+        self._called("variants", room_id, message_id, limit, cursor)
+        return MessageList([reply(attempt=1, content="first", is_streaming=False), reply(attempt=2)], None)
 
-    async def queued_messages(self, session: Session, room_id: RoomId) -> list[Message]:
-        self._called("queued_messages", room_id)
-        return [message(seq=3), message(seq=5)]
+    async def queued_messages(self, session: Session, room_id: RoomId, limit: int, cursor: str | None) -> MessageList:
+        self._called("queued_messages", room_id, limit, cursor)
+        return MessageList([message(seq=3), message(seq=5)], "5")
 
     async def room_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
         self._called("room_memory", room_id)

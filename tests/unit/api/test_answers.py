@@ -19,6 +19,7 @@ from parlor.model import (
     EditReceipt,
     FinishReason,
     Message,
+    MessageList,
     MessagePage,
     RoomMemory,
     RoomPage,
@@ -48,8 +49,8 @@ CASES: list[tuple[type[BaseModel], Response]] = [
     (schemas.ChatMessageSendResponse, answers.send_answer(SendReceipt(message(), None, CURSOR, False), 201, {})),
     (schemas.ChatMessageEditResponse, answers.edit_answer(EditReceipt(message(), FULL, CURSOR))),
     (schemas.ChatMessageEditResponse, answers.edit_answer(EditReceipt(message(), None, CURSOR))),
-    (schemas.ChatMessageVariantsResponse, answers.variant_list([FULL, reply()])),
-    (schemas.ChatRoomQueueResponse, answers.queue_answer([message()])),
+    (schemas.ChatMessageVariantsResponse, answers.message_list("variants", MessageList([FULL, reply()], None))),
+    (schemas.ChatRoomQueueResponse, answers.message_list("messages", MessageList([message()], "5"))),
     (schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("summary", 7, NOW_MS, 2))),
     (schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("", 0, None, 0))),
     (

@@ -79,10 +79,12 @@ async def test_a_regenerate_is_accepted_with_the_next_attempt(
 async def test_variants_are_listed_in_their_order(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
     answer = await client.get(f"{PATH}/variants")
     body = answer.json()
-    assert (answer.status_code, body.keys()) == (200, {"variants", "errorCode"})
+    assert (answer.status_code, body.keys()) == (200, {"variants", "next_cursor", "errorCode"})
     assert [(each["message_id"], each["attempt"]) for each in body["variants"]] == [(REPLY, 1), (REPLY, 2)]
     assert body["variants"][0]["timestamp"] == "2026-11-23T03:18:05.042Z"
-    assert gateway.last_call() == ("variants", ROOM, REPLY)
+    assert gateway.last_call() == ("variants", ROOM, REPLY, 20, None)
+    await client.get(f"{PATH}/variants?limit=7&cursor=3")
+    assert gateway.last_call() == ("variants", ROOM, REPLY, 7, "3")
 
 
 @pytest.mark.parametrize(("method", "call"), CALLS)

@@ -74,12 +74,15 @@ async def test_a_state_has_its_log(client: httpx2.AsyncClient) -> None:
 async def test_a_queue_is_the_messages_that_wait(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
     answer = await client.get(f"/v1/rooms/{ROOM}/queue")
     body = answer.json()
-    assert (answer.status_code, body.keys()) == (200, {"messages", "errorCode"})
+    assert (answer.status_code, body.keys()) == (200, {"messages", "next_cursor", "errorCode"})
+    assert body["next_cursor"] == "5"
     assert [(each["seq"], each["timestamp"]) for each in body["messages"]] == [
         (3, "2026-11-23T03:18:05.042Z"),
         (5, "2026-11-23T03:18:05.042Z"),
     ]
-    assert gateway.last_call() == ("queued_messages", ROOM)
+    assert gateway.last_call() == ("queued_messages", ROOM, 50, None)
+    await client.get(f"/v1/rooms/{ROOM}/queue?limit=7&cursor=3")
+    assert gateway.last_call() == ("queued_messages", ROOM, 7, "3")
 
 
 async def test_a_memory_is_read_and_forgotten(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:

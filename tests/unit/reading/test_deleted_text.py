@@ -156,7 +156,7 @@ async def _everything(
     told["events of the turn"] = _text(turn)
     told["page"] = repr(await domain.page(room_id))
     told["export"] = repr([message async for message in history.all(room_id, account)])
-    told["queue"] = repr(await history.queued(room_id, account))
+    told["queue"] = repr(await history.queued(room_id, account, limit=50))
     told["memory"] = repr(await domain.memories.memory(room_id))
     for message in filter(None, (receipt.message, receipt.reply)):
         name = message.sender_type
@@ -164,7 +164,9 @@ async def _everything(
         await one.until_end()
         told[f"events of the {name} message"] = _text(one)
         told[f"{name} message"] = repr(await history.message(room_id, account, message.message_id))
-        told[f"variants of the {name} message"] = repr(await history.variants(room_id, account, message.message_id))
+        told[f"variants of the {name} message"] = repr(
+            await history.variants(room_id, account, message.message_id, limit=20)
+        )
         waited = await streams.wait_for_reply(room_id, account, message.message_id, 1)
         told[f"waiting for the {name} message"] = repr(waited)
     return told

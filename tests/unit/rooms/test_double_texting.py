@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from parlor.errors import RoomBusy
-from parlor.model import FinishReason, OnBusy, ReplyMode
+from parlor.model import FinishReason, Message, OnBusy, ReplyMode
 from parlor.rooms.room import Room
 from parlor.states import MessageState
 from tests.unit.domain import Domain
@@ -43,6 +43,10 @@ async def stored(domain: Domain, room: Room) -> list[tuple[int, str, str]]:
     await domain.write_all()
     rows = await domain.rows(room.room_id)
     return [(row.seq, "-" if row.deleted else row.doc.content, row.doc.finish_reason or "") for row in rows]
+
+
+async def waiting(domain: Domain, room: Room) -> list[Message]:
+    return (await domain.history.queued(room.room_id, domain.ada.account_id, limit=20)).messages
 
 
 async def test_interrupt_keeps_the_partial_answer_before_the_next_turn(domain: Domain) -> None:
@@ -226,18 +230,18 @@ async def test_a_new_owner_makes_way_for_what_it_did_not_begin(domain: Domain) -
 
 async def test_waiting_messages_are_listed_edited_and_withdrawn(domain: Domain) -> None:
     room = await talking(domain, "second", "third")
-    queued = await domain.history.queued(room.room_id, domain.ada.account_id)
+    queued = await waiting(domain, room)
     assert [message.content for message in queued] == ["second", "third"]
     receipt = await domain.edit(room, queued[0].message_id, "second, better")
     assert receipt.reply is not None
     assert (receipt.reply.attempt, receipt.reply.is_streaming) == (0, True)
     await domain.delete_message(room, queued[1].message_id)
-    queued = await domain.history.queued(room.room_id, domain.ada.account_id)
+    queued = await waiting(domain, room)
     assert [message.content for message in queued] == ["second, better"]
     domain.model.talks[0].finish()
     await domain.clock.advance(0.1)
     await domain.answer(1, "Two")
-    assert await domain.history.queued(room.room_id, domain.ada.account_id) == []
+    assert await waiting(domain, room) == []
     expected = [
         (1, "first", ""),
         (2, "Part", "stop"),
@@ -254,7 +258,7 @@ async def test_waiting_messages_are_listed_edited_and_withdrawn(domain: Domain) 
 async def test_a_merged_message_can_still_be_edited_before_its_turn(domain: Domain) -> None:
     room = await talking(domain, "second")
     await domain.send(room, "third", on_busy=OnBusy.MERGE)
-    queued = await domain.history.queued(room.room_id, domain.ada.account_id)
+    queued = await waiting(domain, room)
     assert [message.content for message in queued] == ["second", "third"]
     await domain.edit(room, queued[0].message_id, "other")
     domain.model.talks[0].finish()

@@ -36,7 +36,7 @@ async def running(domain: Domain, text: str = "Part") -> tuple[Room, Message]:
 
 
 async def variants(domain: Domain, room: Room, message: Message) -> list[tuple[int, str]]:
-    found = await domain.history.variants(room.room_id, domain.ada.account_id, message.message_id)
+    found = (await domain.history.variants(room.room_id, domain.ada.account_id, message.message_id, limit=20)).messages
     return [(each.attempt, each.content) for each in found]
 
 
@@ -215,7 +215,7 @@ async def test_a_deleted_reply_is_not_regenerated_and_its_attempts_are_gone(doma
     await domain.write_all()
     assert await variants(domain, room, reply) == [(2, "")]
     shard = await domain.store.shard_of(HOME)
-    assert await domain.store.versions_get(shard, room.room_id, 2) == []
+    assert await domain.store.versions_get(shard, room.room_id, 2, limit=10) == []
 
 
 async def test_a_stopped_attempt_is_a_variant_too(domain: Domain) -> None:

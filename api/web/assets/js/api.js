@@ -68,8 +68,8 @@ export class Api {
     return this.#json("POST", `rooms/${roomId}/messages/${messageId}/regenerate`);
   }
 
-  listVariants(roomId, messageId, signal) {
-    return this.#json("GET", `rooms/${roomId}/messages/${messageId}/variants`, { signal });
+  listVariants(roomId, messageId, { limit, cursor }, signal) {
+    return this.#json("GET", `rooms/${roomId}/messages/${messageId}/variants`, { query: { limit, cursor }, signal });
   }
 
   deleteMessage(roomId, messageId) {

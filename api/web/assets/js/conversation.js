@@ -9,6 +9,7 @@ import { Transcript, isGone, isRevised } from "./transcript.js";
 import { VersionLoader } from "./versions.js";
 
 const PAGE = 50;
+const VERSIONS_PAGE = 100;
 /** Pixels from the bottom within which the reader counts as following. */
 const FOLLOWING = 64;
 /** The writers commit within about 3 s; after that the page asks less and less often. */
@@ -235,8 +236,15 @@ export class Conversation {
   }
 
   async #loadVersions(message) {
-    const found = await this.#api.listVariants(this.#room.room_id, message.message_id, this.#stop.signal);
-    return found.variants;
+    const variants = [];
+    let cursor;
+    do {
+      const wanted = { limit: VERSIONS_PAGE, cursor };
+      const page = await this.#api.listVariants(this.#room.room_id, message.message_id, wanted, this.#stop.signal);
+      variants.push(...page.variants);
+      cursor = page.next_cursor;
+    } while (cursor);
+    return variants;
   }
 
   /** The element of the next message, or null at the end, where nearly all of them go. */
