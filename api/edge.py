@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol
 
 from fastapi import Request
@@ -37,6 +36,23 @@ class NoMetrics:
         del code
 
 
+class StreamSlot:
+    """The right to have one event stream open. Used as a context manager, or released; more than once is harmless."""
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release: Callable[[], None] | None = release
+
+    def release(self) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            release()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
 class StreamSlots:
     """Counts the open event streams of a replica and limits them."""
 
@@ -45,16 +61,12 @@ class StreamSlots:
         self._metrics = metrics
         self.taken = 0
 
-    @contextmanager
-    def take(self) -> Iterator[None]:
-        """A slot for one stream. Raises ``Overloaded`` when all are taken."""
+    def take(self) -> StreamSlot:
+        """Returns a slot for one stream. Raises ``Overloaded`` when all are taken."""
         if self.taken >= self._limit:
             raise Overloaded("Too many event streams are open", retry_after=_STREAM_RETRY)
         self._change(1)
-        try:
-            yield
-        finally:
-            self._change(-1)
+        return StreamSlot(lambda: self._change(-1))
 
     def _change(self, by: int) -> None:
         self.taken += by

@@ -7,21 +7,23 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
+import structlog
 from fastapi import Request, Response
 from pydantic import ValidationError
 
 from api import answers
-from api.auth import AuthenticatedRoute, caller_of
-from api.edge import Edge, edge_of
+from api.auth import AuthenticatedRoute, Caller, caller_of
+from api.edge import Edge, StreamSlot, edge_of
 from api.headers import Preferences, parse_idempotency_key, parse_prefer, wants_event_stream
 from api.limits import check_content, check_metadata
 from api.path_ids import room_id_of
 from api.schemas import ChatMessageSendRequest
 from api.sse import EventStream
-from parlor.errors import StoreUnavailable
-from parlor.ids import RoomId
-from parlor.model import SendReceipt, SendRequest, Session
+from parlor.errors import ParlorError, Unavailable
+from parlor.ids import MessageId, RoomId
+from parlor.model import Message, SendReceipt, SendRequest, Session
 
+_log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -52,8 +54,23 @@ async def send(request: Request, room_id: RoomId, body: ChatMessageSendRequest) 
     if body.metadata:
         check_metadata(body.metadata, edge.settings)
     preferences = parse_prefer(request.headers.getlist("prefer"))
-    receipt = await edge.gateway.send_message(caller.session, room_id, _command(request, body, preferences))
+    command = _command(request, body, preferences)
+    # Before anything is appended: afterwards a refusal would have the sender send the message again.
+    slot = edge.streams.take() if wants_event_stream(request.headers.get("accept", "")) else None
+    try:
+        receipt = await edge.gateway.send_message(caller.session, room_id, command)
+        return await _answer(edge, caller, room_id, receipt, preferences, slot)
+    except BaseException:
+        if slot is not None:
+            slot.release()
+        raise
 
+
+async def _answer(
+    edge: Edge, caller: Caller, room_id: RoomId, receipt: SendReceipt, preferences: Preferences, slot: StreamSlot | None
+) -> Response:
+    """The answer to a send that was taken. Raises ``Unavailable`` only where the sender asked for the commit, with the
+    message's id."""
     headers = {"Location": f"/v1/rooms/{room_id}/messages/{receipt.message.message_id}"}
     if receipt.replayed:
         headers["Idempotent-Replayed"] = "true"
@@ -61,16 +78,17 @@ async def send(request: Request, room_id: RoomId, body: ChatMessageSendRequest) 
     if preferences.persisted:
         receipt = await _committed(edge, caller.session, room_id, receipt)
         applied.append("durability=persisted")
-    stream = wants_event_stream(request.headers.get("accept", ""))
-    if preferences.wait is not None and receipt.reply is not None and not stream:
+    if preferences.wait is not None and receipt.reply is not None and slot is None:
         wait = min(preferences.wait, int(edge.settings.wait_max.total_seconds()))
-        reply = await edge.gateway.wait_for_reply(caller.session, room_id, receipt.reply.message_id, float(wait))
-        receipt = msgspec.structs.replace(receipt, reply=reply)
-        applied.append(f"wait={wait}")
+        reply = await _ended(edge, caller.session, room_id, receipt.reply.message_id, wait)
+        if reply is not None:
+            receipt = msgspec.structs.replace(receipt, reply=reply)
+            applied.append(f"wait={wait}")
     if applied:
         headers["Preference-Applied"] = ", ".join(applied)
-    if stream:
-        return EventStream(edge.gateway.turn_events(caller.session, room_id, receipt), edge, caller, headers)
+    if slot is not None:
+        events = edge.gateway.turn_events(caller.session, room_id, receipt)
+        return EventStream(events, edge, caller, headers, slot=slot, begins_at=receipt.cursor)
     return answers.send_answer(receipt, 200 if receipt.replayed else 201, headers)
 
 
@@ -98,8 +116,18 @@ async def _committed(edge: Edge, session: Session, room_id: RoomId, receipt: Sen
     seconds = edge.settings.persisted_timeout.total_seconds()
     try:
         message = await edge.gateway.wait_for_commit(session, room_id, receipt.message.message_id, seconds)
-    except StoreUnavailable as error:
+    except Unavailable as error:
         # The message is in Redis and will be stored: with its id the sender can look instead of sending it again.
         extra = {**error.extra, "message_id": receipt.message.message_id}
-        raise StoreUnavailable(error.detail, debug=error.debug, retry_after=error.retry_after, extra=extra) from error
+        raise type(error)(error.detail, debug=error.debug, retry_after=error.retry_after, extra=extra) from error
     return msgspec.structs.replace(receipt, message=message)
+
+
+async def _ended(edge: Edge, session: Session, room_id: RoomId, message_id: MessageId, seconds: int) -> Message | None:
+    """Returns the reply as it ended, or as it is after so many seconds; None when it cannot be waited for now. The turn
+    is there all the same, and the sender can look."""
+    try:
+        return await edge.gateway.wait_for_reply(session, room_id, message_id, float(seconds))
+    except ParlorError as error:
+        _log.warning("reply_not_awaited", room_id=room_id, code=error.code, debug=error.debug)
+        return None

@@ -1,23 +1,25 @@
 """Server-sent events: an ASGI response that relays a subscription, and the heartbeat of a quiet one.
 
-The subscription is entered before the first byte, so a request that has to be refused gets an ordinary error answer. A
-stream ends when the subscription ends, when the client disconnects or stops reading, or at its deadline (its lifetime,
-or the expiry of the token) with a last event ``stream.reconnect``. At the deadline only the wait for the next batch is
-interrupted, never a write, so that the cursor in that event is exactly the last event that the client got.
+The subscription is entered before the first byte, so a request that has to be refused gets an ordinary error answer;
+only the events of a turn that was just appended are never refused: if they cannot be read now, the stream ends at once
+with ``stream.reconnect`` and the turn's cursor. A stream ends when the subscription ends, when the client disconnects
+or stops reading, or at its deadline (its lifetime, or the expiry of the token) with a last event ``stream.reconnect``.
+At the deadline only the wait for the next batch is interrupted, never a write, so that the cursor in that event is
+exactly the last event that the client got.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import structlog
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
 from api.auth import Caller
-from api.edge import Edge
+from api.edge import Edge, StreamSlot
 from api.problems import is_public
 from parlor.errors import ParlorError
 from parlor.gateway import Subscription
@@ -53,18 +55,37 @@ class EventStream(Response):
         edge: Edge,
         caller: Caller,
         headers: dict[str, str] | None = None,
+        *,
+        slot: StreamSlot | None = None,
+        begins_at: str = "",
     ) -> None:
+        """``slot`` is one that the caller has taken; None: take one. ``begins_at`` is the cursor of a turn that was
+        appended, and whose stream is not refused any more."""
         super().__init__(b"", 200, {**HEADERS, **(headers or {})})
         del self.headers["content-length"]
         self._source = source
         self._edge = edge
         self._caller = caller
+        self._slot = slot
+        self._begins_at = begins_at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._edge.streams.take():
-            async with self._source as subscription:
-                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        with self._slot or self._edge.streams.take():
+            async with AsyncExitStack() as stack:
+                try:
+                    subscription = await stack.enter_async_context(self._source)
+                except ParlorError as error:
+                    if not self._begins_at:
+                        raise
+                    _log.warning("stream_not_begun", code=error.code, debug=error.debug)
+                    await self._start(send)
+                    await _end_body(send, self._begins_at, error.code)
+                    return
+                await self._start(send)
                 await self._serve(_Relay(subscription, send), receive)
+
+    async def _start(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
 
     async def _serve(self, relay: _Relay, receive: Receive) -> None:
         seconds, reason = self._allowance()
@@ -135,16 +156,18 @@ class _Relay:
 
     async def close(self, reason: str) -> None:
         """Ends the body; with a reason, after ``stream.reconnect``, unless the subscription has sent that event."""
-        last = b""
-        if reason and not self._announced:
-            last = frame(Event(self.cursor, RECONNECT, encode({"cursor": self.cursor, "reason": reason})))
-        await self._send({"type": "http.response.body", "body": last, "more_body": False})
+        await _end_body(self._send, self.cursor, "" if self._announced else reason)
 
     async def _write(self, chunk: bytes) -> None:
         self._sending = True
         async with asyncio.timeout(_STALL):
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         self._sending = False
+
+
+async def _end_body(send: Send, cursor: str, reason: str) -> None:
+    last = frame(Event(cursor, RECONNECT, encode({"cursor": cursor, "reason": reason}))) if reason else b""
+    await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
 def _reason(error: BaseException) -> str:

@@ -175,6 +175,7 @@ class FakeGateway:
         self.calls: list[tuple[Any, ...]] = []
         self.fails: Exception | None = None
         self.commit_fails: Exception | None = None
+        self.wait_fails: Exception | None = None
         self.subscription = FakeSubscription()
         self.receipt = SendReceipt(message(), reply(), CURSOR, replayed=False)
         self.edited = EditReceipt(message(content="better", metadata={"edited_at": EDITED_AT}), reply(), CURSOR)
@@ -292,6 +293,8 @@ class FakeGateway:
 
     async def wait_for_reply(self, session: Session, room_id: RoomId, message_id: MessageId, seconds: float) -> Message:
         self._called("wait_for_reply", message_id, seconds)
+        if self.wait_fails is not None:
+            raise self.wait_fails
         return reply(content="all of it", is_streaming=False, state=MessageState.PENDING)
 
     async def wait_for_commit(
