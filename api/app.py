@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from api import openapi, problems
 from api.auth import Authenticator
 from api.body_limit import BodyLimit
+from api.cors import Cors
 from api.edge import Edge, EdgeMetrics, NoMetrics
-from api.methods import MethodTable
+from api.methods import HeadAsGet, MethodTable
 from api.request_context import RequestContext
 from api.routes import docs, events, export, health, messages, page, personas, replies, rooms, usage
 from api.tokens import TokenVerifier
@@ -20,7 +21,10 @@ from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
 from parlor.gateway import Gateway
 from parlor.settings import Settings
 
-_DESCRIPTION = "AI chat rooms. Errors are `application/problem+json`; [all of them](/docs/errors)."
+_DESCRIPTION = (
+    "AI chat rooms. Errors are `application/problem+json`; [all of them](/docs/errors). HEAD is answered wherever GET "
+    "is, OPTIONS names the methods of a path. Ids are read in either case; `%2F` in a path separates nothing."
+)
 
 
 class _Application(FastAPI):
@@ -73,6 +77,8 @@ def build_app(
     app.mount("/assets", page.assets, name="assets")
     app.state.methods = MethodTable(app.openapi)
     # Added last is outermost.
-    app.add_middleware(BodyLimit, limit=settings.api.body_max)
+    app.add_middleware(BodyLimit, limit=settings.api.body_limit)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext, edge=edge, echo_request_id=echo_request_id)
+    app.add_middleware(Cors, origins=settings.api.origins)
     return app

@@ -6,7 +6,7 @@ dependencies: it would parse the body of a caller without a token, and answer a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from api.edge import Edge, edge_of
+from api.media_types import require_json
 from api.tokens import TokenVerifier
 from parlor.errors import Unauthenticated
 from parlor.gateway import Gateway
@@ -51,9 +52,12 @@ class Authenticator:
         self._verifier = verifier
         self._sessions = Sessions()
 
-    async def caller(self, edge: Edge, authorization: str | None) -> Caller:
+    async def caller(self, edge: Edge, authorizations: Sequence[str]) -> Caller:
         """Raises ``Unauthenticated`` or ``StoreUnavailable``."""
-        scheme, _, token = (authorization or "").partition(" ")
+        if len(authorizations) > 1:
+            # A proxy in front may have checked another one than we would.
+            raise Unauthenticated("The request has more than one `Authorization` header")
+        scheme, _, token = "".join(authorizations).partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("The request needs `Authorization: Bearer <token>`")
@@ -69,7 +73,10 @@ class AuthenticatedRoute(APIRoute):
 
         async def authenticated(request: Request) -> Response:
             authenticator: Authenticator = request.app.state.authenticator
-            request.state.caller = await authenticator.caller(edge_of(request), request.headers.get("authorization"))
+            authorizations = request.headers.getlist("authorization")
+            request.state.caller = await authenticator.caller(edge_of(request), authorizations)
+            if self.body_field is not None:
+                require_json(request)
             return await handle(request)
 
         return authenticated

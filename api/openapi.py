@@ -12,12 +12,14 @@ from fastapi.openapi.utils import get_openapi
 from api.problems import MEDIA_TYPE, PUBLIC_ERRORS
 from parlor.errors import (
     CacheUnavailable,
+    ContentTooLarge,
     InternalError,
     InvalidRequest,
     Overloaded,
     ParlorError,
     StoreUnavailable,
     Unauthenticated,
+    UnsupportedMediaType,
 )
 
 Responses = dict[int | str, dict[str, Any]]
@@ -32,6 +34,8 @@ EVERYWHERE: tuple[type[ParlorError], ...] = (
     StoreUnavailable,
 )
 """Errors that every call under /v1 may answer."""
+WITH_BODY: tuple[type[ParlorError], ...] = (ContentTooLarge, UnsupportedMediaType)
+"""Errors that every call with a body may answer."""
 
 _TYPES: dict[str, dict[str, Any]] = {
     "from": {"type": "string"},

@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem details; every error answer is built here (I18).
 
-``type`` is ``/docs/errors#<code>``, a relative reference into the documentation of this installation. HTTP adds two
-codes to those of ``parlor.errors``, both with errorCode 1000: ``not-found`` (no such path) and ``method-not-allowed``.
+``type`` is ``/docs/errors#<code>``, a relative reference into the documentation of this installation. HTTP adds one
+code to those of ``parlor.errors``, with errorCode 1000: ``not-found`` (no such path).
 Errors that are internal to the program (``Fenced`` and others) and ``LlmError`` are answered as ``internal``.
 """
 
@@ -19,6 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from api.methods import MethodTable
 from parlor.errors import (
     ERROR_CLASSES,
     ContentTooLarge,
@@ -26,14 +27,20 @@ from parlor.errors import (
     InternalError,
     InvalidRequest,
     LlmError,
+    MethodNotAllowed,
     ParlorError,
     Unauthenticated,
+    UnsupportedMediaType,
 )
 
 MEDIA_TYPE = "application/problem+json"
 DEFAULT_RETRY_AFTER = 1.0
 """Seconds, for a retryable error that does not name its own."""
 _ERRORS_MAX = 20
+_HEADERS: dict[type[ParlorError], dict[str, str]] = {
+    Unauthenticated: {"WWW-Authenticate": "Bearer"},
+    UnsupportedMediaType: {"Accept-Encoding": "identity"},  # RFC 9110 section 15.5.16
+}
 _log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
 
@@ -69,7 +76,7 @@ class Problem(msgspec.Struct, frozen=True):
         retry_after = error.retry_after
         if retry_after is None and error.retryable:
             retry_after = DEFAULT_RETRY_AFTER
-        headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {}
+        headers = _HEADERS.get(type(error), {})
         return cls(
             error.code,
             error.error_code,
@@ -132,7 +139,7 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
         raise error
     # `input` is left out: it is the client's text.
     errors: list[dict[str, Any]] = [
-        {"loc": [_loc_part(part) for part in each["loc"]], "msg": _utf8(each["msg"]), "type": each["type"]}
+        {"loc": [_loc_part(part) for part in each["loc"]], "msg": _message(each), "type": each["type"]}
         for each in error.errors()[:_ERRORS_MAX]
     ]
     refused = InvalidRequest("; ".join(_sentence(each) for each in errors[:3]), extra={"errors": errors})
@@ -142,18 +149,24 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    if request.method == "OPTIONS" and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": _allowed(request)})
     return respond(_from_http(error, request), request.scope)
+
+
+def _allowed(request: Request) -> str:
+    methods: MethodTable = request.app.state.methods
+    return methods.allowed(request.scope["path"])
 
 
 def _from_http(error: HTTPException, request: Request) -> Problem:
     headers = dict(error.headers or {})
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
-            return _plain("not-found", HTTPStatus.NOT_FOUND, "There is nothing at this path", headers)
+            return not_found("There is nothing at this path")
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = request.app.state.methods.allowed(request.scope["path"])
-            detail = f"This path takes {allowed}"
-            return _plain("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, detail, {"Allow": allowed})
+            allowed = _allowed(request)
+            return _of_class(MethodNotAllowed(f"This path takes {allowed}"), {"Allow": allowed})
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return _of_class(ContentTooLarge(error.detail), headers)
         case status if status < HTTPStatus.INTERNAL_SERVER_ERROR:  # FastAPI's 400: a body that is not UTF-8, too deep
@@ -167,12 +180,18 @@ def _of_class(error: ParlorError, headers: Mapping[str, str]) -> Problem:
     return msgspec.structs.replace(problem, headers={**problem.headers, **headers})
 
 
-def _plain(code: str, status: HTTPStatus, detail: str, headers: dict[str, str]) -> Problem:
-    return Problem(code, InternalError.error_code, status.value, status.phrase, detail, headers=headers)
+def not_found(detail: str) -> Problem:
+    """The problem of a path that nothing is at, which no error class stands for."""
+    status = HTTPStatus.NOT_FOUND
+    return Problem("not-found", InternalError.error_code, status.value, status.phrase, detail)
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
     return f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    return "No such field" if error["type"] == "extra_forbidden" else _utf8(error["msg"])
 
 
 def _loc_part(part: object) -> str | int:

@@ -1,4 +1,5 @@
-"""The outermost middleware: request ids, the limit on concurrent requests, and answers to unexpected exceptions."""
+"""What holds for every request: its id and path, the limit on concurrent requests, the headers of each answer, and the
+answers to WebSockets and unexpected exceptions."""
 
 from __future__ import annotations
 
@@ -9,16 +10,19 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.edge import Edge
-from api.problems import Problem, respond
+from api.path_ids import path_of
+from api.problems import Problem, not_found, respond
 from parlor.errors import InternalError, Overloaded
 
-_SANE_ID = re.compile(rb"[0-9A-Za-z._:+/=-]{1,128}")
+_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_ANSWER_HEADERS = {b"cache-control": b"no-store", b"x-content-type-options": b"nosniff"}
+"""Of every answer that does not say otherwise: what is private must not stay in a cache, nor be taken for a page."""
 _UNLIMITED = frozenset({"/healthz", "/readyz"})
 _log = structlog.get_logger(__name__)
 
 
 class RequestContext:
-    """ASGI middleware; it has to be the outermost."""
+    """ASGI middleware; only ``Cors`` is outside of it."""
 
     def __init__(self, app: ASGIApp, *, edge: Edge, echo_request_id: bool) -> None:
         """``echo_request_id``: False where the server writes the ``x-request-id`` header itself."""
@@ -27,22 +31,30 @@ class RequestContext:
         self._echo = echo_request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         request_id = self._request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        scope["path"] = path_of(scope)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started = False
 
         async def traced(message: Message) -> None:
             nonlocal started
-            if message["type"] == "http.response.start":
+            if message["type"].endswith(".response.start"):
                 started = True
-                if self._echo:
-                    message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                headers = list(message["headers"])
+                given = {name for name, _ in headers}
+                headers += [(name, value) for name, value in _ANSWER_HEADERS.items() if name not in given]
+                if self._echo or scope["type"] == "websocket":
+                    headers.append((b"x-request-id", request_id.encode()))
+                message["headers"] = headers
             await send(message)
 
+        if scope["type"] == "websocket":
+            await _refuse_socket(scope, receive, traced)
+            return
         self._edge.under_way += 1
         try:
             if self._full(scope["path"]):
@@ -65,5 +77,16 @@ class RequestContext:
         return plain > self._edge.settings.max_requests and path not in _UNLIMITED
 
     def _request_id(self, scope: Scope) -> str:
-        given: bytes = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        return given.decode() if _SANE_ID.fullmatch(given) else f"{self._edge.entropy.bits(128):032x}"
+        given: list[bytes] = [value for name, value in scope["headers"] if name == b"x-request-id"]
+        if len(given) == 1 and _SANE_ID.fullmatch(given[0]):
+            return given[0].decode()
+        return f"{self._edge.entropy.bits(128):032x}"
+
+
+async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers the handshake of a WebSocket as any other request; a server that cannot closes it with 403."""
+    await receive()  # websocket.connect
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await respond(not_found("There is no WebSocket at this path"), scope)(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": 1000, "reason": ""})

@@ -1,7 +1,8 @@
 """Requests and responses, with the specification's names; they document the HTTP interface.
 
-Requests are validated with these models: unknown members are ignored, so that a client of a later version is not
-refused; a value of the wrong type is refused, never converted. ``api.limits`` checks the limits that are settings.
+Requests are validated with these models: an unknown member of a body is refused, because a misspelt one would be
+ignored in silence; a value of the wrong type is refused, never converted. ``api.limits`` checks the limits that are
+settings.
 Responses are written by ``api.answers``; a test holds them to these models. Every JSON answer has ``errorCode`` at its
 top level, 0 for success.
 """
@@ -76,7 +77,9 @@ ListCursor = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(
 Cursor = Annotated[str, Field(description="A position in an event log: the `id:` of an event, for `after=`")]
 
 
-class _Request(BaseModel):
+class _Query(BaseModel):
+    """Parameters of a path or a query. Unknown ones are ignored: proxies and caches add their own."""
+
     model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
@@ -144,7 +147,7 @@ class ChatMessage(_Body):
     """Why the reply failed."""
 
 
-class ChatRoomListRequest(_Request):
+class ChatRoomListRequest(_Query):
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: ListCursor | None = None
     """`next_cursor` of the previous page."""
@@ -157,7 +160,7 @@ class ChatRoomListResponse(_Answer):
     events_cursor: Cursor
 
 
-class ChatRoomCreateRequest(_Request):
+class ChatRoomCreateRequest(_Body):
     title: Title | None = None
     ai_persona: PersonaName | None = None
 
@@ -166,7 +169,7 @@ class ChatRoomCreateResponse(ChatRoom, _Answer):
     """The room."""
 
 
-class ChatRoomUpdateRequest(_Request):
+class ChatRoomUpdateRequest(_Body):
     title: Title
 
 
@@ -174,7 +177,7 @@ class ChatRoomUpdateResponse(ChatRoom, _Answer):
     """The room."""
 
 
-class ChatRoomDeleteRequest(_Request):
+class ChatRoomDeleteRequest(_Query):
     """The path parameter."""
 
     room_id: str
@@ -184,7 +187,7 @@ class ChatRoomDeleteResponse(ChatRoom, _Answer):
     """The room."""
 
 
-class ChatMessageSendRequest(_Request):
+class ChatMessageSendRequest(_Body):
     content: Content
     ai_persona: PersonaName | None = None
     """The persona for this turn; default: that of the room."""
@@ -204,7 +207,7 @@ class ChatMessageSendResponse(_Answer):
     cursor: Cursor
 
 
-class ChatMessageListRequest(_Request):
+class ChatMessageListRequest(_Query):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     before: Annotated[int, Field(ge=1, le=SEQ_MAX)] | None = None
     """The newest messages with a lower seq."""
@@ -220,7 +223,7 @@ class ChatMessageListResponse(_Answer):
     cursor: Cursor
 
 
-class ChatMessageDeleteRequest(_Request):
+class ChatMessageDeleteRequest(_Query):
     """The path parameters."""
 
     room_id: str
@@ -233,7 +236,7 @@ class ChatMessageDeleteResponse(_Answer):
     outcome: DeleteOutcome
 
 
-class ChatMessageEditRequest(_Request):
+class ChatMessageEditRequest(_Body):
     content: Content
 
 
@@ -245,12 +248,12 @@ class ChatMessageEditResponse(ChatMessage, _Answer):
     cursor: Cursor
 
 
-class ChatMessageStopRequest(_Request):
+class ChatMessageStopRequest(_Body):
     attempt: Annotated[int, Field(strict=True, ge=0, le=ATTEMPT_MAX)] | None = None
     """Stop only this attempt; default: the current one."""
 
 
-class ChatMessageVariantsRequest(_Request):
+class ChatMessageVariantsRequest(_Query):
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: ListCursor | None = None
     """`next_cursor` of the previous page."""
@@ -262,7 +265,7 @@ class ChatMessageVariantsResponse(_Answer):
     next_cursor: str | None
 
 
-class ChatRoomQueueRequest(_Request):
+class ChatRoomQueueRequest(_Query):
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: ListCursor | None = None
     """`next_cursor` of the previous page."""
@@ -286,7 +289,7 @@ class ChatRoomMemoryResponse(_Answer):
     """Increases with each summary and each reset."""
 
 
-class ChatUsageRequest(_Request):
+class ChatUsageRequest(_Query):
     from_: Annotated[Day | None, Field(alias="from")] = None
     """The first day; default: 29 days before `to`."""
     to: Day | None = None

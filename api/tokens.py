@@ -6,13 +6,16 @@ PyJWT's own checks of them are off.
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import math
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
 import msgspec
+from jwt.utils import base64url_decode, base64url_encode
 
 from parlor.clock import Clock
 from parlor.errors import Unauthenticated
@@ -23,6 +26,7 @@ _ALGORITHM = "HS256"
 _ACCOUNT_MAX = 128
 _TOKEN_MAX = 4096
 _CACHE_MAX = 10_000
+_JWS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)  # RFC 7515 section 3.1: base64url without padding
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -78,6 +82,8 @@ class TokenVerifier:
         return claims
 
     def _decode(self, token: str) -> Claims:
+        if not _is_canonical(token):
+            raise Unauthenticated("The token is not valid")
         try:
             payload: dict[str, Any] = jwt.decode(
                 token,
@@ -111,6 +117,18 @@ def _key(auth: AuthSettings) -> bytes:
     if len(key) < SIGNING_KEY_MIN:
         raise ValueError(f"auth.secret has {len(key)} bytes; it needs at least {SIGNING_KEY_MIN}")
     return key
+
+
+def _is_canonical(token: str) -> bool:
+    """Whether the token is spelled as its issuer spelled it. The signature covers header and payload, but could itself
+    be padded, or end in bits that mean nothing."""
+    if _JWS.fullmatch(token) is None:
+        return False
+    signature = token.rpartition(".")[2]
+    try:
+        return base64url_encode(base64url_decode(signature)).decode() == signature
+    except binascii.Error:
+        return False
 
 
 def _sane_account(account: str) -> bool:

@@ -17,6 +17,8 @@
     │   └── StoreUnavailable     1012  store-unavailable     503
     ├── StreamExpired            1013  stream-expired        410  oldest_cursor
     ├── LlmError                 1014  llm-error             only in events and messages, never a status
+    ├── UnsupportedMediaType     1018  unsupported-media-type  415
+    ├── MethodNotAllowed         1020  method-not-allowed    405
     └── (internal, never sent to a client)
         ├── Fenced               another owner has claimed the room
         ├── RoomMoved            this actor does not own the room
@@ -197,6 +199,20 @@ class LlmError(ParlorError):
 
     code, error_code, http_status = "llm-error", 1014, 500
     title = "The language model failed"
+
+
+class UnsupportedMediaType(ParlorError):
+    """The body is encoded, or is not JSON in UTF-8."""
+
+    code, error_code, http_status = "unsupported-media-type", 1018, 415
+    title = "The body is in a form that is not read"
+
+
+class MethodNotAllowed(ParlorError):
+    """The path does not take this method; the header `Allow` has those that it takes."""
+
+    code, error_code, http_status = "method-not-allowed", 1020, 405
+    title = "The path does not take this method"
 
 
 class Fenced(ParlorError):

@@ -65,8 +65,7 @@ async def errors() -> Response:
         "<h1>Errors</h1>\n<table><thead><tr><th>errorCode</th><th>code</th><th>status</th><th>meaning</th></tr></thead>"
         f"<tbody>\n{rows}\n"
         '<tr id="not-found"><td>1000</td><td><code>not-found</code></td><td>404</td><td>No such path.</td></tr>\n'
-        '<tr id="method-not-allowed"><td>1000</td><td><code>method-not-allowed</code></td><td>405</td>'
-        "<td>The path does not take this method.</td></tr>\n</tbody></table></body></html>\n"
+        "</tbody></table></body></html>\n"
     )
     return HTMLResponse(page, headers={**HEADERS, "Content-Security-Policy": _POLICY})
 

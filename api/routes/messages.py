@@ -10,7 +10,7 @@ from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.limits import check_content
-from api.openapi import event_stream, refusals
+from api.openapi import WITH_BODY, event_stream, refusals
 from api.path_ids import message_id_of, room_id_of
 from api.problems import invalid
 from api.schemas import (
@@ -27,7 +27,6 @@ from api.schemas import (
 )
 from api.sending import SendRoute, send
 from parlor.errors import (
-    ContentTooLarge,
     IdempotencyMismatch,
     IllegalTransition,
     MessageNotFound,
@@ -40,7 +39,7 @@ router = APIRouter(prefix="/v1/rooms/{room_id}/messages", tags=["messages"], rou
 
 _IN_ROOM = refusals(RoomNotFound, MessageNotFound)
 _SENT = {
-    **refusals(RoomNotFound, RoomNotActive, RoomBusy, IdempotencyMismatch, ContentTooLarge),
+    **refusals(RoomNotFound, RoomNotActive, RoomBusy, IdempotencyMismatch, *WITH_BODY),
     200: {
         **event_stream("With `Accept: text/event-stream`, the turn's events; JSON for a repeated `Idempotency-Key`"),
         "model": ChatMessageSendResponse,
@@ -91,7 +90,7 @@ async def get_message(request: Request, room_id: str, message_id: str) -> Respon
 @router.patch(
     "/{message_id}",
     response_model=ChatMessageEditResponse,
-    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, ContentTooLarge),
+    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, *WITH_BODY),
     summary="Edit",
 )
 async def edit_message(request: Request, room_id: str, message_id: str, body: ChatMessageEditRequest) -> Response:

@@ -36,7 +36,7 @@ _pages = _Files(directory=WEB, check_dir=False)
 router = APIRouter(include_in_schema=False)
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def index(request: Request) -> Response:
     """The page. Its token is in the fragment of the URL, which the browser does not send."""
     return await _pages.get_response("index.html", request.scope)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
-from api.openapi import refusals
+from api.openapi import WITH_BODY, refusals
 from api.path_ids import message_id_of, room_id_of
 from api.schemas import (
     ChatMessageResponse,
@@ -18,7 +18,6 @@ from api.schemas import (
     ChatMessageVariantsResponse,
 )
 from parlor.errors import (
-    ContentTooLarge,
     IllegalTransition,
     MessageNotFound,
     RoomBusy,
@@ -32,7 +31,7 @@ router = APIRouter(prefix="/v1/rooms/{room_id}/messages/{message_id}", tags=["re
 @router.post(
     "/stop",
     response_model=ChatMessageResponse,
-    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, IllegalTransition, ContentTooLarge),
+    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, IllegalTransition, *WITH_BODY),
     summary="Stop",
 )
 async def stop_reply(

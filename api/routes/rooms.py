@@ -10,7 +10,7 @@ from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.limits import check_title
-from api.openapi import refusals
+from api.openapi import WITH_BODY, refusals
 from api.path_ids import room_id_of
 from api.schemas import (
     ChatRoomCreateRequest,
@@ -27,13 +27,13 @@ from api.schemas import (
     ChatRoomUpdateResponse,
     ChatStateResponse,
 )
-from parlor.errors import ContentTooLarge, IllegalTransition, RoomNotActive, RoomNotFound
+from parlor.errors import IllegalTransition, RoomNotActive, RoomNotFound
 
 router = APIRouter(prefix="/v1/rooms", tags=["rooms"], route_class=AuthenticatedRoute)
 
 
 @router.post(
-    "", status_code=201, response_model=ChatRoomCreateResponse, responses=refusals(ContentTooLarge), summary="Create"
+    "", status_code=201, response_model=ChatRoomCreateResponse, responses=refusals(*WITH_BODY), summary="Create"
 )
 async def create_room(request: Request, body: ChatRoomCreateRequest | None = None) -> Response:
     """A new room, with defaults for a title or persona that is not given."""
@@ -60,7 +60,7 @@ async def get_room(request: Request, room_id: str) -> Response:
 @router.patch(
     "/{room_id}",
     response_model=ChatRoomUpdateResponse,
-    responses=refusals(RoomNotFound, RoomNotActive, ContentTooLarge),
+    responses=refusals(RoomNotFound, RoomNotActive, *WITH_BODY),
     summary="Rename",
 )
 async def rename_room(request: Request, room_id: str, body: ChatRoomUpdateRequest) -> Response:

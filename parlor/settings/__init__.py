@@ -18,7 +18,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, fiel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from parlor.settings.files import read_toml
-from parlor.settings.urls import ApiUrl, RedisUrl, StoreUrl, StoreUrls
+from parlor.settings.urls import ApiUrl, Origins, RedisUrl, StoreUrl, StoreUrls
 from parlor.settings.values import ApiKey, Lifetime, Pause, SigningKey, Text, TimeLimit
 
 
@@ -251,8 +251,11 @@ class ApiSettings(_Section):
     """Most characters of a title."""
     metadata_max: int = Field(default=4096, ge=1, le=1024 * 1024)
     """Most bytes of a message's metadata, as JSON."""
-    body_max: int = Field(default=256 * 1024, ge=1, le=64 * 1024 * 1024)
-    """Most bytes of a request's body."""
+    body_max: int = Field(default=0, ge=0, le=64 * 1024 * 1024)
+    """Most bytes of a request's body. 0: 512 KiB, or more if the longest content needs it."""
+    origins: Origins = ()
+    """Origins of web pages that may call the API from a browser: `https://chat.example.org`, several with commas or as
+    a JSON list. Empty: none but Parlor's own page."""
     heartbeat: TimeLimit = timedelta(seconds=15)
     """Time after which a silent stream gets a comment line."""
     stream_lifetime: TimeLimit = timedelta(minutes=10)
@@ -261,6 +264,12 @@ class ApiSettings(_Section):
     """Longest wait of `Prefer: durability=persisted`."""
     wait_max: TimeLimit = timedelta(seconds=300)
     """Longest wait of `Prefer: wait=N`."""
+
+    @property
+    def body_limit(self) -> int:
+        """Most bytes of a request's body, with 0 resolved: the longest content has to fit, however it is escaped."""
+        # Python's JSON writes a character outside of the Basic Multilingual Plane as 12 bytes.
+        return self.body_max or max(512 * 1024, 12 * (self.content_max + self.metadata_max))
 
 
 class RaySettings(_Section):

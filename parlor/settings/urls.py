@@ -79,7 +79,23 @@ def _store_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _origins(value: object) -> object:
+    """Reads text as a JSON list, or as origins with commas or blanks between them."""
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        return re.findall(r"[^\s,]+", value)
+    return listed(value)
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers send it (RFC 6454 section 6.1)."""
+    origin = text.lower().rstrip("/")
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/:?#@*\[\]]+)(:[0-9]+)?", origin):
+        raise ValueError(f"{text!r} is not an origin; write scheme, host and port, as in https://chat.example.org:8443")
+    return origin.removesuffix({"http": ":80", "https": ":443"}.get(origin.partition("://")[0], "/"))
+
+
 ApiUrl = Annotated[Text, AfterValidator(_api_url)]
 RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
 StoreUrl = Annotated[Secret, AfterValidator(_store_url)]
 StoreUrls = Annotated[tuple[StoreUrl, ...], BeforeValidator(listed)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_origins)]

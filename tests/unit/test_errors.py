@@ -35,6 +35,8 @@ TABLE = """
 1012 store-unavailable 503
 1013 stream-expired 410
 1014 llm-error -
+1018 unsupported-media-type 415
+1020 method-not-allowed 405
 """
 """The public table, as its readers know it."""
 

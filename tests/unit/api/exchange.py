@@ -13,7 +13,7 @@ class Exchange:
     """One request on the bare ASGI interface: the test reads each message that the application sends."""
 
     def __init__(self, app: FastAPI, method: str, path: str, headers: dict[str, str], query: str = "") -> None:
-        self._scope = {
+        self._scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
@@ -45,6 +45,11 @@ class Exchange:
         if self.task is not None:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
+
+    def upgrade(self, *, denial: bool = True) -> None:
+        """Makes it the handshake of a WebSocket; ``denial``: whether the server can answer one with a response."""
+        self._scope |= {"type": "websocket", "extensions": {"websocket.http.response": {}} if denial else {}}
+        self._incoming.put_nowait({"type": "websocket.connect"})
 
     def body(self, chunk: bytes, more: bool = False) -> None:
         self._incoming.put_nowait({"type": "http.request", "body": chunk, "more_body": more})

@@ -183,7 +183,7 @@ async def test_every_way_to_treat_a_busy_room_is_taken(
 async def test_an_edit_is_answered_with_message_reply_and_cursor(
     client: httpx2.AsyncClient, gateway: FakeGateway
 ) -> None:
-    answer = await client.patch(f"{PATH}/{MESSAGE}", json={"content": "better 🫖", "later": 1})
+    answer = await client.patch(f"{PATH}/{MESSAGE}", json={"content": "better 🫖"})
     assert answer.status_code == 200
     message = {**MESSAGE_JSON, "content": "better", "metadata": {"edited_at": EDITED_AT}}
     assert answer.json() == {**message, "reply": REPLY_JSON, "cursor": CURSOR, "errorCode": 0}

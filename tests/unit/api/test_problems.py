@@ -117,17 +117,19 @@ async def test_a_trailing_slash_is_another_path(client: httpx2.AsyncClient) -> N
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/v1/rooms", "GET, POST"),
-        ("POST", PATH, "DELETE, GET, PATCH"),
-        ("POST", f"{PATH}/queue", "GET"),
-        ("PUT", f"{PATH}/memory", "DELETE, GET"),
-        ("POST", f"{PATH}/messages/{MESSAGE}", "DELETE, GET, PATCH"),
-        ("GET", f"{PATH}/messages/{MESSAGE}/stop", "POST"),
-        ("GET", f"{PATH}/messages/{MESSAGE}/regenerate", "POST"),
-        ("POST", f"{PATH}/messages/{MESSAGE}/variants", "GET"),
-        ("POST", "/v1/usage", "GET"),
-        ("POST", "/healthz", "GET"),
-        ("POST", "/", "GET, HEAD"),
+        ("PUT", "/v1/rooms", "GET, HEAD, OPTIONS, POST"),
+        ("POST", PATH, "DELETE, GET, HEAD, OPTIONS, PATCH"),
+        ("POST", f"{PATH}/queue", "GET, HEAD, OPTIONS"),
+        ("PUT", f"{PATH}/memory", "DELETE, GET, HEAD, OPTIONS"),
+        ("POST", f"{PATH}/messages/{MESSAGE}", "DELETE, GET, HEAD, OPTIONS, PATCH"),
+        ("GET", f"{PATH}/messages/{MESSAGE}/stop", "OPTIONS, POST"),
+        ("HEAD", f"{PATH}/messages/{MESSAGE}/regenerate", "OPTIONS, POST"),
+        ("POST", f"{PATH}/messages/{MESSAGE}/variants", "GET, HEAD, OPTIONS"),
+        ("POST", "/v1/usage", "GET, HEAD, OPTIONS"),
+        ("POST", "/healthz", "GET, HEAD, OPTIONS"),
+        ("POST", "/", "GET, HEAD, OPTIONS"),
+        ("POST", "/assets/icon.svg", "GET, HEAD, OPTIONS"),
+        ("FROBNICATE", "/v1/rooms", "GET, HEAD, OPTIONS, POST"),
     ],
 )
 async def test_a_wrong_method_is_told_the_right_ones(
@@ -135,15 +137,36 @@ async def test_a_wrong_method_is_told_the_right_ones(
 ) -> None:
     answer = await client.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
-    assert answer.json()["code"] == "method-not-allowed"
+    if method != "HEAD":
+        assert (answer.json()["code"], answer.json()["errorCode"]) == ("method-not-allowed", 1020)
 
 
-@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "ünïcode"])
+@pytest.mark.parametrize("given", ["a", "Z-9._", "x" * 64])
+async def test_a_request_id_that_is_a_word_is_taken_over(client: httpx2.AsyncClient, given: str) -> None:
+    answer = await client.get("/v1/nothing", headers={"X-Request-Id": given})
+    assert (answer.headers["x-request-id"], answer.json()["request_id"]) == (given, given)
+
+
+async def test_of_two_request_ids_none_is_taken_over(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/v1/nothing", headers=[("X-Request-Id", "a"), ("X-Request-Id", "b")])
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert len(answer.json()["request_id"]) == 32
+
+
+@pytest.mark.parametrize("given", ["", "a b", "a/b", "a:b", "a=", "a,b", "x" * 65, "ünïcode", "\xff"])
 async def test_a_request_id_that_is_not_sane_is_replaced(client: httpx2.AsyncClient, given: str) -> None:
     answer = await client.get("/v1/nothing", headers={b"X-Request-Id": given.encode()})
     assert answer.json()["request_id"] != given
     assert answer.headers["x-request-id"] == answer.json()["request_id"]
     assert len(answer.json()["request_id"]) == 32
+
+
+@pytest.mark.parametrize("path", ["/v1/rooms", PATH, f"{PATH}/export", "/v1/nothing", "/healthz", "/readyz"])
+async def test_no_answer_stays_in_a_cache_or_is_taken_for_a_page(client: httpx2.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (await client.get("/assets/icon.svg")).headers["cache-control"] == "no-cache"
 
 
 async def test_a_server_that_writes_the_request_id_is_not_doubled(app: FastAPI) -> None:

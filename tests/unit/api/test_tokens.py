@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -128,6 +129,41 @@ async def test_without_a_valid_token_nothing_is_done(
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
         assert answer.headers["www-authenticate"] == "Bearer"
     assert gateway.calls == []
+
+
+@pytest.mark.parametrize("second", ["Bearer nonsense", "", None])
+async def test_of_two_authorizations_none_counts(
+    client: httpx2.AsyncClient, gateway: FakeGateway, second: str | None
+) -> None:
+    """Also of the same one twice: what is in front of us may have checked another one."""
+    good = client.headers.pop("authorization")
+    assert (await client.get("/v1/rooms", headers=[("Authorization", good)])).status_code == 200
+    gateway.calls.clear()
+    two = [("Authorization", good), ("Authorization", good if second is None else second)]
+    for headers in (two, two[::-1]):
+        answer = await client.get("/v1/rooms", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert gateway.calls == []
+
+
+def test_a_token_has_one_spelling(clock: FakeClock) -> None:
+    verifier, token = TokenVerifier(AUTH, clock), forged()
+    head, payload, signature = token.split(".")
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    last = alphabet.index(signature[-1])
+    same_bytes = [signature[:-1] + alphabet[last + more] for more in range(1, 4)]  # two bits of it mean nothing
+    verifier.verify(token)
+    for other in (
+        f"{token}=",
+        f"{head}=.{payload}.{signature}",
+        f"{head}.{payload}==.{signature}",
+        *(f"{head}.{payload}.{spelling}" for spelling in same_bytes),
+        f" {token}",
+        f"{token}\n",
+        f"{token}.",
+    ):
+        with pytest.raises(Unauthenticated):
+            verifier.verify(other)
 
 
 async def test_an_account_is_resolved_once(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:

@@ -71,10 +71,85 @@ async def test_a_body_that_is_not_utf8_is_refused(client: httpx2.AsyncClient, bo
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "nonsense"])
-async def test_a_body_that_is_not_json_is_refused(client: httpx2.AsyncClient, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "",
+        "nonsense",
+        "application/jsonl",
+        "application/json; charset=latin-1",
+        'application/json; charset="UTF-16"',
+    ],
+)
+async def test_a_body_that_is_not_called_json_is_refused(
+    client: httpx2.AsyncClient, gateway: FakeGateway, kind: str
+) -> None:
     answer = await client.post(PATH, content=b'{"content":"x"}', headers={"Content-Type": kind})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["errorCode"]) == (415, "unsupported-media-type", 1018)
+    assert ("no `Content-Type`" in problem["detail"]) == (kind == "")
+    assert [call[0] for call in gateway.calls] == ["session"]
+
+
+async def test_a_body_without_a_content_type_is_told_that_it_lacks_one(client: httpx2.AsyncClient) -> None:
+    for path in ("/v1/rooms", PATH, f"{PATH}/{MESSAGE}/stop"):
+        answer = await client.post(path, content=b'{"content":"x"}')
+        assert answer.status_code == 415
+        assert "no `Content-Type`; send JSON with `Content-Type: application/json`" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "APPLICATION/JSON",
+        "application/json; charset=utf-8",
+        'application/json;charset="UTF-8"',
+        "application/vnd.api+json",
+    ],
+)
+async def test_json_is_read_whatever_its_name(client: httpx2.AsyncClient, kind: str) -> None:
+    answer = await client.post(PATH, content='{"content":"é"}'.encode(), headers={"Content-Type": kind})
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "identity, gzip", "nonsense"])
+async def test_an_encoded_body_is_refused_as_such(client: httpx2.AsyncClient, encoding: str) -> None:
+    answer = await client.post(PATH, content=b"\x1f\x8b", headers={**JSON, "Content-Encoding": encoding})
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+async def test_a_body_that_is_encoded_by_nothing_is_read(client: httpx2.AsyncClient) -> None:
+    answer = await client.post(PATH, content=b'{"content":"x"}', headers={**JSON, "Content-Encoding": "Identity"})
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "unknown"),
+    [
+        ("POST", "/v1/rooms", {"title": "T", "topic": 1}, "topic"),
+        ("PATCH", f"/v1/rooms/{ROOM}", {"title": "T", "Title": "t"}, "Title"),
+        ("POST", PATH, {"content": "x", "persona": "P"}, "persona"),
+        ("PATCH", f"{PATH}/{MESSAGE}", {"content": "x", "metadata": {}}, "metadata"),
+        ("POST", f"{PATH}/{MESSAGE}/stop", {"attempts": 1}, "attempts"),
+    ],
+)
+async def test_an_unknown_field_is_refused_by_its_name(
+    client: httpx2.AsyncClient, gateway: FakeGateway, method: str, path: str, body: dict[str, object], unknown: str
+) -> None:
+    answer = await client.request(method, path, json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+    assert [each["loc"] for each in answer.json()["errors"]] == [["body", unknown]]
+    assert answer.json()["detail"] == f"body.{unknown}: No such field"
+    assert [call[0] for call in gateway.calls] == ["session"]
+
+
+async def test_an_unknown_parameter_of_a_query_is_not_our_business(client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/v1/rooms?utm_source=mail")).status_code == 200
 
 
 async def test_errors_say_where_and_why_and_never_repeat_the_text(client: httpx2.AsyncClient) -> None:
@@ -201,7 +276,8 @@ def test_metadata_that_is_taken_can_be_written_and_read_again(metadata: dict[str
     [
         '{"content": "x"}',
         '{"content": "x", "content": "y"}',
-        '{"content": "\\ud83e\\udd16 \\u00e9", "ai_persona": null, "unknown": {"a": 1}}',
+        '{"content": "\\ud83e\\udd16 \\u00e9", "ai_persona": null}',
+        '{"content": "x", "unknown": {"a": 1}}',
         '{"content": "x", "on_busy": "reject", "reply": "none"}',
         '{"content": "x", "metadata": {"a": [1, 1.0, -0.0, 1e2, 9223372036854775807, true], "b": {"c": []}}}',
         '{"content": "x", "metadata": {"a": 0.1, "b": 123456789.123456789, "a": 2}}',

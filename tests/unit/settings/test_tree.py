@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from parlor.settings import AuthSettings, LlmSettings, RedisSettings, Settings, StoreSettings
+from parlor.settings import ApiSettings, AuthSettings, LlmSettings, RedisSettings, Settings, StoreSettings
 
 pytestmark = pytest.mark.unit
 
@@ -46,7 +46,7 @@ def test_defaults_are_those_of_the_specification() -> None:
     assert (settings.store.default_shard, settings.llm.default_persona) == (1, "GPT4O")
     assert (settings.store.partitions, settings.llm.delta_interval) == (64, timedelta(milliseconds=25))
     assert (settings.api.content_max, settings.api.title_max) == (32_768, 200)
-    assert (settings.api.metadata_max, settings.api.body_max) == (4096, 256 * 1024)
+    assert (settings.api.metadata_max, settings.api.body_limit) == (4096, 512 * 1024)
     assert (settings.api.heartbeat, settings.api.stream_lifetime) == (timedelta(seconds=15), timedelta(minutes=10))
 
 
@@ -151,3 +151,39 @@ def test_every_duration_and_secret_has_its_own_type(section: type[BaseModel]) ->
             assert field.annotation is timedelta, f"{section.__name__}.{name}"
         if name in ("secret", "api_key", "url", "global_url"):
             assert json.loads(section().model_dump_json())[name] == ""
+
+
+@pytest.mark.parametrize("content_max", [1, 32_768, 100_000])
+def test_a_body_holds_the_longest_content_however_it_is_escaped(content_max: int) -> None:
+    api = ApiSettings(content_max=content_max)
+    longest = {"content": "\U0001fad6" * content_max, "metadata": {"k": "\U0001fad6" * 1000}}
+    assert len(json.dumps(longest).encode()) <= api.body_limit
+    assert ApiSettings(body_max=1000).body_limit == 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("", ()),
+        ("http://localhost:5173", ("http://localhost:5173",)),
+        ("HTTPS://Chat.Example.org:443/", ("https://chat.example.org",)),
+        ("http://[::1]:80, https://a.b:8443 app://x", ("http://[::1]", "https://a.b:8443", "app://x")),
+        ('["https://a", "https://b"]', ("https://a", "https://b")),
+    ],
+)
+def test_origins_are_read_as_browsers_send_them(
+    monkeypatch: pytest.MonkeyPatch, text: str, origins: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PARLOR_API__ORIGINS", text)
+    found = Settings()
+    assert found.api.origins == origins
+    assert Settings.model_validate_json(found.dump_secrets()).api.origins == origins
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "null", "chat.example.org", "https://a/b", "https://u@a", "https://a:b", "https://"]
+)
+def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("PARLOR_API__ORIGINS", text)
+    with pytest.raises(ValidationError, match="not an origin"):
+        Settings()
