@@ -15,6 +15,7 @@ from ray.serve.schema import LoggingConfig
 
 from actors.logs import configure_logs
 from actors.threads import take_shorter_turns
+from api import http10
 from api.app import build_app
 from api.metrics import RayEdgeMetrics
 from parlor.gateway import Gateway
@@ -37,6 +38,7 @@ class ChatApi:
         self._create_supervisor = create_supervisor
         configure_logs(self._settings.log, "ChatApi")
         take_shorter_turns()
+        http10.install()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         # Serve writes `x-request-id` itself.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from parlor_cli.installation import Installation
+from tests.unit.parlor_cli.haproxy_front import serves_config
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +26,9 @@ def home(tmp_path: Path) -> Iterator[Installation]:
     found = Installation.found(tmp_path / "data")
     yield found
     found.remove_runtime_dir()
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The configuration of a node with one application."""
+    return serves_config(tmp_path_factory.mktemp("h"))

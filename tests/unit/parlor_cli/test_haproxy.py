@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,44 +13,15 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from parlor.errors import ContentTooLarge, InternalError, InvalidRequest, Overloaded
+from parlor.errors import ContentTooLarge, InternalError, InvalidRequest, MethodNotAllowed, Overloaded
 from parlor_cli import haproxy, ray_cluster
-from tests.integration.waiting import eventually
+from tests.unit.parlor_cli.haproxy_front import in_front_of
 
 pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore")]
 
 LIMITS = haproxy.Limits(answer=1, stream=2)
 LONG = 10.0
 """Seconds."""
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The configuration of a node with one application."""
-    from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
-    from ray.serve.config import HTTPOptions
-
-    directory = tmp_path_factory.mktemp("h")
-    backend = BackendConfig(
-        name="parlor",
-        path_prefix="/",
-        app_name="parlor",
-        servers=[ServerConfig("one", "127.0.0.1", 20020)],
-        fallback_server=ServerConfig("fallback", "127.0.0.1", 20005),
-    )
-    config = HAProxyConfig(
-        http_options=HTTPOptions(host="127.0.0.1", port=8000),
-        socket_path=str(directory / "a.sock"),
-        server_state_base=str(directory),
-        server_state_file=str(directory / "state"),
-        metrics_socket_path=str(directory / "m.sock"),
-        stats_port=20003,
-        metrics_port=20004,
-        is_head=True,
-    )
-    api = HAProxyApi(config, {"parlor": backend}, config_file_path=str(directory / "haproxy.cfg"))
-    api._generate_config_file_internal()
-    return (directory / "haproxy.cfg").read_text()
 
 
 def test_statistics_and_metrics_listen_on_loopback_only(original: str) -> None:
@@ -78,15 +49,28 @@ def test_serves_plain_error_pages_are_gone(original: str) -> None:
         assert adapted.count(f"http-error status {status} content-type application/problem+json") == 1
 
 
-def test_headers_that_switch_off_serves_own_limits_are_removed(original: str) -> None:
+def test_what_only_serve_may_say_to_a_replica_is_removed_in_every_spelling(original: str) -> None:
     adapted = haproxy.adapt(original, LIMITS)
     from ray.serve._private.constants import (
         SERVE_HTTP_REQUEST_DISCONNECT_DISABLED_HEADER,
         SERVE_HTTP_REQUEST_TIMEOUT_S_HEADER,
+        SERVE_INGRESS_ROUTER_HEADER_PREFIX,
+        SERVE_MULTIPLEXED_MODEL_ID,
+        SERVE_SESSION_ID,
     )
 
-    for header in (SERVE_HTTP_REQUEST_TIMEOUT_S_HEADER, SERVE_HTTP_REQUEST_DISCONNECT_DISABLED_HEADER):
-        assert f"http-request del-header {header}" in adapted
+    (removed,) = re.findall(r"http-request del-header (\S+) -m reg", adapted)
+    for header in (
+        SERVE_HTTP_REQUEST_TIMEOUT_S_HEADER,
+        SERVE_HTTP_REQUEST_DISCONNECT_DISABLED_HEADER,
+        SERVE_SESSION_ID,
+        SERVE_MULTIPLEXED_MODEL_ID,
+        f"{SERVE_INGRESS_ROUTER_HEADER_PREFIX}anything",
+    ):
+        for spelling in (header, header.replace("-", "_"), header.replace("_", "-")):
+            assert re.search(removed, spelling)
+    for header in ("x-request-id", "authorization", "prefer", "x-session-identity"):
+        assert re.search(removed, header) is None
 
 
 def test_nothing_is_sent_to_the_machines_syslog(original: str) -> None:
@@ -104,7 +88,8 @@ def test_adapting_twice_changes_nothing_more(original: str) -> None:
 def test_every_other_line_stays(original: str) -> None:
     adapted = haproxy.adapt(original, LIMITS).splitlines()
     lost = [line for line in original.splitlines() if line not in adapted]
-    assert len(lost) == 8  # log, stats socket, three errorfiles, two binds, the default backend's 404
+    # log, stats socket, buffer, two log formats, three errorfiles, two binds, the default backend's 404
+    assert len(lost) == 11
 
 
 def test_the_file_is_rewritten_in_place(original: str, tmp_path: Path) -> None:
@@ -158,44 +143,13 @@ class _Sleeper:
 @contextlib.asynccontextmanager
 async def _in_front_of_a_sleeper(config: str, directory: Path) -> AsyncIterator[str]:
     """The base URL of HAProxy as ``adapt`` has it."""
-    binary = ray_cluster.haproxy_binary()
-    if binary is None:
-        pytest.skip("there is no HAProxy for this platform")
     replica = await asyncio.start_server(_Sleeper().serve, "127.0.0.1", 0)
     (port,) = (one.getsockname()[1] for one in replica.sockets)
-    front, statistics, metrics = _free_ports(3)
-    for known, free in {
-        "127.0.0.1:20020": port,
-        "127.0.0.1:8000": front,
-        ":20003": statistics,
-        ":20004": metrics,
-    }.items():
-        config = config.replace(known, f"{known.rpartition(':')[0]}:{free}")
-    path = directory / "haproxy.cfg"
-    path.write_text(config)
-    process = await asyncio.create_subprocess_exec(binary, "-db", "-f", path)
     try:
-        await eventually(lambda: _listens(front), bool)
-        yield f"http://127.0.0.1:{front}"
+        async with in_front_of(port, config, directory) as front:
+            yield f"http://127.0.0.1:{front}"
     finally:
-        process.terminate()
-        await process.wait()
         replica.close()
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in found]
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 async def test_a_process_that_hangs_delays_no_other_request(original: str, tmp_path: Path) -> None:
@@ -232,9 +186,11 @@ async def test_a_process_that_hangs_delays_no_other_request(original: str, tmp_p
     assert 2 <= stream_seconds < LONG
 
 
-@pytest.mark.parametrize("status", haproxy.ERRORS)
+@pytest.mark.parametrize("status", sorted(haproxy.REPLIES.keys() - {404}))
 def test_haproxys_problems_are_those_of_the_error_table(status: int) -> None:
-    classes = {error.code: error for error in (InvalidRequest, ContentTooLarge, InternalError, Overloaded)}
+    classes = {
+        error.code: error for error in (InvalidRequest, ContentTooLarge, InternalError, Overloaded, MethodNotAllowed)
+    }
     body = json.loads(haproxy.problem(status))
     error = classes[body["code"]]
     assert (body["errorCode"], body["title"]) == (error.error_code, error.title)

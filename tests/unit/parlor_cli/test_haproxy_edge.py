@@ -1,0 +1,271 @@
+"""What clients get from HAProxy in front of the application, byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from pydantic import SecretStr
+from starlette.types import Receive, Scope, Send
+
+from api import http10
+from api.app import build_app
+from parlor.gateway import Gateway
+from parlor.model import Event
+from parlor.settings import AuthSettings, Settings
+from parlor_cli import haproxy
+from tests.integration.waiting import eventually
+from tests.unit.api.fakes import ROOM, SECRET, FakeClock, FakeGateway, token
+from tests.unit.parlor_cli.haproxy_front import in_front_of
+
+pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore")]
+
+SETTINGS = Settings(auth=AuthSettings(secret=SecretStr(SECRET)))
+AUTHORIZED = f"Host: x\r\nAuthorization: Bearer {token(SETTINGS)}\r\n".encode()
+CLOSE = b"Connection: close\r\n\r\n"
+PATH = f"/v1/rooms/{ROOM}".encode()
+LONG = 15.0
+"""Seconds; no test waits for so long."""
+
+
+class Answer:
+    """A response as it came over the connection."""
+
+    def __init__(self, raw: bytes) -> None:
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        self.status = int(first.split()[1])
+        self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+
+    def problem(self) -> dict[str, Any]:
+        """The body, which is a whole problem of this request."""
+        assert self.headers["content-type"] == "application/problem+json"
+        assert self.headers["cache-control"] == "no-store"
+        assert self.headers["x-content-type-options"] == "nosniff"
+        found: dict[str, Any] = json.loads(self.body)
+        assert found["status"] == self.status
+        assert found["request_id"] == self.headers["x-request-id"]
+        return found
+
+
+class Edge:
+    """HAProxy, and the replica behind it."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.gateway = FakeGateway()
+        self.seen: list[dict[bytes, bytes]] = []
+        """The headers of each request that reached the replica."""
+        self._logs = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        """Where HAProxy sends the lines that Serve makes metrics of."""
+        self._logs.setblocking(False)
+
+    async def say(self, request: bytes) -> Answer:
+        """Sends this and reads until the end of the connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(request)
+            async with asyncio.timeout(LONG):
+                return Answer(await reader.read())
+        finally:
+            writer.close()
+
+    async def log_line(self) -> str:
+        """The next line for Serve's metrics."""
+        async with asyncio.timeout(LONG):
+            found = await asyncio.get_running_loop().sock_recv(self._logs, 65536)
+        return found.decode("latin-1")
+
+    @contextlib.asynccontextmanager
+    async def open(self, config: str, directory: Path) -> AsyncIterator[Edge]:
+        async def factory() -> Gateway:
+            return self.gateway
+
+        http10.install()
+        app = build_app(SETTINGS, factory, clock=FakeClock(), echo_request_id=False)
+
+        async def replica(scope: Scope, receive: Receive, send: Send) -> None:
+            headers = dict(scope["headers"])
+            if scope["path"] == "/-/healthz":
+                await send({"type": "http.response.start", "status": 200})
+                await send({"type": "http.response.body", "body": b"of Serve"})
+                return
+            self.seen.append(headers)
+            await app(scope, receive, _named(headers[b"x-request-id"], send))
+
+        metrics_socket = directory / "m.sock"
+        config = re.sub(r"(?m)^( *log )\S+( len 8192 format rfc5424)", rf"\1{metrics_socket}\2", config)
+        served = uvicorn.Server(uvicorn.Config(replica, lifespan="off", log_level="error", http="httptools"))
+        with contextlib.closing(self._logs), socket.create_server(("127.0.0.1", 0)) as listening:
+            self._logs.bind(str(metrics_socket))
+            async with app.router.lifespan_context(app):
+                serving = asyncio.create_task(served.serve(sockets=[listening]))
+                try:
+                    async with in_front_of(listening.getsockname()[1], config, directory) as self.port:
+                        await self._is_up()
+                        yield self
+                finally:
+                    served.should_exit = served.force_exit = True
+                    await serving
+
+    async def _is_up(self) -> None:
+        ask = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + CLOSE
+        await eventually(lambda: self.say(ask), lambda answer: answer.status == 200)
+        async with asyncio.timeout(LONG):
+            while "status=200" not in await self.log_line():
+                pass
+        self.seen.clear()
+
+
+def _named(request_id: bytes, send: Send) -> Send:
+    """Writes the request's id into its answer, as Serve does."""
+
+    async def named(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+        await send(message)
+
+    return named
+
+
+@pytest.fixture
+async def edge(original: str, tmp_path: Path) -> AsyncIterator[Edge]:
+    async with Edge().open(haproxy.adapt(original, haproxy.Limits(10, 10)), tmp_path) as opened:
+        yield opened
+
+
+async def test_methods_that_are_not_https_end_here_and_in_no_metric(edge: Edge) -> None:
+    for method in (b"M000001", b"FROBNICATE", b"get", b"TRACE", b"CONNECT"):
+        target = b"x:80" if method == b"CONNECT" else b"/v1/rooms"
+        answer = await edge.say(method + b" " + target + b" HTTP/1.1\r\nHost: x\r\n" + CLOSE)
+        problem = answer.problem()
+        assert (answer.status, problem["code"], problem["errorCode"]) == (405, "method-not-allowed", 1020)
+        assert answer.headers["allow"] == "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
+        assert ' method="" status=405' in await edge.log_line()
+    assert edge.seen == []
+    answer = await edge.say(b"PUT /v1/rooms HTTP/1.1\r\nHost: x\r\n" + CLOSE)
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS, POST")
+    assert ' method="PUT" status=405' in await edge.log_line()
+
+
+async def test_what_has_no_path_is_answered_here(edge: Edge) -> None:
+    answer = await edge.say(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n" + CLOSE)
+    assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, POST, PATCH, DELETE, OPTIONS")
+    answer = await edge.say(b"GET * HTTP/1.1\r\nHost: x\r\n" + CLOSE)
+    assert (answer.status, answer.problem()["code"]) == (400, "invalid-request")
+    assert edge.seen == []
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ([b"my-id_1.2"], True),
+        ([b"x" * 64], True),
+        ([b"x" * 65], False),
+        ([b"\xe9"], False),
+        ([b"\xff\xfe"], False),
+        ([b"a b"], False),
+        ([b"a,b"], False),
+        ([b""], False),
+        ([b"a", b"b"], False),
+        ([], False),
+    ],
+)
+async def test_a_request_has_one_id_in_header_body_and_replica(edge: Edge, given: list[bytes], taken: bool) -> None:
+    named = b"".join(b"X-Request-ID: " + each + b"\r\n" for each in given)
+    answer = await edge.say(b"GET /v1/nothing HTTP/1.1\r\n" + AUTHORIZED + named + CLOSE)
+    assert answer.status == 404
+    request_id = answer.problem()["request_id"]
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", request_id)
+    assert (request_id.encode() in given) == taken
+    assert [headers[b"x-request-id"] for headers in edge.seen] == [request_id.encode()]
+
+
+async def test_what_only_serve_may_say_does_not_reach_a_replica(edge: Edge) -> None:
+    outside = (
+        *(b"x-request-timeout-seconds", b"x-request-disconnect-disabled", b"x-session-id", b"X_Session-ID"),
+        *(b"serve_multiplexed_model_id", b"Serve-Multiplexed-Model_Id", b"x-serve-router-pin"),
+        *(b"traceparent", b"tracestate"),
+    )
+    lines = b"".join(name + b": \xff\xfe\r\n" for name in outside)
+    answer = await edge.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + lines + CLOSE)
+    assert answer.status == 200
+    assert edge.seen[0].keys() & {name.lower() for name in outside} == set()
+    await edge.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\ntraceparent: 00-4bf9-00f0-01\r\n" + CLOSE)
+    assert edge.seen[1][b"traceparent"] == b"00-4bf9-00f0-01"
+
+
+async def test_serves_own_paths_are_not_there(edge: Edge) -> None:
+    for path in ("/-/routes", "/-/healthz", "/-", "/%2D/routes", "/-%2Froutes", "/%2d%2Froutes", "http://x/-/routes"):
+        answer = await edge.say(f"GET {path} HTTP/1.1\r\nHost: x\r\n".encode() + CLOSE)
+        assert (answer.status, answer.problem()["code"]) == (404, "not-found")
+    assert edge.seen == []
+
+
+async def test_what_is_too_long_is_told_so(edge: Edge) -> None:
+    for status, target, headers in (
+        (414, b"/v1/rooms?cursor=" + b"a" * 8192, b""),
+        (414, b"/v1/rooms?cursor=" + b"a" * 30_000, b""),
+        (431, b"/v1/rooms", b"X-Long: " + b"a" * 16_384 + b"\r\n"),
+        (431, b"/v1/rooms", b"X-Long: " + b"a" * 30_000 + b"\r\n"),
+        (431, b"/v1/rooms", b"".join(b"X-%d: a\r\n" % number for number in range(200))),
+        (431, b"/v1/rooms", b"".join(b"X-%d: a\r\n" % number for number in range(900))),
+    ):
+        answer = await edge.say(b"GET " + target + b" HTTP/1.1\r\n" + AUTHORIZED + headers + CLOSE)
+        problem = answer.problem()
+        assert (answer.status, problem["code"], problem["errorCode"]) == (status, "invalid-request", 1007)
+    assert edge.seen == []
+
+
+async def test_what_is_long_but_not_too_long_is_served(edge: Edge) -> None:
+    headers = b"".join(b"X-%d: %b\r\n" % (number, b"a" * 150) for number in range(90))
+    answer = await edge.say(b"GET /v1/rooms?x=" + b"a" * 8000 + b" HTTP/1.1\r\n" + AUTHORIZED + headers + CLOSE)
+    assert answer.status == 200
+
+
+async def test_a_client_of_http_1_0_gets_no_chunks(edge: Edge) -> None:
+    edge.gateway.subscription.batches.put_nowait([Event("1-1", "message.completed", b"{}")])
+    edge.gateway.subscription.batches.put_nowait(None)
+    for path, begins, ends in ((b"", b"{", b"}"), (b"/export", b"{", b"}\n"), (b"/events", b":", b"data: {}\n\n")):
+        answer = await edge.say(b"GET " + PATH + path + b" HTTP/1.0\r\n" + AUTHORIZED + b"\r\n")
+        assert answer.status == 200
+        assert "transfer-encoding" not in answer.headers
+        assert (answer.body[:1], answer.body[-len(ends) :]) == (begins, ends)
+    chunked = await edge.say(b"GET " + PATH + b"/export HTTP/1.1\r\n" + AUTHORIZED + CLOSE)
+    assert chunked.headers["transfer-encoding"] == "chunked"
+
+
+async def test_the_servers_software_is_nobodys_business(edge: Edge) -> None:
+    for request in (b"GET /v1/rooms", b"GET /nothing", b"GET /-/routes", b"HEAD /", b"FROB /"):
+        answer = await edge.say(request + b" HTTP/1.1\r\n" + AUTHORIZED + CLOSE)
+        assert answer.headers.keys() & {"server", "x-powered-by", "via"} == set()
+
+
+async def test_a_websocket_is_answered_with_a_problem(edge: Edge) -> None:
+    upgrade = (
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    writer.write(b"GET /v1/rooms HTTP/1.1\r\n" + AUTHORIZED + upgrade)
+    async with asyncio.timeout(LONG):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(re.findall(rb"(?i)content-length: (\d+)", head)[0])
+        answer = Answer(head + await reader.readexactly(length))
+    writer.close()
+    assert (answer.status, answer.problem()["code"]) == (404, "not-found")
+
+
+async def test_no_log_has_a_query(edge: Edge) -> None:
+    await edge.say(b"GET /v1/events?ticket=secret HTTP/1.1\r\nHost: x\r\n" + CLOSE)
+    line = await edge.log_line()
+    assert "GET /v1/events" in line
+    assert "secret" not in line
