@@ -13,7 +13,7 @@ import msgspec
 from parlor.cache.server_check import ServerReport, check_server
 from parlor.errors import ParlorError
 from parlor.settings import Settings
-from parlor_cli import leftovers, ports, ray_cluster
+from parlor_cli import leftovers, model_check, ports, ray_cluster
 from parlor_cli.configuration import Overrides, merge
 from parlor_cli.endpoints import RedisEndpoint, StoreEndpoint, demo_plan, durability
 from parlor_cli.ingress import Ingress
@@ -56,7 +56,7 @@ class Startup:
         redis = self._start_redis(blueprint)
         store = self._start_databases(blueprint)
         self._keep_decisions(blueprint)
-        demo = self._start_demo_model()
+        demo = self._find_model()
         settings = self._complete_settings()
         haproxy = self._start_ray(settings, plan)
         self._start_actors(settings)
@@ -121,16 +121,22 @@ class Startup:
         )
         self._installation.record(founding)
 
-    def _start_demo_model(self) -> bool:
-        """Starts the demo model unless an LLM is configured; whether it did."""
-        demo = demo_plan(self._installation, effective(self._installation, self._overrides))
-        if demo is None:
-            return False
-        with self._step("model", "starting") as done:
-            self._start_server(demo[0])
-            self._override(demo[1])
-            done("the demo model, because no LLM is configured (OPENAI_API_KEY or PARLOR_LLM__BASE_URL)")
-        return True
+    def _find_model(self) -> bool:
+        """Asks the configured LLM once, or starts the demo model when there is none; whether it did."""
+        settings = effective(self._installation, self._overrides)
+        demo = demo_plan(self._installation, settings)
+        if demo is not None:
+            with self._step("model", "starting") as done:
+                self._start_server(demo[0])
+                self._override(demo[1])
+                done("the demo model, because no LLM is configured (OPENAI_API_KEY or PARLOR_LLM__BASE_URL)")
+            return True
+        with self._step("model", "asking") as done:
+            warning = model_check.warning(settings)
+            done(model_check.title(settings))
+        if warning is not None:
+            self._progress.show("warn", f"{warning}. Until that is mended, replies may fail", step="model")
+        return False
 
     def _complete_settings(self) -> Settings:
         given = effective(self._installation, self._overrides)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from parlor.settings import Settings
+from parlor_cli import model_check
 from parlor_cli.installation import Installation, RunFile
 
 FIRST_ACCOUNT = "demo"
@@ -15,7 +16,9 @@ def summary(settings: Settings, run: RunFile, installation: Installation, durabi
     from api.tokens import issue
 
     token = issue(settings.auth, FIRST_ACCOUNT, None, datetime.now(UTC))
-    model = "demo model (set OPENAI_API_KEY or PARLOR_LLM__BASE_URL for a real one)" if demo else "as configured"
+    model = model_check.title(settings)
+    if demo:
+        model = "demo model (set OPENAI_API_KEY or PARLOR_LLM__BASE_URL for a real one)"
     rows = [
         ("Web page", f"{run.url}/#token={token}"),
         ("API docs", f"{run.url}/docs"),

@@ -33,10 +33,9 @@ from parlor.errors import LlmError
 from parlor.llm.answer import AnswerParser
 from parlor.llm.failures import llm_error, refusal
 from parlor.llm.ports import Completion, Context, Persona, TextDelta
-from parlor.settings import LlmSettings
+from parlor.settings import OPENAI_URL, LlmSettings
 from parlor.settings.urls import is_loopback
 
-OPENAI_URL = "https://api.openai.com/v1"
 CONNECTIONS_MAX = 2000
 """Answers that one process streams at a time; further ones wait up to the connect timeout, then fail (retryable)."""
 TAIL_TIMEOUT = 2.0

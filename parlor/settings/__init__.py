@@ -165,6 +165,7 @@ class RoomSettings(_Section):
         return max(self.actors_min, self.actors_max or (os.cpu_count() or 1) // 2)
 
 
+OPENAI_URL = "https://api.openai.com/v1"
 LLM_PROVIDERS = {"openai": "parlor.llm.upstream:Upstream"}
 """The built-in providers by name, each with where its factory is."""
 
