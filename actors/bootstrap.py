@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import ray
 import structlog
 
-from actors.contracts import SUPERVISOR, InstallationStatus
+from actors.contracts import SUPERVISOR, ActorsFailed, InstallationStatus
 from actors.handles import Handle, find_actor_blocking
 from actors.nodes import HEAD_RESOURCE
 from actors.pools import installed_actors
+from actors.status import constructor_failure, task_failure
 from actors.supervisor import Supervisor
 from parlor.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
+AGAIN_SECONDS = 0.25
+"""Seconds between the death of the Supervisor and the next question: Ray needs about that to start a process."""
 STATUS_SECONDS = 30.0
 """Longest wait for an answer of the Supervisor."""
 
@@ -40,17 +46,43 @@ def obtain_supervisor(settings: Settings) -> Handle:
     return supervisor
 
 
-def ensure_supervisor(settings: Settings) -> Handle:
-    """Obtains the Supervisor and waits until every pool has started. Raises ``ray.exceptions.RayError``, or
-    ``TimeoutError`` that says what is missing after ``ray.start_timeout``."""
-    supervisor = obtain_supervisor(settings)
+def ensure_supervisor(
+    settings: Settings, monotonic: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+) -> Handle:
+    """Obtains the Supervisor and waits until every pool has started. A Supervisor that dies meanwhile is waited for
+    again, because Ray starts it again. Raises ``ActorsFailed`` when an actor cannot start, and ``TimeoutError``, which
+    says what is missing, after ``ray.start_timeout``."""
     seconds = settings.ray.start_timeout.total_seconds()
+    deadline = monotonic() + seconds
+    while True:
+        supervisor = obtain_supervisor(settings)
+        try:
+            ray.get(supervisor.ready.remote(), timeout=max(0.0, deadline - monotonic()))
+        except ray.exceptions.GetTimeoutError as error:
+            raise TimeoutError(f"not ready within {seconds:g} s: {_missing(supervisor)}") from error
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, ActorsFailed):
+                raise ActorsFailed(str(error.cause)) from error
+            raise ActorsFailed(f"{SUPERVISOR}: {task_failure(error)}") from error
+        except ray.exceptions.RayActorError as error:
+            if error.actor_init_failed:
+                raise ActorsFailed(f"{SUPERVISOR}: {constructor_failure(error)}") from error
+            _log.warning("supervisor_died_at_the_start", error=str(error))
+            if monotonic() >= deadline:
+                raise TimeoutError(f"not ready within {seconds:g} s: the Supervisor died again and again") from error
+            sleep(AGAIN_SECONDS)
+        else:
+            return supervisor
+
+
+def _missing(supervisor: Handle) -> str:
     try:
-        ray.get(supervisor.ready.remote(), timeout=seconds)
-    except ray.exceptions.GetTimeoutError as error:
-        missing: list[str] = ray.get(supervisor.missing.remote(), timeout=STATUS_SECONDS)
-        raise TimeoutError(f"not ready within {seconds:g} s: {'; '.join(missing) or 'slow'}") from error
-    return supervisor
+        found: list[str] = ray.get(supervisor.missing.remote(), timeout=STATUS_SECONDS)
+    except ray.exceptions.RayTaskError as error:
+        return f"{SUPERVISOR}: {task_failure(error)}"
+    except ray.exceptions.RayError as error:
+        return f"the Supervisor does not answer: {type(error).__name__}"
+    return "; ".join(found) or "slow"
 
 
 def status(settings: Settings) -> InstallationStatus:

@@ -28,6 +28,10 @@ STATE_MACHINE = "state-machine"
 """The first StateMachine's name."""
 
 
+class ActorsFailed(Exception):
+    """Actors cannot start, and another try would be in vain; the message says which, and why."""
+
+
 class ActorStatus(msgspec.Struct, frozen=True):
     """One actor, as `parlor status` shows it."""
 
@@ -71,10 +75,11 @@ class InstallationStatus(msgspec.Struct, frozen=True):
 
 class SupervisorContract(Protocol):
     async def ready(self) -> None:
-        """Returns when every pool has an actor that has started, and the rest had some time to."""
+        """Returns when every pool has an actor that has started, and the rest had some time to. Raises
+        ``ActorsFailed``."""
 
     async def missing(self) -> list[str]:
-        """What rooms cannot be served without and is not there; empty: ready."""
+        """What rooms cannot be served without and is not there, and why as far as that is known; empty: ready."""
 
     async def place_room(self, room_id: RoomId, failed: str | None) -> str | None:
         """The name of the RoomActor that is to hold the room; ``failed`` names one that did not answer. None when every

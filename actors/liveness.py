@@ -30,8 +30,18 @@ HUNG_SECONDS = 10.0
 ASK_SECONDS = 60.0
 """Longest wait for one answer. Calls to an actor that does not exist yet wait inside Ray, so there should be few."""
 
+
+class NotStarted(Exception):
+    """An actor cannot start, for the reason that is the message."""
+
+    def __init__(self, reason: str, tries: float) -> None:
+        """``tries``: the number of failures in a row after which another try is in vain."""
+        super().__init__(reason)
+        self.tries = tries
+
+
 Ask = Callable[[], Awaitable[ActorStatus | None]]
-"""Asks an actor for its status; None when it is dead or being restarted."""
+"""Asks an actor for its status; None when it is dead or being restarted. Raises ``NotStarted``."""
 
 
 class _Entry:
@@ -46,6 +56,10 @@ class _Entry:
         self.hung = False
         self.may_hang = False
         """Whether it has answered since it was started: an actor that starts slowly must not be restarted."""
+        self.failure: NotStarted | None = None
+        """Why it could not start when it was last asked."""
+        self.failures = 0
+        """How often in a row."""
         self.task: asyncio.Task[None] | None = None
 
 
@@ -90,6 +104,16 @@ class LivenessCheck:
         entry = self._entries.get(name)
         return entry is not None and entry.last is not None
 
+    def failure(self, name: str) -> str | None:
+        """Why an actor cannot start; None when it has not failed."""
+        entry = self._entries.get(name)
+        return str(entry.failure) if entry is not None and entry.failure is not None else None
+
+    def hopeless(self) -> list[str]:
+        """The actors that will not start however often they are asked, each with the reason."""
+        found = [(name, entry.failures, entry.failure) for name, entry in self._entries.items()]
+        return [f"{name}: {failure}" for name, failures, failure in found if failure and failures >= failure.tries]
+
     def take_hung(self) -> list[str]:
         """Returns the actors that hang; each once, until it has answered again."""
         found = [name for name, entry in self._entries.items() if entry.hung]
@@ -132,6 +156,9 @@ class LivenessCheck:
                     found = await ask()
             except TimeoutError:
                 found = None
+            except NotStarted as error:
+                found, entry.failure = None, error
+                entry.failures += 1
             except Exception:  # noqa: BLE001 - one actor's failure must not end the check
                 _log.exception("status_failed", name=name)
                 found = None
@@ -141,6 +168,7 @@ class LivenessCheck:
                 self._fall_silent(name, entry)
             else:
                 entry.answers, entry.last = True, found
+                entry.failure, entry.failures = None, 0
                 self._on_answer(found)
             self._news.set()
             await self._clock.sleep(AGAIN_SECONDS if found is None else PAUSE_SECONDS)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import structlog
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from actors.contracts import ActorStatus
 from actors.handles import Handle
+from actors.liveness import NotStarted
+from parlor.errors import ParlorError
+
+TRIES = 3
+"""Failures in a row after which an actor whose start fails, for another reason than an outage, is given up."""
 
 _log = structlog.get_logger(__name__)
 
@@ -24,7 +30,7 @@ async def ask_status(handle: Handle, seconds: float | None = None) -> ActorStatu
 
 
 async def ask_started(handle: Handle) -> ActorStatus | None:
-    """Its status once it has started; None when it is dead, being restarted, or cannot start.
+    """Its status once it has started; None when it is dead or being restarted. Raises ``NotStarted``.
 
     An actor that Ray has restarted is a new process: it knows its name, and has begun nothing.
     """
@@ -34,8 +40,29 @@ async def ask_started(handle: Handle) -> ActorStatus | None:
             await handle.start.remote()
             found = await handle.status.remote()
     except RayTaskError as error:
-        _log.warning("actor_not_started", error=str(error.cause))
-        return None
+        reason = task_failure(error)
+        _log.warning("actor_not_started", error=reason)
+        raise NotStarted(reason, math.inf if isinstance(error.cause, ParlorError) else TRIES) from error
+    except RayActorError as error:
+        if not error.actor_init_failed:
+            return None
+        # Ray does not try again, whatever `max_restarts` says.
+        reason = constructor_failure(error)
+        _log.error("actor_not_made", error=reason)
+        raise NotStarted(reason, 1) from error
     except RayError:
         return None
     return found
+
+
+def task_failure(error: RayTaskError) -> str:
+    """What a method raised, in one line."""
+    cause = error.cause
+    if isinstance(cause, ParlorError):
+        return f"{cause.detail} {cause.debug}".rstrip()
+    return f"{type(cause).__name__}: {cause}"
+
+
+def constructor_failure(error: RayActorError) -> str:
+    """What a constructor raised, in one line: the last one of the traceback, which Ray passes on as text."""
+    return (error.error_msg.strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 import structlog
 
-from actors.contracts import STATE_MACHINE, SUPERVISOR, ActorStatus, InstallationStatus
+from actors.contracts import STATE_MACHINE, SUPERVISOR, ActorsFailed, ActorStatus, InstallationStatus
 from actors.handles import this_node
 from actors.liveness import HUNG_SECONDS, LivenessCheck
 from actors.logs import configure_logs
@@ -70,7 +70,9 @@ class Supervisor:
 
     async def ready(self) -> None:
         await self._started()
-        await self._liveness.until(lambda: not self._missing())
+        await self._liveness.until(lambda: not self._missing() or bool(self._liveness.hopeless()))
+        if self._missing():
+            raise ActorsFailed("; ".join(self._liveness.hopeless()))
         try:
             async with asyncio.timeout(REST_SECONDS):
                 await self._liveness.until(lambda: all(map(self._liveness.has_answered, self._pools.all)))
@@ -141,14 +143,22 @@ class Supervisor:
     def _missing(self) -> list[str]:
         found = []
         if not self._rooms.answering:
-            found.append(f"no RoomActor answers, of {len(self._pools.rooms)}")
+            found.append(f"no RoomActor answers, of {len(self._pools.rooms)}{self._why(self._pools.rooms)}")
         if not self._liveness.has_answered(STATE_MACHINE):
-            found.append("the StateMachine has not started")
+            found.append(f"the StateMachine has not started{self._why([STATE_MACHINE])}")
         if not self._writers:
             found.append(f"the ShardWriters wait for {self._writers_wait_for}")
         started = {shard for name, (shard, _, _) in self._writers.items() if self._liveness.has_answered(name)}
         waiting = {shard for shard, _, _ in self._writers.values()} - started
-        return found + [f"no ShardWriter of shard {shard} has started" for shard in sorted(waiting)]
+        for shard in sorted(waiting):
+            writers = [name for name, (its_shard, _, _) in self._writers.items() if its_shard == shard]
+            found.append(f"no ShardWriter of shard {shard} has started{self._why(writers)}")
+        return found
+
+    def _why(self, names: Iterable[str]) -> str:
+        """The end of a sentence about actors that have not started: the first reason that is known."""
+        failures = (self._liveness.failure(name) for name in names)
+        return next((f": {failure}" for failure in failures if failure is not None), "")
 
     # Sweeps
 

@@ -93,11 +93,11 @@ def _report_failure(launcher: Launcher, error: Exception, progress: Progress) ->
     if launcher.signals.interrupted:
         # Not always a `Stopped`: a library may have wrapped it in an error of its own.
         return 130
+    # Into the log, with what caused it: what is shown may be gone with its terminal.
+    traceback.print_exception(error)
     if isinstance(error, Refusal):
         progress.show("failed", error.message)
         return error.exit_code
-    # A defect: the traceback goes into the log.
-    traceback.print_exception(error)
     # Ray's errors contain the whole remote traceback; its last line says what happened.
     last_line = str(error).strip().splitlines()[-1:] or [""]
     progress.show("failed", f"{type(error).__name__}: {last_line[0]}")

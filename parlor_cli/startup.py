@@ -178,9 +178,13 @@ class Startup:
 
     def _start_actors(self, settings: Settings) -> None:
         from actors import bootstrap
+        from actors.contracts import ActorsFailed
 
         with self._step("actors", "starting") as done:
-            bootstrap.ensure_supervisor(settings)
+            try:
+                bootstrap.ensure_supervisor(settings)
+            except (ActorsFailed, TimeoutError) as error:
+                raise Refusal(f"the actors did not start: {error}") from error
             self._started.actors = True
             done(f"namespace {settings.ray.namespace}")
 

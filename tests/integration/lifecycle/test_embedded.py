@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from parlor_cli import processes
 from tests.integration.lifecycle.conftest import MakeParlor
+from tests.starts import one_start_at_a_time
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
@@ -58,3 +60,20 @@ def test_a_taken_port_is_refused_at_once(make_parlor: MakeParlor) -> None:
     assert done.returncode == 1
     assert "another program listens there" in done.stderr
     assert parlor.remains() == {}
+
+
+def test_what_an_actor_raises_is_said_by_the_start_at_once(make_parlor: MakeParlor, tmp_path: Path) -> None:
+    broken = "def make(settings, key, clock):\n    raise ValueError('the licence of the model has ended')\n"
+    (tmp_path / "broken_provider.py").write_text(broken)
+    parlor = make_parlor()
+    parlor.environment |= {"PYTHONPATH": str(tmp_path), "PARLOR_LLM__PROVIDER": "broken_provider:make"}
+    with one_start_at_a_time():
+        began = time.monotonic()
+        done = parlor.up()
+    assert done.returncode == 1
+    assert "the actors did not start: rooms-000: ValueError: the licence of the model has ended" in done.stderr
+    assert "the licence of the model has ended" in parlor.log()
+    # The limit of a start is 120 s.
+    assert time.monotonic() - began < 100
+    assert parlor.remains() == {}
+    assert not parlor.installation.runtime_dir.exists()

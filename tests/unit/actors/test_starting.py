@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -15,12 +16,13 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from actors import room_actor, shard_writer, state_machine
 from actors.contracts import STATE_MACHINE, ActorStatus, PooledActorContract
-from actors.liveness import AGAIN_SECONDS, PAUSE_SECONDS, LivenessCheck
+from actors.liveness import AGAIN_SECONDS, PAUSE_SECONDS, LivenessCheck, NotStarted
 from actors.pools import Pools
 from actors.room_actor import RoomActor
 from actors.shard_writer import ShardWriter
 from actors.state_machine import StateMachine
-from actors.status import ask_started, ask_status
+from actors.status import TRIES, ask_started, ask_status
+from parlor.errors import StoreUnavailable
 from parlor.ids import ShardId
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.rooms.commands import Wake, encode_commands
@@ -192,10 +194,34 @@ async def test_an_actor_that_ray_has_restarted_is_started_with_the_next_question
     await liveness.close()
 
 
-async def test_an_actor_that_cannot_start_does_not_answer() -> None:
+def raised(cause: Exception) -> RayTaskError:
+    """How a method's exception reaches its caller."""
+    return RayTaskError("start", "traceback", cause)  # type: ignore[no-untyped-call]  # Ray's
+
+
+def made_wrong(cause: str) -> RayActorError:
+    """How a constructor's exception reaches every caller: as text, its traceback first."""
+    return RayActorError(error_msg=f"The actor died because of an error\n  File x\n{cause}\n", actor_init_failed=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "tries"),
+    [
+        (raised(OSError("broken")), "OSError: broken", TRIES),
+        (raised(StoreUnavailable("No store", debug="h:1")), "No store h:1", math.inf),
+        (made_wrong("ValueError: no such persona"), "ValueError: no such persona", 1),
+    ],
+)
+async def test_an_actor_that_cannot_start_says_why(error: Exception, reason: str, tries: float) -> None:
     process = Process()
-    process.error = RayTaskError("start", "traceback", OSError("broken"))  # type: ignore[no-untyped-call]  # Ray's
-    assert await ask_started(process) is None
+    process.error = error
+    with pytest.raises(NotStarted, match=reason) as caught:
+        await ask_started(process)
+    assert caught.value.tries == tries
+
+
+async def test_an_actor_that_has_died_does_not_answer() -> None:
+    process = Process()
     process.error = RayActorError()
     assert await ask_started(process) is None
     process.error = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -10,17 +11,18 @@ import pytest
 import structlog
 
 from actors import supervisor
-from actors.contracts import ActorStatus
+from actors.contracts import STATE_MACHINE, ActorsFailed, ActorStatus
+from actors.liveness import AGAIN_SECONDS, NotStarted
 from actors.once import Once
 from actors.supervisor import Supervisor
 from parlor.errors import CacheUnavailable
-from parlor.ids import Partition, RoomId, home_of
+from parlor.ids import Partition, RoomId, ShardId, home_of
 from parlor.rooms.commands import decode_commands, encode_outcomes
 from parlor.settings import RoomSettings, Settings
 from parlor.wiring import Wiring
 from tests.unit.actors.cluster import DomainWiring, Method
 from tests.unit.domain import NEIGHBOUR, Domain
-from tests.unit.fake_clock import settle
+from tests.unit.fake_clock import FakeClock, settle
 
 pytestmark = pytest.mark.unit
 
@@ -80,6 +82,77 @@ async def test_and_not_for_a_full_one(placing: _Placing, domain: Domain) -> None
     began = asyncio.get_running_loop().time()
     assert await placing.supervisor.place_room(await domain.new_room(), None) is None
     assert asyncio.get_running_loop().time() - began < supervisor.PATIENCE_SECONDS / 2
+
+
+# Starting
+
+
+class _Failing:
+    """An actor that does not start: ``error`` is what asking it raises."""
+
+    def __init__(self, error: NotStarted | None, kind: str = "RoomActor") -> None:
+        self.error = error
+        self._kind = kind
+
+    async def ask(self) -> ActorStatus | None:
+        if self.error is not None:
+            raise self.error
+        return ActorStatus(ONLY, self._kind, 7, "node", True)
+
+
+@pytest.fixture
+async def starting(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Supervisor, FakeClock]]:
+    """A Supervisor whose other actors have started."""
+    clock = FakeClock()
+    monkeypatch.setattr(supervisor, "SystemClock", lambda: clock)
+    found = Supervisor(Settings().model_dump_json())
+    found._started = Once(_opened)
+    found._rooms.add(ONLY)
+    found._pools.rooms[ONLY] = object()
+    found._writers = {"writer-shard1-0": (ShardId(1), 0, [])}
+    for name in (STATE_MACHINE, "writer-shard1-0"):
+        found._liveness.watch(name, "other", _Failing(None, "other").ask)
+    await settle()
+    yield found, clock
+    await found._liveness.close()
+
+
+async def test_an_actor_that_cannot_be_made_ends_the_start_at_once(starting: tuple[Supervisor, FakeClock]) -> None:
+    found, _ = starting
+    ready = asyncio.create_task(found.ready())
+    await settle()
+    assert not ready.done()
+    assert await found.missing() == ["no RoomActor answers, of 1"]
+    found._liveness.watch(ONLY, "RoomActor", _Failing(NotStarted("ValueError: no such persona", 1)).ask)
+    with pytest.raises(ActorsFailed, match="rooms-000: ValueError: no such persona"):
+        await ready
+    assert await found.missing() == ["no RoomActor answers, of 1: ValueError: no such persona"]
+
+
+async def test_a_start_that_fails_again_and_again_ends_the_start(starting: tuple[Supervisor, FakeClock]) -> None:
+    found, clock = starting
+    ready = asyncio.create_task(found.ready())
+    found._liveness.watch(ONLY, "RoomActor", _Failing(NotStarted("OSError: broken", 3)).ask)
+    await settle()
+    await clock.advance(AGAIN_SECONDS)
+    assert not ready.done()
+    await clock.advance(AGAIN_SECONDS)
+    with pytest.raises(ActorsFailed, match="rooms-000: OSError: broken"):
+        await ready
+
+
+async def test_an_outage_does_not_end_the_start(starting: tuple[Supervisor, FakeClock]) -> None:
+    found, clock = starting
+    ready = asyncio.create_task(found.ready())
+    actor = _Failing(NotStarted("Redis does not answer", math.inf))
+    found._liveness.watch(ONLY, "RoomActor", actor.ask)
+    for _ in range(100):
+        await clock.advance(AGAIN_SECONDS)
+    assert await found.missing() == ["no RoomActor answers, of 1: Redis does not answer"]
+    actor.error = None
+    await clock.advance(AGAIN_SECONDS)
+    await ready
+    assert (found._liveness.failure(ONLY), await found.missing()) == (None, [])
 
 
 # Waking

@@ -76,6 +76,7 @@ def test_a_start_that_fails_is_reported_and_stopped_without_a_drain(
     shown: list[tuple[Kind, str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     drained: list[bool] = []
     monkeypatch.setattr(Launcher, "start", start)
@@ -83,3 +84,5 @@ def test_a_start_that_fails_is_reported_and_stopped_without_a_drain(
     progress = RecordedProgress()
     assert launcher.run(Installation.found(tmp_path / "data"), UpOptions(data_dir=tmp_path / "data"), progress) == code
     assert (progress.lines, drained) == (shown, [False])
+    log = capsys.readouterr().err
+    assert all("Traceback" in log and text.partition(": ")[2] in log for _, text in shown)
