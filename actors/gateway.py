@@ -52,6 +52,8 @@ from parlor.model import (
     SendRequest,
     Session,
     StateReport,
+    StreamTicket,
+    TicketHolder,
 )
 from parlor.rooms.commands import (
     Command,
@@ -254,6 +256,12 @@ class ActorGateway:
 
     def account_events(self, session: Session, after: str | None) -> AbstractAsyncContextManager[Subscription]:
         return self._streams.account(session.partition, session.account_id, after)
+
+    async def issue_ticket(self, session: Session, path: str, ends_at: int) -> StreamTicket:
+        return await self._wiring.tickets.issue(session.partition, session.account_id, path, ends_at)
+
+    async def use_ticket(self, ticket: str, path: str) -> TicketHolder | None:
+        return await self._wiring.tickets.use(ticket, path)
 
     async def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
         _require_home(session, room_id)

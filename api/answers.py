@@ -23,6 +23,7 @@ from parlor.model import (
     RoomPage,
     SendReceipt,
     StateReport,
+    StreamTicket,
 )
 from parlor.wire import JsonForm, encode, message_form, room_form, timestamp
 
@@ -96,6 +97,10 @@ def state_answer(report: StateReport) -> Response:
         {"at": timestamp(line.at), "from": line.from_state, "to": line.to_state, "by": line.by} for line in report.log
     ]
     return answer({"state": report.state, "log": log})
+
+
+def ticket_answer(ticket: StreamTicket) -> Response:
+    return answer({"ticket": ticket.ticket, "expires_at": timestamp(ticket.expires_at)}, 201)
 
 
 def persona_list(personas: list[Persona]) -> Response:

@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 
 from api.edge import Edge, edge_of
 from api.media_types import require_json
+from api.path_ids import canonical_path
 from api.tokens import TokenVerifier
 from parlor.errors import Unauthenticated
 from parlor.gateway import Gateway
@@ -64,6 +65,14 @@ class Authenticator:
         claims = self._verifier.verify(token)
         return Caller(await self._sessions.resolve(edge.gateway, claims.account_id), claims.valid_until_ms)
 
+    async def ticket_caller(self, edge: Edge, tickets: Sequence[str], path: str) -> Caller:
+        """The caller of an event stream that is opened with a ticket. Raises ``Unauthenticated``, ``StoreUnavailable``
+        or ``CacheUnavailable``."""
+        holder = await edge.gateway.use_ticket(tickets[0], path) if len(tickets) == 1 else None
+        if holder is None:
+            raise Unauthenticated("The ticket is not valid, or is for another event stream; ask for a new one")
+        return Caller(await self._sessions.resolve(edge.gateway, holder.account_id), holder.ends_at)
+
 
 class AuthenticatedRoute(APIRoute):
     """A route that requires a valid token."""
@@ -72,18 +81,32 @@ class AuthenticatedRoute(APIRoute):
         handle = self.get_caller_handler()
 
         async def authenticated(request: Request) -> Response:
-            authenticator: Authenticator = request.app.state.authenticator
-            authorizations = request.headers.getlist("authorization")
-            request.state.caller = await authenticator.caller(edge_of(request), authorizations)
+            request.state.caller = await self.find_caller(request, request.app.state.authenticator)
             if self.body_field is not None:
                 require_json(request)
             return await handle(request)
 
         return authenticated
 
+    async def find_caller(self, request: Request, authenticator: Authenticator) -> Caller:
+        """Raises ``Unauthenticated`` and what resolving the account raises."""
+        return await authenticator.caller(edge_of(request), request.headers.getlist("authorization"))
+
     def get_caller_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of a request whose caller is known."""
         return super().get_route_handler()
+
+
+class TicketRoute(AuthenticatedRoute):
+    """The route of an event stream, which `?ticket=` opens too: a browser's EventSource sends no token."""
+
+    async def find_caller(self, request: Request, authenticator: Authenticator) -> Caller:
+        tickets = request.query_params.getlist("ticket")
+        if not tickets:
+            return await super().find_caller(request, authenticator)
+        if "authorization" in request.headers:
+            raise Unauthenticated("Give a token or a ticket, not both")
+        return await authenticator.ticket_caller(edge_of(request), tickets, canonical_path(request.scope["path"]))
 
 
 def caller_of(request: Request) -> Caller:

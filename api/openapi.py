@@ -65,10 +65,15 @@ def document(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = schema.setdefault("components", {})
         components.setdefault("schemas", {}).update({name(found): _schema(found) for found in PUBLIC_ERRORS})
-        components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+        components["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "ticket": {"type": "apiKey", "in": "query", "name": "ticket"},
+        }
         for path, operations in schema["paths"].items():
             for operation in operations.values():
                 operation["security"] = [{"bearer": []}] if path.startswith("/v1/") else []
+                if any(parameter["name"] == "ticket" for parameter in operation.get("parameters", ())):
+                    operation["security"].append({"ticket": []})
         app.openapi_schema = schema
     return app.openapi_schema
 

@@ -27,6 +27,11 @@ def path_of(scope: Scope) -> str:
     return "".join(part if _SLASH.fullmatch(part) else unquote(part) for part in parts)
 
 
+def canonical_path(path: str) -> str:
+    """The one spelling of an API path: ids may be written in either case, and nothing else has capitals."""
+    return path.lower()
+
+
 def room_id_of(text: str) -> RoomId:
     """Either case is read (RFC 9562 section 4). Raises ``RoomNotFound``."""
     room_id = text.lower()

@@ -289,6 +289,17 @@ class ChatRoomMemoryResponse(_Answer):
     """Increases with each summary and each reset."""
 
 
+class EventTicketRequest(_Body):
+    path: Annotated[str, Field(min_length=1, max_length=256)]
+    """The path of the event stream; a query is left out."""
+
+
+class EventTicketResponse(_Answer):
+    ticket: str
+    expires_at: Timestamp
+    """When it has to have been used for the first time."""
+
+
 class ChatUsageRequest(_Query):
     from_: Annotated[Day | None, Field(alias="from")] = None
     """The first day; default: 29 days before `to`."""

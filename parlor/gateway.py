@@ -27,6 +27,8 @@ from parlor.model import (
     SendRequest,
     Session,
     StateReport,
+    StreamTicket,
+    TicketHolder,
 )
 
 
@@ -134,6 +136,12 @@ class Gateway(Protocol):
         """Subscribes to the events of one turn, from ``receipt.cursor`` to the reply's last event."""
 
     def account_events(self, session: Session, after: str | None) -> AbstractAsyncContextManager[Subscription]: ...
+
+    async def issue_ticket(self, session: Session, path: str, ends_at: int) -> StreamTicket:
+        """Returns a ticket that opens the event stream at ``path`` for the session's account until ``ends_at``."""
+
+    async def use_ticket(self, ticket: str, path: str) -> TicketHolder | None:
+        """Returns who opens the event stream at ``path`` with this ticket; None when it is not good for that."""
 
     def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
         """Yields every message of the room in order; reads them in pages."""

@@ -27,6 +27,22 @@ class Session(msgspec.Struct, frozen=True):
     shard_id: ShardId
 
 
+class StreamTicket(msgspec.Struct, frozen=True):
+    """What opens one event stream without a token."""
+
+    ticket: str
+    expires_at: int
+    """When it has to have been used for the first time."""
+
+
+class TicketHolder(msgspec.Struct, frozen=True):
+    """Who opens an event stream with a ticket."""
+
+    account_id: AccountId
+    ends_at: int
+    """When the stream ends, with the token that the ticket was asked for with."""
+
+
 class SenderType(StrEnum):
     USER = "USER"
     AI = "AI"

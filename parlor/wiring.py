@@ -11,6 +11,7 @@ from parlor.cache.reads import CacheReader
 from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
+from parlor.cache.tickets import Tickets
 from parlor.clock import SystemClock, SystemEntropy
 from parlor.ids import IdMint
 from parlor.llm.personas import load_personas
@@ -49,6 +50,7 @@ class Wiring:
         self.state_machine = ChatStateMachine(self.live, store, self.loader)
         self.summaries = SummaryCache(self.live)
         self.memories = InternalMemories(self.summaries, store, self.loader)
+        self.tickets = Tickets(self.live, self.mint)
         self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
         self.dependencies = Dependencies(self.live, store)
         set_chat_state_machine(self.state_machine)

@@ -16,6 +16,7 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
     <prefix>:{p17}:draft:<room>         STRING  the text so far of the reply that is being written
     <prefix>:{p17}:events:<room>        STREAM  the room's event log; its name is also the channel of its wake-ups
     <prefix>:{p17}:idempotency:<room>:<digest>  HASH  what a send with this key was answered
+    <prefix>:{p17}:ticket:<digest>      HASH    whose ticket, for which event stream, until when
     <prefix>:{p17}:account:<account>    HASH    event position, pending, complete and filling (the list)
     <prefix>:{p17}:rooms:<account>      ZSET    the account's rooms by their last activity
     <prefix>:{p17}:account_events:<account>  STREAM  the account's event log
@@ -70,8 +71,11 @@ class Keys:
 
     def idempotency(self, partition: Partition, room: RoomId, key: str) -> str:
         # A digest: the client chooses the key, and this bounds its length and its characters.
-        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-        return f"{self._tag(partition)}:idempotency:{room}:{digest}"
+        return f"{self._tag(partition)}:idempotency:{room}:{_digest(key)}"
+
+    def ticket(self, partition: Partition, ticket: str) -> str:
+        # A digest: who can list keys must not be able to use the ticket.
+        return f"{self._tag(partition)}:ticket:{_digest(ticket)}"
 
     def account(self, partition: Partition, account: AccountId) -> str:
         return f"{self._tag(partition)}:account:{account}"
@@ -87,3 +91,7 @@ class Keys:
 
     def _tag(self, partition: Partition) -> str:
         return f"{self._prefix}:{{p{partition}}}"
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()[:32]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx2
 import pytest
 
 from tests.integration.sse import SseEvent, reading, text_of
@@ -165,3 +166,23 @@ async def test_events_from_now_are_those_that_come(user: User) -> None:
         event = await reader.next()
     assert event is not None
     assert (event.type, event.data["message"]["message_id"]) == ("message.created", note["message_id"])
+
+
+async def test_an_event_source_follows_a_room_with_a_ticket(user: User, stranger: User) -> None:
+    """As a browser does it: no header but `Last-Event-ID`, and the same address each time."""
+    room, other = await user.create_room(), await stranger.create_room()
+    path = f"{of(room)}/events"
+    ticket = succeeded(await user.http.post("/v1/events/ticket", json={"path": path}), 201)["ticket"]
+    async with httpx2.AsyncClient(base_url=user.http.base_url, timeout=30.0) as http:
+        async with reading(http, "GET", path, params={"ticket": ticket}) as reader:
+            note = await user.note(room, "one")
+            first = await reader.next()
+            await user.note(room, "two")
+        assert first is not None
+        assert first.data["message"]["message_id"] == note["message_id"]
+        async with reading(http, "GET", path, params={"ticket": ticket}, headers={"Last-Event-ID": first.id}) as reader:
+            second = await reader.next()
+        assert second is not None
+        assert second.data["message"]["content"] == "two"
+        for elsewhere in ("/v1/events", f"{of(other)}/events", of(room), f"{path}?ticket={ticket}"):
+            assert (await http.get(elsewhere, params={"ticket": ticket})).status_code == 401

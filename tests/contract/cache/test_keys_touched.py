@@ -14,6 +14,7 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
 from parlor.cache.rooms import Appended
 from parlor.cache.summaries import SummaryCache
+from parlor.cache.tickets import Tickets
 from parlor.ids import Claim, MessageId
 from parlor.states import MessageState, RoomState
 from tests.contract.cache.fixtures import CLAIM_1, LEASE, CacheFixtures
@@ -54,6 +55,9 @@ async def everything(fixtures: CacheFixtures) -> None:
     await fixtures.stored(address)
     loaded = fixtures.address()
     await fixtures.rooms.load(loaded, fixtures.room_row(loaded, 1), [fixtures.message_row(1, version=0)], 1, 1)
+    tickets = Tickets(fixtures.live, fixtures.mint)
+    ticket = await tickets.issue(fixtures.partition, address.account_id, "/v1/events", fixtures.clock.now + 60_000)
+    assert await tickets.use(ticket.ticket, "/v1/events") is not None
     await fixtures.queue.renew(fixtures.partition, LEASE)
     await fixtures.live.init_partition(fixtures.partition, 2)
     await fixtures.queue.release(fixtures.partition, LEASE)

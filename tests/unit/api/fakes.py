@@ -34,6 +34,8 @@ from parlor.model import (
     SendRequest,
     Session,
     StateReport,
+    StreamTicket,
+    TicketHolder,
     Transition,
     Usage,
 )
@@ -183,6 +185,7 @@ class FakeGateway:
         self.uses: list[DailyUse] = []
         self.exported: list[Message] = [message(), reply(content="hi")]
         self.export_breaks: Exception | None = None
+        self.holder: TicketHolder | None = None
         self.healths = [
             DependencyHealth("redis", ok=True, detail="ok"),
             DependencyHealth("shard 1", ok=True, detail="ok"),
@@ -326,6 +329,14 @@ class FakeGateway:
     def account_events(self, session: Session, after: str | None) -> AbstractAsyncContextManager[Subscription]:
         self._called("account_events", after)
         return self.subscription.open()
+
+    async def issue_ticket(self, session: Session, path: str, ends_at: int) -> StreamTicket:
+        self._called("issue_ticket", session.account_id, path, ends_at)
+        return StreamTicket("17-t", NOW_MS + 30_000)
+
+    async def use_ticket(self, ticket: str, path: str) -> TicketHolder | None:
+        self._called("use_ticket", ticket, path)
+        return self.holder
 
     async def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
         self._called("export", room_id)

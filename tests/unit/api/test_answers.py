@@ -25,6 +25,7 @@ from parlor.model import (
     RoomPage,
     SendReceipt,
     StateReport,
+    StreamTicket,
     Transition,
     Usage,
 )
@@ -57,6 +58,7 @@ CASES: list[tuple[type[BaseModel], Response]] = [
         schemas.ChatUsageResponse,
         answers.usage_answer("2026-11-01", "2026-11-30", [DailyUse(5, "2026-11-23", 1, 2, 3)]),
     ),
+    (schemas.EventTicketResponse, answers.ticket_answer(StreamTicket("17-abc", NOW_MS))),
     (
         schemas.ChatMessageDeleteResponse,
         answers.delete_answer(DeleteReceipt(MESSAGE, MessageState.DELETED, DeleteOutcome.CANCELLED)),

@@ -81,6 +81,7 @@ def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
         ("GET", f"{room}/state"),
         ("GET", f"{room}/events"),
         ("GET", "/v1/events"),
+        ("POST", "/v1/events/ticket"),
         ("GET", f"{message}/events"),
         ("GET", f"{room}/export"),
         ("PATCH", message),

@@ -1,0 +1,10 @@
+-- What: a ticket, with which a reader opens one event stream without a token.
+-- KEYS: ticket
+-- ARGV: owner path ends lifetime
+--       ends is when its last stream ends, in ms; lifetime is the time until it has to be used first
+-- Returns: OK
+-- Guarantees: a ticket that is not used in time is gone.
+-- Safe to repeat because: the same ticket says the same.
+redis.call('HSET', K.ticket, 'account', A.owner, 'path', A.path, 'ends', A.ends)
+redis.call('PEXPIRE', K.ticket, A.lifetime)
+return {CODE.OK}
