@@ -49,7 +49,7 @@ def build_app(
     when ``settings.auth.secret`` is too short.
     """
     clock = clock or SystemClock()
-    edge = Edge(settings.api, clock, entropy or SystemEntropy(), metrics or NoMetrics())
+    edge = Edge(settings.api, settings.limits, clock, entropy or SystemEntropy(), metrics or NoMetrics())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from api.edge import Edge, edge_of
 from api.media_types import require_json
 from api.path_ids import canonical_path
+from api.rates import charge
 from api.tokens import TokenVerifier
 from parlor.errors import Unauthenticated
 from parlor.gateway import Gateway
@@ -81,10 +82,24 @@ class AuthenticatedRoute(APIRoute):
         handle = self.get_caller_handler()
 
         async def authenticated(request: Request) -> Response:
-            request.state.caller = await self.find_caller(request, request.app.state.authenticator)
-            if self.body_field is not None:
-                require_json(request)
-            return await handle(request)
+            edge, scope = edge_of(request), request.scope
+            edge.limits.admit_token(scope)
+            try:
+                caller = await self.find_caller(request, request.app.state.authenticator)
+            except Unauthenticated:
+                edge.limits.token_refused(scope)
+                raise
+            request.state.caller = caller
+            account = caller.session.account_id
+            charge(edge.limits.requests, account, scope)
+            # A stream is counted by its slot: it begins when the handler has returned.
+            end = edge.limits.requests_at_once.take(account)
+            try:
+                if self.body_field is not None:
+                    require_json(request)
+                return await handle(request)
+            finally:
+                end()
 
         return authenticated
 

@@ -7,10 +7,12 @@ from typing import Protocol
 
 from fastapi import Request
 
+from api.rates import Limits, Shares
 from parlor.clock import Clock, Entropy
 from parlor.errors import Overloaded
 from parlor.gateway import Gateway
 from parlor.settings import ApiSettings
+from parlor.settings.limits import LimitSettings
 
 _STREAM_RETRY = 5.0
 """Seconds after which a refused client should try again. Streams last long, so one ends only now and then."""
@@ -56,17 +58,25 @@ class StreamSlot:
 class StreamSlots:
     """Counts the open event streams of a replica and limits them."""
 
-    def __init__(self, limit: int, metrics: EdgeMetrics) -> None:
+    def __init__(self, limit: int, shares: Shares, metrics: EdgeMetrics) -> None:
         self._limit = limit
+        self._shares = shares
         self._metrics = metrics
         self.taken = 0
 
-    def take(self) -> StreamSlot:
-        """Returns a slot for one stream. Raises ``Overloaded`` when all are taken."""
+    def take(self, account: str) -> StreamSlot:
+        """Returns a slot for one stream. Raises ``RateLimited`` when the account has its share, and ``Overloaded`` when
+        all slots are taken."""
         if self.taken >= self._limit:
             raise Overloaded("Too many event streams are open", retry_after=_STREAM_RETRY)
+        give_back = self._shares.take(account)
         self._change(1)
-        return StreamSlot(lambda: self._change(-1))
+
+        def release() -> None:
+            give_back()
+            self._change(-1)
+
+        return StreamSlot(release)
 
     def _change(self, by: int) -> None:
         self.taken += by
@@ -76,12 +86,15 @@ class StreamSlots:
 class Edge:
     """The state of one replica. Nothing in it is needed after a restart."""
 
-    def __init__(self, settings: ApiSettings, clock: Clock, entropy: Entropy, metrics: EdgeMetrics) -> None:
+    def __init__(
+        self, settings: ApiSettings, limits: LimitSettings, clock: Clock, entropy: Entropy, metrics: EdgeMetrics
+    ) -> None:
         self.settings = settings
+        self.limits = Limits(limits, clock)
         self.clock = clock
         self.entropy = entropy
         self.metrics = metrics
-        self.streams = StreamSlots(settings.max_streams, metrics)
+        self.streams = StreamSlots(settings.max_streams, self.limits.streams, metrics)
         self.under_way = 0
         """Requests that have not ended, streams included."""
         self._gateway: Gateway | None = None

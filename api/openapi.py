@@ -17,6 +17,7 @@ from parlor.errors import (
     InvalidRequest,
     Overloaded,
     ParlorError,
+    RateLimited,
     StoreUnavailable,
     Unauthenticated,
     UnsupportedMediaType,
@@ -30,6 +31,7 @@ EVERYWHERE: tuple[type[ParlorError], ...] = (
     InvalidRequest,
     InternalError,
     Overloaded,
+    RateLimited,
     CacheUnavailable,
     StoreUnavailable,
 )

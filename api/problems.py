@@ -19,6 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from api.edge import edge_of
 from api.methods import MethodTable
 from parlor.errors import (
     ERROR_CLASSES,
@@ -29,6 +30,7 @@ from parlor.errors import (
     LlmError,
     MethodNotAllowed,
     ParlorError,
+    RateLimited,
     Unauthenticated,
     UnsupportedMediaType,
 )
@@ -127,6 +129,8 @@ async def _on_parlor_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ParlorError):  # never: Starlette's signature is wider
         raise error
     problem = Problem.of(error)
+    if isinstance(error, RateLimited):
+        await edge_of(request).limits.hold_back()
     if not is_public(type(error)):
         _log.error("internal_error", error=type(error).__name__, debug=error.debug, path=request.url.path)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

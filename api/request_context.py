@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.edge import Edge
 from api.path_ids import path_of
 from api.problems import Problem, not_found, respond
-from parlor.errors import InternalError, Overloaded
+from api.rates import rate_fields
+from parlor.errors import InternalError, Overloaded, ParlorError, RateLimited
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ANSWER_HEADERS = {b"cache-control": b"no-store", b"x-content-type-options": b"nosniff"}
@@ -47,6 +48,7 @@ class RequestContext:
                 headers = list(message["headers"])
                 given = {name for name, _ in headers}
                 headers += [(name, value) for name, value in _ANSWER_HEADERS.items() if name not in given]
+                headers += rate_fields(scope)
                 if self._echo or scope["type"] == "websocket":
                     headers.append((b"x-request-id", request_id.encode()))
                 message["headers"] = headers
@@ -57,9 +59,11 @@ class RequestContext:
             return
         self._edge.under_way += 1
         try:
-            if self._full(scope["path"]):
-                busy = Overloaded("Too many requests are under way")
-                await respond(Problem.of(busy), scope)(scope, receive, traced)
+            refusal = self._refusal(scope)
+            if refusal is not None:
+                if isinstance(refusal, RateLimited):
+                    await self._edge.limits.hold_back()
+                await respond(Problem.of(refusal), scope)(scope, receive, traced)
             else:
                 await self._app(scope, receive, traced)
         except ClientDisconnect:
@@ -72,9 +76,16 @@ class RequestContext:
         finally:
             self._edge.under_way -= 1
 
-    def _full(self, path: str) -> bool:
-        plain = self._edge.under_way - self._edge.streams.taken
-        return plain > self._edge.settings.max_requests and path not in _UNLIMITED
+    def _refusal(self, scope: Scope) -> ParlorError | None:
+        if scope["path"] in _UNLIMITED:
+            return None
+        if self._edge.under_way - self._edge.streams.taken > self._edge.settings.max_requests:
+            return Overloaded("Too many requests are under way")
+        try:
+            self._edge.limits.admit_address(scope)
+        except RateLimited as error:
+            return error
+        return None
 
     def _request_id(self, scope: Scope) -> str:
         given: list[bytes] = [value for name, value in scope["headers"] if name == b"x-request-id"]

@@ -17,6 +17,7 @@ from api.edge import Edge, StreamSlot, edge_of
 from api.headers import Preferences, parse_idempotency_key, parse_prefer, wants_event_stream
 from api.limits import check_content, check_metadata
 from api.path_ids import room_id_of
+from api.rates import charge
 from api.schemas import ChatMessageSendRequest
 from api.sse import EventStream
 from parlor.errors import ParlorError, Unavailable
@@ -56,7 +57,10 @@ async def send(request: Request, room_id: RoomId, body: ChatMessageSendRequest) 
     preferences = parse_prefer(request.headers.getlist("prefer"))
     command = _command(request, body, preferences)
     # Before anything is appended: afterwards a refusal would have the sender send the message again.
-    slot = edge.streams.take() if wants_event_stream(request.headers.get("accept", "")) else None
+    charge(edge.limits.sends, caller.session.account_id, request.scope)
+    slot = (
+        edge.streams.take(caller.session.account_id) if wants_event_stream(request.headers.get("accept", "")) else None
+    )
     try:
         receipt = await edge.gateway.send_message(caller.session, room_id, command)
         return await _answer(edge, caller, room_id, receipt, preferences, slot)

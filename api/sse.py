@@ -70,7 +70,7 @@ class EventStream(Response):
         self._begins_at = begins_at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._slot or self._edge.streams.take():
+        with self._slot or self._edge.streams.take(self._caller.session.account_id):
             async with AsyncExitStack() as stack:
                 try:
                     subscription = await stack.enter_async_context(self._source)

@@ -11,6 +11,7 @@
     ├── InvalidRequest           1007  invalid-request       422  errors
     ├── ContentTooLarge          1008  content-too-large     413
     ├── Unauthenticated          1009  unauthenticated       401
+    ├── RateLimited              1010  rate-limited          429
     ├── Overloaded               1011  overloaded            503
     ├── Unavailable              1012                        503
     │   ├── CacheUnavailable     1012  cache-unavailable     503
@@ -26,7 +27,7 @@
         ├── PartitionUnknown     Redis has no record of the partition
         └── LeaseLost            another writer holds the partition
 
-Code 1010 is reserved for rate limits. ``detail`` is safe to show to a client; ``debug`` is for logs only. Every error
+``detail`` is safe to show to a client; ``debug`` is for logs only. Every error
 survives pickling and the wire form (``to_wire`` and ``from_wire``), because errors cross actor calls.
 """
 
@@ -157,6 +158,14 @@ class Unauthenticated(ParlorError):
 
     code, error_code, http_status = "unauthenticated", 1009, 401
     title = "A valid bearer token is needed"
+
+
+class RateLimited(ParlorError):
+    """The account or the address has used its share for now."""
+
+    code, error_code, http_status = "rate-limited", 1010, 429
+    title = "Too many requests"
+    retryable = True
 
 
 class Overloaded(ParlorError):

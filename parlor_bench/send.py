@@ -18,7 +18,7 @@ from parlor_bench.first_token import FirstToken, measure_first_token
 from parlor_bench.load import Figures, Request, create_room, post, run
 
 ROOMS = 100
-ACCOUNTS = 10
+ACCOUNTS = 100
 BODY = msgspec.json.encode({"content": "x" * 256, "reply": "none"})
 SAMPLES = 40
 """Of the time to first token."""

@@ -14,16 +14,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from parlor.settings.files import read_toml
+from parlor.settings.limits import LimitSettings
+from parlor.settings.section import Section as _Section
 from parlor.settings.urls import ApiUrl, Origins, RedisUrl, StoreUrl, StoreUrls
 from parlor.settings.values import ApiKey, Lifetime, Pause, SigningKey, Text, TimeLimit
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 def _in_order(section: BaseModel, least: str, most: str) -> None:
@@ -330,6 +328,7 @@ class Settings(BaseSettings):
     llm: LlmSettings = LlmSettings()
     auth: AuthSettings = AuthSettings()
     api: ApiSettings = ApiSettings()
+    limits: LimitSettings = LimitSettings()
     ray: RaySettings = RaySettings()
     log: LogSettings = LogSettings()
     openai_api_key: ApiKey = Field(default=SecretStr(""), validation_alias=AliasChoices("OPENAI_API_KEY"))

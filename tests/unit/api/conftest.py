@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import timedelta
 
 import httpx2
 import pytest
@@ -15,6 +16,7 @@ from structlog.typing import EventDict
 from api.app import build_app
 from parlor.gateway import Gateway
 from parlor.settings import ApiSettings, AuthSettings, Settings
+from parlor.settings.limits import LimitSettings
 from tests.unit.api.fakes import SECRET, CountingEntropy, FakeClock, FakeGateway, RecordingMetrics, token
 
 
@@ -44,6 +46,7 @@ def metrics() -> RecordingMetrics:
 def settings() -> Settings:
     return Settings(
         auth=AuthSettings(secret=SecretStr(SECRET)),
+        limits=LimitSettings(refusal_delay=timedelta(0)),
         api=ApiSettings(max_streams=2, max_requests=2, body_max=64 * 1024, content_max=1000),
     )
 

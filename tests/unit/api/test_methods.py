@@ -36,6 +36,9 @@ async def test_head_has_the_status_and_headers_of_get_and_no_body(client: httpx2
     got = await client.get(path, headers={"X-Request-Id": "one"})
     asked = await client.head(path, headers={"X-Request-Id": "one"})
     assert (asked.status_code, asked.content) == (got.status_code, b"")
+    for each in (got, asked):
+        # The second request of the account leaves one less.
+        each.headers.pop("ratelimit", None)
     assert asked.headers == got.headers
 
 

@@ -1,0 +1,183 @@
+"""Shares of one account and one address: how many requests, sends, refused tokens and open streams they may have.
+
+A rate is a token bucket, kept as the one moment at which it will be full again (the generic cell rate algorithm of
+ITU-T I.371), so an account costs one number. What is left is told in the header fields of
+draft-ietf-httpapi-ratelimit-headers-10. All of it is counted in the replica's memory: no request pays a round trip for
+it, and a replica that restarts forgives.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Callable
+
+import msgspec
+from starlette.types import Scope
+
+from parlor.clock import Clock
+from parlor.errors import RateLimited
+from parlor.settings.limits import LimitSettings
+
+_KEYS_MAX = 20_000
+"""Accounts or addresses that a rate remembers. The one that was quiet longest is forgotten first, which gives it a full
+bucket."""
+_HELD_MAX = 200
+"""Refusals that are held back at a time; they count as requests under way, of which others need some too."""
+_ROUNDING = 1e-6
+"""Of a request: sums of floats do not make a bucket that is full a little more than full."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What is left of a rate."""
+
+    policy: str
+    """The value of the field ``RateLimit-Policy``."""
+    left: str
+    """The value of the field ``RateLimit``."""
+    retry_after: float
+    """Seconds until the next request is allowed; 0 when this one was."""
+
+
+class Rate:
+    """One limit for many keys."""
+
+    def __init__(self, name: str, per_second: float | None, burst: int, clock: Clock) -> None:
+        """``per_second`` None: no limit."""
+        self.name = name
+        self._cost = 0.0 if per_second is None else 1 / per_second
+        """Seconds in which the bucket gets back what one request takes."""
+        self._size = self._cost * burst
+        self._clock = clock
+        self._full_at: dict[str, float] = {}
+        self._policy = f'"{name}";q={burst};w={max(1, math.ceil(self._size))}'
+
+    def look(self, key: str) -> Standing | None:
+        """Returns what is left, of which nothing is taken; None without a limit."""
+        return self._standing(self._full_at.get(key, 0.0)) if self._cost else None
+
+    def take(self, key: str) -> Standing | None:
+        """Takes one if there is one, and returns what is left; None without a limit."""
+        if not self._cost:
+            return None
+        full_at = self._full_at.pop(key, 0.0)
+        standing = self._standing(full_at)
+        if not standing.retry_after:
+            full_at = max(full_at, self._clock.monotonic()) + self._cost
+        self._full_at[key] = full_at
+        if len(self._full_at) > _KEYS_MAX:
+            del self._full_at[next(iter(self._full_at))]
+        return standing
+
+    def _standing(self, full_at: float) -> Standing:
+        """Returns what one more request leaves of a bucket that is full at this moment."""
+        missing = max(0.0, full_at - self._clock.monotonic()) + self._cost
+        left = math.floor((self._size - missing) / self._cost + _ROUNDING)
+        retry_after = missing - self._size if left < 0 else 0.0
+        reset = math.ceil(retry_after or missing)
+        return Standing(self._policy, f'"{self.name}";r={max(0, left)};t={reset}', retry_after)
+
+
+class Shares:
+    """How many of one kind each key has at a time."""
+
+    def __init__(self, name: str, limit: int | None) -> None:
+        self._name = name
+        self._limit = limit
+        self._taken: dict[str, int] = {}
+
+    def take(self, key: str) -> Callable[[], None]:
+        """Returns what gives the share back; to be called once. Raises ``RateLimited`` when the key has its share."""
+        taken = self._taken.get(key, 0)
+        if self._limit is not None and taken >= self._limit:
+            raise RateLimited(f"The account has {taken} {self._name} at a time; more are not allowed")
+        self._taken[key] = taken + 1
+        return lambda: self._give_back(key)
+
+    def _give_back(self, key: str) -> None:
+        self._taken[key] -= 1
+        if not self._taken[key]:
+            del self._taken[key]
+
+
+class Limits:
+    """The limits of a replica."""
+
+    def __init__(self, settings: LimitSettings, clock: Clock) -> None:
+        self.requests = Rate("requests", settings.requests_per_second, settings.requests_burst, clock)
+        self.sends = Rate("sends", settings.sends_per_second, settings.sends_burst, clock)
+        self._addresses = Rate(
+            "requests of the address", settings.address_requests_per_second, settings.address_requests_burst, clock
+        )
+        self._refused_tokens = Rate(
+            "refused tokens", settings.refused_tokens_per_second, settings.refused_tokens_burst, clock
+        )
+        self._delay = settings.refusal_delay.total_seconds()
+        self._clock = clock
+        self._held = 0
+        self.requests_at_once = Shares("requests", settings.requests_at_once)
+        self.streams = Shares("event streams", settings.streams)
+
+    def admit_address(self, scope: Scope) -> None:
+        """Raises ``RateLimited``."""
+        address = address_of(scope)
+        if not _is_this_machine(address):
+            charge(self._addresses, address, scope)
+
+    def admit_token(self, scope: Scope) -> None:
+        """Raises ``RateLimited`` when the address has sent too many tokens that are not valid."""
+        _require(self._refused_tokens.look(address_of(scope)), self._refused_tokens.name, scope)
+
+    async def hold_back(self) -> None:
+        """Waits a little before a refusal is answered, unless too many wait already."""
+        if self._held >= _HELD_MAX:
+            return
+        self._held += 1
+        try:
+            await self._clock.sleep(self._delay)
+        finally:
+            self._held -= 1
+
+    def token_refused(self, scope: Scope) -> None:
+        """Counts a token that is not valid."""
+        self._refused_tokens.take(address_of(scope))
+
+
+def charge(rate: Rate, key: str, scope: Scope) -> None:
+    """Takes one from a rate and notes what is left for the answer. Raises ``RateLimited``."""
+    _require(rate.take(key), rate.name, scope)
+
+
+def rate_fields(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The fields of the answer that say what is left of the rate that was charged last."""
+    standing: Standing | None = scope["state"].get("rate")
+    if standing is None:
+        return []
+    return [(b"ratelimit-policy", standing.policy.encode()), (b"ratelimit", standing.left.encode())]
+
+
+def address_of(scope: Scope) -> str:
+    """The client's address: as HAProxy wrote it, which takes this field from nobody else; without HAProxy that of the
+    connection. Empty when the server does not know it."""
+    for name, value in scope["headers"]:
+        if name == b"x-parlor-address":
+            written: bytes = value
+            return written.decode("latin-1")
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _require(standing: Standing | None, name: str, scope: Scope) -> None:
+    if standing is None:
+        return
+    scope["state"]["rate"] = standing
+    if standing.retry_after:
+        raise RateLimited(f"The limit of {name} is reached", retry_after=standing.retry_after)
+
+
+def _is_this_machine(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        # A unix socket, or a server that does not know.
+        return True

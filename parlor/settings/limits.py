@@ -1,0 +1,54 @@
+"""What one account or one address may use, so that it leaves enough for the others."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from parlor.settings.section import Section
+from parlor.settings.values import Pause
+
+
+def _switched_off(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() in ("off", "none", "null") else value
+
+
+PerSecond = Annotated[
+    Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None, BeforeValidator(_switched_off)
+]
+"""A rate; None: no limit."""
+Cap = Annotated[Annotated[int, Field(ge=1, le=1_000_000_000)] | None, BeforeValidator(_switched_off)]
+"""A number that is not exceeded; None: no limit."""
+Burst = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class LimitSettings(Section):
+    """Shares of one account or address; the defaults suit one installation of a hundred people. `off` turns a limit
+    off. Rates, and what is open at a time, are counted by each replica of the API."""
+
+    requests_per_second: PerSecond = 200.0
+    """Requests of one account, on average; more are refused as `rate-limited`."""
+    requests_burst: Burst = 2000
+    """Requests that an account may make at once after a pause."""
+    sends_per_second: PerSecond = 50.0
+    """Sends of one account, on average."""
+    sends_burst: Burst = 1000
+    """Sends that an account may make at once after a pause."""
+    requests_at_once: Cap = 400
+    """Requests of one account that are under way at a time, besides its streams."""
+    streams: Cap = 1000
+    """Event streams of one account that are open at a time."""
+    address_requests_per_second: PerSecond = 500.0
+    """Requests from one address, on average, with or without a token. Addresses of this machine have no limit: a
+    proxy on it speaks for everybody."""
+    address_requests_burst: Burst = 5000
+    """Requests that an address may make at once after a pause."""
+    refused_tokens_per_second: PerSecond = 50.0
+    """Requests from one address, this machine included, whose token is not valid; more are refused as `rate-limited`
+    before their token is looked at."""
+    refused_tokens_burst: Burst = 1000
+    """Requests with a token that is not valid that an address may make at once after a pause."""
+    refusal_delay: Pause = timedelta(milliseconds=250)
+    """How long a refusal as `rate-limited` is held back, so that a client that asks again at once costs little."""
