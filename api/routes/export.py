@@ -9,14 +9,15 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from api import markdown
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.openapi import refusals
 from api.path_ids import room_id_of
 from api.sse import wait_for_disconnect
 from parlor.errors import RoomNotFound
-from parlor.model import Message, Room
-from parlor.wire import encode, message_form, timestamp
+from parlor.model import Message
+from parlor.wire import encode, message_form
 
 router = APIRouter(prefix="/v1/rooms/{room_id}/export", tags=["rooms"], route_class=AuthenticatedRoute)
 
@@ -36,17 +37,22 @@ async def export_room(
     room_id: str,
     format: Annotated[Literal["jsonl", "markdown"], Query()] = "jsonl",  # noqa: A002 -- API
 ) -> Response:
-    """Every message in order, as lines of JSON or as Markdown. When the export fails, the connection is cut."""
+    """Every message in order, as lines of JSON or as Markdown. When the export fails, the connection is cut.
+
+    In Markdown, a line that begins with `#` is a heading of Parlor's: first the room's title, then one for each turn with
+    its seq, sender and time. What was said stands below it in a block quote, each line behind `>`. A message with HTML,
+    or with definitions of links, is shown as it was typed.
+    """
     gateway, session = edge_of(request).gateway, caller_of(request).session
     room = await gateway.get_room(session, room_id_of(room_id))
     messages = gateway.export(session, room.room_id)
     media_type, suffix = _MEDIA[format]
-    head = b"" if format == "jsonl" else _heading(room)
+    head = b"" if format == "jsonl" else markdown.heading(room)
     headers = {
         "Content-Disposition": f'attachment; filename="room-{room.room_id}.{suffix}"',
         "Cache-Control": "no-store",
     }
-    return _Download(head, messages, _line if format == "jsonl" else _paragraph, media_type, headers)
+    return _Download(head, messages, _line if format == "jsonl" else markdown.turn, media_type, headers)
 
 
 class _Download(Response):
@@ -99,11 +105,3 @@ class _Download(Response):
 
 def _line(message: Message) -> bytes:
     return encode(message_form(message)) + b"\n"
-
-
-def _heading(room: Room) -> bytes:
-    return f"# {room.title}\n\n".encode()
-
-
-def _paragraph(message: Message) -> bytes:
-    return f"**{message.sender_type}** · {timestamp(message.timestamp)}\n\n{message.content}\n\n".encode()

@@ -79,3 +79,6 @@ async def test_the_conversation_page_does_what_it_says(installation: Installatio
     assert all(each["reply"]["finish_reason"] == "stop" for each in waited)
     variants = found[-1]
     assert [variant["attempt"] for variant in variants["variants"]] == [1, 2]
+    turns = re.findall(r"^## (\d+) · (USER|AI) · ", printed, re.MULTILINE)
+    assert turns[:2] == [("1", "USER"), ("2", "AI")]
+    assert [int(seq) for seq, _ in turns] == list(range(1, len(turns) + 1))

@@ -113,7 +113,8 @@ async def test_an_export_is_the_whole_room(user: User) -> None:
     assert [line["message_id"] for line in lines] == [message["message_id"] for message in history]
     text = (await user.http.get(f"{of(room)}/export?format=markdown")).text
     assert text.startswith("# Export ☕\n")
-    assert turn["reply"]["content"] in text
+    assert all(f"\n> {line}".rstrip(" ") in text for line in turn["reply"]["content"].splitlines())
+    assert text.count("\n## ") == len(lines)
     assert "line 204" in text
     assert "gone" not in text
     assert (await user.http.get(f"{of(room)}/export?format=pdf")).status_code == 422

@@ -41,7 +41,8 @@ async def test_markdown_can_be_read(client: httpx2.AsyncClient) -> None:
     answer = await client.get(PATH, params={"format": "markdown"})
     assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
     assert answer.text == (
-        "# 제목 🫖 שלום\n\n**USER** · 2026-11-23T03:18:05.042Z\n\nhello\n\n**AI** · 2026-11-23T03:18:05.042Z\n\nhi\n\n"
+        "# 제목 🫖 שלום\n\n## 1 · USER · 2026-11-23T03:18:05.042Z\n\n> hello\n\n"
+        "## 2 · AI · 2026-11-23T03:18:05.042Z\n\n> hi\n\n"
     )
 
 
