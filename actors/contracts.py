@@ -19,7 +19,7 @@ import msgspec
 
 from parlor.cache.live import RoomAddress
 from parlor.ids import MessageId, RoomId
-from parlor.model import DeleteReceipt, StateReport
+from parlor.model import DeleteReceipt, Idempotency, StateReport
 from parlor.states import MessageState, RoomState
 
 SUPERVISOR = "supervisor"
@@ -120,8 +120,10 @@ class StateMachineContract(PooledActorContract, Protocol):
     """``parlor.state_machine.StateMachine`` as an actor: an answer is MessagePack of the named type and None, or of
     None and an ``ErrorWire``."""
 
-    async def create_room(self, address: RoomAddress, title: str, persona: str, by: str) -> bytes:
-        """None"""
+    async def create_room(
+        self, address: RoomAddress, title: str, persona: str, by: str, idempotency: Idempotency | None
+    ) -> bytes:
+        """``RoomId``, of the room that was made first with the idempotency key"""
 
     async def transition_room(self, room_id: RoomId, to: RoomState, expected: RoomState | None, by: str) -> bytes:
         """``RoomState``, the one that holds now"""
@@ -146,5 +148,5 @@ class ShardWriterContract(PooledActorContract, Protocol):
         """Commits what is queued and gives its partitions up."""
 
 
-Answers = DeleteReceipt | StateReport | RoomState | MessageState | None
+Answers = DeleteReceipt | StateReport | RoomState | MessageState | RoomId
 """What a StateMachine answers."""

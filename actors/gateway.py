@@ -41,6 +41,7 @@ from parlor.model import (
     DeleteReceipt,
     DependencyHealth,
     EditReceipt,
+    Idempotency,
     Message,
     MessageList,
     MessagePage,
@@ -48,6 +49,7 @@ from parlor.model import (
     Room,
     RoomMemory,
     RoomPage,
+    RoomReceipt,
     SendReceipt,
     SendRequest,
     Session,
@@ -130,12 +132,14 @@ class ActorGateway:
 
     # Rooms
 
-    async def create_room(self, session: Session, title: str | None, ai_persona: str | None) -> Room:
+    async def create_room(
+        self, session: Session, title: str | None, ai_persona: str | None, idempotency: Idempotency | None = None
+    ) -> RoomReceipt:
         persona = self._personas.named(ai_persona or self._settings.llm.default_persona).name
-        room_id = self._wiring.mint.room_id(session.partition)
-        address = RoomAddress(room_id, session.account_id, session.account_db_key)
-        await self._states.create_room(address, title or "", persona, by="account")
-        return await self._wiring.rooms.room(room_id, session.account_id)
+        minted = self._wiring.mint.room_id(session.partition)
+        address = RoomAddress(minted, session.account_id, session.account_db_key)
+        made = await self._states.create_room(address, title or "", persona, by="account", idempotency=idempotency)
+        return RoomReceipt(await self._wiring.rooms.room(made, session.account_id), replayed=made != minted)
 
     async def list_rooms(self, session: Session, limit: int, cursor: str | None) -> RoomPage:
         return await self._wiring.rooms.page(session, limit, cursor)

@@ -12,7 +12,7 @@ from actors.handles import Handle, find_actor, this_node
 from parlor.cache.live import RoomAddress
 from parlor.errors import ErrorWire, Overloaded, ParlorError
 from parlor.ids import MessageId, RoomId
-from parlor.model import DeleteReceipt, StateReport
+from parlor.model import DeleteReceipt, Idempotency, StateReport
 from parlor.state_machine import StateMachine
 from parlor.states import MessageState, RoomState
 
@@ -40,8 +40,10 @@ class NodeStateMachine(StateMachine):
         self._calls = 0
         """Under way."""
 
-    async def create_room(self, address: RoomAddress, title: str, persona: str, *, by: str) -> None:
-        await self._call("create_room", address, title, persona, by)
+    async def create_room(
+        self, address: RoomAddress, title: str, persona: str, *, by: str, idempotency: Idempotency | None = None
+    ) -> RoomId:
+        return RoomId(_decode(await self._call("create_room", address, title, persona, by, idempotency), type=str))
 
     async def transition_room(
         self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str

@@ -17,6 +17,7 @@ from parlor.cache.live import RoomAddress
 from parlor.clock import SystemClock
 from parlor.errors import ParlorError
 from parlor.ids import MessageId, RoomId
+from parlor.model import Idempotency
 from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine
 from parlor.states import MessageState, RoomState
@@ -38,9 +39,11 @@ class StateMachine:
         self._called_at = self._clock.monotonic()
         configure_logs(self._settings.log, name)
 
-    async def create_room(self, address: RoomAddress, title: str, persona: str, by: str) -> bytes:
+    async def create_room(
+        self, address: RoomAddress, title: str, persona: str, by: str, idempotency: Idempotency | None
+    ) -> bytes:
         machine = await self._machine()
-        return await _answer(machine.create_room(address, title, persona, by=by))
+        return await _answer(machine.create_room(address, title, persona, by=by, idempotency=idempotency))
 
     async def transition_room(self, room_id: RoomId, to: RoomState, expected: RoomState | None, by: str) -> bytes:
         machine = await self._machine()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -14,7 +13,8 @@ from pydantic import ValidationError
 from api import answers
 from api.auth import AuthenticatedRoute, Caller, caller_of
 from api.edge import Edge, StreamSlot, edge_of
-from api.headers import Preferences, parse_idempotency_key, parse_prefer, wants_event_stream
+from api.headers import Preferences, parse_prefer, wants_event_stream
+from api.idempotency import REPLAYED, idempotency_of
 from api.limits import check_content, check_metadata
 from api.path_ids import room_id_of
 from api.rates import charge
@@ -25,7 +25,6 @@ from parlor.ids import MessageId, RoomId
 from parlor.model import Message, SendReceipt, SendRequest, Session
 
 _log = structlog.get_logger(__name__)
-_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class SendRoute(AuthenticatedRoute):
@@ -77,7 +76,7 @@ async def _answer(
     message's id."""
     headers = {"Location": f"/v1/rooms/{room_id}/messages/{receipt.message.message_id}"}
     if receipt.replayed:
-        headers["Idempotent-Replayed"] = "true"
+        headers |= REPLAYED
     applied = []
     if preferences.persisted:
         receipt = await _committed(edge, caller.session, room_id, receipt)
@@ -96,22 +95,19 @@ async def _answer(
     return answers.send_answer(receipt, 200 if receipt.replayed else 201, headers)
 
 
-def fingerprint(body: ChatMessageSendRequest) -> str:
-    """A digest of the values in the body; the spelling and order of its JSON do not matter."""
-    values = (body.content, body.ai_persona, body.metadata, body.on_busy.value, body.reply.value)
-    return hashlib.blake2b(_encode(values), digest_size=16).hexdigest()
+def values(body: ChatMessageSendRequest) -> tuple[object, ...]:
+    """What is asked for: the same for a repeated request."""
+    return body.content, body.ai_persona, body.metadata, body.on_busy.value, body.reply.value
 
 
 def _command(request: Request, body: ChatMessageSendRequest, preferences: Preferences) -> SendRequest:
-    key = parse_idempotency_key(request.headers.getlist("idempotency-key"))
     return SendRequest(
         content=body.content,
         ai_persona=body.ai_persona,
         metadata=body.metadata or {},
         on_busy=body.on_busy,
         reply=body.reply,
-        idempotency_key=key,
-        fingerprint="" if key is None else fingerprint(body),
+        idempotency=idempotency_of(request, *values(body)),
         urgent=preferences.persisted,
     )
 

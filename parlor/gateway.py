@@ -17,12 +17,14 @@ from parlor.model import (
     DependencyHealth,
     EditReceipt,
     Event,
+    Idempotency,
     Message,
     MessageList,
     MessagePage,
     Room,
     RoomMemory,
     RoomPage,
+    RoomReceipt,
     SendReceipt,
     SendRequest,
     Session,
@@ -50,7 +52,11 @@ class Gateway(Protocol):
     async def session(self, account_id: str) -> Session:
         """Returns the account's session; creates the account at its first request. Raises ``StoreUnavailable``."""
 
-    async def create_room(self, session: Session, title: str | None, ai_persona: str | None) -> Room: ...
+    async def create_room(
+        self, session: Session, title: str | None, ai_persona: str | None, idempotency: Idempotency | None = None
+    ) -> RoomReceipt:
+        """Creates a room, or finds the one that was created with the idempotency key. Raises ``RoomNotFound`` when
+        that one was deleted."""
 
     async def list_rooms(self, session: Session, limit: int, cursor: str | None) -> RoomPage: ...
 

@@ -254,6 +254,14 @@ class RoomPage(msgspec.Struct, frozen=True):
     events_cursor: str
 
 
+class Idempotency(msgspec.Struct, frozen=True):
+    """What makes a request safe to repeat."""
+
+    key: str
+    fingerprint: str
+    """Digest of what is asked for. The same key with another digest is refused."""
+
+
 class SendRequest(msgspec.Struct, frozen=True):
     """A message to send, already validated."""
 
@@ -263,11 +271,17 @@ class SendRequest(msgspec.Struct, frozen=True):
     metadata: JsonObject = {}
     on_busy: OnBusy = OnBusy.ENQUEUE
     reply: ReplyMode = ReplyMode.AUTO
-    idempotency_key: str | None = None
-    fingerprint: str = ""
-    """Digest of the request's body. The same key with another digest is refused."""
+    idempotency: Idempotency | None = None
     urgent: bool = False
     """Whether the sender waits for the commit; the writer then does not wait for its batch to fill."""
+
+
+class RoomReceipt(msgspec.Struct, frozen=True):
+    """The answer to the creation of a room."""
+
+    room: Room
+    replayed: bool
+    """Whether the idempotency key was known; the room is then the one that was made first."""
 
 
 class SendReceipt(msgspec.Struct, frozen=True):

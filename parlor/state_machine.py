@@ -15,7 +15,7 @@ from parlor.cache.rooms import RoomCache
 from parlor.cache.states import Deleted, StateCache, Step
 from parlor.errors import IllegalTransition, MessageNotFound, PartitionUnknown, RoomNotFound
 from parlor.ids import Claim, MessageId, RoomId, home_of
-from parlor.model import DeleteOutcome, DeleteReceipt, MessageDoc, StateReport
+from parlor.model import DeleteOutcome, DeleteReceipt, Idempotency, MessageDoc, StateReport
 from parlor.reading.loading import Loader
 from parlor.states import MessageState, RoomState
 from parlor.store.ports import ChatStore
@@ -25,8 +25,11 @@ class StateMachine(Protocol):
     """The state machine for callers that do not own the room. Implemented by ``ChatStateMachine`` in the process, and
     by the node's StateMachine actor (``actors.node_state_machine``). Every method is safe to repeat."""
 
-    async def create_room(self, address: RoomAddress, title: str, persona: str, *, by: str) -> None:
-        """Creates a room, unless it exists. Raises ``Overloaded``, and ``RoomNotFound`` for a room that was deleted."""
+    async def create_room(
+        self, address: RoomAddress, title: str, persona: str, *, by: str, idempotency: Idempotency | None = None
+    ) -> RoomId:
+        """Creates a room, unless it exists, and returns its id: that of the first one for a known idempotency key.
+        Raises ``Overloaded``, ``IdempotencyMismatch``, and ``RoomNotFound`` for a room that was deleted."""
 
     async def transition_room(
         self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str
@@ -62,12 +65,14 @@ class ChatStateMachine(StateMachine):
         self._store = store
         self._loader = loader
 
-    async def create_room(self, address: RoomAddress, title: str, persona: str, *, by: str) -> None:
+    async def create_room(
+        self, address: RoomAddress, title: str, persona: str, *, by: str, idempotency: Idempotency | None = None
+    ) -> RoomId:
         try:
-            await self._rooms.create(address, title, persona, by)
+            return await self._rooms.create(address, title, persona, by, idempotency)
         except PartitionUnknown:
             await self._loader.open_partition(address.partition)
-            await self._rooms.create(address, title, persona, by)
+            return await self._rooms.create(address, title, persona, by, idempotency)
 
     async def transition_room(
         self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str

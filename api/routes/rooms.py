@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
+from api.idempotency import REPLAYED, IdempotencyKey, idempotency_of
 from api.limits import check_title
 from api.openapi import WITH_BODY, refusals
 from api.path_ids import room_id_of
@@ -27,20 +28,39 @@ from api.schemas import (
     ChatRoomUpdateResponse,
     ChatStateResponse,
 )
-from parlor.errors import IllegalTransition, RoomNotActive, RoomNotFound
+from parlor.errors import IdempotencyMismatch, IllegalTransition, RoomNotActive, RoomNotFound
 
 router = APIRouter(prefix="/v1/rooms", tags=["rooms"], route_class=AuthenticatedRoute)
 
 
 @router.post(
-    "", status_code=201, response_model=ChatRoomCreateResponse, responses=refusals(*WITH_BODY), summary="Create"
+    "",
+    status_code=201,
+    response_model=ChatRoomCreateResponse,
+    responses={
+        **refusals(IdempotencyMismatch, RoomNotFound, *WITH_BODY),
+        200: {"description": "The room, for a repeated `Idempotency-Key`", "model": ChatRoomCreateResponse},
+    },
+    summary="Create",
 )
-async def create_room(request: Request, body: ChatRoomCreateRequest | None = None) -> Response:
-    """A new room, with defaults for a title or persona that is not given."""
+async def create_room(
+    request: Request, body: ChatRoomCreateRequest | None = None, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """A new room, with defaults for a title or persona that is not given.
+
+    `Idempotency-Key` makes a repeat harmless; when the room was deleted since, it is not found.
+    """
+    del idempotency_key
     edge, wanted = edge_of(request), body or ChatRoomCreateRequest()
     check_title(wanted.title, edge.settings)
-    room = await edge.gateway.create_room(caller_of(request).session, wanted.title, wanted.ai_persona)
-    return answers.room_answer(room, 201, {"Location": f"/v1/rooms/{room.room_id}"})
+    receipt = await edge.gateway.create_room(
+        caller_of(request).session,
+        wanted.title,
+        wanted.ai_persona,
+        idempotency_of(request, wanted.title, wanted.ai_persona),
+    )
+    headers = {"Location": f"/v1/rooms/{receipt.room.room_id}", **(REPLAYED if receipt.replayed else {})}
+    return answers.room_answer(receipt.room, 200 if receipt.replayed else 201, headers)
 
 
 @router.get("", response_model=ChatRoomListResponse, responses=refusals(), summary="List")

@@ -15,7 +15,8 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
     <prefix>:{p17}:open:<room>          ZSET    replies that have not ended, by seq
     <prefix>:{p17}:draft:<room>         STRING  the text so far of the reply that is being written
     <prefix>:{p17}:events:<room>        STREAM  the room's event log; its name is also the channel of its wake-ups
-    <prefix>:{p17}:idempotency:<room>:<digest>  HASH  what a send with this key was answered
+    <prefix>:{p17}:idempotency:<room>:<digest>  HASH  what a request in the room with this key was answered
+    <prefix>:{p17}:creation:<account>:<digest>  HASH  which room was created with this key
     <prefix>:{p17}:ticket:<digest>      HASH    whose ticket, for which event stream, until when
     <prefix>:{p17}:account:<account>    HASH    event position, pending, complete and filling (the list)
     <prefix>:{p17}:rooms:<account>      ZSET    the account's rooms by their last activity
@@ -72,6 +73,9 @@ class Keys:
     def idempotency(self, partition: Partition, room: RoomId, key: str) -> str:
         # A digest: the client chooses the key, and this bounds its length and its characters.
         return f"{self._tag(partition)}:idempotency:{room}:{_digest(key)}"
+
+    def creation(self, partition: Partition, account: AccountId, key: str) -> str:
+        return f"{self._tag(partition)}:creation:{account}:{_digest(key)}"
 
     def ticket(self, partition: Partition, ticket: str) -> str:
         # A digest: who can list keys must not be able to use the ticket.

@@ -10,7 +10,7 @@ from parlor.cache.live import Live, RoomAddress, milliseconds
 from parlor.cache.records import encode_doc, stored_state, stored_summary, text
 from parlor.errors import IllegalTransition
 from parlor.ids import AccountId, Claim, MessageId, RoomId, home_of
-from parlor.model import MessageDoc, MessageRow, RoomRow, attempt_of, ended_version
+from parlor.model import Idempotency, MessageDoc, MessageRow, RoomRow, attempt_of, ended_version
 from parlor.states import MessageState, RoomState
 
 _ACCOUNT = ("account", "rooms", "account_events")
@@ -54,8 +54,7 @@ class Turn(msgspec.Struct, frozen=True):
 
     message: MessageDoc
     reply: MessageDoc | None
-    idempotency_key: str | None = None
-    fingerprint: str = ""
+    idempotency: Idempotency | None = None
     urgent: bool = False
     unwanted: list[Unwanted] = []
     """What makes way for it, in the same step."""
@@ -91,13 +90,18 @@ class RoomCache:
     def __init__(self, live: Live) -> None:
         self._live = live
 
-    async def create(self, address: RoomAddress, title: str, persona: str, by: str) -> None:
-        """Raises ``PartitionUnknown``, ``Overloaded``."""
-        await self._live.run(
+    async def create(
+        self, address: RoomAddress, title: str, persona: str, by: str, idempotency: Idempotency | None = None
+    ) -> RoomId:
+        """Returns the room's id, which is another one when the idempotency key was known. Raises ``PartitionUnknown``,
+        ``Overloaded``, ``IdempotencyMismatch``, ``RoomNotFound`` (it was deleted)."""
+        live = self._live
+        keys = live.room_keys(address, "partition", "queue", "room", "messages", "states", *_ACCOUNT)
+        key = idempotency.key if idempotency else ""
+        keys["idempotency"] = live.keys.creation(address.partition, address.account_id, key)
+        answer = await live.run(
             "create_room",
-            self._live.room_keys(
-                address, "partition", "queue", "room", "messages", "states", "account", "rooms", "account_events"
-            ),
+            keys,
             {
                 "room": address.room_id,
                 "owner": address.account_id,
@@ -105,9 +109,11 @@ class RoomCache:
                 "title": title,
                 "persona": persona,
                 "by": by,
-                "backlog_limit": self._live.queue.backlog_limit,
+                **self._repeatable(idempotency),
+                "backlog_limit": live.queue.backlog_limit,
             },
         )
+        return RoomId(text(answer[1]))
 
     async def claim(self, room_id: RoomId, claim: Claim, ticket: int) -> Claimed | None:
         """None when Redis does not have the room. Raises ``PartitionUnknown``, ``RoomNotFound``, and ``Fenced`` when
@@ -188,7 +194,8 @@ class RoomCache:
         rest: list[str | int | bytes] = []
         for each in turn.unwanted:
             rest += [each.seq, each.tombstone.message_id, encode_doc(each.tombstone), each.reply]
-        keys["idempotency"] = live.keys.idempotency(address.partition, address.room_id, turn.idempotency_key or "")
+        key = turn.idempotency.key if turn.idempotency else ""
+        keys["idempotency"] = live.keys.idempotency(address.partition, address.room_id, key)
         answer = await live.run(
             "append_turn",
             keys,
@@ -199,8 +206,7 @@ class RoomCache:
                 "doc": encode_doc(turn.message),
                 "reply": turn.reply.message_id if turn.reply else "",
                 "reply_doc": encode_doc(turn.reply) if turn.reply else "",
-                "fingerprint": turn.fingerprint if turn.idempotency_key is not None else "",
-                "idempotency_ttl": milliseconds(live.cache.idempotency_ttl),
+                **self._repeatable(turn.idempotency),
                 "strict": "1" if turn.strict else "",
                 "stays": " ".join(turn.stays),
                 "urgent": "1" if turn.urgent else "",
@@ -210,7 +216,7 @@ class RoomCache:
             rest,
         )
         return Appended(
-            seq=answer[1],
+            seq=int(answer[1]),
             cursor=text(answer[2]),
             message_id=MessageId(text(answer[3])),
             reply_id=MessageId(text(answer[4])) if answer[4] else None,
@@ -361,6 +367,12 @@ class RoomCache:
             },
         )
         accepted(answer, RoomState.DELETING)
+
+    def _repeatable(self, idempotency: Idempotency | None) -> dict[str, str | int | bytes]:
+        return {
+            "fingerprint": idempotency.fingerprint if idempotency else "",
+            "idempotency_ttl": milliseconds(self._live.cache.idempotency_ttl),
+        }
 
     def _owned(self, address: RoomAddress, claim: Claim) -> dict[str, str | int | bytes]:
         return {"room": address.room_id, "claim": claim.token}

@@ -33,8 +33,7 @@ def turn_of(command: Send, room_persona: str, now: int) -> Turn:
     return Turn(
         message,
         reply,
-        request.idempotency_key,
-        request.fingerprint,
+        request.idempotency,
         urgent=request.urgent,
         strict=request.on_busy is not OnBusy.ENQUEUE,
     )

@@ -29,6 +29,7 @@ from parlor.llm.memory import Memory
 from parlor.model import (
     DeleteReceipt,
     EditReceipt,
+    Idempotency,
     Message,
     MessagePage,
     MessageRow,
@@ -227,7 +228,11 @@ class Domain:
     ) -> Send:
         home = home_of(room_id)
         request = SendRequest(
-            text, on_busy=on_busy, reply=reply, idempotency_key=key, fingerprint=fingerprint, urgent=urgent
+            text,
+            on_busy=on_busy,
+            reply=reply,
+            idempotency=None if key is None else Idempotency(key, fingerprint),
+            urgent=urgent,
         )
         reply_id = self.mint.message_id(home) if reply is ReplyMode.AUTO else None
         return Send(session or self.ada, room_id, "request", self.mint.message_id(home), reply_id, request)

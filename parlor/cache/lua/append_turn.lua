@@ -15,18 +15,14 @@
 --@include enqueue
 --@include touch_list
 --@include drop_message
+--@include idempotency
 local refused = require_room()
 if refused then
   return {refused}
 end
-if A.fingerprint ~= '' then
-  local known = redis.call('HMGET', K.idempotency, 'fingerprint', 'seq', 'cursor', 'message', 'reply')
-  if known[1] then
-    if known[1] ~= A.fingerprint then
-      return {CODE.IDEMPOTENCY}
-    end
-    return {CODE.DUPLICATE, tonumber(known[2]), known[3], known[4], known[5]}
-  end
+local known = answered('seq', 'cursor', 'message', 'reply')
+if known then
+  return known
 end
 local found = redis.call('HMGET', K.room, 'state', 'seq', 'event', 'count', 'turn')
 local known_seq = redis.call('HGET', K.states, 'i:' .. A.message)
@@ -90,11 +86,7 @@ if A.reply ~= '' then
   emit(K.events, K.room, 'type', 'message.created', 'message', A.reply, 'seq', last, 'state', 'COMPOSING',
     'doc', A.reply_doc)
 end
-if A.fingerprint ~= '' then
-  redis.call('HSET', K.idempotency, 'fingerprint', A.fingerprint, 'seq', seq, 'cursor', found[3],
-    'message', A.message, 'reply', A.reply)
-  redis.call('PEXPIRE', K.idempotency, A.idempotency_ttl)
-end
+remember('seq', seq, 'cursor', found[3], 'message', A.message, 'reply', A.reply)
 touch_list(A.now)
 emit(K.account_events, K.account, 'type', 'room.updated', 'room', A.room)
 return {CODE.OK, seq, found[3], A.message, A.reply}

@@ -1,19 +1,24 @@
 -- What: a new room: CREATING, then PENDING with its create queued; on top of its account's list.
--- KEYS: partition queue room messages states account rooms account_events
--- ARGV: room owner db_key title persona now by backlog_limit event_ttl event_max
--- Returns: OK | DUPLICATE | PARTITION_UNKNOWN | OVERLOADED | GONE
+-- KEYS: partition queue room messages states account rooms account_events idempotency
+-- ARGV: room owner db_key title persona now by fingerprint idempotency_ttl backlog_limit event_ttl event_max
+-- Returns: OK | DUPLICATE, then the room's id | PARTITION_UNKNOWN | OVERLOADED | GONE | IDEMPOTENCY
 -- Guarantees: the room is in the list, in the queue and in the account's events, or in none of them.
--- Safe to repeat because: a room that is there is left alone.
+-- Safe to repeat because: a room that is there is left alone, and one that was made with the idempotency key is found.
 --@include emit
 --@include enqueue
 --@include transition
 --@include touch_list
+--@include idempotency
 if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
   return {CODE.PARTITION_UNKNOWN}
 end
+local known = answered('room')
+if known then
+  return known
+end
 local state = redis.call('HGET', K.room, 'state')
 if state then
-  return {(state == 'DELETING' or state == 'DELETED') and CODE.GONE or CODE.DUPLICATE}
+  return {(state == 'DELETING' or state == 'DELETED') and CODE.GONE or CODE.DUPLICATE, A.room}
 end
 if redis.call('XLEN', K.queue) >= tonumber(A.backlog_limit) then
   return {CODE.OVERLOADED}
@@ -25,4 +30,5 @@ move_room('PENDING', A.by)
 enqueue('CHAT_ROOM_CREATE', 'title', A.title, 'persona', A.persona, 'at', A.now, 'version', 1)
 touch_list(A.now)
 emit(K.account_events, K.account, 'type', 'room.created', 'room', A.room)
-return {CODE.OK}
+remember('room', A.room)
+return {CODE.OK, A.room}

@@ -13,7 +13,7 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
 from parlor.errors import ParlorError, PartitionUnknown
 from parlor.ids import AccountId, MessageId, RoomId, home_of
-from parlor.model import EditReceipt, Event, OnBusy, ReplyMode, SendReceipt, SendRequest, Session
+from parlor.model import EditReceipt, Event, Idempotency, OnBusy, ReplyMode, SendReceipt, SendRequest, Session
 from parlor.rooms.commands import (
     Command,
     DeleteMessage,
@@ -163,8 +163,7 @@ class Users:
             text,
             on_busy=on_busy,
             reply=mode,
-            idempotency_key=key or None,
-            fingerprint=text,
+            idempotency=Idempotency(key, text) if key else None,
             urgent=self._chance.random() < 0.1,
         )
         reply_id = mint.message_id(home) if mode is ReplyMode.AUTO else None

@@ -22,7 +22,7 @@ from parlor.errors import ParlorError, PartitionUnknown, RoomMoved
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
 from parlor.llm.ports import Completion, Context, Persona, TextDelta
 from parlor.metrics import NoMetrics
-from parlor.model import FinishReason, Message, ReplyMode, SendRequest, Session, Usage
+from parlor.model import FinishReason, Idempotency, Message, ReplyMode, SendRequest, Session, Usage
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.rooms.commands import (
     Command,
@@ -249,7 +249,7 @@ class Domain:
         """Asks with the same key and ids until it is taken."""
         session, mint = self._sessions[account], self._wirings[0].mint
         text = self._unique("note")
-        request = SendRequest(text, reply=reply, idempotency_key=text, fingerprint=text)
+        request = SendRequest(text, reply=reply, idempotency=Idempotency(text, text))
         while True:
             # A front door mints new ids each time it is asked; the key is what stays.
             reply_id = mint.message_id(session.partition) if reply is ReplyMode.AUTO else None

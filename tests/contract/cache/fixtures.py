@@ -24,7 +24,7 @@ from parlor.cache.records import CachedRoom
 from parlor.cache.rooms import Appended, Claimed, RoomCache, Turn
 from parlor.cache.states import StateCache
 from parlor.ids import AccountId, Claim, IdMint, MessageId, Partition, RoomId
-from parlor.model import FinishReason, MessageDoc, MessageRow, RoomRow, SenderType
+from parlor.model import FinishReason, Idempotency, MessageDoc, MessageRow, RoomRow, SenderType
 from parlor.settings import CacheSettings, QueueSettings, RedisSettings, RoomSettings, Settings
 from parlor.states import MessageState, RoomState
 from tests.contract.cache.keyspace import Keyspace, dump
@@ -189,8 +189,7 @@ class CacheFixtures:
         return Turn(
             message,
             self.reserved(message.message_id) if reply else None,
-            key,
-            fingerprint,
+            None if key is None else Idempotency(key, fingerprint),
             urgent,
             strict=strict,
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from parlor.errors import Overloaded, PartitionUnknown, RoomNotFound
-from parlor.ids import RoomId
+from parlor.errors import IdempotencyMismatch, Overloaded, PartitionUnknown, RoomNotFound
+from parlor.ids import AccountId, RoomId
+from parlor.model import Idempotency
 from parlor.states import RoomState
 from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 
@@ -97,3 +98,45 @@ async def test_an_unknown_room_is_none(fixtures: CacheFixtures) -> None:
     room_id: RoomId = fixtures.address().room_id
     assert await fixtures.reader.room(room_id) is None
     assert await fixtures.states.room_state(room_id) is None
+
+
+async def test_a_room_is_created_once_for_each_key(fixtures: CacheFixtures) -> None:
+    once = Idempotency("k", "same")
+    address, other = fixtures.address(), fixtures.address()
+    made = await fixtures.rooms.create(address, "A room", "GPT4O", "account", once)
+    before = await fixtures.dump()
+    again = await fixtures.rooms.create(other, "A room", "GPT4O", "account", once)
+    assert made == again == address.room_id
+    assert await fixtures.dump() == before
+    for account, key in (("ada", Idempotency("another", "same")), ("bob", once)):
+        address = fixtures.address(account)
+        assert await fixtures.rooms.create(address, "A room", "GPT4O", "account", key) == address.room_id
+
+
+async def test_a_key_with_another_request_creates_nothing(fixtures: CacheFixtures) -> None:
+    await fixtures.rooms.create(fixtures.address(), "A room", "GPT4O", "account", Idempotency("k", "one"))
+    before = await fixtures.dump()
+    with pytest.raises(IdempotencyMismatch):
+        await fixtures.rooms.create(fixtures.address(), "Another", "GPT4O", "account", Idempotency("k", "two"))
+    assert await fixtures.dump() == before
+
+
+async def test_a_key_of_a_creation_is_forgotten_in_time_and_after_a_refusal(fixtures: CacheFixtures) -> None:
+    key = fixtures.keys.creation(fixtures.partition, AccountId("ada"), "k")
+    await fill_queue(fixtures, incarnation=1)
+    with pytest.raises(Overloaded):
+        await fixtures.rooms.create(fixtures.address(), "A room", "GPT4O", "account", Idempotency("k", "f"))
+    assert await fixtures.redis.exists(key) == 0
+    await fixtures.redis.delete(fixtures.keys.queue(fixtures.partition))
+    await fixtures.rooms.create(fixtures.address(), "A room", "GPT4O", "account", Idempotency("k", "f"))
+    assert 0 < await fixtures.redis.pttl(key) <= fixtures.settings.cache.idempotency_ttl.total_seconds() * 1000
+
+
+async def test_a_room_that_was_deleted_is_still_the_answer_of_its_key(fixtures: CacheFixtures) -> None:
+    """Whoever asks for it then is told that it is not found; another one is not made."""
+    address = fixtures.address()
+    await fixtures.rooms.create(address, "A room", "GPT4O", "account", Idempotency("k", "f"))
+    await fixtures.claim(address.room_id, CLAIM_1)
+    await fixtures.rooms.delete(address, CLAIM_1, "account")
+    again = await fixtures.rooms.create(fixtures.address(), "A room", "GPT4O", "account", Idempotency("k", "f"))
+    assert again == address.room_id

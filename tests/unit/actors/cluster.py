@@ -19,7 +19,7 @@ from parlor.cache.hub import EventHub
 from parlor.cache.live import RoomAddress
 from parlor.errors import Overloaded
 from parlor.ids import MessageId, RoomId
-from parlor.model import DependencyHealth
+from parlor.model import DependencyHealth, Idempotency
 from parlor.reading.health import Dependencies
 from parlor.reading.streams import EventStreams
 from parlor.rooms.commands import Command, Outcome, decode_commands, encode_outcomes
@@ -131,8 +131,11 @@ class FakeStateMachine:
         self.get_room_state = Method(self._get_room_state)
         self.get_message_state = Method(self._get_message_state)
 
-    async def _create_room(self, address: RoomAddress, title: str, persona: str, by: str) -> bytes:
-        return await self._served(_answer(self._domain.states.create_room(address, title, persona, by=by)))
+    async def _create_room(
+        self, address: RoomAddress, title: str, persona: str, by: str, idempotency: Idempotency | None
+    ) -> bytes:
+        made = self._domain.states.create_room(address, title, persona, by=by, idempotency=idempotency)
+        return await self._served(_answer(made))
 
     async def _transition_room(self, room_id: RoomId, to: RoomState, expected: RoomState | None, by: str) -> bytes:
         return await self._served(_answer(self._domain.states.transition_room(room_id, to, expected=expected, by=by)))

@@ -10,6 +10,7 @@ import pytest
 
 from actors.contracts import STATE_MACHINE
 from parlor.errors import (
+    IdempotencyMismatch,
     MessageNotFound,
     Overloaded,
     RoomBusy,
@@ -17,7 +18,7 @@ from parlor.errors import (
     StoreUnavailable,
 )
 from parlor.llm.ports import UnknownPersona
-from parlor.model import DeleteOutcome, OnBusy, ReplyMode, SendRequest
+from parlor.model import DeleteOutcome, Idempotency, OnBusy, ReplyMode, SendRequest
 from parlor.states import RoomState
 from tests.unit.actors.cluster import Cluster
 from tests.unit.domain import HOME, NEIGHBOUR, Domain, DomainMaker, settle
@@ -38,7 +39,7 @@ def cluster(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 async def test_a_conversation_through_the_gateway(cluster: Cluster) -> None:
     domain, gateway = cluster.domain, cluster.gateway()
     await domain.loader.open_partition(HOME)
-    room = await gateway.create_room(domain.ada, "A title", None)
+    room = (await gateway.create_room(domain.ada, "A title", None)).room
     assert (room.title, room.ai_persona, room.state) == ("A title", "GPT4O", RoomState.PENDING)
     receipt = await gateway.send_message(domain.ada, room.room_id, SendRequest("Hello"))
     assert receipt.reply is not None
@@ -260,14 +261,14 @@ async def test_a_room_of_another_partition_needs_no_looking_up(cluster: Cluster)
 
 async def test_a_neighbours_room_is_not_found_by_anything(cluster: Cluster) -> None:
     domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
-    receipt = await gateway.send_message(domain.ada, room_id, SendRequest("private", idempotency_key="k"))
+    receipt = await gateway.send_message(domain.ada, room_id, SendRequest("private", idempotency=Idempotency("k", "f")))
     eve, message_id = domain.session("eve"), receipt.message.message_id
     attempts: list[Attempt] = [
         lambda: gateway.get_room(eve, room_id),
         lambda: gateway.rename_room(eve, room_id, "x"),
         lambda: gateway.delete_room(eve, room_id),
         lambda: gateway.send_message(eve, room_id, SAY),
-        lambda: gateway.send_message(eve, room_id, SendRequest("private", idempotency_key="k")),
+        lambda: gateway.send_message(eve, room_id, SendRequest("private", idempotency=Idempotency("k", "f"))),
         lambda: gateway.list_messages(eve, room_id, 10, None, None),
         lambda: gateway.get_message(eve, room_id, message_id),
         lambda: gateway.delete_message(eve, room_id, message_id),
@@ -309,11 +310,28 @@ async def test_a_persona_that_is_none_is_refused_before_anything_happens(cluster
     assert await domain.texts(room_id) == []
 
 
+async def test_a_room_is_created_once_for_each_key(cluster: Cluster) -> None:
+    domain, gateway = cluster.domain, cluster.gateway()
+    await domain.loader.open_partition(HOME)
+    cluster.state_machine.failures = 1
+    once = Idempotency("k", "f")
+    first = await gateway.create_room(domain.ada, "Once", None, once)
+    assert not first.replayed, "asking the state machine again is not the client's repeat"
+    again = await gateway.create_room(domain.ada, "Once", None, once)
+    assert (again.replayed, again.room) == (True, first.room)
+    with pytest.raises(IdempotencyMismatch):
+        await gateway.create_room(domain.ada, "Twice", None, Idempotency("k", "other"))
+    assert (await gateway.list_rooms(domain.ada, 10, None)).total_count == 1
+    await gateway.delete_room(domain.ada, first.room.room_id)
+    with pytest.raises(RoomNotFound):
+        await gateway.create_room(domain.ada, "Once", None, once)
+
+
 async def test_a_state_machine_that_dies_is_asked_again(cluster: Cluster) -> None:
     domain, gateway = cluster.domain, cluster.gateway()
     await domain.loader.open_partition(HOME)
     cluster.state_machine.failures = 2
-    room = await gateway.create_room(domain.ada, "Once", None)
+    room = (await gateway.create_room(domain.ada, "Once", None)).room
     assert (await gateway.list_rooms(domain.ada, 10, None)).total_count == 1
     assert (await gateway.room_state(domain.ada, room.room_id)).state == "PENDING"
     cluster.state_machine.failures = 100

@@ -23,12 +23,14 @@ from parlor.model import (
     EditReceipt,
     Event,
     FinishReason,
+    Idempotency,
     Message,
     MessageList,
     MessagePage,
     Room,
     RoomMemory,
     RoomPage,
+    RoomReceipt,
     SenderType,
     SendReceipt,
     SendRequest,
@@ -185,6 +187,8 @@ class FakeGateway:
         self.uses: list[DailyUse] = []
         self.exported: list[Message] = [message(), reply(content="hi")]
         self.export_breaks: Exception | None = None
+        self.replays = False
+        """Whether a request was answered before."""
         self.holder: TicketHolder | None = None
         self.healths = [
             DependencyHealth("redis", ok=True, detail="ok"),
@@ -206,9 +210,11 @@ class FakeGateway:
         self._called("session", account_id)
         return Session(AccountId(account_id), 5, Partition(17), ShardId(1))
 
-    async def create_room(self, session: Session, title: str | None, ai_persona: str | None) -> Room:
-        self._called("create_room", session.account_id, title, ai_persona)
-        return room(title=title or "New room")
+    async def create_room(
+        self, session: Session, title: str | None, ai_persona: str | None, idempotency: Idempotency | None = None
+    ) -> RoomReceipt:
+        self._called("create_room", session.account_id, title, ai_persona, idempotency)
+        return RoomReceipt(room(title=title or "New room"), self.replays)
 
     async def list_rooms(self, session: Session, limit: int, cursor: str | None) -> RoomPage:
         self._called("list_rooms", limit, cursor)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.headers import Preferences, parse_idempotency_key, parse_prefer, wants_event_stream
+from api.idempotency import digest
 from api.schemas import ChatMessageSendRequest
-from api.sending import fingerprint
+from api.sending import values
 from parlor.errors import InvalidRequest
 
 pytestmark = pytest.mark.unit
@@ -77,7 +78,7 @@ def test_two_keys_are_refused_and_none_is_none() -> None:
 
 def test_the_fingerprint_is_of_values_not_of_spelling() -> None:
     def of(text: str) -> str:
-        return fingerprint(ChatMessageSendRequest.model_validate_json(text))
+        return digest(*values(ChatMessageSendRequest.model_validate_json(text)))
 
     first = of('{"content":"é","metadata":{"a":1,"b":2}}')
     assert first == of('{"metadata": {"b":2,"a":1}, "content": "\\u00e9", "on_busy": "enqueue"}')

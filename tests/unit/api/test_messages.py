@@ -70,7 +70,9 @@ async def test_a_repeat_with_the_same_key_is_answered_as_replayed(
     gateway.receipt = msgspec.structs.replace(gateway.receipt, replayed=True)
     answer = await client.post(PATH, json={"content": "x"}, headers={"Idempotency-Key": '"k"'})
     assert (answer.status_code, answer.headers["idempotent-replayed"]) == (200, "true")
-    assert sent(gateway).idempotency_key == "k"
+    idempotency = sent(gateway).idempotency
+    assert idempotency is not None
+    assert idempotency.key == "k"
 
 
 async def test_a_message_without_reply_has_reply_null(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:

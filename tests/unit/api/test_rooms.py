@@ -11,6 +11,7 @@ from tests.unit.api.fakes import CURSOR, ROOM, FakeGateway
 
 pytestmark = pytest.mark.unit
 
+JSON = {"Content-Type": "application/json"}
 ROOM_JSON = {
     "room_id": ROOM,
     "title": "제목 🫖 שלום",
@@ -28,12 +29,38 @@ async def test_a_room_is_created_with_its_location(client: httpx2.AsyncClient, g
     assert answer.status_code == 201
     assert answer.headers["location"] == f"/v1/rooms/{ROOM}"
     assert answer.json() == {**ROOM_JSON, "title": "T", "errorCode": 0}
-    assert gateway.last_call() == ("create_room", "alice", "T", "P")
+    assert gateway.last_call() == ("create_room", "alice", "T", "P", None)
 
 
 async def test_a_room_needs_no_body(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
     assert (await client.post("/v1/rooms")).status_code == 201
-    assert gateway.last_call() == ("create_room", "alice", None, None)
+    assert gateway.last_call() == ("create_room", "alice", None, None, None)
+
+
+async def test_a_room_that_is_created_again_with_its_key_is_answered_as_replayed(
+    client: httpx2.AsyncClient, gateway: FakeGateway
+) -> None:
+    key = {"Idempotency-Key": '"k"'}
+    first = await client.post("/v1/rooms", json={"title": "T"}, headers=key)
+    assert (first.status_code, "idempotent-replayed" in first.headers) == (201, False)
+    asked = gateway.last_call()
+    gateway.replays = True
+    again = await client.post("/v1/rooms", content=b'{"ai_persona": null, "title": "\\u0054"}', headers={**key, **JSON})
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
+    assert (again.headers["location"], again.json()) == (f"/v1/rooms/{ROOM}", first.json())
+    assert gateway.last_call() == asked, "the spelling does not matter"
+    await client.post("/v1/rooms", json={"title": "T", "ai_persona": "P"}, headers=key)
+    assert gateway.last_call()[-1].key == asked[-1].key
+    assert gateway.last_call()[-1].fingerprint != asked[-1].fingerprint
+
+
+@pytest.mark.parametrize("key", ["", '""', "k" * 129, "a b"])
+async def test_a_room_is_not_created_with_a_key_that_is_none(
+    client: httpx2.AsyncClient, gateway: FakeGateway, key: str
+) -> None:
+    answer = await client.post("/v1/rooms", headers={"Idempotency-Key": key})
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["header", "Idempotency-Key"])
+    assert [call[0] for call in gateway.calls] == ["session"]
 
 
 async def test_rooms_are_listed_with_the_cursor_passed_through(

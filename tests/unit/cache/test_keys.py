@@ -20,7 +20,11 @@ def of(partition: Partition) -> dict[str, str]:
     rooms = ("room", "messages", "states", "open", "draft", "events")
     made |= {name: getattr(KEYS, name)(partition, ROOM) for name in rooms}
     made |= {name: getattr(KEYS, name)(partition, ACCOUNT) for name in ("account", "rooms", "account_events")}
-    return made | {"idempotency": KEYS.idempotency(partition, ROOM, "k"), "ticket": KEYS.ticket(partition, "k")}
+    return made | {
+        "idempotency": KEYS.idempotency(partition, ROOM, "k"),
+        "ticket": KEYS.ticket(partition, "k"),
+        "creation": KEYS.creation(partition, ACCOUNT, "k"),
+    }
 
 
 def test_every_key_of_a_partition_has_its_hash_tag_and_nothing_else_in_braces() -> None:

@@ -13,6 +13,7 @@ from parlor.model import (
     DeleteOutcome,
     DeleteReceipt,
     Durability,
+    Idempotency,
     Message,
     OnBusy,
     ReplyMode,
@@ -61,8 +62,7 @@ requests = st.builds(
     metadata=st.dictionaries(texts, texts | st.integers(-5, 5) | st.none()),
     on_busy=st.sampled_from(OnBusy),
     reply=st.sampled_from(ReplyMode),
-    idempotency_key=st.none() | texts,
-    fingerprint=texts,
+    idempotency=st.none() | st.builds(Idempotency, texts, texts),
     urgent=st.booleans(),
 )
 commands: st.SearchStrategy[Command] = st.one_of(
