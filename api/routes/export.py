@@ -39,9 +39,9 @@ async def export_room(
 ) -> Response:
     """Every message in order, as lines of JSON or as Markdown. When the export fails, the connection is cut.
 
-    In Markdown, a line that begins with `#` is a heading of Parlor's: first the room's title, then one for each turn with
-    its seq, sender and time. What was said stands below it in a block quote, each line behind `>`. A message with HTML,
-    or with definitions of links, is shown as it was typed.
+    In Markdown, a line that begins with `#` is a heading of Parlor's: first the room's title, then one for each turn
+    with its seq, sender and time. What was said stands below it in a block quote, each line behind `>`. A message with
+    HTML, or with definitions of links, is shown as it was typed.
     """
     gateway, session = edge_of(request).gateway, caller_of(request).session
     room = await gateway.get_room(session, room_id_of(room_id))
