@@ -1,34 +1,27 @@
-"""ActorGateway: how a process reaches rooms. Changes go to the room's actor, reads go to the stores.
+"""ActorGateway: how a process reaches rooms. Changes go to the room's actor (``routing.py``), reads go to the stores.
 
-It holds no state of its own. The actor that it remembers for a room is a copy of what the Supervisor decided, and an
-actor that does not hold the room says so.
+It holds no state of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 import structlog
-from msgspec import structs
 from ray.exceptions import RayError
 
-from actors.channel import ActorUnreachable, RoomChannel
-from actors.contracts import SUPERVISOR
-from actors.handles import Handle, find_actor
 from actors.node_state_machine import NodeStateMachine
+from actors.routing import RoomRouter
 from parlor.cache.hub import EventHub
 from parlor.cache.live import RoomAddress
 from parlor.errors import (
     CacheUnavailable,
     InternalError,
     MessageNotFound,
-    Overloaded,
     ParlorError,
-    RoomMoved,
     RoomNotFound,
     StoreUnavailable,
 )
@@ -59,6 +52,7 @@ from parlor.model import (
 )
 from parlor.rooms.commands import (
     Command,
+    Continue,
     DeleteDone,
     DeleteMessage,
     DeleteRoom,
@@ -82,15 +76,6 @@ from parlor.wiring import Wiring
 _T = TypeVar("_T", bound=Outcome)
 _log = structlog.get_logger(__name__)
 
-PLACES = 100_000
-"""Rooms whose place is remembered."""
-ROUTE_ATTEMPTS = 4
-"""Attempts to find a room's place before the client is told to retry; by then a dead actor is back or replaced."""
-ROUTE_PAUSE = 0.25
-"""Seconds between these attempts."""
-PLACE_SECONDS = 5.0
-"""Longest wait for the Supervisor to place a room, in seconds."""
-
 
 class ActorGateway:
     """See ``parlor.gateway.Gateway``."""
@@ -100,13 +85,9 @@ class ActorGateway:
         self._settings = wiring.settings
         self._hub = hub
         self._streams = wiring.streams(hub)
-        self._namespace = wiring.settings.ray.namespace
-        self._states = NodeStateMachine(self._namespace)
+        self._rooms = RoomRouter(wiring.reader, wiring.settings.ray.namespace)
+        self._states = NodeStateMachine(wiring.settings.ray.namespace)
         self._personas = Personas(load_personas(wiring.settings.llm))
-        self._channels: dict[str, RoomChannel] = {}
-        self._places: OrderedDict[RoomId, tuple[str, int]] = OrderedDict()
-        """By room: its actor, and how often that actor's channel had broken when it was remembered."""
-        self._supervisor: Handle | None = None
 
     # Accounts
 
@@ -219,6 +200,11 @@ class ActorGateway:
         command = Regenerate(session, room_id, _request_id(), message_id, self._wiring.mint.token())
         return (await self._ask(command, MessageDone)).message
 
+    async def continue_reply(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
+        await self._require_message_home(session, room_id, message_id)
+        command = Continue(session, room_id, _request_id(), message_id, self._wiring.mint.token())
+        return (await self._ask(command, MessageDone)).message
+
     async def variants(
         self, session: Session, room_id: RoomId, message_id: MessageId, limit: int, cursor: str | None
     ) -> MessageList:
@@ -275,27 +261,25 @@ class ActorGateway:
     async def readiness(self) -> list[DependencyHealth]:
         found = await self._wiring.dependencies.health()
         try:
-            async with asyncio.timeout(2.0):
-                missing: list[str] = await (await self._find_supervisor()).missing.remote()
+            missing = await self._rooms.missing_actors()
             actors = DependencyHealth("actors", not missing, "; ".join(missing) or "ok")
         except (RayError, TimeoutError, ValueError) as error:
-            self._supervisor = None
             actors = DependencyHealth("actors", False, f"the Supervisor does not answer: {type(error).__name__}")
         return [*found, actors]
 
     async def close(self) -> None:
-        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+        await self._rooms.close()
         await self._hub.close()
         await self._wiring.close()
 
-    # Routing
+    # Commands
 
     async def _ask(self, command: Command, kind: type[_T]) -> _T:
         """Has the room's owner serve the command, wherever the room is. The ids in the command make repeating it
         harmless."""
         if command.session is not None:
             _require_home(command.session, command.room_id)
-        outcome = await self._route(command)
+        outcome = await self._rooms.route(command)
         if isinstance(outcome, Refused):
             raise ParlorError.from_wire(outcome.error)
         if not isinstance(outcome, kind):
@@ -308,64 +292,6 @@ class ActorGateway:
         if partition_of(message_id) != session.partition:
             await self.get_room(session, room_id)
             raise MessageNotFound
-
-    async def _route(self, command: Command) -> Outcome:
-        room_id, failed = command.room_id, None
-        known, breaks = self._places.get(room_id, ("", 0))
-        if known and self._channel(known).breaks > breaks:
-            # The channel broke for another room: ask the Supervisor, which checks whether the actor answers.
-            failed = known
-        elif known:
-            self._places.move_to_end(room_id)
-            try:
-                outcome = await self._channel(known).execute(command)
-            except ActorUnreachable:
-                failed = known
-            else:
-                if not _moved(outcome):
-                    return outcome
-        self._places.pop(room_id, None)
-        for attempt in range(ROUTE_ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(ROUTE_PAUSE)
-            # Read the ticket before asking for the place, so that any later claim is newer than this copy of the
-            # command.
-            ticket = await self._wiring.reader.claims(room_id)
-            actor = await self._place(room_id, failed)
-            try:
-                outcome = await self._channel(actor).activate(structs.replace(command, ticket=ticket))
-            except ActorUnreachable:
-                failed = actor
-                continue
-            if not _moved(outcome):
-                if not isinstance(outcome, Refused):
-                    self._places[room_id] = (actor, self._channel(actor).breaks)
-                    if len(self._places) > PLACES:
-                        self._places.popitem(last=False)
-                return outcome
-        raise Overloaded("The room is being moved", retry_after=1.0)
-
-    async def _place(self, room_id: RoomId, failed: str | None) -> str:
-        try:
-            async with asyncio.timeout(PLACE_SECONDS):
-                supervisor = await self._find_supervisor()
-                actor: str | None = await supervisor.place_room.remote(room_id, failed)
-        except (RayError, TimeoutError, ValueError) as error:
-            self._supervisor = None
-            raise Overloaded("No room actor can be found now", debug=repr(error), retry_after=2.0) from error
-        if actor is None:
-            raise Overloaded("Every room actor is full, or none has started yet", retry_after=2.0)
-        return actor
-
-    def _channel(self, actor: str) -> RoomChannel:
-        if actor not in self._channels:
-            self._channels[actor] = RoomChannel(actor, self._namespace)
-        return self._channels[actor]
-
-    async def _find_supervisor(self) -> Handle:
-        if self._supervisor is None:
-            self._supervisor = await find_actor(SUPERVISOR, self._namespace)
-        return self._supervisor
 
 
 async def open_gateway(settings: Settings, *, create_supervisor: bool = False) -> ActorGateway:
@@ -393,7 +319,3 @@ def _require_home(session: Session, room_id: RoomId) -> None:
 def _request_id() -> str:
     """Returns the id of the HTTP request, for the logs of the room's owner."""
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
-
-
-def _moved(outcome: Outcome) -> bool:
-    return isinstance(outcome, Refused) and outcome.error.kind == RoomMoved.__name__

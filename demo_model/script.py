@@ -28,6 +28,8 @@ Durations: ``20ms``, ``1.5s``, or a bare number of milliseconds.
 ``times=N``     ``fail``, ``fail_after``, ``hang`` and ``hang_after`` apply to the first N requests with this message
 ==============  ======================================================================================
 
+A prompt that ends with an answer is continued: the rest of that answer follows, if it was one of this model's.
+
 When Parlor asks for a summary or a title, directives in the conversation are not followed. The summary is a list of
 quotes, the title is made of a user's words.
 """
@@ -136,6 +138,17 @@ def answer_to(turns: Sequence[PromptTurn]) -> str:
         "such as Ollama or vLLM"
     )
     return "\n".join(lines)
+
+
+def unfinished(turns: Sequence[PromptTurn]) -> str:
+    """The answer that a prompt ends with, to be continued; empty for none."""
+    return turns[-1].content if turns and turns[-1].role == "assistant" else ""
+
+
+def rest_of(answer: str, said: str) -> str:
+    """What is left of an answer behind what was said of it; the whole answer if nothing is."""
+    rest = answer.partition(said)[2] if said else ""
+    return rest if rest.strip() else answer
 
 
 def is_material(turns: Sequence[PromptTurn]) -> bool:

@@ -24,7 +24,9 @@ from demo_model.script import (
     filler,
     is_material,
     parse_directives,
+    rest_of,
     split_tokens,
+    unfinished,
 )
 from parlor.clock import Clock, SystemClock
 from parlor.llm.ports import PromptTurn
@@ -147,12 +149,7 @@ class DemoModel:
             await self._clock.sleep(HANG_MAX)
         if behaviour.fail is not None:
             return await self._refuse(behaviour, connection)
-        if behaviour.echo:
-            text = request.body.decode()
-        elif behaviour.text is not None:
-            text = behaviour.text
-        else:
-            text = answer_to(turns) if behaviour.tokens is None else filler(behaviour.tokens)
+        text = request.body.decode() if behaviour.echo else _answer(turns, behaviour)
         run = _Run(self._clock, order, turns, behaviour, split_tokens(text), self._stats.requests)
         return await (run.stream(connection) if order.stream else run.whole(connection))
 
@@ -173,6 +170,17 @@ class DemoModel:
         if len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
         return behaviour if count <= behaviour.times else behaviour.healthy()
+
+
+def _answer(turns: list[PromptTurn], behaviour: Behaviour) -> str:
+    said = unfinished(turns)
+    if behaviour.text is not None:
+        answer = behaviour.text
+    elif behaviour.tokens is not None:
+        answer = filler(behaviour.tokens)
+    else:
+        answer = answer_to(turns[:-1] if said else turns)
+    return rest_of(answer, said)
 
 
 class _Run:

@@ -17,6 +17,7 @@
     │   ├── CacheUnavailable     1012  cache-unavailable     503
     │   └── StoreUnavailable     1012  store-unavailable     503
     ├── StreamExpired            1013  stream-expired        410  oldest_cursor
+    ├── LimitReached             1021  limit-reached         409
     ├── LlmError                 1014  llm-error             only in events and messages, never a status
     ├── UnsupportedMediaType     1018  unsupported-media-type  415
     ├── MethodNotAllowed         1020  method-not-allowed    405
@@ -201,6 +202,13 @@ class StreamExpired(ParlorError):
 
     code, error_code, http_status = "stream-expired", 1013, 410
     title = "The events after this cursor are gone"
+
+
+class LimitReached(ParlorError):
+    """There is as much of it as there may be; asking again does not help."""
+
+    code, error_code, http_status = "limit-reached", 1021, 409
+    title = "A limit is reached"
 
 
 class LlmError(ParlorError):

@@ -90,6 +90,11 @@ class Gateway(Protocol):
         """Begins a new attempt at the last reply; the previous one is kept as a variant. Raises ``RoomBusy`` while the
         reply is being written, and ``IllegalTransition`` if it is not the last one or was deleted."""
 
+    async def continue_reply(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
+        """Begins a new attempt at the last reply with the text that it has; it ended before it was whole. The previous
+        attempt is kept as a variant. Raises as ``regenerate``, also for a reply that ended whole, and ``LimitReached``
+        for one that may not become longer."""
+
     async def variants(
         self, session: Session, room_id: RoomId, message_id: MessageId, limit: int, cursor: str | None
     ) -> MessageList:

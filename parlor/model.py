@@ -98,7 +98,8 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a message says, as opposed to its seq and state; stored as JSON in the cache, queue and shard."""
+    """What a message says, as opposed to its seq and state; stored as JSON in the cache, queue and shard. A row that
+    keeps a reply's slot says what the attempt begins with: nothing, or the text of the reply that is continued."""
 
     message_id: MessageId
     sender_type: SenderType
@@ -117,6 +118,10 @@ class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a reply failed: an error code of ``parlor.errors``."""
     error_detail: str | None = None
     metadata: JsonObject = {}
+
+
+CONTINUABLE = frozenset({FinishReason.LENGTH, FinishReason.STOPPED, FinishReason.ERROR, FinishReason.INTERRUPTED})
+"""A reply that ended by one of these can be continued."""
 
 
 def reserved_version(attempt: int) -> int:

@@ -1,4 +1,4 @@
-"""Replies: stop, regenerate, variants."""
+"""Replies: stop, regenerate, continue, variants."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from api.schemas import (
 )
 from parlor.errors import (
     IllegalTransition,
+    LimitReached,
     MessageNotFound,
     RoomBusy,
     RoomNotActive,
@@ -55,6 +56,25 @@ async def regenerate(request: Request, room_id: str, message_id: str) -> Respons
     """Begins the next attempt of the last reply of the room; the earlier text is kept as a variant."""
     session, room = caller_of(request).session, room_id_of(room_id)
     reply = await edge_of(request).gateway.regenerate(session, room, message_id_of(message_id))
+    return answers.message_answer(reply, 202)
+
+
+@router.post(
+    "/continue",
+    status_code=202,
+    response_model=ChatMessageResponse,
+    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, LimitReached),
+    summary="Continue",
+)
+async def continue_reply(request: Request, room_id: str, message_id: str) -> Response:
+    """Begins the next attempt of the last reply of the room with the text that it has, when it ended by `length`,
+    `stopped`, `error` or `interrupted`. The reply as it was is kept as a variant.
+
+    The events of the attempt are `message.reset`, then the text that is kept as a delta at offset 0. How well the text
+    goes on is up to the language model, which gets it as its own unfinished answer.
+    """
+    session, room = caller_of(request).session, room_id_of(room_id)
+    reply = await edge_of(request).gateway.continue_reply(session, room, message_id_of(message_id))
     return answers.message_answer(reply, 202)
 
 

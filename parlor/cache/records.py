@@ -65,7 +65,8 @@ def view(room_id: RoomId, seq: int, state: MessageState, doc: MessageDoc, live_t
         room_id=room_id,
         seq=seq,
         sender_type=doc.sender_type,
-        content=live_text if state is MessageState.COMPOSING else doc.content,
+        # A slot that is kept for a reply says what its attempt begins with.
+        content=live_text or doc.content if state is MessageState.COMPOSING else doc.content,
         timestamp=doc.timestamp,
         state=state,
         durability=Durability.PERSISTED if state in STORED else Durability.CACHED,

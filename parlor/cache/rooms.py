@@ -224,9 +224,10 @@ class RoomCache:
         )
 
     async def start_attempt(
-        self, address: RoomAddress, claim: Claim, message_id: MessageId, seq: int, attempt: int
+        self, address: RoomAddress, claim: Claim, message_id: MessageId, seq: int, attempt: int, kept: str = ""
     ) -> None:
-        """Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (the reply has ended or was deleted)."""
+        """``kept`` is the text that the attempt begins with. Raises ``Fenced``, ``RoomNotFound``,
+        ``IllegalTransition`` (the reply has ended or was deleted)."""
         await self._live.run(
             "start_attempt",
             self._live.room_keys(address, "partition", "generating", "room", "states", "draft", "events"),
@@ -236,6 +237,8 @@ class RoomCache:
                 "seq": seq,
                 "attempt": attempt,
                 "version": ended_version(attempt),
+                "text": kept,
+                "length": len(kept),
                 "lease_until": self._live.lease_until(),
             },
         )
@@ -288,9 +291,9 @@ class RoomCache:
         )
 
     async def regenerate(self, address: RoomAddress, claim: Claim, nonce: str, reply: Change) -> bool:
-        """Opens the last reply's slot again. False when this nonce has done it before. Raises ``Fenced``,
-        ``RoomNotFound``, ``OutOfStep``, ``RoomBusy`` (it is being written), ``IllegalTransition`` (deleted, or not the
-        last), ``Overloaded``."""
+        """Opens the last reply's slot again; its next attempt begins with what ``reply.doc`` says. False when this
+        nonce has done it before. Raises ``Fenced``, ``RoomNotFound``, ``OutOfStep``, ``RoomBusy`` (it is being
+        written), ``IllegalTransition`` (deleted, or not the last), ``Overloaded``."""
         live = self._live
         answer = await live.attempt(
             "regenerate_reply",
@@ -341,6 +344,11 @@ class RoomCache:
             },
         )
         return accepted(answer, MessageState.PENDING), text(answer[1])
+
+    async def revised_by(self, address: RoomAddress, seq: int, nonce: str) -> bool:
+        """Whether the last ``regenerate`` or ``edit`` of the message at ``seq`` was the one with this nonce."""
+        states = self._live.keys.states(address.partition, address.room_id)
+        return text(await self._live.pipeline.read("HGET", states, f"n:{seq}")).partition(" ")[0] == nonce
 
     async def rename(self, address: RoomAddress, claim: Claim, title: str) -> None:
         """Harmless when repeated. Raises ``Fenced``, ``RoomNotFound``."""

@@ -18,6 +18,10 @@ Rules:
    budget, so that it happens once in many turns instead of with each one. The turns that are kept begin with a person's
    message, and always include the newest one.
 
+8. An answer that is continued ends the prompt, as the assistant's turn: the model goes on from there. That is how
+   servers of OpenAI's protocol are asked for it; what they make of it is theirs. Of a long one only the end is given,
+   at most ``SAID_SHARE`` of the budget. An answer that has no word yet is asked for like any other.
+
 Tokens are estimated; the estimate is corrected by the provider's own counts (``tokens.py``).
 """
 
@@ -31,7 +35,7 @@ import msgspec
 from parlor.ids import RoomId
 from parlor.llm.ports import Context, History, Persona, PromptTurn, Summaries
 from parlor.llm.text import is_blank
-from parlor.llm.tokens import TURN_OVERHEAD, TokenRatios, cut, estimate_tokens
+from parlor.llm.tokens import TURN_OVERHEAD, TokenRatios, cut, end_of, estimate_tokens
 from parlor.model import Message, RoomMemory, SenderType
 from parlor.states import MessageState
 
@@ -43,6 +47,8 @@ KEPT = 0.5
 """Share of the budget that turns take after a fold, so that each fold covers half a window of new turns."""
 SUMMARY_SHARE = 0.25
 """Largest share of ``context_tokens`` for a summary, whatever ``summary_tokens`` allows."""
+SAID_SHARE = 0.5
+"""Largest share of the budget for an answer that is continued."""
 SUMMARY_HEADING = "Summary of the conversation so far:"
 _NEWEST = 2**53 - 1
 """Greater than any seq, and exact as a Lua number."""
@@ -85,14 +91,17 @@ class Memory:
         self.ratios = TokenRatios()
         self._crowded: set[RoomId] = set()
 
-    async def build_prompt(self, room_id: RoomId, persona: Persona, before_seq: int | None = None) -> Context:
-        """Returns the prompt for the message at ``before_seq`` (None: after the newest). Raises what the history and
-        the summaries raise."""
+    async def build_prompt(
+        self, room_id: RoomId, persona: Persona, before_seq: int | None = None, said: str = ""
+    ) -> Context:
+        """Returns the prompt for the message at ``before_seq`` (None: after the newest), which says ``said`` already.
+        Raises what the history and the summaries raise."""
         before = before_seq if before_seq is not None else _NEWEST
         known, newest = await asyncio.gather(
             self._summaries.memory(room_id), self._history.before(room_id, before, PAGE)
         )
         window = self._window(persona, known, before)
+        window.end_with(said)
         await self._fill(window, room_id, before, newest)
         if window.crowded:
             self._crowded.add(room_id)
@@ -186,6 +195,8 @@ class _Window:
         """The summary covers the messages up to this seq."""
         self._spent = self._cost(system)
         self._turns: list[tuple[int, PromptTurn, int]] = []
+        self._end: list[PromptTurn] = []
+        self._said = 0
         self._left_out = 0
         self._full = False
         self._asked = False
@@ -196,6 +207,15 @@ class _Window:
     def crowded(self) -> bool:
         """Whether more than half of the budget is spent."""
         return self._full or self._spent * 2 > self._budget
+
+    def end_with(self, said: str) -> None:
+        """Ends the prompt with what the answer says already. Called before any turn is offered."""
+        self._said = len(said)
+        if said.strip():
+            room = int(self._budget * SAID_SHARE / self._ratio) - TURN_OVERHEAD
+            turn = PromptTurn("assistant", end_of(said, max(1, room)))
+            self._end = [turn]
+            self._spent += self._cost(turn.content)
 
     def wants(self, seq: int) -> bool:
         """Returns whether the message at ``seq`` can still be used: there is room, or no person's message was found
@@ -237,9 +257,10 @@ class _Window:
         orphans = [cost for _, turn, cost in turns[:first] if turn.role == "assistant"]
         kept = [turn for index, (_, turn, _) in enumerate(turns) if index >= first or turn.role != "assistant"]
         return Context(
-            turns=_merged([self._system, *kept]),
+            turns=_merged([self._system, *kept, *self._end]),
             estimated_tokens=self._spent - sum(orphans),
             omitted=max(self.below - 1 - self._floor, 0) + self._left_out + len(orphans),
+            said=self._said,
         )
 
     def _cost(self, text: str) -> int:

@@ -43,6 +43,8 @@ class Context(msgspec.Struct, frozen=True):
     estimated_tokens: int
     omitted: int
     """Older messages of the room that did not fit and are not in the summary."""
+    said: int = 0
+    """Characters that the answer has already, of which the last turn is the end."""
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -97,8 +99,11 @@ class ChatService(Protocol):
 
     def personas(self) -> list[Persona]: ...
 
-    async def mem(self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None) -> Context:
-        """Returns the room's conversation as a prompt, up to but not including ``before_seq`` (None: all of it)."""
+    async def mem(
+        self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None, said: str = ""
+    ) -> Context:
+        """Returns the room's conversation as a prompt, up to but not including ``before_seq`` (None: all of it).
+        ``said`` is what the answer has already: the prompt ends with it, for the model to go on from there."""
 
     def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
         """Streams the answer: text deltas, then one completion. Raises ``LlmError``. ``persona`` may also be one of

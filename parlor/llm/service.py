@@ -66,12 +66,16 @@ class AIChatService:
         """Returns all personas, in the order of their file."""
         return self._personas.listed()
 
-    async def mem(self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None) -> Context:
+    async def mem(
+        self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None, said: str = ""
+    ) -> Context:
         """Returns the room's conversation as a prompt, up to but not including ``before_seq`` (None: all of it).
 
-        ``persona`` None means the default one. Raises ``UnknownPersona``, and what the history raises.
+        ``said`` is what the answer has already: the prompt ends with it, for the model to go on from there. ``persona``
+        None means the default one. Raises ``UnknownPersona``, and what the history raises.
         """
-        return await self.memory.build_prompt(room_id, self.persona(persona or self._default_persona), before_seq)
+        answering = self.persona(persona or self._default_persona)
+        return await self.memory.build_prompt(room_id, answering, before_seq, said)
 
     async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
         """Streams the answer: text deltas, then one completion.

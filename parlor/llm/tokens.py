@@ -42,6 +42,11 @@ def cut(text: str, tokens: int) -> str:
     return text.encode("utf-8", "ignore")[: tokens * BYTES].decode("utf-8", "ignore")
 
 
+def end_of(text: str, tokens: int) -> str:
+    """Returns the end of a text, at most ``tokens`` by the estimate."""
+    return text.encode("utf-8", "ignore")[-tokens * BYTES :].decode("utf-8", "ignore")
+
+
 class TokenRatios:
     """A ratio for each model, 1 until something was learned. It is not stored: ten answers are enough to learn it
     again."""

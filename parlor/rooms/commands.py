@@ -64,6 +64,13 @@ class Regenerate(_Command, frozen=True):
     """Minted by the caller, so that a repeated command begins no second attempt."""
 
 
+class Continue(_Command, frozen=True):
+    """Go on with a reply that ended before it was whole."""
+
+    message_id: MessageId
+    nonce: str
+
+
 class Edit(_Command, frozen=True):
     message_id: MessageId
     content: str
@@ -78,7 +85,9 @@ class Wake(_Command, frozen=True):
     """Activate the room, because an unfinished reply waits for an owner."""
 
 
-Command: TypeAlias = Send | Rename | DeleteRoom | DeleteMessage | Stop | Regenerate | Edit | ResetMemory | Wake
+Command: TypeAlias = (
+    Send | Rename | DeleteRoom | DeleteMessage | Stop | Regenerate | Continue | Edit | ResetMemory | Wake
+)
 
 
 class SendDone(msgspec.Struct, frozen=True, tag=True):
@@ -94,7 +103,7 @@ class DeleteDone(msgspec.Struct, frozen=True, tag=True):
 
 
 class MessageDone(msgspec.Struct, frozen=True, tag=True):
-    """The message after a ``Stop`` or a ``Regenerate``."""
+    """The message after a ``Stop``, a ``Regenerate`` or a ``Continue``."""
 
     message: Message
 

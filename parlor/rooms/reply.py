@@ -52,6 +52,8 @@ class ReplyJob(msgspec.Struct, frozen=True):
     timestamp: int
     attempt: int
     """Counts from 1."""
+    kept: str = ""
+    """What the attempt begins with: the text of a reply that is continued."""
     so_far: str = ""
     """What the previous attempt had written when its owner died. Kept if this attempt is stopped before it begins."""
     ends: bool = False
@@ -90,7 +92,7 @@ class ReplyRun:
         self._claim = claim
         self._text: list[str] = []
         self._unwritten: list[str] = []
-        self._written = 0
+        self._written = len(job.kept)
         self._news = asyncio.Event()
         self._complete = False
         self._pausing = False
@@ -110,7 +112,8 @@ class ReplyRun:
         """Begins the attempt, writes the answer as it arrives, and ends the reply."""
         job = self.job
         cache, address, claim = self._ports.cache, self._address, self._claim
-        await self._insist(partial(cache.start_attempt, address, claim, job.message_id, job.seq, job.attempt))
+        begin = partial(cache.start_attempt, address, claim, job.message_id, job.seq, job.attempt, job.kept)
+        await self._insist(begin)
         self._llm = asyncio.create_task(self._generate())
         if self._ended_as is not None:
             self._llm.cancel()
@@ -145,7 +148,7 @@ class ReplyRun:
         doc = MessageDoc(
             message_id=job.message_id,
             sender_type=SenderType.AI,
-            content="".join(self._text) if text is None else text,
+            content=job.kept + "".join(self._text) if text is None else text,
             timestamp=job.timestamp,
             version=ended_version(job.attempt),
             attempt=job.attempt,
@@ -179,7 +182,9 @@ class ReplyRun:
         job, address, model, clock = self.job, self._address, self._ports.model, self._ports.clock
         began = clock.monotonic()
         try:
-            context = await self._insist(partial(model.mem, address.room_id, persona=job.persona, before_seq=job.seq))
+            context = await self._insist(
+                partial(model.mem, address.room_id, persona=job.persona, before_seq=job.seq, said=job.kept)
+            )
         except StoreUnavailable as error:
             raise LlmError("The conversation could not be read", debug=error.debug) from error
         async with aclosing(model.chat(job.persona, context)) as pieces:

@@ -1,4 +1,4 @@
-"""How a room's owner changes what was said: stop, regenerate, edit, and making way for a new turn.
+"""How a room's owner changes what was said: stop, regenerate, continue, edit, and making way for a new turn.
 
 These are steps on the reply queue and the scripts; the room serves them one at a time, like any other command.
 """
@@ -11,9 +11,10 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.records import view
 from parlor.cache.rooms import Change, RoomCache, Unwanted
 from parlor.clock import Clock
-from parlor.errors import InvalidRequest, OutOfStep, RoomBusy
+from parlor.errors import IllegalTransition, InvalidRequest, LimitReached, OutOfStep, ParlorError, RoomBusy
 from parlor.ids import Claim
 from parlor.model import (
+    CONTINUABLE,
     EditReceipt,
     Message,
     MessageDoc,
@@ -22,7 +23,7 @@ from parlor.model import (
     reserved_version,
 )
 from parlor.reading.internal import InternalHistory
-from parlor.rooms.commands import Edit, Regenerate, Stop
+from parlor.rooms.commands import Continue, Edit, Regenerate, Stop
 from parlor.rooms.reply import ReplyJob
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.turns import job_of
@@ -38,13 +39,21 @@ class Revision:
     that are missing from the queue."""
 
     def __init__(
-        self, cache: RoomCache, history: InternalHistory, clock: Clock, claim: Claim, replies: ReplyQueue
+        self,
+        cache: RoomCache,
+        history: InternalHistory,
+        clock: Clock,
+        claim: Claim,
+        replies: ReplyQueue,
+        reply_max: int,
     ) -> None:
+        """``reply_max`` is the most characters of a reply."""
         self._cache = cache
         self._history = history
         self._clock = clock
         self._claim = claim
         self._replies = replies
+        self._reply_max = reply_max
 
     async def stop(self, address: RoomAddress, command: Stop) -> Message:
         """Stops a reply and returns it as it ended. Raises ``InvalidRequest`` for a message that is not a reply."""
@@ -62,6 +71,24 @@ class Revision:
         message = await self._history.message(address.room_id, command.message_id)
         _require(message, SenderType.AI, "Only a reply can be regenerated")
         change = await self._anew(address, message.seq)
+        if await self._cache.regenerate(address, self._claim, command.nonce, change):
+            return self._begin(address, change)
+        return await self._begun(address, message)
+
+    async def go_on(self, address: RoomAddress, command: Continue) -> Message:
+        """Begins a new attempt with the text that the reply has, and returns the reply at its beginning. Raises as
+        ``regenerate``, ``IllegalTransition`` for a reply that ended whole, and ``LimitReached`` for one that may not
+        become longer."""
+        message = await self._history.message(address.room_id, command.message_id)
+        _require(message, SenderType.AI, "Only a reply can be continued")
+        refusal = _not_continuable(message, self._reply_max)
+        if refusal is not None:
+            # This command may have been done before, and the reply may have gone on to its end since.
+            if await self._cache.revised_by(address, message.seq, command.nonce):
+                return await self._begun(address, message)
+            raise refusal
+        change = await self._anew(address, message.seq)
+        change = structs.replace(change, doc=structs.replace(change.doc, content=change.past.content))
         if await self._cache.regenerate(address, self._claim, command.nonce, change):
             return self._begin(address, change)
         return await self._begun(address, message)
@@ -143,6 +170,20 @@ class Revision:
         if now.is_streaming and now.message_id not in self._replies:
             raise OutOfStep
         return now
+
+
+def _not_continuable(message: Message, limit: int) -> ParlorError | None:
+    if message.is_streaming:
+        return None  # The script knows whether this command has begun it.
+    if message.finish_reason not in CONTINUABLE:
+        ends = ", ".join(sorted(CONTINUABLE))
+        return IllegalTransition(
+            f"Only a reply that ended by one of {ends} can be continued",
+            extra={"from": message.state, "to": MessageState.COMPOSING},
+        )
+    if len(message.content) >= limit:
+        return LimitReached(f"The reply has {len(message.content)} characters, {limit} are allowed")
+    return None
 
 
 def _require(message: Message, sender: SenderType, otherwise: str) -> None:

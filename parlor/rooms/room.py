@@ -37,6 +37,7 @@ from parlor.reading.loading import Loader
 from parlor.rooms.claim import Ownership
 from parlor.rooms.commands import (
     Command,
+    Continue,
     DeleteDone,
     DeleteMessage,
     DeleteRoom,
@@ -101,7 +102,14 @@ class Room:
         )
         self._mailbox: asyncio.Queue[tuple[Command, asyncio.Future[Result]]] = asyncio.Queue()
         self._replies = ReplyQueue(ports.reply, self._own.claim, self._own.lose, self._reload)
-        self._revision = Revision(ports.cache, ports.history, self._clock, self._own.claim, self._replies)
+        self._revision = Revision(
+            ports.cache,
+            ports.history,
+            self._clock,
+            self._own.claim,
+            self._replies,
+            ports.reply.settings.llm.reply_max,
+        )
         self._serving = False
         self._used_at = self._clock.monotonic()
         self._tasks = [asyncio.create_task(self._serve_mailbox()), asyncio.create_task(self._replies.run())]
@@ -195,6 +203,8 @@ class Room:
                 return MessageDone(
                     await self._own.run(command.session, lambda at: self._revision.regenerate(at, command))
                 )
+            case Continue():
+                return MessageDone(await self._own.run(command.session, lambda at: self._revision.go_on(at, command)))
             case Edit():
                 return EditDone(await self._own.run(command.session, lambda at: self._revision.edit(at, command)))
             case ResetMemory():
@@ -213,11 +223,12 @@ class Room:
             if message_id not in self._replies:
                 cut_off = claimed.live_attempt if message_id == claimed.live_message else None
                 message = await self._ports.history.message(self.room_id, message_id)
-                unfinished.append(self._adopted(message, first, cut_off, claimed.persona))
+                unfinished.append(await self._adopted(message, first, cut_off, claimed.persona))
         return lambda: self._queue(*unfinished)
 
-    def _adopted(self, reply: Message, first: int, cut_off: int | None, persona: str) -> ReplyJob:
-        job = adopted_job(reply, first, cut_off, persona, self._settings)
+    async def _adopted(self, reply: Message, first: int, cut_off: int | None, persona: str) -> ReplyJob:
+        kept = (await self._ports.history.doc(self.room_id, reply.seq)).content
+        job = adopted_job(reply, kept, first, cut_off, persona, self._settings)
         _log.info("reply_adopted", room_id=self.room_id, message_id=job.message_id, attempt=job.attempt, ends=job.ends)
         return job
 
@@ -273,7 +284,7 @@ class Room:
         last = reply or message
         self._own.last_seq = max(self._own.last_seq, last.seq)
         if reply is not None and reply.is_streaming and reply.message_id not in self._replies:
-            self._queue(self._adopted(reply, max(1, reply.attempt), reply.attempt or None, self._own.persona))
+            self._queue(await self._adopted(reply, max(1, reply.attempt), reply.attempt or None, self._own.persona))
         return SendReceipt(message, reply, appended.cursor, replayed=appended.message_id != command.message_id)
 
     async def _delete_message(self, command: DeleteMessage) -> DeleteDone:

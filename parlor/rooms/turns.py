@@ -42,14 +42,23 @@ def turn_of(command: Send, room_persona: str, now: int) -> Turn:
 def job_of(reply: MessageDoc, seq: int, attempt: int) -> ReplyJob:
     """Returns the job of writing a reserved reply."""
     return ReplyJob(
-        reply.message_id, seq, reply.parent_message_id, reply.ai_persona or "", reply.timestamp, attempt=attempt
+        reply.message_id,
+        seq,
+        reply.parent_message_id,
+        reply.ai_persona or "",
+        reply.timestamp,
+        attempt=attempt,
+        kept=reply.content,
+        so_far=reply.content,
     )
 
 
-def adopted_job(reply: Message, first: int, cut_off: int | None, room_persona: str, settings: RoomSettings) -> ReplyJob:
-    """Returns the job for a reply that another owner left unfinished. ``first`` is the attempt that was asked for,
-    ``cut_off`` the one that was interrupted (None: none had begun). After too many attempts, or if ``crash_policy``
-    says so, the job only ends the reply."""
+def adopted_job(
+    reply: Message, kept: str, first: int, cut_off: int | None, room_persona: str, settings: RoomSettings
+) -> ReplyJob:
+    """Returns the job for a reply that another owner left unfinished. ``kept`` is what its attempts begin with,
+    ``first`` the attempt that was asked for, ``cut_off`` the one that was interrupted (None: none had begun). After too
+    many attempts, or if ``crash_policy`` says so, the job only ends the reply."""
     attempt = first if cut_off is None else cut_off + 1
     tries = 1 if settings.crash_policy == "fail" else settings.max_attempts
     ends = attempt - first >= tries
@@ -60,6 +69,7 @@ def adopted_job(reply: Message, first: int, cut_off: int | None, room_persona: s
         reply.ai_persona or room_persona,
         reply.timestamp,
         attempt=attempt - 1 if ends else attempt,
+        kept=kept,
         so_far=reply.content,
         ends=ends,
     )

@@ -194,6 +194,8 @@ class LlmSettings(_Section):
     """Time limit of one attempt."""
     delta_interval: Pause = timedelta(milliseconds=25)
     """Tokens of a reply that come within this time are one event; the first is sent at once."""
+    reply_max: int = Field(default=200_000, ge=1, le=1_000_000)
+    """Most characters of a reply: a longer one ends there, as `length`. A model that repeats itself never ends."""
     context_tokens: int = Field(default=8000, ge=256)
     """Token budget of the prompt: system prompt, summary, then the most recent turns that fit."""
     summaries: bool = True

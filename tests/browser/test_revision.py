@@ -1,4 +1,4 @@
-"""Stop, regenerate, edit, withdraw on the page; what comes late or twice. The API is a script."""
+"""Stop, regenerate, continue, edit, withdraw on the page; what comes late or twice. The API is a script."""
 
 from __future__ import annotations
 
@@ -152,6 +152,28 @@ async def test_regenerate_begins_anew_and_the_versions_can_be_paged(tab: Tab, sc
     await tab.page.get_by_role("button", name="Version after").press("Enter")
     await expect(tab.bodies.last).to_have_text("Two")
     await expect(tab.page.get_by_role("button", name="Version after")).to_be_focused()
+
+
+async def test_a_reply_that_was_cut_goes_on_from_what_is_shown(tab: Tab, scripted: ScriptedApi) -> None:
+    first, second = reply(2, "One ", finish_reason="length"), reply(2, "One two", attempt=2)
+    stream = open_turns(tab, scripted, message(1, "Hi"), first)
+    begun = waiting(2) | {"attempt": 2, "content": "One "}
+    scripted.answers[rf"POST {ONE}/continue"] = lambda _: (202, begun)
+    scripted.answers[rf"GET {ONE}/variants"] = lambda _: (200, {"variants": [first, second]})
+    await scripted.open_room(tab.page)
+    await action(tab, 2, "continue").click()
+    await expect(tab.replies).to_have_attribute("data-open", "true")
+    await expect(tab.bodies.last).to_have_text("One")
+
+    await stream.tell("message.updated", {"message": begun})
+    await stream.tell("message.reset", {"message_id": begun["message_id"], "attempt": 2})
+    await stream.tell("message.delta", delta(2, 2, 0, "One "))
+    await stream.tell("message.delta", delta(2, 2, 4, "two"))
+    await expect(tab.bodies.last).to_have_text("One two")
+    await stream.tell("message.completed", {"message": second})
+    await expect(place(tab, 2)).to_have_text("2/2")
+    await expect(action(tab, 2, "continue")).to_be_hidden()
+    await expect(action(tab, 2, "regenerate")).to_be_visible()
 
 
 async def test_the_page_goes_to_a_reply_that_was_asked_for_again(tab: Tab, scripted: ScriptedApi) -> None:

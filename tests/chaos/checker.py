@@ -18,6 +18,7 @@ the rows of every shard, and what the pages show.
         messages that were deleted meanwhile
     C13 nothing comes from nothing: no message and no title that nobody asked for, none whose send was refused
     C14 what was deleted is not handed out again: no event and no answer to a send that is asked for later has its text
+    C15 a reply that is continued begins with what it had
 
 A page that was read while Redis was away (its cursor is 0-0) shows what is stored: it may be behind, so C6 does not
 hold it to the deletes that were queued.
@@ -50,6 +51,7 @@ CODES = frozenset(
         "room-busy",
         "idempotency-mismatch",
         "invalid-request",
+        "limit-reached",
         "content-too-large",
         "unauthenticated",
         "overloaded",

@@ -19,6 +19,7 @@ class EventRules:
     def __init__(self, room: str, done: list[Operation], gone: frozenset[str], *, room_gone: bool) -> None:
         self._room = room
         self._streams = [operation for operation in done if operation.kind is Kind.EVENTS]
+        self._continues = [operation for operation in done if operation.kind is Kind.CONTINUE]
         self._pages = [operation for operation in done if operation.kind is Kind.READ_PAGE]
         heard = [event for stream in self._streams for event in stream.response.heard]
         self._gone = gone | {event.message_id for event in heard if event.type == "message.deleted"}
@@ -28,6 +29,7 @@ class EventRules:
         yield from self._ends()
         yield from self._in_order()
         yield from self._pages_and_events()
+        yield from self._continued()
 
     def _ends(self) -> Iterator[Violation]:
         ends: defaultdict[tuple[str, int], dict[str, Operation]] = defaultdict(dict)
@@ -38,6 +40,19 @@ class EventRules:
         for (message_id, attempt), at in ends.items():
             if len(at) > 1:
                 yield self._wrong("C5", f"attempt {attempt} of {message_id} ended {len(at)} times", *at.values())
+
+    def _continued(self) -> Iterator[Violation]:
+        """The end of the attempt, and its first piece, begin with what the answer to the continue had."""
+        for operation in self._continues:
+            for begun in operation.response.messages:
+                for stream in self._streams:
+                    for heard in stream.response.heard:
+                        about = (heard.message_id, heard.attempt) == (begun.message_id, begun.attempt)
+                        first = heard.type == "message.delta" and heard.offset == 0
+                        kept = begun.content[: len(heard.text)] if first else begun.content
+                        if about and (first or heard.type in ENDS) and not heard.text.startswith(kept):
+                            what = f"attempt {heard.attempt} of {heard.message_id} does not begin with what was kept"
+                            yield self._wrong("C15", what, operation, stream)
 
     def _in_order(self) -> Iterator[Violation]:
         every: dict[tuple[int, int], Heard] = {}

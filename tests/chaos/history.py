@@ -29,6 +29,7 @@ class Kind(StrEnum):
     DELETE_MESSAGE = "delete_message"
     STOP_REPLY = "stop_reply"
     REGENERATE = "regenerate"
+    CONTINUE = "continue_reply"
     EDIT_MESSAGE = "edit_message"
     READ_PAGE = "read_page"
     EVENTS = "events"
@@ -56,6 +57,8 @@ class ObservedMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """DELETING or DELETED, or a row's tombstone."""
     open: bool = False
     """A reply that has not ended (COMPOSING)."""
+    attempt: int = 0
+    """Of the answer to a continue: the attempt that begins with ``content``."""
 
 
 class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -77,7 +80,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a send or an edit."""
     title: str = ""
     message_id: str = ""
-    """That a delete, a stop, a regenerate or an edit is about."""
+    """That a delete, a stop, a regenerate, a continue or an edit is about."""
     key: str = ""
     """Idempotency key."""
     on_busy: str = "enqueue"

@@ -204,6 +204,24 @@ def repeated_send_gives_deleted_text(story: Story) -> None:
     story.did(Kind.SEND, Request(content="one", key="k"), Response(messages=given))
 
 
+def _continued(story: Story) -> None:
+    story.did(
+        Kind.CONTINUE,
+        Request(message_id="m2"),
+        Response(messages=[replace(story.rows[1], content="answer one", open=True, attempt=2)]),
+    )
+
+
+def continued_from_nothing(story: Story) -> None:
+    _continued(story)
+    story.heard(Heard("100-6", "message.completed", "m2", 2, 2, text="one more"))
+
+
+def continued_with_another_piece(story: Story) -> None:
+    _continued(story)
+    story.heard(Heard("100-6", "message.delta", "m2", attempt=2, text="on"))
+
+
 def deleted_room_is_stored(story: Story) -> None:
     story.did(Kind.DELETE_ROOM)
 
@@ -337,4 +355,6 @@ PLANTED: list[tuple[str, Callable[[Story], None]]] = [
     ("C14", deleted_end_is_replayed),
     ("C14", text_follows_its_deletion),
     ("C14", repeated_send_gives_deleted_text),
+    ("C15", continued_from_nothing),
+    ("C15", continued_with_another_piece),
 ]

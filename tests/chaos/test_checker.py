@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.chaos.checker import Lost
-from tests.chaos.history import Kind, ObservedMessage, Outcome, Recorder, Request, Response, read_history
+from tests.chaos.history import Heard, Kind, ObservedMessage, Outcome, Recorder, Request, Response, read_history
 from tests.chaos.stories import (
     ADA,
     DELETED,
@@ -20,6 +20,7 @@ from tests.chaos.stories import (
     PLANTED,
     ROOM,
     Story,
+    key_for_two,
     refused_and_stored,
     row_lost,
 )
@@ -37,6 +38,20 @@ def test_an_honest_history_passes() -> None:
     story.did(Kind.READ_PAGE, account=EVE, outcome=Outcome.FAIL, error="room-not-found")
     story.rows[2] = replace(story.rows[2], content="", deleted=True)
     story.title = "Later"
+    assert story.found() == []
+
+
+def test_a_reply_that_goes_on_from_what_it_had_is_honest() -> None:
+    story = Story()
+    kept = replace(story.rows[1], content="answer ", open=True, attempt=2)
+    story.did(Kind.CONTINUE, Request(message_id="m2"), Response(messages=[kept]))
+    story.heard(
+        Heard("100-6", "message.reset", "m2", attempt=2),
+        Heard("100-7", "message.delta", "m2", attempt=2, text="answer "),
+        Heard("100-8", "message.delta", "m2", attempt=2, offset=7, text="one"),
+        Heard("100-9", "message.completed", "m2", 2, 2, text="answer one"),
+    )
+    story.heard(Heard("101-0", "message.completed", "m2", 2, 3, text="another attempt"), after="100-9")
     assert story.found() == []
 
 
@@ -114,6 +129,18 @@ def test_a_message_that_is_asked_for_again_across_a_lost_redis_may_be_there_twic
     assert story.found() == []
     story.lost = [Lost(story.now + 5, story.now + 10)]
     assert set(story.found()) == {"C2"}
+
+
+def test_a_key_that_was_lost_with_redis_may_stand_for_two_messages() -> None:
+    story = Story()
+    key_for_two(story)
+    first, second = story.history[-2:]
+    story.rows[4] = replace(story.rows[4], content="3")
+    story.history[-2] = replace(first, request=replace(second.request))
+    assert set(story.found()) == {"C2"}
+    between = (first.completed_at or 0) + 0.1
+    story.lost = [Lost(between, between)]
+    assert story.found() == []
 
 
 def test_a_recorded_history_is_read_back_whole(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ from parlor.reading.loading import Loader
 from parlor.reading.room_list import RoomDirectory
 from parlor.reading.streams import EventStreams
 from parlor.rooms.commands import (
+    Continue,
     DeleteDone,
     DeleteMessage,
     DeleteRoom,
@@ -278,6 +279,12 @@ class Domain:
 
     async def regenerate(self, room: Room, message_id: MessageId, nonce: str = "") -> Message:
         done = await room.execute(Regenerate(self.ada, room.room_id, "request", message_id, nonce or self.mint.token()))
+        assert isinstance(done, MessageDone)
+        return done.message
+
+    async def go_on(self, room: Room, message_id: MessageId, nonce: str = "") -> Message:
+        """Continues a reply."""
+        done = await room.execute(Continue(self.ada, room.room_id, "request", message_id, nonce or self.mint.token()))
         assert isinstance(done, MessageDone)
         return done.message
 

@@ -53,14 +53,16 @@ class ScriptedModel:
     def personas(self) -> list[Persona]:
         return [self.persona("GPT4O")]
 
-    async def mem(self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None) -> Context:
+    async def mem(
+        self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None, said: str = ""
+    ) -> Context:
         if self.mem_error is not None:
             raise self.mem_error
         turns = [
             PromptTurn("user" if message.sender_type is SenderType.USER else "assistant", message.content)
             for message in await self._history.before(room_id, before_seq or 10**9, 100)
         ]
-        return Context(turns, 0, 0)
+        return Context([*turns, PromptTurn("assistant", said)] if said else turns, 0, 0, len(said))
 
     async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
         talk = Talk(persona, context)

@@ -37,6 +37,7 @@ TABLE = """
 1014 llm-error -
 1018 unsupported-media-type 415
 1020 method-not-allowed 405
+1021 limit-reached 409
 """
 """The public table, as its readers know it."""
 

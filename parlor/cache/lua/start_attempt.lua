@@ -1,9 +1,11 @@
--- What: begins a run of the LLM for a reserved reply; from the second on, readers are told to forget the text so far.
+-- What: begins a run of the LLM for a reserved reply; from the second on, readers are told to forget the text so far,
+--       and a reply that is continued begins with the text that it keeps.
 -- KEYS: partition generating room states draft events
--- ARGV: room claim now message seq attempt version lease_until event_ttl event_max
---       version is what the attempt ends with
+-- ARGV: room claim now message seq attempt version text length lease_until event_ttl event_max
+--       version is what the attempt ends with, text what it begins with ('' for nothing), length its characters
 -- Returns: OK | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state
--- Guarantees: a room has one live attempt; deltas of any other are refused. A reply's attempts only go up.
+-- Guarantees: a room has one live attempt; deltas of any other are refused. A reply's attempts only go up. The text
+--       that is kept is the attempt's first delta, at offset 0.
 -- Safe to repeat because: an attempt that is live already is left as it is.
 --@include require_room
 --@include emit
@@ -25,10 +27,15 @@ local message, attempt = string.match(found, '^([^:]+):(%d+)$')
 if message == A.message and tonumber(attempt) > tonumber(A.attempt) then
   return {CODE.ILLEGAL, state}  -- A copy of a command that the network held back.
 end
-redis.call('HSET', K.room, 'live', live, 'live_length', 0)
+redis.call('HSET', K.room, 'live', live, 'live_length', A.length)
 redis.call('DEL', K.draft)
 redis.call('ZADD', K.generating, A.lease_until, A.room)
 if tonumber(A.attempt) > 1 then
   emit(K.events, K.room, 'type', 'message.reset', 'message', A.message, 'attempt', A.attempt)
+end
+if A.text ~= '' then
+  redis.call('SET', K.draft, A.text)
+  emit(K.events, K.room, 'type', 'message.delta', 'message', A.message, 'attempt', A.attempt, 'offset', 0,
+    'text', A.text)
 end
 return {CODE.OK}

@@ -48,7 +48,7 @@ PARTITIONS = (Partition(0), Partition(2))
 CALL_SECONDS = 5.0
 """Longest wait of the edge for an owner, before it asks another one (``actors.channel``)."""
 ROUTES = 4
-"""As ``actors.gateway``."""
+"""As ``actors.routing``."""
 
 SETTINGS: dict[str, Any] = {
     "redis": RedisSettings(url=SecretStr("redis://simulated")),
@@ -96,10 +96,12 @@ class SimEntropy:
 class SimModel(ScriptedModel):
     """Answers every prompt after a while, in pieces; now and then it fails."""
 
-    def __init__(self, history: InternalHistory, memories: InternalMemories, chance: random.Random) -> None:
+    def __init__(self, history: InternalHistory, memories: InternalMemories, chance: random.Random, cut: float) -> None:
+        """``cut`` is the share of answers that end by their length."""
         super().__init__(history)
         self.memory = Memory(history, memories, 8000, 800)
         self._chance = chance
+        self._cut = cut
 
     async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
         chance = self._chance
@@ -108,7 +110,8 @@ class SimModel(ScriptedModel):
             yield TextDelta(f"{number} {len(context.turns)} é\n")
         if chance.random() < 0.1:
             return
-        yield Completion(FinishReason.STOP, Usage(1, 1))
+        whole = not self._cut or chance.random() > self._cut
+        yield Completion(FinishReason.STOP if whole else FinishReason.LENGTH, Usage(1, 1))
 
 
 class SimMetrics(NoMetrics):
@@ -145,7 +148,10 @@ class Owner(Node):
     def __init__(self, installation: SimInstallation, name: str) -> None:
         super().__init__(installation, name)
         model: Any = SimModel(
-            self.wiring.internal_history, self.wiring.memories, random.Random(installation.chance.random())
+            self.wiring.internal_history,
+            self.wiring.memories,
+            random.Random(installation.chance.random()),
+            installation.cut,
         )
         ports = self.wiring.room_ports(model, installation.metrics)
         self.host = self.process.context.run(RoomHost, ports)
@@ -163,11 +169,20 @@ class Writer(Node):
 
 
 class SimInstallation:
-    """Made in a running ``VirtualLoop``; ``close`` it. ``chunk``: entries of an event log that are read at once."""
+    """Made in a running ``VirtualLoop``; ``close`` it. ``chunk``: entries of an event log that are read at once;
+    ``cut``: the share of answers that end by their length."""
 
     def __init__(
-        self, seed: int, templates: Templates, owners: int = 3, writers: int = 2, *, chunk: int = CHUNK
+        self,
+        seed: int,
+        templates: Templates,
+        owners: int = 3,
+        writers: int = 2,
+        *,
+        chunk: int = CHUNK,
+        cut: float = 0.0,
     ) -> None:
+        self.cut = cut
         self._chunk = chunk
         self.chance = random.Random(seed)
         self.server = SimServer(random.Random(self.chance.random()))

@@ -38,9 +38,10 @@ JUMPING_FROM = 20_000
 """The first seed in which wall clocks jump, and Redis loses nothing: when something was queued, which tells what may be
 lost, is known by those clocks."""
 LOOKING_BACK_FROM = 30_000
-"""The first seed whose people also ask for what was said before, and in which logs are read in short chunks; clocks do
-not jump."""
+"""The first seed whose people also ask for what was said before and continue replies, some of which end by their
+length; logs are read in short chunks, clocks do not jump."""
 SHORT_CHUNK = 8
+CUT_ANSWERS = 0.3
 LOSSES = 0.15
 """Share of the other seeds in which Redis may come back empty."""
 
@@ -71,7 +72,8 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
     chance = random.Random(f"{seed}")
     loop = asyncio.get_running_loop()
     looking_back = seed >= LOOKING_BACK_FROM
-    installation = SimInstallation(seed, templates, chunk=SHORT_CHUNK if looking_back else CHUNK)
+    chunk, cut = (SHORT_CHUNK, CUT_ANSWERS) if looking_back else (CHUNK, 0.0)
+    installation = SimInstallation(seed, templates, chunk=chunk, cut=cut)
     recorder = Recorder(out, loop.time, "people")
     users = Users(
         installation,

@@ -16,6 +16,7 @@ from parlor.ids import AccountId, MessageId, RoomId, home_of
 from parlor.model import EditReceipt, Event, Idempotency, OnBusy, ReplyMode, SendReceipt, SendRequest, Session
 from parlor.rooms.commands import (
     Command,
+    Continue,
     DeleteMessage,
     DeleteRoom,
     Edit,
@@ -38,7 +39,15 @@ from tests.chaos.simulation.installation import PARTITIONS, SHARD, SimInstallati
 DEADLINE = 60.0
 """Seconds (virtual): twice what an edge's longest way takes, through owners that are stopped and a store that hangs."""
 REFUSALS = frozenset(
-    {"room-not-found", "message-not-found", "room-busy", "room-not-active", "illegal-transition", "stream-expired"}
+    {
+        "room-not-found",
+        "message-not-found",
+        "room-busy",
+        "room-not-active",
+        "illegal-transition",
+        "limit-reached",
+        "stream-expired",
+    }
 )
 """Codes after which an operation did not happen and will not."""
 
@@ -60,7 +69,7 @@ class Users:
         looking_back: bool,
     ) -> None:
         """``revising``: they also stop, regenerate and edit, and double text in every way. ``looking_back``: they also
-        ask for what was said before: all events, and sends that were answered."""
+        ask for what was said before (all events, and sends that were answered) and continue replies."""
         self._installation = installation
         self._recorder = recorder
         self._chance = chance
@@ -93,6 +102,7 @@ class Users:
             self._doing += [(10, self._stop), (8, self._regenerate), (8, self._edit)]
         if looking_back:
             self._doing += [(10, self._delete_message), (30, self._look_back), (10, self._send_again)]
+            self._doing += [(12, self._continue)]
 
     async def work(self, count: int, operations: int, pace: float) -> None:
         """``pace``: mean seconds between two operations of one person."""
@@ -205,13 +215,18 @@ class Users:
             command = Regenerate(session, room_id, "", known[-1], self._installation.edge.wiring.mint.token())
             await self._revise(Kind.REGENERATE, command, "")
 
+    async def _continue(self, session: Session, room_id: RoomId) -> None:
+        if known := self._replies.get(room_id):
+            command = Continue(session, room_id, "", known[-1], self._installation.edge.wiring.mint.token())
+            await self._revise(Kind.CONTINUE, command, "")
+
     async def _edit(self, session: Session, room_id: RoomId) -> None:
         replies = self._replies.get(room_id, [])
         if known := [message_id for message_id in self._messages.get(room_id, []) if message_id not in replies]:
             text, nonce = self._unique("edit"), self._installation.edge.wiring.mint.token()
             await self._revise(Kind.EDIT_MESSAGE, Edit(session, room_id, "", known[-1], text, nonce), text)
 
-    async def _revise(self, kind: Kind, command: Stop | Regenerate | Edit, text: str) -> None:
+    async def _revise(self, kind: Kind, command: Stop | Regenerate | Continue | Edit, text: str) -> None:
         assert command.session is not None
 
         async def revise() -> Response:
@@ -219,7 +234,10 @@ class Users:
             if isinstance(done, EditDone):
                 return Response(messages=_given(done.receipt))
             assert isinstance(done, MessageDone)
-            return Response(messages=[seen(done.message)])
+            told = seen(done.message)
+            if kind is Kind.CONTINUE:
+                told = msgspec.structs.replace(told, attempt=done.message.attempt)
+            return Response(messages=[told])
 
         request = Request(content=text, message_id=command.message_id)
         await self._do(kind, command.session, command.room_id, request, revise)

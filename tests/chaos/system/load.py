@@ -18,7 +18,7 @@ from tests.chaos.system.http_client import Answer, Connection, NoAnswer
 
 DEADLINE = 30.0
 """Seconds in which every request is to be answered, during a fault too. A send is routed four times, five seconds
-each (``actors/gateway.py``, ``actors/channel.py``), and a persisted one waits 15 s for its commit."""
+each (``actors/routing.py``, ``actors/channel.py``), and a persisted one waits 15 s for its commit."""
 RETRY_PAUSE = 0.1
 """Seconds before the same thing is asked again; less than ``Retry-After`` says, to measure finely."""
 GIVE_UP = 150.0

@@ -93,7 +93,9 @@ class Parrot:
     def personas(self) -> list[Persona]:
         return [self.persona("GPT4O")]
 
-    async def mem(self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None) -> Context:
+    async def mem(
+        self, room_id: RoomId, *, persona: str | None = None, before_seq: int | None = None, said: str = ""
+    ) -> Context:
         return Context([], 0, 0)
 
     async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:

@@ -83,6 +83,24 @@ async def test_a_new_attempt_tells_readers_to_forget_the_text(fixtures: CacheFix
     assert (await fixtures.event_types(address))[2:] == ["message.delta", "message.reset", "message.delta"]
 
 
+async def test_an_attempt_may_begin_with_text_that_is_kept(fixtures: CacheFixtures) -> None:
+    address = await fixtures.claimed()
+    turn = await fixtures.send(address, 0)
+    reply = await fixtures.start(address, turn)
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Lost")
+    kept = "Hé 🎉 "
+    for attempt in (2, 3):
+        await fixtures.rooms.start_attempt(address, CLAIM_1, reply, turn.seq + 1, attempt, kept)
+        page = await fixtures.page(address)
+        assert (page.live_attempt, page.live_text) == (attempt, kept)
+        with pytest.raises(IllegalTransition):
+            await fixtures.rooms.append_delta(address, CLAIM_1, reply, attempt, len(kept) + 1, "hole")
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, attempt, len(kept), "on")
+    assert (await fixtures.page(address)).live_text == f"{kept}on"
+    told = [(event[b"type"].decode(), event.get(b"offset")) for event in (await fixtures.events(address))[3:]]
+    assert told == [("message.reset", None), ("message.delta", b"0"), ("message.delta", b"5")] * 2
+
+
 async def test_the_first_attempt_resets_nothing(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     await fixtures.start(address, await fixtures.send(address, 0))

@@ -63,6 +63,20 @@ async def test_a_reply_is_open_again_and_what_it_said_is_kept(fixtures: CacheFix
     assert (await fixtures.event_types(address))[-1] == "message.updated"
 
 
+async def test_a_slot_that_is_open_again_says_what_is_kept(fixtures: CacheFixtures) -> None:
+    address = await fixtures.claimed()
+    await ended(fixtures, address)
+    begun = await change(fixtures, address, 2)
+    begun = structs.replace(begun, doc=structs.replace(begun.doc, content="One"))
+    assert not await fixtures.rooms.revised_by(address, 2, "n1")
+    assert await fixtures.rooms.regenerate(address, CLAIM_1, "n1", begun)
+    assert await fixtures.rooms.revised_by(address, 2, "n1")
+    assert not await fixtures.rooms.revised_by(address, 2, "n")
+    (row,) = [row for row in (await fixtures.page(address)).rows if row.seq == 2]
+    assert (row.state, row.doc) == (MessageState.COMPOSING, begun.doc)
+    assert [doc.content for doc in await fixtures.reader.versions(address.room_id, 2)] == ["One"]
+
+
 async def test_each_attempt_is_kept_once(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     await ended(fixtures, address)

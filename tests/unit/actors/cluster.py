@@ -10,8 +10,8 @@ import pytest
 from ray.exceptions import RayActorError
 
 import actors.channel
-import actors.gateway
 import actors.node_state_machine
+import actors.routing
 from actors.contracts import STATE_MACHINE, SUPERVISOR
 from actors.gateway import ActorGateway
 from actors.state_machine import _answer
@@ -210,10 +210,10 @@ class Cluster:
         self.state_machine = FakeStateMachine(domain)
         self.lookups: list[str] = []
         self.missing: set[str] = set()
-        for module in (actors.channel, actors.gateway, actors.node_state_machine):
+        for module in (actors.channel, actors.routing, actors.node_state_machine):
             monkeypatch.setattr(module, "find_actor", self._find)
         monkeypatch.setattr(actors.node_state_machine, "this_node", lambda: "node")
-        monkeypatch.setattr(actors.gateway, "ROUTE_PAUSE", 0)
+        monkeypatch.setattr(actors.routing, "ROUTE_PAUSE", 0)
 
     async def _find(self, name: str, namespace: str) -> object:
         self.lookups.append(name)

@@ -218,7 +218,7 @@ async def test_without_a_supervisor_known_rooms_go_on(cluster: Cluster, fault: s
     if fault == "dead":
         cluster.supervisor.dead = True
     else:
-        gateway._supervisor = None
+        gateway._rooms._supervisor = None
         cluster.missing.add("supervisor")
     assert (await gateway.send_message(domain.ada, known, SAY)).message.seq == 2
     with pytest.raises(Overloaded):
@@ -365,13 +365,13 @@ async def test_an_account_is_made_when_first_seen_and_remembered(cluster: Cluste
 
 
 async def test_only_so_many_places_are_remembered(new_domain: DomainMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.gateway.PLACES", 3)
+    monkeypatch.setattr("actors.routing.PLACES", 3)
     domain = new_domain()
     cluster = Cluster(domain, monkeypatch)
     gateway, rooms = cluster.gateway(), [await domain.new_room() for _ in range(5)]
     for room_id in rooms:
         await gateway.send_message(domain.ada, room_id, SAY)
-    assert len(gateway._places) == 3
+    assert len(gateway._rooms._places) == 3
     await gateway.send_message(domain.ada, rooms[0], SAY)
     assert cluster.supervisor.asked.count((rooms[0], None)) == 2
 

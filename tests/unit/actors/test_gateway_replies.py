@@ -25,6 +25,7 @@ from parlor.model import (
 )
 from parlor.rooms.commands import (
     Command,
+    Continue,
     Done,
     Edit,
     EditDone,
@@ -92,13 +93,14 @@ async def test_a_stop_names_reply_and_attempt(cluster: Cluster, owner: Owner, sa
     ]
 
 
-async def test_each_regenerate_and_each_edit_has_a_nonce_of_its_own(
+async def test_each_new_attempt_and_each_edit_has_a_nonce_of_its_own(
     cluster: Cluster, owner: Owner, said: Message
 ) -> None:
     gateway, ada = cluster.gateway(), cluster.domain.ada
     owner.outcome = MessageDone(said)
     for _ in range(2):
         assert await gateway.regenerate(ada, said.room_id, said.message_id) == said
+        assert await gateway.continue_reply(ada, said.room_id, said.message_id) == said
     owner.outcome = EditDone(EditReceipt(said, None, "1-1"))
     for _ in range(2):
         assert await gateway.edit_message(ada, said.room_id, said.message_id, "better") == EditReceipt(
@@ -106,12 +108,12 @@ async def test_each_regenerate_and_each_edit_has_a_nonce_of_its_own(
         )
     nonces = []
     for command in owner.served:
-        assert isinstance(command, Regenerate | Edit)
+        assert isinstance(command, Regenerate | Continue | Edit)
         assert (command.session, command.room_id, command.message_id) == (ada, said.room_id, said.message_id)
         assert not isinstance(command, Edit) or command.content == "better"
         nonces.append(command.nonce)
-    assert [type(command) for command in owner.served] == [Regenerate, Regenerate, Edit, Edit]
-    assert len(set(nonces)) == 4
+    assert [type(command) for command in owner.served] == [Regenerate, Continue, Regenerate, Continue, Edit, Edit]
+    assert len(set(nonces)) == 6
     assert all(re.fullmatch("[0-9a-f]{32}", nonce) for nonce in nonces)
 
 
@@ -221,6 +223,7 @@ def of_message(
     return [
         gateway.stop_reply(session, room_id, message_id, None),
         gateway.regenerate(session, room_id, message_id),
+        gateway.continue_reply(session, room_id, message_id),
         gateway.edit_message(session, room_id, message_id, "x"),
         gateway.variants(session, room_id, message_id, 20, None),
     ]

@@ -274,6 +274,10 @@ class FakeGateway:
         self._called("regenerate", room_id, message_id)
         return reply(attempt=2)
 
+    async def continue_reply(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
+        self._called("continue_reply", room_id, message_id)
+        return reply(attempt=2, content="so far")
+
     async def variants(
         self, session: Session, room_id: RoomId, message_id: MessageId, limit: int, cursor: str | None
     ) -> MessageList:

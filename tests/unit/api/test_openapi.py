@@ -87,6 +87,7 @@ def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
         ("PATCH", message),
         ("POST", f"{message}/stop"),
         ("POST", f"{message}/regenerate"),
+        ("POST", f"{message}/continue"),
         ("GET", f"{message}/variants"),
         ("GET", f"{room}/queue"),
         ("GET", f"{room}/memory"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from parlor.errors import IllegalTransition, MessageNotFound, RoomBusy, RoomNotFound
+from parlor.errors import IllegalTransition, LimitReached, MessageNotFound, RoomBusy, RoomNotFound
 from tests.unit.api.fakes import REPLY, ROOM, FakeGateway
 
 pytestmark = pytest.mark.unit
 
 PATH = f"/v1/rooms/{ROOM}/messages/{REPLY}"
-CALLS = [("POST", "stop"), ("POST", "regenerate"), ("GET", "variants")]
+CALLS = [("POST", "stop"), ("POST", "regenerate"), ("POST", "continue"), ("GET", "variants")]
 EMPTY_BODIES = [
     {},
     {"Content-Type": "application/json"},
@@ -66,15 +66,16 @@ async def test_a_stop_with_a_wrong_body_is_refused(client: httpx2.AsyncClient, g
 
 @pytest.mark.parametrize("headers", EMPTY_BODIES)
 @pytest.mark.parametrize("body", ["", "{}"])
-async def test_a_regenerate_is_accepted_with_the_next_attempt(
-    client: httpx2.AsyncClient, gateway: FakeGateway, headers: dict[str, str], body: str
+@pytest.mark.parametrize(("call", "method"), [("regenerate", "regenerate"), ("continue", "continue_reply")])
+async def test_the_next_attempt_is_accepted(
+    client: httpx2.AsyncClient, gateway: FakeGateway, headers: dict[str, str], body: str, call: str, method: str
 ) -> None:
-    answer = await client.post(f"{PATH}/regenerate", content=body, headers=headers)
+    answer = await client.post(f"{PATH}/{call}", content=body, headers=headers)
     assert answer.status_code == 202
     found = answer.json()
     assert (found["message_id"], found["attempt"], found["state"]) == (REPLY, 2, "COMPOSING")
     assert found["errorCode"] == 0
-    assert gateway.last_call() == ("regenerate", ROOM, REPLY)
+    assert gateway.last_call() == (method, ROOM, REPLY)
 
 
 async def test_variants_are_listed_in_their_order(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
@@ -90,14 +91,21 @@ async def test_variants_are_listed_in_their_order(client: httpx2.AsyncClient, ga
 
 @pytest.mark.parametrize(("method", "call"), CALLS)
 @pytest.mark.parametrize(
-    "refusal", [RoomNotFound(), MessageNotFound(), RoomBusy(retry_after=1), IllegalTransition(extra={"from": "SENT"})]
+    "refusal",
+    [
+        RoomNotFound(),
+        MessageNotFound(),
+        RoomBusy(retry_after=1),
+        IllegalTransition(extra={"from": "SENT"}),
+        LimitReached(),
+    ],
 )
 async def test_a_refusal_is_answered_as_its_problem(
     client: httpx2.AsyncClient,
     gateway: FakeGateway,
     method: str,
     call: str,
-    refusal: RoomNotFound | MessageNotFound | RoomBusy | IllegalTransition,
+    refusal: RoomNotFound | MessageNotFound | RoomBusy | IllegalTransition | LimitReached,
 ) -> None:
     await client.get(PATH)
     gateway.fails = refusal

@@ -14,7 +14,9 @@ from demo_model.script import (
     filler,
     is_material,
     parse_directives,
+    rest_of,
     split_tokens,
+    unfinished,
 )
 from parlor.llm.memory import SUMMARY_HEADING
 from parlor.llm.ports import PromptTurn
@@ -108,6 +110,17 @@ def test_the_default_answer_shows_the_memory_and_the_way_to_a_real_model() -> No
     assert "> My name is Ada." in second
     assert "> Who am I?" in second
     assert answer_to(turns) == second
+
+
+def test_an_unfinished_answer_is_gone_on_with() -> None:
+    question = [PromptTurn("system", "s"), PromptTurn("user", "My name is Ada.")]
+    whole = answer_to(question)
+    assert unfinished(question) == ""
+    assert unfinished([*question, PromptTurn("assistant", whole[:40])]) == whole[:40]
+    assert [rest_of(whole, whole[:length]) for length in (0, 1, 40)] == [whole, whole[1:], whole[40:]]
+    assert rest_of(whole, whole[20:40]) == whole[40:], "only the end of a long one is in the prompt"
+    assert rest_of(whole, "of another model") == whole
+    assert rest_of(whole, whole) == whole
 
 
 def test_a_long_message_is_quoted_in_part() -> None:

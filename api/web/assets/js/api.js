@@ -68,6 +68,10 @@ export class Api {
     return this.#json("POST", `rooms/${roomId}/messages/${messageId}/regenerate`);
   }
 
+  continueReply(roomId, messageId) {
+    return this.#json("POST", `rooms/${roomId}/messages/${messageId}/continue`);
+  }
+
   listVariants(roomId, messageId, { limit, cursor }, signal) {
     return this.#json("GET", `rooms/${roomId}/messages/${messageId}/variants`, { query: { limit, cursor }, signal });
   }

@@ -9,6 +9,7 @@ const PATHS = {
   copy: ["M9 9h10v10H9z", "M15 9V5H5v10h4"],
   send: ["M12 19V6", "M6 11.500L12 5.500l6 6"],
   stop: ["M7.500 7.500h9v9h-9z"],
+  onward: ["M5 12h13", "M12 6l6 6l-6 6"],
   again: ["M19 12a7 7 0 1 1-2.200-5.100", "M19 4v4h-4"],
   previous: ["M14 7l-5 5l5 5"],
   next: ["M10 7l5 5l-5 5"],

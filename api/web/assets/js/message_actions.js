@@ -3,6 +3,9 @@
 import { confirm } from "./dialog.js";
 import { announce, notify } from "./notice.js";
 
+/** How replies end that can be continued. */
+const UNFINISHED = new Set(["length", "stopped", "error", "interrupted"]);
+
 /**
  * `transcript` takes what the answers say, `viewOf(message)` is its place on the page, and `attempt(task)` does what a
  * person asked for: it shows a problem, with a way to try again. `onBegun()` hears that a reply begins anew.
@@ -19,18 +22,18 @@ export function messageActions({ api, roomId, transcript, viewOf, attempt, onBeg
       run: (message) => copy(viewOf(message).text),
     },
     {
+      name: "continue",
+      label: "Continue the answer",
+      icon: "onward",
+      when: (message) => message.revisable && !mine(message) && UNFINISHED.has(message.finish_reason),
+      run: (message) => beginNext(message, () => api.continueReply(roomId, message.message_id)),
+    },
+    {
       name: "regenerate",
       label: "Answer again",
       icon: "again",
       when: (message) => message.revisable && !mine(message),
-      run: (message) => {
-        const known = message.attempt;
-        return attempt(async () => {
-          // When this is a second try, the first one may have come through after all.
-          if (message.attempt === known) transcript.take(await api.regenerate(roomId, message.message_id));
-          onBegun();
-        });
-      },
+      run: (message) => beginNext(message, () => api.regenerate(roomId, message.message_id)),
     },
     {
       name: "edit",
@@ -73,6 +76,16 @@ export function messageActions({ api, roomId, transcript, viewOf, attempt, onBeg
         }),
     },
   ];
+
+  /** The reply's next attempt, which `ask()` asks for. */
+  function beginNext(message, ask) {
+    const known = message.attempt;
+    return attempt(async () => {
+      // When this is a second try, the first one may have come through after all.
+      if (message.attempt === known) transcript.take(await ask());
+      onBegun();
+    });
+  }
 
   function remove(message, words) {
     return confirm(words, async () => {

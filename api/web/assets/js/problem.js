@@ -6,6 +6,7 @@ const SENTENCES = {
   "room-not-active": "The room does not take messages now.",
   "room-busy": "A reply is being written. Stop it first.",
   "illegal-transition": "That is no longer possible: the conversation has gone on.",
+  "limit-reached": "There is as much of it as there may be.",
   "idempotency-mismatch": "This message was already sent with another text.",
   unauthenticated: "The access token is not valid, or it has expired.",
   overloaded: "There is too much to do right now.",
