@@ -30,6 +30,7 @@ from parlor.ids import AccountId, MessageId, RoomId, home_of, partition_of
 from parlor.llm.personas import Personas, load_personas
 from parlor.llm.ports import Persona
 from parlor.model import (
+    Credential,
     DailyUse,
     DeleteReceipt,
     DependencyHealth,
@@ -71,6 +72,7 @@ from parlor.rooms.commands import (
     Stop,
 )
 from parlor.settings import Settings
+from parlor.store.access import AccessStore
 from parlor.wiring import Wiring
 
 _T = TypeVar("_T", bound=Outcome)
@@ -88,6 +90,7 @@ class ActorGateway:
         self._rooms = RoomRouter(wiring.reader, wiring.settings.ray.namespace)
         self._states = NodeStateMachine(wiring.settings.ray.namespace)
         self._personas = Personas(load_personas(wiring.settings.llm))
+        self.access = AccessStore(wiring.store)
 
     # Accounts
 
@@ -247,8 +250,8 @@ class ActorGateway:
     def account_events(self, session: Session, after: str | None) -> AbstractAsyncContextManager[Subscription]:
         return self._streams.account(session.partition, session.account_id, after)
 
-    async def issue_ticket(self, session: Session, path: str, ends_at: int) -> StreamTicket:
-        return await self._wiring.tickets.issue(session.partition, session.account_id, path, ends_at)
+    async def issue_ticket(self, session: Session, path: str, credential: Credential) -> StreamTicket:
+        return await self._wiring.tickets.issue(session.partition, session.account_id, path, credential)
 
     async def use_ticket(self, ticket: str, path: str) -> TicketHolder | None:
         return await self._wiring.tickets.use(ticket, path)

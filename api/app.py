@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,7 +17,6 @@ from api.edge import Edge, EdgeMetrics, NoMetrics
 from api.methods import HeadAsGet, MethodTable
 from api.request_context import RequestContext
 from api.routes import docs, events, export, health, messages, page, personas, replies, rooms, usage
-from api.tokens import TokenVerifier
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
 from parlor.gateway import Gateway
 from parlor.settings import Settings
@@ -50,13 +50,17 @@ def build_app(
     """
     clock = clock or SystemClock()
     edge = Edge(settings.api, settings.limits, clock, entropy or SystemEntropy(), metrics or NoMetrics())
+    authenticator = Authenticator(settings.auth, edge.open_streams, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         edge.open(await gateway_factory())
+        following = asyncio.create_task(authenticator.follower.run(edge.gateway.access))
         try:
             yield
         finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
             await edge.close()
 
     app = _Application(
@@ -69,7 +73,7 @@ def build_app(
         redirect_slashes=False,
     )
     app.state.edge = edge
-    app.state.authenticator = Authenticator(TokenVerifier(settings.auth, clock))
+    app.state.authenticator = authenticator
     problems.install(app)
     # Routes are tried in order: sends, the most frequent, come first.
     for module in (messages, rooms, events, replies, export, personas, usage, health, docs, page):

@@ -9,27 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-import msgspec
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from api.access import AccessFollower
+from api.callers import Caller, OpenStreams
 from api.edge import Edge, edge_of
+from api.key_ring import KeyRing
 from api.media_types import require_json
 from api.path_ids import canonical_path
 from api.rates import charge
-from api.tokens import TokenVerifier
+from api.tokens import Claims, TokenVerifier, UnknownKey, secret_of
+from parlor.clock import Clock
 from parlor.errors import Unauthenticated
 from parlor.gateway import Gateway
 from parlor.model import Session
+from parlor.settings import AuthSettings
 
 _SESSIONS_MAX = 10_000
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """The session of a request, and when its token expires."""
-
-    session: Session
-    valid_until_ms: int
 
 
 class Sessions:
@@ -50,8 +47,11 @@ class Sessions:
 class Authenticator:
     """Resolves ``Authorization`` headers to callers."""
 
-    def __init__(self, verifier: TokenVerifier) -> None:
-        self._verifier = verifier
+    def __init__(self, auth: AuthSettings, streams: OpenStreams, clock: Clock) -> None:
+        """Raises ``ValueError`` when the secret is shorter than 32 bytes."""
+        ring = KeyRing(secret_of(auth))
+        self.follower = AccessFollower(ring, streams, clock)
+        self._verifier = TokenVerifier(auth, ring, clock)
         self._sessions = Sessions()
 
     async def caller(self, edge: Edge, authorizations: Sequence[str]) -> Caller:
@@ -63,16 +63,29 @@ class Authenticator:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("The request needs `Authorization: Bearer <token>`")
-        claims = self._verifier.verify(token)
-        return Caller(await self._sessions.resolve(edge.gateway, claims.account_id), claims.valid_until_ms)
+        await self.follower.ready(edge.gateway.access)
+        claims = await self._claims(edge, token)
+        session = await self._sessions.resolve(edge.gateway, claims.account_id)
+        return Caller(session, claims.credential)
+
+    async def _claims(self, edge: Edge, token: str) -> Claims:
+        try:
+            return self._verifier.verify(token)
+        except UnknownKey:
+            await self.follower.look_again(edge.gateway.access)
+        try:
+            return self._verifier.verify(token)
+        except UnknownKey:
+            raise Unauthenticated("The key that signed the token is not known, or was retired") from None
 
     async def ticket_caller(self, edge: Edge, tickets: Sequence[str], path: str) -> Caller:
         """The caller of an event stream that is opened with a ticket. Raises ``Unauthenticated``, ``StoreUnavailable``
         or ``CacheUnavailable``."""
         holder = await edge.gateway.use_ticket(tickets[0], path) if len(tickets) == 1 else None
-        if holder is None:
+        await self.follower.ready(edge.gateway.access)
+        if holder is None or not self._verifier.accepts(holder.credential):
             raise Unauthenticated("The ticket is not valid, or is for another event stream; ask for a new one")
-        return Caller(await self._sessions.resolve(edge.gateway, holder.account_id), holder.ends_at)
+        return Caller(await self._sessions.resolve(edge.gateway, holder.account_id), holder.credential)
 
 
 class AuthenticatedRoute(APIRoute):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from fastapi import Request
 
+from api.callers import OpenStreams
 from api.rates import Limits, Shares
 from parlor.clock import Clock, Entropy
 from parlor.errors import Overloaded
@@ -95,6 +96,7 @@ class Edge:
         self.entropy = entropy
         self.metrics = metrics
         self.streams = StreamSlots(settings.max_streams, self.limits.streams, metrics)
+        self.open_streams = OpenStreams(clock)
         self.under_way = 0
         """Requests that have not ended, streams included."""
         self._gateway: Gateway | None = None

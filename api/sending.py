@@ -11,7 +11,8 @@ from fastapi import Request, Response
 from pydantic import ValidationError
 
 from api import answers
-from api.auth import AuthenticatedRoute, Caller, caller_of
+from api.auth import AuthenticatedRoute, caller_of
+from api.callers import Caller
 from api.edge import Edge, StreamSlot, edge_of
 from api.headers import Preferences, parse_prefer, wants_event_stream
 from api.idempotency import REPLAYED, idempotency_of

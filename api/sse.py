@@ -18,7 +18,7 @@ import structlog
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
-from api.auth import Caller
+from api.callers import Caller
 from api.edge import Edge, StreamSlot
 from api.problems import is_public
 from parlor.errors import ParlorError
@@ -82,21 +82,24 @@ class EventStream(Response):
                     await _end_body(send, self._begins_at, error.code)
                     return
                 await self._start(send)
-                await self._serve(_Relay(subscription, send), receive)
+                with self._edge.open_streams.watch(self._caller) as revoked:
+                    await self._serve(_Relay(subscription, send), receive, revoked)
 
     async def _start(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
 
-    async def _serve(self, relay: _Relay, receive: Receive) -> None:
+    async def _serve(self, relay: _Relay, receive: Receive, revoked: asyncio.Future[str]) -> None:
         seconds, reason = self._allowance()
         running = asyncio.create_task(relay.run())
         gone = asyncio.create_task(wait_for_disconnect(receive))
         deadline = asyncio.create_task(self._edge.clock.sleep(seconds))
         tasks = (running, gone, deadline)
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((*tasks, revoked), return_when=asyncio.FIRST_COMPLETED)
             if gone.done():
                 return
+            if revoked.done():
+                reason = revoked.result()
             if not running.done():
                 await relay.stop(running)
             elif not running.cancelled() and (error := running.exception()) is not None:
@@ -117,7 +120,7 @@ class EventStream(Response):
         """The seconds until the deadline of the stream, and the reason for it."""
         early = _JITTER * self._edge.entropy.bits(16) / 2**16
         lifetime = self._edge.settings.stream_lifetime.total_seconds() * (1 - early)
-        token = (self._caller.valid_until_ms - self._edge.clock.now_ms()) / 1000
+        token = (self._caller.credential.valid_until - self._edge.clock.now_ms()) / 1000
         return (lifetime, "lifetime") if lifetime <= token else (max(0.0, token), "token-expired")
 
 

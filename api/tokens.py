@@ -1,7 +1,7 @@
-"""Bearer tokens: JWT signed with HS256 (RFC 7519, hardened after RFC 8725).
+"""Bearer tokens: JWT (RFC 7519, hardened after RFC 8725).
 
-The algorithm is pinned; `exp`, `iss`, `aud` and `sub` are required. Times are checked against the injected clock, so
-PyJWT's own checks of them are off.
+The key that a token names says by which algorithm it is verified; `typ` has to be a token's, and `exp`, `iat`, `iss`,
+`aud` and `sub` are required. Times are checked against the injected clock, so PyJWT's own checks of them are off.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ import jwt
 import msgspec
 from jwt.utils import base64url_decode, base64url_encode
 
+from api.key_ring import ALGORITHM, SECRET, SECRET_ALGORITHM, KeyRing
 from parlor.clock import Clock
 from parlor.errors import Unauthenticated
+from parlor.model import Credential
 from parlor.settings import AuthSettings
 from parlor.settings.values import SIGNING_KEY_MIN
 
-_ALGORITHM = "HS256"
+_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+"""What `typ` may say. A JWT that was made for something else is no token (RFC 8725 section 3.11)."""
+_KID_MAX = 64
 _ACCOUNT_MAX = 128
 _TOKEN_MAX = 4096
 _CACHE_MAX = 10_000
@@ -33,66 +37,93 @@ class Claims(msgspec.Struct, frozen=True):
     """The claims of a verified token that Parlor uses."""
 
     account_id: str
-    valid_until_ms: int
-    """Unix milliseconds: `exp` plus the leeway. Streams that were opened with the token end then."""
+    credential: Credential
+    """Valid until `exp` plus the leeway."""
 
 
-def issue(auth: AuthSettings, account: str, ttl: timedelta | None, now: datetime) -> str:
-    """A token for ``account``, valid for ``ttl`` from ``now``; None: for the configured time.
+class UnknownKey(Exception):
+    """The token names a key that is not known (yet). Does not leave ``api.auth``."""
 
-    Raises ``ValueError`` for an account name that is not valid, a ttl that is not positive, or a short secret.
+
+class Signer(msgspec.Struct, frozen=True):
+    """The private half of a signing key."""
+
+    kid: str
+    pem: bytes
+
+
+def issue(auth: AuthSettings, account: str, ttl: timedelta | None, now: datetime, signer: Signer | None = None) -> str:
+    """Returns a token for ``account``, valid for ``ttl`` from ``now``; None: for the configured time. ``signer`` signs
+    it, or the configured secret.
+
+    Raises ``ValueError`` for an account name that is not valid, a ttl that is not positive or too long, or a short
+    secret.
     """
     if not _sane_account(account):
         raise ValueError(f"an account name has 1 to {_ACCOUNT_MAX} printable characters, without a space at either end")
     lifetime = auth.token_ttl if ttl is None else ttl
     if lifetime <= timedelta(0):
         raise ValueError("the time to live of a token must be positive")
+    if lifetime > auth.token_ttl_max:
+        raise ValueError(f"a token lives for {auth.token_ttl_max} at most (PARLOR_AUTH__TOKEN_TTL_MAX)")
     claims = {
         "sub": account,
         "iss": auth.issuer,
         "aud": auth.audience,
-        "iat": int(now.timestamp()),
+        # In milliseconds: a token that is issued right after its account was revoked is a valid one.
+        "iat": int(now.timestamp() * 1000) / 1000,
         "exp": math.ceil((now + lifetime).timestamp()),
     }
-    return jwt.encode(claims, _key(auth), algorithm=_ALGORITHM)
+    if signer is not None:
+        return jwt.encode(claims, signer.pem, algorithm=ALGORITHM, headers={"kid": signer.kid})
+    return jwt.encode(claims, secret_of(auth), algorithm=SECRET_ALGORITHM)
 
 
 class TokenVerifier:
     """Verifies tokens, and remembers those that are valid."""
 
-    def __init__(self, auth: AuthSettings, clock: Clock) -> None:
-        """Raises ``ValueError`` when the secret is shorter than 32 bytes."""
+    def __init__(self, auth: AuthSettings, ring: KeyRing, clock: Clock) -> None:
         self._auth = auth
-        self._key = _key(auth)
+        self._ring = ring
         self._leeway_ms = round(auth.leeway.total_seconds() * 1000)
         self._clock = clock
         self._verified: dict[bytes, Claims] = {}
 
     def verify(self, token: str) -> Claims:
-        """Raises ``Unauthenticated``."""
+        """Raises ``Unauthenticated`` or ``UnknownKey``."""
         if len(token) > _TOKEN_MAX:
             raise Unauthenticated("The token is too long")
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         claims = self._verified.pop(digest, None) or self._decode(token)
-        if claims.valid_until_ms <= self._clock.now_ms():
+        if claims.credential.valid_until <= self._clock.now_ms():
             raise Unauthenticated("The token has expired")
+        if not self.accepts(claims.credential):
+            raise Unauthenticated("The key that signed the token was retired")
         self._verified[digest] = claims  # reinserted last, so the first entry is the least recently used
         if len(self._verified) > _CACHE_MAX:
             del self._verified[next(iter(self._verified))]
         return claims
 
+    def accepts(self, credential: Credential) -> bool:
+        """Whether the key that signed it is not retired."""
+        return credential.key in self._ring
+
     def _decode(self, token: str) -> Claims:
         if not _is_canonical(token):
             raise Unauthenticated("The token is not valid")
         try:
+            kid = _kid(jwt.get_unverified_header(token))
+            found = self._ring.get(kid)
+            if found is None:
+                raise UnknownKey(kid)
             payload: dict[str, Any] = jwt.decode(
                 token,
-                self._key,
-                algorithms=[_ALGORITHM],
+                found.key,
+                algorithms=[found.algorithm],
                 issuer=self._auth.issuer,
                 audience=self._auth.audience,
                 options={
-                    "require": ["exp", "iss", "aud", "sub"],
+                    "require": ["exp", "iat", "iss", "aud", "sub"],
                     "verify_exp": False,
                     "verify_nbf": False,
                     "verify_iat": False,
@@ -101,22 +132,42 @@ class TokenVerifier:
         except (jwt.PyJWTError, ValueError) as error:
             # PyJWT's messages may quote the token, so only the class is logged.
             raise Unauthenticated("The token is not valid", debug=type(error).__name__) from None
-        account, expires = payload["sub"], _seconds(payload["exp"])
-        not_before = _seconds(payload.get("nbf", 0))
+        account = payload["sub"]
         if not isinstance(account, str) or not _sane_account(account):
             raise Unauthenticated("The token's subject is not an account name")
-        if expires is None or not_before is None:
+        issued_at, expires = self._times(payload)
+        return Claims(account, Credential(kid, int(issued_at * 1000), int(expires * 1000) + self._leeway_ms))
+
+    def _times(self, payload: dict[str, Any]) -> tuple[float, float]:
+        """Returns when the token was issued, and when it expires. Raises ``Unauthenticated``."""
+        issued_at, expires = _seconds(payload["iat"]), _seconds(payload["exp"])
+        not_before = _seconds(payload.get("nbf", 0))
+        if issued_at is None or expires is None or not_before is None:
             raise Unauthenticated("The token's times are not numbers")
-        if not_before * 1000 > self._clock.now_ms() + self._leeway_ms:
+        if max(not_before, issued_at) * 1000 > self._clock.now_ms() + self._leeway_ms:
             raise Unauthenticated("The token is not valid yet")
-        return Claims(account, int(expires * 1000) + self._leeway_ms)
+        # Either time may have been rounded to a whole second.
+        if expires - issued_at > self._auth.token_ttl_max.total_seconds() + 1:
+            raise Unauthenticated("The token lives for too long")
+        return issued_at, expires
 
 
-def _key(auth: AuthSettings) -> bytes:
+def secret_of(auth: AuthSettings) -> bytes:
+    """Raises ``ValueError`` when it is shorter than 32 bytes."""
     key = auth.secret.get_secret_value().encode()
     if len(key) < SIGNING_KEY_MIN:
         raise ValueError(f"auth.secret has {len(key)} bytes; it needs at least {SIGNING_KEY_MIN}")
     return key
+
+
+def _kid(header: dict[str, Any]) -> str:
+    """Returns the id of the key that a header names. Raises ``ValueError`` for a header that is no token's."""
+    kind, kid = header.get("typ"), header.get("kid", SECRET)
+    if not isinstance(kind, str) or kind.lower() not in _TYPES:
+        raise ValueError("typ")
+    if not isinstance(kid, str) or not 1 <= len(kid) <= _KID_MAX:
+        raise ValueError("kid")
+    return kid
 
 
 def _is_canonical(token: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Protocol
 from parlor.ids import MessageId, RoomId
 from parlor.llm.ports import Persona
 from parlor.model import (
+    Credential,
     DailyUse,
     DeleteReceipt,
     DependencyHealth,
@@ -32,6 +33,7 @@ from parlor.model import (
     StreamTicket,
     TicketHolder,
 )
+from parlor.store.access import Access
 
 
 class Subscription(Protocol):
@@ -48,6 +50,10 @@ class Subscription(Protocol):
 class Gateway(Protocol):
     """Every method with a room checks that it belongs to the session's account, and raises ``RoomNotFound`` if not
     (I16)."""
+
+    @property
+    def access(self) -> Access:
+        """What there is to know of credentials."""
 
     async def session(self, account_id: str) -> Session:
         """Returns the account's session; creates the account at its first request. Raises ``StoreUnavailable``."""
@@ -148,8 +154,9 @@ class Gateway(Protocol):
 
     def account_events(self, session: Session, after: str | None) -> AbstractAsyncContextManager[Subscription]: ...
 
-    async def issue_ticket(self, session: Session, path: str, ends_at: int) -> StreamTicket:
-        """Returns a ticket that opens the event stream at ``path`` for the session's account until ``ends_at``."""
+    async def issue_ticket(self, session: Session, path: str, credential: Credential) -> StreamTicket:
+        """Returns a ticket that opens the event stream at ``path`` for the session's account, as the credential
+        would."""
 
     async def use_ticket(self, ticket: str, path: str) -> TicketHolder | None:
         """Returns who opens the event stream at ``path`` with this ticket; None when it is not good for that."""

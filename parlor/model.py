@@ -35,12 +35,22 @@ class StreamTicket(msgspec.Struct, frozen=True):
     """When it has to have been used for the first time."""
 
 
+class Credential(msgspec.Struct, frozen=True):
+    """What a caller has shown. Times are Unix milliseconds."""
+
+    key: str
+    """The id of the key that signed the token."""
+    issued_at: int
+    valid_until: int
+    """Streams that were opened with it end then."""
+
+
 class TicketHolder(msgspec.Struct, frozen=True):
     """Who opens an event stream with a ticket."""
 
     account_id: AccountId
-    ends_at: int
-    """When the stream ends, with the token that the ticket was asked for with."""
+    credential: Credential
+    """The one that the ticket was asked for with: the ticket ends with it."""
 
 
 class SenderType(StrEnum):

@@ -5,27 +5,31 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from parlor_cli.configuration import load
+from parlor.settings import Settings
 from parlor_cli.installation import Installation
 from parlor_cli.options import present
 from parlor_cli.refusal import Refusal
 
 
 def issue_token(data_dir: Path, account: str, ttl: timedelta | None) -> str:
-    """A token that is signed with the secret of the installation, which its next start uses too.
+    """Returns a token for the running installation, or for its next start.
 
-    Without a data directory, as in a cluster, the configured secret (``PARLOR_AUTH__SECRET``) signs it. Raises
-    ``Refusal``.
+    Without a data directory, as in a cluster, the configured keys sign it (``PARLOR_AUTH__KEYS_DIR``,
+    ``PARLOR_AUTH__SECRET``). Raises ``Refusal``.
     """
-    from api.tokens import issue
+    installation = Installation.find(data_dir)
+    settings = present(installation)
+    if installation is None and not settings.auth.secret.get_secret_value():
+        raise Refusal(f"there is no installation in {data_dir}: `parlor up` makes it, or give --data-dir")
+    return sign(settings, data_dir, account, ttl)
 
-    if data_dir.is_dir():
-        auth = present(Installation.found(data_dir)).auth
-    else:
-        auth = load().auth
-        if not auth.secret.get_secret_value():
-            raise Refusal(f"there is no data directory {data_dir}: `parlor up` makes it, or give --data-dir")
+
+def sign(settings: Settings, data_dir: Path, account: str, ttl: timedelta | None = None) -> str:
+    """Returns a token that the newest key signs, or the secret while there is none. Raises ``Refusal``."""
+    from api.tokens import issue
+    from parlor_cli.signing_keys import folder_of, newest
+
     try:
-        return issue(auth, account, ttl, datetime.now(UTC))
+        return issue(settings.auth, account, ttl, datetime.now(UTC), newest(folder_of(settings, data_dir)))
     except ValueError as error:
         raise Refusal(str(error)) from error

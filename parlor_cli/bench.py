@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from parlor_cli import processes
+from parlor_cli.bearer import sign
 from parlor_cli.installation import MARKER, Installation, RunFile
 from parlor_cli.refusal import Refusal
 from parlor_cli.running import joined, running
@@ -29,7 +29,6 @@ def stream(data_dir: Path, *, replies: list[int], seconds: float, as_json: bool)
         raise Refusal("this needs the demo model, which stamps its tokens with their time: configure no other model")
     with joined(installation, run) as settings:
         from actors import bootstrap
-        from api.tokens import issue
         from parlor_bench.stream import Target, measure
 
         status = bootstrap.status(settings)
@@ -37,7 +36,7 @@ def stream(data_dir: Path, *, replies: list[int], seconds: float, as_json: bool)
     target = Target(
         where.hostname or "",
         where.port or 80,
-        issue(settings.auth, "bench-stream", None, datetime.now(UTC)),
+        sign(settings, data_dir, "bench-stream"),
         settings.llm.base_url,
         _replicas(installation),
         [actor.pid for actor in status.actors if actor.kind == "RoomActor" and actor.alive],
@@ -76,12 +75,10 @@ def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
     with joined(installation, run) as settings:
         from ray import serve
 
-        from api.tokens import issue
         from parlor_bench.noop import build_noop_app
         from parlor_bench.send import ACCOUNTS, Target, measure
 
-        now = datetime.now(UTC)
-        tokens = [issue(settings.auth, f"bench-{number}", None, now) for number in range(ACCOUNTS)]
+        tokens = [sign(settings, data_dir, f"bench-{number}") for number in range(ACCOUNTS)]
         demo = settings.llm.base_url if "demo-model" in run.processes else ""
         where = urlsplit(run.url)
         target = Target(where.hostname or "", where.port or 80, tokens, f"{PREFIX}/v1/noop", demo)

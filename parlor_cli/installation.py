@@ -2,7 +2,8 @@
 
     <data directory>/
         installation.json   permanent decisions (id, partitions, kind of servers)
-        jwt-secret          signs bearer tokens (0600)
+        jwt-secret          signs bearer tokens (0600), until there is a key in
+        keys/               private signing keys (0600), made by `parlor keys add`
         ray-token           authenticates processes to the private Ray (0600)
         lock                locked (flock) by the launcher while it lives
         run.json            the running launcher, its processes and addresses (0600)
@@ -219,13 +220,25 @@ class Installation:
 
 
 def _secret(path: Path) -> str:
+    if not path.exists():
+        keep_secret(path, secrets.token_hex(32).encode())
+    return read_secret(path).decode("ascii").strip()
+
+
+def keep_secret(path: Path, content: bytes) -> None:
+    """Writes a file that is for its owner alone; an existing one stays. Raises ``Refusal``."""
     try:
-        if not path.exists():
-            _write_once(path, secrets.token_hex(32).encode())
-        facts = path.stat()
-        if facts.st_mode & 0o077:
+        _write_once(path, content)
+    except OSError as error:
+        raise Refusal(f"cannot write {path}: {error.strerror}") from error
+
+
+def read_secret(path: Path) -> bytes:
+    """Raises ``Refusal``."""
+    try:
+        if path.stat().st_mode & 0o077:
             path.chmod(0o600)
-        return path.read_text(encoding="ascii").strip()
+        return path.read_bytes()
     except OSError as error:
         raise Refusal(f"cannot read {path}: {error.strerror}") from error
 

@@ -150,6 +150,37 @@ def fsck(
     raise typer.Exit(run(data_dir, repair=repair, account=account, room=room, as_json=json))
 
 
+keys = typer.Typer(help="The keys that sign tokens.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+
+@keys.command("list")
+def keys_list(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """List them, oldest first, with what each is for: it signs new tokens, verifies older ones, or is retired."""
+    from parlor_cli.signing_keys import show
+
+    show(data_dir, as_json=json)
+
+
+@keys.command("add")
+def keys_add(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Make a key that signs tokens from now on, and print its id. Older keys stay valid."""
+    from parlor_cli.signing_keys import add
+
+    typer.echo(add(data_dir))
+
+
+@keys.command("retire")
+def keys_retire(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="As `list` shows it; `secret` is the configured one.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Refuse what a key signed: within seconds on every replica, without a restart."""
+    from parlor_cli.signing_keys import retire
+
+    retire(data_dir, key)
+
+
 dead_letters = typer.Typer(help="Operations that a shard refused for their content.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
 DeadLetterIds = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `list` shows them.")]

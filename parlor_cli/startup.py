@@ -107,6 +107,7 @@ class Startup:
             self._start_server(endpoint.plan())
             self._override(endpoint.overrides())
             steps = self._migrate(effective(self._installation, self._overrides))
+            self._publish_keys(effective(self._installation, self._overrides))
             done(f"{endpoint.title}; {steps} migration step{'' if steps == 1 else 's'}")
         return endpoint
 
@@ -218,6 +219,14 @@ class Startup:
 
         report = apply(settings, lambda step: print(f"migration: {step}", flush=True))
         return sum(len(database.applied) for database in report.databases)
+
+    def _publish_keys(self, settings: Settings) -> None:
+        from parlor_cli.signing_keys import publish
+
+        try:
+            publish(settings, self._installation.data_dir)
+        except ParlorError as error:
+            raise Refusal(f"the signing keys cannot be made known: {error.detail} {error.debug}".rstrip()) from error
 
     @contextlib.contextmanager
     def _step(self, name: str, doing: str) -> Iterator[Callable[[str], None]]:

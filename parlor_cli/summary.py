@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from parlor.settings import Settings
 from parlor_cli import model_check
+from parlor_cli.bearer import sign
 from parlor_cli.installation import Installation, RunFile
 
 FIRST_ACCOUNT = "demo"
@@ -13,9 +12,7 @@ FIRST_ACCOUNT = "demo"
 
 def summary(settings: Settings, run: RunFile, installation: Installation, durability: str, *, demo: bool) -> str:
     """Several lines, for the terminal only: they contain a token of the account ``demo``."""
-    from api.tokens import issue
-
-    token = issue(settings.auth, FIRST_ACCOUNT, None, datetime.now(UTC))
+    token = sign(settings, installation.data_dir, FIRST_ACCOUNT)
     model = model_check.title(settings)
     if demo:
         model = "demo model (set OPENAI_API_KEY or PARLOR_LLM__BASE_URL for a real one)"

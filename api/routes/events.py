@@ -92,9 +92,7 @@ async def event_ticket(request: Request, body: EventTicketRequest) -> Response:
         raise invalid(("body", "path"), "The path is not that of an event stream, such as /v1/rooms/{room_id}/events")
     caller = caller_of(request)
     gateway = edge_of(request).gateway
-    return answers.ticket_answer(
-        await gateway.issue_ticket(caller.session, canonical_path(path), caller.valid_until_ms)
-    )
+    return answers.ticket_answer(await gateway.issue_ticket(caller.session, canonical_path(path), caller.credential))
 
 
 router.add_api_route(

@@ -13,7 +13,7 @@ from parlor.cache.codes import Code, refusal
 from parlor.cache.live import Live, milliseconds
 from parlor.cache.records import text
 from parlor.ids import AccountId, IdMint, Partition
-from parlor.model import StreamTicket, TicketHolder
+from parlor.model import Credential, StreamTicket, TicketHolder
 
 FIRST_USE = timedelta(seconds=30)
 _FORM = re.compile(r"([0-9]{1,4})-[0-9a-f]{32}")
@@ -27,13 +27,20 @@ class Tickets:
         self._live = live
         self._mint = mint
 
-    async def issue(self, partition: Partition, account: AccountId, path: str, ends_at: int) -> StreamTicket:
-        """A ticket for ``path``, whose streams end at ``ends_at`` in unix milliseconds."""
+    async def issue(self, partition: Partition, account: AccountId, path: str, credential: Credential) -> StreamTicket:
+        """A ticket for ``path``, whose streams end with the credential."""
         ticket, first_use = f"{partition}-{self._mint.token()}", milliseconds(FIRST_USE)
         await self._live.run(
             "issue_ticket",
             {"ticket": self._live.keys.ticket(partition, ticket)},
-            {"owner": account, "path": path, "ends": ends_at, "lifetime": first_use},
+            {
+                "owner": account,
+                "path": path,
+                "key": credential.key,
+                "issued": credential.issued_at,
+                "ends": credential.valid_until,
+                "lifetime": first_use,
+            },
         )
         return StreamTicket(ticket, self._live.clock.now_ms() + first_use)
 
@@ -48,4 +55,4 @@ class Tickets:
             return None
         if answer[0] < 0:
             raise refusal(answer[0])
-        return TicketHolder(AccountId(text(answer[1])), int(answer[2]))
+        return TicketHolder(AccountId(text(answer[1])), Credential(text(answer[2]), int(answer[3]), int(answer[4])))

@@ -216,18 +216,27 @@ class LlmSettings(_Section):
 
 
 class AuthSettings(_Section):
-    """Bearer tokens: JWT, HS256."""
+    """Bearer tokens: JWT."""
 
     secret: SigningKey = SecretStr("")
-    """Signing key of at least 32 bytes; `parlor up` makes one and keeps it in the data directory."""
+    """Signing key of at least 32 bytes (HS256); `parlor up` makes one and keeps it in the data directory."""
+    keys_dir: Text = ""
+    """Folder of the private signing keys that `parlor keys add` makes (EdDSA). Empty: `keys` in the data directory."""
     issuer: Text = "parlor"
     """The token's `iss`."""
     audience: Text = "parlor-api"
     """The token's `aud`."""
     token_ttl: Lifetime = timedelta(days=30)
     """Lifetime of the tokens that `parlor token` prints, unless it is told another."""
+    token_ttl_max: Lifetime = timedelta(days=90)
+    """Longest lifetime of a token: one that says it lives longer is refused, whoever signed it."""
     leeway: Pause = timedelta(seconds=10)
     """Difference between clocks that is tolerated."""
+
+    @model_validator(mode="after")
+    def _tokens_are_accepted(self) -> AuthSettings:
+        _in_order(self, "token_ttl", "token_ttl_max")
+        return self
 
 
 class ApiSettings(_Section):

@@ -218,6 +218,9 @@ class ChatStore(Protocol):
     ) -> list[tuple[object, ...]]:
         """The specification's primitive: calls a stored procedure, returns its first result set."""
 
+    async def call_global_procedure(self, name: str, args: tuple[str | int | None, ...]) -> list[tuple[object, ...]]:
+        """Calls the newest version of a procedure of the global database, returns its first result set."""
+
     async def ping(self, shard: ShardId | None) -> None:
         """Raises ``StoreUnavailable`` unless the shard (None: the global database) answers a query."""
 

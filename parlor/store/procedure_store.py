@@ -158,6 +158,9 @@ class ProcedureStore:
         except NoSuchProcedure as error:
             raise InvalidRequest(f"There is no procedure {name}", debug=str(error)) from error
 
+    async def call_global_procedure(self, name: str, args: Args) -> list[Row]:
+        return await self._call(None, name, args)
+
     async def ping(self, shard: ShardId | None) -> None:
         await self._database(shard).ping()
 

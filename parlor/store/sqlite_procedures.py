@@ -19,6 +19,7 @@ from parlor.store.message_rows import MessageSaveRow
 from parlor.store.ports import MessageDelete, RoomCreate, RoomDelete, RoomUpdate, RowRefused, SeqConflict, SummarySave
 from parlor.store.rows import IDS, Args, BatchRows, FenceRow, RoomTouchRow, Row, is_id
 from parlor.store.sql_files import base_name, procedure_names, version_of
+from parlor.store.sqlite_access import ACCESS_READS, ACCESS_WRITES
 from parlor.store.sqlite_messages import MESSAGES
 
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
@@ -184,6 +185,7 @@ READS: Mapping[str, Procedure] = {
     "fp_chat_message_versions_get_v2": _message_versions_get_v2,
     "fp_account_daily_get": _account_daily_get,
     "fp_partition_progress": _partition_progress,
+    **ACCESS_READS,
 }
 WRITES: Mapping[str, Procedure] = {
     "fp_chat_room_create": _room_create,
@@ -199,6 +201,7 @@ WRITES: Mapping[str, Procedure] = {
     "fp_partition_open": _partition_open,
     "fp_partition_acquire": _partition_acquire,
     "fp_writer_apply": _writer_apply,
+    **ACCESS_WRITES,
 }
 
 

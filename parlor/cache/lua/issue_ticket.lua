@@ -1,10 +1,11 @@
 -- What: a ticket, with which a reader opens one event stream without a token.
 -- KEYS: ticket
--- ARGV: owner path ends lifetime
---       ends is when its last stream ends, in ms; lifetime is the time until it has to be used first
+-- ARGV: owner path key issued ends lifetime
+--       key and issued are of the token that it was asked for with, ends is when its last stream ends, in ms; lifetime is the time until it has to be used first
 -- Returns: OK
 -- Guarantees: a ticket that is not used in time is gone.
 -- Safe to repeat because: the same ticket says the same.
-redis.call('HSET', K.ticket, 'account', A.owner, 'path', A.path, 'ends', A.ends)
+redis.call('HSET', K.ticket, 'account', A.owner, 'path', A.path, 'key', A.key, 'issued', A.issued,
+  'ends', A.ends)
 redis.call('PEXPIRE', K.ticket, A.lifetime)
 return {CODE.OK}

@@ -16,6 +16,7 @@ from parlor.cache.rooms import Appended
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
 from parlor.ids import Claim, MessageId
+from parlor.model import Credential
 from parlor.states import MessageState, RoomState
 from tests.contract.cache.fixtures import CLAIM_1, LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
@@ -56,7 +57,9 @@ async def everything(fixtures: CacheFixtures) -> None:
     loaded = fixtures.address()
     await fixtures.rooms.load(loaded, fixtures.room_row(loaded, 1), [fixtures.message_row(1, version=0)], 1, 1)
     tickets = Tickets(fixtures.live, fixtures.mint)
-    ticket = await tickets.issue(fixtures.partition, address.account_id, "/v1/events", fixtures.clock.now + 60_000)
+    ticket = await tickets.issue(
+        fixtures.partition, address.account_id, "/v1/events", Credential("k", 1, fixtures.clock.now + 60_000)
+    )
     assert await tickets.use(ticket.ticket, "/v1/events") is not None
     await fixtures.queue.renew(fixtures.partition, LEASE)
     await fixtures.live.init_partition(fixtures.partition, 2)

@@ -6,7 +6,7 @@ import pytest
 
 from parlor.cache.tickets import FIRST_USE, Tickets
 from parlor.ids import AccountId
-from parlor.model import TicketHolder
+from parlor.model import Credential, TicketHolder
 from tests.contract.cache.fixtures import CacheFixtures
 
 pytestmark = pytest.mark.contract
@@ -14,6 +14,10 @@ pytestmark = pytest.mark.contract
 ADA = AccountId("ada")
 PATH, OTHER = "/v1/rooms/r/events", "/v1/events"
 HOUR_MS = 3_600_000
+
+
+def until(end: int) -> Credential:
+    return Credential("2026-a", 5, end)
 
 
 @pytest.fixture
@@ -37,15 +41,15 @@ async def lifetime(fixtures: CacheFixtures, ticket: str) -> int:
 async def test_a_ticket_opens_its_stream_again_and_again_until_its_end(
     fixtures: CacheFixtures, tickets: Tickets, now: int
 ) -> None:
-    issued = await tickets.issue(fixtures.partition, ADA, PATH, now + HOUR_MS)
+    issued = await tickets.issue(fixtures.partition, ADA, PATH, until(now + HOUR_MS))
     assert issued.expires_at == now + 30_000
     for _ in range(3):
-        assert await tickets.use(issued.ticket, PATH) == TicketHolder(ADA, now + HOUR_MS)
+        assert await tickets.use(issued.ticket, PATH) == TicketHolder(ADA, until(now + HOUR_MS))
     assert HOUR_MS - 60_000 < await lifetime(fixtures, issued.ticket) <= HOUR_MS
 
 
 async def test_a_ticket_that_is_not_used_in_time_is_gone(fixtures: CacheFixtures, tickets: Tickets, now: int) -> None:
-    issued = await tickets.issue(fixtures.partition, ADA, PATH, now + HOUR_MS)
+    issued = await tickets.issue(fixtures.partition, ADA, PATH, until(now + HOUR_MS))
     first_use = FIRST_USE.total_seconds() * 1000
     assert first_use - 20_000 < await lifetime(fixtures, issued.ticket) <= first_use
     await fixtures.redis.pexpire(fixtures.keys.ticket(fixtures.partition, issued.ticket), 0)
@@ -55,13 +59,13 @@ async def test_a_ticket_that_is_not_used_in_time_is_gone(fixtures: CacheFixtures
 async def test_a_ticket_opens_no_other_path_and_does_not_live_longer_for_it(
     fixtures: CacheFixtures, tickets: Tickets, now: int
 ) -> None:
-    issued = await tickets.issue(fixtures.partition, ADA, PATH, now + HOUR_MS)
+    issued = await tickets.issue(fixtures.partition, ADA, PATH, until(now + HOUR_MS))
     assert await tickets.use(issued.ticket, OTHER) is None
     assert await lifetime(fixtures, issued.ticket) <= FIRST_USE.total_seconds() * 1000
 
 
 async def test_a_ticket_ends_with_its_token(fixtures: CacheFixtures, tickets: Tickets, now: int) -> None:
-    issued = await tickets.issue(fixtures.partition, ADA, PATH, now + 1000)
+    issued = await tickets.issue(fixtures.partition, ADA, PATH, until(now + 1000))
     fixtures.clock.now += 999
     assert await tickets.use(issued.ticket, PATH) is not None
     fixtures.clock.now += 1
@@ -70,7 +74,7 @@ async def test_a_ticket_ends_with_its_token(fixtures: CacheFixtures, tickets: Ti
 
 
 async def test_what_was_never_issued_opens_nothing(fixtures: CacheFixtures, tickets: Tickets, now: int) -> None:
-    issued = (await tickets.issue(fixtures.partition, ADA, PATH, now + HOUR_MS)).ticket
+    issued = (await tickets.issue(fixtures.partition, ADA, PATH, until(now + HOUR_MS))).ticket
     partition, _, random = issued.partition("-")
     for other in ("", "x", random, f"{partition}-{'0' * 32}", f"{int(partition) ^ 1}-{random}", f"{issued} ", "9" * 99):
         assert await tickets.use(other, PATH) is None

@@ -15,6 +15,7 @@ from parlor.gateway import Subscription
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
 from parlor.llm.ports import Persona
 from parlor.model import (
+    Credential,
     DailyUse,
     DeleteOutcome,
     DeleteReceipt,
@@ -43,6 +44,7 @@ from parlor.model import (
 )
 from parlor.settings import Settings
 from parlor.states import MessageState, RoomState
+from tests.unit.api.fake_access import FakeAccess
 
 NOW_MS = 1_795_403_885_042  # 2026-11-23T03:18:05.042Z
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
@@ -176,6 +178,7 @@ class FakeGateway:
     """Records the calls, and always gives the same answers; the next call raises ``fails``."""
 
     def __init__(self) -> None:
+        self.access = FakeAccess()
         self.calls: list[tuple[Any, ...]] = []
         self.fails: Exception | None = None
         self.commit_fails: Exception | None = None
@@ -340,8 +343,8 @@ class FakeGateway:
         self._called("account_events", after)
         return self.subscription.open()
 
-    async def issue_ticket(self, session: Session, path: str, ends_at: int) -> StreamTicket:
-        self._called("issue_ticket", session.account_id, path, ends_at)
+    async def issue_ticket(self, session: Session, path: str, credential: Credential) -> StreamTicket:
+        self._called("issue_ticket", session.account_id, path, credential)
         return StreamTicket("17-t", NOW_MS + 30_000)
 
     async def use_ticket(self, ticket: str, path: str) -> TicketHolder | None:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from structlog.typing import EventDict
 
 from parlor.ids import AccountId
-from parlor.model import TicketHolder
+from parlor.model import Credential, TicketHolder
 from parlor.settings import Settings
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fakes import CURSOR, NOW_MS, REPLY, ROOM, FakeClock, FakeGateway, token
@@ -31,9 +31,9 @@ async def test_a_ticket_is_issued_for_a_stream_until_the_token_ends(
     answer = await client.post("/v1/events/ticket", json={"path": path}, headers=brief)
     assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
     assert answer.json() == {"ticket": "17-t", "expires_at": "2026-11-23T03:18:35.042Z", "errorCode": 0}
-    name, account, bound, ends_at = gateway.last_call()
+    name, account, bound, credential = gateway.last_call()
     assert (name, account, bound) == ("issue_ticket", "alice", path)
-    assert 0 < ends_at - (NOW_MS + 70_000) <= 1000  # the leeway is 10 s
+    assert 0 < credential.valid_until - (NOW_MS + 70_000) <= 1000  # the leeway is 10 s
 
 
 @pytest.mark.parametrize("path", [OF_ROOM.upper().replace("/V1/ROOMS", "/v1/rooms").replace("EVENTS", "events")])
@@ -73,7 +73,7 @@ async def test_no_ticket_is_issued_for_anything_else(
 
 
 async def test_a_ticket_needs_a_token(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
-    gateway.holder = TicketHolder(AccountId("alice"), NOW_MS + 60_000)
+    gateway.holder = TicketHolder(AccountId("alice"), Credential("secret", NOW_MS, NOW_MS + 60_000))
     del client.headers["authorization"]
     for query in ("", "?ticket=17-t"):
         assert (await client.post(f"/v1/events/ticket{query}", json={"path": ACCOUNT})).status_code == 401
@@ -83,7 +83,7 @@ async def test_a_ticket_needs_a_token(client: httpx2.AsyncClient, gateway: FakeG
 async def test_a_stream_is_opened_with_its_ticket_and_ends_when_that_does(
     app: FastAPI, gateway: FakeGateway, clock: FakeClock, path: str
 ) -> None:
-    gateway.holder = TicketHolder(AccountId("alice"), NOW_MS + 60_000)
+    gateway.holder = TicketHolder(AccountId("alice"), Credential("secret", NOW_MS, NOW_MS + 60_000))
     async with Exchange(app, "GET", path, {"Last-Event-ID": CURSOR}, "ticket=17-t&after=1-1") as stream:
         assert (await stream.start())[0] == 200
         await stream.chunk()
@@ -108,13 +108,13 @@ async def test_a_ticket_that_is_not_good_is_refused_and_never_logged(
 
 
 async def test_of_a_token_and_a_ticket_none_counts(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
-    gateway.holder = TicketHolder(AccountId("alice"), NOW_MS + 60_000)
+    gateway.holder = TicketHolder(AccountId("alice"), Credential("secret", NOW_MS, NOW_MS + 60_000))
     assert (await client.get(f"{OF_ROOM}?ticket=17-t")).status_code == 401
     assert gateway.calls == []
 
 
 async def test_a_ticket_opens_nothing_but_streams(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
-    gateway.holder = TicketHolder(AccountId("alice"), NOW_MS + 60_000)
+    gateway.holder = TicketHolder(AccountId("alice"), Credential("secret", NOW_MS, NOW_MS + 60_000))
     del client.headers["authorization"]
     for path in ("/v1/rooms", f"/v1/rooms/{ROOM}", f"/v1/rooms/{ROOM}/export"):
         assert (await client.get(f"{path}?ticket=17-t")).status_code == 401
@@ -131,3 +131,12 @@ async def test_the_document_says_where_a_ticket_may_stand(client: httpx2.AsyncCl
     }
     room = "/v1/rooms/{room_id}"
     assert streams == {"/v1/events", f"{room}/events", f"{room}/messages/{{message_id}}/events"}
+
+
+async def test_a_ticket_ends_when_the_key_of_its_token_is_retired(
+    client: httpx2.AsyncClient, gateway: FakeGateway
+) -> None:
+    gateway.holder = TicketHolder(AccountId("alice"), Credential("retired", NOW_MS, NOW_MS + 60_000))
+    del client.headers["authorization"]
+    answer = await client.get(f"{ACCOUNT}?ticket=17-t")
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")

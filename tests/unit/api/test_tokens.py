@@ -11,7 +11,8 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from api.tokens import TokenVerifier, issue
+from api.key_ring import KeyRing
+from api.tokens import TokenVerifier, issue, secret_of
 from parlor.errors import StoreUnavailable, Unauthenticated
 from parlor.settings import AuthSettings
 from tests.unit.api.fakes import NOW_MS, ROOM, SECRET, FakeClock, FakeGateway
@@ -24,20 +25,28 @@ NOW_S = NOW_MS // 1000
 
 
 def forged(key: str = SECRET, algorithm: str = "HS256", **changes: Any) -> str:
-    claims = {"sub": "alice", "iss": "parlor", "aud": "parlor-api", "exp": NOW_S + 60, **changes}
+    claims = {"sub": "alice", "iss": "parlor", "aud": "parlor-api", "iat": NOW_S, "exp": NOW_S + 60, **changes}
     kept = {name: value for name, value in claims.items() if value is not ...}
     return jwt.encode(kept, key, algorithm=algorithm)
 
 
+def headed(**header: Any) -> str:
+    """Signed with the secret, under another header."""
+    claims = {"sub": "alice", "iss": "parlor", "aud": "parlor-api", "iat": NOW_S, "exp": NOW_S + 60}
+    return jwt.encode(claims, SECRET, algorithm="HS256", headers=header)
+
+
 def test_a_token_that_we_issued_says_who_and_until_when(clock: FakeClock) -> None:
-    claims = TokenVerifier(AUTH, clock).verify(issue(AUTH, "alice", timedelta(seconds=60), NOW))
+    claims = TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock).verify(
+        issue(AUTH, "alice", timedelta(seconds=60), NOW)
+    )
     assert claims.account_id == "alice"
-    assert claims.valid_until_ms == (NOW_S + 61 + 10) * 1000  # `exp` is in whole seconds, rounded up
+    assert claims.credential.valid_until == (NOW_S + 61 + 10) * 1000  # `exp` is in whole seconds, rounded up
 
 
 def test_a_token_lives_as_long_as_the_setting_says(clock: FakeClock) -> None:
-    claims = TokenVerifier(AUTH, clock).verify(issue(AUTH, "alice", None, NOW))
-    assert claims.valid_until_ms - NOW_MS == pytest.approx(30 * 86_400_000, abs=11_001)
+    claims = TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock).verify(issue(AUTH, "alice", None, NOW))
+    assert claims.credential.valid_until - NOW_MS == pytest.approx(30 * 86_400_000, abs=11_001)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +59,16 @@ def test_a_token_lives_as_long_as_the_setting_says(clock: FakeClock) -> None:
         "x" * 5000,
         forged(key="another-secret-of-more-than-32-bytes!!"),
         forged(key=SECRET * 2, algorithm="HS512"),
-        jwt.encode({"sub": "alice", "iss": "parlor", "aud": "parlor-api", "exp": NOW_S + 60}, "", algorithm="none"),
+        forged(key="", algorithm="none"),
+        headed(typ="parlor-session+jwt"),
+        headed(typ=""),
+        headed(typ=None),
+        headed(kid=""),
+        headed(kid="x" * 65),
+        forged(iat=...),
+        forged(iat="now"),
+        forged(iat=NOW_S + 11),
+        forged(iat=NOW_S - 86_400 * 90),
         forged(exp=NOW_S - 11),
         forged(exp=...),
         forged(exp=True),
@@ -70,15 +88,20 @@ def test_a_token_lives_as_long_as_the_setting_says(clock: FakeClock) -> None:
 )
 def test_a_token_that_is_not_ours_or_not_valid_is_refused(clock: FakeClock, token: str) -> None:
     with pytest.raises(Unauthenticated):
-        TokenVerifier(AUTH, clock).verify(token)
+        TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock).verify(token)
+
+
+@pytest.mark.parametrize("kind", ["JWT", "at+jwt", "application/AT+JWT"])
+def test_the_types_of_access_tokens_are_accepted(clock: FakeClock, kind: str) -> None:
+    assert TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock).verify(headed(typ=kind)).account_id == "alice"
 
 
 def test_the_leeway_is_forgiven(clock: FakeClock) -> None:
-    assert TokenVerifier(AUTH, clock).verify(forged(exp=NOW_S - 9)).account_id == "alice"
+    assert TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock).verify(forged(exp=NOW_S - 9)).account_id == "alice"
 
 
 def test_a_verified_token_still_expires(clock: FakeClock) -> None:
-    verifier, token = TokenVerifier(AUTH, clock), forged()
+    verifier, token = TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock), forged()
     verifier.verify(token)
     clock.advance(69)
     verifier.verify(token)
@@ -88,7 +111,7 @@ def test_a_verified_token_still_expires(clock: FakeClock) -> None:
 
 
 def test_a_token_is_decoded_once(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    verifier, token = TokenVerifier(AUTH, clock), forged()
+    verifier, token = TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock), forged()
     first = verifier.verify(token)
     monkeypatch.setattr("jwt.decode", None)
     assert verifier.verify(token) is first
@@ -96,7 +119,7 @@ def test_a_token_is_decoded_once(clock: FakeClock, monkeypatch: pytest.MonkeyPat
 
 def test_what_is_remembered_is_bounded(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.tokens._CACHE_MAX", 2)
-    verifier = TokenVerifier(AUTH, clock)
+    verifier = TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock)
     for account in "abc":
         verifier.verify(forged(sub=account))
     assert [claims.account_id for claims in verifier._verified.values()] == ["b", "c"]
@@ -108,9 +131,16 @@ def test_a_token_is_not_issued_for_what_is_no_account(account: str) -> None:
         issue(AUTH, account, None, NOW)
 
 
-def test_without_a_secret_nothing_starts(clock: FakeClock) -> None:
+def test_without_a_secret_nothing_starts() -> None:
     with pytest.raises(ValueError, match="at least 32"):
-        TokenVerifier(AuthSettings(), clock)
+        secret_of(AuthSettings())
+
+
+def test_a_token_for_longer_than_the_longest_lifetime_is_not_issued(clock: FakeClock) -> None:
+    longest = issue(AUTH, "alice", AUTH.token_ttl_max, NOW)
+    assert TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock).verify(longest).account_id == "alice"
+    with pytest.raises(ValueError, match="90 days"):
+        issue(AUTH, "alice", AUTH.token_ttl_max + timedelta(milliseconds=1), NOW)
 
 
 def test_a_token_without_time_is_not_issued() -> None:
@@ -147,7 +177,7 @@ async def test_of_two_authorizations_none_counts(
 
 
 def test_a_token_has_one_spelling(clock: FakeClock) -> None:
-    verifier, token = TokenVerifier(AUTH, clock), forged()
+    verifier, token = TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock), forged()
     head, payload, signature = token.split(".")
     alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
     last = alphabet.index(signature[-1])

@@ -1,0 +1,97 @@
+"""Follows what changes about credentials, in every replica: keys that come and go, accounts that were revoked.
+
+A replica keeps what it has read, so that a request costs no round trip. Every two seconds it asks the global database
+what has changed since, and forgets that. While the database does not answer it goes on with what it knows: nobody can
+be revoked then either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from api.callers import OpenStreams
+from api.key_ring import KeyRing
+from parlor.clock import Clock
+from parlor.errors import ParlorError
+from parlor.store.access import BEFORE_ANY, Access, AccessChange, ChangeKind
+
+INTERVAL = 2.0
+"""Seconds between two questions: with the time of the question itself, a change is everywhere within five."""
+LOOK_INTERVAL = 1.0
+"""Seconds after which an unknown key is worth another question."""
+REVOKED = "token-revoked"
+"""The reason in ``stream.reconnect``."""
+_log = structlog.get_logger(__name__)
+
+
+class AccessFollower:
+    """What a replica knows of credentials, kept up to date by ``run``."""
+
+    def __init__(self, ring: KeyRing, streams: OpenStreams, clock: Clock) -> None:
+        self._ring = ring
+        self._streams = streams
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._revision: int | None = None
+        """The last change that was followed; None: nothing has been read."""
+        self._looked_at = -LOOK_INTERVAL
+        self._failing = False
+
+    async def run(self, access: Access) -> None:
+        """Follows until it is cancelled."""
+        while True:
+            try:
+                await self._follow(access)
+                self._failing = False
+            except ParlorError as error:
+                if not self._failing:
+                    _log.warning("access_not_followed", code=error.code, debug=error.debug)
+                self._failing = True
+            await self._clock.sleep(INTERVAL)
+
+    async def ready(self, access: Access) -> None:
+        """Returns when the keys are known. Raises ``StoreUnavailable``."""
+        if self._revision is None:
+            await self._follow(access)
+
+    async def look_again(self, access: Access) -> None:
+        """Follows now, for a key that may be new; but not more often than ``LOOK_INTERVAL``."""
+        now = self._clock.monotonic()
+        if now - self._looked_at < LOOK_INTERVAL:
+            async with self._lock:  # whoever is looking has not found it yet
+                return
+        self._looked_at = now
+        await self._follow(access)
+
+    async def _follow(self, access: Access) -> None:
+        async with self._lock:
+            if self._revision is None:
+                await self._begin(access)
+                return
+            while True:
+                told = await access.changes(self._revision)
+                first = told.changes[0].revision if told.changes else told.head + 1
+                if first > self._revision + 1 or told.head < self._revision:
+                    # Changes are gone, or the database was put back to an earlier state: any credential may have ended.
+                    _log.warning("access_changes_missed", known=self._revision, head=told.head)
+                    self._streams.end(lambda _: True, REVOKED)
+                    await self._begin(access)
+                    return
+                if not told.changes:
+                    return
+                await self._apply(access, told.changes)
+                self._revision = told.changes[-1].revision
+
+    async def _begin(self, access: Access) -> None:
+        # The revision is read first: what changes in between is told again.
+        revision = (await access.changes(BEFORE_ANY)).head
+        self._ring.load(await access.signing_keys())
+        self._revision = revision
+
+    async def _apply(self, access: Access, changes: list[AccessChange]) -> None:
+        kinds = {change.kind for change in changes}
+        if ChangeKind.SIGNING_KEYS in kinds:
+            self._ring.load(await access.signing_keys())
+            self._streams.end(lambda caller: caller.credential.key not in self._ring, REVOKED)

@@ -1,0 +1,75 @@
+"""The procedures of keys and revocations on a SQLite connection (see ``sqlite_procedures``)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from parlor.store.rows import Args, Row
+
+Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
+
+CHANGES_KEPT = 10_000
+CHANGE_ADD = """
+INSERT INTO access_changes (revision, kind, subject, changed_at)
+SELECT revision, ?, ?, ? FROM access_head WHERE id = 1
+"""
+CHANGES_GET = """
+SELECT h.revision, c.revision, c.kind, c.subject, c.changed_at
+  FROM access_head AS h LEFT JOIN access_changes AS c ON c.revision > ?
+ WHERE h.id = 1 ORDER BY c.revision LIMIT ?
+"""
+SIGNING_KEYS_GET = "SELECT kid, algorithm, jwk, created_at, retired_at FROM signing_keys ORDER BY created_at, kid"
+SIGNING_KEY_ADD = """
+INSERT INTO signing_keys (kid, algorithm, jwk, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (kid) DO NOTHING
+"""
+SIGNING_KEY_RETIRE = """
+INSERT INTO signing_keys (kid, algorithm, jwk, created_at, retired_at) VALUES (:kid, '', '', :at, :at)
+ON CONFLICT (kid) DO UPDATE SET retired_at = COALESCE(signing_keys.retired_at, excluded.retired_at)
+"""
+
+
+def _change_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    kind, subject, changed_at = args
+    connection.execute("UPDATE access_head SET revision = revision + 1 WHERE id = 1")
+    connection.execute(CHANGE_ADD, (kind, subject, changed_at))
+    connection.execute(
+        "DELETE FROM access_changes WHERE revision <= (SELECT revision FROM access_head WHERE id = 1) - ?",
+        (CHANGES_KEPT,),
+    )
+    return []
+
+
+def _changes_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    after, limit = args
+    return connection.execute(CHANGES_GET, (after, limit)).fetchall()
+
+
+def _signing_keys_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    () = args
+    return connection.execute(SIGNING_KEYS_GET).fetchall()
+
+
+def _signing_key_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    kid, algorithm, jwk, created_at = args
+    if connection.execute(SIGNING_KEY_ADD, (kid, algorithm, jwk, created_at)).rowcount:
+        _change_add(connection, ("signing-keys", kid, created_at))
+    return []
+
+
+def _signing_key_retire(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    kid, retired_at = args
+    connection.execute(SIGNING_KEY_RETIRE, {"kid": kid, "at": retired_at})
+    return _change_add(connection, ("signing-keys", kid, retired_at))
+
+
+ACCESS_READS: Mapping[str, Procedure] = {
+    "fp_access_changes_get": _changes_get,
+    "fp_signing_keys_get": _signing_keys_get,
+}
+ACCESS_WRITES: Mapping[str, Procedure] = {
+    "fp_access_change_add": _change_add,
+    "fp_signing_key_add": _signing_key_add,
+    "fp_signing_key_retire": _signing_key_retire,
+}

@@ -1,0 +1,104 @@
+"""Keys that sign tokens, and what tells replicas to forget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from parlor.settings import StoreSettings
+from parlor.store.access import BEFORE_ANY, Access, AccessChange, AccessStore, SigningKey
+from parlor.store.migrations import migrate, open_store
+from parlor.store.ports import ChatStore, RowRefused
+from tests.contract.store.databases import NewSettings, sql
+
+pytestmark = pytest.mark.contract
+
+OLD = SigningKey("2026-a", "EdDSA", '{"kty":"OKP","x":"ü"}', 1000)
+NEW = SigningKey("2027-b", "EdDSA", '{"kty":"OKP","x":"b"}', 2000)
+
+
+@pytest.fixture
+def own(new_settings: NewSettings) -> StoreSettings:
+    """Databases of the test's own: keys belong to no account."""
+    return new_settings(shards=1)
+
+
+@pytest.fixture
+async def own_store(own: StoreSettings) -> AsyncIterator[ChatStore]:
+    await migrate(own)
+    store = await open_store(own)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def access(own_store: ChatStore) -> Access:
+    return AccessStore(own_store)
+
+
+async def test_signing_keys_are_listed_oldest_first(access: Access) -> None:
+    assert await access.signing_keys() == []
+    await access.add_signing_key(NEW)
+    await access.add_signing_key(OLD)
+    assert await access.signing_keys() == [OLD, NEW]
+
+
+async def test_a_key_that_is_there_keeps_what_it_is(access: Access) -> None:
+    await access.add_signing_key(OLD)
+    await access.add_signing_key(SigningKey(OLD.kid, "ES256", "other", 5))
+    assert await access.signing_keys() == [OLD]
+    assert (await access.changes(0)).head == 1, "nothing changed the second time"
+
+
+async def test_a_retired_key_stays_retired(access: Access) -> None:
+    await access.add_signing_key(OLD)
+    await access.retire_signing_key(OLD.kid, 3000)
+    await access.retire_signing_key(OLD.kid, 4000)
+    await access.add_signing_key(OLD)
+    (found,) = await access.signing_keys()
+    assert found == SigningKey(OLD.kid, OLD.algorithm, OLD.jwk, OLD.created_at, 3000)
+
+
+async def test_a_key_that_was_never_added_can_be_retired(access: Access) -> None:
+    await access.retire_signing_key("secret", 3000)
+    assert await access.signing_keys() == [SigningKey("secret", "", "", 3000, 3000)]
+
+
+async def test_each_change_is_told_in_order(access: Access) -> None:
+    assert (await access.changes(0)).changes == []
+    await access.add_signing_key(OLD)
+    await access.retire_signing_key(OLD.kid, 3000)
+    told = await access.changes(0)
+    assert told.head == 2
+    assert told.changes == [
+        AccessChange(1, "signing-keys", OLD.kid, 1000),
+        AccessChange(2, "signing-keys", OLD.kid, 3000),
+    ]
+    assert (await access.changes(1)).changes == told.changes[1:]
+    assert await access.changes(BEFORE_ANY) == await access.changes(2)
+
+
+async def test_changes_that_come_together_get_revisions_without_a_hole(access: Access) -> None:
+    await asyncio.gather(*(access.retire_signing_key(f"key-{number}", 1) for number in range(20)))
+    told = await access.changes(0)
+    assert [change.revision for change in told.changes] == list(range(1, 21))
+
+
+async def test_old_changes_go(own: StoreSettings, access: Access) -> None:
+    await access.add_signing_key(OLD)
+    await access.add_signing_key(NEW)
+    # As if 10,000 changes had come between these two and the next one.
+    await sql(own, None, "UPDATE access_head SET revision = revision + 9999")
+    await access.retire_signing_key(OLD.kid, 3000)
+    told = await access.changes(0)
+    assert (told.head, [change.revision for change in told.changes]) == (10_002, [10_002])
+
+
+@pytest.mark.parametrize("kid", ["x" * 65, "ü" * 65])
+async def test_a_text_that_is_too_long_is_refused_whole(access: Access, kid: str) -> None:
+    with pytest.raises(RowRefused):
+        await access.add_signing_key(SigningKey(kid, "EdDSA", "{}", 1))
+    assert await access.signing_keys() == []
+    assert (await access.changes(0)).head == 0

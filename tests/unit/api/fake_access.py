@@ -1,0 +1,52 @@
+"""Credentials in memory."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from parlor.store.access import AccessChange, AccessChanges, SigningKey
+
+
+class FakeAccess:
+    """Keys in memory; ``fails`` is raised by every call."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, SigningKey] = {}
+        self.log: list[AccessChange] = []
+        self.lost = 0
+        """How many of the first changes are gone."""
+        self.asked = 0
+        self.questions = asyncio.Event()
+        """Set by each question for changes."""
+        self.fails: Exception | None = None
+
+    def tell(self, kind: str, subject: str, at: int = 0) -> None:
+        self.log.append(AccessChange(len(self.log) + 1, kind, subject, at))
+
+    async def signing_keys(self) -> list[SigningKey]:
+        self._called()
+        return list(self.keys.values())
+
+    async def add_signing_key(self, key: SigningKey) -> None:
+        self._called()
+        self.keys.setdefault(key.kid, key)
+        self.tell("signing-keys", key.kid)
+
+    async def retire_signing_key(self, kid: str, now_ms: int) -> None:
+        self._called()
+        known = self.keys.get(kid, SigningKey(kid, "", "", now_ms))
+        self.keys[kid] = msgspec.structs.replace(known, retired_at=now_ms)
+        self.tell("signing-keys", kid)
+
+    async def changes(self, after: int) -> AccessChanges:
+        self._called()
+        self.asked += 1
+        self.questions.set()
+        kept = self.log[self.lost :]
+        return AccessChanges(len(self.log), [change for change in kept if change.revision > after])
+
+    def _called(self) -> None:
+        if self.fails is not None:
+            raise self.fails
