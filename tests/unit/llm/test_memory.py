@@ -46,6 +46,14 @@ async def test_a_short_room_is_read_whole_and_in_order() -> None:
     assert context.estimated_tokens == 4 * TURN_OVERHEAD + estimate_tokens(PERSONA.system_prompt) + 3
 
 
+@pytest.mark.parametrize("text", ["가나다라", "人人生而", "すべての", "ｱｲｳｴ", "😀🙏"], ids=ascii)
+async def test_a_prompt_keeps_its_budget_also_where_a_character_is_a_token(text: str) -> None:
+    messages = talk(*[(USER, text * 125) for _ in range(60)])
+    context = await build_prompt(messages)
+    characters = sum(len(turn.content) for turn in context.turns)
+    assert 3000 < characters < context.estimated_tokens <= 8000
+
+
 async def test_an_empty_room_is_the_system_prompt() -> None:
     context = await build_prompt([])
     assert shown(context) == []

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.unit
 async def test_the_deltas_are_the_whole_text_and_the_usage_is_the_providers(service: ServiceFixture) -> None:
     texts, completion = await service.chat("[[text=Grüße, **world**\n and 日本 ]]")
     assert "".join(texts) == "Grüße, **world**\n and 日本 "
-    assert completion == Completion(FinishReason.STOP, Usage(input_tokens=11, output_tokens=5))
+    assert completion == Completion(FinishReason.STOP, Usage(input_tokens=12, output_tokens=5))
 
 
 async def test_deltas_come_while_the_answer_is_still_being_written(service: ServiceFixture) -> None:
