@@ -30,6 +30,7 @@ TABLE = """
 1007 invalid-request 422
 1008 content-too-large 413
 1009 unauthenticated 401
+1010 rate-limited 429
 1011 overloaded 503
 1012 cache-unavailable 503
 1012 store-unavailable 503
@@ -100,7 +101,7 @@ def test_every_error_is_drawn_in_the_tree() -> None:
 
 def test_what_is_retryable_is_what_a_retry_can_help() -> None:
     retryable = {kind.code for kind in answered if kind.retryable}
-    assert retryable == {"overloaded", "cache-unavailable", "store-unavailable"}
+    assert retryable == {"rate-limited", "overloaded", "cache-unavailable", "store-unavailable"}
 
 
 @every
