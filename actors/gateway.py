@@ -109,7 +109,8 @@ class ActorGateway:
                 await reader.remember_session(row)
             except CacheUnavailable as error:
                 _log.warning("session_not_remembered", debug=error.debug)
-        return Session(account, row.account_db_key, row.partition, await store.shard_of(row.partition))
+        shard = await store.shard_of(row.partition)
+        return Session(account, row.account_db_key, row.partition, shard, row.not_before)
 
     async def personas(self) -> list[Persona]:
         return self._personas.listed()

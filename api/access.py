@@ -8,11 +8,13 @@ be revoked then either.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import structlog
 
-from api.callers import OpenStreams
+from api.callers import Caller, OpenStreams
 from api.key_ring import KeyRing
+from api.sessions import Sessions
 from parlor.clock import Clock
 from parlor.errors import ParlorError
 from parlor.store.access import BEFORE_ANY, Access, AccessChange, ChangeKind
@@ -29,8 +31,9 @@ _log = structlog.get_logger(__name__)
 class AccessFollower:
     """What a replica knows of credentials, kept up to date by ``run``."""
 
-    def __init__(self, ring: KeyRing, streams: OpenStreams, clock: Clock) -> None:
+    def __init__(self, ring: KeyRing, sessions: Sessions, streams: OpenStreams, clock: Clock) -> None:
         self._ring = ring
+        self._sessions = sessions
         self._streams = streams
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -76,6 +79,7 @@ class AccessFollower:
                 if first > self._revision + 1 or told.head < self._revision:
                     # Changes are gone, or the database was put back to an earlier state: any credential may have ended.
                     _log.warning("access_changes_missed", known=self._revision, head=told.head)
+                    self._sessions.forget_all()
                     self._streams.end(lambda _: True, REVOKED)
                     await self._begin(access)
                     return
@@ -91,7 +95,15 @@ class AccessFollower:
         self._revision = revision
 
     async def _apply(self, access: Access, changes: list[AccessChange]) -> None:
+        for change in changes:
+            if change.kind == ChangeKind.ACCOUNT_REVOKED:
+                self._sessions.forget(change.subject)
+                self._streams.end(partial(_is_revoked, change), REVOKED)
         kinds = {change.kind for change in changes}
         if ChangeKind.SIGNING_KEYS in kinds:
             self._ring.load(await access.signing_keys())
             self._streams.end(lambda caller: caller.credential.key not in self._ring, REVOKED)
+
+
+def _is_revoked(change: AccessChange, caller: Caller) -> bool:
+    return caller.session.account_id == change.subject and caller.credential.issued_at < change.changed_at

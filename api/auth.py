@@ -19,29 +19,12 @@ from api.key_ring import KeyRing
 from api.media_types import require_json
 from api.path_ids import canonical_path
 from api.rates import charge
+from api.sessions import Sessions
 from api.tokens import Claims, TokenVerifier, UnknownKey, secret_of
 from parlor.clock import Clock
 from parlor.errors import Unauthenticated
-from parlor.gateway import Gateway
-from parlor.model import Session
+from parlor.model import Credential
 from parlor.settings import AuthSettings
-
-_SESSIONS_MAX = 10_000
-
-
-class Sessions:
-    """A cache of resolved sessions. An account keeps its partition, so entries do not go stale."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Session] = {}
-
-    async def resolve(self, gateway: Gateway, account_id: str) -> Session:
-        """Raises ``StoreUnavailable`` when the account is not cached and the store does not answer."""
-        session = self._known.pop(account_id, None) or await gateway.session(account_id)
-        self._known[account_id] = session
-        if len(self._known) > _SESSIONS_MAX:
-            del self._known[next(iter(self._known))]
-        return session
 
 
 class Authenticator:
@@ -50,9 +33,9 @@ class Authenticator:
     def __init__(self, auth: AuthSettings, streams: OpenStreams, clock: Clock) -> None:
         """Raises ``ValueError`` when the secret is shorter than 32 bytes."""
         ring = KeyRing(secret_of(auth))
-        self.follower = AccessFollower(ring, streams, clock)
-        self._verifier = TokenVerifier(auth, ring, clock)
         self._sessions = Sessions()
+        self._verifier = TokenVerifier(auth, ring, clock)
+        self.follower = AccessFollower(ring, self._sessions, streams, clock)
 
     async def caller(self, edge: Edge, authorizations: Sequence[str]) -> Caller:
         """Raises ``Unauthenticated`` or ``StoreUnavailable``."""
@@ -65,8 +48,7 @@ class Authenticator:
             raise Unauthenticated("The request needs `Authorization: Bearer <token>`")
         await self.follower.ready(edge.gateway.access)
         claims = await self._claims(edge, token)
-        session = await self._sessions.resolve(edge.gateway, claims.account_id)
-        return Caller(session, claims.credential)
+        return await self._resolve(edge, claims.account_id, claims.credential)
 
     async def _claims(self, edge: Edge, token: str) -> Claims:
         try:
@@ -85,7 +67,13 @@ class Authenticator:
         await self.follower.ready(edge.gateway.access)
         if holder is None or not self._verifier.accepts(holder.credential):
             raise Unauthenticated("The ticket is not valid, or is for another event stream; ask for a new one")
-        return Caller(await self._sessions.resolve(edge.gateway, holder.account_id), holder.credential)
+        return await self._resolve(edge, holder.account_id, holder.credential)
+
+    async def _resolve(self, edge: Edge, account_id: str, credential: Credential) -> Caller:
+        session = await self._sessions.resolve(edge.gateway, account_id)
+        if credential.issued_at < session.not_before:
+            raise Unauthenticated("The token was revoked")
+        return Caller(session, credential)
 
 
 class AuthenticatedRoute(APIRoute):

@@ -136,7 +136,7 @@ class TokenVerifier:
         if not isinstance(account, str) or not _sane_account(account):
             raise Unauthenticated("The token's subject is not an account name")
         issued_at, expires = self._times(payload)
-        return Claims(account, Credential(kid, int(issued_at * 1000), int(expires * 1000) + self._leeway_ms))
+        return Claims(account, Credential(kid, round(issued_at * 1000), int(expires * 1000) + self._leeway_ms))
 
     def _times(self, payload: dict[str, Any]) -> tuple[float, float]:
         """Returns when the token was issued, and when it expires. Raises ``Unauthenticated``."""

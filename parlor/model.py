@@ -25,6 +25,8 @@ class Session(msgspec.Struct, frozen=True):
     account_db_key: int
     partition: Partition
     shard_id: ShardId
+    not_before: int = 0
+    """Whatever was issued to the account before this time (unix milliseconds) has ended."""
 
 
 class StreamTicket(msgspec.Struct, frozen=True):
@@ -155,6 +157,7 @@ class AccountRow(msgspec.Struct, frozen=True):
     account_id: AccountId
     account_db_key: int
     partition: Partition
+    not_before: int = 0
 
 
 class RoomRow(msgspec.Struct, frozen=True):

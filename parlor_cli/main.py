@@ -109,6 +109,17 @@ def token(
 
 
 @app.command()
+def revoke(
+    account: Annotated[str, typer.Argument(help="The account, as in `parlor token`.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """End every token that an account has: within seconds on every replica. Later tokens are valid."""
+    from parlor_cli.revoke import run
+
+    typer.echo(f"what was issued to {account} before {run(data_dir, account)} has ended")
+
+
+@app.command()
 def config(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Check the configuration as `up` does, and print the effective settings as TOML, secrets masked."""
     from parlor_cli.checks import check

@@ -22,6 +22,7 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
     <prefix>:{p17}:rooms:<account>      ZSET    the account's rooms by their last activity
     <prefix>:{p17}:account_events:<account>  STREAM  the account's event log
     <prefix>:session:<account>          HASH    the account's row, for when the global database does not answer
+    <prefix>:not_before                 ZSET    the accounts that were revoked, by when
 """
 
 from __future__ import annotations
@@ -92,6 +93,9 @@ class Keys:
 
     def session(self, account: AccountId) -> str:
         return f"{self._prefix}:session:{account}"
+
+    def not_before(self) -> str:
+        return f"{self._prefix}:not_before"
 
     def _tag(self, partition: Partition) -> str:
         return f"{self._prefix}:{{p{partition}}}"

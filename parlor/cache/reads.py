@@ -231,13 +231,21 @@ class CacheReader:
 
     async def session(self, account: AccountId) -> AccountRow | None:
         """What was remembered of the account's row."""
-        found = await self._live.pipeline.read("HMGET", self._live.keys.session(account), "db_key", "partition")
-        return AccountRow(account, int(found[0]), Partition(int(found[1]))) if found[0] else None
+        keys = self._live.keys
+        found, revoked = await asyncio.gather(
+            self._live.pipeline.read("HMGET", keys.session(account), "db_key", "partition"),
+            self._live.pipeline.read("ZSCORE", keys.not_before(), account),
+        )
+        not_before = int(float(revoked or 0))
+        return AccountRow(account, int(found[0]), Partition(int(found[1])), not_before) if found[0] else None
 
     async def remember_session(self, row: AccountRow) -> None:
-        """For when the global database does not answer."""
+        """For when the global database does not answer. A row that was read before a revocation does not undo it."""
+        keys = self._live.keys
+        if row.not_before:
+            await self._live.pipeline.read("ZADD", keys.not_before(), "GT", row.not_before, row.account_id)
         await self._live.pipeline.read(
-            "HSET", self._live.keys.session(row.account_id), "db_key", row.account_db_key, "partition", row.partition
+            "HSET", keys.session(row.account_id), "db_key", row.account_db_key, "partition", row.partition
         )
 
     async def queue_tail(self, room_id: RoomId) -> QueueTail:

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from parlor.errors import StoreUnavailable
+from parlor.ids import AccountId
 from parlor.store.ports import ChatStore
 
 BEFORE_ANY = 2**62
@@ -36,6 +37,8 @@ class ChangeKind(StrEnum):
     """What changed. A newer program may write others."""
 
     SIGNING_KEYS = "signing-keys"
+    ACCOUNT_REVOKED = "account-revoked"
+    """What was issued to the account before ``changed_at`` has ended."""
 
 
 class AccessChange(msgspec.Struct, frozen=True):
@@ -65,6 +68,9 @@ class Access(Protocol):
 
     async def retire_signing_key(self, kid: str, now_ms: int) -> None: ...
 
+    async def revoke_account(self, account: AccountId, not_before: int) -> int:
+        """Ends what was issued to an account before a time (Unix milliseconds); returns the time that holds."""
+
     async def changes(self, after: int) -> AccessChanges:
         """Returns the first changes after a revision."""
 
@@ -85,6 +91,12 @@ class AccessStore:
 
     async def retire_signing_key(self, kid: str, now_ms: int) -> None:
         await self._store.call_global_procedure("fp_signing_key_retire", (kid, now_ms))
+
+    async def revoke_account(self, account: AccountId, not_before: int) -> int:
+        found = await self._store.call_global_procedure("fp_account_revoke", (account, not_before))
+        if not found or not isinstance(found[0][0], int):
+            raise StoreUnavailable(debug="fp_account_revoke found no account")
+        return found[0][0]
 
     async def changes(self, after: int) -> AccessChanges:
         found = await self._store.call_global_procedure("fp_access_changes_get", (after, PAGE))

@@ -11,6 +11,8 @@ from parlor.store.rows import Args, Row
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
 
 CHANGES_KEPT = 10_000
+ACCOUNT_GET = "SELECT account_id, account_db_key, partition_id, not_before FROM accounts WHERE account_id = ?"
+ACCOUNT_REVOKE = "UPDATE accounts SET not_before = MAX(not_before, ?) WHERE account_id = ? RETURNING not_before"
 CHANGE_ADD = """
 INSERT INTO access_changes (revision, kind, subject, changed_at)
 SELECT revision, ?, ?, ? FROM access_head WHERE id = 1
@@ -39,6 +41,13 @@ def _change_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
         (CHANGES_KEPT,),
     )
     return []
+
+
+def _account_revoke(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    account_id, not_before = args
+    found = connection.execute(ACCOUNT_REVOKE, (not_before, account_id)).fetchall()
+    _change_add(connection, ("account-revoked", account_id, not_before))
+    return found
 
 
 def _changes_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -70,6 +79,7 @@ ACCESS_READS: Mapping[str, Procedure] = {
 }
 ACCESS_WRITES: Mapping[str, Procedure] = {
     "fp_access_change_add": _change_add,
+    "fp_account_revoke": _account_revoke,
     "fp_signing_key_add": _signing_key_add,
     "fp_signing_key_retire": _signing_key_retire,
 }

@@ -19,7 +19,7 @@ from parlor.store.message_rows import MessageSaveRow
 from parlor.store.ports import MessageDelete, RoomCreate, RoomDelete, RoomUpdate, RowRefused, SeqConflict, SummarySave
 from parlor.store.rows import IDS, Args, BatchRows, FenceRow, RoomTouchRow, Row, is_id
 from parlor.store.sql_files import base_name, procedure_names, version_of
-from parlor.store.sqlite_access import ACCESS_READS, ACCESS_WRITES
+from parlor.store.sqlite_access import ACCESS_READS, ACCESS_WRITES, ACCOUNT_GET
 from parlor.store.sqlite_messages import MESSAGES
 
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
@@ -102,6 +102,12 @@ def _account_open(connection: sqlite3.Connection, args: Args) -> list[Row]:
     partition = zlib.crc32(str(account_id).encode()) % int(meta[0])
     connection.execute(sql.ACCOUNT_ADD, {"account_id": account_id, "partition_id": partition})
     return _select(connection, sql.ACCOUNT_GET, args, "account_id")
+
+
+def _account_open_v2(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    if not _account_open(connection, args):
+        return []
+    return connection.execute(ACCOUNT_GET, args).fetchall()
 
 
 def _partition_open(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -198,6 +204,7 @@ WRITES: Mapping[str, Procedure] = {
     "fp_chat_room_delete": _room_delete,
     "fp_account_daily_add": _account_daily_add,
     "fp_account_open": _account_open,
+    "fp_account_open_v2": _account_open_v2,
     "fp_partition_open": _partition_open,
     "fp_partition_acquire": _partition_acquire,
     "fp_writer_apply": _writer_apply,

@@ -16,3 +16,13 @@ async def test_a_session_is_remembered(fixtures: CacheFixtures) -> None:
     await fixtures.reader.remember_session(row)
     assert await fixtures.reader.session(AccountId("ada")) == row
     assert await fixtures.reader.session(AccountId("bob")) is None
+
+
+async def test_a_revocation_is_not_undone_by_a_row_that_was_read_before_it(fixtures: CacheFixtures) -> None:
+    before = AccountRow(AccountId("ada"), 42, Partition(17), 5)
+    after = AccountRow(AccountId("ada"), 42, Partition(17), 1_795_403_885_042)
+    for row in (before, after, before, AccountRow(AccountId("ada"), 42, Partition(17))):
+        await fixtures.reader.remember_session(row)
+    assert await fixtures.reader.session(AccountId("ada")) == after
+    await fixtures.reader.remember_session(AccountRow(AccountId("bob"), 43, Partition(17)))
+    assert await fixtures.reader.session(AccountId("bob")) == AccountRow(AccountId("bob"), 43, Partition(17))

@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec import structs
 
+from parlor.errors import StoreUnavailable
+from parlor.ids import AccountId
 from parlor.settings import StoreSettings
 from parlor.store.access import BEFORE_ANY, Access, AccessChange, AccessStore, SigningKey
 from parlor.store.migrations import migrate, open_store
@@ -94,6 +97,26 @@ async def test_old_changes_go(own: StoreSettings, access: Access) -> None:
     await access.retire_signing_key(OLD.kid, 3000)
     told = await access.changes(0)
     assert (told.head, [change.revision for change in told.changes]) == (10_002, [10_002])
+
+
+async def test_a_revocation_never_goes_back(own_store: ChatStore, access: Access) -> None:
+    name = AccountId("Ädä")
+    row = await own_store.open_account(name)
+    assert row.not_before == 0
+    assert [await access.revoke_account(name, at) for at in (3000, 2000, 4000)] == [3000, 3000, 4000]
+    assert await own_store.open_account(name) == structs.replace(row, not_before=4000)
+    assert (await own_store.open_account(AccountId("ädä"))).not_before == 0
+    told = (await access.changes(0)).changes
+    assert [(change.kind, change.subject, change.changed_at) for change in told] == [
+        ("account-revoked", name, 3000),
+        ("account-revoked", name, 2000),
+        ("account-revoked", name, 4000),
+    ]
+
+
+async def test_an_account_that_is_not_there_is_not_revoked(access: Access) -> None:
+    with pytest.raises(StoreUnavailable):
+        await access.revoke_account(AccountId("nobody"), 1)
 
 
 @pytest.mark.parametrize("kid", ["x" * 65, "ü" * 65])

@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 
+from parlor.ids import AccountId
 from parlor.store.access import AccessChange, AccessChanges, SigningKey
 
 
@@ -14,6 +15,7 @@ class FakeAccess:
 
     def __init__(self) -> None:
         self.keys: dict[str, SigningKey] = {}
+        self.not_before: dict[str, int] = {}
         self.log: list[AccessChange] = []
         self.lost = 0
         """How many of the first changes are gone."""
@@ -39,6 +41,12 @@ class FakeAccess:
         known = self.keys.get(kid, SigningKey(kid, "", "", now_ms))
         self.keys[kid] = msgspec.structs.replace(known, retired_at=now_ms)
         self.tell("signing-keys", kid)
+
+    async def revoke_account(self, account: AccountId, not_before: int) -> int:
+        self._called()
+        self.not_before[account] = max(not_before, self.not_before.get(account, 0))
+        self.tell("account-revoked", account, not_before)
+        return self.not_before[account]
 
     async def changes(self, after: int) -> AccessChanges:
         self._called()

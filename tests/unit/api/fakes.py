@@ -211,7 +211,8 @@ class FakeGateway:
 
     async def session(self, account_id: str) -> Session:
         self._called("session", account_id)
-        return Session(AccountId(account_id), 5, Partition(17), ShardId(1))
+        not_before = self.access.not_before.get(account_id, 0)
+        return Session(AccountId(account_id), 5, Partition(17), ShardId(1), not_before)
 
     async def create_room(
         self, session: Session, title: str | None, ai_persona: str | None, idempotency: Idempotency | None = None

@@ -44,6 +44,14 @@ def test_a_token_that_we_issued_says_who_and_until_when(clock: FakeClock) -> Non
     assert claims.credential.valid_until == (NOW_S + 61 + 10) * 1000  # `exp` is in whole seconds, rounded up
 
 
+def test_a_token_says_to_the_millisecond_when_it_was_issued(clock: FakeClock) -> None:
+    """Else one that is issued right after a revocation would be taken for an earlier one."""
+    verifier = TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock)
+    for ms in range(NOW_MS - 1000, NOW_MS):
+        issued = issue(AUTH, "alice", timedelta(hours=1), datetime.fromtimestamp(ms / 1000, UTC))
+        assert verifier.verify(issued).credential.issued_at == ms
+
+
 def test_a_token_lives_as_long_as_the_setting_says(clock: FakeClock) -> None:
     claims = TokenVerifier(AUTH, KeyRing(SECRET.encode()), clock).verify(issue(AUTH, "alice", None, NOW))
     assert claims.credential.valid_until - NOW_MS == pytest.approx(30 * 86_400_000, abs=11_001)
