@@ -111,3 +111,30 @@ async def test_a_room_deleted_before_it_was_stored_does_not_come_back(user: User
     await eventually(lambda: shards.room(room), lambda row: row is not None and row.deleted)
     assert all(row.content == "" or row.deleted for row in await shards.messages(room))
     assert (await user.get("/v1/rooms"))["rooms"] == []
+
+
+async def test_nothing_that_is_asked_for_later_has_the_text(user: User) -> None:
+    room = await user.create_room()
+    begin = (await user.messages(room))["cursor"]
+    headers = {"Prefer": "wait=10", "Idempotency-Key": "once"}
+    sent = await user.send(room, "[[text=SECRET]]", headers=headers)
+    ids = [sent["message"]["message_id"], sent["reply"]["message_id"]]
+    assert sent["reply"]["content"] == "SECRET"
+    for message_id in ids:
+        await user.delete_message(room, message_id)
+    last = await user.note(room, "last")
+
+    async with user.events(of(room), after=begin) as reader:
+        replayed = [await reader.next() for _ in range(3)]
+    assert [(event.type, event.data.get("message_id")) for event in replayed if event is not None] == [
+        *(("message.deleted", message_id) for message_id in ids),
+        ("message.created", None),
+    ]
+    assert last["content"] in str(replayed[-1])
+    for message_id in ids:
+        async with user.events(f"{of(room)}/messages/{message_id}") as reader:
+            assert [event.type for event in await reader.rest()] == ["message.deleted"]
+    again = await user.send(room, "[[text=SECRET]]", headers=headers, status=200)
+    pages = [await user.messages(room), *[await user.variants(room, message_id) for message_id in ids]]
+    exports = [await user.http.get(f"{of(room)}/export", params={"format": form}) for form in ("jsonl", "markdown")]
+    assert "SECRET" not in repr([replayed, again, pages, [export.text for export in exports]])
