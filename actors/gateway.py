@@ -64,12 +64,12 @@ from parlor.rooms.commands import (
     Outcome,
     Refused,
     Regenerate,
-    Rename,
     ResetMemory,
     RoomDone,
     Send,
     SendDone,
     Stop,
+    UpdateRoom,
 )
 from parlor.settings import Settings
 from parlor.store.access import AccessStore
@@ -133,8 +133,10 @@ class ActorGateway:
         _require_home(session, room_id)
         return await self._wiring.rooms.room(room_id, session.account_id)
 
-    async def rename_room(self, session: Session, room_id: RoomId, title: str) -> Room:
-        return (await self._ask(Rename(session, room_id, _request_id(), title), RoomDone)).room
+    async def update_room(self, session: Session, room_id: RoomId, title: str | None, ai_persona: str | None) -> Room:
+        if ai_persona is not None:
+            self._personas.named(ai_persona)
+        return (await self._ask(UpdateRoom(session, room_id, _request_id(), title, ai_persona), RoomDone)).room
 
     async def delete_room(self, session: Session, room_id: RoomId) -> Room:
         return (await self._ask(DeleteRoom(session, room_id, _request_id()), RoomDone)).room

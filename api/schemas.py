@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from parlor.llm.text import is_blank, one_line
 from parlor.model import DeleteOutcome, Durability, FinishReason, JsonObject, OnBusy, ReplyMode, SenderType
@@ -170,7 +170,17 @@ class ChatRoomCreateResponse(ChatRoom, _Answer):
 
 
 class ChatRoomUpdateRequest(_Body):
-    title: Title
+    """At least one of them."""
+
+    title: Title | None = None
+    ai_persona: PersonaName | None = None
+    """Answers from the next turn on."""
+
+    @model_validator(mode="after")
+    def _something_changes(self) -> Self:
+        if self.title is None and self.ai_persona is None:
+            raise ValueError("Give a title or an ai_persona")
+        return self
 
 
 class ChatRoomUpdateResponse(ChatRoom, _Answer):

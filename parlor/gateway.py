@@ -68,7 +68,9 @@ class Gateway(Protocol):
 
     async def get_room(self, session: Session, room_id: RoomId) -> Room: ...
 
-    async def rename_room(self, session: Session, room_id: RoomId, title: str) -> Room: ...
+    async def update_room(self, session: Session, room_id: RoomId, title: str | None, ai_persona: str | None) -> Room:
+        """Gives a room another title, or has another persona answer from the next turn on; None leaves it. Raises
+        ``UnknownPersona``."""
 
     async def delete_room(self, session: Session, room_id: RoomId) -> Room:
         """Deletes a room and returns it in state DELETING or DELETED; harmless when repeated."""

@@ -172,7 +172,7 @@ class RoomRow(msgspec.Struct, frozen=True):
     last_message_at: int | None
     message_count: int
     version: int
-    """The title's version; a rename with a lower one changes nothing."""
+    """The version of title and persona; an update with a lower one changes nothing."""
     last_seq: int
     """The highest seq among the stored messages, tombstones included; 0 for none."""
     summary: str = ""

@@ -1,4 +1,4 @@
-"""Rooms: create, list, read, rename, delete, state, queue, memory."""
+"""Rooms: create, list, read, update, delete, state, queue, memory."""
 
 from __future__ import annotations
 
@@ -81,14 +81,15 @@ async def get_room(request: Request, room_id: str) -> Response:
     "/{room_id}",
     response_model=ChatRoomUpdateResponse,
     responses=refusals(RoomNotFound, RoomNotActive, *WITH_BODY),
-    summary="Rename",
+    summary="Update",
 )
-async def rename_room(request: Request, room_id: str, body: ChatRoomUpdateRequest) -> Response:
-    """A new title."""
+async def update_room(request: Request, room_id: str, body: ChatRoomUpdateRequest) -> Response:
+    """A new title, or a new persona, which answers from the next turn on: replies that are asked for already keep
+    theirs."""
     edge = edge_of(request)
     check_title(body.title, edge.settings)
-    room = await edge.gateway.rename_room(caller_of(request).session, room_id_of(room_id), body.title)
-    return answers.room_answer(room)
+    session, room = caller_of(request).session, room_id_of(room_id)
+    return answers.room_answer(await edge.gateway.update_room(session, room, body.title, body.ai_persona))
 
 
 @router.delete(

@@ -47,7 +47,7 @@ class RoomSnapshot(msgspec.Struct, frozen=True):
     account_db_key: int
     title: str
     version: int
-    """Of the title."""
+    """Of title and persona."""
     state: str
     seq: int
     persisted: int

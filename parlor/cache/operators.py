@@ -1,4 +1,4 @@
-"""What changes a room without owning it: an operator's deletes and titles, and the state machine's smart delete.
+"""What changes a room without owning it: an operator's deletes and updates, and the state machine's smart delete.
 
 Everything else that is written into a room carries its owner's claim and is refused without it (I3). These scripts take
 no claim at all, so there is none to leave out; each says in its header why the owner need not be asked.
@@ -37,11 +37,13 @@ class OperatorCache:
         )
         accepted(answer, RoomState.DELETING)
 
-    async def rename_room(self, address: RoomAddress, title: str) -> None:
+    async def update_room(self, address: RoomAddress, title: str, persona: str) -> None:
         """Harmless when repeated. Raises ``RoomNotFound``."""
         names = ("partition", "queue", "room", "messages", "states", "events", "account", "rooms", "account_events")
         await self._live.run(
-            "operator_rename_room", self._live.room_keys(address, *names), {**_whose(address), "title": title}
+            "operator_update_room",
+            self._live.room_keys(address, *names),
+            {**_whose(address), "title": title, "persona": persona},
         )
 
 

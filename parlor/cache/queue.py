@@ -43,8 +43,9 @@ class QueueEntry(msgspec.Struct, frozen=True):
     title: str | None = None
     """Of a create, or of an update that has one."""
     persona: str = ""
+    """With a title; empty in an update of before personas could change."""
     version: int = 0
-    """Of the title."""
+    """Of title and persona."""
     past: MessageDoc | None = None
     """What the message said before this save; kept as a version of it."""
     recount: bool = False

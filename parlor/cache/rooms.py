@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
-
+from parlor.cache.changes import Appended, Change, Claimed, Turn
 from parlor.cache.codes import Code, refusal
 from parlor.cache.connection import Answer
 from parlor.cache.live import Live, RoomAddress, milliseconds
@@ -21,67 +20,6 @@ _REOPENED = (
     *("account", "rooms"),
 )
 """The keys of scripts that open a reply's slot again."""
-
-
-class Claimed(msgspec.Struct, frozen=True):
-    """A room that is the caller's own now."""
-
-    last_seq: int
-    account_id: AccountId
-    account_db_key: int
-    persona: str
-    open_replies: list[tuple[MessageId, int]]
-    """Replies that have not ended, by seq, with the first attempt of what is to be written: an earlier owner died, or
-    was cut off, before their end. A reply that was regenerated does not begin at 1."""
-    live_message: str
-    """The one of them that was being written; empty for none."""
-    live_attempt: int
-    number: int
-    """Of this claim: higher than that of any before it, and than the ticket."""
-
-
-class Unwanted(msgspec.Struct, frozen=True):
-    """A message that makes way for a turn."""
-
-    seq: int
-    tombstone: MessageDoc
-    reply: MessageId
-    """Goes only while this reply has not ended: the message itself, or the reply to it."""
-
-
-class Turn(msgspec.Struct, frozen=True):
-    """A user's message and the reply to reserve for it."""
-
-    message: MessageDoc
-    reply: MessageDoc | None
-    idempotency: Idempotency | None = None
-    urgent: bool = False
-    unwanted: list[Unwanted] = []
-    """What makes way for it, in the same step."""
-    strict: bool = False
-    """Whether it is refused while any other reply is open ..."""
-    stays: list[MessageId] = []
-    """... but these."""
-
-
-class Change(msgspec.Struct, frozen=True):
-    """A message as it is and as it is to be."""
-
-    seq: int
-    past: MessageDoc
-    doc: MessageDoc
-
-
-class Appended(msgspec.Struct, frozen=True):
-    """Where a turn stands."""
-
-    seq: int
-    """Of the user's message; the reply has the next one."""
-    cursor: str
-    message_id: MessageId
-    reply_id: MessageId | None
-    duplicate: bool
-    """The turn had been appended before, with these ids."""
 
 
 class RoomCache:
@@ -350,15 +288,16 @@ class RoomCache:
         states = self._live.keys.states(address.partition, address.room_id)
         return text(await self._live.pipeline.read("HGET", states, f"n:{seq}")).partition(" ")[0] == nonce
 
-    async def rename(self, address: RoomAddress, claim: Claim, title: str) -> None:
-        """Harmless when repeated. Raises ``Fenced``, ``RoomNotFound``."""
+    async def update(self, address: RoomAddress, claim: Claim, title: str | None, persona: str | None) -> None:
+        """A new title or persona; None leaves it. Harmless when repeated. Raises ``Fenced``, ``RoomNotFound``."""
         live = self._live
         await live.run(
-            "rename_room",
+            "update_room",
             live.room_keys(address, "partition", "queue", "room", "messages", "states", "events", *_ACCOUNT),
             {
                 **self._queueing(address, claim),
-                "title": title,
+                "title": title or "",
+                "persona": persona or "",
             },
         )
 

@@ -85,13 +85,13 @@ class SummaryCache:
     async def give_title(self, address: RoomAddress, claim: Claim, title: str) -> bool:
         """A title for a room that has none; False when it has one by now, which it keeps."""
         answer = await self._live.run(
-            "rename_room",
+            "update_room",
             self._live.room_keys(
                 address,
                 *("partition", "queue", "room", "messages", "states", "events"),
                 *("account", "rooms", "account_events"),
             ),
-            {**_owned(address, claim), "title": title},
+            {**_owned(address, claim), "title": title, "persona": ""},
             ["only_untitled"],
         )
         return bool(answer[0] == Code.OK)

@@ -116,7 +116,7 @@ class _Rows:
         room = entry.address.room_id
         title, summary = self._titles.get(room), self._summaries.get(room)
         if entry.title is not None and (title is None or title.version <= entry.version):
-            self._titles[room] = RoomUpdate(room, entry.title, entry.version)
+            self._titles[room] = RoomUpdate(room, entry.title, entry.version, entry.persona or None).after(title)
         if entry.summary is not None and (summary is None or summary.version <= entry.summary_version):
             self._summaries[room] = SummarySave(room, entry.summary, entry.through_seq, entry.summary_version, entry.at)
 

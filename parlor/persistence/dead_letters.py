@@ -80,7 +80,8 @@ class DeadLetters:
 
     async def drop(self, dead_letter: DeadLetter) -> Dropped:
         """Gives the operation up, so that Redis and the shard say the same again: a message becomes a tombstone, a room
-        that was never stored is deleted, a title goes back to the stored one. Raises ``NotDropped`` for deletes."""
+        that was never stored is deleted, title and persona go back to the stored ones. Raises ``NotDropped`` for
+        deletes."""
         effect = await self._let_go(dead_letter)
         await self._cache.drop(dead_letter)
         return Dropped(dead_letter, effect)
@@ -139,5 +140,5 @@ class DeadLetters:
         row = await self._store.room_get(await self._store.shard_of(room.address.partition), room.room_id)
         if row is None:
             return "its room is not stored"
-        await self._operators.rename_room(room.address, row.title)
-        return "the room has its stored title again"
+        await self._operators.update_room(room.address, row.title, row.ai_persona)
+        return "the room has its stored title and persona again"

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from parlor.cache.changes import Claimed
 from parlor.cache.live import RoomAddress
 from parlor.cache.reads import CacheReader
-from parlor.cache.rooms import Claimed, RoomCache
+from parlor.cache.rooms import RoomCache
 from parlor.errors import CacheUnavailable, Fenced, OutOfStep, PartitionUnknown, RoomMoved, RoomNotFound
 from parlor.ids import Claim, RoomId, home_of
 from parlor.model import Session

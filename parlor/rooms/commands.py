@@ -38,8 +38,10 @@ class Send(_Command, frozen=True):
     request: SendRequest
 
 
-class Rename(_Command, frozen=True):
-    title: str
+class UpdateRoom(_Command, frozen=True):
+    title: str | None = None
+    ai_persona: str | None = None
+    """None leaves it as it is."""
 
 
 class DeleteRoom(_Command, frozen=True):
@@ -86,7 +88,7 @@ class Wake(_Command, frozen=True):
 
 
 Command: TypeAlias = (
-    Send | Rename | DeleteRoom | DeleteMessage | Stop | Regenerate | Continue | Edit | ResetMemory | Wake
+    Send | UpdateRoom | DeleteRoom | DeleteMessage | Stop | Regenerate | Continue | Edit | ResetMemory | Wake
 )
 
 

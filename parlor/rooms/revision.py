@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from msgspec import structs
 
+from parlor.cache.changes import Change, Unwanted
 from parlor.cache.live import RoomAddress
 from parlor.cache.records import view
-from parlor.cache.rooms import Change, RoomCache, Unwanted
+from parlor.cache.rooms import RoomCache
 from parlor.clock import Clock
 from parlor.errors import IllegalTransition, InvalidRequest, LimitReached, OutOfStep, ParlorError, RoomBusy
 from parlor.ids import Claim

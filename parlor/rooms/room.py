@@ -14,10 +14,11 @@ import msgspec
 import structlog
 from msgspec import structs
 
+from parlor.cache.changes import Appended, Claimed, Turn
 from parlor.cache.live import RoomAddress
 from parlor.cache.reads import CacheReader
 from parlor.cache.records import view
-from parlor.cache.rooms import Appended, Claimed, RoomCache, Turn
+from parlor.cache.rooms import RoomCache
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import (
     CacheUnavailable,
@@ -46,13 +47,13 @@ from parlor.rooms.commands import (
     EditDone,
     MessageDone,
     Regenerate,
-    Rename,
     ResetMemory,
     Result,
     RoomDone,
     Send,
     SendDone,
     Stop,
+    UpdateRoom,
     Wake,
 )
 from parlor.rooms.reply import ReplyJob, ReplyPorts
@@ -188,11 +189,8 @@ class Room:
         match command:
             case Send():
                 return SendDone(await self._send(command))
-            case Rename():
-                await self._own.run(
-                    command.session, lambda at: self._ports.cache.rename(at, self._own.claim, command.title)
-                )
-                return await self._room_done(command.session)
+            case UpdateRoom():
+                return await self._update_room(command)
             case DeleteRoom():
                 return await self._delete_room(command.session)
             case DeleteMessage():
@@ -299,6 +297,14 @@ class Room:
         for reply in self._replies.answering(command.message_id):
             await self._own.run(command.session, partial(delete, reply))
         return DeleteDone(await self._own.run(command.session, partial(delete, command.message_id)))
+
+    async def _update_room(self, command: UpdateRoom) -> RoomDone:
+        title, persona = command.title, command.ai_persona
+        update = self._ports.cache.update
+        await self._own.run(command.session, lambda at: update(at, self._own.claim, title, persona))
+        # Replies that wait keep the persona that they were asked of.
+        self._own.persona = persona or self._own.persona
+        return await self._room_done(command.session)
 
     async def _delete_room(self, session: Session | None) -> RoomDone:
         try:

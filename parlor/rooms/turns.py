@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlor.cache.rooms import Turn
+from parlor.cache.changes import Turn
 from parlor.model import Message, MessageDoc, OnBusy, SenderType, reserved_version
 from parlor.rooms.commands import Send
 from parlor.rooms.reply import ReplyJob

@@ -25,7 +25,7 @@ class StoredRoom(msgspec.Struct, frozen=True):
     title: str
     message_count: int
     version: int
-    """The title's version."""
+    """The version of title and persona."""
     last_seq: int
     deleted: bool
 

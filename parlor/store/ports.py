@@ -82,12 +82,20 @@ class RoomTouch(msgspec.Struct, frozen=True):
     last_message_at: int | None
 
 
-class RoomUpdate(msgspec.Struct, frozen=True):
-    """CHAT_ROOM_UPDATE: a new title, if ``version`` is higher than the stored one."""
+class RoomUpdate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """CHAT_ROOM_UPDATE: a new title and persona, if ``version`` is higher than the stored one."""
 
     room_id: RoomId
     title: str
     version: int
+    ai_persona: str | None = None
+    """None leaves it: an update that an older program queued."""
+
+    def after(self, lower: RoomUpdate | None) -> RoomUpdate:
+        """This update as one that is applied behind another one, which it takes the place of."""
+        if lower is None or self.ai_persona is not None:
+            return self
+        return msgspec.structs.replace(self, ai_persona=lower.ai_persona)
 
 
 class SummarySave(msgspec.Struct, frozen=True):

@@ -97,8 +97,8 @@ def encode_batch(batch: Batch) -> str:
             message_saves=_save_rows(batch.message_saves),
             version_saves=_save_rows(batch.version_saves),
             room_touches=_latest_touches(batch.room_touches),
-            room_updates=_highest_versions(batch.room_updates),
-            summary_saves=_highest_versions(batch.summary_saves),
+            room_updates=_highest_updates(batch.room_updates),
+            summary_saves=_highest_summaries(batch.summary_saves),
             message_deletes=sorted(batch.message_deletes, key=lambda row: (row.room_id, row.seq)),
             room_deletes=sorted(batch.room_deletes, key=lambda row: row.room_id),
             daily_uses=sorted(batch.daily_uses, key=lambda row: (row.account_db_key, row.day)),
@@ -130,16 +130,23 @@ def _latest_touches(touches: Iterable[RoomTouch]) -> list[RoomTouchRow]:
     ]
 
 
-_Versioned = TypeVar("_Versioned", RoomUpdate, SummarySave)
-
-
-def _highest_versions(changes: Iterable[_Versioned]) -> list[_Versioned]:
+def _highest_updates(updates: Iterable[RoomUpdate]) -> list[RoomUpdate]:
     """One for each room: of equal versions the first, as if they were applied one by one."""
-    highest: dict[RoomId, _Versioned] = {}
-    for change in changes:
-        if change.room_id not in highest or change.version > highest[change.room_id].version:
-            highest[change.room_id] = change
-    return sorted(highest.values(), key=lambda change: change.room_id)
+    highest: dict[RoomId, RoomUpdate] = {}
+    for update in updates:
+        lower = highest.get(update.room_id)
+        if lower is None or update.version > lower.version:
+            highest[update.room_id] = update.after(lower)
+    return sorted(highest.values(), key=lambda update: update.room_id)
+
+
+def _highest_summaries(saves: Iterable[SummarySave]) -> list[SummarySave]:
+    """The same for summaries."""
+    highest: dict[RoomId, SummarySave] = {}
+    for save in saves:
+        if save.room_id not in highest or save.version > highest[save.room_id].version:
+            highest[save.room_id] = save
+    return sorted(highest.values(), key=lambda save: save.room_id)
 
 
 def _all(rows: BatchRows) -> Iterator[msgspec.Struct]:

@@ -32,7 +32,7 @@ UPDATE rooms SET last_seq = :last_seq, message_count = :message_count, last_mess
  WHERE room_id = :room_id AND last_seq <= :last_seq AND deleted_at IS NULL
 """
 ROOM_UPDATE = """
-UPDATE rooms SET title = :title, version = :version
+UPDATE rooms SET title = :title, ai_persona = COALESCE(:ai_persona, ai_persona), version = :version
  WHERE room_id = :room_id AND version < :version AND deleted_at IS NULL
 """
 SUMMARY_SAVE = """

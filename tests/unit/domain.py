@@ -56,11 +56,11 @@ from parlor.rooms.commands import (
     EditDone,
     MessageDone,
     Regenerate,
-    Rename,
     RoomDone,
     Send,
     SendDone,
     Stop,
+    UpdateRoom,
     Wake,
 )
 from parlor.rooms.follow_up import FollowUp
@@ -258,7 +258,12 @@ class Domain:
         await self.clock.advance(0.1)
 
     async def rename(self, room: Room, title: str, session: Session | None = None) -> RoomView:
-        done = await room.execute(Rename(session or self.ada, room.room_id, "request", title))
+        return await self.update_room(room, title=title, session=session)
+
+    async def update_room(
+        self, room: Room, *, title: str | None = None, persona: str | None = None, session: Session | None = None
+    ) -> RoomView:
+        done = await room.execute(UpdateRoom(session or self.ada, room.room_id, "request", title, persona))
         assert isinstance(done, RoomDone)
         return done.room
 

@@ -1,9 +1,9 @@
 -- What: queues an operation again, as Redis has it, because it is neither queued nor parked nor stored.
 -- KEYS: partition queue room messages states account rooms
 -- ARGV: room owner db_key now op seq message pending
---       op is CHAT_ROOM_CREATE, CHAT_ROOM_UPDATE (the title), CHAT_ROOM_DELETE, CHAT_MESSAGE_SAVE (or the delete, when
---       the message is going or gone), or COUNTERS: the row once more as it is, for the room's counters that come with
---       it; pending is the room's when the loss was seen
+--       op is CHAT_ROOM_CREATE, CHAT_ROOM_UPDATE (title and persona), CHAT_ROOM_DELETE, CHAT_MESSAGE_SAVE (or the
+--       delete, when the message is going or gone), or COUNTERS: the row once more as it is, for the room's counters
+--       that come with it; pending is the room's when the loss was seen
 -- Returns: OK | DUPLICATE (something was queued or finished since) | PARTITION_UNKNOWN | MISSING | NO_MESSAGE
 -- Guarantees: operations are versioned in the shard (I8), so what is stored after all is not overwritten.
 -- Safe to repeat because: the operation itself raises `pending`.
@@ -25,7 +25,7 @@ if A.op == 'CHAT_ROOM_CREATE' then
   tell_counters(found[7], found[8], found[9])
   return {CODE.OK}
 elseif A.op == 'CHAT_ROOM_UPDATE' then
-  enqueue(A.op, 'title', found[3], 'version', found[6], 'at', A.now)
+  enqueue(A.op, 'title', found[3], 'persona', found[4], 'version', found[6], 'at', A.now)
   return {CODE.OK}
 elseif A.op == 'CHAT_ROOM_DELETE' then
   enqueue(A.op, 'at', A.now)

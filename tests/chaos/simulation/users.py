@@ -25,11 +25,11 @@ from parlor.rooms.commands import (
     Outcome,
     Refused,
     Regenerate,
-    Rename,
     RoomDone,
     Send,
     SendDone,
     Stop,
+    UpdateRoom,
 )
 from tests.chaos.history import Heard, Kind, ObservedMessage, Recorder, Request, Response
 from tests.chaos.history import Outcome as End
@@ -246,7 +246,7 @@ class Users:
         title = self._unique("title")
 
         async def rename() -> Response:
-            done = await self._ask(Rename(session, room_id, "", title))
+            done = await self._ask(UpdateRoom(session, room_id, "", title))
             assert isinstance(done, RoomDone)
             return Response(title=done.room.title)
 

@@ -30,10 +30,10 @@ from parlor.rooms.commands import (
     DeleteMessage,
     Outcome,
     Refused,
-    Rename,
     RoomDone,
     Send,
     SendDone,
+    UpdateRoom,
     Wake,
 )
 from parlor.rooms.host import RoomHost
@@ -214,7 +214,7 @@ class Domain:
                     await self._read(account, room)
                 case "rename":
                     title = self._unique("title")
-                    command = Rename(self._sessions[account], room, title, title)
+                    command = UpdateRoom(self._sessions[account], room, title, title)
                     await self._do(Kind.RENAME, account, room, Request(title=title), command)
                 case _:
                     if sent:

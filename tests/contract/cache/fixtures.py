@@ -13,6 +13,7 @@ from datetime import timedelta
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from parlor.cache.changes import Appended, Claimed, Turn
 from parlor.cache.connection import Answer, ScriptPipeline
 from parlor.cache.events import Entry
 from parlor.cache.live import Live, RoomAddress
@@ -21,7 +22,7 @@ from parlor.cache.operators import OperatorCache
 from parlor.cache.queue import ROOM_MARK, QueueEntry, WriterQueue, decode_entry
 from parlor.cache.reads import CachedPage, CacheReader
 from parlor.cache.records import CachedRoom
-from parlor.cache.rooms import Appended, Claimed, RoomCache, Turn
+from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
 from parlor.ids import AccountId, Claim, IdMint, MessageId, Partition, RoomId
 from parlor.model import FinishReason, Idempotency, MessageDoc, MessageRow, RoomRow, SenderType

@@ -278,7 +278,7 @@ async def test_a_deleted_message_is_deleted_again(fixtures: CacheFixtures) -> No
 @pytest.mark.parametrize("op", ["CHAT_ROOM_CREATE", "CHAT_ROOM_UPDATE"])
 async def test_a_rooms_own_operation_is_queued_again(fixtures: CacheFixtures, op: str) -> None:
     address = await fixtures.claimed()
-    await fixtures.rooms.rename(address, CLAIM_1, "Another")
+    await fixtures.rooms.update(address, CLAIM_1, "Another", None)
     await fixtures.stored(address)
     assert await audit(fixtures).requeue(await snapshot(fixtures, address), op, None, None)
     (again,) = await fixtures.queued()

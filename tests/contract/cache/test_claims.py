@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from parlor.cache.changes import Appended
 from parlor.cache.live import RoomAddress
-from parlor.cache.rooms import Appended
 from parlor.errors import Fenced, OutOfStep, ParlorError, PartitionUnknown, RoomNotFound
 from parlor.ids import Claim
 from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, CLAIM_3, CacheFixtures
@@ -40,7 +40,7 @@ async def _complete(fixtures: CacheFixtures, address: RoomAddress, claim: Claim,
 
 
 async def _rename(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
-    await fixtures.rooms.rename(address, claim, "Another")
+    await fixtures.rooms.update(address, claim, "Another", None)
 
 
 async def _delete_room(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
@@ -58,7 +58,7 @@ CHANGES: dict[str, Change] = {
     "append_delta": _delta,
     "renew_reply": _renew,
     "complete_reply": _complete,
-    "rename_room": _rename,
+    "update_room": _rename,
     "delete_room": _delete_room,
     "delete_message": _delete_message,
 }

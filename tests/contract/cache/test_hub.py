@@ -207,7 +207,7 @@ async def test_an_account_has_events_of_its_own(fixtures: CacheFixtures, reading
     stream = fixtures.key("account_events", address)
     position = partial(fixtures.reader.account_log, fixtures.partition, address.account_id)
     async with readers.hub.tail(stream, None, position, readers.log.of_account(stream)) as tail:
-        await fixtures.rooms.rename(address, CLAIM_1, "Another")
+        await fixtures.rooms.update(address, CLAIM_1, "Another", None)
         (updated,) = await take(tail, 1)
         await fixtures.rooms.delete(address, CLAIM_1, "account")
         (deleted,) = await take(tail, 1)

@@ -9,10 +9,10 @@ import pytest
 from msgspec import structs
 
 from parlor.cache.audit import AuditCache, Correction, Fact
+from parlor.cache.changes import Appended
 from parlor.cache.dead_letters import DeadLetterCache
 from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
-from parlor.cache.rooms import Appended
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
 from parlor.ids import Claim, MessageId
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.contract
 async def everything(fixtures: CacheFixtures) -> None:
     """Every script at least once, on its way through to its end."""
     address, other = await fixtures.claimed(), await fixtures.claimed("bob")
-    await fixtures.rooms.rename(address, CLAIM_1, "Another")
+    await fixtures.rooms.update(address, CLAIM_1, "Another", None)
     turn = await fixtures.rooms.append(address, CLAIM_1, 0, fixtures.turn(key="k"))
     reply = await fixtures.start(address, turn)
     await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Hi")
@@ -71,7 +71,7 @@ async def operate(fixtures: CacheFixtures, address: RoomAddress, seq: int) -> No
     """The scripts that need no claim, after the owner has given its own up."""
     await fixtures.rooms.release(address, CLAIM_1)
     await fixtures.operators.delete_message(address, seq, fixtures.doc(), stored=False, by="operator")
-    await fixtures.operators.rename_room(address, "Once more")
+    await fixtures.operators.update_room(address, "Once more", "BRIEF")
     await fixtures.operators.delete_room(address, "operator")
 
 

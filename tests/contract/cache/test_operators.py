@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from parlor.cache.changes import Appended
 from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
-from parlor.cache.rooms import Appended
 from parlor.errors import IllegalTransition, MessageNotFound, OutOfStep, ParlorError, PartitionUnknown, RoomNotFound
 from parlor.model import DeleteOutcome
 from parlor.states import MessageState, RoomState
@@ -28,14 +28,14 @@ async def _delete_room(fixtures: CacheFixtures, address: RoomAddress, turn: Appe
     await fixtures.operators.delete_room(address, "operator")
 
 
-async def _rename_room(fixtures: CacheFixtures, address: RoomAddress, turn: Appended) -> None:
-    await fixtures.operators.rename_room(address, "Another")
+async def _update_room(fixtures: CacheFixtures, address: RoomAddress, turn: Appended) -> None:
+    await fixtures.operators.update_room(address, "Another", "BRIEF")
 
 
 CHANGES: dict[str, Change] = {
     "operator_delete_message": _delete_message,
     "operator_delete_room": _delete_room,
-    "operator_rename_room": _rename_room,
+    "operator_update_room": _update_room,
 }
 changes = pytest.mark.parametrize("change", list(CHANGES))
 
@@ -125,7 +125,7 @@ async def test_an_operators_steps_are_logged_as_such(fixtures: CacheFixtures) ->
 
 async def test_an_operators_title_is_here_and_queued(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    await fixtures.operators.rename_room(address, "Another")
+    await fixtures.operators.update_room(address, "Another", "BRIEF")
     assert (await fixtures.room(address)).room.title == "Another"
     entry = (await fixtures.queued())[-1]
     assert (entry.op, entry.title, entry.version) == ("CHAT_ROOM_UPDATE", "Another", 2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
+from parlor.cache.changes import Appended, Change, Unwanted
 from parlor.cache.live import RoomAddress
-from parlor.cache.rooms import Appended, Change, Unwanted
 from parlor.errors import Fenced, IllegalTransition, OutOfStep, Overloaded, RoomBusy
 from parlor.model import MessageDoc, SenderType, ended_version, reserved_version
 from parlor.states import MessageState

@@ -228,7 +228,7 @@ async def test_a_title_never_replaces_one_that_a_person_gave_meanwhile(
     address = fixtures.address()
     await fixtures.rooms.create(address, "", "GPT4O", "account")
     await fixtures.claim(address.room_id, CLAIM_1)
-    await fixtures.rooms.rename(address, CLAIM_1, "Mine")
+    await fixtures.rooms.update(address, CLAIM_1, "Mine", None)
     assert not await summaries.give_title(address, CLAIM_1, "Tea")
     assert (await fixtures.room(address)).room.title == "Mine"
 

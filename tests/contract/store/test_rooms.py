@@ -107,6 +107,25 @@ async def test_a_rename_needs_a_higher_version(fixtures: StoreFixtures) -> None:
     assert room.title == "four"
 
 
+async def test_a_persona_is_kept_by_an_update_that_does_not_know_of_it(fixtures: StoreFixtures) -> None:
+    """An older program queued it."""
+    room_id = await fixtures.room_with()
+    for update, persona in (
+        (RoomUpdate(room_id, "two", 2, "BRIEF"), "BRIEF"),
+        (RoomUpdate(room_id, "three", 3), "BRIEF"),
+        (RoomUpdate(room_id, "late", 2, "PIRATE"), "BRIEF"),
+    ):
+        await fixtures.apply(Batch([fixtures.fence()], room_updates=[update]))
+        room = await fixtures.room(room_id)
+        assert room is not None
+        assert room.ai_persona == persona
+    updates = [RoomUpdate(room_id, "four", 4, "PIRATE"), RoomUpdate(room_id, "five", 5)]
+    await fixtures.apply(Batch([fixtures.fence()], room_updates=updates))
+    room = await fixtures.room(room_id)
+    assert room is not None
+    assert (room.title, room.ai_persona, room.version) == ("five", "PIRATE", 5)
+
+
 async def test_a_deleted_room_is_gone_with_its_messages(fixtures: StoreFixtures) -> None:
     doc = fixtures.doc()
     room_id, other = await fixtures.room_with(doc), await fixtures.room_with(fixtures.doc())

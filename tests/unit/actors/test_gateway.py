@@ -50,7 +50,12 @@ async def test_a_conversation_through_the_gateway(cluster: Cluster) -> None:
     assert (await gateway.wait_for_reply(domain.ada, room.room_id, receipt.reply.message_id, 1)).content == "Hi!"
     page = await gateway.list_messages(domain.ada, room.room_id, 10, None, None)
     assert [message.content for message in page.messages] == ["Hello", "Hi!"]
-    assert (await gateway.rename_room(domain.ada, room.room_id, "Another")).title == "Another"
+    assert (await gateway.update_room(domain.ada, room.room_id, "Another", None)).title == "Another"
+    updated = await gateway.update_room(domain.ada, room.room_id, None, "BRIEF")
+    assert (updated.title, updated.ai_persona) == ("Another", "BRIEF")
+    with pytest.raises(UnknownPersona):
+        await gateway.update_room(domain.ada, room.room_id, "Not this", "NOBODY")
+    assert (await gateway.get_room(domain.ada, room.room_id)).title == "Another"
     deleted = await gateway.delete_message(domain.ada, room.room_id, receipt.message.message_id)
     assert deleted.outcome is DeleteOutcome.CANCELLED
     state = await gateway.message_state(domain.ada, room.room_id, receipt.message.message_id)
@@ -130,7 +135,7 @@ async def test_an_actor_that_was_slow_once_keeps_its_rooms(cluster: Cluster) -> 
 async def test_a_send_that_happened_although_its_actor_died_is_not_sent_twice(cluster: Cluster, warm: bool) -> None:
     domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
     if warm:
-        await gateway.rename_room(domain.ada, room_id, "warm")
+        await gateway.update_room(domain.ada, room_id, "warm", None)
     cluster.actors["rooms-0"].dies_after_the_call = True
     receipt = await gateway.send_message(domain.ada, room_id, SendRequest("once"))
     assert receipt.reply is not None
@@ -155,8 +160,8 @@ async def test_a_late_copy_of_a_rename_does_not_undo_a_newer_one(cluster: Cluste
     domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
     gate = cluster.actors["rooms-0"].gate = asyncio.Event()
     cluster.actors["rooms-0"].too_late = True
-    assert (await gateway.rename_room(domain.ada, room_id, "older")).title == "older"
-    assert (await gateway.rename_room(domain.ada, room_id, "newer")).title == "newer"
+    assert (await gateway.update_room(domain.ada, room_id, "older", None)).title == "older"
+    assert (await gateway.update_room(domain.ada, room_id, "newer", None)).title == "newer"
     assert cluster.actors["rooms-0"].batches == [1]
     gate.set()
     await settle()
@@ -243,7 +248,7 @@ async def test_a_room_of_another_partition_needs_no_looking_up(cluster: Cluster)
     message_id = domain.mint.message_id(NEIGHBOUR)
     attempts: list[Attempt] = [
         lambda: gateway.get_room(domain.ada, elsewhere),
-        lambda: gateway.rename_room(domain.ada, elsewhere, "x"),
+        lambda: gateway.update_room(domain.ada, elsewhere, "x", None),
         lambda: gateway.delete_room(domain.ada, elsewhere),
         lambda: gateway.send_message(domain.ada, elsewhere, SAY),
         lambda: gateway.list_messages(domain.ada, elsewhere, 10, None, None),
@@ -265,7 +270,7 @@ async def test_a_neighbours_room_is_not_found_by_anything(cluster: Cluster) -> N
     eve, message_id = domain.session("eve"), receipt.message.message_id
     attempts: list[Attempt] = [
         lambda: gateway.get_room(eve, room_id),
-        lambda: gateway.rename_room(eve, room_id, "x"),
+        lambda: gateway.update_room(eve, room_id, "x", None),
         lambda: gateway.delete_room(eve, room_id),
         lambda: gateway.send_message(eve, room_id, SAY),
         lambda: gateway.send_message(eve, room_id, SendRequest("private", idempotency=Idempotency("k", "f"))),

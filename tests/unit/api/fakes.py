@@ -231,9 +231,9 @@ class FakeGateway:
             await self.hold.wait()
         return room()
 
-    async def rename_room(self, session: Session, room_id: RoomId, title: str) -> Room:
-        self._called("rename_room", room_id, title)
-        return room(title=title)
+    async def update_room(self, session: Session, room_id: RoomId, title: str | None, ai_persona: str | None) -> Room:
+        self._called("update_room", room_id, title, ai_persona)
+        return room(**{name: value for name, value in {"title": title, "ai_persona": ai_persona}.items() if value})
 
     async def delete_room(self, session: Session, room_id: RoomId) -> Room:
         self._called("delete_room", room_id)

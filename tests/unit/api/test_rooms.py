@@ -92,6 +92,26 @@ async def test_a_room_is_read_renamed_and_deleted(client: httpx2.AsyncClient, ga
     assert gateway.last_call() == ("delete_room", ROOM)
 
 
+@pytest.mark.parametrize(
+    "body", [{"title": "new"}, {"ai_persona": "BRIEF"}, {"title": "new", "ai_persona": "BRIEF"}], ids=str
+)
+async def test_what_is_not_given_stays(client: httpx2.AsyncClient, gateway: FakeGateway, body: dict[str, str]) -> None:
+    answer = await client.patch(f"/v1/rooms/{ROOM}", json=body)
+    assert (answer.status_code, answer.json()) == (200, {**ROOM_JSON, **body, "errorCode": 0})
+    assert gateway.last_call() == ("update_room", ROOM, body.get("title"), body.get("ai_persona"))
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"title": None}, {"title": None, "ai_persona": None}, {"ai_persona": ""}, {"ai_persona": 1}], ids=str
+)
+async def test_an_update_of_nothing_is_refused(
+    client: httpx2.AsyncClient, gateway: FakeGateway, body: dict[str, object]
+) -> None:
+    answer = await client.patch(f"/v1/rooms/{ROOM}", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+    assert [call[0] for call in gateway.calls] == ["session"]
+
+
 async def test_a_state_has_its_log(client: httpx2.AsyncClient) -> None:
     answer = await client.get(f"/v1/rooms/{ROOM}/state")
     line = {"at": "2026-11-23T03:18:05.042Z", "from": "CREATING", "to": "PENDING", "by": "room"}

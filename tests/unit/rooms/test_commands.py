@@ -31,10 +31,10 @@ from parlor.rooms.commands import (
     Done,
     Outcome,
     Refused,
-    Rename,
     RoomDone,
     Send,
     SendDone,
+    UpdateRoom,
     Wake,
     decode_commands,
     decode_outcomes,
@@ -67,7 +67,7 @@ requests = st.builds(
 )
 commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(Send, sessions, room_ids, texts, message_ids, st.none() | message_ids, requests),
-    st.builds(Rename, sessions, room_ids, texts, texts),
+    st.builds(UpdateRoom, sessions, room_ids, texts, st.none() | texts, st.none() | texts),
     st.builds(DeleteRoom, sessions, room_ids, texts),
     st.builds(DeleteMessage, sessions, room_ids, texts, message_ids),
     st.builds(Wake, sessions, room_ids, texts),

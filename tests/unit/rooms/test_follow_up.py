@@ -58,7 +58,7 @@ async def test_a_title_that_a_person_gives_meanwhile_stays(follow_ups: FollowUpF
     address = await follow_ups.room()
     follow_ups.say(2)
     await follow_ups.ended(address)
-    await follow_ups.domain.cache.rename(address, CLAIM, "Mine")
+    await follow_ups.domain.cache.update(address, CLAIM, "Mine", None)
     await follow_ups.answer(0, "Green tea")
     assert await follow_ups.title(address) == "Mine"
 

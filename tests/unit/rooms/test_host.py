@@ -9,7 +9,7 @@ import pytest
 from parlor.errors import ParlorError
 from parlor.ids import RoomId
 from parlor.model import FinishReason
-from parlor.rooms.commands import Command, DeleteRoom, Outcome, Refused, Rename, RoomDone, SendDone, Stop, Wake
+from parlor.rooms.commands import Command, DeleteRoom, Outcome, Refused, RoomDone, SendDone, Stop, UpdateRoom, Wake
 from parlor.rooms.host import RoomHost
 from tests.unit.domain import HOME, Domain, DomainMaker, settle
 
@@ -161,7 +161,7 @@ async def test_everyone_who_asks_for_a_room_that_is_not_there_is_told_so_at_once
             for command in (
                 domain.send_command(room_id),
                 Stop(domain.ada, room_id, "", message_id, None),
-                Rename(domain.ada, room_id, "", "n"),
+                UpdateRoom(domain.ada, room_id, "", "n"),
             )
         )
     )

@@ -16,7 +16,7 @@ from parlor.errors import (
     RoomNotFound,
 )
 from parlor.model import OnBusy, ReplyMode
-from parlor.rooms.commands import DeleteMessage, DeleteRoom, Rename, Send
+from parlor.rooms.commands import DeleteMessage, DeleteRoom, Send, UpdateRoom
 from parlor.states import MessageState
 from tests.unit.domain import HOME, Domain, DomainMaker, settle
 
@@ -54,15 +54,35 @@ async def test_commands_are_served_one_at_a_time_in_the_order_of_arrival(domain:
     renamed = domain.spawn(domain.rename(room, "after twenty"))
     await settle()
     assert not any(task.done() for task in [*sends, renamed])
-    assert "rename_room" not in domain.pipeline.ran
+    assert "update_room" not in domain.pipeline.ran
     gate.set()
     assert [(await send).seq for send in sends] == list(range(1, 21))
     await renamed
-    assert [script for script in domain.pipeline.ran if script in ("append_turn", "rename_room")] == [
+    assert [script for script in domain.pipeline.ran if script in ("append_turn", "update_room")] == [
         *["append_turn"] * 20,
-        "rename_room",
+        "update_room",
     ]
     assert await domain.texts(room.room_id) == [(n + 1, f"{n}") for n in range(20)]
+
+
+async def test_another_persona_answers_from_the_next_turn_on(domain: Domain) -> None:
+    room = await domain.opened()
+    first, waiting = await domain.send(room, "one"), await domain.send(room, "two")
+    changed = await domain.update_room(room, persona="BRIEF")
+    assert (changed.ai_persona, changed.title) == ("BRIEF", "")
+    await domain.send(room, "three")
+    for talk in range(3):
+        await domain.answer(talk, "answer")
+    assert [talk.persona for talk in domain.model.talks] == ["GPT4O", "GPT4O", "BRIEF"]
+    assert first.reply is not None
+    assert waiting.reply is not None
+    later = domain.room(room.room_id)
+    await domain.send(later, "four")
+    await domain.answer(3, "answer")
+    assert domain.model.talks[3].persona == "BRIEF"
+    await domain.write_all()
+    await domain.forget_room(room.room_id)
+    assert (await domain.directory.room(room.room_id, domain.ada.account_id)).ai_persona == "BRIEF"
 
 
 async def test_the_sender_hears_of_a_message_only_after_it_is_in_redis(domain: Domain) -> None:
@@ -111,7 +131,7 @@ async def test_a_fault_in_one_command_is_not_another_ones(domain: Domain, monkey
     room = await domain.opened()
     await domain.say(room)
     with monkeypatch.context() as broken:
-        broken.setattr(domain.cache, "rename", None)
+        broken.setattr(domain.cache, "update", None)
         with pytest.raises(InternalError):
             await domain.rename(room, "x")
     assert (await domain.say(room)).seq == 2
@@ -217,9 +237,9 @@ async def test_another_accounts_room_is_not_found_by_any_command(domain: Domain)
     room = await domain.opened()
     receipt = await domain.send(room, "private")
     eve = domain.session("eve")
-    attempts: list[Send | Rename | DeleteRoom | DeleteMessage] = [
+    attempts: list[Send | UpdateRoom | DeleteRoom | DeleteMessage] = [
         domain.send_command(room.room_id, session=eve),
-        Rename(eve, room.room_id, "", "mine"),
+        UpdateRoom(eve, room.room_id, "", "mine"),
         DeleteRoom(eve, room.room_id, ""),
         DeleteMessage(eve, room.room_id, "", receipt.message.message_id),
     ]

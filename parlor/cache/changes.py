@@ -1,0 +1,69 @@
+"""What the scripts of rooms are asked for and answer: the arguments and results of ``rooms.py``."""
+
+from __future__ import annotations
+
+import msgspec
+
+from parlor.ids import AccountId, MessageId
+from parlor.model import Idempotency, MessageDoc
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A room that is the caller's own now."""
+
+    last_seq: int
+    account_id: AccountId
+    account_db_key: int
+    persona: str
+    open_replies: list[tuple[MessageId, int]]
+    """Replies that have not ended, by seq, with the first attempt of what is to be written: an earlier owner died, or
+    was cut off, before their end. A reply that was regenerated does not begin at 1."""
+    live_message: str
+    """The one of them that was being written; empty for none."""
+    live_attempt: int
+    number: int
+    """Of this claim: higher than that of any before it, and than the ticket."""
+
+
+class Unwanted(msgspec.Struct, frozen=True):
+    """A message that makes way for a turn."""
+
+    seq: int
+    tombstone: MessageDoc
+    reply: MessageId
+    """Goes only while this reply has not ended: the message itself, or the reply to it."""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A user's message and the reply to reserve for it."""
+
+    message: MessageDoc
+    reply: MessageDoc | None
+    idempotency: Idempotency | None = None
+    urgent: bool = False
+    unwanted: list[Unwanted] = []
+    """What makes way for it, in the same step."""
+    strict: bool = False
+    """Whether it is refused while any other reply is open ..."""
+    stays: list[MessageId] = []
+    """... but these."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A message as it is and as it is to be."""
+
+    seq: int
+    past: MessageDoc
+    doc: MessageDoc
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """Where a turn stands."""
+
+    seq: int
+    """Of the user's message; the reply has the next one."""
+    cursor: str
+    message_id: MessageId
+    reply_id: MessageId | None
+    duplicate: bool
+    """The turn had been appended before, with these ids."""
