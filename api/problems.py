@@ -48,8 +48,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 def is_public(error: type[ParlorError]) -> bool:
-    """Whether clients may see the class: it has an errorCode of its own, and is not ``LlmError``."""
-    return error is InternalError or (error.error_code != InternalError.error_code and error is not LlmError)
+    """Whether clients may see the class: it has an errorCode of its own, and is no ``LlmError``."""
+    return error is InternalError or (error.error_code != InternalError.error_code and not issubclass(error, LlmError))
 
 
 PUBLIC_ERRORS: tuple[type[ParlorError], ...] = tuple(

@@ -109,7 +109,7 @@ class ChatRoom(_Body):
 
 
 class ChatUsage(_Body):
-    """Tokens as counted by the LLM's provider."""
+    """Tokens as counted by the LLM's provider. What it did not count, as of a reply that was stopped, is estimated."""
 
     input_tokens: int
     output_tokens: int
@@ -120,6 +120,9 @@ class ChatReplyError(_Body):
 
     code: str
     detail: str
+    retry_after_seconds: int | None = None
+    """When the LLM's provider wants to be asked again, counted from the failure; left out when it does not say, and
+    after a while."""
 
 
 class ChatMessage(_Body):

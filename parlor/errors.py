@@ -18,7 +18,10 @@
     │   └── StoreUnavailable     1012  store-unavailable     503
     ├── StreamExpired            1013  stream-expired        410  oldest_cursor
     ├── LimitReached             1021  limit-reached         409
-    ├── LlmError                 1014  llm-error             only in events and messages, never a status
+    ├── LlmError                 1014  llm-error             these four only in events and messages, never a status
+    │   ├── AnswerEmpty          1014  llm-empty-answer
+    │   ├── AnswerOnlyReasoning  1014  llm-only-reasoning
+    │   └── AnswerFiltered       1014  llm-content-filter
     ├── UnsupportedMediaType     1018  unsupported-media-type  415
     ├── MethodNotAllowed         1020  method-not-allowed    405
     └── (internal, never sent to a client)
@@ -216,6 +219,25 @@ class LlmError(ParlorError):
 
     code, error_code, http_status = "llm-error", 1014, 500
     title = "The language model failed"
+
+
+class AnswerEmpty(LlmError):
+    """The language model's answer ended without a visible character."""
+
+    code, title = "llm-empty-answer", "The language model's answer is empty"
+
+
+class AnswerOnlyReasoning(LlmError):
+    """The language model's answer ended before it said anything but its thoughts."""
+
+    code, title = "llm-only-reasoning", "The language model's answer is nothing but reasoning"
+
+
+class AnswerFiltered(LlmError):
+    """The provider's content filter withheld the whole answer. One that is cut short by it is a message that ended by
+    ``content_filter``."""
+
+    code, title = "llm-content-filter", "The language model's content filter withheld the answer"
 
 
 class UnsupportedMediaType(ParlorError):

@@ -67,6 +67,7 @@ class FinishReason(StrEnum):
     STOPPED = "stopped"
     ERROR = "error"
     INTERRUPTED = "interrupted"
+    CONTENT_FILTER = "content_filter"
 
 
 class Durability(StrEnum):
@@ -88,7 +89,7 @@ class OnBusy(StrEnum):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens as the provider counted them."""
+    """Tokens as the provider counted them. What it did not count, as of a reply that was stopped, is estimated."""
 
     input_tokens: int
     output_tokens: int
@@ -105,13 +106,11 @@ class Room(msgspec.Struct, frozen=True):
     message_count: int
     state: RoomState
     persisted_seq: int
-    """Every message up to this seq is committed in the shard. A message that was edited or regenerated since may be
-    there in its earlier version; see its own ``durability``."""
+    """Every message up to this seq is in the shard, perhaps in an earlier version; see its own ``durability``."""
 
 
 class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a message says, as opposed to its seq and state; stored as JSON in the cache, queue and shard. A row that
-    keeps a reply's slot says what the attempt begins with: nothing, or the text of the reply that is continued."""
+    """What a message says; its seq and state are elsewhere. A row that keeps a reply's slot says how it begins."""
 
     message_id: MessageId
     sender_type: SenderType
@@ -127,8 +126,9 @@ class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     error_code: str | None = None
-    """Why a reply failed: an error code of ``parlor.errors``."""
+    """Why a reply failed: an error code of ``parlor.errors``. ``retry_after``, in seconds, is not in the shard."""
     error_detail: str | None = None
+    retry_after: float | None = None
     metadata: JsonObject = {}
 
 
@@ -213,11 +213,12 @@ class QueuePosition(msgspec.Struct, frozen=True, order=True):
         return cls(int(incarnation), int(number))
 
 
-class ReplyError(msgspec.Struct, frozen=True):
-    """Why a reply failed."""
+class ReplyError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a reply failed. ``retry_after_seconds`` is the provider's, told while the message is in Redis."""
 
     code: str
     detail: str
+    retry_after_seconds: int | None = None
 
 
 class Message(msgspec.Struct, frozen=True):

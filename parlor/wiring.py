@@ -12,6 +12,7 @@ from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
+from parlor.cache.usage import UsageCache
 from parlor.clock import SystemClock, SystemEntropy
 from parlor.ids import IdMint
 from parlor.llm.personas import load_personas
@@ -49,6 +50,7 @@ class Wiring:
         self.history = HistoryReader(self.internal_history)
         self.state_machine = ChatStateMachine(self.live, store, self.loader)
         self.summaries = SummaryCache(self.live)
+        self.usage = UsageCache(self.live)
         self.memories = InternalMemories(self.summaries, store, self.loader)
         self.tickets = Tickets(self.live, self.mint)
         self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
@@ -69,12 +71,12 @@ class Wiring:
 
     def follow_up(self, model: AIChatService) -> FollowUp:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""
-        return FollowUp(model, model.memory, self.rooms, self.summaries, self.settings.llm)
+        return FollowUp(model, model.memory, self.rooms, self.summaries, self.usage, self.mint, self.settings.llm)
 
     def room_ports(self, model: AIChatService, metrics: RoomMetrics) -> RoomPorts:
         cache = RoomCache(self.live)
         return RoomPorts(
-            reply=ReplyPorts(cache, model, self.clock, metrics, self.settings, self.follow_up(model)),
+            reply=ReplyPorts(cache, self.usage, model, self.clock, metrics, self.settings, self.follow_up(model)),
             cache=cache,
             reader=self.reader,
             loader=self.loader,

@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from api.problems import PUBLIC_ERRORS
 from api.routes.page import HEADERS, WEB
+from parlor.errors import ERROR_CLASSES, LlmError, ParlorError
 
 router = APIRouter(include_in_schema=False)
 
@@ -56,18 +57,27 @@ async def docs() -> Response:
 async def errors() -> Response:
     """All errors; the `type` of a problem points here."""
     rows = "\n".join(
-        f'<tr id="{escape(found.code)}"><td>{found.error_code}</td><td><code>{escape(found.code)}</code></td>'
-        f"<td>{found.http_status}</td><td>{escape(' '.join((found.__doc__ or found.title).split()))}</td></tr>"
-        for found in sorted(PUBLIC_ERRORS, key=lambda found: found.error_code)
+        _row(found, str(found.http_status)) for found in sorted(PUBLIC_ERRORS, key=lambda found: found.error_code)
     )
+    of_replies = "\n".join(_row(found, "") for found in ERROR_CLASSES.values() if issubclass(found, LlmError))
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Parlor: errors</title></head><body>\n'
         "<h1>Errors</h1>\n<table><thead><tr><th>errorCode</th><th>code</th><th>status</th><th>meaning</th></tr></thead>"
         f"<tbody>\n{rows}\n"
         '<tr id="not-found"><td>1000</td><td><code>not-found</code></td><td>404</td><td>No such path.</td></tr>\n'
-        "</tbody></table></body></html>\n"
+        f"{of_replies}\n</tbody></table>\n"
+        "<p>Those without a status are the reason of a reply that failed, in its <code>error</code>.</p>\n"
+        "</body></html>\n"
     )
     return HTMLResponse(page, headers={**HEADERS, "Content-Security-Policy": _POLICY})
+
+
+def _row(error: type[ParlorError], status: str) -> str:
+    meaning = " ".join((error.__doc__ or error.title).split())
+    return (
+        f'<tr id="{escape(error.code)}"><td>{error.error_code}</td><td><code>{escape(error.code)}</code></td>'
+        f"<td>{status}</td><td>{escape(meaning)}</td></tr>"
+    )
 
 
 @router.get("/docs/start.js")

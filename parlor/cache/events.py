@@ -17,8 +17,9 @@ from typing import TypeAlias
 from parlor.cache.live import Live
 from parlor.cache.reads import CacheReader
 from parlor.cache.records import decode_doc, text, view
+from parlor.errors import LlmError
 from parlor.ids import MessageId, RoomId, home_of
-from parlor.model import Event
+from parlor.model import Event, ReplyError
 from parlor.states import GONE, GONE_MESSAGES, MessageState
 from parlor.wire import JsonForm, encode, message_form, room_form
 
@@ -154,5 +155,5 @@ def _about_message(room_id: RoomId, kind: str, message_id: MessageId, fields: di
     message = view(room_id, int(fields[b"seq"]), MessageState(fields[b"state"].decode()), doc)
     form: JsonForm = {"message": message_form(message)}
     if kind == "message.failed":
-        form["error"] = {"code": doc.error_code or "llm-error", "detail": doc.error_detail or ""}
+        form["error"] = message.error or ReplyError(LlmError.code, "")
     return form

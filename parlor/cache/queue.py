@@ -14,7 +14,7 @@ from parlor.cache.connection import Answer, connect, typed, unavailable
 from parlor.cache.live import Live, RoomAddress, milliseconds
 from parlor.cache.records import decode_doc, text
 from parlor.ids import AccountId, MessageId, Partition, RoomId
-from parlor.model import MessageDoc, QueuePosition
+from parlor.model import MessageDoc, QueuePosition, Usage
 from parlor.settings import RedisSettings
 
 GROUP = "writer"
@@ -54,6 +54,8 @@ class QueueEntry(msgspec.Struct, frozen=True):
     """Of an update that has one; empty: reset."""
     through_seq: int = 0
     summary_version: int = 0
+    usage: Usage | None = None
+    """Of CHAT_USAGE_ADD: tokens that no message counts."""
     urgent: bool = False
     raw: dict[bytes, bytes] = {}
     """As it stands in the queue, for the dead letters."""
@@ -92,6 +94,7 @@ def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, byte
         summary=fields[b"summary"].decode() if b"summary" in fields else None,
         through_seq=number(b"through"),
         summary_version=number(b"summary_version"),
+        usage=Usage(number(b"input"), number(b"output")) if b"input" in fields else None,
         urgent=fields.get(b"urgent") == b"1",
         raw=fields,
     )

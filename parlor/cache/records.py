@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import msgspec
 
 from parlor.cache.connection import Answer
@@ -77,8 +79,16 @@ def view(room_id: RoomId, seq: int, state: MessageState, doc: MessageDoc, live_t
         usage=doc.usage,
         metadata=doc.metadata,
         ai_persona=doc.ai_persona,
-        error=ReplyError(doc.error_code, doc.error_detail or "") if doc.error_code is not None else None,
+        error=reply_error(doc),
     )
+
+
+def reply_error(doc: MessageDoc) -> ReplyError | None:
+    """Why the reply failed; None if it did not."""
+    if doc.error_code is None:
+        return None
+    seconds = None if doc.retry_after is None else ceil(doc.retry_after)
+    return ReplyError(doc.error_code, doc.error_detail or "", seconds)
 
 
 class CachedRoom(msgspec.Struct, frozen=True):

@@ -1,77 +1,103 @@
-"""Parsing one answer of the OpenAI protocol: takes the bytes of a stream, gives pieces of text, then the completion.
+"""Parsing one answer of the OpenAI protocol: takes the bytes of its body, gives pieces of text, then the completion.
 
-The parser has no clock and no connection. Compatible servers differ, so it accepts unknown fields, chunks without
-choices (usage only), a ``content`` of null, usage in every chunk (the last one counts), no ``[DONE]`` after a finish
-reason, and no finish reason before ``[DONE]``. A stream that ends with neither is an ``LlmError``, so that a truncated
-answer never looks complete.
+The parser has no clock and no connection. Servers differ, and what they send is understood as far as it can be
+(``sse.py``, ``chunk.py``), under two rules:
+
+1. *The text is what was sent, from its beginning.* A piece that cannot be read ends the answer as an error; nothing is
+   ever left out in the middle. Only what cannot be a text (half of a surrogate pair, NUL) becomes U+FFFD.
+2. *An answer that was cut off never looks whole.* It is whole when a reason that is known to mean so was the last word
+   (``_ENDINGS``), at ``[DONE]``, or at the end of a body that is one JSON document. A reason that text follows was
+   none: some servers say ``stop`` in each chunk. The end of the body alone is an ``LlmError``.
+
+An answer without a visible character, or with nothing but thoughts, is an ``LlmError`` too.
 """
 
 from __future__ import annotations
 
-import msgspec
+from enum import Enum
 
-from parlor.errors import LlmError
-from parlor.llm.failures import llm_error, provider_message
+from parlor.errors import AnswerEmpty, AnswerFiltered, AnswerOnlyReasoning, LlmError
+from parlor.llm.chunk import (
+    DECODE_ERRORS,
+    Choice,
+    Chunk,
+    NotUnderstoodError,
+    counted,
+    decode_chunk,
+    decode_odd_chunk,
+    reported,
+)
+from parlor.llm.failures import llm_error, reported_error
 from parlor.llm.ports import Completion
-from parlor.llm.sse import LineTooLongError, SseParser
+from parlor.llm.sse import Body, Document, ErrorData, SseParser, TooLongError
+from parlor.llm.thoughts import Spoken
 from parlor.model import FinishReason, Usage
 
-
-class _Delta(msgspec.Struct):
-    content: str | None = None
-    refusal: str | None = None
-    """Why the model will not answer. Shown to the reader like ``content``."""
-    reasoning_content: object = None
-    reasoning: object = None
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_REPLACEMENT = "\ufffd"
 
 
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
+class _Ending(Enum):
+    WHOLE = "whole"
+    LENGTH = "length"
+    FILTERED = "filtered"
+    TOOLS = "tools"
+    """The model asked for tools. Parlor offers none."""
+    FAILED = "failed"
 
 
-class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: object = None
-    message: object = None
-    kind: object = msgspec.field(default=None, name="object")
-
-
-_CHUNKS = msgspec.json.Decoder(_Chunk)
+_ENDINGS = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete"), _Ending.WHOLE),
+    **dict.fromkeys(("length", "max_tokens", "model_length"), _Ending.LENGTH),
+    **dict.fromkeys(("content_filter", "sensitive", "safety", "refusal", "recitation"), _Ending.FILTERED),
+    **dict.fromkeys(("tool_calls", "function_call", "tool_use"), _Ending.TOOLS),
+    **dict.fromkeys(("error", "abort", "network_error", "insufficient_system_resource"), _Ending.FAILED),
+}
+"""The finish reasons of OpenAI, Azure, vLLM, SGLang, TGI, llama.cpp, Ollama, Mistral, DeepSeek, OpenRouter, Together
+and Z.ai, and of Anthropic, Google and Cohere behind proxies that do not translate them; in lower case. Any other one,
+such as SGLang's empty text or DashScope's "null" in each chunk, says nothing."""
 
 
 class AnswerParser:
     """Parses one answer."""
 
     def __init__(self) -> None:
-        self._events = SseParser()
-        self._finish: str | None = None
-        self._usage: Usage | None = None
-        self._has_text = False
+        self._body: Body | None = None
+        """None until the first bytes have shown what it is."""
+        self._head = b""
+        self._ending: _Ending | None = None
+        self._is_hasty = False
+        """Whether text followed a finish reason: one that comes with text is not believed any more."""
+        self._reason = ""
+        self._spoken = Spoken()
+        self._says_something = False
+        self._has_reasoning = False
+        self._half = ""
+        """The first half of a surrogate pair, whose second half may come in the next chunk."""
         self._error: LlmError | None = None
+        self.usage: Usage | None = None
+        """As counted so far."""
         self.done = False
         """Whether ``[DONE]`` was read; nothing follows it."""
         self.tokens = 0
-        """Tokens so far, including those of hidden reasoning. They show that the model is still at work."""
+        """Chunks with text or hidden reasoning so far. They show that the model is still at work."""
 
     @property
     def finished(self) -> bool:
-        """Whether the text is complete; only the usage may still follow."""
-        return self.done or self._finish is not None
+        """Whether the text has ended; only the usage may still follow."""
+        if self.done or self._ending not in {_Ending.WHOLE, _Ending.LENGTH}:
+            return self.done or self._ending is not None
+        # While a model thinks, some servers say in each chunk that it has stopped.
+        return self._says_something
 
     def feed(self, read: bytes) -> str:
         """Returns the text that this read adds, which may be empty. Raises ``LlmError``, or leaves that to
         ``check``."""
         try:
-            return self._texts(self._events.feed(read))
-        except LineTooLongError as error:
-            raise llm_error("The language model's answer was not understood", debug=str(error)) from error
+            events = self._begin(read) if self._body is None else self._body.feed(read)
+        except TooLongError as error:
+            raise _not_understood(error) from error
+        return self._texts(events)
 
     def check(self) -> None:
         """Raises the ``LlmError`` that followed text in the same read, so that the reader gets the text first."""
@@ -79,67 +105,152 @@ class AnswerParser:
             raise self._error
 
     def close(self) -> str:
-        """Ends the stream and returns the text that was still in the parser."""
-        return self._texts(self._events.close())
+        """Ends the body and returns the text that was still in the parser. Raises ``LlmError``, as ``feed`` does."""
+        if self._body is None:
+            return ""
+        events = self._body.close()
+        # What cannot be read here is the end of a body that was cut off: ``completion`` tells what that means.
+        if isinstance(self._body, Document):
+            return self._document(events[0])
+        return self._texts(events, cut=True)
 
     def completion(self) -> Completion:
-        """Returns the end of the answer.
-
-        ``stop`` and ``length`` are kept. Any other finish reason becomes ``stop`` if there is text, because no more
-        will come. Without text, a content filter or a tool call (Parlor offers no tools) raises ``LlmError``, because
-        an empty reply would not tell the reader why. Also raises ``LlmError`` if the stream broke off.
-        """
-        if not self.finished:
-            raise llm_error("The language model's answer broke off", retryable=True)
-        if not self._has_text and self._finish == "content_filter":
-            raise llm_error("The language model's content filter withheld the answer")
-        if not self._has_text and self._finish in {"tool_calls", "function_call"}:
+        """Returns the end of the answer. Raises ``LlmError`` if it broke off, if it is empty, or if the server ended it
+        with an error."""
+        if not self.done and self._ending is None:
+            raise llm_error("The language model's answer broke off", debug=self._reason, retryable=True)
+        if self._ending is _Ending.FAILED:
+            raise reported_error({"message": f"finish reason {self._reason}"})
+        if self._says_something or self._spoken.ends():
+            reasons = {_Ending.LENGTH: FinishReason.LENGTH, _Ending.FILTERED: FinishReason.CONTENT_FILTER}
+            return Completion(reasons.get(self._ending or _Ending.WHOLE, FinishReason.STOP), self.usage)
+        if self._ending is _Ending.FILTERED:
+            raise AnswerFiltered
+        if self._ending is _Ending.TOOLS:
             raise llm_error("The language model asked for tools instead of answering")
-        return Completion(FinishReason.LENGTH if self._finish == "length" else FinishReason.STOP, self._usage)
+        if self._has_reasoning or self._spoken.has_thoughts:
+            raise AnswerOnlyReasoning
+        raise AnswerEmpty(extra={"retryable": True})
 
-    def _texts(self, events: list[bytes]) -> str:
+    def _begin(self, read: bytes) -> list[bytes]:
+        """Looks at the first bytes, because content types are often wrong."""
+        self._head = (self._head + read).removeprefix(_BYTE_ORDER_MARK).lstrip()
+        if _BYTE_ORDER_MARK.startswith(self._head):
+            return []  # nothing yet, or the first bytes of the mark
+        if self._head.startswith(b"<"):
+            raise llm_error("The language model's endpoint did not answer with a stream", debug="a web page")
+        self._body = Document() if self._head.startswith(b"{") else SseParser()
+        return self._body.feed(self._head)
+
+    def _texts(self, events: list[bytes], *, cut: bool = False) -> str:
         text = ""
         for event in events:
             try:
                 text += self._event(event)
-            except LlmError as error:
-                if not text:
-                    raise
-                self._error = error
+            except NotUnderstoodError as error:
+                if not cut:
+                    self._fail(_not_understood(error), text)
                 break
-        return text
+            except LlmError as error:
+                self._fail(error, text)
+                break
+        return text.replace("\0", _REPLACEMENT) if "\0" in text else text
+
+    def _fail(self, error: LlmError, text: str) -> None:
+        if not text:
+            raise error
+        self._error = error
 
     def _event(self, data: bytes) -> str:
         if self.done:
             return ""
-        if data.startswith(b"[DONE]"):
-            self.done = True
-            return ""
         try:
-            chunk = _CHUNKS.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise llm_error("The language model's answer was not understood", debug=str(error)) from error
-        if chunk.error is not None or chunk.kind == "error":
-            raise _reported(chunk)
-        if chunk.usage is not None:
-            self._usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
-        return self._choice(chunk.choices[0]) if chunk.choices else ""
+            chunk = decode_chunk(data)
+        except DECODE_ERRORS:
+            return self._odd_event(data)
+        text = self._chunk(chunk, data)
+        if self._half:
+            text = self._mended(text)
+        return text if self._says_something else self._said(text)
 
-    def _choice(self, choice: _Choice) -> str:
-        if choice.finish_reason is not None:
-            self._finish = choice.finish_reason
-        delta = choice.delta
-        if delta is None:
+    def _odd_event(self, data: bytes) -> str:
+        said = data.strip()
+        if said.startswith(b"[DONE]"):
+            self.done = True
+            return self._said(self._mended(""))
+        if not said or said == b"null":
+            return ""  # keeps the connection open
+        try:
+            chunk = decode_odd_chunk(data)
+        except NotUnderstoodError:
+            if isinstance(data, ErrorData):
+                raise reported_error(data.decode("utf-8", "replace")) from None
+            lines = data.split(b"\n")
+            if len(lines) == 1:
+                raise
+            return "".join(self._event(line) for line in lines)
+        return self._said(self._mended(self._chunk(chunk, data)))
+
+    def _document(self, data: bytes) -> str:
+        try:
+            chunk = decode_odd_chunk(data)
+        except NotUnderstoodError:
             return ""
-        text = delta.content or delta.refusal or ""
-        if text:
-            self._has_text = True
-        if text or delta.reasoning_content or delta.reasoning:
-            self.tokens += 1
+        text = self._mended(self._chunk(chunk, data))
+        if not chunk.choices:
+            raise llm_error("The language model's endpoint did not answer with a completion")
+        self.done = True
+        return self._said(text + self._mended("")).replace("\0", _REPLACEMENT)
+
+    def _said(self, text: str) -> str:
+        if not self._says_something:
+            self._says_something = self._spoken.take(text)
         return text
 
+    def _chunk(self, chunk: Chunk, data: bytes) -> str:
+        if chunk.usage:
+            self.usage = counted(chunk.usage, self.usage)
+        choices = chunk.choices
+        if chunk.error or not choices:
+            error = chunk.error or reported(data, named=isinstance(data, ErrorData))
+            if error is not None:
+                raise reported_error(error)
+            return ""
+        if len(choices) == 1 and not choices[0].index:
+            return self._choice(choices[0])
+        return "".join(self._choice(choice) for choice in choices if not choice.index)
 
-def _reported(chunk: _Chunk) -> LlmError:
-    """Returns the error for an error object in the stream, in OpenAI's form or vLLM's flat one."""
-    message = provider_message(chunk.error if chunk.error is not None else chunk.message)
-    return llm_error("The language model reported an error while it answered", debug=message, retryable=True)
+    def _choice(self, choice: Choice) -> str:
+        delta = choice.delta
+        if delta is None and not self._says_something:
+            delta = choice.message  # Perplexity repeats the text so far there, in each chunk.
+        text = ""
+        if delta is not None:
+            content = delta.content
+            text = content if content and isinstance(content, str) else delta.text()
+            if text or delta.reasons():
+                self.tokens += 1
+            if not self._says_something:
+                self._has_reasoning = self._has_reasoning or delta.reasons()
+            if text and self._ending is not None:
+                self._ending, self._is_hasty = None, True
+        if choice.finish_reason:
+            self._end(choice.finish_reason, text)
+        return text
+
+    def _end(self, reason: str, text: str) -> None:
+        self._reason = reason
+        ending = _ENDINGS.get(reason.lower())
+        if ending is not None and not (text and self._is_hasty):
+            self._ending = ending
+
+    def _mended(self, text: str) -> str:
+        """Puts surrogate pairs together, also across chunks. A half without its other half becomes U+FFFD."""
+        text, self._half = self._half + text, ""
+        if "\ud800" <= text[-1:] <= "\udbff" and not self.finished:
+            text, self._half = text[:-1], text[-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _not_understood(error: ValueError) -> LlmError:
+    return llm_error("The language model's answer was not understood", debug=str(error))

@@ -7,6 +7,8 @@ whether a retry can help; ``retry_after`` is the delay in seconds that the provi
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 import openai
 
 from parlor.errors import LlmError
@@ -16,6 +18,14 @@ DEBUG_MAX = 500
 
 _RETRYABLE = frozenset({408, 409, 425, 429})
 """Besides 5xx. 409 is OpenAI's lock timeout; the openai package retries the same."""
+_STATUS_MIN = 400
+_CODES = {
+    "insufficient_quota": "The language model's quota is used up",
+    "context_length_exceeded": "The conversation is too long for the language model",
+}
+"""Codes that say more than the status; no retry helps."""
+RETRY_AFTER_LIMIT = 86_400.0
+"""A delay of a day or more, in seconds, is taken for a fault."""
 
 
 def llm_error(
@@ -42,25 +52,41 @@ def provider_message(body: object) -> str:
     return str(body)
 
 
-def refusal(error: openai.APIStatusError) -> LlmError:
-    """Returns the ``LlmError`` for a response with an error status."""
+def refusal(error: openai.APIStatusError, now: float) -> LlmError:
+    """Returns the ``LlmError`` for a response with an error status. ``now`` is in unix seconds."""
     status, code = error.status_code, error.code or ""
     debug = f"HTTP {status} request_id={error.request_id}: {provider_message(error.body or error.message)}"
-    retryable = (status in _RETRYABLE or status >= 500) and code != "insufficient_quota"
     return llm_error(
         _sentence(status, code),
         debug=debug,
-        retryable=retryable,
-        retry_after=_retry_after(error) if retryable else None,
+        retryable=_is_retryable(status, code),
+        retry_after=_retry_after(error, now),
         status=status,
     )
 
 
+def reported_error(error: object) -> LlmError:
+    """Returns the ``LlmError`` for an error object where an answer was expected, after HTTP status 200."""
+    found = error.get("code") if isinstance(error, dict) else None
+    code = str(found or "")
+    # Proxies put the status of the server behind them there.
+    status = int(code) if code.isdecimal() and len(code) == len("500") and int(code) >= _STATUS_MIN else None
+    known = status is not None or code in _CODES
+    return llm_error(
+        _sentence(status or 0, code) if known else "The language model reported an error while it answered",
+        debug=provider_message(error),
+        retryable=_is_retryable(status, code) if status is not None else code not in _CODES,
+        status=status,
+    )
+
+
+def _is_retryable(status: int, code: str) -> bool:
+    return (status in _RETRYABLE or status >= 500) and code not in _CODES
+
+
 def _sentence(status: int, code: str) -> str:
-    if code == "insufficient_quota":
-        return "The language model's quota is used up"
-    if code == "context_length_exceeded":
-        return "The conversation is too long for the language model"
+    if code in _CODES:
+        return _CODES[code]
     sentences = {
         401: "The language model refused the API key",
         402: "The language model's quota is used up",
@@ -78,15 +104,19 @@ def _sentence(status: int, code: str) -> str:
     return f"The language model refused the request (HTTP {status})"
 
 
-def _retry_after(error: openai.APIStatusError) -> float | None:
-    """Returns the seconds in ``retry-after-ms`` (OpenAI) or ``Retry-After``. A date is ignored; providers send
-    seconds."""
+def _retry_after(error: openai.APIStatusError, now: float) -> float | None:
+    """Returns the seconds in ``retry-after-ms`` (OpenAI) or ``Retry-After``, which may also be a date."""
     headers = error.response.headers
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) * scale
-        except (KeyError, ValueError):
+        if (value := headers.get(name)) is None:
             continue
-        if 0 <= seconds < 86_400:
+        try:
+            seconds = float(value) * scale
+        except ValueError:
+            try:
+                seconds = max(parsedate_to_datetime(value).timestamp() - now, 0.0)
+            except ValueError:
+                continue
+        if 0 <= seconds < RETRY_AFTER_LIMIT:
             return seconds
     return None

@@ -10,8 +10,8 @@ Rules:
    is left out.
 4. The first turn is never an answer without its question, unless there is no question at all.
 5. Deleted messages, answers still being written, and blank ones (an answer that failed or was stopped before its first
-   word) are left out. The partial text of an answer that was stopped, interrupted or failed is kept, because the person
-   has read it.
+   word) are left out, and so are the thoughts that a model writes into its answers. The partial text of an answer that
+   was stopped, interrupted or failed is kept, because the person has read it.
 6. Consecutive turns of one role are merged, with a blank line between them. Some models require that roles alternate,
    and two messages in a row, or a question whose answer was deleted, are ordinary here.
 7. Messages that no longer fit and are not in the summary are folded into it. A fold goes down to ``KEPT`` of the
@@ -35,6 +35,7 @@ import msgspec
 from parlor.ids import RoomId
 from parlor.llm.ports import Context, History, Persona, PromptTurn, Summaries
 from parlor.llm.text import is_blank
+from parlor.llm.thoughts import without_thoughts
 from parlor.llm.tokens import TURN_OVERHEAD, TokenRatios, cut, end_of, estimate_tokens
 from parlor.model import Message, RoomMemory, SenderType
 from parlor.states import MessageState
@@ -63,7 +64,8 @@ def turn_of(message: Message) -> PromptTurn | None:
         case SenderType.USER:
             return PromptTurn("user", message.content)
         case SenderType.AI:
-            return PromptTurn("assistant", message.content)
+            said = without_thoughts(message.content)
+            return None if is_blank(said) else PromptTurn("assistant", said)
         case SenderType.SYSTEM:
             return PromptTurn("system", message.content)
 
@@ -211,6 +213,8 @@ class _Window:
     def end_with(self, said: str) -> None:
         """Ends the prompt with what the answer says already. Called before any turn is offered."""
         self._said = len(said)
+        # Of an answer that has nothing but thoughts yet, the thoughts go on.
+        said = without_thoughts(said) or said
         if said.strip():
             room = int(self._budget * SAID_SHARE / self._ratio) - TURN_OVERHEAD
             turn = PromptTurn("assistant", end_of(said, max(1, room)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -60,6 +60,10 @@ class Completion(msgspec.Struct, frozen=True):
     usage: Usage | None
 
 
+Part: TypeAlias = TextDelta | Usage | Completion
+"""A part of an answer as it arrives. A usage is what the provider has counted so far; each replaces the one before."""
+
+
 class History(Protocol):
     """Reads a room's messages for the memory, from the cache and the shard."""
 
@@ -78,13 +82,13 @@ class ChatModel(Protocol):
     """A provider's language model, which answers one prompt. The setting `PARLOR_LLM__PROVIDER` chooses the
     implementation (``providers.py``)."""
 
-    def answer(
-        self, persona: Persona, context: Context, deadline: float
-    ) -> AsyncGenerator[TextDelta | Completion, None]:
-        """Streams an answer: text deltas, then one completion. ``deadline`` is on the clock's ``monotonic``.
+    def answer(self, persona: Persona, context: Context, deadline: float) -> AsyncGenerator[Part, None]:
+        """Streams an answer: text deltas, the usage whenever the provider tells it before the end, then one completion.
+        ``deadline`` is on the clock's ``monotonic``.
 
-        Raises ``LlmError``. If its ``extra["retryable"]`` is true and no text has arrived yet, the prompt is sent once
-        more. Closing or cancelling the generator makes the provider stop generating.
+        Raises ``LlmError``, also for an answer that was cut off or has no visible text (``AnswerEmpty``). If its
+        ``extra["retryable"]`` is true and no text has arrived yet, the prompt is sent once more. Closing or cancelling
+        the generator makes the provider stop generating.
         """
 
     async def close(self) -> None:
@@ -105,9 +109,9 @@ class ChatService(Protocol):
         """Returns the room's conversation as a prompt, up to but not including ``before_seq`` (None: all of it).
         ``said`` is what the answer has already: the prompt ends with it, for the model to go on from there."""
 
-    def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
-        """Streams the answer: text deltas, then one completion. Raises ``LlmError``. ``persona`` may also be one of
-        Parlor's own: ``summary.NAME``, ``title.NAME``.
+    def chat(self, persona: str, context: Context) -> AsyncGenerator[Part, None]:
+        """Streams the answer: text deltas, usages, then one completion. Raises ``LlmError``. ``persona`` may also be
+        one of Parlor's own: ``summary.NAME``, ``title.NAME``.
 
         A failure before the first token is retried once. Closing the generator closes the connection to the provider.
         """

@@ -1,9 +1,10 @@
 """The specification's AIChatService: personas, the conversation's memory, and answers streamed from an LLM.
 
 A request is retried once, and only before the first visible token, because later the reader would see the answer start
-over. Only failures that may be temporary are retried: no connection, a timeout, an answer that broke off, HTTP 408,
+over. Only failures that may be temporary are retried: no connection, an answer that broke off or is empty, HTTP 408,
 409, 425, 429 and 5xx. A ``Retry-After`` of up to ``RETRY_AFTER_MAX`` is waited for; with a longer one the error is
-raised at once. Each provider's protocol is in its ``ChatModel``; OpenAI's is in ``upstream.py``.
+raised at once. An answer ends at ``reply_max`` characters. Each provider's protocol is in its ``ChatModel``; OpenAI's
+is in ``upstream.py``.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from parlor.errors import LlmError
 from parlor.ids import RoomId
 from parlor.llm.memory import Memory
 from parlor.llm.personas import Personas
-from parlor.llm.ports import ChatModel, Completion, Context, History, Persona, Summaries, TextDelta
+from parlor.llm.ports import ChatModel, Completion, Context, History, Part, Persona, Summaries, TextDelta
 from parlor.llm.summary import summarist
 from parlor.llm.title import titler
+from parlor.llm.usage import total
+from parlor.model import FinishReason, Usage
 from parlor.settings import LlmSettings
 
 RETRY_DELAY = 0.5
@@ -45,6 +48,7 @@ class AIChatService:
         self._personas = Personas(personas)
         self._default_persona = settings.default_persona
         self._total_timeout = settings.total_timeout.total_seconds()
+        self._reply_max = settings.reply_max
         self.memory = Memory(history, summaries, settings.context_tokens, settings.summary_tokens)
         """Also used to decide when to fold."""
         default_model = self._personas.named(settings.default_persona).model
@@ -77,8 +81,8 @@ class AIChatService:
         answering = self.persona(persona or self._default_persona)
         return await self.memory.build_prompt(room_id, answering, before_seq, said)
 
-    async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
-        """Streams the answer: text deltas, then one completion.
+    async def chat(self, persona: str, context: Context) -> AsyncGenerator[Part, None]:
+        """Streams the answer: text deltas, usages, then one completion. The usages include a try that failed.
 
         Raises ``UnknownPersona`` or ``LlmError``, whose ``extra["retryable"]`` says whether another attempt can help.
         The total timeout includes the retry and the time that the caller spends on each delta. Closing or cancelling
@@ -86,15 +90,22 @@ class AIChatService:
         """
         asked = self._own_personas.get(persona) or self.persona(persona)
         deadline = self._clock.monotonic() + self._total_timeout
+        left, used = self._reply_max - context.said, None
         for last_try in (False, True):
-            spoken = False
+            spoken, before = False, used
             try:
                 async with aclosing(self._model.answer(asked, context, deadline)) as parts:
                     async for part in parts:
-                        spoken = True
-                        if isinstance(part, Completion) and part.usage is not None:
-                            self.memory.ratios.learn(asked.model, context.turns, part.usage.input_tokens)
-                        yield part
+                        if isinstance(part, TextDelta):
+                            spoken, left = True, left - len(part.text)
+                            yield part if left >= 0 else TextDelta(part.text[:left])
+                            if left < 0:
+                                yield Completion(FinishReason.LENGTH, None)
+                                return
+                        elif isinstance(part, Usage):
+                            yield (used := total(before, part))
+                        else:
+                            yield self._end(part, before, asked, context)
             except LlmError as error:
                 wait = error.retry_after if error.retry_after is not None else self._retry_delay()
                 too_long = wait > RETRY_AFTER_MAX or self._clock.monotonic() + wait >= deadline
@@ -103,6 +114,13 @@ class AIChatService:
             else:
                 return
             await self._clock.sleep(wait)
+
+    def _end(self, end: Completion, before: Usage | None, asked: Persona, context: Context) -> Completion:
+        """The end of an answer, with the usage of the try before."""
+        if end.usage is None:
+            return end
+        self.memory.ratios.learn(asked.model, context.turns, end.usage.input_tokens)
+        return Completion(end.finish_reason, total(before, end.usage))
 
     def _retry_delay(self) -> float:
         return RETRY_DELAY * (0.5 + self._entropy.bits(16) / 2**16)

@@ -1,31 +1,79 @@
-"""Parsing server-sent events: takes bytes, returns the ``data`` of complete events.
+"""The body of an answer as the JSON documents in it: server-sent events, or one document.
 
-It does only what a chat completion needs. Comments and the fields ``event``, ``id`` and ``retry`` are skipped. Lines
-may end in LF, CRLF or CR; a byte order mark is dropped; several data lines are joined with LF (WHATWG HTML section
-9.2.6). A line has at most ``LINE_MAX`` bytes.
+Only what a chat completion needs of server-sent events. Comments and the fields ``id`` and ``retry`` are skipped. Lines
+may end in LF, CRLF or CR; several data lines are joined with LF (WHATWG HTML section 9.2.6). Servers differ from the
+standard in four ways, which are understood:
+
+- *No empty line between events.* A data line that is a whole JSON document is an event of its own when another data
+  line follows.
+- *No field name.* A line that begins with ``{`` is data: a proxy that fails in the middle writes its error so.
+- *An event named error*, or llama.cpp's field ``error:``. Its data is ``ErrorData``.
+- *No empty line at the end.*
 """
 
 from __future__ import annotations
 
-LINE_MAX = 1024 * 1024
-"""A chunk of an answer has a few hundred bytes; data without line ends is not an event stream."""
+from typing import Protocol
+
+import msgspec
+
+BODY_MAX = 16 * 1024 * 1024
+"""Most bytes of one line, one event, or a body that is one document. A chunk has a few hundred bytes, but an answer
+that comes in one piece may have megabytes."""
 
 
-class LineTooLongError(ValueError):
-    """No line end within ``LINE_MAX`` bytes."""
+class TooLongError(ValueError):
+    """More than ``BODY_MAX`` bytes without an end."""
+
+
+class ErrorData(bytes):
+    """The data of an event that is named ``error``."""
+
+
+class Body(Protocol):
+    """Takes the bytes of a body, gives the documents in it. How the bytes are split into reads makes no difference."""
+
+    def feed(self, read: bytes) -> list[bytes]:
+        """Returns the documents that this read completes. Raises ``TooLongError``."""
+
+    def close(self) -> list[bytes]:
+        """Ends the body and returns what was still incomplete."""
+
+
+class Document:
+    """A body that is one JSON document: an answer that is not streamed, or an error."""
+
+    def __init__(self) -> None:
+        self._reads: list[bytes] = []
+        self._size = 0
+
+    def feed(self, read: bytes) -> list[bytes]:
+        self._size += len(read)
+        _check_size(self._size)
+        self._reads.append(read)
+        return []
+
+    def close(self) -> list[bytes]:
+        return [b"".join(self._reads)]
 
 
 class SseParser:
-    """Parses a stream. How its bytes are split into reads makes no difference."""
+    """A stream of events."""
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._line: list[bytes] = []
+        """What was read of a line that has no end yet."""
+        self._line_size = 0
         self._skip_lf = False
         self._data: list[bytes] = []
-        self._first = True
+        """The data lines of the event that has no end yet."""
+        self._data_size = 0
+        self._is_error = False
+        self._is_dense = False
+        """Whether this stream has no empty lines between its events."""
 
     def feed(self, read: bytes) -> list[bytes]:
-        """Returns the data of every event that this read completes. Raises ``LineTooLongError``."""
+        """Returns the data of every event that this read completes. Raises ``TooLongError``."""
         if self._skip_lf and read:
             self._skip_lf = False
             read = read.removeprefix(b"\n")
@@ -33,29 +81,88 @@ class SseParser:
             # A CR at the end of a read ends the line at once; if the next read begins with its LF, that is skipped.
             self._skip_lf = read.endswith(b"\r")
             read = read.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, self._tail = (self._tail + read).split(b"\n")
-        if len(self._tail) > LINE_MAX:
-            raise LineTooLongError(f"a line of more than {LINE_MAX} bytes")
-        return [event for line in lines if (event := self._line(line)) is not None]
+        end = read.rfind(b"\n")
+        if end < 0:
+            self._hold(read)
+            return []
+        lines, rest = read[:end], read[end + 1 :]
+        if self._line:
+            lines = b"".join(self._line) + lines
+            self._line.clear()
+            self._line_size = 0
+        if rest:
+            self._hold(rest)
+        events: list[bytes] = []
+        for line in lines.split(b"\n"):
+            # The form that every server uses first: this runs for each token.
+            if line.startswith(b"data: ") and not self._data and not self._is_dense:
+                self._data.append(line[6:])
+            elif line:
+                self._take(line, events)
+            elif self._data:
+                self._end_event(events)
+            else:
+                self._is_error = False
+        return events
 
     def close(self) -> list[bytes]:
         """Ends the stream and returns an event whose closing empty line is missing.
 
         The standard drops such an event, but some servers end with ``data: [DONE]`` and no empty line.
         """
-        return [event for line in (self._tail, b"") if (event := self._line(line)) is not None]
+        events: list[bytes] = []
+        self._take(b"".join(self._line), events)
+        if self._data:
+            self._end_event(events)
+        return events
 
-    def _line(self, line: bytes) -> bytes | None:
-        if self._first:
-            self._first = False
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if not line:
-            if not self._data:
-                return None
-            event, self._data = b"\n".join(self._data), []
-            return event
+    def _hold(self, read: bytes) -> None:
+        self._line_size += len(read)
+        _check_size(self._line_size)
+        self._line.append(read)
+
+    def _take(self, line: bytes, events: list[bytes]) -> None:
         if line.startswith(b"data:"):
-            self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+            self._add(line[6:] if line.startswith(b"data: ") else line[5:], events)
         elif line == b"data":
-            self._data.append(b"")
-        return None
+            self._add(b"", events)
+        elif line.startswith(b"{"):
+            self._add(line, events)
+        elif line.startswith(b"event:"):
+            self._is_error = line[6:].strip() == b"error"
+        elif line.startswith(b"error:"):
+            self._is_error = True
+            self._add(line[6:].strip(), events)
+
+    def _add(self, data: bytes, events: list[bytes]) -> None:
+        if len(self._data) == 1 and _is_document(self._data[0]):
+            self._end_event(events)
+            self._is_dense = True
+        self._data_size += len(data)
+        _check_size(self._data_size)
+        self._data.append(data)
+        if self._is_dense and len(self._data) == 1 and _is_document(data):
+            self._end_event(events)
+
+    def _end_event(self, events: list[bytes]) -> None:
+        data = b"\n".join(self._data)
+        events.append(ErrorData(data) if self._is_error else data)
+        self._data.clear()
+        self._data_size = 0
+        self._is_error = False
+
+
+def _is_document(data: bytes) -> bool:
+    """Whether data is the end marker or a whole JSON object, which no further line can belong to."""
+    if not (data.startswith(b"{") and data.endswith(b"}")):
+        return data.startswith(b"[DONE]")
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _check_size(size: int) -> None:
+    if size > BODY_MAX:
+        raise TooLongError(f"more than {BODY_MAX} bytes without an end")

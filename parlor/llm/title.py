@@ -11,8 +11,9 @@ import unicodedata
 from collections.abc import Sequence
 
 from parlor.llm.ports import Context, Persona, PromptTurn
-from parlor.llm.summary import Material, asking, said, whole_words, without_thoughts
+from parlor.llm.summary import Material, asking, said, whole_words
 from parlor.llm.text import is_blank, one_line
+from parlor.llm.thoughts import without_thoughts
 
 NAME = "parlor:title"
 """Name of the persona that finds titles; see ``summary.NAME``."""

@@ -6,7 +6,7 @@
   processor time for an answer while 100 are streaming, against 0.6 ms with aiohttp (1.9 and 0.8 ms at 500; measured).
 - **Four timeouts.** To connect; from the request to the first token; between two tokens; and the caller's deadline.
   Comments and empty chunks, which proxies send to keep a connection open, do not count as tokens; hidden reasoning
-  does.
+  does. A timeout is not tried again.
 - **Servers differ.** Some compatible servers refuse ``stream_options``; OpenAI's reasoning models refuse ``max_tokens``
   and ``temperature``. A request that is refused because of one of them (HTTP 400 or 422 that names it) is sent again
   without it, and the refusal is remembered for the model. This does not count as a retry, because nothing was
@@ -32,7 +32,7 @@ from parlor.clock import Clock
 from parlor.errors import LlmError
 from parlor.llm.answer import AnswerParser
 from parlor.llm.failures import llm_error, refusal
-from parlor.llm.ports import Completion, Context, Persona, TextDelta
+from parlor.llm.ports import Context, Part, Persona, TextDelta
 from parlor.settings import OPENAI_URL, LlmSettings
 from parlor.settings.urls import is_loopback
 
@@ -84,10 +84,9 @@ class Upstream:
         """Closes all connections; answers in progress break off."""
         await self._client.close()
 
-    async def answer(
-        self, persona: Persona, context: Context, deadline: float
-    ) -> AsyncGenerator[TextDelta | Completion, None]:
-        """Streams text deltas, then one completion. ``deadline`` is on the clock's ``monotonic``. Raises ``LlmError``.
+    async def answer(self, persona: Persona, context: Context, deadline: float) -> AsyncGenerator[Part, None]:
+        """Streams text deltas, usages as the server counts, then one completion. ``deadline`` is on the clock's
+        ``monotonic``. Raises ``LlmError``.
 
         Closing or cancelling the generator closes the connection at once, so that the server stops generating.
         """
@@ -97,14 +96,17 @@ class Upstream:
             reads = await stack.enter_async_context(aclosing(_reads(response)))
             answer = AnswerParser()
             while not answer.done:
-                tokens = answer.tokens
+                tokens, usage, finished = answer.tokens, answer.usage, answer.finished
                 read = await self._read(reads, answer, until)
                 if text := answer.feed(read) if read else answer.close():
                     yield TextDelta(text)
-                    answer.check()
+                if answer.usage is not usage and answer.usage is not None:
+                    yield answer.usage
+                answer.check()
                 if not read:
                     break
-                if answer.finished:
+                if answer.finished and not finished:
+                    # Once: a server that only keeps the connection open is not waited for.
                     until = min(self._clock.monotonic() + TAIL_TIMEOUT, deadline)
                 elif answer.tokens > tokens:
                     until = min(self._clock.monotonic() + self._idle_timeout, deadline)
@@ -122,7 +124,7 @@ class Upstream:
                 stack.push_async_callback(response.aclose)
             except openai.APIStatusError as error:
                 if (name := _refused_parameter(error, refused)) is None:
-                    raise self._censored(refusal(error)) from error
+                    raise self._censored(refusal(error, self._clock.now_ms() / 1000)) from error
                 self._refused[persona.model] = refused | {name}
             except TimeoutError as error:
                 raise _late() from error
@@ -130,7 +132,9 @@ class Upstream:
                 detail, cause = "The language model cannot be reached", error.__cause__ or error
                 raise self._censored(llm_error(detail, debug=repr(cause), retryable=True)) from error
             else:
-                _require_stream(response)
+                if response.request.method != "POST":
+                    # HTTP 301, 302 and 303 make a GET of it; 307 and 308 are followed.
+                    raise llm_error("The language model's endpoint has another address", debug=str(response.url))
                 return response
 
     async def _request(self, persona: Persona, context: Context, refused: frozenset[str]) -> httpx2.Response:
@@ -207,13 +211,6 @@ def _refused_parameter(error: openai.APIStatusError, refused: frozenset[str]) ->
     return next((name for name in OPTIONAL_PARAMETERS if name not in refused and re.search(rf"\b{name}\b", why)), None)
 
 
-def _require_stream(response: httpx2.Response) -> None:
-    """Raises ``LlmError`` for a web page or a JSON document, most likely from a wrong URL."""
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in {"text/html", "application/json"}:
-        raise llm_error("The language model's endpoint did not answer with a stream", debug=f"Content-Type: {kind}")
-
-
 async def _reads(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     # The transport's own stream saves two generators for each token. Decoding is only needed for a server that
     # compresses although it was asked not to.
@@ -240,4 +237,5 @@ def _late(*, begun: bool = False) -> LlmError:
         if begun
         else "The language model did not answer in time"
     )
-    return llm_error(detail, debug="timeout", retryable=True)
+    # Not retryable: a person who has waited that long would wait as long again.
+    return llm_error(detail, debug="timeout")

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from parlor.cache.queue import QueueEntry
 from parlor.ids import MessageId, Partition, RoomId
-from parlor.model import DailyUse, QueuePosition, SenderType
+from parlor.model import DailyUse, QueuePosition, SenderType, Usage
 from parlor.store.ports import (
     Batch,
     Fence,
@@ -66,6 +66,8 @@ class _Rows:
                 self._touch(entry)
             case "CHAT_ROOM_DELETE":
                 self._delete_room(entry)
+            case "CHAT_USAGE_ADD":
+                self._use(entry, 0, entry.usage)
 
     def batch(self, epochs: dict[Partition, int]) -> Batch:
         """Everything that was added, sorted so that all batches lock rows in one order."""
@@ -134,15 +136,17 @@ class _Rows:
 
     def _count(self, entry: QueueEntry) -> None:
         """Counts a message when it ends: the row of a reserved reply counts nothing, a further end only tokens."""
-        if entry.doc is None or not entry.final:
-            return
-        usage = entry.doc.usage if entry.doc.sender_type is SenderType.AI else None
+        if entry.doc is not None and entry.final:
+            usage = entry.doc.usage if entry.doc.sender_type is SenderType.AI else None
+            self._use(entry, 0 if entry.recount else 1, usage)
+
+    def _use(self, entry: QueueEntry, messages: int, usage: Usage | None) -> None:
         day = f"{datetime.fromtimestamp(entry.at // 1000, UTC):%Y-%m-%d}"
         key = (entry.address.account_db_key, day)
         known = self._uses.get(key) or DailyUse(*key, 0, 0, 0)
         self._uses[key] = DailyUse(
             *key,
-            known.messages + (0 if entry.recount else 1),
+            known.messages + messages,
             known.input_tokens + (usage.input_tokens if usage else 0),
             known.output_tokens + (usage.output_tokens if usage else 0),
         )

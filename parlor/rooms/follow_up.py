@@ -18,11 +18,13 @@ import structlog
 
 from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
+from parlor.cache.usage import UsageCache
 from parlor.errors import LlmError, ParlorError, Unavailable
-from parlor.ids import Claim, RoomId
+from parlor.ids import Claim, IdMint, RoomId
 from parlor.llm import summary, title
 from parlor.llm.memory import Memory
-from parlor.llm.ports import ChatService, Completion, Context
+from parlor.llm.ports import ChatService, Completion, Context, TextDelta
+from parlor.llm.usage import UsageMeter
 from parlor.model import FinishReason
 from parlor.reading.room_list import RoomDirectory
 from parlor.settings import LlmSettings
@@ -39,7 +41,7 @@ REMEMBERED = 10_000
 """Rooms whose need for a title is remembered; for any other room it is looked up again."""
 
 _DONE = TITLE_RETRIES + 1
-_COMPLETED = frozenset({FinishReason.STOP, FinishReason.LENGTH})
+_COMPLETED = frozenset({FinishReason.STOP, FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
 
 _log = structlog.get_logger(__name__)
 
@@ -60,13 +62,22 @@ class FollowUp:
     """The background work of one process and event loop. Call ``close`` when done."""
 
     def __init__(
-        self, model: ChatService, memory: Memory, rooms: RoomDirectory, summaries: SummaryCache, settings: LlmSettings
+        self,
+        model: ChatService,
+        memory: Memory,
+        rooms: RoomDirectory,
+        summaries: SummaryCache,
+        usage: UsageCache,
+        mint: IdMint,
+        settings: LlmSettings,
     ) -> None:
         """``memory`` must be the one that ``model`` builds its prompts with."""
         self._model = model
         self._memory = memory
         self._rooms = rooms
         self._summaries = summaries
+        self._usage = usage
+        self._mint = mint
         self._settings = settings
         self._slots = asyncio.Semaphore(SLOTS)
         self._due: dict[RoomId, _Due] = {}
@@ -133,7 +144,7 @@ class FollowUp:
         if not turns:
             return
         self._count_tries(room_id, self._title_tries.get(room_id, 0) + 1)
-        found = title.clean_title(await self._written(title.NAME, title.title_context(turns)))
+        found = title.clean_title(await self._written(due, title.NAME, title.title_context(turns)))
         if not found:
             raise LlmError("The language model found no title")
         await self._summaries.give_title(due.address, due.claim, found)
@@ -147,7 +158,7 @@ class FollowUp:
             if fold is None:
                 return
             known = fold.known
-            answer = await self._written(summary.NAME, summary.summary_context(known.summary, fold.turns, tokens))
+            answer = await self._written(due, summary.NAME, summary.summary_context(known.summary, fold.turns, tokens))
             text = summary.clean_summary(answer, tokens)
             if not text:
                 raise LlmError("The language model wrote no summary")
@@ -155,15 +166,22 @@ class FollowUp:
                 _log.info("summary_refused", room_id=room_id, version=known.version)
                 return
 
-    async def _written(self, persona: str, context: Context) -> str:
-        """Returns a whole answer as one text. Raises ``LlmError``."""
+    async def _written(self, due: _Due, persona: str, context: Context) -> str:
+        """Returns a whole answer as one text, and counts what it used, also when it failed. Raises ``LlmError``."""
         pieces: list[str] = []
-        async with aclosing(self._model.chat(persona, context)) as parts:
-            async for part in parts:
-                if isinstance(part, Completion):
-                    return "".join(pieces)
-                pieces.append(part.text)
-        raise LlmError("The answer ended without an end")
+        meter = UsageMeter(context.estimated_tokens)
+        try:
+            async with aclosing(self._model.chat(persona, context)) as parts:
+                async for part in parts:
+                    meter.take(part)
+                    if isinstance(part, Completion):
+                        return "".join(pieces)
+                    if isinstance(part, TextDelta):
+                        pieces.append(part.text)
+            raise LlmError("The answer ended without an end")
+        finally:
+            if meter.usage is not None:
+                await self._usage.add(due.address, "follow_up", self._mint.token(), meter.usage)
 
     def _count_tries(self, room_id: RoomId, tries: int) -> None:
         self._title_tries.pop(room_id, None)

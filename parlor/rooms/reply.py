@@ -18,12 +18,14 @@ import structlog
 
 from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
+from parlor.cache.usage import UsageCache
 from parlor.clock import Clock
-from parlor.errors import CacheUnavailable, LlmError, StoreUnavailable
+from parlor.errors import AnswerEmpty, CacheUnavailable, LlmError, StoreUnavailable
 from parlor.ids import Claim, MessageId
-from parlor.llm.ports import ChatService, Completion
+from parlor.llm.ports import ChatService, Completion, TextDelta
+from parlor.llm.usage import UsageMeter
 from parlor.metrics import RoomMetrics
-from parlor.model import FinishReason, MessageDoc, SenderType, Usage, ended_version
+from parlor.model import FinishReason, MessageDoc, SenderType, ended_version
 from parlor.settings import Settings
 
 RETRY_AFTER = 0.25
@@ -36,6 +38,7 @@ _log = structlog.get_logger(__name__)
 _EVENTS = {
     FinishReason.STOP: "message.completed",
     FinishReason.LENGTH: "message.completed",
+    FinishReason.CONTENT_FILTER: "message.completed",
     FinishReason.STOPPED: "message.stopped",
     FinishReason.ERROR: "message.failed",
     FinishReason.INTERRUPTED: "message.failed",
@@ -74,6 +77,7 @@ class ReplyPorts(msgspec.Struct, frozen=True):
     """What a reply is written with."""
 
     cache: RoomCache
+    usage: UsageCache
     model: ChatService
     clock: Clock
     metrics: RoomMetrics
@@ -97,7 +101,8 @@ class ReplyRun:
         self._complete = False
         self._pausing = False
         """Whether the delta writer is waiting for more text."""
-        self._usage: Usage | None = None
+        self._meter: UsageMeter | None = None
+        """None until the model has been asked."""
         self._ended_as: FinishReason | None = None
         self._llm: asyncio.Task[FinishReason] | None = None
 
@@ -155,19 +160,29 @@ class ReplyRun:
             ai_persona=job.persona,
             parent_message_id=job.parent_message_id,
             finish_reason=reason,
-            usage=self._usage,
+            usage=self._meter.usage if self._meter is not None else None,
             error_code=error_code,
             error_detail=detail,
+            retry_after=error.retry_after if error is not None else None,
         )
         complete = self._ports.cache.complete_reply
         await self._insist(partial(complete, self._address, self._claim, job.seq, doc, _EVENTS[reason]))
         self._ports.metrics.reply(reason)
         self._ports.observer.reply_ended(self._address, self._claim, job.persona, job.seq, reason)
 
+    async def count_withdrawn(self) -> None:
+        """Counts what a reply used that was deleted while it was written, and so has no end that counts it."""
+        usage = self._meter.usage if self._meter is not None else None
+        if usage is not None:
+            add, call = self._ports.usage.add, f"{self.job.message_id}:{self.job.attempt}"
+            await self._insist(partial(add, self._address, "reply", call, usage))
+
     async def _outcome(self, llm: asyncio.Task[FinishReason]) -> tuple[FinishReason, LlmError | None]:
         try:
             return await llm, None
         except LlmError as error:
+            if isinstance(error, AnswerEmpty) and self.job.kept:
+                return FinishReason.STOP, None  # There was nothing to add.
             _log.warning("llm_failed", room_id=self._address.room_id, detail=error.detail, debug=error.debug)
             return FinishReason.ERROR, error
         except asyncio.CancelledError:
@@ -187,16 +202,18 @@ class ReplyRun:
             )
         except StoreUnavailable as error:
             raise LlmError("The conversation could not be read", debug=error.debug) from error
-        async with aclosing(model.chat(job.persona, context)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Completion):
-                    self._usage = piece.usage
-                    return piece.finish_reason
-                if not self._text:
-                    self._ports.metrics.first_token_seconds(clock.monotonic() - began)
-                self._text.append(piece.text)
-                self._unwritten.append(piece.text)
-                self._news.set()
+        self._meter = meter = UsageMeter(context.estimated_tokens)
+        async with aclosing(model.chat(job.persona, context)) as parts:
+            async for part in parts:
+                meter.take(part)
+                if isinstance(part, Completion):
+                    return part.finish_reason
+                if isinstance(part, TextDelta):
+                    if not self._text:
+                        self._ports.metrics.first_token_seconds(clock.monotonic() - began)
+                    self._text.append(part.text)
+                    self._unwritten.append(part.text)
+                    self._news.set()
         raise LlmError("The answer ended without an end")
 
     async def _write_deltas(self) -> None:

@@ -154,9 +154,7 @@ class ReplyQueue:
             if job.ends:
                 await self._run.finish(FinishReason.INTERRUPTED, text=job.so_far)
             else:
-                await self._run.run()
-        except (IllegalTransition, RoomNotFound):
-            _log.info("reply_withdrawn", room_id=address.room_id, message_id=job.message_id)
+                await self._unless_withdrawn(self._run, address)
         except Fenced:
             self._ports.metrics.stale_write_refused("reply")
             self._on_lost()
@@ -166,6 +164,13 @@ class ReplyQueue:
             _log.exception("reply_failed", room_id=address.room_id, message_id=job.message_id)
             self._on_lost()
         return False
+
+    async def _unless_withdrawn(self, run: ReplyRun, address: RoomAddress) -> None:
+        try:
+            await run.run()
+        except (IllegalTransition, RoomNotFound):
+            _log.info("reply_withdrawn", room_id=address.room_id, message_id=run.job.message_id)
+            await run.count_withdrawn()
 
     async def _keep_alive(self, address: RoomAddress) -> None:
         """Renews the reply's lease while the LLM is silent. An owner whose lease runs out is considered dead."""

@@ -23,6 +23,7 @@ from parlor.cache.reads import CacheReader
 from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
+from parlor.cache.usage import UsageCache
 from parlor.errors import PartitionUnknown
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
 from parlor.llm.memory import Memory
@@ -67,7 +68,7 @@ from parlor.rooms.follow_up import FollowUp
 from parlor.rooms.host import RoomHost
 from parlor.rooms.reply import ReplyPorts
 from parlor.rooms.room import Room, RoomPorts
-from parlor.settings import Settings
+from parlor.settings import LlmSettings, Settings
 from parlor.state_machine import ChatStateMachine
 from tests.fake_redis import fake_server
 from tests.unit.counting_metrics import CountingMetrics
@@ -124,13 +125,14 @@ class Domain:
         self.history = HistoryReader(self.internal_history)
         self.states = ChatStateMachine(self.live, self.store, self.loader)
         self.summaries = SummaryCache(self.live)
+        self.usage = UsageCache(self.live)
         self.memories = InternalMemories(self.summaries, self.store, self.loader)
         self.directory = RoomDirectory(self.reader, self.memories, self.store, self.loader)
         self.model = ScriptedModel(self.internal_history)
         memory = Memory(self.internal_history, self.memories, 1000, 800)
         # No titles or summaries in the background, so that the model's only talks are those that tests ask for.
         quiet = self.settings.llm.model_copy(update={"titles": False, "summaries": False})
-        self.follow_up = FollowUp(self.model, memory, self.directory, self.summaries, quiet)
+        self.follow_up = self.new_follow_up(memory, quiet)
         self.metrics = CountingMetrics()
         self.queue = FakeQueue(
             self.live, self.settings.redis, FakeAsyncRedis(server=self.server, protocol=2), self.pipeline
@@ -201,9 +203,14 @@ class Domain:
         self._hosts.append(host)
         return host
 
+    def new_follow_up(self, memory: Memory, settings: LlmSettings) -> FollowUp:
+        return FollowUp(self.model, memory, self.directory, self.summaries, self.usage, self.mint, settings)
+
     def ports(self) -> RoomPorts:
         return RoomPorts(
-            reply=ReplyPorts(self.cache, self.model, self.clock, self.metrics, self.settings, self.follow_up),
+            reply=ReplyPorts(
+                self.cache, self.usage, self.model, self.clock, self.metrics, self.settings, self.follow_up
+            ),
             cache=self.cache,
             reader=self.reader,
             loader=self.loader,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from parlor.ids import RoomId
-from parlor.llm.ports import Completion, Context, History, Persona, PromptTurn, TextDelta
+from parlor.llm.ports import Completion, Context, History, Part, Persona, PromptTurn, TextDelta
 from parlor.model import FinishReason, SenderType, Usage
 
 USAGE = Usage(input_tokens=3, output_tokens=5)
@@ -18,13 +18,17 @@ class Talk:
     def __init__(self, persona: str, context: Context) -> None:
         self.persona = persona
         self.context = context
-        self.parts: asyncio.Queue[TextDelta | Completion | Exception | None] = asyncio.Queue()
+        self.parts: asyncio.Queue[Part | Exception | None] = asyncio.Queue()
         self.closed = False
         """Whether the connection upstream is closed."""
 
     def say(self, *texts: str) -> None:
         for text in texts:
             self.parts.put_nowait(TextDelta(text))
+
+    def count(self, usage: Usage) -> None:
+        """Tells the usage so far."""
+        self.parts.put_nowait(usage)
 
     def finish(self, reason: FinishReason = FinishReason.STOP, usage: Usage | None = USAGE) -> None:
         self.parts.put_nowait(Completion(reason, usage))
@@ -62,9 +66,9 @@ class ScriptedModel:
             PromptTurn("user" if message.sender_type is SenderType.USER else "assistant", message.content)
             for message in await self._history.before(room_id, before_seq or 10**9, 100)
         ]
-        return Context([*turns, PromptTurn("assistant", said)] if said else turns, 0, 0, len(said))
+        return Context([*turns, PromptTurn("assistant", said)] if said else turns, 100, 0, len(said))
 
-    async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
+    async def chat(self, persona: str, context: Context) -> AsyncGenerator[Part, None]:
         talk = Talk(persona, context)
         self.talks.append(talk)
         if self.auto is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from string import ascii_uppercase
 
 import pytest
 
@@ -23,7 +24,9 @@ def test_every_complaint_has_an_answer_and_a_guard() -> None:
 
 
 def test_every_class_of_complaint_is_told() -> None:
-    assert re.findall(r"^## ([A-Z])\. ", TEXT, re.MULTILINE) == list("ABCDEFGH")
+    classes = re.findall(r"^## ([A-Z])\. ", TEXT, re.MULTILINE)
+    assert len(classes) >= len("ABCDEFGHI")
+    assert classes == list(ascii_uppercase[: len(classes)])
 
 
 @pytest.mark.parametrize(("file", "name"), NAMED)

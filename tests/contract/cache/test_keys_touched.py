@@ -15,8 +15,9 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
+from parlor.cache.usage import UsageCache
 from parlor.ids import Claim, MessageId
-from parlor.model import Credential
+from parlor.model import Credential, Usage
 from parlor.states import MessageState, RoomState
 from tests.contract.cache.fixtures import CLAIM_1, LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
@@ -84,6 +85,7 @@ async def revise(fixtures: CacheFixtures, address: RoomAddress, turn: Appended) 
     await fixtures.rooms.edit(address, CLAIM_1, "nonce-2", question, reply, waits=False)
     await fixtures.rooms.complete_reply(address, CLAIM_1, 2, structs.replace(reply.doc, version=5), "message.completed")
     summaries = SummaryCache(fixtures.live)
+    await UsageCache(fixtures.live).add(address, "reply", "call-1", Usage(3, 5))
     version = int((await fixtures.hash("room", address)).get(b"summary_version", b"0"))
     assert await summaries.set(address, CLAIM_1, version, "a summary", 1)
     await summaries.reset(address, CLAIM_1)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from parlor.clock import Clock
 from parlor.errors import LlmError
-from parlor.llm.ports import Completion, Context, Persona, TextDelta
+from parlor.llm.ports import Completion, Context, Part, Persona, TextDelta
 from parlor.model import FinishReason, Usage
 from parlor.settings import LlmSettings
 
@@ -24,9 +24,7 @@ class EchoModel:
         self.prompts: list[tuple[Persona, Context]] = []
         self.closed = False
 
-    async def answer(
-        self, persona: Persona, context: Context, deadline: float
-    ) -> AsyncGenerator[TextDelta | Completion, None]:
+    async def answer(self, persona: Persona, context: Context, deadline: float) -> AsyncGenerator[Part, None]:
         self.prompts.append((persona, context))
         if self.failures:
             raise self.failures.pop(0)

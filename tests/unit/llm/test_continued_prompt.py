@@ -31,6 +31,14 @@ async def test_the_prompt_ends_with_the_answer_so_far() -> None:
     assert context.estimated_tokens - without.estimated_tokens == TURN_OVERHEAD + estimate_tokens("I was say")
 
 
+async def test_thoughts_are_left_out_unless_there_is_nothing_else_yet() -> None:
+    spoken = await build_prompt(talk((USER, "a")), "<think>hm</think>I was say")
+    assert spoken.turns[-1] == PromptTurn("assistant", "I was say")
+    assert spoken.said == len("<think>hm</think>I was say")
+    thinking = await build_prompt(talk((USER, "a")), "<think>hm")
+    assert thinking.turns[-1] == PromptTurn("assistant", "<think>hm")
+
+
 @pytest.mark.parametrize("said", ["", " \n"])
 async def test_an_answer_without_a_word_is_asked_for_like_any_other(said: str) -> None:
     context = await build_prompt(talk((USER, "a")), said)

@@ -54,6 +54,15 @@ async def test_a_prompt_keeps_its_budget_also_where_a_character_is_a_token(text:
     assert 3000 < characters < context.estimated_tokens <= 8000
 
 
+async def test_the_thoughts_in_answers_stay_out_of_prompts() -> None:
+    answer = "<think>SECRET</think>\n\nBlue."
+    messages = talk((USER, "a <think>b"), (AI, answer), (USER, "c"), (AI, "<think>SECRET"), (USER, "d"))
+    context = await build_prompt(messages)
+    assert shown(context) == [("user", "a <think>b"), ("assistant", "Blue."), ("user", "c\n\nd")]
+    latest = await memory(FakeHistory(messages)).latest(ROOM, 6, 5, 100)
+    assert "SECRET" not in str(latest)
+
+
 async def test_an_empty_room_is_the_system_prompt() -> None:
     context = await build_prompt([])
     assert shown(context) == []

@@ -40,7 +40,7 @@ async def test_deltas_come_while_the_answer_is_still_being_written(service: Serv
 
 
 @pytest.mark.parametrize(
-    ("finish", "expected"), [("length", FinishReason.LENGTH), ("content_filter", FinishReason.STOP)]
+    ("finish", "expected"), [("length", FinishReason.LENGTH), ("content_filter", FinishReason.CONTENT_FILTER)]
 )
 async def test_finish_reasons_are_mapped(service: ServiceFixture, finish: str, expected: FinishReason) -> None:
     assert (await service.chat(f"[[finish={finish} text=a]]"))[1].finish_reason is expected

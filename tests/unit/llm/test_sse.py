@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parlor.llm.sse import LINE_MAX, LineTooLongError, SseParser
+from parlor.llm.sse import BODY_MAX, Document, ErrorData, SseParser, TooLongError
 
 pytestmark = pytest.mark.unit
 
@@ -73,10 +73,6 @@ def test_comments_and_other_fields_are_skipped() -> None:
     assert parse([b": ping\n\nevent: x\nid: 1\nretry: 5\ndata: y\n\ndatabase: no\n\n"]) == [b"y"]
 
 
-def test_a_byte_order_mark_is_dropped() -> None:
-    assert parse([b"\xef\xbb", b"\xbfdata: x\n\n"]) == [b"x"]
-
-
 def test_an_event_is_given_out_as_soon_as_it_is_whole() -> None:
     parser = SseParser()
     assert parser.feed(b"data: x\r\n\r") == [b"x"]
@@ -87,8 +83,65 @@ def test_the_last_event_counts_without_its_empty_line() -> None:
     assert parse([b"data: x\n\ndata: [DONE]"]) == [b"x", b"[DONE]"]
 
 
-def test_a_line_without_end_is_refused() -> None:
+# Servers that differ from the standard
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_events_without_an_empty_line_between_them_are_events(end: bytes) -> None:
+    stream = end.join([b'data: {"a":1}', b'data: {"b":"}"}', b": ping", b'data: {"c":"\xff"}', b"data: [DONE]", b""])
+    assert parse([stream]) == [b'{"a":1}', b'{"b":"}"}', b'{"c":"\xff"}', b"[DONE]"]
+
+
+def test_events_without_an_empty_line_are_given_out_as_they_come() -> None:
     parser = SseParser()
-    parser.feed(b"data: " + b"x" * (LINE_MAX - 6))
-    with pytest.raises(LineTooLongError):
-        parser.feed(b"x")
+    assert parser.feed(b'data: {"a":1}\n') == []  # it may go on
+    assert parser.feed(b'data: {"b":2}\n') == [b'{"a":1}', b'{"b":2}']
+    assert parser.feed(b'data: {"c":3}\n') == [b'{"c":3}']
+
+
+@pytest.mark.parametrize("first", [b'{"a":{"b":1}', b"{", b'{"a":"}'])
+def test_a_document_over_several_lines_is_one_event(first: bytes) -> None:
+    assert parse([b"data: " + first + b"\ndata: }\n\n"]) == [first + b"\n}"]
+
+
+def test_a_line_that_is_a_document_is_data_without_its_field_name() -> None:
+    assert parse([b'data: x\n\n{"error":"down"}\n\n']) == [b"x", b'{"error":"down"}']
+
+
+@pytest.mark.parametrize("event", [b"event: error\ndata: down", b"event:error\ndata:down", b"error: down"])
+def test_the_data_of_an_error_is_marked(event: bytes) -> None:
+    one, other = parse([event + b"\n\ndata: x\n\n"])
+    assert (one, other) == (b"down", b"x")
+    assert isinstance(one, ErrorData)
+    assert not isinstance(other, ErrorData)
+
+
+def test_an_event_of_another_name_is_no_error() -> None:
+    (event,) = parse([b"event: error\n\nevent: delta\ndata: x\n\n"])
+    assert not isinstance(event, ErrorData)
+
+
+def test_a_document_is_the_whole_body() -> None:
+    body = Document()
+    assert [*body.feed(b'{"a":\n\n'), *body.feed(b"1}")] == []
+    assert body.close() == [b'{"a":\n\n1}']
+
+
+# Nothing is endless
+
+
+@pytest.mark.parametrize("parser", [SseParser, Document])
+def test_a_very_long_line_is_taken_and_an_endless_one_refused(parser: type[SseParser | Document]) -> None:
+    body = parser()
+    for _ in range(BODY_MAX // 2**16):
+        assert body.feed(b"x" * 2**16) == []
+    with pytest.raises(TooLongError):
+        body.feed(b"x")
+
+
+def test_an_event_without_end_is_refused() -> None:
+    parser, line = SseParser(), b"data: " + b"x" * 2**20 + b"\n"
+    for _ in range(BODY_MAX // 2**20):
+        parser.feed(line)
+    with pytest.raises(TooLongError):
+        parser.feed(2 * line)

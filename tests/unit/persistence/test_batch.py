@@ -254,6 +254,18 @@ def test_a_further_end_of_a_message_counts_its_tokens_and_not_the_message() -> N
     assert build_batch(entries, [True] * 3, EPOCHS).daily_uses == [DailyUse(5, "2026-11-23", 1, 10, 16)]
 
 
+def test_tokens_that_no_message_counts_are_counted() -> None:
+    queue = Queue()
+    entries = [
+        queue.save(2, "answer", message_id=M2, sender=SenderType.AI, usage=Usage(3, 5)),
+        queue.entry("CHAT_USAGE_ADD", at=NOON, usage=Usage(7, 11)),
+        queue.entry("CHAT_USAGE_ADD", at=NOON + 86_400_000, usage=Usage(1, 2)),
+    ]
+    batch = build_batch(entries, [True] * 3, EPOCHS)
+    assert batch.daily_uses == [DailyUse(5, "2026-11-23", 1, 10, 16), DailyUse(5, "2026-11-24", 0, 1, 2)]
+    assert (batch.room_updates, batch.message_saves[1:]) == ([], [])
+
+
 def test_a_day_ends_at_midnight_utc() -> None:
     queue, midnight = Queue(), 1_795_478_400_000
     uses = build_batch([queue.save(1, at=midnight - 1), queue.save(2, at=midnight)], [True] * 2, EPOCHS).daily_uses

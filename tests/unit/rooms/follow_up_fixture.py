@@ -11,7 +11,6 @@ from parlor.llm.memory import Memory
 from parlor.llm.ports import Persona
 from parlor.llm.summary import Material
 from parlor.model import FinishReason, RoomMemory
-from parlor.rooms.follow_up import FollowUp
 from tests.unit.domain import Domain
 from tests.unit.fake_clock import settle
 from tests.unit.llm.fake_history import AI, USER, FakeHistory, talk
@@ -30,7 +29,7 @@ class FollowUpFixture:
         self.history = FakeHistory([])
         self.memory = Memory(self.history, domain.memories, 1000, 800)
         self.summaries = SummaryCache(domain.live)
-        self.follow_up = FollowUp(domain.model, self.memory, domain.directory, self.summaries, domain.settings.llm)
+        self.follow_up = domain.new_follow_up(self.memory, domain.settings.llm)
 
     @property
     def talks(self) -> list[Talk]:

@@ -6,7 +6,15 @@ import asyncio
 
 import pytest
 
-from parlor.errors import CacheUnavailable, IllegalTransition, InvalidRequest, LimitReached, LlmError, RoomBusy
+from parlor.errors import (
+    AnswerEmpty,
+    CacheUnavailable,
+    IllegalTransition,
+    InvalidRequest,
+    LimitReached,
+    LlmError,
+    RoomBusy,
+)
 from parlor.llm.ports import PromptTurn
 from parlor.model import FinishReason, Message, ReplyMode
 from parlor.rooms.room import Room
@@ -84,6 +92,16 @@ async def test_the_model_is_asked_to_go_on_from_its_own_words(domain: Domain) ->
     await domain.go_on(room, reply.message_id)
     await settle()
     assert domain.model.talks[1].context.turns == [PromptTurn("user", "question"), PromptTurn("assistant", KEPT)]
+
+
+async def test_a_reply_to_which_nothing_is_added_is_whole(domain: Domain) -> None:
+    room, reply = await cut(domain)
+    await domain.go_on(room, reply.message_id)
+    await settle()
+    domain.model.talks[1].fail(AnswerEmpty())
+    await domain.clock.advance(0.1)
+    now = await domain.message(room.room_id, reply.message_id)
+    assert (now.content, now.finish_reason, now.error) == (KEPT, FinishReason.STOP, None)
 
 
 async def test_a_page_shows_what_is_kept_from_the_first_moment(domain: Domain) -> None:

@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from parlor.cache.summaries import SummaryCache
 from parlor.errors import LlmError
 from parlor.ids import Claim
 from parlor.llm import summary, title
 from parlor.llm.memory import SUMMARY_HEADING, Memory
 from parlor.model import FinishReason, RoomMemory
 from parlor.rooms import follow_up as module
-from parlor.rooms.follow_up import SLOTS, TITLE_RETRIES, FollowUp
+from parlor.rooms.follow_up import SLOTS, TITLE_RETRIES
 from tests.unit.domain import Domain, DomainMaker
 from tests.unit.fake_clock import settle
 from tests.unit.rooms.follow_up_fixture import CLAIM, PERSONA, STOP, FollowUpFixture, material, turn_numbers
@@ -209,7 +208,7 @@ async def test_a_deletion_while_a_fold_is_made_refuses_it_and_the_next_one_is_wi
     address, claim = room._own.address, room._own.claim
     assert address is not None
     memory = Memory(domain.internal_history, domain.memories, 1000, 800)
-    follow_up = FollowUp(domain.model, memory, domain.directory, SummaryCache(domain.live), domain.settings.llm)
+    follow_up = domain.new_follow_up(memory, domain.settings.llm)
 
     async def ended() -> None:
         await memory.build_prompt(room.room_id, PERSONA, 14)

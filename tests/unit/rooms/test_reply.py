@@ -8,8 +8,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from parlor.errors import CacheUnavailable, InvalidRequest, LlmError, RoomNotFound, StoreUnavailable
-from parlor.model import FinishReason, OnBusy, Usage
+from parlor.errors import (
+    AnswerEmpty,
+    AnswerFiltered,
+    AnswerOnlyReasoning,
+    CacheUnavailable,
+    InvalidRequest,
+    LlmError,
+    RoomNotFound,
+    StoreUnavailable,
+)
+from parlor.model import FinishReason, OnBusy, ReplyError, Usage
 from parlor.rooms.room import Room
 from parlor.states import MessageState
 from tests.unit.domain import HOME, Domain, settle
@@ -108,6 +117,18 @@ async def test_a_reply_that_was_cut_by_its_length_says_so(domain: Domain) -> Non
     assert (reply.finish_reason, reply.usage) == (FinishReason.LENGTH, Usage(1, 2))
 
 
+async def test_a_reply_that_a_content_filter_cut_short_says_so(domain: Domain) -> None:
+    room, talk = await begun(domain)
+    talk.say("The first step is")
+    talk.finish(FinishReason.CONTENT_FILTER)
+    await domain.clock.advance(1)
+    assert (await domain.kinds(room.room_id))[-1] == "message.completed"
+    await domain.write_all()
+    row = (await domain.rows(room.room_id))[1]
+    assert (row.doc.content, row.doc.finish_reason) == ("The first step is", FinishReason.CONTENT_FILTER)
+    assert domain.metrics.replies == {"content_filter": 1}
+
+
 async def test_a_readers_page_has_the_text_so_far(domain: Domain) -> None:
     room, talk = await begun(domain)
     talk.say("half a")
@@ -166,6 +187,27 @@ async def test_a_failure_keeps_the_partial_text_and_says_why(domain: Domain) -> 
     await domain.write_all()
     assert (await domain.rows(room.room_id))[1].doc.error_code == "llm-error"
     assert domain.metrics.replies == {"error": 1}
+
+
+@pytest.mark.parametrize("error", [AnswerEmpty(), AnswerOnlyReasoning(), AnswerFiltered()])
+async def test_an_answer_that_says_nothing_fails_with_a_code_of_its_own(domain: Domain, error: LlmError) -> None:
+    room, talk = await begun(domain)
+    talk.fail(error)
+    await domain.clock.advance(1)
+    kind, data = (await domain.events(room.room_id))[-1]
+    assert (kind, data["error"]) == ("message.failed", {"code": error.code, "detail": error.title})
+    assert (await domain.page(room.room_id)).messages[1].error == ReplyError(error.code, error.title)
+
+
+async def test_when_the_provider_wants_to_be_asked_again_is_told_with_the_failure(domain: Domain) -> None:
+    room, talk = await begun(domain)
+    talk.fail(LlmError("Too many requests", retry_after=20.2))
+    await domain.clock.advance(1)
+    _, data = (await domain.events(room.room_id))[-1]
+    failure = {"code": "llm-error", "detail": "Too many requests", "retry_after_seconds": 21}
+    assert data["error"] == data["message"]["error"] == failure
+    await domain.write_all()
+    assert (await domain.rows(room.room_id))[1].doc.error_detail == "Too many requests"
 
 
 async def test_an_answer_without_an_end_is_a_failure(domain: Domain) -> None:
