@@ -22,7 +22,7 @@ from parlor_cli.progress import PipeProgress, Progress
 from parlor_cli.refusal import Refusal
 from parlor_cli.servers.tether import die_with
 from parlor_cli.shutdown import Shutdown
-from parlor_cli.signals import StopSignals
+from parlor_cli.signals import INTERRUPTED, Stopped, StopSignals
 from parlor_cli.started import Started
 from parlor_cli.startup import Startup
 
@@ -33,12 +33,14 @@ _WATCH_S = 0.5
 class Launcher:
     """Starts an installation, watches it, stops it."""
 
-    def __init__(self, installation: Installation, options: UpOptions, progress: Progress) -> None:
+    def __init__(
+        self, installation: Installation, options: UpOptions, progress: Progress, signals: StopSignals
+    ) -> None:
         self._progress = progress
-        self.signals = StopSignals()
+        self.signals = signals
         self._started = Started(installation)
-        self._startup = Startup(installation, options, progress, self.signals, self._started)
-        self._shutdown = Shutdown(installation, progress, self.signals, self._started, self._warn)
+        self._startup = Startup(installation, options, progress, signals, self._started)
+        self._shutdown = Shutdown(installation, progress, signals, self._started, self._warn)
 
     def start(self) -> None:
         """Raises ``Refusal``, or ``Stopped`` after a signal."""
@@ -66,33 +68,43 @@ class Launcher:
         return 0
 
     def stop(self, *, drain: bool) -> None:
-        """``drain``: rooms and queues first."""
-        self._shutdown.run(drain=drain)
+        """``drain``: rooms and queues first. How it goes is not shown to somebody who interrupted the start."""
+        self._shutdown.run(drain=drain, silent=self.signals.interrupted)
 
     def _warn(self, text: str) -> None:
         self._progress.show("warn", text, step="launcher")
         print(text, file=sys.stderr, flush=True)
 
 
-def run(installation: Installation, options: UpOptions, progress: Progress) -> int:
-    """From start to stop; returns the exit code. The caller holds the lock."""
-    launcher = Launcher(installation, options, progress)
-    drain = True
-    try:
-        launcher.start()
-        code = launcher.watch()
-        drain = code == 0
-    except Exception as error:  # noqa: BLE001 - shown to the user, and everything is stopped
-        code, drain = _report_failure(launcher, error, progress), False
-    launcher.stop(drain=drain)
+def run(installation: Installation, options: UpOptions, progress: Progress, signals: StopSignals) -> int:
+    """From start to stop; returns the exit code. The caller holds the lock, and has begun to listen to ``signals``."""
+    launcher = Launcher(installation, options, progress, signals)
+    failure = _failure(launcher)
+    code = launcher.watch() if failure is None else _report_failure(launcher, failure, progress)
+    launcher.stop(drain=failure is None and code == 0)
     return code
 
 
-def _report_failure(launcher: Launcher, error: Exception, progress: Progress) -> int:
-    """Shows why the start, or the watch, failed; returns the exit code."""
+def _failure(launcher: Launcher) -> BaseException | None:
+    """Starts; returns what ended the start, or None."""
+    failure: BaseException | None = None
+    try:
+        try:
+            launcher.start()
+        except BaseException as error:  # noqa: BLE001 - shown to the user, and everything is stopped
+            failure = error
+        launcher.signals.end_start()
+    except Stopped as error:
+        # A signal that came while the start was ending. There is no second one: it raises only once.
+        failure = failure or error
+    return failure
+
+
+def _report_failure(launcher: Launcher, error: BaseException, progress: Progress) -> int:
+    """Shows why the start failed; returns the exit code."""
     if launcher.signals.interrupted:
         # Not always a `Stopped`: a library may have wrapped it in an error of its own.
-        return 130
+        return INTERRUPTED
     # Into the log, with what caused it: what is shown may be gone with its terminal.
     traceback.print_exception(error)
     if isinstance(error, Refusal):
@@ -106,19 +118,25 @@ def _report_failure(launcher: Launcher, error: Exception, progress: Progress) ->
 
 def main() -> None:
     """Reads the options, redirects the output to the log, and runs."""
-    options = UpOptions.from_json(sys.stdin.buffer.read())
+    signals = StopSignals()
+    signals.begin_start()
+    signals.install()
     progress = PipeProgress(os.dup(sys.stdout.fileno()))
     code = 1
     try:
+        options = UpOptions.from_json(sys.stdin.buffer.read())
         if options.tether is not None:
             die_with(options.tether, signal.SIGTERM)
         installation = Installation.found(options.data_dir)
         with installation.locked():
             _log_to(installation.logs_dir / "launcher.log")
-            code = run(installation, options, progress)
+            code = run(installation, options, progress, signals)
     except Refusal as refusal:
         progress.show("failed", refusal.message)
         code = refusal.exit_code
+    except Stopped:
+        # Nothing had started yet.
+        code = INTERRUPTED
     sys.stdout.flush()
     sys.stderr.flush()
     # Not `sys.exit`: threads of a step that was cut short, or of Ray, must not delay the end.

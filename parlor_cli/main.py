@@ -1,295 +1,40 @@
-"""The `parlor` command.
+"""The entry of the `parlor` command.
 
-Commands import what they need when they run, so that `parlor --help` does not load Ray.
+It imports next to nothing, so that Ctrl-C has its meaning before the rest is imported: exit code 130 and one line.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from datetime import timedelta
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+from types import FrameType
 
-import typer
+from parlor_cli.signals import INTERRUPTED
 
-from parlor_cli.installation import DEFAULT_DATA_DIR, Installation
-from parlor_cli.options import UpOptions
-from parlor_cli.own_packages import check_packages
-from parlor_cli.progress import ScreenProgress
-from parlor_cli.refusal import Refusal
 
-app = typer.Typer(
-    name="parlor",
-    help="A self-hosted backend for AI chat rooms that never loses a message.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-DataDir = Annotated[
-    Path,
-    typer.Option("--data-dir", envvar="PARLOR_DATA_DIR", help="Data directory, one for each installation."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-class Servers(StrEnum):
-    """The origin of Redis and the databases."""
-
-    EMBEDDED = "embedded"
-    PRIVATE = "private"
-    EXTERNAL = "external"
-
-
-@app.command()
-def up(
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: a free one [default: 8000].")] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready, and leave it running.")] = False,
-    redis_url: Annotated[str | None, typer.Option(help="Use this Redis instead of starting one.")] = None,
-    mysql_url: Annotated[
-        list[str] | None, typer.Option(help="Use this database instead of creating one; repeat it for each shard.")
-    ] = None,
-    servers: Annotated[
-        Servers | None,
-        typer.Option(help="embedded: Valkey and SQLite; private: redis-server and mariadbd from PATH; external: URLs."),
-    ] = None,
-    partitions: Annotated[
-        int | None,
-        typer.Option(min=1, max=4096, help="Partitions, fixed at the first start [64]."),
-    ] = None,
-    shards: Annotated[int | None, typer.Option(min=1, max=64, help="Databases to create [default: 2].")] = None,
-    ray_address: Annotated[str | None, typer.Option(help="Join this Ray cluster instead of starting one.")] = None,
-) -> None:
-    """Start Redis, the databases, Ray, the actors and HTTP; Ctrl-C stops all of it."""
-    from parlor_cli.up import up as run
-
-    options = UpOptions(
-        data_dir=data_dir.expanduser().absolute(),
-        host=host,
-        port=port,
-        redis_url=redis_url,
-        mysql_urls=mysql_url or [],
-        servers=servers.value if servers else None,
-        partitions=partitions,
-        shards=shards,
-        ray_address=ray_address,
-    )
-    raise typer.Exit(run(options, ScreenProgress(), detach=detach))
-
-
-@app.command()
-def down(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Drain and stop what `up` started, nothing else."""
-    from parlor_cli.down import down as run
-
-    run(data_dir, ScreenProgress())
-
-
-@app.command()
-def status(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show services, actors, queues and dead letters. Exit code 3 when nothing runs."""
-    from parlor_cli.status import show
-
-    raise typer.Exit(show(data_dir, as_json=json))
-
-
-@app.command()
-def token(
-    account: Annotated[str, typer.Argument(help="The account of the token.")],
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    ttl: Annotated[int | None, typer.Option(min=1, help="Seconds for which it is valid [default: 30 days].")] = None,
-) -> None:
-    """Print a bearer token, alone, on standard output."""
-    from parlor_cli.bearer import issue_token
-
-    typer.echo(issue_token(data_dir, account, timedelta(seconds=ttl) if ttl is not None else None))
-
-
-@app.command()
-def revoke(
-    account: Annotated[str, typer.Argument(help="The account, as in `parlor token`.")],
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """End every token that an account has: within seconds on every replica. Later tokens are valid."""
-    from parlor_cli.revoke import run
-
-    typer.echo(f"what was issued to {account} before {run(data_dir, account)} has ended")
-
-
-@app.command()
-def config(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Check the configuration as `up` does, and print the effective settings as TOML, secrets masked."""
-    from parlor_cli.checks import check
-    from parlor_cli.configuration import to_toml
-    from parlor_cli.options import present
-
-    check(UpOptions(data_dir))
-    typer.echo(to_toml(present(Installation.find(data_dir))))
-
-
-@app.command()
-def migrate(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Migrate the databases to the schema of this version, as `up` does."""
-    from parlor_cli.migrate import run
-
-    run(data_dir, as_json=json)
-
-
-@app.command()
-def rooms(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """List active rooms with their actors and states. Exit code 3 when nothing runs."""
-    from parlor_cli.rooms import show
-
-    raise typer.Exit(show(data_dir, as_json=json))
-
-
-@app.command()
-def fsck(
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired safely.")] = False,
-    account: Annotated[str | None, typer.Option(help="Only this account's rooms.")] = None,
-    room: Annotated[str | None, typer.Option(help="Only this room.")] = None,
-    json: Json = False,
-) -> None:
-    """Check every room for contradictions between Redis, queues and shards, while Parlor runs. Exit code 0: none, or
-    all repaired; 1: some; 2: the check failed."""
-    from parlor_cli.fsck import run
-
-    raise typer.Exit(run(data_dir, repair=repair, account=account, room=room, as_json=json))
-
-
-keys = typer.Typer(help="The keys that sign tokens.", no_args_is_help=True)
-app.add_typer(keys, name="keys")
-
-
-@keys.command("list")
-def keys_list(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """List them, oldest first, with what each is for: it signs new tokens, verifies older ones, or is retired."""
-    from parlor_cli.signing_keys import show
-
-    show(data_dir, as_json=json)
-
-
-@keys.command("add")
-def keys_add(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Make a key that signs tokens from now on, and print its id. Older keys stay valid."""
-    from parlor_cli.signing_keys import add
-
-    typer.echo(add(data_dir))
-
-
-@keys.command("retire")
-def keys_retire(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="As `list` shows it; `secret` is the configured one.")],
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """Refuse what a key signed: within seconds on every replica, without a restart."""
-    from parlor_cli.signing_keys import retire
-
-    retire(data_dir, key)
-
-
-dead_letters = typer.Typer(help="Operations that a shard refused for their content.", no_args_is_help=True)
-app.add_typer(dead_letters, name="dead-letters")
-DeadLetterIds = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `list` shows them.")]
-
-
-@dead_letters.command("list")
-def dead_letters_list(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """List them with their reasons, without the text of messages."""
-    from parlor_cli.dead_letters import show
-
-    show(data_dir, as_json=json)
-
-
-@dead_letters.command("replay")
-def dead_letters_replay(
-    ids: DeadLetterIds = None,
-    every: Annotated[bool, typer.Option("--all", help="Replay all of them.")] = False,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    json: Json = False,
-) -> None:
-    """Put them back into their queues, when the reason for their refusal is gone."""
-    from parlor_cli.dead_letters import replay
-
-    replay(data_dir, ids or [], every=every, as_json=json)
-
-
-@dead_letters.command("drop")
-def dead_letters_drop(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="As `list` shows them.")],
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    json: Json = False,
-) -> None:
-    """Give them up: a message becomes a tombstone, a room that was never stored is deleted."""
-    from parlor_cli.dead_letters import drop
-
-    drop(data_dir, ids, as_json=json)
-
-
-bench = typer.Typer(help="Measure a running installation.", no_args_is_help=True)
-app.add_typer(bench, name="bench")
-
-
-@bench.callback()
-def benchmarks() -> None:
-    """Measure a running installation."""
-
-
-@bench.command("send")
-def bench_send(
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    seconds: Annotated[float, typer.Option(min=0.5, help="Seconds for each measurement.")] = 5.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; the result is their median.")] = 5,
-    json: Json = False,
-) -> None:
-    """Compare sends with a no-op POST on the same ingress, and measure the time to first token."""
-    from parlor_cli.bench import send
-
-    raise typer.Exit(send(data_dir, seconds=seconds, rounds=rounds, as_json=json))
-
-
-@bench.command("stream")
-def bench_stream(
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    replies: Annotated[list[int] | None, typer.Option(min=1, help="Replies at once; repeat it for more runs.")] = None,
-    seconds: Annotated[float, typer.Option(min=0.5, help="Seconds that each reply takes.")] = 10.0,
-    json: Json = False,
-) -> None:
-    """Stream many replies at once, each to its own reader: losses, delays, memory. Exit code 1 when a reply is lost."""
-    from parlor_cli.bench import stream
-
-    raise typer.Exit(stream(data_dir, replies=replies or [200, 500], seconds=seconds, as_json=json))
-
-
-cluster = typer.Typer(help="An installation that `serve deploy` started (docs/CLUSTER.md).", no_args_is_help=True)
-app.add_typer(cluster, name="cluster")
-
-
-@cluster.command("status")
-def cluster_status(json: Json = False) -> None:
-    """Show actors, queues and dead letters; runs on a node of the cluster."""
-    from parlor_cli.cluster import show
-
-    show(as_json=json)
-
-
-@cluster.command("stop")
-def cluster_stop() -> None:
-    """Drain and end the actors, after `serve shutdown`."""
-    from parlor_cli.cluster import stop
-
-    stop()
+class Interrupted(BaseException):
+    """Ctrl-C. No `Exception`, because no command and no library may take it for a failure that it can handle."""
 
 
 def main() -> None:
-    """Entry point. A ``Refusal`` becomes one line on standard error."""
+    """Entry point."""
+    signal.signal(signal.SIGINT, _leave)
+    from parlor_cli.commands import run
+
+    # From here on a command may have something to put away first.
+    signal.signal(signal.SIGINT, _interrupt)
     try:
-        check_packages()
-        app()
-    except Refusal as refusal:
-        ScreenProgress().show("failed", refusal.message)
-        sys.exit(refusal.exit_code)
+        run()
+    except Interrupted:
+        _leave(signal.SIGINT, None)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    sys.stdout.flush()
+    os.write(sys.stderr.fileno(), b"parlor: interrupted\n")
+    os._exit(INTERRUPTED)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise Interrupted

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+import typer
+from pydantic import TypeAdapter, ValidationError
 
 from parlor.settings import Settings
+from parlor.settings.values import Lifetime
 from parlor_cli.configuration import Overrides, load, merge, restore
 from parlor_cli.installation import Founding, Installation, ServerKind
 from parlor_cli.refusal import Refusal
 
 DEFAULT_SHARDS = 2
+
+
+def lifetime(text: str) -> timedelta:
+    """A duration as people write it, at most ten years. Raises ``typer.BadParameter``."""
+    try:
+        return TypeAdapter[timedelta](Lifetime).validate_python(text)
+    except ValidationError as error:
+        raise typer.BadParameter(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 class UpOptions(msgspec.Struct, frozen=True):

@@ -49,6 +49,18 @@ class PortPlan(msgspec.Struct, frozen=True):
         return self.first + 6
 
     @property
+    def dashboard_agent(self) -> int:
+        return self.first + 7
+
+    @property
+    def monitor_metrics(self) -> int:
+        return self.first + 8
+
+    @property
+    def dashboard_metrics(self) -> int:
+        return self.first + 9
+
+    @property
     def replicas(self) -> range:
         """HTTP ports of replicas; Serve reuses a port only some time after it was freed."""
         return range(self.first + _REPLICAS_FROM, self.first + _GRPC_FROM)

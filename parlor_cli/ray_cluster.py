@@ -7,12 +7,16 @@ inherit it, so ``environment`` is applied before anything imports ray. For names
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 from math import ceil
 from pathlib import Path, PurePath
+from types import ModuleType
 
 import msgspec
 
@@ -25,6 +29,8 @@ from parlor_cli.refusal import Refusal
 
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
 """Ray's minimum is 75 MB; nothing large goes through the object store."""
+_TEMPORARY = "t"
+"""The directory for temporary files, in the runtime directory; a short name, because sockets are made there."""
 _HEAD_PROCESSES = ("gcs_server", "raylet")
 _DRAIN_S = 1
 """Seconds for which a stopping replica stays reachable. Serve's default, 30, would delay every stop by as much."""
@@ -79,6 +85,8 @@ def environment(
     stream_s = int(settings.api.stream_lifetime.total_seconds())
     found = {
         MARKER: str(runtime),
+        # Ray's dashboard leaves directories of Python's `multiprocessing` there.
+        "TMPDIR": str(runtime / _TEMPORARY),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(installation.ray_token_path),
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -90,6 +98,8 @@ def environment(
         "RAY_timeout_ms_task_wait_for_death_info": "100",
         # Over months many actors end; the GCS keeps this many of them.
         "RAY_maximum_gcs_destroyed_actor_cached_count": "10000",
+        "AUTOSCALER_METRIC_PORT": str(ports.monitor_metrics),
+        "DASHBOARD_METRIC_PORT": str(ports.dashboard_metrics),
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(_DRAIN_S),
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_http),
@@ -150,23 +160,25 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
     """
     import ray
 
-    temporary = installation.runtime_dir / "ray"
-    temporary.mkdir(mode=0o700, exist_ok=True)
+    session, temporary = installation.runtime_dir / "ray", installation.runtime_dir / _TEMPORARY
+    for directory in (session, temporary):
+        directory.mkdir(mode=0o700, exist_ok=True)
     try:
-        context = ray.init(
-            address="local",
-            # Logical CPUs. Actors ask for little or none, and must not wait for them on a machine with few cores.
-            num_cpus=max(8, (os.cpu_count() or 1) * 4),
-            resources={"rooms": 10_000, "writers": 10_000},
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=True,
-            dashboard_host="127.0.0.1",
-            dashboard_port=ports.dashboard,
-            namespace=settings.ray.namespace,
-            log_to_driver=False,
-            _temp_dir=str(temporary),
-            _metrics_export_port=ports.metrics_export,
-        )
+        with _our_way(ports.dashboard_agent):
+            context = ray.init(
+                address="local",
+                # Logical CPUs. Actors ask for little or none, and must not wait for them on a machine with few cores.
+                num_cpus=max(8, (os.cpu_count() or 1) * 4),
+                resources={"rooms": 10_000, "writers": 10_000},
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=True,
+                dashboard_host="127.0.0.1",
+                dashboard_port=ports.dashboard,
+                namespace=settings.ray.namespace,
+                log_to_driver=False,
+                _temp_dir=str(session),
+                _metrics_export_port=ports.metrics_export,
+            )
     except (RuntimeError, OSError, ValueError) as error:
         raise Refusal(f"Ray did not start: {error}") from error
     found = {}
@@ -184,12 +196,37 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
     )
 
 
+@contextlib.contextmanager
+def _our_way(agent_port: int | None = None) -> Iterator[None]:
+    """What `ray.init` has no arguments for (Ray 2.60): the port of the dashboard's agent, which is otherwise 52365 in
+    every cluster, and that this process's handler of SIGTERM is not replaced by one that leaves without a stop."""
+    from ray._private import parameter, utils
+
+    with_port = functools.partial(parameter.RayParams, dashboard_agent_listen_port=agent_port)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_replaced(utils, "set_sigterm_handler", lambda _handler: None))
+        if agent_port is not None:
+            stack.enter_context(_replaced(parameter, "RayParams", with_port))
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
+    plain = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, plain)
+
+
 def join(address: str, namespace: str) -> RayHead:
     """Connects to a running cluster; its environment is up to its operator. Raises ``Refusal``."""
     import ray
 
     try:
-        context = ray.init(address=address, namespace=namespace, log_to_driver=False, configure_logging=False)
+        with _our_way():
+            context = ray.init(address=address, namespace=namespace, log_to_driver=False, configure_logging=False)
     except (RuntimeError, OSError, ValueError) as error:
         raise Refusal(f"cannot connect to Ray at {address}: {error}") from error
     return RayHead(

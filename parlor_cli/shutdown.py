@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from parlor_cli import leftovers, ray_cluster
 from parlor_cli.installation import Installation
-from parlor_cli.progress import Progress
+from parlor_cli.progress import Kind, Progress
 from parlor_cli.signals import StopSignals
 from parlor_cli.started import Started
 
@@ -34,10 +34,13 @@ class Shutdown:
         self._signals = signals
         self._started = started
         self._warn = warn
+        self._silent = False
 
-    def run(self, *, drain: bool) -> None:
-        """``drain``: rooms and queues first. A signal meanwhile cuts the current step short."""
+    def run(self, *, drain: bool, silent: bool = False) -> None:
+        """``drain``: rooms and queues first. A signal meanwhile cuts the current step short. ``silent``: only what
+        cannot be stopped is shown."""
         self._signals.begin_stop()
+        self._silent = silent
         started, settings = self._started, self._started.settings
         if settings is not None and started.actors and drain:
             from actors import bootstrap
@@ -55,7 +58,7 @@ class Shutdown:
         leftovers.end(self._installation, grace_s=1.0)
         self._installation.clear_run()
         self._installation.remove_runtime_dir()
-        self._progress.show("note", "stopped", step="down")
+        self._show("note", "stopped", step="down")
 
     def _bounded(self, name: str, act: Callable[[], None], seconds: float) -> None:
         """Runs a step in a thread, so that the main thread can keep the time and receive signals."""
@@ -67,7 +70,7 @@ class Shutdown:
             except Exception as error:  # noqa: BLE001 - shown below; the stop goes on whatever a step does
                 failures.append(error)
 
-        self._progress.show("begin", f"at most {seconds:g} s", step=name)
+        self._show("begin", f"at most {seconds:g} s", step=name)
         began = time.monotonic()
         thread = threading.Thread(target=run, name=f"stop-{name}", daemon=True)
         thread.start()
@@ -78,4 +81,8 @@ class Shutdown:
         elif thread.is_alive():
             self._warn(f"{name} {'was cut short' if self._signals.forced else f'took longer than {seconds:g} s'}")
         else:
-            self._progress.show("done", f"{time.monotonic() - began:.1f} s", step=name)
+            self._show("done", f"{time.monotonic() - began:.1f} s", step=name)
+
+    def _show(self, kind: Kind, text: str, step: str) -> None:
+        if not self._silent:
+            self._progress.show(kind, text, step=step)

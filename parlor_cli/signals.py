@@ -6,9 +6,13 @@ import signal
 import threading
 from types import FrameType
 
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C has ended."""
 
-class Stopped(Exception):
-    """A signal arrived during the start."""
+
+class Stopped(KeyboardInterrupt):
+    """A signal arrived during the start. A `KeyboardInterrupt`, because libraries let that one through, Ray's C code
+    among them."""
 
 
 class StopSignals:
@@ -31,7 +35,7 @@ class StopSignals:
         return self._forced.is_set()
 
     def install(self) -> None:
-        """Installs the handler. Ray replaces it when it starts, so it is installed again after that."""
+        """Installs the handler."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.handle)
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand, TyperGroup
 
-from parlor_cli.main import app
+from parlor_cli.commands import app
 from tests import settings_page
 
 pytestmark = pytest.mark.unit

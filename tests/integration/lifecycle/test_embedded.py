@@ -28,15 +28,26 @@ def test_without_its_ray_it_stops_and_says_so(make_parlor: MakeParlor) -> None:
     assert parlor.remains() == {}
 
 
-@pytest.mark.parametrize("step", ["secrets", "databases", "ray"])
-def test_a_start_that_is_interrupted_leaves_nothing(make_parlor: MakeParlor, step: str) -> None:
+@pytest.mark.parametrize("step", ["secrets", "databases", "model", "ray", "actors"])
+def test_a_start_that_is_interrupted_says_so_in_a_line_and_leaves_nothing(
+    make_parlor: MakeParlor, step: str, tmp_path: Path
+) -> None:
     parlor = make_parlor()
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    parlor.environment["TMPDIR"] = str(temporary)
     with parlor.foreground(step) as front:
         assert front.stdout is not None
         os.killpg(front.pid, signal.SIGINT)
-        assert front.wait(120) == 130, front.stdout.read()
+        rest = front.stdout.read()
+        assert front.wait(120) == 130, rest
+    # What had been shown when the signal came may be shown in between.
+    *steps, last = rest.splitlines()
+    assert [line for line in steps if not line.startswith("  ")] == []
+    assert last == "parlor: interrupted; what had started is stopped"
     assert parlor.remains() == {}
     assert not parlor.installation.runtime_dir.exists()
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_foreground_command_that_is_killed_takes_everything_with_it(make_parlor: MakeParlor) -> None:

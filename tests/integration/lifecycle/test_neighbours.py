@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
+from parlor_cli import processes
 from tests.integration.lifecycle.command import Conversation
 from tests.integration.lifecycle.conftest import MakeParlor
 
@@ -32,6 +35,22 @@ for _ in sys.stdin:
     print(ray.get(counter.add.remote(), timeout=30), flush=True)
 ray.shutdown()
 """
+
+
+RAYS_OWN = {6379, 8000, 8265, 8404, 8500, 9000, 9101, 10001, 44217, 44227, 52365}
+"""The ports that Ray and Serve use unless they are given others."""
+
+
+def listening(refs: Iterable[processes.ProcessRef]) -> set[int]:
+    """The TCP ports that these processes listen on."""
+    inodes = set()
+    for ref in refs:
+        for descriptor in Path(f"/proc/{ref.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                inodes.add(str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]"))
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    listen = "0A"  # include/net/tcp_states.h: TCP_LISTEN
+    return {int(words[1].rpartition(":")[2], 16) for words in lines if words[3] == listen and words[9] in inodes}
 
 
 @pytest.fixture
@@ -81,6 +100,12 @@ def test_two_installations_and_a_foreign_ray_do_not_disturb_each_other(
     # A token of the one is worth nothing at the other.
     status, _, _ = second.ask("GET", "/v1/rooms", Authorization=f"Bearer {first.token()}")
     assert status == 401
+
+    # No port is the same for every installation: those of Ray's dashboard, agents and metrics among them.
+    ports = [listening(parlor.remains().values()) for parlor in (first, second)]
+    assert min(map(len, ports)) > 15
+    assert ports[0] & ports[1] == set()
+    assert (ports[0] | ports[1]) & RAYS_OWN == set()
 
     pids = [json.loads(parlor.command("status", "--json").stdout)["actors"] for parlor in (first, second)]
     assert not {actor["pid"] for actor in pids[0]} & {actor["pid"] for actor in pids[1]}

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any, get_args
 
 import jwt
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
+from parlor_cli.commands import app
 from parlor_cli.installation import Installation
-from parlor_cli.main import app
 from parlor_cli.refusal import Refusal
 
 pytestmark = pytest.mark.unit
@@ -117,3 +125,84 @@ def test_a_replay_is_of_some_dead_letters_or_of_all(home: Installation, argument
 def test_migrate_without_any_database_is_refused(tmp_path: Path) -> None:
     result = run.invoke(app, ["migrate", "--data-dir", str(tmp_path)])
     assert isinstance(result.exception, Refusal)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    result = run.invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"parlor {version('parlor')}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "defaults"),
+    [
+        (["up"], ["127.0.0.1", "8000", "embedded", "64", "2", ".parlor"]),
+        (["token"], ["30d"]),
+        (["bench", "send"], ["5.0", "5"]),
+        (["bench", "stream"], ["200, 500", "10.0"]),
+    ],
+)
+def test_help_keeps_the_defaults(command: list[str], defaults: list[str]) -> None:
+    result = run.invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
+    shown = " ".join(re.findall(r"\[default: ([^\]]+)\]", result.stdout))
+    assert [default for default in defaults if default not in shown] == []
+
+
+ABSURD = ["99999999999999", "-1", "nan", "inf", "1e400", "x", ""]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["token", "alice", "--ttl"],
+        ["up", "--port"],
+        ["up", "--partitions"],
+        ["up", "--shards"],
+        ["bench", "send", "--seconds"],
+        ["bench", "send", "--rounds"],
+        ["bench", "stream", "--replies"],
+        ["bench", "stream", "--seconds"],
+    ],
+    ids=lambda words: "".join(words),
+)
+@pytest.mark.parametrize("value", ABSURD)
+def test_a_number_that_cannot_be_meant_is_refused_by_its_option(
+    home: Installation, words: list[str], value: str
+) -> None:
+    result = run.invoke(app, [*words, value, "--data-dir", str(home.data_dir)])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{words[-1]}'" in result.stderr
+
+
+def test_every_number_has_bounds() -> None:
+    numbers = {
+        (*path, parameter.name): (parameter.min, parameter.max)
+        for path, command in _commands(typer.main.get_command(app), ())
+        for parameter in command.params
+        if {int, float} & {parameter.type_descriptor.annotation, *get_args(parameter.type_descriptor.annotation)}
+    }
+    assert len(numbers) >= 6
+    assert [name for name, bounds in numbers.items() if None in bounds] == []
+
+
+def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _commands(inner, (*path, name))
+
+
+@pytest.mark.parametrize("ttl", ["60", "1h30m", "30d", "PT5M"])
+def test_a_lifetime_is_written_as_people_write_it(home: Installation, ttl: str) -> None:
+    result = run.invoke(app, ["token", "alice", "--data-dir", str(home.data_dir), "--ttl", ttl])
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_can_complete_commands(shell: str) -> None:
+    script = (
+        f"from parlor_cli.main import main; import sys; sys.argv = ['parlor', '--show-completion', '{shell}']; main()"
+    )
+    variables = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=variables, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert "_PARLOR_COMPLETE" in done.stdout

@@ -46,6 +46,9 @@ def test_all_ports_of_a_plan_differ_and_stay_below_the_ephemeral_ones() -> None:
         plan.haproxy_metrics,
         plan.fallback_http,
         plan.fallback_grpc,
+        plan.dashboard_agent,
+        plan.monitor_metrics,
+        plan.dashboard_metrics,
     ]
     every = [*single, *plan.replicas, *plan.replicas_grpc]
     assert len(set(every)) == len(every)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +93,54 @@ def test_a_late_environment_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_command_starts_without_ray() -> None:
     script = (
-        "import sys, parlor_cli.main; sys.exit(any(name.split('.')[0] in ('ray', 'fastapi') for name in sys.modules))"
+        "import sys, parlor_cli.commands;"
+        "sys.exit(any(name.split('.')[0] in ('ray', 'fastapi') for name in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
+
+
+# What `ray.init` has no arguments for
+
+
+def test_ray_init_takes_the_port_of_the_dashboards_agent_from_its_parameters() -> None:
+    from ray._private import parameter, worker
+
+    plain = parameter.RayParams
+    with ray_cluster._our_way(20_007):
+        assert parameter.RayParams().dashboard_agent_listen_port == 20_007
+        assert parameter.RayParams(num_cpus=3).num_cpus == 3
+    assert parameter.RayParams is plain
+    with ray_cluster._our_way():
+        assert parameter.RayParams is plain
+    source = inspect.getsource(worker.init)
+    assert "ray._private.parameter.RayParams(" in source
+    assert "dashboard_agent_listen_port" not in source
+
+
+def test_ray_init_leaves_the_signals_of_the_process_alone() -> None:
+    from ray._private import node, utils, worker
+
+    before = signal.getsignal(signal.SIGTERM)
+    with ray_cluster._our_way():
+        utils.set_sigterm_handler(lambda *_: None)  # type: ignore[no-untyped-call] # Ray's
+        assert signal.getsignal(signal.SIGTERM) == before
+    for module in (node, worker):
+        source = inspect.getsource(module)
+        assert "ray._private.utils.set_sigterm_handler(" in source
+        assert "signal.signal(signal.SIGTERM" not in source
+
+
+def test_every_port_that_ray_has_a_fixed_one_for_is_of_the_plan(home: Installation) -> None:
+    from ray.autoscaler._private import constants
+    from ray.dashboard import consts
+
+    found = _environment(home, Path("/x"))
+    for module, name in ((constants, "AUTOSCALER_METRIC_PORT"), (consts, "DASHBOARD_METRIC_PORT")):
+        assert f'env_integer("{name}"' in inspect.getsource(module)
+        assert int(found[name]) in range(PORTS.first, PORTS.first + 20)
+
+
+def test_temporary_files_are_in_the_runtime_directory_and_sockets_fit_there(home: Installation) -> None:
+    directory = _environment(home, None)["TMPDIR"]
+    assert directory.startswith(f"{home.runtime_dir}/")
+    assert len(f"{directory}/pymp-01234567/listener-01234567") < 100

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from parlor.store.migrations import migrate
 from parlor_cli import signing_keys
+from parlor_cli.commands import app
 from parlor_cli.installation import Installation
-from parlor_cli.main import app
 from parlor_cli.options import present
 from parlor_cli.refusal import Refusal
 
