@@ -8,17 +8,28 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import structlog
+
+from parlor.cache.creations import CreationCache
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.operators import OperatorCache
 from parlor.cache.records import stored_state
-from parlor.cache.rooms import RoomCache
 from parlor.cache.states import Deleted, StateCache, Step
-from parlor.errors import IllegalTransition, MessageNotFound, PartitionUnknown, RoomNotFound
+from parlor.errors import (
+    IllegalTransition,
+    InternalError,
+    MessageNotFound,
+    PartitionUnknown,
+    RoomNotFound,
+    StoreUnavailable,
+)
 from parlor.ids import Claim, MessageId, RoomId, home_of
 from parlor.model import DeleteOutcome, DeleteReceipt, Idempotency, MessageDoc, StateReport
 from parlor.reading.loading import Loader
 from parlor.states import MessageState, RoomState
 from parlor.store.ports import ChatStore
+
+_log = structlog.get_logger(__name__)
 
 
 class StateMachine(Protocol):
@@ -29,7 +40,8 @@ class StateMachine(Protocol):
         self, address: RoomAddress, title: str, persona: str, *, by: str, idempotency: Idempotency | None = None
     ) -> RoomId:
         """Creates a room, unless it exists, and returns its id: that of the first one for a known idempotency key.
-        Raises ``Overloaded``, ``IdempotencyMismatch``, and ``RoomNotFound`` for a room that was deleted."""
+        Raises ``Overloaded``, ``IdempotencyMismatch``, ``LimitReached``, and ``RoomNotFound`` for a room that was
+        deleted."""
 
     async def transition_room(
         self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str
@@ -60,7 +72,7 @@ class ChatStateMachine(StateMachine):
 
     def __init__(self, live: Live, store: ChatStore, loader: Loader) -> None:
         self._states = StateCache(live)
-        self._rooms = RoomCache(live)
+        self._creations = CreationCache(live)
         self._operators = OperatorCache(live)
         self._store = store
         self._loader = loader
@@ -69,10 +81,16 @@ class ChatStateMachine(StateMachine):
         self, address: RoomAddress, title: str, persona: str, *, by: str, idempotency: Idempotency | None = None
     ) -> RoomId:
         try:
-            return await self._rooms.create(address, title, persona, by, idempotency)
+            made = await self._creations.create(address, title, persona, by, idempotency, stored=None)
         except PartitionUnknown:
             await self._loader.open_partition(address.partition)
-            return await self._rooms.create(address, title, persona, by, idempotency)
+            made = await self._creations.create(address, title, persona, by, idempotency, stored=None)
+        if made is None:
+            stored = await self._stored_rooms(address)
+            made = await self._creations.create(address, title, persona, by, idempotency, stored=stored)
+        if made is None:
+            raise InternalError(debug="a room was neither created nor refused")
+        return made
 
     async def transition_room(
         self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str
@@ -129,6 +147,15 @@ class ChatStateMachine(StateMachine):
             return _deleted_before(message_id)
         seq, doc, stored = found
         return _receipt(message_id, await self._states.delete_message(address, claim, seq, doc, stored=stored, by=by))
+
+    async def _stored_rooms(self, address: RoomAddress) -> int:
+        """How many rooms the shard has for the account; 0 when it does not answer, for a limit is no reason to refuse
+        what might be within it."""
+        try:
+            return await self._store.rooms_count(await self._store.shard_of(address.partition), address.account_db_key)
+        except StoreUnavailable as error:
+            _log.warning("rooms_not_counted", account=address.account_id, debug=error.debug)
+            return 0
 
     async def _deletable(self, address: RoomAddress, message_id: MessageId) -> tuple[int, MessageDoc, bool] | None:
         """Returns the message's seq and content, and whether they came from the shard. None for a message that was

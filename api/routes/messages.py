@@ -29,6 +29,7 @@ from api.sending import SendRoute, send
 from parlor.errors import (
     IdempotencyMismatch,
     IllegalTransition,
+    LimitReached,
     MessageNotFound,
     RoomBusy,
     RoomNotActive,
@@ -39,7 +40,7 @@ router = APIRouter(prefix="/v1/rooms/{room_id}/messages", tags=["messages"], rou
 
 _IN_ROOM = refusals(RoomNotFound, MessageNotFound)
 _SENT = {
-    **refusals(RoomNotFound, RoomNotActive, RoomBusy, IdempotencyMismatch, *WITH_BODY),
+    **refusals(RoomNotFound, RoomNotActive, RoomBusy, IdempotencyMismatch, LimitReached, *WITH_BODY),
     200: {
         **event_stream("With `Accept: text/event-stream`, the turn's events; JSON for a repeated `Idempotency-Key`"),
         "model": ChatMessageSendResponse,
@@ -90,7 +91,9 @@ async def get_message(request: Request, room_id: str, message_id: str) -> Respon
 @router.patch(
     "/{message_id}",
     response_model=ChatMessageEditResponse,
-    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, *WITH_BODY),
+    responses=refusals(
+        RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, LimitReached, *WITH_BODY
+    ),
     summary="Edit",
 )
 async def edit_message(request: Request, room_id: str, message_id: str, body: ChatMessageEditRequest) -> Response:

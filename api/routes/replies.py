@@ -49,7 +49,7 @@ async def stop_reply(
     "/regenerate",
     status_code=202,
     response_model=ChatMessageResponse,
-    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition),
+    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, LimitReached),
     summary="Regenerate",
 )
 async def regenerate(request: Request, room_id: str, message_id: str) -> Response:

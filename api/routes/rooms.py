@@ -28,7 +28,7 @@ from api.schemas import (
     ChatRoomUpdateResponse,
     ChatStateResponse,
 )
-from parlor.errors import IdempotencyMismatch, IllegalTransition, RoomNotActive, RoomNotFound
+from parlor.errors import IdempotencyMismatch, IllegalTransition, LimitReached, RoomNotActive, RoomNotFound
 
 router = APIRouter(prefix="/v1/rooms", tags=["rooms"], route_class=AuthenticatedRoute)
 
@@ -38,7 +38,7 @@ router = APIRouter(prefix="/v1/rooms", tags=["rooms"], route_class=Authenticated
     status_code=201,
     response_model=ChatRoomCreateResponse,
     responses={
-        **refusals(IdempotencyMismatch, RoomNotFound, *WITH_BODY),
+        **refusals(IdempotencyMismatch, RoomNotFound, LimitReached, *WITH_BODY),
         200: {"description": "The room, for a repeated `Idempotency-Key`", "model": ChatRoomCreateResponse},
     },
     summary="Create",

@@ -24,6 +24,7 @@ class Code(IntEnum):
     ILLEGAL = -10
     LEASE_LOST = -11
     NO_MESSAGE = -12
+    LIMIT = -13
 
 
 _REFUSALS: dict[Code, type[errors.ParlorError]] = {
@@ -39,6 +40,7 @@ _REFUSALS: dict[Code, type[errors.ParlorError]] = {
     Code.ILLEGAL: errors.IllegalTransition,
     Code.LEASE_LOST: errors.LeaseLost,
     Code.NO_MESSAGE: errors.MessageNotFound,
+    Code.LIMIT: errors.LimitReached,
 }
 
 OVERLOADED_RETRY_AFTER = 2.0

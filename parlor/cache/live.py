@@ -13,11 +13,17 @@ from parlor.cache.keys import Keys
 from parlor.cache.loader import Argument, load
 from parlor.clock import Clock
 from parlor.ids import AccountId, Partition, RoomId, home_of
+from parlor.model import Idempotency
 from parlor.settings import Settings
 
 
 def milliseconds(duration: timedelta) -> int:
     return round(duration.total_seconds() * 1000)
+
+
+def or_empty(number: int | None) -> Argument:
+    """A number as a script takes it; empty for none."""
+    return "" if number is None else number
 
 
 ROOMS_KNOWN = 4096
@@ -46,6 +52,7 @@ class Live:
         self.cache = settings.cache
         self.queue = settings.queue
         self.rooms = settings.rooms
+        self.limits = settings.limits
         self._known_keys: dict[RoomAddress, dict[str, str]] = {}
         self._event_lifetime: dict[str, Argument] = {
             "event_ttl": milliseconds(settings.cache.event_log_ttl),
@@ -119,6 +126,13 @@ class Live:
             "account": keys.account(partition, account),
             "rooms": keys.rooms(partition, account),
             "account_events": keys.account_events(partition, account),
+        }
+
+    def repeatable(self, idempotency: Idempotency | None) -> dict[str, Argument]:
+        """What a script needs that is done once for each idempotency key."""
+        return {
+            "fingerprint": idempotency.fingerprint if idempotency else "",
+            "idempotency_ttl": milliseconds(self.cache.idempotency_ttl),
         }
 
     async def init_partition(self, partition: Partition, incarnation: int) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from parlor.cache.changes import Appended, Change, Claimed, Turn
 from parlor.cache.codes import Code, refusal
 from parlor.cache.connection import Answer
-from parlor.cache.live import Live, RoomAddress, milliseconds
+from parlor.cache.live import Live, RoomAddress, milliseconds, or_empty
 from parlor.cache.records import encode_doc, stored_state, stored_summary, text
-from parlor.errors import IllegalTransition
+from parlor.errors import IllegalTransition, LimitReached
 from parlor.ids import AccountId, Claim, MessageId, RoomId, home_of
 from parlor.model import Idempotency, MessageDoc, MessageRow, RoomRow, attempt_of, ended_version
 from parlor.states import MessageState, RoomState
@@ -27,31 +27,6 @@ class RoomCache:
 
     def __init__(self, live: Live) -> None:
         self._live = live
-
-    async def create(
-        self, address: RoomAddress, title: str, persona: str, by: str, idempotency: Idempotency | None = None
-    ) -> RoomId:
-        """Returns the room's id, which is another one when the idempotency key was known. Raises ``PartitionUnknown``,
-        ``Overloaded``, ``IdempotencyMismatch``, ``RoomNotFound`` (it was deleted)."""
-        live = self._live
-        keys = live.room_keys(address, "partition", "queue", "room", "messages", "states", *_ACCOUNT)
-        key = idempotency.key if idempotency else ""
-        keys["idempotency"] = live.keys.creation(address.partition, address.account_id, key)
-        answer = await live.run(
-            "create_room",
-            keys,
-            {
-                "room": address.room_id,
-                "owner": address.account_id,
-                "db_key": address.account_db_key,
-                "title": title,
-                "persona": persona,
-                "by": by,
-                **self._repeatable(idempotency),
-                "backlog_limit": live.queue.backlog_limit,
-            },
-        )
-        return RoomId(text(answer[1]))
 
     async def claim(self, room_id: RoomId, claim: Claim, ticket: int) -> Claimed | None:
         """None when Redis does not have the room. Raises ``PartitionUnknown``, ``RoomNotFound``, and ``Fenced`` when
@@ -126,7 +101,7 @@ class RoomCache:
 
     async def append(self, address: RoomAddress, claim: Claim, expected_seq: int, turn: Turn) -> Appended:
         """Raises ``Fenced``, ``OutOfStep``, ``RoomNotFound``, ``RoomNotActive``, ``RoomBusy``, ``Overloaded``,
-        ``IdempotencyMismatch``, ``PartitionUnknown``."""
+        ``IdempotencyMismatch``, ``LimitReached``, ``PartitionUnknown``."""
         live = self._live
         keys = live.room_keys(address, *_ENDED)
         rest: list[str | int | bytes] = []
@@ -134,7 +109,7 @@ class RoomCache:
             rest += [each.seq, each.tombstone.message_id, encode_doc(each.tombstone), each.reply]
         key = turn.idempotency.key if turn.idempotency else ""
         keys["idempotency"] = live.keys.idempotency(address.partition, address.room_id, key)
-        answer = await live.run(
+        answer = await live.attempt(
             "append_turn",
             keys,
             {
@@ -144,15 +119,20 @@ class RoomCache:
                 "doc": encode_doc(turn.message),
                 "reply": turn.reply.message_id if turn.reply else "",
                 "reply_doc": encode_doc(turn.reply) if turn.reply else "",
-                **self._repeatable(turn.idempotency),
+                **self._live.repeatable(turn.idempotency),
                 "strict": "1" if turn.strict else "",
                 "stays": " ".join(turn.stays),
                 "urgent": "1" if turn.urgent else "",
                 "backlog_limit": live.queue.backlog_limit,
+                "waiting_limit": or_empty(live.limits.waiting_turns),
                 "lease_until": live.lease_until(),
             },
             rest,
         )
+        if answer[0] == Code.LIMIT:
+            raise LimitReached(f"{live.limits.waiting_turns} turns wait in this room; more are not allowed")
+        if answer[0] < 0:
+            raise refusal(answer[0])
         return Appended(
             seq=int(answer[1]),
             cursor=text(answer[2]),
@@ -314,12 +294,6 @@ class RoomCache:
             },
         )
         accepted(answer, RoomState.DELETING)
-
-    def _repeatable(self, idempotency: Idempotency | None) -> dict[str, str | int | bytes]:
-        return {
-            "fingerprint": idempotency.fingerprint if idempotency else "",
-            "idempotency_ttl": milliseconds(self._live.cache.idempotency_ttl),
-        }
 
     def _owned(self, address: RoomAddress, claim: Claim) -> dict[str, str | int | bytes]:
         return {"room": address.room_id, "claim": claim.token}

@@ -47,14 +47,16 @@ class Revision:
         claim: Claim,
         replies: ReplyQueue,
         reply_max: int,
+        versions_max: int | None,
     ) -> None:
-        """``reply_max`` is the most characters of a reply."""
+        """``reply_max`` is the most characters of a reply, ``versions_max`` the most versions of a message."""
         self._cache = cache
         self._history = history
         self._clock = clock
         self._claim = claim
         self._replies = replies
         self._reply_max = reply_max
+        self._versions_max = versions_max
 
     async def stop(self, address: RoomAddress, command: Stop) -> Message:
         """Stops a reply and returns it as it ended. Raises ``InvalidRequest`` for a message that is not a reply."""
@@ -68,10 +70,11 @@ class Revision:
     async def regenerate(self, address: RoomAddress, command: Regenerate) -> Message:
         """Begins a new attempt and returns the reply at its beginning. Raises ``RoomBusy`` while the reply is being
         written, ``IllegalTransition`` if it is not the last one or was deleted, and ``InvalidRequest`` for a message
-        that is not a reply."""
+        that is not a reply, and ``LimitReached`` when it has all the versions that it may have."""
         message = await self._history.message(address.room_id, command.message_id)
         _require(message, SenderType.AI, "Only a reply can be regenerated")
         change = await self._anew(address, message.seq)
+        await self._require_free_versions(address, command.nonce, change)
         if await self._cache.regenerate(address, self._claim, command.nonce, change):
             return self._begin(address, change)
         return await self._begun(address, message)
@@ -89,6 +92,7 @@ class Revision:
                 return await self._begun(address, message)
             raise refusal
         change = await self._anew(address, message.seq)
+        await self._require_free_versions(address, command.nonce, change)
         change = structs.replace(change, doc=structs.replace(change.doc, content=change.past.content))
         if await self._cache.regenerate(address, self._claim, command.nonce, change):
             return self._begin(address, change)
@@ -96,7 +100,8 @@ class Revision:
 
     async def edit(self, address: RoomAddress, command: Edit) -> EditReceipt:
         """Changes a person's message, and begins the reply to it again. Raises ``IllegalTransition`` unless it is the
-        last message of a person or waits for its turn, and ``InvalidRequest`` for a reply."""
+        last message of a person or waits for its turn, ``InvalidRequest`` for a reply, and ``LimitReached`` as
+        ``regenerate``."""
         room_id = address.room_id
         for _ in range(EDIT_ATTEMPTS):
             message = await self._history.message(room_id, command.message_id)
@@ -107,11 +112,11 @@ class Revision:
             past = await self._history.doc(room_id, message.seq)
             edited = {**past.metadata, "edited_at": timestamp(self._clock.now_ms())}
             doc = structs.replace(past, content=command.content, version=past.version + 1, metadata=edited)
+            change = Change(message.seq, past, doc)
             anew = await self._anew(address, reply.seq) if reply else None
+            await self._require_free_versions(address, command.nonce, change, anew)
             try:
-                done, cursor = await self._cache.edit(
-                    address, self._claim, command.nonce, Change(message.seq, past, doc), anew, waits=waits
-                )
+                done, cursor = await self._cache.edit(address, self._claim, command.nonce, change, anew, waits=waits)
             except RoomBusy:
                 if reply is not None:
                     await self._replies.stop(reply.message_id)
@@ -161,6 +166,17 @@ class Revision:
         )
         return Change(seq, past, doc)
 
+    async def _require_free_versions(
+        self, address: RoomAddress, nonce: str, change: Change, reply: Change | None = None
+    ) -> None:
+        """Raises ``LimitReached`` when the message, or the reply that begins anew with it, has all the versions that it
+        may have, unless the command with this nonce made the last one."""
+        had = max(_versions(each) for each in (change, reply) if each is not None)
+        if self._versions_max is None or had < self._versions_max:
+            return
+        if not await self._cache.revised_by(address, change.seq, nonce):
+            raise LimitReached(f"The message has {had} versions; more are not allowed")
+
     def _begin(self, address: RoomAddress, change: Change) -> Message:
         self._replies.add(address, job_of(change.doc, change.seq, change.doc.attempt))
         return view(address.room_id, change.seq, MessageState.COMPOSING, change.doc)
@@ -171,6 +187,11 @@ class Revision:
         if now.is_streaming and now.message_id not in self._replies:
             raise OutOfStep
         return now
+
+
+def _versions(change: Change) -> int:
+    """How many versions the message has before the change."""
+    return (change.doc.attempt if change.doc.sender_type is SenderType.AI else change.doc.version) - 1
 
 
 def _not_continuable(message: Message, limit: int) -> ParlorError | None:

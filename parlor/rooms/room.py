@@ -110,6 +110,7 @@ class Room:
             self._own.claim,
             self._replies,
             ports.reply.settings.llm.reply_max,
+            ports.reply.settings.limits.versions,
         )
         self._serving = False
         self._used_at = self._clock.monotonic()

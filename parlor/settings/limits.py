@@ -40,6 +40,13 @@ class LimitSettings(Section):
     """Requests of one account that are under way at a time, besides its streams."""
     streams: Cap = 1000
     """Event streams of one account that are open at a time."""
+    rooms: Cap = 10_000
+    """Rooms of one account; another one is refused as `limit-reached`."""
+    waiting_turns: Cap = 200
+    """Turns of one room whose replies wait while another reply is written; one more is refused as `limit-reached`."""
+    versions: Cap = 200
+    """Versions of one message: attempts of a reply, or texts of a person's message; one more is refused as
+    `limit-reached`."""
     address_requests_per_second: PerSecond = 500.0
     """Requests from one address, on average, with or without a token. Addresses of this machine have no limit: a
     proxy on it speaks for everybody."""

@@ -16,6 +16,7 @@ from fakeredis import FakeAsyncRedis
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from parlor.cache.creations import CreationCache
 from parlor.cache.events import EventLog
 from parlor.cache.hub import EventHub
 from parlor.cache.live import Live, RoomAddress
@@ -182,10 +183,10 @@ class Domain:
         room_id = self.mint.room_id(session.partition)
         address = RoomAddress(room_id, session.account_id, session.account_db_key)
         try:
-            await self.cache.create(address, title, "GPT4O", "account")
+            await CreationCache(self.live).create(address, title, "GPT4O", "account")
         except PartitionUnknown:
             await self.loader.open_partition(session.partition)
-            await self.cache.create(address, title, "GPT4O", "account")
+            await CreationCache(self.live).create(address, title, "GPT4O", "account")
         return room_id
 
     def room(self, room_id: RoomId) -> Room:

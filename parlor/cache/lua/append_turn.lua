@@ -1,12 +1,14 @@
 -- What: a user's message and the reply reserved for it, appended together: seq, cache, states, queue, events.
 -- KEYS: partition queue generating room messages states open draft events idempotency account rooms account_events
 -- ARGV: room owner db_key claim expected_seq now message doc reply reply_doc fingerprint idempotency_ttl strict stays
---       urgent backlog_limit lease_until event_ttl event_max *unwanted
+--       urgent backlog_limit waiting_limit lease_until event_ttl event_max *unwanted
 --       reply is '' for none, fingerprint is '' for no idempotency key, urgent is '1' when the sender waits for the
 --       commit; unwanted: what makes way for this turn (seq, message id, tombstone, and the reply that must still be
---       open for it to go); strict is '1' when no other reply may be open then, but those of the list `stays`
+--       open for it to go); strict is '1' when no other reply may be open then, but those of the list `stays`;
+--       waiting_limit is how many replies may wait beside the one that is being written, '' for any number
 -- Returns: OK | DUPLICATE, then seq, cursor (the last event before the turn's), message id, reply id or ''
 --          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | NOT_ACTIVE | OUT_OF_STEP | BUSY | OVERLOADED | IDEMPOTENCY
+--          | LIMIT
 -- Guarantees: seq is contiguous; the turn is in the cache, the states, the queue and the events, or in none of them;
 --       what makes way goes in the same step.
 -- Safe to repeat because: the idempotency key or the message's id is found, and the first answer is given again.
@@ -39,6 +41,11 @@ if found[2] ~= A.expected_seq then
 end
 if redis.call('XLEN', K.queue) >= tonumber(A.backlog_limit) then
   return {CODE.OVERLOADED}
+end
+-- What makes way leaves fewer replies than there were.
+if A.reply ~= '' and #REST == 0 and A.waiting_limit ~= ''
+  and redis.call('ZCARD', K.open) > tonumber(A.waiting_limit) then
+  return {CODE.LIMIT}
 end
 if A.strict == '1' then
   local expected = {}

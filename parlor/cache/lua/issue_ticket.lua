@@ -1,7 +1,8 @@
 -- What: a ticket, with which a reader opens one event stream without a token.
 -- KEYS: ticket
 -- ARGV: owner path key issued ends lifetime
---       key and issued are of the token that it was asked for with, ends is when its last stream ends, in ms; lifetime is the time until it has to be used first
+--       key and issued are of the token that it was asked for with, ends is when its last stream ends, in
+--       ms; lifetime is the time until it has to be used first
 -- Returns: OK
 -- Guarantees: a ticket that is not used in time is gone.
 -- Safe to repeat because: the same ticket says the same.

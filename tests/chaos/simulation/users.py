@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from parlor.cache.creations import CreationCache
 from parlor.cache.live import RoomAddress
-from parlor.cache.rooms import RoomCache
 from parlor.errors import ParlorError, PartitionUnknown
 from parlor.ids import AccountId, MessageId, RoomId, home_of
 from parlor.model import EditReceipt, Event, Idempotency, OnBusy, ReplyMode, SendReceipt, SendRequest, Session
@@ -128,12 +128,12 @@ class Users:
         title = self._unique("title")
         room_id = edge.mint.room_id(session.partition)
         address = RoomAddress(room_id, session.account_id, session.account_db_key)
-        rooms = RoomCache(edge.live)
+        creations = CreationCache(edge.live)
 
         async def create() -> Response:
             for last in (False, True):
                 try:
-                    await rooms.create(address, title, "GPT4O", "account")
+                    await creations.create(address, title, "GPT4O", "account")
                 except PartitionUnknown:
                     if last:
                         raise

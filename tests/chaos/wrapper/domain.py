@@ -16,8 +16,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from redis.asyncio import Redis
 
 from parlor.cache.connection import connect
+from parlor.cache.creations import CreationCache
 from parlor.cache.live import RoomAddress
-from parlor.cache.rooms import RoomCache
 from parlor.errors import ParlorError, PartitionUnknown, RoomMoved
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
 from parlor.llm.ports import Completion, Context, Persona, TextDelta
@@ -240,12 +240,12 @@ class Domain:
             return room
 
     async def _create(self, wiring: Wiring, address: RoomAddress, title: str) -> None:
-        rooms = RoomCache(wiring.live)
+        creations = CreationCache(wiring.live)
         try:
-            await rooms.create(address, title, "GPT4O", "account")
+            await creations.create(address, title, "GPT4O", "account")
         except PartitionUnknown:
             await wiring.loader.open_partition(address.partition)
-            await rooms.create(address, title, "GPT4O", "account")
+            await creations.create(address, title, "GPT4O", "account")
 
     async def _send(self, account: str, room: RoomId, reply: ReplyMode) -> MessageId | None:
         """Asks with the same key and ids until it is taken."""

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from parlor.cache.changes import Appended, Claimed, Turn
 from parlor.cache.connection import Answer, ScriptPipeline
+from parlor.cache.creations import CreationCache
 from parlor.cache.events import Entry
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.loader import Argument
@@ -103,6 +104,7 @@ class CacheFixtures:
         self.mint = IdMint(self.clock, SeededEntropy(number))
         self.partition = Partition(number % 4096)
         self.rooms = RoomCache(self.live)
+        self.creations = CreationCache(self.live)
         self.states = StateCache(self.live)
         self.operators = OperatorCache(self.live)
         self.reader = CacheReader(self.live)
@@ -124,7 +126,7 @@ class CacheFixtures:
 
     async def created(self, account: str = "ada") -> RoomAddress:
         address = self.address(account)
-        await self.rooms.create(address, "A room", "GPT4O", "account")
+        await self.creations.create(address, "A room", "GPT4O", "account")
         return address
 
     async def claimed(self, account: str = "ada") -> RoomAddress:

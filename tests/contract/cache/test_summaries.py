@@ -206,7 +206,7 @@ async def delete_covered(fixtures: CacheFixtures, summaries: SummaryCache, addre
 
 async def test_a_room_without_a_title_gets_one(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = fixtures.address()
-    await fixtures.rooms.create(address, "", "GPT4O", "account")
+    await fixtures.creations.create(address, "", "GPT4O", "account")
     await fixtures.claim(address.room_id, CLAIM_1)
     assert await summaries.give_title(address, CLAIM_1, "Tea 🍵")
     assert (await fixtures.room(address)).room.title == "Tea 🍵"
@@ -226,7 +226,7 @@ async def test_a_title_never_replaces_one_that_a_person_gave_meanwhile(
     fixtures: CacheFixtures, summaries: SummaryCache
 ) -> None:
     address = fixtures.address()
-    await fixtures.rooms.create(address, "", "GPT4O", "account")
+    await fixtures.creations.create(address, "", "GPT4O", "account")
     await fixtures.claim(address.room_id, CLAIM_1)
     await fixtures.rooms.update(address, CLAIM_1, "Mine", None)
     assert not await summaries.give_title(address, CLAIM_1, "Tea")
@@ -237,7 +237,7 @@ async def test_a_given_title_is_given_once_however_often_it_is_asked(
     fixtures: CacheFixtures, summaries: SummaryCache
 ) -> None:
     address = fixtures.address()
-    await fixtures.rooms.create(address, "", "GPT4O", "account")
+    await fixtures.creations.create(address, "", "GPT4O", "account")
     await fixtures.claim(address.room_id, CLAIM_1)
     await summaries.give_title(address, CLAIM_1, "Tea")
     fixtures.clock.now += 1000
