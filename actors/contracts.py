@@ -49,6 +49,8 @@ class ActorStatus(msgspec.Struct, frozen=True):
     """False: a new process that has begun nothing; ``start`` makes it begin."""
     idle_seconds: float = 0.0
     """Since its last call; StateMachines only."""
+    trouble: str = ""
+    """Why a ShardWriter does not hold its partitions; empty: nothing is wrong."""
 
 
 class QueueStatus(msgspec.Struct, frozen=True):
@@ -61,6 +63,8 @@ class QueueStatus(msgspec.Struct, frozen=True):
     lag_seconds: float
     """Age of the oldest of them."""
     dead_letters: int
+    trouble: str = ""
+    """Why the numbers are not known; empty: they are."""
 
 
 class InstallationStatus(msgspec.Struct, frozen=True):

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
+from parlor.metrics import NotHeld
+
 _SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]
 _SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000]
 
@@ -70,6 +72,9 @@ class RayWriterMetrics:
             "parlor_stale_batches_refused_total", "Batches refused because another writer has the partition", tags
         )
         self._parked = _counter("parlor_operations_parked_total", "Operations set aside as dead letters", tags)
+        self._not_held = _gauge(
+            "parlor_partitions_not_held", "Partitions that the writer is to hold and does not", tags, "reason"
+        )
 
     def depth(self, shard: int, entries: int, lag_seconds: float) -> None:
         self._depth.set(entries)
@@ -85,9 +90,13 @@ class RayWriterMetrics:
     def parked(self, shard: int) -> None:
         self._parked.inc()
 
+    def not_held(self, shard: int, reason: NotHeld, partitions: int) -> None:
+        self._not_held.set(partitions, tags={"reason": reason})
 
-def _gauge(name: str, description: str, tags: dict[str, str]) -> Gauge:
-    metric = Gauge(name, description, tuple(tags))
+
+def _gauge(name: str, description: str, tags: dict[str, str], *more: str) -> Gauge:
+    """``more``: tags that each call gives."""
+    metric = Gauge(name, description, (*tags, *more))
     metric.set_default_tags(tags)
     return metric
 

@@ -8,31 +8,39 @@ import structlog
 
 from actors.contracts import QueueStatus
 from parlor.cache.queue import WriterQueue
+from parlor.clock import Clock
 from parlor.errors import ParlorError
-from parlor.ids import Partition
+from parlor.ids import Partition, ShardId
 from parlor.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
 
 
 async def queue_statuses(wiring: Wiring) -> list[QueueStatus]:
-    """One for each partition; none when Redis or the partition map does not answer."""
-    now = wiring.clock.now_ms()
-    queue = WriterQueue(wiring.live, wiring.settings.redis)
+    """One for each partition; none when the partition map does not answer."""
     try:
-
-        async def one(shard: int, partition: Partition) -> QueueStatus:
-            depth, oldest, dead = await queue.depth(partition)
-            lag = max(0, now - oldest) / 1000 if oldest else 0.0
-            return QueueStatus(int(partition), shard, depth, lag, dead)
-
         homes = [(s, p) for s in wiring.store.shard_ids() for p in await wiring.store.partitions_of(s)]
-        return list(await asyncio.gather(*(one(shard, partition) for shard, partition in homes)))
     except ParlorError as error:
         _log.warning("queues_unknown", code=error.code, debug=error.debug)
         return []
+    queue = WriterQueue(wiring.live, wiring.settings.redis)
+    try:
+        found = await asyncio.gather(*(_queue_status(queue, wiring.clock, *home) for home in homes))
     finally:
         await queue.close()
+    if troubles := sorted({status.trouble for status in found} - {""}):
+        _log.warning("queues_unreadable", reasons=troubles)
+    return found
+
+
+async def _queue_status(queue: WriterQueue, clock: Clock, shard: ShardId, partition: Partition) -> QueueStatus:
+    """A partition that cannot be read is told so, and the others are told."""
+    try:
+        depth, oldest, dead = await queue.depth(partition)
+    except ParlorError as error:
+        return QueueStatus(int(partition), shard, 0, 0.0, 0, trouble=error.detail)
+    lag = max(0, clock.now_ms() - oldest) / 1000 if oldest else 0.0
+    return QueueStatus(int(partition), shard, depth, lag, dead)
 
 
 async def service_statuses(wiring: Wiring) -> dict[str, str]:

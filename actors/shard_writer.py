@@ -6,6 +6,7 @@ import asyncio
 import os
 
 import structlog
+from msgspec.structs import replace
 
 from actors.contracts import ActorStatus
 from actors.handles import this_node
@@ -37,10 +38,10 @@ class ShardWriter:
 
     async def status(self) -> ActorStatus:
         loop = self._loop.result
-        held = [int(partition) for partition in loop.held] if loop is not None else []
-        return ActorStatus(
-            self._name, "ShardWriter", os.getpid(), this_node(), True, partitions=held, started=loop is not None
-        )
+        status = ActorStatus(self._name, "ShardWriter", os.getpid(), this_node(), True, started=False)
+        if loop is None:
+            return status
+        return replace(status, started=True, partitions=list(map(int, loop.held)), trouble=loop.trouble)
 
     async def stop(self) -> None:
         loop = await self._loop()
@@ -51,7 +52,9 @@ class ShardWriter:
     async def _open(self) -> ShardWriterLoop:
         wiring = await Wiring.open(self._settings)
         metrics = RayWriterMetrics(self._name, self._shard)
-        loop = ShardWriterLoop(wiring.writer_ports(metrics), self._shard, self._name, self._partitions)
+        # Another installation on the same servers has writers of the same names: they are no successors of this one.
+        holder = f"{self._settings.ray.namespace}/{self._name}"
+        loop = ShardWriterLoop(wiring.writer_ports(metrics), self._shard, holder, self._partitions)
         self._running = asyncio.create_task(loop.run())
         self._running.add_done_callback(_end_process_on_failure)
         return loop

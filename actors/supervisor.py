@@ -24,7 +24,7 @@ from actors.pools import Pools, state_machine_name, writer_name
 from actors.report import queue_statuses, service_statuses
 from actors.status import ask_started, ask_status
 from parlor.clock import SystemClock
-from parlor.errors import Overloaded, ParlorError
+from parlor.errors import ForeignCache, Overloaded, ParlorError, ShardBehind
 from parlor.ids import Partition, RoomId, ShardId
 from parlor.rooms.commands import Command, encode_commands
 from parlor.rooms.pool import RoomPool
@@ -112,6 +112,12 @@ class Supervisor:
         actors, queues, services = await asyncio.gather(
             self._actors(), queue_statuses(wiring), service_statuses(wiring)
         )
+        troubles = self._writer_troubles()
+        for shard in {shard for shard, _, _ in self._writers.values()}:
+            told = "; ".join(trouble for of_shard, trouble in troubles if of_shard == shard)
+            services[f"writers:shard{shard}"] = told or "ok"
+        if not self._writers:
+            services["writers"] = f"they wait for {self._writers_wait_for}"
         return InstallationStatus(self._settings.ray.namespace, actors, queues, services)
 
     async def drain(self, seconds: float) -> None:
@@ -153,12 +159,21 @@ class Supervisor:
         for shard in sorted(waiting):
             writers = [name for name, (its_shard, _, _) in self._writers.items() if its_shard == shard]
             found.append(f"no ShardWriter of shard {shard} has started{self._why(writers)}")
-        return found
+        return found + [f"shard {shard}: {trouble}" for shard, trouble in self._writer_troubles()]
 
     def _why(self, names: Iterable[str]) -> str:
         """The end of a sentence about actors that have not started: the first reason that is known."""
         failures = (self._liveness.failure(name) for name in names)
         return next((f": {failure}" for failure in failures if failure is not None), "")
+
+    def _writer_troubles(self) -> list[tuple[ShardId, str]]:
+        """What the writers that answer tell, by shard."""
+        told = [
+            (self._writers[status.name][0], f"{status.name}: {status.trouble}")
+            for status in self._liveness.statuses()
+            if status.alive and status.trouble and status.name in self._writers
+        ]
+        return sorted(told)
 
     # Sweeps
 
@@ -203,6 +218,15 @@ class Supervisor:
                 # Rooms work without the databases; what they queue waits.
                 self._writers_wait_for = f"the partition map: {error.detail}"
                 return
+            try:
+                await self._wiring.identity.claim()
+            except (ForeignCache, ShardBehind) as error:
+                # Writers would be refused, partition by partition.
+                self._writers_wait_for = f"a Redis of this installation: {error.detail}"
+                return
+            except ParlorError as error:
+                # They are made all the same, and wait for what does not answer.
+                _log.warning("installation_not_checked", code=error.code, debug=error.debug)
             count = self._settings.ray.writers_per_shard
             self._writers = {
                 writer_name(shard, number): (shard, number, held[number::count])

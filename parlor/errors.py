@@ -15,7 +15,10 @@
     ├── Overloaded               1011  overloaded            503
     ├── Unavailable              1012                        503
     │   ├── CacheUnavailable     1012  cache-unavailable     503
+    │   │   └── ForeignCache                                 Redis belongs to another installation
     │   └── StoreUnavailable     1012  store-unavailable     503
+    │       ├── ForeignStore                                 a shard belongs to another installation
+    │       └── ShardBehind                                  a shard is older than Redis
     ├── StreamExpired            1013  stream-expired        410  oldest_cursor
     ├── LimitReached             1021  limit-reached         409
     ├── LlmError                 1014  llm-error             these four only in events and messages, never a status
@@ -198,6 +201,20 @@ class StoreUnavailable(Unavailable):
     """A shard or the global database does not answer."""
 
     code, title = "store-unavailable", "The permanent store does not answer"
+
+
+class ForeignCache(CacheUnavailable):
+    """Redis belongs to another installation: nothing in it is read, nothing is written (I21). Clients see a live store
+    that does not answer."""
+
+
+class ForeignStore(StoreUnavailable):
+    """A shard is a database of another installation, or another shard's (I21)."""
+
+
+class ShardBehind(StoreUnavailable):
+    """A shard has forgotten what Redis knows of it, as after the restore of a backup (I21). Repeating does not help:
+    `parlor adopt` does."""
 
 
 class StreamExpired(ParlorError):

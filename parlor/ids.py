@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from typing import NewType
+from uuid import UUID
 
 import msgspec
 
@@ -30,6 +31,8 @@ Partition = NewType("Partition", int)
 """``0 <= partition < partitions``: one Redis hash slot, one queue, one shard."""
 ShardId = NewType("ShardId", int)
 """A shard's number, from 1."""
+InstallationId = NewType("InstallationId", str)
+"""A UUID, decided by the installation's databases."""
 
 MAX_PARTITIONS = 4096
 _VERSION = 8
@@ -71,6 +74,10 @@ class IdMint:
     def token(self) -> str:
         """A random token, 128 bits as 32 hexadecimal digits."""
         return f"{self._entropy.bits(128):032x}"
+
+    def installation_id(self) -> InstallationId:
+        """A UUIDv4 for databases that have none."""
+        return InstallationId(str(UUID(int=self._entropy.bits(128), version=4)))
 
     def _uuid(self, partition: Partition) -> str:
         value = (self._clock.now_ms() & (2**48 - 1)) << 80

@@ -5,7 +5,20 @@ docs/METRICS.md lists them as operators see them.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Protocol
+
+
+class NotHeld(StrEnum):
+    """Why a writer does not hold a partition."""
+
+    FOREIGN_CACHE = "foreign-redis"
+    FOREIGN_STORE = "foreign-shard"
+    SHARD_BEHIND = "shard-behind"
+    LEASE_LOST = "lease-lost"
+    HELD_BY_ANOTHER = "held-by-another"
+    CACHE_UNAVAILABLE = "cache-unavailable"
+    STORE_UNAVAILABLE = "store-unavailable"
 
 
 class RoomMetrics(Protocol):
@@ -48,6 +61,9 @@ class WriterMetrics(Protocol):
     def parked(self, shard: int) -> None:
         """An operation was set aside as a dead letter."""
 
+    def not_held(self, shard: int, reason: NotHeld, partitions: int) -> None:
+        """How many of its partitions the writer does not hold for this reason."""
+
 
 class NoMetrics:
     """Both ports, for tests and tools: counts nothing."""
@@ -73,3 +89,5 @@ class NoMetrics:
     def stale_batch_refused(self, shard: int) -> None: ...
 
     def parked(self, shard: int) -> None: ...
+
+    def not_held(self, shard: int, reason: NotHeld, partitions: int) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from parlor.cache.audit import AuditCache
 from parlor.cache.connection import connect
 from parlor.cache.events import EventLog
 from parlor.cache.hub import EventHub
@@ -22,6 +23,7 @@ from parlor.metrics import RoomMetrics, WriterMetrics
 from parlor.persistence.leases import WriterPorts
 from parlor.reading.health import Dependencies
 from parlor.reading.history import HistoryReader
+from parlor.reading.identity import Identity
 from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.reading.loading import Loader
 from parlor.reading.room_list import RoomDirectory
@@ -43,7 +45,7 @@ class Wiring:
         self.clock = SystemClock()
         self.mint = IdMint(self.clock, SystemEntropy())
         self.store = store
-        self.live = Live.open(settings, self.clock)
+        self.live = Live.open(settings, self.clock, store.installation)
         self.reader = CacheReader(self.live)
         self.loader = Loader(self.live, store)
         self.internal_history = InternalHistory(self.reader, StateCache(self.live), store, self.loader)
@@ -55,6 +57,7 @@ class Wiring:
         self.tickets = Tickets(self.live, self.mint)
         self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
         self.dependencies = Dependencies(self.live, store)
+        self.identity = Identity(self.live, AuditCache(self.live, settings.redis.prefix), store)
         set_chat_state_machine(self.state_machine)
 
     @classmethod
@@ -99,7 +102,7 @@ class Wiring:
         )
 
     def event_hub(self) -> EventHub:
-        return EventHub(connect(self.settings.redis, blocking=True))
+        return EventHub(connect(self.settings.redis, self.live.guard, blocking=True))
 
     def streams(self, hub: EventHub) -> EventStreams:
         heartbeat = self.settings.api.heartbeat.total_seconds()

@@ -15,7 +15,7 @@ import msgspec
 
 from parlor.cache.codes import Code
 from parlor.cache.connection import Answer
-from parlor.cache.live import Live, RoomAddress
+from parlor.cache.live import NOTHING_APPLIED, Live, RoomAddress
 from parlor.cache.records import decode_doc, text
 from parlor.ids import AccountId, MessageId, Partition, RoomId, partition_of
 from parlor.model import MessageDoc, QueuePosition
@@ -115,6 +115,10 @@ class PartitionSnapshot(msgspec.Struct, frozen=True):
     known: bool
     last: QueuePosition
     """The last position that was given."""
+    applied: QueuePosition
+    """How far its shard had applied the queue, as its writers told it."""
+    installation: str
+    """Whose it is; empty: nobody's yet."""
 
 
 class AuditCache:
@@ -150,8 +154,14 @@ class AuditCache:
         return None if answer[0] == Code.MISSING else _snapshot(room_id, answer)
 
     async def partition(self, partition: Partition) -> PartitionSnapshot:
-        found = await self._live.pipeline.read("HMGET", self._live.keys.partition(partition), "incarnation", "next")
-        return PartitionSnapshot(found[0] is not None, QueuePosition(int(found[0] or 0), int(found[1] or 0)))
+        key = self._live.keys.partition(partition)
+        found = await self._live.pipeline.read("HMGET", key, "incarnation", "next", "applied", "installation")
+        return PartitionSnapshot(
+            known=found[0] is not None,
+            last=QueuePosition(int(found[0] or 0), int(found[1] or 0)),
+            applied=QueuePosition.parse(text(found[2])) if found[2] else NOTHING_APPLIED,
+            installation=text(found[3]),
+        )
 
     async def queued(self, partition: Partition) -> list[QueuedOperation]:
         """Everything that waits, in order."""

@@ -25,6 +25,8 @@ class Code(IntEnum):
     LEASE_LOST = -11
     NO_MESSAGE = -12
     LIMIT = -13
+    FOREIGN = -14
+    """The partition is another installation's."""
 
 
 _REFUSALS: dict[Code, type[errors.ParlorError]] = {
@@ -41,8 +43,10 @@ _REFUSALS: dict[Code, type[errors.ParlorError]] = {
     Code.LEASE_LOST: errors.LeaseLost,
     Code.NO_MESSAGE: errors.MessageNotFound,
     Code.LIMIT: errors.LimitReached,
+    Code.FOREIGN: errors.ForeignCache,
 }
 
+FOREIGN = "Redis belongs to another installation"
 OVERLOADED_RETRY_AFTER = 2.0
 """Seconds: a writer takes a batch every three at most, so a full queue has moved by then or soon after."""
 
@@ -52,6 +56,8 @@ def refusal(code: int) -> errors.ParlorError:
     kind = _REFUSALS[Code(code)]
     if kind is errors.Overloaded:
         return kind("The queue to the permanent store is full", retry_after=OVERLOADED_RETRY_AFTER)
+    if kind is errors.ForeignCache:
+        return kind(FOREIGN, retry_after=1.0)
     if kind is errors.RoomBusy:
         return kind(retry_after=1.0)
     return kind()

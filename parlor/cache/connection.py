@@ -19,9 +19,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.typing import EncodableT
 
+from parlor.cache.codes import FOREIGN
+from parlor.cache.guard import ForeignServer, Guard
 from parlor.cache.loader import Argument, Script
 from parlor.coalescer import Closed, Coalescer
-from parlor.errors import CacheUnavailable, InternalError, InvalidRequest, ParlorError
+from parlor.errors import CacheUnavailable, ForeignCache, InternalError, InvalidRequest, ParlorError
 from parlor.settings import RedisSettings
 
 Answer: TypeAlias = Any
@@ -34,10 +36,11 @@ MAX_BATCH = 256
 """Commands of one pipeline: bounds the time that one caller waits for another's."""
 
 
-def connect(settings: RedisSettings, *, blocking: bool = False) -> Redis:
-    """A client with our own time limits and no retries behind our back (redis-py's default repeats each command ten
-    times, which a send with Redis down would wait for). ``blocking`` clients wait for entries or messages, or have a
-    limit of their own for more than one answer: they read without one (redis-py's costs a timer for each answer)."""
+def connect(settings: RedisSettings, guard: Guard | None = None, *, blocking: bool = False) -> Redis:
+    """A client whose connections pass the guard, with our own time limits and no retries behind our back (redis-py's
+    default repeats each command ten times, which a send with Redis down would wait for). ``blocking`` clients wait for
+    entries or messages, or have a limit of their own for more than one answer: they read without one (redis-py's costs
+    a timer for each answer)."""
     client = Redis.from_url(
         settings.url.get_secret_value(),
         protocol=2,
@@ -48,7 +51,7 @@ def connect(settings: RedisSettings, *, blocking: bool = False) -> Redis:
         client_name="parlor",
     )
     pool = client.connection_pool
-    pool.connection_class = _packing(pool.connection_class)
+    pool.connection_class = _connection(pool.connection_class, guard)
     return client
 
 
@@ -62,20 +65,35 @@ def require_options(settings: RedisSettings) -> None:
         raise InvalidRequest(what) from error
 
 
-class _Packing(AbstractConnection):
+class _Connection(AbstractConnection):
     """Writes commands in C; redis-py's asyncio connections do it in Python, which costs more than all else of a
-    pipeline."""
+    pipeline. Passes the guard when it has connected."""
+
+    guard: Guard | None
 
     def pack_commands(self, commands: Iterable[Iterable[EncodableT]]) -> list[bytes]:
         # The stub speaks of a tuple of one.
         return [b"".join(hiredis.pack_command(tuple(command)) for command in commands)]  # type: ignore[arg-type]
 
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        await super().on_connect_check_health(check_health)
+        if self.guard is not None:
+            await self.guard.check(self._ask)
 
-def _packing(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    return type(f"Packing{kind.__name__}", (_Packing, kind), {})
+    async def _ask(self, *command: str) -> bytes | None:
+        await self.send_command(*command, check_health=False)
+        answer: bytes | None = await self.read_response()
+        return answer
+
+
+def _connection(kind: type[AbstractConnection], guard: Guard | None) -> type[AbstractConnection]:
+    return type(f"Parlor{kind.__name__}", (_Connection, kind), {"guard": guard})
 
 
 def unavailable(cause: BaseException) -> CacheUnavailable:
+    # Over a unix socket redis-py makes a ConnectionError of whatever its handshake raised.
+    if isinstance(cause, ForeignServer) or isinstance(cause.__cause__, ForeignServer):
+        return ForeignCache(FOREIGN, debug=str(cause), retry_after=RETRY_AFTER)
     return CacheUnavailable(debug=f"{type(cause).__name__}: {cause}", retry_after=RETRY_AFTER)
 
 

@@ -2,7 +2,8 @@
 
 All keys of a partition carry its hash tag (``{p17}``), so that a script can touch all of them on a Redis Cluster (I19).
 
-    <prefix>:{p17}:partition            HASH    incarnation, next (counter of the queue's entries)
+    <prefix>:{p17}:partition            HASH    incarnation, next (counter of the queue's entries), installation,
+                                                applied (the shard's watermark, as its writer told it)
     <prefix>:{p17}:lease                STRING  the writer's token and name
     <prefix>:{p17}:queue                STREAM  operations to persist; group and consumer `writer`
     <prefix>:{p17}:dead                 STREAM  operations that the shard refused for their content

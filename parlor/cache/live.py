@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import msgspec
 
 from parlor.cache.codes import refusal
 from parlor.cache.connection import Answer, ScriptPipeline, connect
+from parlor.cache.guard import Guard
 from parlor.cache.keys import Keys
 from parlor.cache.loader import Argument, load
 from parlor.clock import Clock
-from parlor.ids import AccountId, Partition, RoomId, home_of
-from parlor.model import Idempotency
+from parlor.ids import AccountId, InstallationId, Partition, RoomId, home_of
+from parlor.model import Idempotency, QueuePosition
 from parlor.settings import Settings
 
 
@@ -26,6 +27,7 @@ def or_empty(number: int | None) -> Argument:
     return "" if number is None else number
 
 
+NOTHING_APPLIED = QueuePosition(0, 0)
 ROOMS_KNOWN = 4096
 """Rooms whose keys are kept: writing them anew for each script costs more than the script's other arguments."""
 
@@ -45,8 +47,9 @@ class RoomAddress(msgspec.Struct, frozen=True):
 class Live:
     """The live store's ground: runs scripts by name."""
 
-    def __init__(self, pipeline: ScriptPipeline, settings: Settings, clock: Clock) -> None:
+    def __init__(self, pipeline: ScriptPipeline, settings: Settings, clock: Clock, guard: Guard | None = None) -> None:
         self.pipeline = pipeline
+        self.guard = guard or Guard(settings)
         self.keys = Keys(settings.redis.prefix)
         self.clock = clock
         self.cache = settings.cache
@@ -60,9 +63,12 @@ class Live:
         }
 
     @classmethod
-    def open(cls, settings: Settings, clock: Clock) -> Live:
+    def open(cls, settings: Settings, clock: Clock, ask: Callable[[], Awaitable[InstallationId]] | None = None) -> Live:
+        """``ask`` gives the installation's id, when the settings do not."""
+        guard = Guard(settings, ask)
         # Blocking: the pipeline limits the time of each round trip.
-        return cls(ScriptPipeline(connect(settings.redis, blocking=True), settings.redis), settings, clock)
+        client = connect(settings.redis, guard, blocking=True)
+        return cls(ScriptPipeline(client, settings.redis), settings, clock, guard)
 
     def lease_until(self) -> int:
         """When a room with unfinished replies has to have been heard of again, in ms."""
@@ -76,7 +82,8 @@ class Live:
         rest: Sequence[Argument] = (),
         more: Sequence[str] = (),
     ) -> Answer:
-        """Runs a script; raises the typed error of a refusal. ``now`` and the event log's limits are filled in."""
+        """Runs a script; raises the typed error of a refusal. ``now``, the event log's limits and the installation are
+        filled in (``StoreUnavailable`` when nobody can tell it)."""
         answer = await self.attempt(name, keys, arguments, rest, more)
         if answer[0] < 0:
             raise refusal(answer[0])
@@ -97,6 +104,8 @@ class Live:
         for field in ("event_ttl", "event_max"):
             if field in script.arguments:
                 arguments[field] = self._event_lifetime[field]
+        if "installation" in script.arguments and "installation" not in arguments:
+            arguments["installation"] = await self.guard.installation()
         return await self.pipeline.run(script, keys, arguments, rest, more)
 
     def room_keys(self, address: RoomAddress, *names: str) -> dict[str, str]:
@@ -135,14 +144,21 @@ class Live:
             "idempotency_ttl": milliseconds(self.cache.idempotency_ttl),
         }
 
-    async def init_partition(self, partition: Partition, incarnation: int) -> int:
-        """Makes the partition known; returns the incarnation that holds (a higher one may be there already)."""
+    async def init_partition(
+        self, partition: Partition, incarnation: int, applied: QueuePosition = NOTHING_APPLIED
+    ) -> int:
+        """Makes the partition known; returns the incarnation that holds (a higher one may be there already).
+        ``applied`` is its shard's watermark. Raises ``ForeignCache``."""
         answer = await self.run(
             "init_partition",
             {"partition": self.keys.partition(partition), "queue": self.keys.queue(partition)},
-            {"incarnation": incarnation},
+            {"incarnation": incarnation, "applied": str(applied)},
         )
         return int(answer[1])
+
+    async def own_partition(self, partition: Partition) -> None:
+        """Makes the partition this installation's unless it is. Raises ``ForeignCache``."""
+        await self.run("own_partition", {"partition": self.keys.partition(partition)}, {})
 
     async def ping(self) -> None:
         """Raises ``CacheUnavailable`` unless Redis answers."""

@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 
 from parlor.cache.codes import Code, refusal
 from parlor.cache.connection import Answer, connect, typed, unavailable
-from parlor.cache.live import Live, RoomAddress, milliseconds
+from parlor.cache.live import NOTHING_APPLIED, Live, RoomAddress, milliseconds
+from parlor.cache.loader import Argument
 from parlor.cache.records import decode_doc, text
 from parlor.ids import AccountId, MessageId, Partition, RoomId
 from parlor.model import MessageDoc, QueuePosition, Usage
@@ -67,6 +68,14 @@ class Lease(msgspec.Struct, frozen=True):
     incarnation: int | None
     """None: Redis does not know the partition."""
     last_number: int
+    applied: QueuePosition = NOTHING_APPLIED
+    """How far its shard had applied the queue, as its writers told it."""
+
+
+class HeldByAnother(msgspec.Struct, frozen=True):
+    """The lease is another writer's."""
+
+    holder: str
 
 
 def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, bytes]) -> QueueEntry:
@@ -108,32 +117,34 @@ class WriterQueue:
 
     def __init__(self, live: Live, settings: RedisSettings) -> None:
         self._live = live
-        self._reader: Redis = connect(settings, blocking=True)
+        self._reader: Redis = connect(settings, live.guard, blocking=True)
         self._patience = settings.command_timeout.total_seconds()
 
-    async def hold(self, partition: Partition, lease: str, holder: str) -> Lease | None:
-        """Takes or renews the lease; None while another writer holds it."""
-        keys = self._live.keys
+    async def hold(self, partition: Partition, lease: str, holder: str) -> Lease | HeldByAnother:
+        """Takes or renews the lease. Raises ``ForeignCache`` for another installation's partition."""
         answer = await self._live.attempt(
             "hold_lease",
-            {"partition": keys.partition(partition), "lease": keys.lease(partition)},
+            self._lease_keys(partition),
             {"lease": lease, "holder": holder, "ttl": milliseconds(self._live.queue.lease_ttl)},
         )
         if answer[0] == Code.LEASE_LOST:
-            return None
-        return Lease(int(answer[1]) if answer[1] else None, int(answer[2]))
+            return HeldByAnother(text(answer[1]))
+        if answer[0] < 0:
+            raise refusal(answer[0])
+        applied = QueuePosition.parse(text(answer[3])) if answer[3] else NOTHING_APPLIED
+        return Lease(int(answer[1]) if answer[1] else None, int(answer[2]), applied)
 
-    async def renew(self, partition: Partition, lease: str) -> bool:
-        """False when the lease is another's by now."""
-        answer = await self._live.attempt(
-            "renew_lease",
-            {"lease": self._live.keys.lease(partition)},
-            {"lease": lease, "ttl": milliseconds(self._live.queue.lease_ttl)},
-        )
+    async def renew(self, partition: Partition, lease: str, applied: QueuePosition) -> bool:
+        """Also tells the shard's watermark. False when the lease is another's by now."""
+        arguments: dict[str, Argument] = {"lease": lease, "applied": str(applied)}
+        arguments["ttl"] = milliseconds(self._live.queue.lease_ttl)
+        answer = await self._live.attempt("renew_lease", self._lease_keys(partition), arguments)
         return bool(answer[0] == Code.OK)
 
-    async def release(self, partition: Partition, lease: str) -> None:
-        await self._live.attempt("release_lease", {"lease": self._live.keys.lease(partition)}, {"lease": lease})
+    async def release(self, partition: Partition, lease: str, applied: QueuePosition) -> None:
+        """Also tells the shard's watermark; harmless when the lease is another's by now."""
+        arguments: dict[str, Argument] = {"lease": lease, "applied": str(applied)}
+        await self._live.attempt("release_lease", self._lease_keys(partition), arguments)
 
     async def unfinished(self, partition: Partition, after: QueuePosition | None, limit: int) -> list[QueueEntry]:
         """The consumer's own history: what was read before and never finished. It goes before anything new."""
@@ -205,6 +216,9 @@ class WriterQueue:
 
     async def close(self) -> None:
         await self._reader.aclose()
+
+    def _lease_keys(self, partition: Partition) -> dict[str, str]:
+        return {"partition": self._live.keys.partition(partition), "lease": self._live.keys.lease(partition)}
 
     async def _read(self, positions: dict[Partition, str], limit: int, block_ms: int | None) -> list[QueueEntry]:
         by_stream = {self._live.keys.queue(partition): partition for partition in positions}

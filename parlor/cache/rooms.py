@@ -9,7 +9,7 @@ from parlor.cache.live import Live, RoomAddress, milliseconds, or_empty
 from parlor.cache.records import encode_doc, stored_state, stored_summary, text
 from parlor.errors import IllegalTransition, LimitReached
 from parlor.ids import AccountId, Claim, MessageId, RoomId, home_of
-from parlor.model import Idempotency, MessageDoc, MessageRow, RoomRow, attempt_of, ended_version
+from parlor.model import MessageDoc, MessageRow, RoomRow, attempt_of, ended_version
 from parlor.states import MessageState, RoomState
 
 _ACCOUNT = ("account", "rooms", "account_events")

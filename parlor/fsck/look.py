@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import msgspec
 
-from parlor.cache.audit import AuditCache, QueuedOperation, RoomSnapshot
+from parlor.cache.audit import AuditCache, PartitionSnapshot, QueuedOperation, RoomSnapshot
 from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
-from parlor.cache.live import RoomAddress
+from parlor.cache.live import NOTHING_APPLIED, RoomAddress
 from parlor.clock import Clock
 from parlor.fsck.findings import AccountFinding, EntryFinding, Finding, PartitionFinding, RequeueEntry
 from parlor.fsck.room import compare
 from parlor.fsck.view import RoomView
-from parlor.ids import AccountId, Partition, RoomId, ShardId, home_of
+from parlor.ids import AccountId, InstallationId, Partition, RoomId, ShardId, home_of
 from parlor.model import MessageRow
 from parlor.reading.loading import Loader
 from parlor.store.audit import StoreAudit, StoredRoom
@@ -125,6 +125,7 @@ class Looker:
     async def _look_at_partition(self, partition: Partition, progress: PartitionProgress | None, look: Look) -> None:
         """Its queue, and its position. The shard was asked before: positions only go up."""
         now = await self._ports.audit.partition(partition)
+        look.findings += self._belonging(partition, now, progress, await self._ports.store.installation())
         if progress is not None and now.known and now.last < progress.applied:
             what = f"partition {partition} is at {now.last}, and its shard has applied {progress.applied}"
             look.findings.append(PartitionFinding(invariant="I7", kind="position", what=what, partition=partition))
@@ -138,6 +139,21 @@ class Looker:
                 position=position,
             )
             look.findings.append(finding)
+
+    @staticmethod
+    def _belonging(
+        partition: Partition, now: PartitionSnapshot, progress: PartitionProgress | None, ours: InstallationId
+    ) -> Iterator[Finding]:
+        """Whether a writer would be kept from it, and why."""
+        if now.installation not in ("", ours):
+            what = f"partition {partition} belongs to installation {now.installation} in Redis, and this is {ours}"
+            yield PartitionFinding(invariant="I21", kind="foreign", what=what, partition=partition)
+            return
+        incarnation, applied = (progress.incarnation, progress.applied) if progress else (0, NOTHING_APPLIED)
+        if now.last.incarnation > incarnation or now.applied > applied:
+            what = f"partition {partition}: Redis knows incarnation {now.last.incarnation} and {now.applied} as applied"
+            what += f", its shard knows {incarnation} and {applied}"
+            yield PartitionFinding(invariant="I21", kind="behind", what=what, partition=partition)
 
     async def _look_at_rooms(self, partition: Partition, shard: ShardId, ids: Sequence[RoomId], look: Look) -> None:
         audit, now_ms = self._ports.audit, self._ports.clock.now_ms()

@@ -19,6 +19,7 @@ Findings are filed under the invariant of ARCHITECTURE.md that does not hold:
     I14  open replies that nobody would end
     I15  a room that is missing in a list that calls itself complete
     I16  another owner here than there
+    I21  a partition of another installation, or of a shard that has gone back (``parlor.fsck.look``)
 """
 
 from __future__ import annotations

@@ -13,17 +13,23 @@ import msgspec
 import structlog
 
 from parlor.cache.live import Live
-from parlor.cache.queue import QueueEntry, WriterQueue
+from parlor.cache.queue import HeldByAnother, Lease, QueueEntry, WriterQueue
 from parlor.clock import Clock
-from parlor.errors import CacheUnavailable
+from parlor.errors import CacheUnavailable, ForeignCache, ForeignStore, ShardBehind
 from parlor.ids import IdMint, Partition, ShardId
-from parlor.metrics import WriterMetrics
+from parlor.metrics import NotHeld, WriterMetrics
 from parlor.model import QueuePosition
+from parlor.persistence.health import Refusal, refusal_of
+from parlor.reading.identity import BEHIND
 from parlor.reading.loading import Loader
 from parlor.settings import QueueSettings
 from parlor.store.ports import ChatStore, Fence
 
 _log = structlog.get_logger(__name__)
+
+REFUSED_WAIT = 5.0
+"""Seconds until a partition is asked for again that another installation has, or whose shard is behind: what mends it
+is somebody's work, and then it goes on within 5 s."""
 
 
 class WriterPorts(msgspec.Struct, frozen=True):
@@ -60,8 +66,12 @@ class Leases:
         self._wanted = list(partitions)
         self.token = ports.mint.token()
         self.held: dict[Partition, Held] = {}
+        self.refusals: dict[Partition, Refusal] = {}
+        """Why partitions are not held that were asked for."""
         self._ask_again_at: dict[Partition, float] = {}
-        """When to ask again for partitions that another writer holds."""
+        """When to ask again for these."""
+        self._others_since: dict[Partition, float] = {}
+        """Since when another writer holds these."""
 
     @property
     def partitions(self) -> list[Partition]:
@@ -76,15 +86,27 @@ class Leases:
         return all(held.history_read for held in self.held.values())
 
     async def take_missing(self) -> None:
-        """Takes the partitions that it does not hold, as far as they are free. Raises ``CacheUnavailable``,
+        """Takes the partitions that it does not hold, as far as it may. Raises ``CacheUnavailable``,
         ``StoreUnavailable``."""
         now = self._ports.clock.monotonic()
         missing = [p for p in self._wanted if p not in self.held and self._ask_again_at.get(p, now) <= now]
-        taken = await asyncio.gather(*map(self._take, missing), return_exceptions=True)
+        if not missing:
+            return
+        try:
+            await self._ports.store.check_shard(self._shard)
+        except ForeignStore as error:
+            for partition in missing:
+                self._refuse(partition, refusal_of(error))
+            return
+        refusals = await asyncio.gather(*map(self._take, missing), return_exceptions=True)
         # Only when all have ended: one that went on behind a failure would end up with an outdated epoch.
-        for failure in taken:
-            if failure is not None:
-                raise failure
+        for partition, refusal in zip(missing, refusals, strict=True):
+            if isinstance(refusal, BaseException):
+                raise refusal
+            if refusal is None:
+                self.refusals.pop(partition, None)
+            else:
+                self._refuse(partition, refusal)
 
     async def keep(self) -> None:
         """Renews at a third of the lease's life, until it is cancelled. A lost partition is dropped; its shard would
@@ -92,8 +114,10 @@ class Leases:
         while True:
             await self._ports.clock.sleep(self._ports.settings.lease_ttl.total_seconds() / 3)
             for partition in self.partitions:
+                if (held := self.held.get(partition)) is None:
+                    continue
                 try:
-                    if not await self._ports.queue.renew(partition, self.token):
+                    if not await self._ports.queue.renew(partition, self.token, held.applied):
                         self.held.pop(partition, None)
                     elif (held := self.held.get(partition)) is not None:
                         # A writer that does not know yet that it lost the partition may have read from it.
@@ -103,9 +127,9 @@ class Leases:
 
     async def release(self) -> None:
         """Gives every partition up."""
-        for partition in self.partitions:
+        for partition, held in sorted(self.held.items()):
             try:
-                await self._ports.queue.release(partition, self.token)
+                await self._ports.queue.release(partition, self.token, held.applied)
             except CacheUnavailable as error:
                 # It expires by itself, and a successor of this name need not wait for that.
                 _log.warning("lease_not_released", partition=partition, debug=error.debug)
@@ -152,23 +176,54 @@ class Leases:
                 held.history_read = False
         return kept
 
-    async def _take(self, partition: Partition) -> None:
-        queue, store = self._ports.queue, self._ports.store
-        lease = await queue.hold(partition, self.token, self._name)
-        if lease is None:
-            wait = self._ports.settings.lease_wait.total_seconds()
-            self._ask_again_at[partition] = self._ports.clock.monotonic() + wait
-            return
+    def _refuse(self, partition: Partition, refusal: Refusal) -> None:
+        settings, now = self._ports.settings, self._ports.clock.monotonic()
+        self.refusals[partition] = refusal
+        wait = REFUSED_WAIT
+        if refusal.reason is NotHeld.HELD_BY_ANOTHER:
+            wait = settings.lease_wait.total_seconds()
+        self._ask_again_at[partition] = now + wait
+
+    async def _take(self, partition: Partition) -> Refusal | None:
+        """Returns what keeps the writer from it; None: it holds it now."""
+        try:
+            lease = await self._ports.queue.hold(partition, self.token, self._name)
+            if isinstance(lease, HeldByAnother):
+                return self._wait_for(partition, lease.holder)
+            self._others_since.pop(partition, None)
+            await self._hold(partition, lease)
+        except (ForeignCache, ForeignStore, ShardBehind) as error:
+            return refusal_of(error)
+        return None
+
+    def _wait_for(self, partition: Partition, holder: str) -> Refusal:
+        """Another writer holds it: one that died leaves its lease for a while, one that lives keeps it."""
+        settings, now = self._ports.settings, self._ports.clock.monotonic()
+        since = self._others_since.setdefault(partition, now)
+        patience = (settings.lease_ttl + settings.lease_wait).total_seconds()
+        detail = f"another writer, {holder}, holds them"
+        return Refusal(NotHeld.HELD_BY_ANOTHER, detail, lasting=now - since > patience)
+
+    async def _hold(self, partition: Partition, lease: Lease) -> None:
+        store = self._ports.store
         if lease.incarnation is None:
             # Before the epoch is minted: opening a partition outdates the epochs that there are.
             await self._ports.loader.open_partition(partition)
         # From here on no batch of an earlier writer is accepted.
         progress = await store.acquire_partition(self._shard, partition)
+        if (lease.incarnation or 0) > progress.incarnation or lease.applied > progress.applied:
+            # Its next holder finds the same: nobody is to wait for this lease.
+            await self._ports.queue.release(partition, self.token, progress.applied)
+            raise ShardBehind(
+                BEHIND,
+                debug=f"partition {partition}: Redis knows {lease.incarnation} and {lease.applied} as applied, "
+                f"shard {self._shard} {progress.incarnation} and {progress.applied}",
+            )
         if lease.incarnation is not None and QueuePosition(lease.incarnation, lease.last_number) < progress.applied:
             # Redis lost its tail: positions would come a second time, and be skipped. A new incarnation is above all.
             _log.error("queue_went_back", partition=partition, applied=str(progress.applied))
             opened = await store.open_partition(self._shard, partition)
-            await self._ports.live.init_partition(partition, opened.incarnation)
+            await self._ports.live.init_partition(partition, opened.incarnation, opened.applied)
             progress = await store.acquire_partition(self._shard, partition)
         # The queue of a partition that nothing was ever taken from begins with number 1.
         read = progress.applied if progress.applied.number else QueuePosition(lease.incarnation or 0, 0)

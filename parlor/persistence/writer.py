@@ -16,6 +16,7 @@ from parlor.errors import CacheUnavailable, LeaseLost, ParlorError, StoreUnavail
 from parlor.ids import Partition, ShardId
 from parlor.model import QueuePosition
 from parlor.persistence.commit import Committer
+from parlor.persistence.health import WriterHealth
 from parlor.persistence.leases import Leases, WriterPorts
 
 _log = structlog.get_logger(__name__)
@@ -25,7 +26,9 @@ WAKE_SECONDS = 1.0
 READ_PAUSE = 0.1
 """Seconds between two reads while a batch fills: a sender that waits for its commit waits so much longer at most."""
 RETRY_MIN, RETRY_MAX = 0.2, 5.0
-"""Seconds between attempts while a server does not answer, doubling. The longest keeps recovery within 5 s."""
+"""Seconds between attempts after failures in a row (a server does not answer, another writer takes the partitions),
+doubling. The longest keeps recovery within 5 s."""
+DOUBLINGS = 5
 
 
 class ShardWriterLoop:
@@ -38,6 +41,7 @@ class ShardWriterLoop:
         self._committer = Committer(ports, shard, self._leases)
         self._buffer: list[QueueEntry] = []
         """Read, and not committed yet."""
+        self._health = WriterHealth(shard, len(partitions), ports.metrics)
         self._stopping = asyncio.Event()
         self._measured_at = float("-inf")
         self._pause_until = float("-inf")
@@ -47,26 +51,27 @@ class ShardWriterLoop:
     def held(self) -> list[Partition]:
         return self._leases.partitions
 
+    @property
+    def trouble(self) -> str:
+        """Why it does not hold all of its partitions; empty: it does, or will soon."""
+        return self._health.trouble
+
     async def run(self) -> None:
         """Works until ``stop``; failures of Redis or of the shard delay it, they do not end it."""
-        pause = RETRY_MIN
         keeping = asyncio.create_task(self._leases.keep())
         try:
             while not self._stopping.is_set():
                 try:
                     await self._leases.take_missing()
+                    self._health.refused(self._leases.refusals.values())
                     await self._take_batch()
-                    pause = RETRY_MIN
-                except (CacheUnavailable, StoreUnavailable) as error:
-                    _log.warning("writer_waits", shard=self._shard, code=error.code, debug=error.debug)
+                    self._health.went_well()
+                except (CacheUnavailable, StoreUnavailable, LeaseLost) as error:
+                    if isinstance(error, LeaseLost):
+                        self._ports.metrics.stale_batch_refused(self._shard)
+                    self._health.failed(error)
                     self._start_over()
-                    await self._rest(pause)
-                    pause = min(pause * 2, RETRY_MAX)
-                except LeaseLost:
-                    self._ports.metrics.stale_batch_refused(self._shard)
-                    _log.warning("writer_lost_partitions", shard=self._shard)
-                    self._start_over()
-                    await self._rest(RETRY_MIN)
+                    await self._rest(min(RETRY_MIN * 2 ** min(self._health.failures - 1, DOUBLINGS), RETRY_MAX))
             await self._flush()
         finally:
             keeping.cancel()

@@ -30,7 +30,7 @@ class Loader:
             return
         shard = await self._store.shard_of(partition)
         progress = await self._store.open_partition(shard, partition)
-        await self._live.init_partition(partition, progress.incarnation)
+        await self._live.init_partition(partition, progress.incarnation, progress.applied)
 
     async def load_room(self, room_id: RoomId) -> None:
         """Loads a room that Redis does not have, with its newest messages. Raises ``RoomNotFound``.

@@ -54,6 +54,9 @@ class StoreSettings(_Section):
     global_url: StoreUrl = SecretStr("")
     """The database of accounts and the partition map. Empty: the first shard's server, with ``_global`` added to the
     database name."""
+    installation: str = Field(default="", pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$")
+    """The installation's id, which its databases decide; `parlor up` fills it in. Empty: each process asks the global
+    database."""
     partitions: int = Field(default=64, ge=1, le=4096)
     """Number of partitions. Fixed when an installation is created, because every id carries its partition."""
     default_shard: int = Field(default=1, ge=1)

@@ -10,14 +10,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from parlor.clock import Clock, SystemClock
+from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
+from parlor.ids import IdMint, InstallationId
 from parlor.settings import StoreSettings
 from parlor.store.addresses import Address, MySqlAddress, store_addresses
+from parlor.store.installation import Belonging, GlobalRole, Migrated, Proposal, ShardRole
 from parlor.store.mysql import MySqlStore
 from parlor.store.mysql_migrations import migrate_mysql
 from parlor.store.ports import ChatStore
 from parlor.store.shard_map import ShardMap
-from parlor.store.sql_files import Role
 from parlor.store.sqlite import SqliteStore
 from parlor.store.sqlite_migrations import migrate_sqlite
 
@@ -35,6 +36,8 @@ class MigrationReport(msgspec.Struct, frozen=True):
     """What was done to all of them, the global one first."""
 
     databases: list[DatabaseReport]
+    installation: InstallationId
+    """The id that they have."""
 
     @property
     def changed(self) -> bool:
@@ -46,37 +49,48 @@ def _silent(_: str) -> None:
 
 
 async def migrate(
-    settings: StoreSettings, on_step: Callable[[str], None] = _silent, *, clock: Clock | None = None
+    settings: StoreSettings,
+    on_step: Callable[[str], None] = _silent,
+    *,
+    known: InstallationId | None = None,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
 ) -> MigrationReport:
     """Creates what is missing in all databases, at the same time; harmless when repeated.
 
-    ``on_step`` gets a line for each step, maybe from another thread. Raises ``StoreUnavailable``, ``SchemaMismatch`` (a
-    migration that was applied has changed, or the partitions differ), ``InvalidRequest`` (a URL is wrong).
+    ``on_step`` gets a line for each step, maybe from another thread. ``known`` is the id that somebody remembers, for
+    databases from before there were ids. Raises ``StoreUnavailable``, ``SchemaMismatch`` (a migration that was applied
+    has changed, the partitions differ, or a shard is not this installation's), ``InvalidRequest`` (a URL is wrong).
     """
     addresses = store_addresses(settings)
     wanted = ShardMap(settings.partitions, len(addresses.shards))
     now = clock or SystemClock()
+    proposal = Proposal(IdMint(now, entropy or SystemEntropy()).installation_id(), known)
 
-    async def one(label: str, address: Address, role: Role) -> DatabaseReport:
+    async def one(label: str, address: Address, role: GlobalRole | ShardRole) -> Migrated:
         def step(line: str) -> None:
             on_step(f"{label}: {line}")
 
-        homes = wanted if role == "global" else None
         if isinstance(address, MySqlAddress):
-            return DatabaseReport(label, await migrate_mysql(address, role, homes, step, now))
-        return DatabaseReport(label, await asyncio.to_thread(migrate_sqlite, address, role, homes, step, now))
+            return await migrate_mysql(address, role, step, now)
+        return await asyncio.to_thread(migrate_sqlite, address, role, step, now)
 
     # The global database goes first: when it refuses the settings, no shard is touched.
-    first = await one("global", addresses.global_, "global")
+    first = await one("global", addresses.global_, GlobalRole(wanted, proposal))
     # All of them end before the first failure is raised, so that no migration goes on behind the caller's back.
     others = await asyncio.gather(
-        *(one(f"shard {shard}", address, "shard") for shard, address in addresses.shards.items()),
+        *(
+            one(f"shard {shard}", address, ShardRole(Belonging(first.installation, shard), first.is_empty))
+            for shard, address in addresses.shards.items()
+        ),
         return_exceptions=True,
     )
-    for other in others:
+    reports = [DatabaseReport("global", first.applied)]
+    for shard, other in zip(addresses.shards, others, strict=True):
         if isinstance(other, BaseException):
             raise other
-    return MigrationReport([first, *(other for other in others if isinstance(other, DatabaseReport))])
+        reports.append(DatabaseReport(f"shard {shard}", other.applied))
+    return MigrationReport(reports, first.installation)
 
 
 async def open_store(settings: StoreSettings) -> ChatStore:

@@ -12,6 +12,7 @@ from parlor.errors import StoreUnavailable
 from parlor.ids import ShardId
 from parlor.settings import StoreSettings
 from parlor.store.addresses import MySqlAddress, StoreAddresses
+from parlor.store.installation import READ_INSTALLATION
 from parlor.store.mysql_errors import LOST, REPEAT, RETRY_AFTER, number_of, translate
 from parlor.store.mysql_pool import MySqlPool
 from parlor.store.ports import RowRefused
@@ -63,6 +64,9 @@ class MySqlDatabase:
         meta = await self._run("SELECT partitions, schema_compat FROM meta", ())
         homes = await self._run("SELECT partition_id, shard_id FROM shard_map ORDER BY partition_id", ())
         return meta, homes
+
+    async def read_installation(self) -> list[Row]:
+        return await self._run(READ_INSTALLATION, ())
 
     async def ping(self) -> None:
         await self._run("SELECT 1", ())

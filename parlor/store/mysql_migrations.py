@@ -19,12 +19,25 @@ from asyncmy.errors import MySQLError
 from parlor.clock import Clock
 from parlor.errors import StoreUnavailable
 from parlor.store.addresses import MySqlAddress
+from parlor.store.installation import (
+    ANY_ACCOUNT,
+    ANY_ROOM,
+    GLOBAL,
+    READ_INSTALLATION,
+    Belonging,
+    GlobalRole,
+    Migrated,
+    ShardRole,
+    belonging,
+    require_own,
+    require_unused,
+)
 from parlor.store.mysql_errors import COLUMN_EXISTS, UNKNOWN_DATABASE, number_of, translate
 from parlor.store.mysql_pool import open_connection
 from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
 from parlor.store.rows import Args, Row
 from parlor.store.shard_map import ShardMap, missing_homes
-from parlor.store.sql_files import Role, SqlFile, check_unchanged, read_migrations, read_procedures
+from parlor.store.sql_files import SqlFile, check_unchanged, read_migrations, read_procedures
 
 LOCK_TIMEOUT = 60
 """Seconds to wait for another process that migrates the same database."""
@@ -44,6 +57,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
   PRIMARY KEY (version)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 """
+META = "SELECT partitions, schema_compat FROM meta"
 _PROCEDURE_BOOK = """
 CREATE TABLE IF NOT EXISTS schema_procedures (
   name       VARCHAR(64) NOT NULL,
@@ -55,23 +69,22 @@ CREATE TABLE IF NOT EXISTS schema_procedures (
 
 
 async def migrate_mysql(
-    address: MySqlAddress, role: Role, wanted: ShardMap | None, on_step: Callable[[str], None], clock: Clock
-) -> list[str]:
-    """Brings the database up to date; returns the names of what was applied.
-
-    ``wanted``: what the global database has to hold, None for a shard. Raises ``StoreUnavailable`` and
-    ``SchemaMismatch``.
-    """
+    address: MySqlAddress, role: GlobalRole | ShardRole, on_step: Callable[[str], None], clock: Clock
+) -> Migrated:
+    """Brings the database up to date. Raises ``StoreUnavailable`` and ``SchemaMismatch``."""
     try:
         async with _locked(address) as connection:
             session = _Session(connection, on_step, clock)
             await session.run(_BOOK)
             await session.run(_PROCEDURE_BOOK)
-            applied = [file.name for file in read_migrations("mysql", role) if await session.migrate(file)]
-            applied += await session.create_procedures(read_procedures(role))
-            if wanted is not None:
-                await session.fill_shard_map(wanted)
-            return applied
+            applied = [file.name for file in read_migrations("mysql", role.name) if await session.migrate(file)]
+            applied += await session.create_procedures(read_procedures(role.name))
+            if isinstance(role, ShardRole):
+                await session.join(role)
+                return Migrated(applied, role.belonging.installation)
+            is_new = await session.fill_shard_map(role.homes)
+            own = await session.belong(Belonging(role.proposal.choose(is_new=is_new), GLOBAL))
+            return Migrated(applied, own.installation, is_empty=not await session.run(ANY_ACCOUNT))
     except (MySQLError, OSError, TimeoutError) as error:
         raise translate(error, address.label) from error
 
@@ -177,13 +190,32 @@ class _Session:
             )
         return [file.name for file in stale]
 
-    async def fill_shard_map(self, wanted: ShardMap) -> None:
+    async def fill_shard_map(self, wanted: ShardMap) -> bool:
+        """Whether the database is new."""
+        is_new = not await self.run(META)
         await self.run(
             "INSERT INTO meta (id, partitions, schema_compat) VALUES (1, %s, %s) ON DUPLICATE KEY UPDATE id = meta.id",
             (wanted.partitions, SCHEMA_COMPAT),
         )
-        check_meta(await self.run("SELECT partitions, schema_compat FROM meta"), wanted.partitions)
+        check_meta(await self.run(META), wanted.partitions)
         missing = missing_homes(wanted, await self.run("SELECT partition_id, shard_id FROM shard_map"))
         if missing:
             values = ", ".join(f"({partition}, {shard})" for partition, shard in missing)
             await self.run(f"INSERT INTO shard_map (partition_id, shard_id) VALUES {values}")  # noqa: S608  # numbers
+        return is_new
+
+    async def join(self, role: ShardRole) -> None:
+        """Makes a shard without an installation one of this installation's."""
+        if role.must_be_unused:
+            require_unused(await self.run(ANY_ROOM), role.belonging.shard)
+        require_own(await self.run(READ_INSTALLATION), role.belonging)
+        await self.belong(role.belonging)
+
+    async def belong(self, proposed: Belonging) -> Belonging:
+        """Writes the row unless there is one; returns the one that holds."""
+        await self.run(
+            "INSERT INTO installation (id, installation_id, shard_id) VALUES (1, %s, %s)"
+            " ON DUPLICATE KEY UPDATE id = installation.id",
+            (proposed.installation, proposed.shard),
+        )
+        return belonging(await self.run(READ_INSTALLATION)) or proposed

@@ -20,7 +20,7 @@ from typing import Protocol
 import msgspec
 
 from parlor.errors import ParlorError
-from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
+from parlor.ids import AccountId, InstallationId, MessageId, Partition, RoomId, ShardId
 from parlor.model import AccountRow, DailyUse, MessageDoc, MessageRow, QueuePosition, RoomRow, RoomsBefore, SenderType
 
 
@@ -172,6 +172,16 @@ class ChatStore(Protocol):
     async def open_account(self, account_id: AccountId) -> AccountRow:
         """The account's row, made when first seen. The partition is chosen once and kept."""
 
+    async def restore_account(self, row: AccountRow) -> bool:
+        """Puts back an account that the global database has forgotten; False when another account has its name or its
+        number."""
+
+    async def installation(self) -> InstallationId:
+        """The installation's id, from the global database; remembered once it was read."""
+
+    async def check_shard(self, shard: ShardId) -> None:
+        """Raises ``ForeignStore`` when the database is not this shard of this installation."""
+
     async def shard_of(self, partition: Partition) -> ShardId:
         """From the mapping table (cached; ``refresh_shard_map`` reads it again)."""
 
@@ -208,9 +218,10 @@ class ChatStore(Protocol):
     async def daily_use(self, shard: ShardId, account_db_key: int, first: str, last: str) -> list[DailyUse]:
         """Days from ``first`` to ``last`` (both included), ascending."""
 
-    async def open_partition(self, shard: ShardId, partition: Partition) -> PartitionProgress:
-        """Mints a new incarnation of the partition's queue: higher than any before. Unless it is the first one, it
-        mints an epoch as well: what a writer has read from the queue before is not accepted any more."""
+    async def open_partition(self, shard: ShardId, partition: Partition, *, above: int = 0) -> PartitionProgress:
+        """Mints a new incarnation of the partition's queue: higher than any before, and than ``above``. Unless it is
+        the first one, it mints an epoch as well: what a writer has read from the queue before is not accepted any
+        more."""
 
     async def acquire_partition(self, shard: ShardId, partition: Partition) -> PartitionProgress:
         """Mints a new epoch: from its commit on, no batch of an earlier writer is accepted."""

@@ -12,9 +12,10 @@ import re
 from typing import Protocol
 
 from parlor.errors import InvalidRequest, StoreUnavailable
-from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
+from parlor.ids import AccountId, InstallationId, MessageId, Partition, RoomId, ShardId
 from parlor.model import AccountRow, DailyUse, MessageDoc, MessageRow, RoomRow, RoomsBefore
 from parlor.store import rows
+from parlor.store.installation import Belonging, belonging, check_shard
 from parlor.store.message_rows import message_row
 from parlor.store.ports import Batch, PartitionProgress, SchemaMismatch
 from parlor.store.rows import Args, Row
@@ -43,6 +44,9 @@ class Database(Protocol):
         """Reads the global database: the row ``(partitions, schema_compat)`` of meta, and shard_map's
         ``(partition_id, shard_id)``."""
 
+    async def read_installation(self) -> list[Row]:
+        """The database's row ``(installation_id, shard_id)``; none before its first migration."""
+
     async def ping(self) -> None:
         """Raises ``StoreUnavailable``."""
 
@@ -61,6 +65,7 @@ class ProcedureStore:
         self._default_shard = default_shard
         self._map: dict[Partition, ShardId] | None = None
         self._map_lock = asyncio.Lock()
+        self._installation: InstallationId | None = None
         self._newest = newest_procedures()
 
     async def open_account(self, account_id: AccountId) -> AccountRow:
@@ -68,6 +73,22 @@ class ProcedureStore:
         if not found:
             raise StoreUnavailable(debug="the global database has no meta row: run `parlor migrate`")
         return rows.account_row(found[0])
+
+    async def restore_account(self, row: AccountRow) -> bool:
+        args: Args = (row.account_id, row.account_db_key, row.partition)
+        return [tuple(found) for found in await self._call(None, "fp_account_restore", args)] == [args]
+
+    async def installation(self) -> InstallationId:
+        if self._installation is None:
+            found = belonging(await self._global.read_installation())
+            if found is None:
+                raise StoreUnavailable(debug="the global database has no installation: run `parlor migrate`")
+            self._installation = found.installation
+        return self._installation
+
+    async def check_shard(self, shard: ShardId) -> None:
+        wanted = Belonging(await self.installation(), shard)
+        check_shard(await self._database(shard).read_installation(), wanted)
 
     async def shard_of(self, partition: Partition) -> ShardId:
         return (await self._homes()).get(partition, self._default_shard)
@@ -127,8 +148,8 @@ class ProcedureStore:
         found = await self._call(shard, "fp_account_daily_get", (account_db_key, first, last))
         return [rows.daily_row(row) for row in found]
 
-    async def open_partition(self, shard: ShardId, partition: Partition) -> PartitionProgress:
-        return rows.progress_row((await self._call(shard, "fp_partition_open", (partition,)))[0])
+    async def open_partition(self, shard: ShardId, partition: Partition, *, above: int = 0) -> PartitionProgress:
+        return rows.progress_row((await self._call(shard, "fp_partition_open", (partition, above)))[0])
 
     async def acquire_partition(self, shard: ShardId, partition: Partition) -> PartitionProgress:
         return rows.progress_row((await self._call(shard, "fp_partition_acquire", (partition,)))[0])

@@ -21,6 +21,7 @@ from parlor.ids import ShardId
 from parlor.settings import StoreSettings
 from parlor.store import sqlite_statements as sql
 from parlor.store.addresses import SqliteAddress, StoreAddresses
+from parlor.store.installation import READ_INSTALLATION
 from parlor.store.ports import RowRefused
 from parlor.store.procedure_store import Database, NoSuchProcedure, ProcedureStore
 from parlor.store.rows import Args, Row
@@ -117,6 +118,9 @@ class SqliteDatabase:
         return await self._readers.run(
             lambda connection: (connection.execute(sql.META).fetchall(), connection.execute(sql.SHARD_MAP).fetchall())
         )
+
+    async def read_installation(self) -> list[Row]:
+        return await self._readers.run(lambda connection: connection.execute(READ_INSTALLATION).fetchall())
 
     async def ping(self) -> None:
         await self._readers.run(lambda connection: connection.execute("SELECT 1 FROM schema_migrations").fetchone())

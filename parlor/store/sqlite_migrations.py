@@ -10,6 +10,19 @@ from parlor.clock import Clock
 from parlor.errors import StoreUnavailable
 from parlor.store import sqlite_statements as sql
 from parlor.store.addresses import SqliteAddress
+from parlor.store.installation import (
+    ANY_ACCOUNT,
+    ANY_ROOM,
+    GLOBAL,
+    READ_INSTALLATION,
+    Belonging,
+    GlobalRole,
+    Migrated,
+    ShardRole,
+    belonging,
+    require_own,
+    require_unused,
+)
 from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
 from parlor.store.shard_map import ShardMap, missing_homes
 from parlor.store.sql_files import Role, check_unchanged, read_migrations
@@ -27,12 +40,9 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 
 
 def migrate_sqlite(
-    address: SqliteAddress, role: Role, wanted: ShardMap | None, on_step: Callable[[str], None], clock: Clock
-) -> list[str]:
-    """Brings the file up to date, in the calling thread; returns the names of what was applied.
-
-    Raises ``StoreUnavailable`` and ``SchemaMismatch``.
-    """
+    address: SqliteAddress, role: GlobalRole | ShardRole, on_step: Callable[[str], None], clock: Clock
+) -> Migrated:
+    """Brings the file up to date, in the calling thread. Raises ``StoreUnavailable`` and ``SchemaMismatch``."""
     try:
         address.path.parent.mkdir(parents=True, exist_ok=True)
         connection = open_connection(address, busy_timeout=LOCK_TIMEOUT, create=True)
@@ -40,15 +50,21 @@ def migrate_sqlite(
             _switch_to_wal(connection, clock)
             connection.execute("BEGIN EXCLUSIVE")
             try:
-                applied = _migrate(connection, role, on_step, clock)
-                if wanted is not None:
-                    _fill_shard_map(connection, wanted)
+                applied = _migrate(connection, role.name, on_step, clock)
+                if isinstance(role, ShardRole):
+                    _join(connection, role)
+                    done = Migrated(applied, role.belonging.installation)
+                else:
+                    is_new = _fill_shard_map(connection, role.homes)
+                    own = _belong(connection, Belonging(role.proposal.choose(is_new=is_new), GLOBAL))
+                    is_empty = not connection.execute(ANY_ACCOUNT).fetchall()
+                    done = Migrated(applied, own.installation, is_empty)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-            return applied
+            return done
         finally:
             connection.close()
     except (sqlite3.Error, OSError) as error:
@@ -91,7 +107,9 @@ def _migrate(connection: sqlite3.Connection, role: Role, on_step: Callable[[str]
     return applied
 
 
-def _fill_shard_map(connection: sqlite3.Connection, wanted: ShardMap) -> None:
+def _fill_shard_map(connection: sqlite3.Connection, wanted: ShardMap) -> bool:
+    """Whether the database is new."""
+    is_new = not connection.execute(sql.META).fetchall()
     connection.execute(
         "INSERT INTO meta (id, partitions, schema_compat) VALUES (1, ?, ?) ON CONFLICT (id) DO NOTHING",
         (wanted.partitions, SCHEMA_COMPAT),
@@ -99,3 +117,21 @@ def _fill_shard_map(connection: sqlite3.Connection, wanted: ShardMap) -> None:
     check_meta(connection.execute(sql.META).fetchall(), wanted.partitions)
     missing = missing_homes(wanted, connection.execute(sql.SHARD_MAP).fetchall())
     connection.executemany("INSERT INTO shard_map (partition_id, shard_id) VALUES (?, ?)", missing)
+    return is_new
+
+
+def _join(connection: sqlite3.Connection, role: ShardRole) -> None:
+    """Makes a shard without an installation one of this installation's."""
+    if role.must_be_unused:
+        require_unused(connection.execute(ANY_ROOM).fetchall(), role.belonging.shard)
+    require_own(connection.execute(READ_INSTALLATION).fetchall(), role.belonging)
+    _belong(connection, role.belonging)
+
+
+def _belong(connection: sqlite3.Connection, proposed: Belonging) -> Belonging:
+    """Writes the row unless there is one; returns the one that holds."""
+    connection.execute(
+        "INSERT INTO installation (id, installation_id, shard_id) VALUES (1, ?, ?) ON CONFLICT (id) DO NOTHING",
+        (proposed.installation, proposed.shard),
+    )
+    return belonging(connection.execute(READ_INSTALLATION).fetchall()) or proposed

@@ -110,10 +110,22 @@ def _account_open_v2(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return connection.execute(ACCOUNT_GET, args).fetchall()
 
 
+def _account_restore(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    account_id, account_db_key, partition_id = args
+    values: Values = {"account_id": account_id, "account_db_key": account_db_key, "partition_id": partition_id}
+    connection.execute(sql.ACCOUNT_RESTORE, values)
+    return _select(connection, sql.ACCOUNTS_LIKE, args[:2], "account_id", "account_db_key")
+
+
 def _partition_open(connection: sqlite3.Connection, args: Args) -> list[Row]:
     (partition_id,) = args
-    connection.execute(sql.PARTITION_OPEN, {"partition_id": partition_id})
-    return _select(connection, sql.PARTITION_GET, args, "partition_id")
+    return _partition_open_above(connection, (partition_id, 0))
+
+
+def _partition_open_above(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    partition_id, above = args
+    connection.execute(sql.PARTITION_OPEN, {"partition_id": partition_id, "above": above})
+    return _select(connection, sql.PARTITION_GET, args[:1], "partition_id")
 
 
 def _partition_acquire(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -205,7 +217,9 @@ WRITES: Mapping[str, Procedure] = {
     "fp_account_daily_add": _account_daily_add,
     "fp_account_open": _account_open,
     "fp_account_open_v2": _account_open_v2,
+    "fp_account_restore": _account_restore,
     "fp_partition_open": _partition_open,
+    "fp_partition_open_v2": _partition_open_above,
     "fp_partition_acquire": _partition_acquire,
     "fp_writer_apply": _writer_apply,
     **ACCESS_WRITES,

@@ -59,9 +59,19 @@ SELECT account_db_key, day, messages, input_tokens, output_tokens FROM account_d
 """
 ACCOUNT_GET = "SELECT account_id, account_db_key, partition_id FROM accounts WHERE account_id = :account_id"
 ACCOUNT_ADD = "INSERT INTO accounts (account_id, partition_id) VALUES (:account_id, :partition_id)"
+ACCOUNT_RESTORE = """
+INSERT INTO accounts (account_db_key, account_id, partition_id)
+SELECT :account_db_key, :account_id, :partition_id FROM meta WHERE true
+ON CONFLICT DO NOTHING
+"""
+ACCOUNTS_LIKE = """
+SELECT account_id, account_db_key, partition_id FROM accounts
+ WHERE account_id = :account_id OR account_db_key = :account_db_key ORDER BY account_db_key
+"""
 PARTITION_OPEN = """
-INSERT INTO partition_progress (partition_id, incarnation) VALUES (:partition_id, 1)
-ON CONFLICT (partition_id) DO UPDATE SET epoch = epoch + (incarnation > 0), incarnation = incarnation + 1
+INSERT INTO partition_progress (partition_id, incarnation) VALUES (:partition_id, :above + 1)
+ON CONFLICT (partition_id) DO UPDATE SET
+  epoch = epoch + (incarnation > 0), incarnation = max(incarnation, :above) + 1
 """
 PARTITION_ACQUIRE = """
 INSERT INTO partition_progress (partition_id, epoch) VALUES (:partition_id, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from parlor.metrics import NoMetrics
+from parlor.metrics import NoMetrics, NotHeld
 
 
 class CountingMetrics(NoMetrics):
@@ -18,6 +18,8 @@ class CountingMetrics(NoMetrics):
         self.stale_batches = 0
         self.parked_count = 0
         self.rooms = 0
+        self.not_held_now: dict[NotHeld, int] = {}
+        """Why partitions are not held, and how many; what is 0 is left out."""
 
     def rooms_active(self, count: int) -> None:
         self.rooms = count
@@ -39,3 +41,8 @@ class CountingMetrics(NoMetrics):
 
     def parked(self, shard: int) -> None:
         self.parked_count += 1
+
+    def not_held(self, shard: int, reason: NotHeld, partitions: int) -> None:
+        self.not_held_now.pop(reason, None)
+        if partitions:
+            self.not_held_now[reason] = partitions

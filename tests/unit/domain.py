@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from parlor.cache.creations import CreationCache
 from parlor.cache.events import EventLog
+from parlor.cache.guard import Guard
 from parlor.cache.hub import EventHub
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.reads import CacheReader
@@ -117,8 +118,8 @@ class Domain:
         self.server = fake_server()
         self.redis = FakeAsyncRedis(server=self.server, protocol=2)
         self.pipeline = FaultyPipeline(self.redis, self.settings.redis)
-        self.live = Live(self.pipeline, self.settings, self.clock)
         self.store = MemoryStore(templates)
+        self.live = Live(self.pipeline, self.settings, self.clock, Guard(self.settings, self.store.installation))
         self.reader = CacheReader(self.live)
         self.cache = RoomCache(self.live)
         self.loader = Loader(self.live, self.store)

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from parlor.errors import StoreUnavailable
 from parlor.ids import Partition, ShardId
 from parlor.settings import StoreSettings
+from parlor.store.installation import READ_INSTALLATION
 from parlor.store.migrations import migrate
 from parlor.store.ports import Batch, RowRefused
 from parlor.store.procedure_store import Database, NoSuchProcedure, ProcedureStore
@@ -69,6 +70,9 @@ class MemoryDatabase:
     async def read_shard_map(self) -> tuple[list[Row], list[Row]]:
         return self._connection.execute(META).fetchall(), self._connection.execute(SHARD_MAP).fetchall()
 
+    async def read_installation(self) -> list[Row]:
+        return self._connection.execute(READ_INSTALLATION).fetchall()
+
     async def ping(self) -> None:
         self._connection.execute("SELECT 1")
 
@@ -100,6 +104,11 @@ class MemoryStore(ProcedureStore):
         if self.poison(batch):
             raise RowRefused("poison", debug="poison")
         return await super().apply(shard, batch)
+
+    async def check_shard(self, shard: ShardId) -> None:
+        if self.down:
+            raise StoreUnavailable(debug="down")
+        await super().check_shard(shard)
 
     async def _call(self, shard: ShardId | None, name: str, args: Args) -> list[Row]:
         if self.down:

@@ -52,10 +52,13 @@ INSIDE = {
     errors.PartitionUnknown,
     errors.LeaseLost,
     errors.Unavailable,
+    errors.ForeignCache,
+    errors.ForeignStore,
+    errors.ShardBehind,
     ports.RowRefused,
     ports.SeqConflict,
 }
-"""Never answered."""
+"""Never answered, or as what they are a kind of."""
 
 
 def classes(root: type[ParlorError] = ParlorError) -> list[type[ParlorError]]:

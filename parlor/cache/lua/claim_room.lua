@@ -2,15 +2,17 @@
 --       A ticket is the number of the room's last claim, read before the caller was chosen to own the room. The caller
 --       is refused when another owner has claimed the room since, and its own claim gets a higher number.
 -- KEYS: partition generating room states open
--- ARGV: room claim ticket
+-- ARGV: room claim ticket installation
 -- Returns: OK, seq, owner account, db_key, persona, {message id, seq, the version that closes it or ''} of each reply
 --          that is not finished, live message:attempt or '', the claim's number
---          | PARTITION_UNKNOWN | MISSING | GONE | FENCED
+--          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | FOREIGN
 -- Guarantees: at most one claim holds; its number is higher than that of any before it, and than its ticket; a room
 --       that has nothing to finish is not listed as generating.
 -- Safe to repeat because: the same claim takes the same room again, and its number is above the ticket by then.
-if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
-  return {CODE.PARTITION_UNKNOWN}
+--@include require_partition
+local refused = require_partition()
+if refused then
+  return {refused}
 end
 local found = redis.call('HMGET', K.room, 'state', 'seq', 'account', 'db_key', 'persona', 'live', 'claim',
   'claims')

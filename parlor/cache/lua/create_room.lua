@@ -1,19 +1,21 @@
 -- What: a new room: CREATING, then PENDING with its create queued; on top of its account's list.
 -- KEYS: partition queue room messages states account rooms account_events idempotency
--- ARGV: room owner db_key title persona now by fingerprint idempotency_ttl backlog_limit rooms_limit stored event_ttl
---       event_max
+-- ARGV: room owner db_key title persona now by installation fingerprint idempotency_ttl backlog_limit rooms_limit stored
+--       event_ttl event_max
 --       rooms_limit is '' for any number; stored is how many rooms the shard has, '' when it was not asked
 -- Returns: OK | DUPLICATE, then the room's id | PARTITION_UNKNOWN | OVERLOADED | GONE | IDEMPOTENCY
---          | LIMIT | MISSING (the list is not complete: ask the shard how many rooms there are)
+--          | FOREIGN | LIMIT | MISSING (the list is not complete: ask the shard how many rooms there are)
 -- Guarantees: the room is in the list, in the queue and in the account's events, or in none of them.
 -- Safe to repeat because: a room that is there is left alone, and one that was made with the idempotency key is found.
+--@include require_partition
 --@include emit
 --@include enqueue
 --@include transition
 --@include touch_list
 --@include idempotency
-if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
-  return {CODE.PARTITION_UNKNOWN}
+local refused = require_partition()
+if refused then
+  return {refused}
 end
 local known = answered('room')
 if known then

@@ -21,11 +21,12 @@ local persisted, last = tonumber(found[2] or '0'), tonumber(found[3] or '0')
 
 -- A room that was loaded while operations were queued does not know their messages, or takes a reply for open whose
 -- end was queued: it learns here what became of them.
--- A message that was edited or begun anew meanwhile is not settled by what it said before.
+-- A message that was edited or begun anew meanwhile is not settled by what it said before, or by a save that does not
+-- say its version; a delete has none, and is final.
 local function settle(seq, message, to, version)
   local about = redis.call('HMGET', K.states, 's:' .. seq, 'v:' .. seq)
   local state = about[1]
-  if about[2] and version and version ~= '' and tonumber(version) < tonumber(about[2]) then
+  if about[2] and to ~= 'DELETED' and (tonumber(version) or -1) < tonumber(about[2]) then
     return
   end
   if not state and not gone and tonumber(seq) > persisted then

@@ -1,18 +1,29 @@
 -- What: takes or renews a writer's lease on a partition.
 -- KEYS: partition lease
--- ARGV: lease holder ttl
+-- ARGV: lease holder ttl installation
 --       lease is a random token without spaces; holder is the writer's name: its successor of the same name need not
 --       wait
--- Returns: OK, incarnation or '', last queue number | LEASE_LOST (another holds it)
--- Guarantees: one writer at a time while Redis remembers; the shard's epoch refuses the other cases.
+-- Returns: OK, incarnation or '', last queue number, the shard's watermark as far as it was told or ''
+--          | LEASE_LOST, the holder (another holds it; '' when no token was given) | FOREIGN
+-- Guarantees: one writer at a time while Redis remembers; the shard's epoch refuses the other cases. Another
+--       installation's partition is left alone (I21).
 -- Safe to repeat because: the holder only renews.
+--@include require_installation
+local refused = require_installation()
+if refused then
+  return {refused}
+end
+if A.lease == '' then
+  return {CODE.LEASE_LOST, ''}
+end
 local held = redis.call('GET', K.lease)
 if held then
   local token, holder = string.match(held, '^([^ ]+) (.*)$')
   if token ~= A.lease and holder ~= A.holder then
-    return {CODE.LEASE_LOST}
+    return {CODE.LEASE_LOST, holder}
   end
 end
+redis.call('HSETNX', K.partition, 'installation', A.installation)
 redis.call('SET', K.lease, A.lease .. ' ' .. A.holder, 'PX', A.ttl)
-local found = redis.call('HMGET', K.partition, 'incarnation', 'next')
-return {CODE.OK, found[1] or '', tonumber(found[2] or '0')}
+local found = redis.call('HMGET', K.partition, 'incarnation', 'next', 'applied')
+return {CODE.OK, found[1] or '', tonumber(found[2] or '0'), found[3] or ''}

@@ -1,21 +1,22 @@
 -- What: puts a room that Redis does not have back from its shard, with the newest of its messages.
 -- KEYS: partition generating room messages states open
 -- ARGV: room owner db_key title persona created active count seq persisted version summary summary_version now
---       incarnation room_ttl message_ttl *rows
+--       incarnation installation room_ttl message_ttl *rows
 --       incarnation is the partition's from before the shard was read; persisted is the last seq of the shard; rows:
 --       seq, message id, state, doc, version of each message, ascending; a state COMPOSING is a reply whose end never
 --       came to the shard: it is open again, and overdue, so that a sweeper finds it an owner; its row's version is one
 --       below the one that closes it
--- Returns: OK | DUPLICATE (it is here by now; nothing was changed) | PARTITION_UNKNOWN
+-- Returns: OK | DUPLICATE (it is here by now; nothing was changed) | PARTITION_UNKNOWN | FOREIGN
 --          | OUT_OF_STEP (Redis has been lost since the shard was read, which may have more by now)
 -- Guarantees: never overwrites what Redis knows: what is queued is newer than the shard; the watermark stays below the
 --       first message that is not final.
 -- Safe to repeat because: a room that is here is left alone.
-local incarnation = redis.call('HGET', K.partition, 'incarnation')
-if not incarnation then
-  return {CODE.PARTITION_UNKNOWN}
+--@include require_partition
+local refused = require_partition()
+if refused then
+  return {refused}
 end
-if incarnation ~= A.incarnation then
+if redis.call('HGET', K.partition, 'incarnation') ~= A.incarnation then
   return {CODE.OUT_OF_STEP}
 end
 if redis.call('EXISTS', K.room) == 1 then

@@ -20,20 +20,32 @@ from parlor.cache.events import Entry
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.loader import Argument
 from parlor.cache.operators import OperatorCache
-from parlor.cache.queue import ROOM_MARK, QueueEntry, WriterQueue, decode_entry
+from parlor.cache.queue import ROOM_MARK, Lease, QueueEntry, WriterQueue, decode_entry
 from parlor.cache.reads import CachedPage, CacheReader
 from parlor.cache.records import CachedRoom
 from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
 from parlor.ids import AccountId, Claim, IdMint, MessageId, Partition, RoomId
-from parlor.model import FinishReason, Idempotency, MessageDoc, MessageRow, RoomRow, SenderType
-from parlor.settings import CacheSettings, QueueSettings, RedisSettings, RoomSettings, Settings
+from parlor.model import (
+    FinishReason,
+    Idempotency,
+    MessageDoc,
+    MessageRow,
+    QueuePosition,
+    RoomRow,
+    SenderType,
+)
+from parlor.settings import CacheSettings, QueueSettings, RedisSettings, RoomSettings, Settings, StoreSettings
 from parlor.states import MessageState, RoomState
 from tests.contract.cache.keyspace import Keyspace, dump
 
 NOW = 1_750_000_000_000
 CLAIM_1, CLAIM_2, CLAIM_3 = Claim("claim-1"), Claim("claim-2"), Claim("claim-3")
 LEASE = "lease-1"
+APPLIED = QueuePosition(1, 0)
+"""A watermark."""
+OURS, THEIRS = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+"""Installations."""
 ONE_WAY = frozenset({"release_lease", "release_room", "transition_message", "transition_room"})
 """Scripts whose second run finds nothing to do and says so with a refusal, which their callers take as done."""
 
@@ -114,7 +126,7 @@ class CacheFixtures:
 
     async def open(self) -> None:
         await self.live.init_partition(self.partition, 1)
-        assert await self.queue.hold(self.partition, LEASE, "writer-1") is not None
+        assert isinstance(await self.queue.hold(self.partition, LEASE, "writer-1"), Lease)
 
     async def dump(self) -> Keyspace:
         return await dump(self.redis, self.prefix)
@@ -289,4 +301,5 @@ def make_settings(url: str, prefix: str) -> Settings:
         cache=CacheSettings(messages_per_room=50, states_per_room=60, events_per_room=1000),
         queue=QueueSettings(backlog_limit=500),
         rooms=RoomSettings(),
+        store=StoreSettings(installation=OURS),
     )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from parlor.cache.codes import Code
 from parlor.cache.live import RoomAddress
+from parlor.cache.loader import Argument, load
+from parlor.cache.queue import Lease
 from parlor.errors import LeaseLost
 from parlor.states import MessageState, RoomState
-from tests.contract.cache.fixtures import LEASE, CacheFixtures
+from tests.contract.cache.fixtures import APPLIED, LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 
 pytestmark = pytest.mark.contract
@@ -198,7 +201,7 @@ async def test_another_lease_refuses_every_step_of_a_writer(fixtures: CacheFixtu
     await fixtures.send(address, 0, reply=False)
     entries = await fixtures.queued()
     await fixtures.begin(address, entries)
-    assert await fixtures.queue.hold(fixtures.partition, "lease-2", "writer-1") is not None
+    assert isinstance(await fixtures.queue.hold(fixtures.partition, "lease-2", "writer-1"), Lease)
     before = await fixtures.dump()
     with pytest.raises(LeaseLost):
         await fixtures.begin(address, entries)
@@ -206,8 +209,8 @@ async def test_another_lease_refuses_every_step_of_a_writer(fixtures: CacheFixtu
         await fixtures.finish(address, entries)
     with pytest.raises(LeaseLost):
         await fixtures.queue.park(LEASE, entries[0], "reason")
-    assert not await fixtures.queue.renew(fixtures.partition, LEASE)
-    await fixtures.queue.release(fixtures.partition, LEASE)
+    assert not await fixtures.queue.renew(fixtures.partition, LEASE, APPLIED)
+    await fixtures.queue.release(fixtures.partition, LEASE, APPLIED)
     assert await fixtures.dump() == before
 
 
@@ -303,3 +306,21 @@ async def test_the_depth_tells_what_waits_and_since_when(fixtures: CacheFixtures
     fixtures.clock.now += 100
     await fixtures.send(address, 0)
     assert await fixtures.queue.depth(fixtures.partition) == (3, began, 0)
+
+
+@pytest.mark.parametrize("version", ["", "x", 0])
+async def test_a_save_that_does_not_say_its_version_settles_nothing_that_has_one(
+    fixtures: CacheFixtures, version: str | int
+) -> None:
+    address = await fixtures.claimed()
+    await fixtures.send(address, 0, reply=False)
+    entries = await fixtures.queued()
+    await fixtures.begin(address, entries)
+    await fixtures.redis.hset(fixtures.key("states", address), "v:1", "2")
+    save = entries[-1]
+    keys = fixtures.live.room_keys(address, *load("finish_batch").keys)
+    arguments: dict[str, Argument] = dict.fromkeys(load("finish_batch").arguments, 1)
+    arguments |= {"room": address.room_id, "lease": LEASE}
+    rest: list[Argument] = [str(save.position), save.op, save.seq, str(save.message_id), version]
+    assert (await fixtures.live.attempt("finish_batch", keys, arguments, rest))[0] == Code.OK
+    assert await fixtures.state(address, 1) is MessageState.PROCESSING

@@ -12,7 +12,7 @@ import pytest
 from parlor.cache.codes import Code
 from parlor.cache.live import RoomAddress
 from parlor.cache.loader import Argument, Script, all_names, build_script, load
-from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, OURS, CacheFixtures
 
 pytestmark = pytest.mark.contract
 
@@ -26,7 +26,7 @@ async def answer(fixtures: CacheFixtures, script: Script, address: RoomAddress, 
     keys = {**fixtures.live.room_keys(address, *fixtures.live._all_keys(address))}
     keys["idempotency"] = fixtures.keys.idempotency(address.partition, address.room_id, "k")
     known: dict[str, Argument] = {"room": address.room_id, "owner": address.account_id, "claim": claim, "ticket": 9}
-    known |= {"event_ttl": 1000, "event_max": 1000}
+    known |= {"event_ttl": 1000, "event_max": 1000, "installation": OURS}
     arguments = {name: known.get(name, 1) for name in script.arguments}
     found = await fixtures.pipeline.run(script, {name: keys[name] for name in script.keys}, arguments)
     return int(found[0])

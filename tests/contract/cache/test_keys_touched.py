@@ -19,7 +19,7 @@ from parlor.cache.usage import UsageCache
 from parlor.ids import Claim, MessageId
 from parlor.model import Credential, Usage
 from parlor.states import MessageState, RoomState
-from tests.contract.cache.fixtures import CLAIM_1, LEASE, CacheFixtures
+from tests.contract.cache.fixtures import APPLIED, CLAIM_1, LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 from tests.contract.cache.test_revisions import change
 
@@ -62,9 +62,10 @@ async def everything(fixtures: CacheFixtures) -> None:
         fixtures.partition, address.account_id, "/v1/events", Credential("k", 1, fixtures.clock.now + 60_000)
     )
     assert await tickets.use(ticket.ticket, "/v1/events") is not None
-    await fixtures.queue.renew(fixtures.partition, LEASE)
+    await fixtures.queue.renew(fixtures.partition, LEASE, APPLIED)
     await fixtures.live.init_partition(fixtures.partition, 2)
-    await fixtures.queue.release(fixtures.partition, LEASE)
+    await fixtures.live.own_partition(fixtures.partition)
+    await fixtures.queue.release(fixtures.partition, LEASE, APPLIED)
     await fixtures.queue.hold(fixtures.partition, "lease-2", "writer-2")
 
 

@@ -43,7 +43,7 @@ def _pipeline(server: PrivateServer, seconds: float) -> ScriptPipeline:
 
 async def claim(pipeline: ScriptPipeline, prefix: str) -> object:
     keys = {name: f"{prefix}:{name}" for name in ("partition", "generating", "room", "states", "open")}
-    return await pipeline.run(load("claim_room"), keys, {"room": "r", "claim": "c", "ticket": 0})
+    return await pipeline.run(load("claim_room"), keys, {"room": "r", "claim": "c", "ticket": 0, "installation": "i"})
 
 
 async def test_a_server_that_hangs_is_answered_in_time_and_no_reply_is_mixed_up(

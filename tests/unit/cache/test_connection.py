@@ -107,7 +107,7 @@ async def test_only_what_the_server_does_not_know_is_loaded_and_sent_again() -> 
     keys = {name: name for name in CLAIM.keys}
     calls = [
         release(pipeline, "one"),
-        pipeline.run(CLAIM, keys, {"room": "r", "claim": "c", "ticket": "two"}),
+        pipeline.run(CLAIM, keys, {"room": "r", "claim": "c", "ticket": "0", "installation": "two"}),
         pipeline.read("ECHO", "three"),
         release(pipeline, "four"),
     ]

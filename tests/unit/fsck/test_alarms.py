@@ -97,6 +97,18 @@ async def watermark_ahead(chat: Chat) -> None:
     await chat.set("room", persisted=9)
 
 
+async def another_installation(chat: Chat) -> None:
+    await chat.set("partition", installation="00000000-0000-4000-8000-00000000000b")
+
+
+async def restored_shard(chat: Chat) -> None:
+    await chat.set("partition", incarnation=9)
+
+
+async def restored_shard_of_the_same_incarnation(chat: Chat) -> None:
+    await chat.set("partition", applied="1-900")
+
+
 ALARMS: dict[str, tuple[Plant, list[tuple[str, str, int]]]] = {
     "another message with the same seq": (other_message, [("I8", "identity", 3)]),
     "another text in the same version": (other_text, [("I8", "content", 3)]),
@@ -116,6 +128,9 @@ ALARMS: dict[str, tuple[Plant, list[tuple[str, str, int]]]] = {
     "an id that leads elsewhere": (crossed_index, [("I8", "index", 5)]),
     "a reply that nobody takes up": (overdue, [("I14", "overdue", 0)]),
     "a watermark beyond the room's end": (watermark_ahead, [("I12", "persisted", 0)]),
+    "a partition of another installation": (another_installation, [("I21", "foreign", 0)]),
+    "a shard that has forgotten an incarnation": (restored_shard, [("I21", "behind", 0)]),
+    "a shard that has forgotten batches": (restored_shard_of_the_same_incarnation, [("I21", "behind", 0)]),
 }
 
 

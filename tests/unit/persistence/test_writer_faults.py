@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from parlor.ids import ShardId
 from parlor.states import MessageState
 from tests.unit.domain import Domain
 from tests.unit.persistence.writer_fixture import INTERVAL, opened, started, states, stored
@@ -35,13 +36,13 @@ async def test_attempts_back_off_while_the_shard_is_down(domain: Domain, monkeyp
     await opened(domain)
     domain.store.down = True
     tried: list[float] = []
-    hold = domain.queue.hold
+    check_shard = domain.store.check_shard
 
-    async def counted(*args: object) -> object:
+    async def counted(shard: ShardId) -> None:
         tried.append(domain.clock.monotonic())
-        return await hold(*args)  # type: ignore[arg-type]
+        await check_shard(shard)
 
-    monkeypatch.setattr(domain.queue, "hold", counted)
+    monkeypatch.setattr(domain.store, "check_shard", counted)
     await started(domain)
     await domain.clock.advance(60)
     pauses = [later - earlier for earlier, later in pairwise(tried)]

@@ -2,7 +2,7 @@
 -- Uses K.lease, A.lease.
 local function require_lease()
   local held = redis.call('GET', K.lease)
-  if not held or string.match(held, '^[^ ]+') ~= A.lease then
+  if A.lease == '' or not held or string.match(held, '^[^ ]+') ~= A.lease then
     return CODE.LEASE_LOST
   end
   return nil
