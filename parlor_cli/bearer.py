@@ -10,6 +10,9 @@ from parlor_cli.installation import Installation
 from parlor_cli.options import present
 from parlor_cli.refusal import Refusal
 
+FIRST_ACCOUNT = "ada"
+"""The account that a start signs in on the page, and the one of README.md's first conversation."""
+
 
 def issue_token(data_dir: Path, account: str, ttl: timedelta | None) -> str:
     """Returns a token for the running installation, or for its next start.

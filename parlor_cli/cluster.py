@@ -12,10 +12,11 @@ from parlor.settings import Settings
 from parlor_cli import ray_cluster
 from parlor_cli.configuration import load
 from parlor_cli.refusal import Refusal
-from parlor_cli.status import with_lag, write
+from parlor_cli.status import with_lag
+from parlor_cli.tables import write
 
 
-def show(*, as_json: bool) -> None:
+def show(*, as_json: bool, wide: bool) -> None:
     """Prints the report of the actors. Raises ``Refusal`` when they do not answer."""
     with _joined() as settings:
         from ray.exceptions import RayError
@@ -26,7 +27,7 @@ def show(*, as_json: bool) -> None:
             found = with_lag(bootstrap.status(settings))
         except (ValueError, RayError) as error:
             raise Refusal(f"the actors of {settings.ray.namespace} do not answer: {error}") from error
-    write(found, as_json=as_json)
+    write(found, as_json=as_json, wide=wide)
 
 
 def stop() -> None:

@@ -32,6 +32,7 @@ DataDir = Annotated[
     typer.Option("--data-dir", envvar="PARLOR_DATA_DIR", help="Data directory, one for each installation."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Wide = Annotated[bool, typer.Option("--wide", help="Print every column, and cut nothing.")]
 
 
 def _print_version(asked: bool) -> None:
@@ -113,11 +114,11 @@ def down(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 @app.command()
-def status(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+def status(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False, wide: Wide = False) -> None:
     """Show services, actors, queues and dead letters. Exit code 3 when nothing runs."""
     from parlor_cli.status import show
 
-    raise typer.Exit(show(data_dir, as_json=json))
+    raise typer.Exit(show(data_dir, as_json=json, wide=wide))
 
 
 @app.command()
@@ -168,11 +169,11 @@ def migrate(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
 
 
 @app.command()
-def rooms(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+def rooms(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False, wide: Wide = False) -> None:
     """List active rooms with their actors and states. Exit code 3 when nothing runs."""
     from parlor_cli.rooms import show
 
-    raise typer.Exit(show(data_dir, as_json=json))
+    raise typer.Exit(show(data_dir, as_json=json, wide=wide))
 
 
 @app.command()
@@ -227,11 +228,11 @@ DeadLetterIds = Annotated[list[str] | None, typer.Argument(metavar="ID...", help
 
 
 @dead_letters.command("list")
-def dead_letters_list(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+def dead_letters_list(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False, wide: Wide = False) -> None:
     """List them with their reasons, without the text of messages."""
     from parlor_cli.dead_letters import show
 
-    show(data_dir, as_json=json)
+    show(data_dir, as_json=json, wide=wide)
 
 
 @dead_letters.command("replay")
@@ -302,11 +303,11 @@ app.add_typer(cluster, name="cluster")
 
 
 @cluster.command("status")
-def cluster_status(json: Json = False) -> None:
+def cluster_status(json: Json = False, wide: Wide = False) -> None:
     """Show actors, queues and dead letters; runs on a node of the cluster."""
     from parlor_cli.cluster import show
 
-    show(as_json=json)
+    show(as_json=json, wide=wide)
 
 
 @cluster.command("stop")

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from parlor.cache.audit import AuditCache
 from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
@@ -18,6 +16,7 @@ from parlor.persistence.dead_letters import DeadLetters
 from parlor.wiring import Wiring
 from parlor_cli.live_stores import ask
 from parlor_cli.refusal import Refusal
+from parlor_cli.tables import Plain, write
 
 
 class DeadLetterLine(msgspec.Struct, frozen=True):
@@ -41,7 +40,7 @@ class DeadLetterResult(msgspec.Struct, frozen=True):
     result: str
 
 
-def show(data_dir: Path, *, as_json: bool) -> None:
+def show(data_dir: Path, *, as_json: bool, wide: bool) -> None:
     """Lists them, oldest first."""
     lines = [_line(one) for one in ask(data_dir, lambda wiring: _dead_letters(wiring).all())]
     if as_json:
@@ -50,12 +49,8 @@ def show(data_dir: Path, *, as_json: bool) -> None:
     if not lines:
         print("no dead letters")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in DeadLetterLine.__struct_fields__:
-        table.add_column(name.replace("_", " "), no_wrap=True)
-    for line in lines:
-        table.add_row(*("-" if value is None else str(value) for value in msgspec.structs.astuple(line)))
-    Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 400, markup=False).print(table)
+    rows: list[Plain] = msgspec.to_builtins(lines)
+    write({"dead_letters": rows}, as_json=False, wide=wide)
 
 
 def replay(data_dir: Path, ids: list[str], *, every: bool, as_json: bool) -> None:

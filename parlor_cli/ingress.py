@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from parlor.settings import Settings
+from parlor_cli.readiness import ask
 from parlor_cli.refusal import Refusal
 
 APP_NAME = "parlor"
@@ -49,25 +50,12 @@ class Ingress:
         deadline = time.monotonic() + _READY_TIMEOUT_S
         while True:
             check()
-            status, body = self.ask("/readyz")
+            status, body = ask(self.url, "/readyz", _ASK_TIMEOUT_S)
             if status == http.client.OK:
                 return
             if time.monotonic() > deadline:
                 raise Refusal(f"{self.url}/readyz did not become ready within {_READY_TIMEOUT_S:g} s: {status} {body}")
             time.sleep(_PAUSE_S)
-
-    def ask(self, path: str) -> tuple[int, str]:
-        """Status and body of a GET; status 0 and the reason when there is no answer."""
-        api = self._settings.api
-        connection = http.client.HTTPConnection(_reachable(api.host), api.port, timeout=_ASK_TIMEOUT_S)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read(2000).decode("utf-8", errors="replace")
-        except (OSError, http.client.HTTPException) as error:
-            return 0, str(error)
-        finally:
-            connection.close()
 
     def stop(self) -> None:
         """Ends the application and, in a private cluster, Serve itself."""

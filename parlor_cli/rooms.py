@@ -12,7 +12,8 @@ from parlor.ids import RoomId
 from parlor.wiring import Wiring
 from parlor_cli.live_stores import ask
 from parlor_cli.running import running
-from parlor_cli.status import Plain, ask_actors, nothing_runs, write
+from parlor_cli.status import ask_actors, nothing_runs
+from parlor_cli.tables import Plain, write
 
 
 class ActiveRoom(msgspec.Struct, frozen=True):
@@ -29,7 +30,7 @@ class ActiveRoom(msgspec.Struct, frozen=True):
     node: str
 
 
-def show(data_dir: Path, *, as_json: bool) -> int:
+def show(data_dir: Path, *, as_json: bool, wide: bool) -> int:
     """Prints the rooms; returns the exit code, 3 when nothing runs. Raises ``Refusal`` without an answer."""
     found = running(data_dir)
     if found is None:
@@ -54,5 +55,5 @@ def show(data_dir: Path, *, as_json: bool) -> int:
         for (room_id, actor), cached in zip(held, ask(data_dir, look), strict=True)
     ]
     lines: list[Plain] = msgspec.to_builtins(sorted(rooms, key=lambda room: (room.actor, room.room_id)))
-    write({"rooms": lines}, as_json=as_json)
+    write({"rooms": lines}, as_json=as_json, wide=wide)
     return 0

@@ -34,7 +34,7 @@ from parlor_cli.installation import Installation, keep_secret, read_secret
 from parlor_cli.live_stores import ask
 from parlor_cli.options import present
 from parlor_cli.refusal import Refusal
-from parlor_cli.status import write_json
+from parlor_cli.tables import write_json
 
 FOLDER = "keys"
 _NAME = "%Y%m%dT%H%M%S"

@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from parlor_cli import processes
+from parlor_cli.bearer import FIRST_ACCOUNT, sign
+from parlor_cli.configuration import restore
 from parlor_cli.installation import Installation, RunFile
+from parlor_cli.readiness import Readiness, readiness
 from parlor_cli.refusal import Refusal
 from parlor_cli.running import joined, running
+from parlor_cli.tables import Plain, write, write_json
 
 if TYPE_CHECKING:
     # Slow to import, and not needed when nothing runs.
     from actors.contracts import InstallationStatus
 
 NOTHING_RUNS = 3
-Plain: TypeAlias = str | int | float | bool | list["Plain"] | dict[str, "Plain"] | None
-"""A JSON value."""
 
 
-def show(data_dir: Path, *, as_json: bool) -> int:
-    """Prints the status; returns the exit code, 3 when nothing runs. Raises ``Refusal`` without an answer."""
+def show(data_dir: Path, *, as_json: bool, wide: bool) -> int:
+    """Prints the status; returns the exit code: 3 when nothing runs, 1 when the actors do not answer."""
     found = running(data_dir)
     if found is None:
         return nothing_runs(data_dir, as_json=as_json)
-    report = _services(*found)
-    if found[1].ready:
-        report |= with_lag(ask_actors(*found))
-    write(report, as_json=as_json)
-    return 0
+    installation, run = found
+    report = _services(installation, run)
+    if not as_json and run.ready:
+        # Not for programs, whose output ends up in other places: it contains a token.
+        report["sign_in"] = sign_in(installation, run)
+    code = 0
+    if run.ready:
+        try:
+            report |= with_lag(ask_actors(installation, run))
+        except Refusal as refusal:
+            report["actors"] = refusal.message
+            code = 1
+    write(report, as_json=as_json, wide=wide)
+    return code
+
+
+def sign_in(installation: Installation, run: RunFile) -> str:
+    """The address that signs the first account in on the page."""
+    settings_json = installation.read_settings()
+    if settings_json is None:
+        return "-"
+    return f"{run.url}/#token={sign(restore(settings_json), installation.data_dir, FIRST_ACCOUNT)}"
 
 
 def nothing_runs(data_dir: Path, *, as_json: bool) -> int:
@@ -46,9 +62,11 @@ def nothing_runs(data_dir: Path, *, as_json: bool) -> int:
 
 
 def _services(installation: Installation, run: RunFile) -> dict[str, Plain]:
+    now = readiness(run.url) if run.ready else Readiness(False, "it is starting")
     return {
         "running": True,
-        "ready": run.ready,
+        "ready": now.ready,
+        "not_ready": now.reason,
         "url": run.url,
         "dashboard_url": run.dashboard_url,
         "ingress": run.ingress,
@@ -88,59 +106,3 @@ def with_lag(status: InstallationStatus) -> dict[str, Plain]:
             }
         )
     return found | {"shards": shards}
-
-
-def write(report: dict[str, Plain], *, as_json: bool) -> None:
-    """Prints the report as one line of JSON, or as tables."""
-    if as_json:
-        write_json(report)
-    else:
-        print_report(report)
-
-
-def write_json(report: dict[str, Plain]) -> None:
-    """Prints one line."""
-    sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
-    sys.stdout.flush()
-
-
-def print_report(report: dict[str, Plain]) -> None:
-    """Prints every list of records as a table, everything else as a line."""
-    # Rich would wrap tables to 80 columns in a pipe.
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
-    for name, value in report.items():
-        title = name.replace("_", " ")
-        rows = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-        if name == "queues":
-            waiting = [row for row in rows if row["depth"] or row["dead_letters"]]
-            console.print(f"queues: {len(rows)} partitions, {len(rows) - len(waiting)} of them empty")
-            rows = waiting
-        elif not rows:
-            console.print(f"{title}: {_text(value)}")
-        if rows:
-            console.print(_table(title, rows))
-
-
-def _table(title: str, rows: list[dict[str, Plain]]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in rows[0]:
-        table.add_column(column.replace("_", " "), no_wrap=True)
-    for row in rows:
-        table.add_row(*(_text(row.get(column)) for column in rows[0]))
-    return table
-
-
-def _text(value: Plain) -> str:
-    match value:
-        case None | [] | "":
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:.1f}"
-        case list():
-            return str(len(value))
-        case dict():
-            return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
-        case _:
-            return str(value)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from parlor.settings import Settings
 from parlor_cli import model_check
-from parlor_cli.bearer import sign
+from parlor_cli.bearer import FIRST_ACCOUNT, sign
 from parlor_cli.installation import Installation, RunFile
-
-FIRST_ACCOUNT = "demo"
 
 
 def summary(settings: Settings, run: RunFile, installation: Installation, durability: str, *, demo: bool) -> str:
-    """Several lines, for the terminal only: they contain a token of the account ``demo``."""
+    """Several lines, for the terminal only: they contain a token of the first account."""
     token = sign(settings, installation.data_dir, FIRST_ACCOUNT)
     model = model_check.title(settings)
     if demo:

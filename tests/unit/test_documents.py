@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand, TyperGroup
 
+from parlor_cli.bearer import FIRST_ACCOUNT
 from parlor_cli.commands import app
 from tests import settings_page
 
@@ -86,6 +87,12 @@ def test_the_readme_is_short_and_shows_the_page_first() -> None:
     assert readme.count("\n") <= 130
     screen = "\n".join(readme.splitlines()[:45])
     assert all(shown in screen for shown in ("](docs/images/", "make run", "make test", "curl "))
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/CONVERSATION.md"])
+def test_the_first_conversation_is_of_the_account_that_a_start_signs_in(path: str) -> None:
+    """Otherwise the page does not show what was just made in a terminal."""
+    assert set(re.findall(r"parlor token (\w+)\)", read(ROOT / path))) == {FIRST_ACCOUNT}
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -4,49 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from parlor.settings import Settings
 from parlor_cli import configuration, model_check
+from tests.unit.parlor_cli.json_server import serving
 
 pytestmark = pytest.mark.unit
 
 
 def settings(**llm: str) -> Settings:
     return configuration.load({"llm": dict(llm)})
-
-
-@contextmanager
-def server(status: int, body: bytes, heard: list[tuple[str, str | None]] | None = None) -> Iterator[str]:
-    """Answers every GET so; hears targets and authorizations."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if heard is not None:
-                heard.append((self.path, self.headers["Authorization"]))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, _format: str, *arguments: object) -> None:
-            """Says nothing."""
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"127.0.0.1:{http.server_port}"
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()
 
 
 def listing(*names: str) -> bytes:
@@ -82,18 +52,18 @@ def test_the_default_personas_model_comes_first() -> None:
     ],
 )
 def test_what_its_server_says_is_passed_on(status: int, body: bytes, said: str | None) -> None:
-    with server(status, body) as address:
-        found = model_check.warning(settings(base_url=f"http://{address}/v1", model="llama3"), seconds=20)
+    with serving(status, body) as url:
+        found = model_check.warning(settings(base_url=f"{url}/v1", model="llama3"), seconds=20)
     assert found == said if said is None else (found or "").startswith(said)
 
 
 def test_it_is_asked_once_with_key_and_query(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     heard: list[tuple[str, str | None]] = []
-    with server(200, listing("m"), heard) as address:
-        given = settings(base_url=f"http://{address}/v1/?api-version=1", model="m", api_key="sk-1")
+    with serving(200, listing("m"), heard) as url:
+        given = settings(base_url=f"{url}/v1/?api-version=1", model="m", api_key="sk-1")
         assert model_check.warning(given, seconds=20) is None
-        user = settings(base_url=f"http://me:p%40ss@{address}/v1", model="m", api_key="sk-1")
+        user = settings(base_url=f"{url.replace('://', '://me:p%40ss@')}/v1", model="m", api_key="sk-1")
         assert model_check.warning(user, seconds=20) is None
     assert heard == [("/v1/models?api-version=1", "Bearer sk-1"), ("/v1/models", "Basic bWU6cEBzcw==")]
 

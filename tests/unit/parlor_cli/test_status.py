@@ -1,11 +1,25 @@
-"""The backlog of each shard in the status."""
+"""The status: whether it is ready now, the sign-in link, the backlog of each shard."""
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import socket
+
+import jwt
 import pytest
 
 from actors.contracts import InstallationStatus, QueueStatus
-from parlor_cli.status import print_report, with_lag
+from parlor_cli import status
+from parlor_cli.installation import Installation, RunFile
+from parlor_cli.options import effective
+from parlor_cli.processes import boot_id, reference
+from parlor_cli.readiness import Readiness, readiness
+from parlor_cli.refusal import Refusal
+from parlor_cli.status import with_lag
+from parlor_cli.tables import print_report
+from tests.unit.parlor_cli.json_server import serving
 
 pytestmark = pytest.mark.unit
 
@@ -35,3 +49,76 @@ def test_lag_and_dead_letters_are_printed(capsys: pytest.CaptureFixture[str]) ->
 def test_without_queues_there_are_no_shards() -> None:
     status = InstallationStatus("parlor", [], [], {"cache": "no answer"})
     assert with_lag(status)["shards"] == []
+
+
+# Ready is what /readyz says now
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "expected"),
+    [
+        (200, b"{}", Readiness(True, "")),
+        (503, b'{"detail": "cache: no answer"}', Readiness(False, "cache: no answer")),
+        (503, b"<html>", Readiness(False, "HTTP 503")),
+        (404, b'{"other": 1}', Readiness(False, "HTTP 404")),
+    ],
+)
+def test_readiness_is_the_answer_of_readyz(code: int, body: bytes, expected: Readiness) -> None:
+    with serving(code, body) as url:
+        assert readiness(url) == expected
+
+
+def test_without_an_answer_it_is_not_ready() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        found = readiness(f"http://127.0.0.1:{unused.getsockname()[1]}")
+    assert not found.ready
+    assert found.reason.startswith("no answer: ")
+
+
+@pytest.fixture
+def started(home: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """An installation that runs, by its files, and whose actors answer."""
+    home.write_run(RunFile(boot_id(), reference(os.getpid()), "", 0, ready=True, url="http://127.0.0.1:1"))
+    home.write_settings(effective(home, {}).dump_secrets())
+    monkeypatch.setattr(status, "readiness", lambda _url: Readiness(False, "cache: no answer"))
+    monkeypatch.setattr(status, "ask_actors", lambda *_: STATUS)
+    return home
+
+
+def test_ready_is_not_what_the_start_wrote_down(started: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.show(started.data_dir, as_json=True, wide=False) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["running"], found["ready"], found["not_ready"]) == (True, False, "cache: no answer")
+    assert found["services"] == {"cache": "ok"}
+
+
+def test_the_sign_in_link_is_for_people(started: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.show(started.data_dir, as_json=False, wide=False) == 0
+    printed = capsys.readouterr().out
+    link = re.search(r"^sign in: http://127\.0\.0\.1:1/#token=(\S+)$", printed, re.MULTILINE)
+    assert link is not None
+    claims = jwt.decode(link[1], started.jwt_secret(), algorithms=["HS256"], audience="parlor-api")
+    assert claims["sub"] == "ada"
+    assert status.show(started.data_dir, as_json=True, wide=False) == 0
+    assert link[1] not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_actors_that_do_not_answer_hide_nothing_else(
+    started: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    def silent(*_: object) -> InstallationStatus:
+        raise Refusal("the actors do not answer: they hang")
+
+    monkeypatch.setattr(status, "ask_actors", silent)
+    assert status.show(started.data_dir, as_json=as_json, wide=False) == 1
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("cache: no answer", "launcher", "the actors do not answer: they hang"))
+
+
+def test_a_start_under_way_is_not_ready(started: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+    started.write_run(RunFile(boot_id(), reference(os.getpid()), "", 0))
+    assert status.show(started.data_dir, as_json=True, wide=False) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["ready"], found["not_ready"]) == (False, "it is starting")
