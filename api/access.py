@@ -12,6 +12,7 @@ from functools import partial
 
 import structlog
 
+from api.api_keys import PREFIX, ApiKeys, is_api_key
 from api.callers import Caller, OpenStreams
 from api.key_ring import KeyRing
 from api.sessions import Sessions
@@ -31,8 +32,9 @@ _log = structlog.get_logger(__name__)
 class AccessFollower:
     """What a replica knows of credentials, kept up to date by ``run``."""
 
-    def __init__(self, ring: KeyRing, sessions: Sessions, streams: OpenStreams, clock: Clock) -> None:
+    def __init__(self, ring: KeyRing, keys: ApiKeys, sessions: Sessions, streams: OpenStreams, clock: Clock) -> None:
         self._ring = ring
+        self._keys = keys
         self._sessions = sessions
         self._streams = streams
         self._clock = clock
@@ -47,6 +49,7 @@ class AccessFollower:
         while True:
             try:
                 await self._follow(access)
+                await self._keys.write_uses(access)
                 self._failing = False
             except ParlorError as error:
                 if not self._failing:
@@ -80,6 +83,7 @@ class AccessFollower:
                     # Changes are gone, or the database was put back to an earlier state: any credential may have ended.
                     _log.warning("access_changes_missed", known=self._revision, head=told.head)
                     self._sessions.forget_all()
+                    self._keys.forget_all()
                     self._streams.end(lambda _: True, REVOKED)
                     await self._begin(access)
                     return
@@ -99,11 +103,21 @@ class AccessFollower:
             if change.kind == ChangeKind.ACCOUNT_REVOKED:
                 self._sessions.forget(change.subject)
                 self._streams.end(partial(_is_revoked, change), REVOKED)
+            elif change.kind == ChangeKind.API_KEY_ENDED:
+                self._keys.forget(change.subject)
+                self._streams.end(partial(_is_of_key, PREFIX + change.subject), REVOKED)
         kinds = {change.kind for change in changes}
         if ChangeKind.SIGNING_KEYS in kinds:
             self._ring.load(await access.signing_keys())
-            self._streams.end(lambda caller: caller.credential.key not in self._ring, REVOKED)
+            self._streams.end(self._is_of_retired_key, REVOKED)
+
+    def _is_of_retired_key(self, caller: Caller) -> bool:
+        return not is_api_key(caller.credential) and caller.credential.key not in self._ring
 
 
 def _is_revoked(change: AccessChange, caller: Caller) -> bool:
     return caller.session.account_id == change.subject and caller.credential.issued_at < change.changed_at
+
+
+def _is_of_key(key: str, caller: Caller) -> bool:
+    return caller.credential.key == key

@@ -11,8 +11,10 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from msgspec import structs
 
 from api.access import AccessFollower
+from api.api_keys import PREFIX, ApiKeys, credential_of, is_api_key
 from api.callers import Caller, OpenStreams
 from api.edge import Edge, edge_of
 from api.key_ring import KeyRing
@@ -22,9 +24,14 @@ from api.rates import charge
 from api.sessions import Sessions
 from api.tokens import Claims, TokenVerifier, UnknownKey, secret_of
 from parlor.clock import Clock
-from parlor.errors import Unauthenticated
+from parlor.errors import Forbidden, Unauthenticated
 from parlor.model import Credential
 from parlor.settings import AuthSettings
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SCOPE = "x-parlor-scope"
+READS = {SCOPE: "read"}
+"""``openapi_extra`` of a route that changes nothing although its method says so."""
 
 
 class Authenticator:
@@ -35,7 +42,8 @@ class Authenticator:
         ring = KeyRing(secret_of(auth))
         self._sessions = Sessions()
         self._verifier = TokenVerifier(auth, ring, clock)
-        self.follower = AccessFollower(ring, self._sessions, streams, clock)
+        self._keys = ApiKeys(clock)
+        self.follower = AccessFollower(ring, self._keys, self._sessions, streams, clock)
 
     async def caller(self, edge: Edge, authorizations: Sequence[str]) -> Caller:
         """Raises ``Unauthenticated`` or ``StoreUnavailable``."""
@@ -47,6 +55,10 @@ class Authenticator:
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("The request needs `Authorization: Bearer <token>`")
         await self.follower.ready(edge.gateway.access)
+        if token.startswith(PREFIX):
+            key = await self._keys.verify(edge.gateway.access, token)
+            caller = await self._resolve(edge, key.account_id, credential_of(key))
+            return structs.replace(caller, scopes=frozenset(key.scopes.split()))
         claims = await self._claims(edge, token)
         return await self._resolve(edge, claims.account_id, claims.credential)
 
@@ -65,9 +77,14 @@ class Authenticator:
         or ``CacheUnavailable``."""
         holder = await edge.gateway.use_ticket(tickets[0], path) if len(tickets) == 1 else None
         await self.follower.ready(edge.gateway.access)
-        if holder is None or not self._verifier.accepts(holder.credential):
+        if holder is None or not await self._accepts(edge, holder.credential):
             raise Unauthenticated("The ticket is not valid, or is for another event stream; ask for a new one")
         return await self._resolve(edge, holder.account_id, holder.credential)
+
+    async def _accepts(self, edge: Edge, credential: Credential) -> bool:
+        if is_api_key(credential):
+            return await self._keys.accepts(edge.gateway.access, credential)
+        return self._verifier.accepts(credential)
 
     async def _resolve(self, edge: Edge, account_id: str, credential: Credential) -> Caller:
         session = await self._sessions.resolve(edge.gateway, account_id)
@@ -77,7 +94,13 @@ class Authenticator:
 
 
 class AuthenticatedRoute(APIRoute):
-    """A route that requires a valid token."""
+    """A route that requires a valid token or API key, with the scope that its method asks for."""
+
+    @property
+    def scope(self) -> str:
+        """``read`` for what changes nothing; the document says so of a POST that does not (``READS``)."""
+        changes = not (self.methods or set()) <= SAFE and (self.openapi_extra or {}).get(SCOPE) != "read"
+        return "write" if changes else "read"
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = self.get_caller_handler()
@@ -93,6 +116,7 @@ class AuthenticatedRoute(APIRoute):
             request.state.caller = caller
             account = caller.session.account_id
             charge(edge.limits.requests, account, scope)
+            require_scope(caller, self.scope)
             # A stream is counted by its slot: it begins when the handler has returned.
             end = edge.limits.requests_at_once.take(account)
             try:
@@ -111,6 +135,12 @@ class AuthenticatedRoute(APIRoute):
     def get_caller_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of a request whose caller is known."""
         return super().get_route_handler()
+
+
+def require_scope(caller: Caller, scope: str) -> None:
+    """Raises ``Forbidden``."""
+    if scope not in caller.scopes:
+        raise Forbidden(f"The API key does not have the scope `{scope}`")
 
 
 class TicketRoute(AuthenticatedRoute):

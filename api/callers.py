@@ -21,6 +21,8 @@ class Caller(msgspec.Struct, frozen=True):
 
     session: Session
     credential: Credential
+    scopes: frozenset[str] = frozenset({"read", "write"})
+    """What it allows. A token allows everything that its account may do."""
 
 
 class OpenStreams:

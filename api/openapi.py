@@ -13,6 +13,7 @@ from api.problems import MEDIA_TYPE, PUBLIC_ERRORS
 from parlor.errors import (
     CacheUnavailable,
     ContentTooLarge,
+    Forbidden,
     InternalError,
     InvalidRequest,
     Overloaded,
@@ -28,6 +29,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 EVERYWHERE: tuple[type[ParlorError], ...] = (
     Unauthenticated,
+    Forbidden,
     InvalidRequest,
     InternalError,
     Overloaded,

@@ -25,6 +25,8 @@
     │   ├── AnswerEmpty          1014  llm-empty-answer
     │   ├── AnswerOnlyReasoning  1014  llm-only-reasoning
     │   └── AnswerFiltered       1014  llm-content-filter
+    ├── KeyNotFound              1022  key-not-found         404
+    ├── Forbidden                1019  forbidden             403
     ├── UnsupportedMediaType     1018  unsupported-media-type  415
     ├── MethodNotAllowed         1020  method-not-allowed    405
     └── (internal, never sent to a client)
@@ -229,6 +231,20 @@ class LimitReached(ParlorError):
 
     code, error_code, http_status = "limit-reached", 1021, 409
     title = "A limit is reached"
+
+
+class KeyNotFound(ParlorError):
+    """The account has no API key with this id."""
+
+    code, error_code, http_status = "key-not-found", 1022, 404
+    title = "No such API key"
+
+
+class Forbidden(ParlorError):
+    """The credential is valid, but not for this."""
+
+    code, error_code, http_status = "forbidden", 1019, 403
+    title = "Not allowed with this credential"
 
 
 class LlmError(ParlorError):

@@ -143,7 +143,7 @@ def revoke(
     account: Annotated[str, typer.Argument(help="The account, as in `parlor token`.")],
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """End every token that an account has: within seconds on every replica. Later tokens are valid."""
+    """End every token and API key that an account has: within seconds on every replica. Later tokens are valid."""
     from parlor_cli.revoke import run
 
     typer.echo(f"what was issued to {account} before {run(data_dir, account)} has ended")
@@ -191,35 +191,61 @@ def fsck(
     raise typer.Exit(run(data_dir, repair=repair, account=account, room=room, as_json=json))
 
 
-keys = typer.Typer(help="The keys that sign tokens.", no_args_is_help=True)
+keys = typer.Typer(help="The keys that sign tokens, and the API keys of accounts.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+Account = Annotated[str | None, typer.Option(help="The API keys of this account, instead of the keys that sign.")]
 
 
 @keys.command("list")
-def keys_list(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """List them, oldest first, with what each is for: it signs new tokens, verifies older ones, or is retired."""
-    from parlor_cli.signing_keys import show
+def keys_list(account: Account = None, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """List them, oldest first: what each signing key is for, or what each API key may do and when it was last used."""
+    from parlor_cli import account_keys, signing_keys
 
-    show(data_dir, as_json=json)
+    if account is None:
+        signing_keys.show(data_dir, as_json=json)
+    else:
+        account_keys.show(data_dir, account, as_json=json)
 
 
 @keys.command("add")
-def keys_add(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Make a key that signs tokens from now on, and print its id. Older keys stay valid."""
-    from parlor_cli.signing_keys import add
+def keys_add(
+    account: Account = None,
+    name: Annotated[str, typer.Option(help="What the API key is for.")] = "made by parlor keys",
+    scope: Annotated[list[str] | None, typer.Option(help="read or write.", show_default="both")] = None,
+    ttl: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=lifetime,
+            metavar="DURATION",
+            help="How long the API key is valid: seconds, 12h, 30d.",
+            show_default="for ever",
+        ),
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Make a key that signs tokens from now on, and print its id. Older keys stay valid. With --account, make an API
+    key and print it, alone."""
+    from parlor_cli import account_keys, signing_keys
 
-    typer.echo(add(data_dir))
+    if account is None:
+        typer.echo(signing_keys.add(data_dir))
+    else:
+        typer.echo(account_keys.add(data_dir, account, name, scope or ["read", "write"], ttl))
 
 
 @keys.command("retire")
 def keys_retire(
     key: Annotated[str, typer.Argument(metavar="KEY", help="As `list` shows it; `secret` is the configured one.")],
+    account: Account = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Refuse what a key signed: within seconds on every replica, without a restart."""
-    from parlor_cli.signing_keys import retire
+    """Refuse what a key signed, or an API key: within seconds on every replica, without a restart."""
+    from parlor_cli import account_keys, signing_keys
 
-    retire(data_dir, key)
+    if account is None:
+        signing_keys.retire(data_dir, key)
+    else:
+        account_keys.retire(data_dir, account, key)
 
 
 dead_letters = typer.Typer(help="Operations that a shard refused for their content.", no_args_is_help=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from api import answers
-from api.auth import AuthenticatedRoute, TicketRoute, caller_of
+from api.auth import READS, AuthenticatedRoute, TicketRoute, caller_of
 from api.edge import edge_of
 from api.headers import cursor_of
 from api.openapi import WITH_BODY, event_stream, refusals
@@ -103,5 +103,6 @@ router.add_api_route(
     response_model=EventTicketResponse,
     responses=refusals(*WITH_BODY),
     summary="Ticket for an event stream",
+    openapi_extra=READS,
     route_class_override=AuthenticatedRoute,
 )

@@ -33,10 +33,37 @@ class SigningKey(msgspec.Struct, frozen=True):
     retired_at: int | None = None
 
 
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key of an account, as its owner sees it. Times are Unix milliseconds."""
+
+    key_id: str
+    name: str
+    scopes: str
+    """Words between blanks: ``read``, ``write``."""
+    created_at: int
+    expires_at: int | None
+    used_at: int | None = None
+    """When it was last used, to the hour."""
+
+
+class ApiKeyOwner(msgspec.Struct, frozen=True):
+    """What a key that is shown is compared with."""
+
+    key_id: str
+    account_id: AccountId
+    digest: str
+    """The SHA-256 of the whole key, in hexadecimal."""
+    scopes: str
+    created_at: int
+    expires_at: int | None
+    used_at: int | None
+
+
 class ChangeKind(StrEnum):
     """What changed. A newer program may write others."""
 
     SIGNING_KEYS = "signing-keys"
+    API_KEY_ENDED = "api-key-ended"
     ACCOUNT_REVOKED = "account-revoked"
     """What was issued to the account before ``changed_at`` has ended."""
 
@@ -71,6 +98,19 @@ class Access(Protocol):
     async def revoke_account(self, account: AccountId, not_before: int) -> int:
         """Ends what was issued to an account before a time (Unix milliseconds); returns the time that holds."""
 
+    async def add_api_key(self, account_db_key: int, key: ApiKey, digest: str, most: int) -> bool:
+        """Adds a key; returns False when the account has ``most`` already."""
+
+    async def api_keys(self, account_db_key: int, limit: int, after: str = "") -> list[ApiKey]:
+        """Returns a page of an account's keys, oldest first, from the one after the id ``after``."""
+
+    async def find_api_key(self, key_id: str) -> ApiKeyOwner | None: ...
+
+    async def end_api_key(self, account_db_key: int, key_id: str, now_ms: int) -> bool:
+        """Ends a key; returns False when the account has none with this id."""
+
+    async def note_api_key_use(self, key_id: str, now_ms: int) -> None: ...
+
     async def changes(self, after: int) -> AccessChanges:
         """Returns the first changes after a revision."""
 
@@ -97,6 +137,25 @@ class AccessStore:
         if not found or not isinstance(found[0][0], int):
             raise StoreUnavailable(debug="fp_account_revoke found no account")
         return found[0][0]
+
+    async def add_api_key(self, account_db_key: int, key: ApiKey, digest: str, most: int) -> bool:
+        args = (key.key_id, account_db_key, key.name, digest, key.scopes, key.created_at, key.expires_at, most)
+        return bool((await self._store.call_global_procedure("fp_api_key_add", args))[0][0])
+
+    async def api_keys(self, account_db_key: int, limit: int, after: str = "") -> list[ApiKey]:
+        found = await self._store.call_global_procedure("fp_api_keys_get", (account_db_key, after, limit))
+        return [_read(ApiKey, row) for row in found]
+
+    async def find_api_key(self, key_id: str) -> ApiKeyOwner | None:
+        found = await self._store.call_global_procedure("fp_api_key_find", (key_id,))
+        return _read(ApiKeyOwner, found[0]) if found else None
+
+    async def end_api_key(self, account_db_key: int, key_id: str, now_ms: int) -> bool:
+        args = (account_db_key, key_id, now_ms)
+        return bool((await self._store.call_global_procedure("fp_api_key_delete", args))[0][0])
+
+    async def note_api_key_use(self, key_id: str, now_ms: int) -> None:
+        await self._store.call_global_procedure("fp_api_key_used", (key_id, now_ms))
 
     async def changes(self, after: int) -> AccessChanges:
         found = await self._store.call_global_procedure("fp_access_changes_get", (after, PAGE))

@@ -30,6 +30,24 @@ SIGNING_KEY_RETIRE = """
 INSERT INTO signing_keys (kid, algorithm, jwk, created_at, retired_at) VALUES (:kid, '', '', :at, :at)
 ON CONFLICT (kid) DO UPDATE SET retired_at = COALESCE(signing_keys.retired_at, excluded.retired_at)
 """
+API_KEY_ADD = """
+INSERT INTO api_keys (key_id, account_db_key, name, digest, scopes, created_at, expires_at)
+SELECT :key_id, account_db_key, :name, :digest, :scopes, :created_at, :expires_at FROM accounts
+ WHERE account_db_key = :account_db_key
+   AND (SELECT COUNT(*) FROM api_keys WHERE account_db_key = :account_db_key) < :most
+ON CONFLICT (key_id) DO NOTHING
+"""
+API_KEY_THERE = "SELECT COUNT(*) FROM api_keys WHERE key_id = ? AND account_db_key = ?"
+API_KEYS_GET = """
+SELECT key_id, name, scopes, created_at, expires_at, used_at FROM api_keys
+ WHERE account_db_key = ? AND key_id > ? ORDER BY key_id LIMIT ?
+"""
+API_KEY_FIND = """
+SELECT k.key_id, a.account_id, k.digest, k.scopes, k.created_at, k.expires_at, k.used_at
+  FROM api_keys AS k JOIN accounts AS a ON a.account_db_key = k.account_db_key WHERE k.key_id = ?
+"""
+API_KEY_DELETE = "DELETE FROM api_keys WHERE key_id = ? AND account_db_key = ?"
+API_KEY_USED = "UPDATE api_keys SET used_at = MAX(COALESCE(used_at, 0), ?) WHERE key_id = ?"
 
 
 def _change_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -73,13 +91,48 @@ def _signing_key_retire(connection: sqlite3.Connection, args: Args) -> list[Row]
     return _change_add(connection, ("signing-keys", kid, retired_at))
 
 
+def _api_key_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    names = ("key_id", "account_db_key", "name", "digest", "scopes", "created_at", "expires_at", "most")
+    values = dict(zip(names, args, strict=True))
+    connection.execute(API_KEY_ADD, values)
+    return connection.execute(API_KEY_THERE, (values["key_id"], values["account_db_key"])).fetchall()
+
+
+def _api_keys_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    account_db_key, after, limit = args
+    return connection.execute(API_KEYS_GET, (account_db_key, after, limit)).fetchall()
+
+
+def _api_key_find(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    (key_id,) = args
+    return connection.execute(API_KEY_FIND, (key_id,)).fetchall()
+
+
+def _api_key_delete(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    account_db_key, key_id, deleted_at = args
+    gone = connection.execute(API_KEY_DELETE, (key_id, account_db_key)).rowcount
+    if gone:
+        _change_add(connection, ("api-key-ended", key_id, deleted_at))
+    return [(gone,)]
+
+
+def _api_key_used(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    key_id, used_at = args
+    return connection.execute(API_KEY_USED, (used_at, key_id)).fetchall()
+
+
 ACCESS_READS: Mapping[str, Procedure] = {
     "fp_access_changes_get": _changes_get,
+    "fp_api_key_find": _api_key_find,
+    "fp_api_keys_get": _api_keys_get,
     "fp_signing_keys_get": _signing_keys_get,
 }
 ACCESS_WRITES: Mapping[str, Procedure] = {
     "fp_access_change_add": _change_add,
     "fp_account_revoke": _account_revoke,
+    "fp_api_key_add": _api_key_add,
+    "fp_api_key_delete": _api_key_delete,
+    "fp_api_key_used": _api_key_used,
     "fp_signing_key_add": _signing_key_add,
     "fp_signing_key_retire": _signing_key_retire,
 }

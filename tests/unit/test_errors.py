@@ -39,6 +39,8 @@ TABLE = """
 1014 llm-empty-answer -
 1014 llm-only-reasoning -
 1014 llm-content-filter -
+1022 key-not-found 404
+1019 forbidden 403
 1018 unsupported-media-type 415
 1020 method-not-allowed 405
 1021 limit-reached 409

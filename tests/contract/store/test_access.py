@@ -11,7 +11,7 @@ from msgspec import structs
 from parlor.errors import StoreUnavailable
 from parlor.ids import AccountId
 from parlor.settings import StoreSettings
-from parlor.store.access import BEFORE_ANY, Access, AccessChange, AccessStore, SigningKey
+from parlor.store.access import BEFORE_ANY, Access, AccessChange, AccessStore, ApiKey, ApiKeyOwner, SigningKey
 from parlor.store.migrations import migrate, open_store
 from parlor.store.ports import ChatStore, RowRefused
 from tests.contract.store.databases import NewSettings, sql
@@ -125,3 +125,73 @@ async def test_a_text_that_is_too_long_is_refused_whole(access: Access, kid: str
         await access.add_signing_key(SigningKey(kid, "EdDSA", "{}", 1))
     assert await access.signing_keys() == []
     assert (await access.changes(0)).head == 0
+
+
+KEY = ApiKey("0abc", "Backups ü", "read write", 1000, None)
+
+
+async def test_the_keys_of_an_account_are_listed_page_by_page(own_store: ChatStore, access: Access) -> None:
+    ada, bob = [(await own_store.open_account(AccountId(name))).account_db_key for name in ("ada", "bob")]
+    keys = [structs.replace(KEY, key_id=f"key-{number}", expires_at=number) for number in range(5)]
+    for key in reversed(keys):
+        assert await access.add_api_key(ada, key, "d" * 64, 10)
+    assert await access.api_keys(ada, 10) == keys
+    assert await access.api_keys(ada, 2) == keys[:2]
+    assert await access.api_keys(ada, 10, keys[1].key_id) == keys[2:]
+    assert await access.api_keys(bob, 10) == []
+
+
+async def test_a_key_is_found_with_its_account(own_store: ChatStore, access: Access) -> None:
+    row = await own_store.open_account(AccountId("Ädä"))
+    await access.add_api_key(row.account_db_key, KEY, "d" * 64, 10)
+    found = await access.find_api_key(KEY.key_id)
+    assert found == ApiKeyOwner(KEY.key_id, row.account_id, "d" * 64, KEY.scopes, 1000, None, None)
+    assert await access.find_api_key(KEY.key_id.upper()) is None
+    assert await access.find_api_key("") is None
+
+
+async def test_a_key_is_added_once_and_stays_its_accounts(own_store: ChatStore, access: Access) -> None:
+    ada, bob = [(await own_store.open_account(AccountId(name))).account_db_key for name in ("ada", "bob")]
+    assert await access.add_api_key(ada, KEY, "d" * 64, 1)
+    assert await access.add_api_key(ada, KEY, "e" * 64, 1), "the answer to the first time may have been lost"
+    assert not await access.add_api_key(bob, KEY, "e" * 64, 1)
+    found = await access.find_api_key(KEY.key_id)
+    assert found is not None
+    assert (found.account_id, found.digest) == ("ada", "d" * 64)
+
+
+async def test_an_account_has_no_more_keys_than_its_limit(own_store: ChatStore, access: Access) -> None:
+    ada = (await own_store.open_account(AccountId("ada"))).account_db_key
+    keys = [structs.replace(KEY, key_id=f"key-{number}") for number in range(20)]
+    added = await asyncio.gather(*(access.add_api_key(ada, key, "d" * 64, 3) for key in keys))
+    assert sum(added) == len(await access.api_keys(ada, 100)) == 3
+    assert not await access.add_api_key(ada + 1000, KEY, "d" * 64, 3), "there is no such account"
+
+
+async def test_a_key_is_ended_by_its_account_alone_and_once(own_store: ChatStore, access: Access) -> None:
+    ada, bob = [(await own_store.open_account(AccountId(name))).account_db_key for name in ("ada", "bob")]
+    await access.add_api_key(ada, KEY, "d" * 64, 10)
+    assert not await access.end_api_key(bob, KEY.key_id, 5)
+    assert (await access.changes(0)).changes == []
+    assert [await access.end_api_key(ada, KEY.key_id, 5) for _ in range(2)] == [True, False]
+    assert await access.find_api_key(KEY.key_id) is None
+    assert (await access.changes(0)).changes == [AccessChange(1, "api-key-ended", KEY.key_id, 5)]
+
+
+async def test_the_last_use_never_goes_back(own_store: ChatStore, access: Access) -> None:
+    ada = (await own_store.open_account(AccountId("ada"))).account_db_key
+    await access.add_api_key(ada, KEY, "d" * 64, 10)
+    for at in (7, 5, 9):
+        await access.note_api_key_use(KEY.key_id, at)
+    assert [key.used_at for key in await access.api_keys(ada, 10)] == [9]
+    await access.note_api_key_use("nobody's", 9)
+
+
+@pytest.mark.parametrize(("field", "length"), [("key_id", 33), ("name", 201), ("scopes", 65)])
+async def test_what_is_too_long_for_a_key_is_refused(
+    own_store: ChatStore, access: Access, field: str, length: int
+) -> None:
+    ada = (await own_store.open_account(AccountId("ada"))).account_db_key
+    with pytest.raises(RowRefused):
+        await access.add_api_key(ada, structs.replace(KEY, **{field: "x" * length}), "d" * 64, 10)
+    assert await access.api_keys(ada, 10) == []

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from parlor.ids import AccountId
-from parlor.store.access import AccessChange, AccessChanges, SigningKey
+from parlor.store.access import AccessChange, AccessChanges, ApiKey, ApiKeyOwner, SigningKey
 
 
 class FakeAccess:
@@ -15,6 +15,10 @@ class FakeAccess:
 
     def __init__(self) -> None:
         self.keys: dict[str, SigningKey] = {}
+        self.api_key_rows: dict[str, tuple[ApiKey, str]] = {}
+        """All of alice."""
+        self.looked_up: list[str] = []
+        self.uses: list[tuple[str, int]] = []
         self.not_before: dict[str, int] = {}
         self.log: list[AccessChange] = []
         self.lost = 0
@@ -47,6 +51,39 @@ class FakeAccess:
         self.not_before[account] = max(not_before, self.not_before.get(account, 0))
         self.tell("account-revoked", account, not_before)
         return self.not_before[account]
+
+    async def add_api_key(self, account_db_key: int, key: ApiKey, digest: str, most: int) -> bool:
+        self._called()
+        if len(self.api_key_rows) >= most:
+            return False
+        self.api_key_rows[key.key_id] = (key, digest)
+        return True
+
+    async def api_keys(self, account_db_key: int, limit: int, after: str = "") -> list[ApiKey]:
+        self._called()
+        rows = sorted(self.api_key_rows.items())
+        return [key for key_id, (key, _) in rows if key_id > after][:limit]
+
+    async def find_api_key(self, key_id: str) -> ApiKeyOwner | None:
+        self._called()
+        self.looked_up.append(key_id)
+        found = self.api_key_rows.get(key_id)
+        if found is None:
+            return None
+        key, digest = found
+        owner = AccountId("alice")
+        return ApiKeyOwner(key_id, owner, digest, key.scopes, key.created_at, key.expires_at, key.used_at)
+
+    async def end_api_key(self, account_db_key: int, key_id: str, now_ms: int) -> bool:
+        self._called()
+        if self.api_key_rows.pop(key_id, None) is None:
+            return False
+        self.tell("api-key-ended", key_id, now_ms)
+        return True
+
+    async def note_api_key_use(self, key_id: str, now_ms: int) -> None:
+        self._called()
+        self.uses.append((key_id, now_ms))
 
     async def changes(self, after: int) -> AccessChanges:
         self._called()

@@ -128,3 +128,21 @@ def test_a_cluster_keeps_its_keys_where_the_setting_says(
     assert (tmp_path / "kept" / f"{kid}.pem").is_file()
     token = run.invoke(app, ["token", "alice", "--data-dir", str(tmp_path / "none")]).stdout.strip()
     assert jwt.get_unverified_header(token)["kid"] == kid
+
+
+def test_an_accounts_key_is_all_that_is_printed_and_can_be_retired(running: Installation) -> None:
+    key = parlor(running, "keys", "add", "--account", "ada", "--name", "backups", "--scope", "read", "--ttl", "60")
+    (line,) = json.loads(parlor(running, "keys", "list", "--account", "ada", "--json"))["keys"]
+    assert key.startswith(line["prefix"] + "_")
+    assert (line["name"], line["scopes"], line["last_used_at"]) == ("backups", "read", "-")
+    assert key not in parlor(running, "keys", "list", "--account", "ada")
+    assert json.loads(parlor(running, "keys", "list", "--account", "bob", "--json")) == {"keys": []}
+    with pytest.raises(Refusal, match="bob has no API key"):
+        parlor(running, "keys", "retire", line["prefix"], "--account", "bob")
+    parlor(running, "keys", "retire", line["prefix"], "--account", "ada")
+    assert json.loads(parlor(running, "keys", "list", "--account", "ada", "--json")) == {"keys": []}
+
+
+def test_a_scope_that_there_is_not_is_refused(running: Installation) -> None:
+    with pytest.raises(Refusal, match="read or write"):
+        parlor(running, "keys", "add", "--account", "ada", "--scope", "admin")
