@@ -1,7 +1,7 @@
 -- What: a new room: CREATING, then PENDING with its create queued; on top of its account's list.
 -- KEYS: partition queue room messages states account rooms account_events idempotency
--- ARGV: room owner db_key title persona now by installation fingerprint idempotency_ttl backlog_limit rooms_limit stored
---       event_ttl event_max
+-- ARGV: room owner db_key title persona now by installation fingerprint idempotency_ttl backlog_limit rooms_limit
+--       stored event_ttl event_max
 --       rooms_limit is '' for any number; stored is how many rooms the shard has, '' when it was not asked
 -- Returns: OK | DUPLICATE, then the room's id | PARTITION_UNKNOWN | OVERLOADED | GONE | IDEMPOTENCY
 --          | FOREIGN | LIMIT | MISSING (the list is not complete: ask the shard how many rooms there are)
