@@ -16,6 +16,7 @@ CONTROLS = "".join(chr(code) for code in range(1, 0x20)) + "\x7f\x80\u2028\u2029
 TEXTS = [
     "plain",
     " blanks at both ends  ",
+    "NUL a\x00b",
     "emoji 😀 👩‍👩‍👧‍👦 🇰🇷",
     "right to left: שלום مرحبا \u202eabc\u202c",
     CONTROLS,
