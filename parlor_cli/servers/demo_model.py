@@ -9,6 +9,8 @@ from pathlib import Path
 from parlor_cli.servers.process import ServerPlan
 
 HOST = "127.0.0.1"
+MODEL = "parlor-demo"
+"""What it calls itself."""
 PACE = "first=80ms delay=15ms"
 """Looks like a real model; directives in a message override it."""
 

@@ -25,6 +25,9 @@ Answer = tuple[int, Json | str]
 """A status, and JSON or the text of an event stream (which then ends: a cut)."""
 
 
+PERSONA = {"name": "GPT4O", "title": "Assistant", "description": "Helps", "model": "llama3.2:3b"}
+
+
 def message(seq: int, content: str, **changed: object) -> Json:
     """A message as the API shows it; replies have even numbers."""
     made: Json = {
@@ -77,7 +80,7 @@ class ScriptedApi:
         }
         rooms: Json = {"rooms": [room], "total_count": 1, "next_cursor": None, "events_cursor": "1-0"}
         self.answers: dict[str, Callable[[Request], Answer]] = {
-            r"GET personas": lambda _: (200, {"personas": [{"name": "GPT4O", "title": "GPT-4o"}]}),
+            r"GET personas": lambda _: (200, {"personas": [PERSONA]}),
             r"GET rooms": lambda _: (200, rooms),
             r"GET rooms/[^/]+": lambda _: (200, room),
             r"GET rooms/[^/]+/messages": lambda _: (200, page_of([])),

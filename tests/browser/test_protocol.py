@@ -10,6 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Request, expect
 
 from tests.browser.scripted_api import (
+    PERSONA,
     ROOM_ID,
     Answer,
     Json,
@@ -107,6 +108,28 @@ async def test_a_failed_reply_shows_its_reason_and_its_text(tab: Tab, scripted: 
 
     await expect(tab.replies.locator(".message-body")).to_have_text("So far")
     await expect(tab.replies.locator(".message-ending")).to_have_text("The reply failed: The model is away.")
+
+
+async def test_a_failure_says_when_to_try_again_and_a_filter_that_it_cut(tab: Tab, scripted: ScriptedApi) -> None:
+    error = {"code": "llm-error", "detail": "Too many requests", "retry_after_seconds": 20}
+    filtered = message(4, "The first step is", finish_reason="content_filter")
+    replies = [message(2, "", finish_reason="error", error=error), message(3, "again"), filtered]
+    scripted.answers[MESSAGES] = lambda _: (200, page_of([message(1, "hi"), *replies]))
+    await scripted.open_room(tab.page)
+
+    endings = tab.replies.locator(".message-ending")
+    await expect(endings.nth(0)).to_have_text("The reply failed: Too many requests (to be tried again in 20 s)")
+    await expect(endings.nth(1)).to_have_text("The reply was cut short by the language model's content filter.")
+
+
+async def test_the_page_names_the_model_that_answers(tab: Tab, scripted: ScriptedApi) -> None:
+    own = {"name": "llama", "title": "llama3.2:3b", "model": "llama3.2:3b"}
+    scripted.answers[r"GET personas"] = lambda _: (200, {"personas": [PERSONA, own]})
+    await scripted.open_room(tab.page)
+
+    await expect(tab.page.locator("#room-persona")).to_have_text("Assistant · llama3.2:3b")
+    await tab.page.click("#new-room")
+    await expect(tab.page.locator(".persona-about")).to_have_text(["Helps · llama3.2:3b", "llama3.2:3b"])
 
 
 async def test_a_missing_delta_is_fetched_from_the_replys_own_stream(tab: Tab, scripted: ScriptedApi) -> None:

@@ -23,6 +23,8 @@ def test_the_shipped_file_has_the_default_persona_first() -> None:
     assert len(personas) >= 4
     assert all(persona.description and persona.system_prompt == persona.system_prompt.strip() for persona in personas)
     assert not any("\n" in persona.system_prompt for persona in personas)
+    # Another model may answer: PARLOR_LLM__MODEL.
+    assert not any("gpt" in (persona.title + persona.description).lower() for persona in personas)
 
 
 def test_the_model_setting_overrides_every_entry() -> None:

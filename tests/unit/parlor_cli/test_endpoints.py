@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from demo_model.server import MODEL
+from parlor.llm.personas import load_personas
 from parlor.store.addresses import SqliteAddress, store_addresses
 from parlor_cli import configuration
 from parlor_cli.endpoints import RedisEndpoint, StoreEndpoint, demo_plan, durability
@@ -32,6 +34,13 @@ def test_the_demo_model_runs_only_when_no_llm_is_configured(home: Installation) 
     assert demo_plan(home, configuration.load({"llm": {"base_url": "http://h"}})) is None
     assert demo_plan(home, configuration.load({"llm": {"api_key": "sk"}})) is None
     assert demo_plan(home, configuration.load({"llm": {"provider": "tests.unit.llm.echo_model:EchoModel"}})) is None
+
+
+def test_personas_name_the_demo_model_when_it_answers(home: Installation) -> None:
+    found = demo_plan(home, configuration.load({"llm": {"model": "gpt-4o"}}))
+    assert found is not None
+    settings = configuration.load(found[1])
+    assert {persona.model for persona in load_personas(settings.llm)} == {MODEL}
 
 
 def test_a_provider_that_cannot_be_loaded_is_refused_before_anything_starts(home: Installation) -> None:

@@ -11,6 +11,7 @@ const ENDINGS = {
   length: "The reply was cut off at its length limit.",
   stopped: "The reply was stopped.",
   interrupted: "The reply was interrupted.",
+  content_filter: "The reply was cut short by the language model's content filter.",
 };
 
 export class MessageView {
@@ -205,7 +206,8 @@ export class MessageView {
 
 function failureText(error) {
   const reason = error?.detail ? `: ${error.detail}` : error?.code ? `: ${error.code}` : ".";
-  return `The reply failed${reason}`;
+  const seconds = error?.retry_after_seconds;
+  return `The reply failed${reason}${seconds ? ` (to be tried again in ${seconds} s)` : ""}`;
 }
 
 /** Two tellings of a message with the same form have the same text and the same versions. */

@@ -117,7 +117,7 @@ export class Workspace {
   #showRoom(room) {
     this.#room = room;
     byId("room-title").textContent = room.title || "Untitled";
-    byId("room-persona").textContent = this.#personaTitle(room.ai_persona);
+    byId("room-persona").textContent = this.#answering(room.ai_persona);
     document.title = `${room.title || "Untitled"} · Parlor`;
     this.#conversation?.markPersisted(room.persisted_seq);
   }
@@ -132,6 +132,12 @@ export class Workspace {
 
   #personaTitle(name) {
     return this.#personas.find((persona) => persona.name === name)?.title ?? name;
+  }
+
+  /** Who answers: the persona, and the model behind it. */
+  #answering(name) {
+    const persona = this.#personas.find((found) => found.name === name);
+    return persona ? withModel(persona.title || name, persona.model) : name;
   }
 
   #author(message) {
@@ -173,13 +179,18 @@ export class Workspace {
   }
 }
 
-function personaChoice({ name, title, description }, checked) {
+/** A model that is named like its persona is told once. */
+function withModel(text, model) {
+  return model && model !== text ? [text, model].filter(Boolean).join(" · ") : text;
+}
+
+function personaChoice({ name, title, description, model }, checked) {
   return element(
     "label",
     { className: "persona" },
     element("input", { type: "radio", name: "persona", value: name, checked }),
     element("span", { className: "persona-title", dir: "auto", textContent: title || name }),
-    element("span", { className: "persona-about faint", dir: "auto", textContent: description ?? "" }),
+    element("span", { className: "persona-about faint", dir: "auto", textContent: withModel(description ?? "", model) }),
   );
 }
 
