@@ -60,6 +60,16 @@ class Servers(StrEnum):
     EXTERNAL = "external"
 
 
+class Level(StrEnum):
+    """The severity of a log line."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
 @app.command()
 def up(
     data_dir: DataDir = DEFAULT_DATA_DIR,
@@ -174,6 +184,22 @@ def rooms(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False, wide: Wide =
     from parlor_cli.rooms import show
 
     raise typer.Exit(show(data_dir, as_json=json, wide=wide))
+
+
+@app.command()
+def logs(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Parlor stops, or Ctrl-C.")] = False,
+    actor: Annotated[str | None, typer.Option(help="Only of this actor, such as rooms-000, or of all rooms.")] = None,
+    room: Annotated[str | None, typer.Option(help="Only about this room.")] = None,
+    request: Annotated[str | None, typer.Option(help="Only about this request, by its x-request-id.")] = None,
+    level: Annotated[Level | None, typer.Option(help="Only this severe, or more.")] = None,
+) -> None:
+    """Print what the actors, the API and the launcher log, as JSON lines in the order of time."""
+    from parlor_cli.logs import Wanted, show
+
+    wanted = Wanted(actor, room, request, level.value if level else None)
+    show(data_dir, wanted, follow=follow)
 
 
 @app.command()

@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 
 from parlor_cli import processes
 from parlor_cli.installation import Installation
+from parlor_cli.launcher_log import log, log_failure
 from parlor_cli.options import UpOptions
 from parlor_cli.progress import PipeProgress, Progress
 from parlor_cli.refusal import Refusal
@@ -73,7 +73,7 @@ class Launcher:
 
     def _warn(self, text: str) -> None:
         self._progress.show("warn", text, step="launcher")
-        print(text, file=sys.stderr, flush=True)
+        log("WARNING", text)
 
 
 def run(installation: Installation, options: UpOptions, progress: Progress, signals: StopSignals) -> int:
@@ -105,8 +105,8 @@ def _report_failure(launcher: Launcher, error: BaseException, progress: Progress
     if launcher.signals.interrupted:
         # Not always a `Stopped`: a library may have wrapped it in an error of its own.
         return INTERRUPTED
-    # Into the log, with what caused it: what is shown may be gone with its terminal.
-    traceback.print_exception(error)
+    # What is shown may be gone with its terminal.
+    log_failure(error)
     if isinstance(error, Refusal):
         progress.show("failed", error.message)
         return error.exit_code

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from parlor_cli import leftovers, ray_cluster
 from parlor_cli.installation import Installation
+from parlor_cli.launcher_log import log
 from parlor_cli.progress import Kind, Progress
 from parlor_cli.signals import StopSignals
 from parlor_cli.started import Started
@@ -59,6 +60,7 @@ class Shutdown:
         self._installation.clear_run()
         self._installation.remove_runtime_dir()
         self._show("note", "stopped", step="down")
+        log("INFO", "stopped")
 
     def _bounded(self, name: str, act: Callable[[], None], seconds: float) -> None:
         """Runs a step in a thread, so that the main thread can keep the time and receive signals."""

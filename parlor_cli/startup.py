@@ -18,6 +18,7 @@ from parlor_cli.configuration import Overrides, merge
 from parlor_cli.endpoints import RedisEndpoint, StoreEndpoint, demo_plan, durability
 from parlor_cli.ingress import Ingress
 from parlor_cli.installation import Installation
+from parlor_cli.launcher_log import log
 from parlor_cli.options import Blueprint, UpOptions, decide, effective
 from parlor_cli.progress import Progress
 from parlor_cli.refusal import Refusal
@@ -64,6 +65,7 @@ class Startup:
         self._signals.end_start()
         self._progress.show("summary", text)
         self._progress.show("ready", f"Ready at {ingress.url}")
+        log("INFO", f"ready at {ingress.url}")
 
     def _clear_leftovers(self) -> None:
         installation = self._installation
@@ -96,7 +98,7 @@ class Startup:
             report = self._check_redis(effective(self._installation, self._overrides))
             done(f"{endpoint.title}, {report.version}")
         for warning in report.warnings:
-            self._progress.show("warn", warning, step="redis")
+            self._warn("redis", warning)
         return endpoint
 
     def _start_databases(self, blueprint: Blueprint) -> StoreEndpoint:
@@ -134,7 +136,7 @@ class Startup:
             warning = model_check.warning(settings)
             done(model_check.title(settings))
         if warning is not None:
-            self._progress.show("warn", f"{warning}. Until that is mended, replies may fail", step="model")
+            self._warn("model", f"{warning}. Until that is mended, replies may fail")
         return False
 
     def _complete_settings(self) -> Settings:
@@ -161,7 +163,7 @@ class Startup:
 
     def _join_ray(self, settings: Settings) -> bool:
         warning = f"joining Ray at {settings.ray.address}: its authentication, ports and proxy are its own affair"
-        self._progress.show("warn", warning, step="ray")
+        self._warn("ray", warning)
         self._started.head = ray_cluster.join(settings.ray.address, settings.ray.namespace)
         self._started.run = msgspec.structs.replace(self._started.run, private_ray=False)
         return os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
@@ -201,6 +203,10 @@ class Startup:
         if plan is not None:
             self._started.add(ManagedServer(plan))
 
+    def _warn(self, step: str, text: str) -> None:
+        self._progress.show("warn", text, step=step)
+        log("WARNING", f"{step}: {text}")
+
     def _override(self, more: Overrides) -> None:
         self._overrides = merge(self._overrides, more)
 
@@ -213,7 +219,7 @@ class Startup:
     def _migrate(self, settings: Settings) -> int:
         from parlor_cli.migrate import apply
 
-        report = apply(settings, lambda step: print(f"migration: {step}", flush=True))
+        report = apply(settings, lambda step: log("INFO", f"migration: {step}"))
         return sum(len(database.applied) for database in report.databases)
 
     def _publish_keys(self, settings: Settings) -> None:
