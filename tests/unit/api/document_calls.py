@@ -1,0 +1,71 @@
+"""Every call of the OpenAPI document, with a request that the schema allows."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Schema = dict[str, Any]
+
+EXAMPLES: dict[tuple[str, str], Any] = {
+    ("PATCH", "/v1/rooms/{room_id}"): {"title": "Another"},
+    ("POST", "/v1/events/ticket"): {"path": "/v1/events"},
+}
+"""Bodies of which the schema says too little."""
+
+
+class DocumentedCall(NamedTuple):
+    method: str
+    path: str
+    """As in the document, with names in braces."""
+    body: Any
+    """None: it takes none, or may be left out."""
+    reads: bool
+    """Whether it changes nothing, by the document."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def at(self, **names: str) -> str:
+        return self.path.format(**names)
+
+
+def documented_calls(document: Schema) -> list[DocumentedCall]:
+    """Those that need a credential."""
+    return [
+        _call(document, method.upper(), path, operation)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if operation["security"]
+    ]
+
+
+def _call(document: Schema, method: str, path: str, operation: Schema) -> DocumentedCall:
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    body = None
+    if content is not None:
+        body = EXAMPLES.get((method, path)) or _example(document, content["schema"])
+    reads = method == "GET" or operation.get("x-parlor-scope") == "read"
+    return DocumentedCall(method, path, body, reads)
+
+
+def _example(document: Schema, schema: Schema) -> Any:
+    """The smallest value of a schema."""
+    if "$ref" in schema:
+        return _example(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    if "anyOf" in schema:
+        return _example(document, schema["anyOf"][0])
+    if "enum" in schema:
+        return schema["enum"][0]
+    match schema.get("type"):
+        case "object":
+            return {name: _example(document, schema["properties"][name]) for name in schema.get("required", [])}
+        case "array":
+            return [_example(document, schema["items"])] * schema.get("minItems", 0)
+        case "string":
+            return "x" * max(1, schema.get("minLength", 1))
+        case "integer" | "number":
+            return schema.get("minimum", 0)
+        case "boolean":
+            return False
+    raise TypeError(f"no example of {schema}")

@@ -1,0 +1,145 @@
+"""Every call of the document with every credential that must not get in. A new route is in here by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import httpx2
+import jwt
+import pytest
+from fastapi import FastAPI
+
+from api import openapi
+from api.api_keys import digest_of, new_key
+from parlor.ids import AccountId
+from tests.unit.api.document_calls import DocumentedCall, documented_calls
+from tests.unit.api.fakes import MESSAGE, NOW_MS, ROOM, SECRET, CountingEntropy, FakeClock, FakeGateway
+from tests.unit.api.signing import TestKey, hmac_signed
+from tests.unit.api.test_signing_keys import followed
+
+pytestmark = pytest.mark.unit
+
+Credentials: TypeAlias = dict[str, str]
+
+KEY, RETIRED, UNKNOWN = TestKey("2026-a"), TestKey("2025-z"), TestKey("elsewhere")
+NAMES = {"room_id": ROOM, "message_id": MESSAGE, "key_id": "0123456789abcdef"}
+CLAIMS = {"sub": "alice", "iss": "parlor", "aud": "parlor-api", "iat": NOW_MS // 1000, "exp": NOW_MS // 1000 + 600}
+PUBLIC = jwt.PyJWK.from_json(KEY.known.jwk, algorithm="EdDSA").key.public_bytes_raw()
+
+
+def signed(**changes: Any) -> str:
+    return jwt.encode(CLAIMS | changes, KEY.signer.pem, algorithm="EdDSA", headers={"kid": "2026-a"})
+
+
+def token_of(key: TestKey, **header: str) -> str:
+    return jwt.encode(CLAIMS, key.signer.pem, algorithm="EdDSA", headers={"kid": key.signer.kid, **header})
+
+
+REFUSED: dict[str, Callable[[Credentials], str]] = {
+    "an empty token": lambda _: "",
+    "an expired token": lambda _: signed(exp=NOW_MS // 1000 - 11),
+    "a token that is not valid yet": lambda _: signed(nbf=NOW_MS // 1000 + 11),
+    "a token that lives too long": lambda _: signed(exp=NOW_MS // 1000 + 91 * 86_400),
+    "a key that is not known": lambda _: token_of(UNKNOWN),
+    "a key that was retired": lambda _: token_of(RETIRED),
+    "another key by a known name": lambda _: token_of(UNKNOWN, kid="2026-a"),
+    "another secret": lambda _: hmac_signed(CLAIMS, b"x" * 64),
+    "alg none": lambda _: jwt.encode(CLAIMS, "", algorithm="none", headers={"kid": "2026-a"}),
+    "the public key as a secret": lambda _: hmac_signed(CLAIMS, PUBLIC, kid="2026-a"),
+    "the secret by the name of a pair": lambda _: hmac_signed(CLAIMS, SECRET.encode(), kid="2026-a"),
+    "a pair without its name": lambda _: jwt.encode(CLAIMS, KEY.signer.pem, algorithm="EdDSA"),
+    "another audience": lambda _: signed(aud="others"),
+    "another issuer": lambda _: signed(iss="others"),
+    "another kind of JWT": lambda _: token_of(KEY, typ="id+jwt"),
+    "a token of a revoked account": lambda _: signed(sub="revoked"),
+    "an API key that there is not": lambda _: f"parlor_0123456789abcdef_{'0' * 64}",
+    "an API key with another secret": lambda keys: keys["read"][:-1] + ("0" if keys["read"][-1] != "0" else "1"),
+    "an API key that has expired": lambda keys: keys["expired"],
+    "an API key that was ended": lambda keys: keys["ended"],
+}
+
+
+@pytest.fixture
+def calls(app: FastAPI) -> list[DocumentedCall]:
+    found = documented_calls(openapi.document(app))
+    assert len(found) > 25
+    return found
+
+
+@pytest.fixture
+async def credentials(app: FastAPI, gateway: FakeGateway, clock: FakeClock) -> Credentials:
+    """A key that signs, one that is retired, a revoked account, and alice's API keys, which are returned."""
+    access = gateway.access
+    await access.add_signing_key(KEY.known)
+    await access.add_signing_key(RETIRED.known)
+    await access.retire_signing_key(RETIRED.known.kid, NOW_MS)
+    await access.revoke_account(AccountId("revoked"), NOW_MS)
+    made, entropy = {}, CountingEntropy()
+    for name, scopes in {"read": ["read"], "write": ["write"], "ended": ["read"], "expired": ["read"]}.items():
+        key, made[name] = new_key(name, scopes, NOW_MS if name == "expired" else None, clock, entropy)
+        await access.add_api_key(5, key, digest_of(made[name]), 100)
+        if name == "ended":
+            await access.end_api_key(5, key.key_id, NOW_MS)
+    await followed(gateway, clock)
+    clock.ms = NOW_MS
+    return made
+
+
+def names(calls: list[DocumentedCall]) -> list[str]:
+    return [call.name for call in calls]
+
+
+async def answers(
+    client: httpx2.AsyncClient, calls: list[DocumentedCall], authorizations: list[str]
+) -> dict[str, tuple[int, str]]:
+    """Status and code of every call."""
+    del client.headers["authorization"]
+    headers, found = [("Authorization", value) for value in authorizations], {}
+    for call in calls:
+        body = {"json": call.body} if call.body is not None else {}
+        answer = await client.request(call.method, call.at(**NAMES), headers=headers, **body)
+        problem = answer.headers.get("content-type") == "application/problem+json"
+        found[call.name] = (answer.status_code, answer.json()["code"] if problem else "")
+    return found
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_nobody_gets_in_with(
+    client: httpx2.AsyncClient, gateway: FakeGateway, calls: list[DocumentedCall], credentials: Credentials, case: str
+) -> None:
+    found = await answers(client, calls, [f"Bearer {REFUSED[case](credentials)}"])
+    assert found == dict.fromkeys(names(calls), (401, "unauthenticated"))
+    assert [call for call in gateway.calls if call[0] != "session"] == [], "nothing was done"
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("authorizations", [[], ["Basic YWxpY2U6eA=="], [f"Bearer {signed()}"] * 2])
+async def test_nobody_gets_in_without_one_token(
+    client: httpx2.AsyncClient, gateway: FakeGateway, calls: list[DocumentedCall], authorizations: list[str]
+) -> None:
+    found = await answers(client, calls, authorizations)
+    assert found == dict.fromkeys(names(calls), (401, "unauthenticated"))
+    assert gateway.calls == []
+
+
+@pytest.mark.parametrize("scope", ["read", "write"])
+async def test_a_key_with_one_scope_gets_nowhere_else(
+    client: httpx2.AsyncClient, calls: list[DocumentedCall], credentials: Credentials, scope: str
+) -> None:
+    calls = [call for call in calls if call.reads == (scope == "write")]
+    assert len(calls) > 8
+    assert await answers(client, calls, [f"Bearer {credentials[scope]}"]) == dict.fromkeys(
+        names(calls), (403, "forbidden")
+    )
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_the_same_requests_get_in_with_a_good_token(
+    client: httpx2.AsyncClient, gateway: FakeGateway, calls: list[DocumentedCall]
+) -> None:
+    """Else the others would show nothing. Streams are not begun: they would not end."""
+    calls = [call for call in calls if not call.path.endswith("/events") and call.path != "/v1/keys/{key_id}"]
+    found = await answers(client, calls, [f"Bearer {signed()}"])
+    assert {call: answer for call, answer in found.items() if answer[0] not in (200, 201, 202)} == {}
+    assert len(gateway.calls) > len(calls) - 5

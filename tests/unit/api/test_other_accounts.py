@@ -1,0 +1,87 @@
+"""Every call of the document on what is somebody else's: the answer is the one for what there is not (I16).
+
+The application stands on the real gateway here, over rooms in memory.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from api import openapi
+from api.app import build_app
+from api.tokens import issue
+from parlor.gateway import Gateway
+from parlor.model import ReplyMode, SendRequest
+from parlor.settings import Settings
+from tests.unit.actors.cluster import Cluster
+from tests.unit.api.document_calls import documented_calls
+from tests.unit.domain import Domain
+from tests.unit.memory_store import PARTITIONS
+
+pytestmark = pytest.mark.unit
+
+
+def partition_of(account: str) -> int:
+    return zlib.crc32(account.encode()) % PARTITIONS
+
+
+ALICE = "alice"
+BOB = next(name for name in (f"bob-{number}" for number in range(100)) if partition_of(name) == partition_of(ALICE))
+"""In the same partition: nothing but the account tells the two apart."""
+
+
+@pytest.fixture
+def cluster(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    return Cluster(domain, monkeypatch)
+
+
+@pytest.fixture
+async def app(cluster: Cluster, settings: Settings) -> AsyncIterator[FastAPI]:
+    async def factory() -> Gateway:
+        return cluster.gateway()
+
+    built = build_app(settings, factory, clock=cluster.domain.clock)
+    async with built.router.lifespan_context(built):
+        yield built
+
+
+def token_of(settings: Settings, domain: Domain, account: str) -> str:
+    return issue(settings.auth, account, None, datetime.fromtimestamp(domain.clock.now_ms() / 1000, UTC))
+
+
+async def test_what_is_another_accounts_is_answered_as_what_there_is_not(
+    app: FastAPI, cluster: Cluster, settings: Settings
+) -> None:
+    domain, gateway = cluster.domain, app.state.edge.gateway
+    alice, bob = await gateway.session(ALICE), await gateway.session(BOB)
+    assert alice.partition == bob.partition
+    await domain.loader.open_partition(alice.partition)
+    room = await domain.new_room(alice, "Alice's")
+    receipt = await gateway.send_message(alice, room, SendRequest("A secret", reply=ReplyMode.NONE))
+    names = {"room_id": room, "message_id": receipt.message.message_id}
+    nothing = {
+        "room_id": str(domain.mint.room_id(bob.partition)),
+        "message_id": str(domain.mint.message_id(bob.partition)),
+    }
+    calls = [call for call in documented_calls(openapi.document(app)) if "{room_id}" in call.path]
+    assert len(calls) > 18
+    before = await gateway.list_messages(alice, room, 10, None, None)
+    headers = {"Authorization": f"Bearer {token_of(settings, domain, BOB)}"}
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://parlor", headers=headers) as client:
+        for call in calls:
+            body = {"json": call.body} if call.body is not None else {}
+            there, not_there = [
+                await client.request(call.method, call.at(**which), **body) for which in (names, nothing)
+            ]
+            assert (there.status_code, there.json()["code"]) == (404, "room-not-found"), call
+            own = {"instance": "", "request_id": ""}
+            assert there.json() | own == not_there.json() | own, call
+            assert "secret" not in there.text
+    assert await gateway.list_messages(alice, room, 10, None, None) == before, "nothing was changed"
