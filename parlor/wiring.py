@@ -74,7 +74,7 @@ class Wiring:
 
     def follow_up(self, model: AIChatService) -> FollowUp:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""
-        return FollowUp(model, model.memory, self.rooms, self.summaries, self.usage, self.mint, self.settings.llm)
+        return FollowUp(model, model.memory, self.summaries, self.usage, self.mint, self.settings.llm)
 
     def room_ports(self, model: AIChatService, metrics: RoomMetrics) -> RoomPorts:
         cache = RoomCache(self.live)

@@ -11,7 +11,7 @@ import msgspec
 from parlor.cache.codes import Code, refusal
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.records import text as plain
-from parlor.errors import RoomNotFound
+from parlor.errors import OutOfStep, RoomNotFound
 from parlor.ids import AccountId, Claim, RoomId, home_of
 from parlor.model import RoomMemory
 from parlor.states import GONE, RoomState
@@ -82,17 +82,29 @@ class SummaryCache:
             _owned(address, claim),
         )
 
-    async def give_title(self, address: RoomAddress, claim: Claim, title: str) -> bool:
-        """A title for a room that has none; False when it has one by now, which it keeps."""
+    async def needs_title(self, address: RoomAddress) -> bool:
+        """Whether the room has no title yet, or only a stand-in for one. Raises ``RoomNotFound`` for one that was
+        deleted, ``OutOfStep`` when Redis does not have it."""
+        key = self._live.keys.room(address.partition, address.room_id)
+        title, stand_in, state = await self._live.pipeline.read("HMGET", key, "title", "stand_in", "state")
+        if state is None:
+            raise OutOfStep
+        if RoomState(plain(state)) in GONE:
+            raise RoomNotFound
+        return not title or title == stand_in
+
+    async def give_title(self, address: RoomAddress, claim: Claim, title: str, *, stands_in: bool = False) -> bool:
+        """A title for a room that needs one; with ``stands_in`` one that the next takes the place of. False when the
+        room keeps the title that it has by now."""
         answer = await self._live.run(
-            "update_room",
+            "give_title",
             self._live.room_keys(
                 address,
                 *("partition", "queue", "room", "messages", "states", "events"),
                 *("account", "rooms", "account_events"),
             ),
-            {**_owned(address, claim), "title": title, "persona": ""},
-            ["only_untitled"],
+            {**_owned(address, claim), "title": title},
+            ["stand_in"] if stands_in else [],
         )
         return bool(answer[0] == Code.OK)
 

@@ -1,5 +1,8 @@
 """What the LLM does in the background when a reply has ended: a title for a new room, a summary of older turns.
 
+A room whose title is not found gets the first words of the question as a stand-in, so that it can be told apart in a
+list; the end of the next reply is another chance for a title. A title that a person gives stays.
+
 No caller waits for this work, and it must not hold up a reply. ``reply_ended`` returns at once; a process serves at
 most ``SLOTS`` rooms at a time, each in one task; a failure is logged, and the end of the next reply is another chance.
 Every write carries the room's claim, so an owner that was replaced writes nothing (I3). A summary is refused if a
@@ -10,7 +13,7 @@ timeouts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -23,10 +26,9 @@ from parlor.errors import LlmError, ParlorError, Unavailable
 from parlor.ids import Claim, IdMint, RoomId
 from parlor.llm import summary, title
 from parlor.llm.memory import Memory
-from parlor.llm.ports import ChatService, Completion, Context, TextDelta
+from parlor.llm.ports import ChatService, Completion, Context, PromptTurn, TextDelta
 from parlor.llm.usage import UsageMeter
 from parlor.model import FinishReason
-from parlor.reading.room_list import RoomDirectory
 from parlor.settings import LlmSettings
 
 SLOTS = 4
@@ -55,6 +57,9 @@ class _Due(msgspec.Struct, frozen=True):
     before_seq: int
     """The seq after the reply that has ended."""
     title: bool
+    """Whether the room may need a title."""
+    ask: bool
+    """Whether the language model is asked for it, as after each complete reply."""
     fold: bool
 
 
@@ -65,7 +70,6 @@ class FollowUp:
         self,
         model: ChatService,
         memory: Memory,
-        rooms: RoomDirectory,
         summaries: SummaryCache,
         usage: UsageCache,
         mint: IdMint,
@@ -74,7 +78,6 @@ class FollowUp:
         """``memory`` must be the one that ``model`` builds its prompts with."""
         self._model = model
         self._memory = memory
-        self._rooms = rooms
         self._summaries = summaries
         self._usage = usage
         self._mint = mint
@@ -91,15 +94,16 @@ class FollowUp:
         if self._closed or reason is FinishReason.INTERRUPTED:
             return
         room_id = address.room_id
-        untitled = self._title_tries.get(room_id, 0) < _DONE
-        wants_title = self._settings.titles and reason in _COMPLETED and untitled
+        wants_title = self._settings.titles and self._title_tries.get(room_id, 0) < _DONE
+        asks = wants_title and reason in _COMPLETED
         wants_fold = self._memory.take_crowded(room_id) and self._settings.summaries
         waiting = self._due.get(room_id)
         if waiting is not None:
-            wants_title, wants_fold = wants_title or waiting.title, wants_fold or waiting.fold
+            wants_title, asks = wants_title or waiting.title, asks or waiting.ask
+            wants_fold = wants_fold or waiting.fold
         if not (wants_title or wants_fold):
             return
-        self._due[room_id] = _Due(address, claim, persona, seq + 1, wants_title, wants_fold)
+        self._due[room_id] = _Due(address, claim, persona, seq + 1, wants_title, asks, wants_fold)
         if room_id not in self._tasks:
             self._tasks[room_id] = asyncio.create_task(self._serve(room_id))
 
@@ -137,18 +141,30 @@ class FollowUp:
 
     async def _give_title(self, due: _Due) -> None:
         room_id = due.address.room_id
-        if (await self._rooms.room(room_id, due.address.account_id)).title:
+        if not await self._summaries.needs_title(due.address):
             self._count_tries(room_id, _DONE)
             return
         turns = await self._memory.latest(room_id, due.before_seq, TITLE_TURNS, TITLE_TURN_TOKENS)
         if not turns:
             return
+        if not due.ask:
+            await self._stand_in(due, turns)
+            return
         self._count_tries(room_id, self._title_tries.get(room_id, 0) + 1)
-        found = title.clean_title(await self._written(due, title.NAME, title.title_context(turns)))
-        if not found:
-            raise LlmError("The language model found no title")
+        try:
+            found = title.clean_title(await self._written(due, title.NAME, title.title_context(turns)))
+            if not found:
+                raise LlmError("The language model found no title")
+        except LlmError:
+            await self._stand_in(due, turns)
+            raise
         await self._summaries.give_title(due.address, due.claim, found)
         self._count_tries(room_id, _DONE)
+
+    async def _stand_in(self, due: _Due, turns: Sequence[PromptTurn]) -> None:
+        words = title.first_words(turns)
+        if words:
+            await self._summaries.give_title(due.address, due.claim, words, stands_in=True)
 
     async def _fold(self, due: _Due) -> None:
         room_id, tokens = due.address.room_id, self._memory.summary_tokens

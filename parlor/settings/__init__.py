@@ -206,7 +206,8 @@ class LlmSettings(_Section):
     summary_tokens: int = Field(default=800, ge=64)
     """Longest summary. It is part of the budget, and takes a quarter of it at most."""
     titles: bool = True
-    """Whether the language model gives a room without a title one after its first turn."""
+    """Whether the language model gives a room without a title one after its first turn. While it finds none, the room
+    has the first words of the question."""
 
     @field_validator("provider")
     @classmethod

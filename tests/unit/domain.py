@@ -206,7 +206,7 @@ class Domain:
         return host
 
     def new_follow_up(self, memory: Memory, settings: LlmSettings) -> FollowUp:
-        return FollowUp(self.model, memory, self.directory, self.summaries, self.usage, self.mint, settings)
+        return FollowUp(self.model, memory, self.summaries, self.usage, self.mint, settings)
 
     def ports(self) -> RoomPorts:
         return RoomPorts(

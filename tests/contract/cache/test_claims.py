@@ -8,6 +8,7 @@ import pytest
 
 from parlor.cache.changes import Appended
 from parlor.cache.live import RoomAddress
+from parlor.cache.summaries import SummaryCache
 from parlor.errors import Fenced, OutOfStep, ParlorError, PartitionUnknown, RoomNotFound
 from parlor.ids import Claim
 from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, CLAIM_3, CacheFixtures
@@ -43,6 +44,10 @@ async def _rename(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, t
     await fixtures.rooms.update(address, claim, "Another", None)
 
 
+async def _give_title(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
+    await SummaryCache(fixtures.live).give_title(address, claim, "Tea")
+
+
 async def _delete_room(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
     await fixtures.rooms.delete(address, claim, "account")
 
@@ -59,6 +64,7 @@ CHANGES: dict[str, Change] = {
     "renew_reply": _renew,
     "complete_reply": _complete,
     "update_room": _rename,
+    "give_title": _give_title,
     "delete_room": _delete_room,
     "delete_message": _delete_message,
 }

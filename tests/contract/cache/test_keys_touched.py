@@ -90,6 +90,11 @@ async def revise(fixtures: CacheFixtures, address: RoomAddress, turn: Appended) 
     version = int((await fixtures.hash("room", address)).get(b"summary_version", b"0"))
     assert await summaries.set(address, CLAIM_1, version, "a summary", 1)
     await summaries.reset(address, CLAIM_1)
+    untitled = fixtures.address()
+    await fixtures.creations.create(untitled, "", "GPT4O", "account")
+    await fixtures.claim(untitled.room_id, CLAIM_1)
+    assert await summaries.give_title(untitled, CLAIM_1, "Which tea?", stands_in=True)
+    assert await summaries.give_title(untitled, CLAIM_1, "Tea")
 
 
 async def check(fixtures: CacheFixtures, address: RoomAddress, message: MessageId) -> None:

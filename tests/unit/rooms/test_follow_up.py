@@ -1,116 +1,24 @@
-"""Titles and summaries in the background: when they are made, and that none of it can harm a conversation."""
+"""Work in the background: summaries, and that none of it, titles included, can harm a conversation."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from structlog.testing import capture_logs
 
 from parlor.errors import LlmError
 from parlor.ids import Claim
-from parlor.llm import summary, title
+from parlor.llm import summary
 from parlor.llm.memory import SUMMARY_HEADING, Memory
 from parlor.model import FinishReason, RoomMemory
 from parlor.rooms import follow_up as module
-from parlor.rooms.follow_up import SLOTS, TITLE_RETRIES
+from parlor.rooms.follow_up import SLOTS
 from tests.unit.domain import Domain, DomainMaker
 from tests.unit.fake_clock import settle
 from tests.unit.rooms.follow_up_fixture import CLAIM, PERSONA, STOP, FollowUpFixture, material, turn_numbers
 
 pytestmark = pytest.mark.unit
-
-
-@pytest.fixture
-async def follow_ups(domain: Domain) -> AsyncIterator[FollowUpFixture]:
-    made = FollowUpFixture(domain)
-    yield made
-    await made.follow_up.close()
-    assert not made.follow_up._tasks
-
-
-# Titles
-
-
-async def test_a_room_gets_a_title_when_its_first_reply_is_complete(follow_ups: FollowUpFixture) -> None:
-    address = await follow_ups.room()
-    follow_ups.say(2)
-    await follow_ups.ended(address)
-    assert [asked.persona for asked in follow_ups.talks] == [title.NAME]
-    assert turn_numbers(follow_ups.talks[0]) == [1, 2]
-    await follow_ups.answer(0, '"Green tea."\n')
-    assert await follow_ups.title(address) == "Green tea"
-    await follow_ups.ended(address)
-    assert len(follow_ups.talks) == 1
-
-
-async def test_a_room_with_a_title_asks_nobody_for_one(follow_ups: FollowUpFixture) -> None:
-    address = await follow_ups.room(title="Mine")
-    follow_ups.say(2)
-    await follow_ups.ended(address)
-    await follow_ups.ended(address)
-    assert follow_ups.talks == []
-
-
-async def test_a_title_that_a_person_gives_meanwhile_stays(follow_ups: FollowUpFixture) -> None:
-    address = await follow_ups.room()
-    follow_ups.say(2)
-    await follow_ups.ended(address)
-    await follow_ups.domain.cache.update(address, CLAIM, "Mine", None)
-    await follow_ups.answer(0, "Green tea")
-    assert await follow_ups.title(address) == "Mine"
-
-
-@pytest.mark.parametrize("reason", [FinishReason.STOPPED, FinishReason.ERROR, FinishReason.INTERRUPTED])
-async def test_a_reply_that_is_not_complete_gives_no_title(follow_ups: FollowUpFixture, reason: FinishReason) -> None:
-    address = await follow_ups.room()
-    follow_ups.say(2)
-    await follow_ups.ended(address, reason)
-    assert follow_ups.talks == []
-    await follow_ups.ended(address, FinishReason.LENGTH)
-    assert len(follow_ups.talks) == 1
-
-
-async def test_a_title_that_fails_is_asked_for_after_the_next_replies_but_not_for_ever(
-    follow_ups: FollowUpFixture,
-) -> None:
-    address = await follow_ups.room()
-    follow_ups.say(2)
-    for number in range(1 + TITLE_RETRIES):
-        await follow_ups.ended(address)
-        follow_ups.talks[number].fail(LlmError("down"))
-        await settle()
-    await follow_ups.ended(address)
-    assert len(follow_ups.talks) == 1 + TITLE_RETRIES
-    assert await follow_ups.title(address) == ""
-
-
-async def test_a_retry_gives_the_title(follow_ups: FollowUpFixture) -> None:
-    address = await follow_ups.room()
-    follow_ups.say(2)
-    await follow_ups.ended(address)
-    await follow_ups.answer(0, " \n")
-    await follow_ups.ended(address)
-    await follow_ups.answer(1, "Green tea")
-    assert await follow_ups.title(address) == "Green tea"
-
-
-async def test_titles_can_be_switched_off(new_domain: DomainMaker) -> None:
-    follow_ups = FollowUpFixture(new_domain(llm={"titles": False}))
-    follow_ups.say(2)
-    await follow_ups.ended(await follow_ups.room())
-    assert follow_ups.talks == []
-
-
-async def test_rooms_that_are_done_are_not_remembered_for_ever(
-    follow_ups: FollowUpFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "REMEMBERED", 2)
-    follow_ups.say(2)
-    for _ in range(5):
-        await follow_ups.ended(await follow_ups.room(title="Mine"))
-    assert len(follow_ups.follow_up._title_tries) == 2
 
 
 # Summaries
@@ -254,7 +162,8 @@ async def test_a_model_that_fails_is_logged_and_harms_nothing(
             await settle()
     assert [(line["event"], line["what"]) for line in logs] == [(logged, "title"), (logged, "summary")]
     assert "half an ans" not in str(logs)
-    assert (await follow_ups.title(address), await follow_ups.known(address)) == ("", before)
+    assert await follow_ups.known(address) == before
+    assert (await follow_ups.title(address) == "") is isinstance(fault, ValueError)
 
     await follow_ups.ended(address)
     await follow_ups.answer(2, "Green tea")
