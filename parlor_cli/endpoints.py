@@ -63,19 +63,24 @@ class StoreEndpoint:
         if self.kind != "private":
             return None
         mariadb.install(self._directory, self._log)
-        return mariadb.plan(directory=self._directory, socket_path=self._socket, log=self._log)
+        statements = self._installation.write_private("mariadb-init.sql", mariadb.password_statements(self._password))
+        return mariadb.plan(directory=self._directory, socket_path=self._socket, log=self._log, init_file=statements)
+
+    @property
+    def _password(self) -> str:
+        return self._installation.mariadb_password()
+
+    def _url(self, database: str) -> str:
+        return mariadb.database_url(self._socket, database, self._password)
 
     def overrides(self) -> Overrides:
         match self.kind:
             case "external":
                 return {}
             case "private":
-                urls = [mariadb.database_url(self._socket, mariadb.database(shard)) for shard in self._shards]
+                names = [mariadb.database(shard) for shard in self._shards]
                 return {
-                    "store": {
-                        "urls": urls,
-                        "global_url": mariadb.database_url(self._socket, mariadb.GLOBAL_DATABASE),
-                    }
+                    "store": {"urls": list(map(self._url, names)), "global_url": self._url(mariadb.GLOBAL_DATABASE)}
                 }
             case "embedded":
                 directory = self._installation.data_dir / "sqlite"

@@ -5,6 +5,7 @@
         jwt-secret          signs bearer tokens (0600), until there is a key in
         keys/               private signing keys (0600), made by `parlor keys add`
         ray-token           authenticates processes to the private Ray (0600)
+        mariadb-password    of the private MariaDB's only account (0600); mariadb-init.sql sets it at each start
         lock                locked (flock) by the launcher while it lives
         run.json            the running launcher, its processes and addresses (0600)
         settings.json       the effective settings of the running installation, secrets in clear (0600)
@@ -163,6 +164,16 @@ class Installation:
     def ray_token(self) -> str:
         """Another secret than ``jwt_secret``, because it lets its bearer run code in the cluster."""
         return _secret(self.ray_token_path)
+
+    def mariadb_password(self) -> str:
+        """The password of the private MariaDB's only account, created on first use."""
+        return _secret(self.data_dir / "mariadb-password")
+
+    def write_private(self, name: str, content: str) -> Path:
+        """Writes a file of the data directory that nobody else may read (0600); returns its path."""
+        path = self.data_dir / name
+        _write(path, content.encode())
+        return path
 
     @property
     def ray_token_path(self) -> Path:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+from parlor.store.sql_files import split_statements, sql_root
 from parlor_cli.refusal import Refusal
 from parlor_cli.servers.process import ServerPlan, log_tail
 
@@ -29,8 +30,14 @@ def database(shard: int) -> str:
 GLOBAL_DATABASE = "parlor_global"
 
 
-def database_url(socket_path: Path, name: str) -> str:
-    return f"mysql://root@localhost/{name}?unix_socket={socket_path}"
+def database_url(socket_path: Path, name: str, password: str) -> str:
+    return f"mysql://root:{password}@localhost/{name}?unix_socket={socket_path}"
+
+
+def password_statements(password: str) -> str:
+    """``sql/private_mariadb.sql`` with this password, which has no quotes."""
+    text = (sql_root() / "private_mariadb.sql").read_text(encoding="utf-8").replace("{{password}}", password)
+    return "".join(f"{statement};\n" for statement in split_statements(text))
 
 
 def install(directory: Path, log: Path) -> None:
@@ -61,15 +68,19 @@ def install(directory: Path, log: Path) -> None:
     done.touch()
 
 
-def plan(*, directory: Path, socket_path: Path, log: Path) -> ServerPlan:
-    """How to run it. ``directory`` must be installed; ``socket_path`` must be shorter than 100 bytes."""
+def plan(*, directory: Path, socket_path: Path, log: Path, init_file: Path) -> ServerPlan:
+    """How to run it. ``directory`` must be installed; ``socket_path`` must be shorter than 100 bytes; ``init_file`` has
+    the ``password_statements``."""
     command = [
         binary(),
         "--no-defaults",
         f"--datadir={directory}",
         f"--socket={socket_path}",
         f"--pid-file={socket_path.with_suffix('.pid')}",
+        f"--init-file={init_file}",
         "--skip-networking",
+        # Nobody makes the server, or a client of it, read files.
+        "--local-infile=0",
         "--skip-name-resolve",
         # A commit is on disk before it is answered; without a binlog that is one fsync.
         "--skip-log-bin",
@@ -91,8 +102,10 @@ def plan(*, directory: Path, socket_path: Path, log: Path) -> ServerPlan:
 
 
 def answers(socket_path: Path) -> bool:
-    """Whether it sends its handshake; it opens the socket only after crash recovery."""
+    """Whether it sends its handshake; it opens the socket only after crash recovery. Takes the socket from everybody
+    else: the server always makes it for the whole machine."""
     try:
+        socket_path.chmod(0o700)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(PROBE_TIMEOUT_S)
             connection.connect(str(socket_path))

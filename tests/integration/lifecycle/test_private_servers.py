@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import stat
 import time
 
+import asyncmy
 import pytest
 
 from parlor_cli import processes
@@ -33,6 +36,11 @@ def test_messages_survive_the_death_of_every_server(make_parlor: MakeParlor) -> 
     parlor = make_parlor("data", "--servers", "private", "--shards", "2", "--partitions", "8")
     printed = parlor.start()
     assert "MariaDB" in printed
+    socket_path = parlor.installation.runtime_dir / "mariadb.sock"
+    assert stat.S_IMODE(socket_path.stat().st_mode) == 0o700
+    with pytest.raises(asyncmy.errors.OperationalError, match="Access denied"):
+        asyncio.run(asyncmy.connect(unix_socket=str(socket_path), user="root"))
+    assert (parlor.data_dir / "mariadb-init.sql").stat().st_mode & 0o077 == 0
     talk = Conversation(parlor)
     talk.send("one")
     killed = {name: ref for name, ref in parlor.run.processes.items() if name in ("redis", "mariadb")}
