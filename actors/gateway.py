@@ -30,6 +30,7 @@ from parlor.ids import AccountId, MessageId, RoomId, home_of, partition_of
 from parlor.llm.personas import Personas, load_personas
 from parlor.llm.ports import Persona
 from parlor.model import (
+    AttemptReceipt,
     Credential,
     DailyUse,
     DeleteReceipt,
@@ -172,9 +173,16 @@ class ActorGateway:
         await self._require_message_home(session, room_id, message_id)
         return (await self._ask(DeleteMessage(session, room_id, _request_id(), message_id), DeleteDone)).receipt
 
-    async def edit_message(self, session: Session, room_id: RoomId, message_id: MessageId, content: str) -> EditReceipt:
+    async def edit_message(
+        self,
+        session: Session,
+        room_id: RoomId,
+        message_id: MessageId,
+        content: str,
+        idempotency: Idempotency | None = None,
+    ) -> EditReceipt:
         await self._require_message_home(session, room_id, message_id)
-        command = Edit(session, room_id, _request_id(), message_id, content, self._wiring.mint.token())
+        command = Edit(session, room_id, _request_id(), message_id, content, self._wiring.mint.token(), idempotency)
         return (await self._ask(command, EditDone)).receipt
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
@@ -201,15 +209,29 @@ class ActorGateway:
         await self._require_message_home(session, room_id, message_id)
         return (await self._ask(Stop(session, room_id, _request_id(), message_id, attempt), MessageDone)).message
 
-    async def regenerate(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
+    async def regenerate(
+        self,
+        session: Session,
+        room_id: RoomId,
+        message_id: MessageId,
+        ai_persona: str | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> AttemptReceipt:
+        if ai_persona is not None:
+            self._personas.named(ai_persona)
         await self._require_message_home(session, room_id, message_id)
-        command = Regenerate(session, room_id, _request_id(), message_id, self._wiring.mint.token())
-        return (await self._ask(command, MessageDone)).message
+        nonce = self._wiring.mint.token()
+        return await self._begin(
+            Regenerate(session, room_id, _request_id(), message_id, nonce, idempotency, ai_persona)
+        )
 
-    async def continue_reply(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
+    async def continue_reply(
+        self, session: Session, room_id: RoomId, message_id: MessageId, idempotency: Idempotency | None = None
+    ) -> AttemptReceipt:
         await self._require_message_home(session, room_id, message_id)
-        command = Continue(session, room_id, _request_id(), message_id, self._wiring.mint.token())
-        return (await self._ask(command, MessageDone)).message
+        return await self._begin(
+            Continue(session, room_id, _request_id(), message_id, self._wiring.mint.token(), idempotency)
+        )
 
     async def variants(
         self, session: Session, room_id: RoomId, message_id: MessageId, limit: int, cursor: str | None
@@ -291,6 +313,10 @@ class ActorGateway:
         if not isinstance(outcome, kind):
             raise InternalError(debug=f"{type(command).__name__} was answered with {type(outcome).__name__}")
         return outcome
+
+    async def _begin(self, command: Regenerate | Continue) -> AttemptReceipt:
+        done = await self._ask(command, MessageDone)
+        return AttemptReceipt(done.message, done.replayed)
 
     async def _require_message_home(self, session: Session, room_id: RoomId, message_id: MessageId) -> None:
         """Raises ``MessageNotFound`` for an id of another partition, or ``RoomNotFound`` if the room does not exist."""

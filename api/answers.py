@@ -38,8 +38,8 @@ def room_answer(room: Room, status: int = 200, headers: dict[str, str] | None = 
     return answer(room_form(room), status, headers)
 
 
-def message_answer(message: Message, status: int = 200) -> Response:
-    return answer(message_form(message), status)
+def message_answer(message: Message, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return answer(message_form(message), status, headers)
 
 
 def room_page(page: RoomPage) -> Response:
@@ -59,11 +59,11 @@ def send_answer(receipt: SendReceipt, status: int, headers: dict[str, str]) -> R
     return answer({"message": message_form(receipt.message), "reply": reply, "cursor": receipt.cursor}, status, headers)
 
 
-def edit_answer(receipt: EditReceipt) -> Response:
+def edit_answer(receipt: EditReceipt, headers: dict[str, str] | None = None) -> Response:
     form = message_form(receipt.message)
     form["reply"] = None if receipt.reply is None else message_form(receipt.reply)
     form["cursor"] = receipt.cursor
-    return answer(form)
+    return answer(form, 200, headers)
 
 
 def message_list(name: str, page: MessageList) -> Response:

@@ -261,6 +261,15 @@ class ChatMessageEditResponse(ChatMessage, _Answer):
     cursor: Cursor
 
 
+class ChatMessageRegenerateRequest(_Body):
+    ai_persona: PersonaName | None = None
+    """The persona that answers this time; default: the one before."""
+
+
+class ChatMessageContinueRequest(_Body):
+    """Nothing can be asked for yet."""
+
+
 class ChatMessageStopRequest(_Body):
     attempt: Annotated[int, Field(strict=True, ge=0, le=ATTEMPT_MAX)] | None = None
     """Stop only this attempt; default: the current one."""

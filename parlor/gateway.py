@@ -12,6 +12,7 @@ from typing import Protocol
 from parlor.ids import MessageId, RoomId
 from parlor.llm.ports import Persona
 from parlor.model import (
+    AttemptReceipt,
     Credential,
     DailyUse,
     DeleteReceipt,
@@ -94,11 +95,21 @@ class Gateway(Protocol):
         reply that has ended, or is at another attempt than ``attempt``, is returned unchanged. Raises
         ``InvalidRequest`` for a message that is not a reply."""
 
-    async def regenerate(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
-        """Begins a new attempt at the last reply; the previous one is kept as a variant. Raises ``RoomBusy`` while the
-        reply is being written, and ``IllegalTransition`` if it is not the last one or was deleted."""
+    async def regenerate(
+        self,
+        session: Session,
+        room_id: RoomId,
+        message_id: MessageId,
+        ai_persona: str | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> AttemptReceipt:
+        """Begins a new attempt at the last reply, by this persona (None: the one before); the previous attempt is kept
+        as a variant. Raises ``RoomBusy`` while the reply is being written, ``IllegalTransition`` if it is not the last
+        one or was deleted, and ``IdempotencyMismatch``."""
 
-    async def continue_reply(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
+    async def continue_reply(
+        self, session: Session, room_id: RoomId, message_id: MessageId, idempotency: Idempotency | None = None
+    ) -> AttemptReceipt:
         """Begins a new attempt at the last reply with the text that it has; it ended before it was whole. The previous
         attempt is kept as a variant. Raises as ``regenerate``, also for a reply that ended whole, and ``LimitReached``
         for one that may not become longer."""
@@ -109,7 +120,14 @@ class Gateway(Protocol):
         """Returns a page of the message's earlier versions, oldest first: attempts at a reply, or edits. The current
         one ends the last page. Raises ``InvalidCursor``."""
 
-    async def edit_message(self, session: Session, room_id: RoomId, message_id: MessageId, content: str) -> EditReceipt:
+    async def edit_message(
+        self,
+        session: Session,
+        room_id: RoomId,
+        message_id: MessageId,
+        content: str,
+        idempotency: Idempotency | None = None,
+    ) -> EditReceipt:
         """Changes the last message of a person, or one that waits for its turn. If the reply to it has begun, it is
         stopped, kept as a variant, and begun again. Raises ``IllegalTransition`` for any other message."""
 

@@ -30,11 +30,10 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class StreamTicket(msgspec.Struct, frozen=True):
-    """What opens one event stream without a token."""
+    """What opens one event stream without a token, and by when it has to have been used for the first time."""
 
     ticket: str
     expires_at: int
-    """When it has to have been used for the first time."""
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -48,11 +47,10 @@ class Credential(msgspec.Struct, frozen=True):
 
 
 class TicketHolder(msgspec.Struct, frozen=True):
-    """Who opens an event stream with a ticket."""
+    """Who opens an event stream with a ticket, and the credential that it was asked for with: it ends with that."""
 
     account_id: AccountId
     credential: Credential
-    """The one that the ticket was asked for with: the ticket ends with it."""
 
 
 class SenderType(StrEnum):
@@ -274,7 +272,7 @@ class RoomPage(msgspec.Struct, frozen=True):
 
 
 class Idempotency(msgspec.Struct, frozen=True):
-    """What makes a request safe to repeat."""
+    """What makes a request safe to repeat. ``replayed`` in a receipt: the key was known, this was done before."""
 
     key: str
     fingerprint: str
@@ -300,7 +298,6 @@ class RoomReceipt(msgspec.Struct, frozen=True):
 
     room: Room
     replayed: bool
-    """Whether the idempotency key was known; the room is then the one that was made first."""
 
 
 class SendReceipt(msgspec.Struct, frozen=True):
@@ -310,17 +307,22 @@ class SendReceipt(msgspec.Struct, frozen=True):
     reply: Message | None
     cursor: str
     replayed: bool
-    """Whether the idempotency key was known; the messages are then those of the first send."""
+
+
+class AttemptReceipt(msgspec.Struct, frozen=True):
+    """The answer to a request for the next attempt: the reply at its beginning, or as it is now."""
+
+    message: Message
+    replayed: bool
 
 
 class EditReceipt(msgspec.Struct, frozen=True):
-    """What an edit is answered with."""
+    """The answer to an edit. The reply was begun anew or waits for its turn; events after the cursor tell of both."""
 
     message: Message
     reply: Message | None
-    """Its reply: begun anew, or still waiting for its turn; None when it has none."""
     cursor: str
-    """Events after this cursor tell of the edit."""
+    replayed: bool = False
 
 
 class RoomMemory(msgspec.Struct, frozen=True):
@@ -377,17 +379,15 @@ class StateReport(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One entry of an event log, ready to be framed: ``cursor`` is the SSE id, ``data`` one line of JSON."""
+    """One entry of an event log, ready to be framed: ``cursor`` is the SSE id, ``data`` one line of JSON. The rest says
+    what it is about, for readers of one reply among others."""
 
     cursor: str
     type: str
     data: bytes
     message_id: MessageId | None = None
-    """The message that the event is about, for readers of one reply."""
     attempt: int | None = None
-    """The attempt that the event is about, if any."""
     room_id: RoomId | None = None
-    """The room that the event is about."""
 
 
 TERMINAL_EVENTS = frozenset({"message.completed", "message.stopped", "message.failed", "message.deleted"})

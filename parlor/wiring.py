@@ -9,6 +9,7 @@ from parlor.cache.hub import EventHub
 from parlor.cache.live import Live
 from parlor.cache.queue import WriterQueue
 from parlor.cache.reads import CacheReader
+from parlor.cache.revisions import RevisionCache
 from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
@@ -81,6 +82,7 @@ class Wiring:
         return RoomPorts(
             reply=ReplyPorts(cache, self.usage, model, self.clock, metrics, self.settings, self.follow_up(model)),
             cache=cache,
+            revisions=RevisionCache(self.live),
             reader=self.reader,
             loader=self.loader,
             history=self.internal_history,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
+from api.idempotency import REPLAYED, IdempotencyKey, idempotency_of
 from api.limits import check_content
 from api.openapi import WITH_BODY, event_stream, refusals
 from api.path_ids import message_id_of, room_id_of
@@ -92,20 +93,30 @@ async def get_message(request: Request, room_id: str, message_id: str) -> Respon
     "/{message_id}",
     response_model=ChatMessageEditResponse,
     responses=refusals(
-        RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, LimitReached, *WITH_BODY
+        *(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, IdempotencyMismatch, LimitReached),
+        *WITH_BODY,
     ),
     summary="Edit",
 )
-async def edit_message(request: Request, room_id: str, message_id: str, body: ChatMessageEditRequest) -> Response:
+async def edit_message(
+    request: Request,
+    room_id: str,
+    message_id: str,
+    body: ChatMessageEditRequest,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """New content for the last user message, or for one that waits for its turn.
 
     A reply that has begun is stopped, kept as a variant, and restarted. The earlier content is kept as a variant of the
     message; `metadata.edited_at` says when it was edited.
     """
-    edge, session, room = edge_of(request), caller_of(request).session, room_id_of(room_id)
+    del idempotency_key
+    edge, session = edge_of(request), caller_of(request).session
+    room, message = room_id_of(room_id), message_id_of(message_id)
     check_content(body.content, edge.settings)
-    receipt = await edge.gateway.edit_message(session, room, message_id_of(message_id), body.content)
-    return answers.edit_answer(receipt)
+    idempotency = idempotency_of(request, "edit", message, body.content)
+    receipt = await edge.gateway.edit_message(session, room, message, body.content, idempotency)
+    return answers.edit_answer(receipt, REPLAYED if receipt.replayed else None)
 
 
 @router.delete(

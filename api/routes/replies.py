@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
+from api.idempotency import REPLAYED, IdempotencyKey, idempotency_of
 from api.openapi import WITH_BODY, refusals
 from api.path_ids import message_id_of, room_id_of
 from api.schemas import (
+    ChatMessageContinueRequest,
+    ChatMessageRegenerateRequest,
     ChatMessageResponse,
     ChatMessageStopRequest,
     ChatMessageVariantsRequest,
     ChatMessageVariantsResponse,
 )
 from parlor.errors import (
+    IdempotencyMismatch,
     IllegalTransition,
     LimitReached,
     MessageNotFound,
+    ParlorError,
     RoomBusy,
     RoomNotActive,
     RoomNotFound,
 )
+from parlor.model import AttemptReceipt
 
 router = APIRouter(prefix="/v1/rooms/{room_id}/messages/{message_id}", tags=["replies"], route_class=AuthenticatedRoute)
 
@@ -45,37 +51,74 @@ async def stop_reply(
     return answers.message_answer(reply)
 
 
+_ATTEMPT: tuple[type[ParlorError], ...] = (
+    RoomNotFound,
+    MessageNotFound,
+    RoomNotActive,
+    RoomBusy,
+    IllegalTransition,
+    IdempotencyMismatch,
+    LimitReached,
+    *WITH_BODY,
+)
+_AGAIN: dict[str, Any] = {
+    "description": "The reply as it is now, for a repeated `Idempotency-Key`",
+    "model": ChatMessageResponse,
+}
+
+
 @router.post(
     "/regenerate",
     status_code=202,
     response_model=ChatMessageResponse,
-    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, LimitReached),
+    responses={**refusals(*_ATTEMPT), 200: _AGAIN},
     summary="Regenerate",
 )
-async def regenerate(request: Request, room_id: str, message_id: str) -> Response:
+async def regenerate(
+    request: Request,
+    room_id: str,
+    message_id: str,
+    body: ChatMessageRegenerateRequest | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Begins the next attempt of the last reply of the room; the earlier text is kept as a variant."""
-    session, room = caller_of(request).session, room_id_of(room_id)
-    reply = await edge_of(request).gateway.regenerate(session, room, message_id_of(message_id))
-    return answers.message_answer(reply, 202)
+    del idempotency_key
+    session, room, message = caller_of(request).session, room_id_of(room_id), message_id_of(message_id)
+    persona = None if body is None else body.ai_persona
+    idempotency = idempotency_of(request, "regenerate", message, persona)
+    return _begun(await edge_of(request).gateway.regenerate(session, room, message, persona, idempotency))
 
 
 @router.post(
     "/continue",
     status_code=202,
     response_model=ChatMessageResponse,
-    responses=refusals(RoomNotFound, MessageNotFound, RoomNotActive, RoomBusy, IllegalTransition, LimitReached),
+    responses={**refusals(*_ATTEMPT), 200: _AGAIN},
     summary="Continue",
 )
-async def continue_reply(request: Request, room_id: str, message_id: str) -> Response:
+async def continue_reply(
+    request: Request,
+    room_id: str,
+    message_id: str,
+    body: ChatMessageContinueRequest | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Begins the next attempt of the last reply of the room with the text that it has, when it ended by `length`,
     `stopped`, `error` or `interrupted`. The reply as it was is kept as a variant.
 
     The events of the attempt are `message.reset`, then the text that is kept as a delta at offset 0. How well the text
     goes on is up to the language model, which gets it as its own unfinished answer.
     """
-    session, room = caller_of(request).session, room_id_of(room_id)
-    reply = await edge_of(request).gateway.continue_reply(session, room, message_id_of(message_id))
-    return answers.message_answer(reply, 202)
+    del body, idempotency_key
+    session, room, message = caller_of(request).session, room_id_of(room_id), message_id_of(message_id)
+    idempotency = idempotency_of(request, "continue", message)
+    return _begun(await edge_of(request).gateway.continue_reply(session, room, message, idempotency))
+
+
+def _begun(receipt: AttemptReceipt) -> Response:
+    if receipt.replayed:
+        return answers.message_answer(receipt.message, 200, REPLAYED)
+    return answers.message_answer(receipt.message, 202)
 
 
 @router.get(

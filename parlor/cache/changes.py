@@ -57,6 +57,17 @@ class Change(msgspec.Struct, frozen=True):
     doc: MessageDoc
 
 
+class Revised(msgspec.Struct, frozen=True):
+    """What became of a new attempt or an edit."""
+
+    done: bool
+    """False: it had been done before."""
+    replayed: bool
+    """By another command, with the same idempotency key."""
+    cursor: str = ""
+    """The last event before an edit."""
+
+
 class Appended(msgspec.Struct, frozen=True):
     """Where a turn stands."""
 

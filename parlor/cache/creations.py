@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parlor.cache.codes import Code, refusal
-from parlor.cache.live import Live, RoomAddress, or_empty
+from parlor.cache.live import Live, RoomAddress, key_of, or_empty
 from parlor.cache.records import text
 from parlor.errors import LimitReached
 from parlor.ids import RoomId
@@ -34,8 +34,7 @@ class CreationCache:
         deleted)."""
         live = self._live
         keys = live.room_keys(address, "partition", "queue", "room", "messages", "states", *ACCOUNT)
-        key = idempotency.key if idempotency else ""
-        keys["idempotency"] = live.keys.creation(address.partition, address.account_id, key)
+        keys["idempotency"] = live.keys.creation(address.partition, address.account_id, key_of(idempotency))
         limit = live.limits.rooms
         answer = await live.attempt(
             "create_room",

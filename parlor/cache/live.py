@@ -27,6 +27,11 @@ def or_empty(number: int | None) -> Argument:
     return "" if number is None else number
 
 
+def key_of(idempotency: Idempotency | None) -> str:
+    """The key in a name; scripts do not look at that of a request without one."""
+    return idempotency.key if idempotency else ""
+
+
 NOTHING_APPLIED = QueuePosition(0, 0)
 ROOMS_KNOWN = 4096
 """Rooms whose keys are kept: writing them anew for each script costs more than the script's other arguments."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from parlor.cache.changes import Appended, Change, Claimed, Turn
+from parlor.cache.changes import Appended, Claimed, Turn
 from parlor.cache.codes import Code, refusal
 from parlor.cache.connection import Answer
-from parlor.cache.live import Live, RoomAddress, milliseconds, or_empty
+from parlor.cache.live import Live, RoomAddress, key_of, milliseconds, or_empty
+from parlor.cache.loader import Argument
 from parlor.cache.records import encode_doc, stored_state, stored_summary, text
 from parlor.errors import IllegalTransition, LimitReached
 from parlor.ids import AccountId, Claim, MessageId, RoomId, home_of
@@ -15,11 +16,6 @@ from parlor.states import MessageState, RoomState
 _ACCOUNT = ("account", "rooms", "account_events")
 _ENDED = ("partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events", *_ACCOUNT)
 """Keys of what may end a reply."""
-_REOPENED = (
-    *("partition", "queue", "generating", "room", "messages", "states", "open", "events"),
-    *("account", "rooms"),
-)
-"""The keys of scripts that open a reply's slot again."""
 
 
 class RoomCache:
@@ -107,19 +103,18 @@ class RoomCache:
         rest: list[str | int | bytes] = []
         for each in turn.unwanted:
             rest += [each.seq, each.tombstone.message_id, encode_doc(each.tombstone), each.reply]
-        key = turn.idempotency.key if turn.idempotency else ""
-        keys["idempotency"] = live.keys.idempotency(address.partition, address.room_id, key)
+        keys["idempotency"] = live.keys.idempotency(address.partition, address.room_id, key_of(turn.idempotency))
         answer = await live.attempt(
             "append_turn",
             keys,
             {
-                **self._queueing(address, claim),
+                **queueing(address, claim),
                 "expected_seq": expected_seq,
                 "message": turn.message.message_id,
                 "doc": encode_doc(turn.message),
                 "reply": turn.reply.message_id if turn.reply else "",
                 "reply_doc": encode_doc(turn.reply) if turn.reply else "",
-                **self._live.repeatable(turn.idempotency),
+                **live.repeatable(turn.idempotency),
                 "strict": "1" if turn.strict else "",
                 "stays": " ".join(turn.stays),
                 "urgent": "1" if turn.urgent else "",
@@ -150,7 +145,7 @@ class RoomCache:
             "start_attempt",
             self._live.room_keys(address, "partition", "generating", "room", "states", "draft", "events"),
             {
-                **self._owned(address, claim),
+                **owned(address, claim),
                 "message": message_id,
                 "seq": seq,
                 "attempt": attempt,
@@ -169,7 +164,7 @@ class RoomCache:
             "append_delta",
             self._live.room_keys(address, "partition", "generating", "room", "draft", "events"),
             {
-                **self._owned(address, claim),
+                **owned(address, claim),
                 "message": message_id,
                 "attempt": attempt,
                 "offset": offset,
@@ -185,7 +180,7 @@ class RoomCache:
             "renew_reply",
             self._live.room_keys(address, "partition", "generating", "room", "open", "events"),
             {
-                **self._owned(address, claim),
+                **owned(address, claim),
                 "lease_until": self._live.lease_until(),
             },
         )
@@ -198,7 +193,7 @@ class RoomCache:
             "complete_reply",
             live.room_keys(address, *_ENDED),
             {
-                **self._queueing(address, claim),
+                **queueing(address, claim),
                 "message": doc.message_id,
                 "seq": seq,
                 "version": doc.version,
@@ -208,66 +203,6 @@ class RoomCache:
             },
         )
 
-    async def regenerate(self, address: RoomAddress, claim: Claim, nonce: str, reply: Change) -> bool:
-        """Opens the last reply's slot again; its next attempt begins with what ``reply.doc`` says. False when this
-        nonce has done it before. Raises ``Fenced``, ``RoomNotFound``, ``OutOfStep``, ``RoomBusy`` (it is being
-        written), ``IllegalTransition`` (deleted, or not the last), ``Overloaded``."""
-        live = self._live
-        answer = await live.attempt(
-            "regenerate_reply",
-            live.room_keys(address, *_REOPENED),
-            {
-                **self._queueing(address, claim),
-                "message": reply.doc.message_id,
-                "seq": reply.seq,
-                "nonce": nonce,
-                "past": encode_doc(reply.past),
-                "past_version": reply.past.version,
-                "doc": encode_doc(reply.doc),
-                "needed": ended_version(reply.doc.attempt),
-                "backlog_limit": live.queue.backlog_limit,
-                "lease_until": live.lease_until(),
-            },
-        )
-        return accepted(answer, MessageState.COMPOSING)
-
-    async def edit(
-        self, address: RoomAddress, claim: Claim, nonce: str, message: Change, reply: Change | None, *, waits: bool
-    ) -> tuple[bool, str]:
-        """New content for a person's message, and opens its reply's slot again (None: there is no reply to begin anew).
-        ``waits``: no reply has read it yet. False when this nonce has done it before, and the last event's cursor
-        before the edit's. Raises as ``regenerate``."""
-        live = self._live
-        answer = await live.attempt(
-            "edit_message",
-            live.room_keys(address, *_REOPENED),
-            {
-                **self._queueing(address, claim),
-                "message": message.doc.message_id,
-                "seq": message.seq,
-                "nonce": nonce,
-                "waits": "1" if waits else "",
-                "past": encode_doc(message.past),
-                "past_version": message.past.version,
-                "doc": encode_doc(message.doc),
-                "version": message.doc.version,
-                "reply": reply.doc.message_id if reply else "",
-                "reply_seq": reply.seq if reply else "",
-                "reply_past": encode_doc(reply.past) if reply else "",
-                "reply_past_version": reply.past.version if reply else "",
-                "reply_doc": encode_doc(reply.doc) if reply else "",
-                "reply_needed": ended_version(reply.doc.attempt) if reply else "",
-                "backlog_limit": live.queue.backlog_limit,
-                "lease_until": live.lease_until(),
-            },
-        )
-        return accepted(answer, MessageState.PENDING), text(answer[1])
-
-    async def revised_by(self, address: RoomAddress, seq: int, nonce: str) -> bool:
-        """Whether the last ``regenerate`` or ``edit`` of the message at ``seq`` was the one with this nonce."""
-        states = self._live.keys.states(address.partition, address.room_id)
-        return text(await self._live.pipeline.read("HGET", states, f"n:{seq}")).partition(" ")[0] == nonce
-
     async def update(self, address: RoomAddress, claim: Claim, title: str | None, persona: str | None) -> None:
         """A new title or persona; None leaves it. Harmless when repeated. Raises ``Fenced``, ``RoomNotFound``."""
         live = self._live
@@ -275,7 +210,7 @@ class RoomCache:
             "update_room",
             live.room_keys(address, "partition", "queue", "room", "messages", "states", "events", *_ACCOUNT),
             {
-                **self._queueing(address, claim),
+                **queueing(address, claim),
                 "title": title or "",
                 "persona": persona or "",
             },
@@ -289,18 +224,21 @@ class RoomCache:
             "delete_room",
             live.room_keys(address, *_ENDED),
             {
-                **self._queueing(address, claim),
+                **queueing(address, claim),
                 "by": by,
             },
         )
         accepted(answer, RoomState.DELETING)
 
-    def _owned(self, address: RoomAddress, claim: Claim) -> dict[str, str | int | bytes]:
-        return {"room": address.room_id, "claim": claim.token}
 
-    def _queueing(self, address: RoomAddress, claim: Claim) -> dict[str, str | int | bytes]:
-        """What also goes into the entries of the writer's queue."""
-        return {**self._owned(address, claim), "owner": address.account_id, "db_key": address.account_db_key}
+def owned(address: RoomAddress, claim: Claim) -> dict[str, Argument]:
+    """The arguments of every script of an owner."""
+    return {"room": address.room_id, "claim": claim.token}
+
+
+def queueing(address: RoomAddress, claim: Claim) -> dict[str, Argument]:
+    """What also goes into the entries of the writer's queue."""
+    return {**owned(address, claim), "owner": address.account_id, "db_key": address.account_db_key}
 
 
 def accepted(answer: Answer, to: RoomState | MessageState) -> bool:

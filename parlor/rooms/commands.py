@@ -12,7 +12,7 @@ import msgspec
 
 from parlor.errors import ErrorWire
 from parlor.ids import MessageId, RoomId
-from parlor.model import DeleteReceipt, EditReceipt, Message, Room, SendReceipt, SendRequest, Session
+from parlor.model import DeleteReceipt, EditReceipt, Idempotency, Message, Room, SendReceipt, SendRequest, Session
 
 
 class _Ticketed(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +64,10 @@ class Regenerate(_Command, frozen=True):
     message_id: MessageId
     nonce: str
     """Minted by the caller, so that a repeated command begins no second attempt."""
+    idempotency: Idempotency | None = None
+    """The client's, so that a repeated request begins none either."""
+    ai_persona: str | None = None
+    """The persona that answers this time; None for the one before."""
 
 
 class Continue(_Command, frozen=True):
@@ -71,12 +75,14 @@ class Continue(_Command, frozen=True):
 
     message_id: MessageId
     nonce: str
+    idempotency: Idempotency | None = None
 
 
 class Edit(_Command, frozen=True):
     message_id: MessageId
     content: str
     nonce: str
+    idempotency: Idempotency | None = None
 
 
 class ResetMemory(_Command, frozen=True):
@@ -108,6 +114,8 @@ class MessageDone(msgspec.Struct, frozen=True, tag=True):
     """The message after a ``Stop``, a ``Regenerate`` or a ``Continue``."""
 
     message: Message
+    replayed: bool = False
+    """Whether another command with the same idempotency key has begun the attempt."""
 
 
 class EditDone(msgspec.Struct, frozen=True, tag=True):

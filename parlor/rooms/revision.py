@@ -10,10 +10,10 @@ from msgspec import structs
 from parlor.cache.changes import Change, Unwanted
 from parlor.cache.live import RoomAddress
 from parlor.cache.records import view
-from parlor.cache.rooms import RoomCache
+from parlor.cache.revisions import RevisionCache
 from parlor.clock import Clock
 from parlor.errors import IllegalTransition, InvalidRequest, LimitReached, OutOfStep, ParlorError, RoomBusy
-from parlor.ids import Claim
+from parlor.ids import Claim, MessageId
 from parlor.model import (
     CONTINUABLE,
     EditReceipt,
@@ -24,7 +24,7 @@ from parlor.model import (
     reserved_version,
 )
 from parlor.reading.internal import InternalHistory
-from parlor.rooms.commands import Continue, Edit, Regenerate, Stop
+from parlor.rooms.commands import Continue, Edit, MessageDone, Regenerate, Stop
 from parlor.rooms.reply import ReplyJob
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.turns import job_of
@@ -41,7 +41,7 @@ class Revision:
 
     def __init__(
         self,
-        cache: RoomCache,
+        cache: RevisionCache,
         history: InternalHistory,
         clock: Clock,
         claim: Claim,
@@ -67,19 +67,17 @@ class Revision:
             raise OutOfStep
         return message
 
-    async def regenerate(self, address: RoomAddress, command: Regenerate) -> Message:
+    async def regenerate(self, address: RoomAddress, command: Regenerate) -> MessageDone:
         """Begins a new attempt and returns the reply at its beginning. Raises ``RoomBusy`` while the reply is being
         written, ``IllegalTransition`` if it is not the last one or was deleted, and ``InvalidRequest`` for a message
         that is not a reply, and ``LimitReached`` when it has all the versions that it may have."""
         message = await self._history.message(address.room_id, command.message_id)
         _require(message, SenderType.AI, "Only a reply can be regenerated")
-        change = await self._anew(address, message.seq)
-        await self._require_free_versions(address, command.nonce, change)
-        if await self._cache.regenerate(address, self._claim, command.nonce, change):
-            return self._begin(address, change)
-        return await self._begun(address, message)
+        change = await self._anew(address, message.seq, command.ai_persona)
+        await self._require_free_versions(address, command, change)
+        return await self._open(address, command, change)
 
-    async def go_on(self, address: RoomAddress, command: Continue) -> Message:
+    async def go_on(self, address: RoomAddress, command: Continue) -> MessageDone:
         """Begins a new attempt with the text that the reply has, and returns the reply at its beginning. Raises as
         ``regenerate``, ``IllegalTransition`` for a reply that ended whole, and ``LimitReached`` for one that may not
         become longer."""
@@ -88,15 +86,20 @@ class Revision:
         refusal = _not_continuable(message, self._reply_max)
         if refusal is not None:
             # This command may have been done before, and the reply may have gone on to its end since.
-            if await self._cache.revised_by(address, message.seq, command.nonce):
-                return await self._begun(address, message)
+            found = await self._cache.revised_by(address, message.seq, command.nonce, command.idempotency)
+            if found is not None:
+                return MessageDone(await self._begun(address, message.message_id), found.replayed)
             raise refusal
         change = await self._anew(address, message.seq)
-        await self._require_free_versions(address, command.nonce, change)
+        await self._require_free_versions(address, command, change)
         change = structs.replace(change, doc=structs.replace(change.doc, content=change.past.content))
-        if await self._cache.regenerate(address, self._claim, command.nonce, change):
-            return self._begin(address, change)
-        return await self._begun(address, message)
+        return await self._open(address, command, change)
+
+    async def _open(self, address: RoomAddress, command: Regenerate | Continue, change: Change) -> MessageDone:
+        found = await self._cache.regenerate(address, self._claim, command.nonce, change, command.idempotency)
+        if found.done:
+            return MessageDone(self._begin(address, change))
+        return MessageDone(await self._begun(address, command.message_id), found.replayed)
 
     async def edit(self, address: RoomAddress, command: Edit) -> EditReceipt:
         """Changes a person's message, and begins the reply to it again. Raises ``IllegalTransition`` unless it is the
@@ -114,19 +117,22 @@ class Revision:
             doc = structs.replace(past, content=command.content, version=past.version + 1, metadata=edited)
             change = Change(message.seq, past, doc)
             anew = await self._anew(address, reply.seq) if reply else None
-            await self._require_free_versions(address, command.nonce, change, anew)
+            await self._require_free_versions(address, command, change, anew)
             try:
-                done, cursor = await self._cache.edit(address, self._claim, command.nonce, change, anew, waits=waits)
+                found = await self._cache.edit(
+                    address, self._claim, command.nonce, change, anew, command.idempotency, waits=waits
+                )
             except RoomBusy:
                 if reply is not None:
                     await self._replies.stop(reply.message_id)
                     if reply.message_id in self._replies:
                         raise
                 continue
-            if done:
+            if found.done:
                 shown = view(room_id, message.seq, MessageState.PENDING, doc)
-                return EditReceipt(shown, self._begin(address, anew) if anew else answering, cursor)
-            return EditReceipt(message, await self._begun(address, answering) if answering else None, cursor)
+                return EditReceipt(shown, self._begin(address, anew) if anew else answering, found.cursor)
+            now = await self._begun(address, answering.message_id) if answering else None
+            return EditReceipt(message, now, found.cursor, found.replayed)
         raise OutOfStep
 
     def making_way(
@@ -151,7 +157,7 @@ class Revision:
             return None
         return found
 
-    async def _anew(self, address: RoomAddress, seq: int) -> Change:
+    async def _anew(self, address: RoomAddress, seq: int, persona: str | None = None) -> Change:
         past = await self._history.doc(address.room_id, seq)
         attempt = max(1, past.attempt) + 1
         doc = MessageDoc(
@@ -161,29 +167,33 @@ class Revision:
             timestamp=past.timestamp,
             version=reserved_version(attempt),
             attempt=attempt,
-            ai_persona=past.ai_persona,
+            ai_persona=persona or past.ai_persona,
             parent_message_id=past.parent_message_id,
         )
         return Change(seq, past, doc)
 
     async def _require_free_versions(
-        self, address: RoomAddress, nonce: str, change: Change, reply: Change | None = None
+        self,
+        address: RoomAddress,
+        command: Regenerate | Continue | Edit,
+        change: Change,
+        reply: Change | None = None,
     ) -> None:
         """Raises ``LimitReached`` when the message, or the reply that begins anew with it, has all the versions that it
-        may have, unless the command with this nonce made the last one."""
+        may have, unless the command, or another one with its idempotency key, has been done before."""
         had = max(_versions(each) for each in (change, reply) if each is not None)
         if self._versions_max is None or had < self._versions_max:
             return
-        if not await self._cache.revised_by(address, change.seq, nonce):
+        if await self._cache.revised_by(address, change.seq, command.nonce, command.idempotency) is None:
             raise LimitReached(f"The message has {had} versions; more are not allowed")
 
     def _begin(self, address: RoomAddress, change: Change) -> Message:
         self._replies.add(address, job_of(change.doc, change.seq, change.doc.attempt))
         return view(address.room_id, change.seq, MessageState.COMPOSING, change.doc)
 
-    async def _begun(self, address: RoomAddress, reply: Message) -> Message:
+    async def _begun(self, address: RoomAddress, reply: MessageId) -> Message:
         """Returns the reply as it is now, for a repeated command that has been done before."""
-        now = await self._history.message(address.room_id, reply.message_id)
+        now = await self._history.message(address.room_id, reply)
         if now.is_streaming and now.message_id not in self._replies:
             raise OutOfStep
         return now

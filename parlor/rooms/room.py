@@ -18,6 +18,7 @@ from parlor.cache.changes import Appended, Claimed, Turn
 from parlor.cache.live import RoomAddress
 from parlor.cache.reads import CacheReader
 from parlor.cache.records import view
+from parlor.cache.revisions import RevisionCache
 from parlor.cache.rooms import RoomCache
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import (
@@ -74,6 +75,7 @@ class RoomPorts(msgspec.Struct, frozen=True):
 
     reply: ReplyPorts
     cache: RoomCache
+    revisions: RevisionCache
     reader: CacheReader
     loader: Loader
     history: InternalHistory
@@ -104,7 +106,7 @@ class Room:
         self._mailbox: asyncio.Queue[tuple[Command, asyncio.Future[Result]]] = asyncio.Queue()
         self._replies = ReplyQueue(ports.reply, self._own.claim, self._own.lose, self._reload)
         self._revision = Revision(
-            ports.cache,
+            ports.revisions,
             ports.history,
             self._clock,
             self._own.claim,
@@ -199,11 +201,9 @@ class Room:
             case Stop():
                 return MessageDone(await self._own.run(command.session, lambda at: self._revision.stop(at, command)))
             case Regenerate():
-                return MessageDone(
-                    await self._own.run(command.session, lambda at: self._revision.regenerate(at, command))
-                )
+                return await self._own.run(command.session, lambda at: self._revision.regenerate(at, command))
             case Continue():
-                return MessageDone(await self._own.run(command.session, lambda at: self._revision.go_on(at, command)))
+                return await self._own.run(command.session, lambda at: self._revision.go_on(at, command))
             case Edit():
                 return EditDone(await self._own.run(command.session, lambda at: self._revision.edit(at, command)))
             case ResetMemory():

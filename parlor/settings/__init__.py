@@ -85,7 +85,7 @@ class CacheSettings(_Section):
     transition_log_ttl: Lifetime = timedelta(seconds=86400)
     """Lifetime of transition logs (specification). A state and its log live for the longer of the two times."""
     idempotency_ttl: Lifetime = timedelta(hours=24)
-    """How long the answer to a send with an `Idempotency-Key` is remembered."""
+    """How long the answer to a request with an `Idempotency-Key` is remembered."""
     messages_per_room: int = Field(default=200, ge=50)
     """Stored messages that a room keeps in Redis; older ones are read from the shard."""
     states_per_room: int = Field(default=2000, ge=50)

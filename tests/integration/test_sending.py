@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from tests.integration.sse import text_of
-from tests.integration.user import PERSISTED, User, of, succeeded
+from tests.integration.user import PERSISTED, Json, User, of, succeeded
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -152,3 +152,42 @@ async def test_the_second_turn_is_given_the_first_to_read(user: User) -> None:
     prompt = await user.converse(room, "[[echo=1]]")
     assert '"role":"assistant"' in prompt["reply"]["content"].replace(" ", "")
     assert "I like green tea" in prompt["reply"]["content"]
+
+
+async def test_a_room_an_edit_and_an_attempt_are_made_once_for_each_key(user: User) -> None:
+    """A client that lost the answer asks again, also when the world has moved on."""
+
+    async def ask(method: str, path: str, body: Json, key: str, status: int) -> Json:
+        answer = await user.http.request(method, path, json=body, headers={"Idempotency-Key": f'"{key}"'})
+        found = succeeded(answer, status)
+        assert answer.headers.get("idempotent-replayed") == ("true" if key in known else None)
+        known.add(key)
+        return found
+
+    known: set[str] = set()
+    first = await ask("POST", "/v1/rooms", {"title": "Once"}, "room", 201)
+    room = first["room_id"]
+    assert await ask("POST", "/v1/rooms", {"title": "Once"}, "room", 200) == first
+    sent = await user.converse(room, "[[tokens=2]] one")
+    question, reply = (f"{of(room)}/messages/{sent[name]['message_id']}" for name in ("message", "reply"))
+    await ask("POST", f"{reply}/regenerate", {}, "attempt", 202)
+    await user.ended(room, sent["reply"]["message_id"])
+    edited = await ask("PATCH", question, {"content": "[[tokens=2]] two"}, "edit", 200)
+    assert edited["reply"]["attempt"] == 3
+    await user.ended(room, sent["reply"]["message_id"])
+    assert (await ask("POST", f"{reply}/regenerate", {}, "attempt", 200))["attempt"] == 3, "as it is now"
+    again = await ask("PATCH", question, {"content": "[[tokens=2]] two"}, "edit", 200)
+    assert (again["content"], again["cursor"], again["reply"]["attempt"]) == ("[[tokens=2]] two", edited["cursor"], 3)
+    assert len(await user.variants(room, sent["reply"]["message_id"])) == 3
+    for method, path, body in (
+        ("POST", "/v1/rooms", {"title": "Twice"}),
+        ("PATCH", question, {"content": "three"}),
+        ("POST", f"{reply}/regenerate", {"ai_persona": "GPT4O"}),
+    ):
+        key = {"/v1/rooms": "room", question: "edit"}.get(path, "attempt")
+        answer = await user.http.request(method, path, json=body, headers={"Idempotency-Key": f'"{key}"'})
+        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-mismatch")
+    assert (await user.get("/v1/rooms"))["total_count"] == 1
+    assert succeeded(await user.http.delete(of(room)), 202)
+    gone = await user.http.post("/v1/rooms", json={"title": "Once"}, headers={"Idempotency-Key": '"room"'})
+    assert (gone.status_code, gone.json()["code"]) == (404, "room-not-found")

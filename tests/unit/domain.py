@@ -22,6 +22,7 @@ from parlor.cache.guard import Guard
 from parlor.cache.hub import EventHub
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.reads import CacheReader
+from parlor.cache.revisions import RevisionCache
 from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
@@ -214,6 +215,7 @@ class Domain:
                 self.cache, self.usage, self.model, self.clock, self.metrics, self.settings, self.follow_up
             ),
             cache=self.cache,
+            revisions=RevisionCache(self.live),
             reader=self.reader,
             loader=self.loader,
             history=self.internal_history,
@@ -237,13 +239,8 @@ class Domain:
         urgent: bool = False,
     ) -> Send:
         home = home_of(room_id)
-        request = SendRequest(
-            text,
-            on_busy=on_busy,
-            reply=reply,
-            idempotency=None if key is None else Idempotency(key, fingerprint),
-            urgent=urgent,
-        )
+        idempotency = None if key is None else Idempotency(key, fingerprint)
+        request = SendRequest(text, on_busy=on_busy, reply=reply, idempotency=idempotency, urgent=urgent)
         reply_id = self.mint.message_id(home) if reply is ReplyMode.AUTO else None
         return Send(session or self.ada, room_id, "request", self.mint.message_id(home), reply_id, request)
 

@@ -1,28 +1,36 @@
 -- What: new content for a person's message; the reply to it begins anew, unless it has not begun yet.
--- KEYS: partition queue generating room messages states open events account rooms
+-- KEYS: partition queue generating room messages states open events account rooms idempotency
 -- ARGV: room owner db_key claim now message seq nonce waits past past_version doc version reply reply_seq reply_past
---       reply_past_version reply_doc reply_needed backlog_limit lease_until event_ttl event_max
+--       reply_past_version reply_doc reply_needed fingerprint idempotency_ttl backlog_limit lease_until event_ttl
+--       event_max
 --       waits is '1' for a message that no reply has read yet; reply is '' when there is none to begin anew; past and
 --       reply_past are the two as they are now, version is that of `doc`
--- Returns: OK | DUPLICATE (this nonce has done it), then the cursor (the last event before the edit's)
---          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state (deleted, or not the last) | BUSY (a reply
---          that has read it is being written) | OUT_OF_STEP (one of them does not say `past` now) | OVERLOADED
+-- Returns: OK | DUPLICATE, then the nonce that did it (this one, or the first with the idempotency key) and the
+--          cursor (the last event before the edit's)
+--          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | IDEMPOTENCY | ILLEGAL, state (deleted, or not the last)
+--          | BUSY (a reply that has read it is being written) | OUT_OF_STEP (one of them does not say `past` now)
+--          | OVERLOADED
 -- Guarantees: message and reply change together; what both said is in their versions, here and in the queue.
--- Safe to repeat because: the nonce is kept with the message.
+-- Safe to repeat because: the nonce is kept with the message, and with the idempotency key.
 --@include require_room
 --@include emit
 --@include enqueue
 --@include reopen
 --@include last_of_room
 --@include drop_summary
+--@include idempotency
 local refused = require_room()
 if refused then
   return {refused}
 end
+local known = answered('nonce', 'cursor')
+if known then
+  return known
+end
 local found = redis.call('HMGET', K.states, 's:' .. A.seq, 'n:' .. A.seq)
 local nonce, cursor = string.match(found[2] or '', '^(%S+) (%S+)$')
 if nonce == A.nonce then
-  return {CODE.DUPLICATE, cursor}
+  return {CODE.DUPLICATE, A.nonce, cursor}
 end
 if not found[1] or found[1] == 'DELETING' or found[1] == 'DELETED' then
   return {CODE.ILLEGAL, found[1] or ''}
@@ -69,4 +77,5 @@ if A.reply ~= '' then
   emit(K.events, K.room, 'type', 'message.updated', 'message', A.reply, 'seq', A.reply_seq, 'state', 'COMPOSING',
     'doc', A.reply_doc)
 end
-return {CODE.OK, about[2]}
+remember('nonce', A.nonce, 'cursor', about[2])
+return {CODE.OK, A.nonce, about[2]}

@@ -23,6 +23,7 @@ from parlor.cache.operators import OperatorCache
 from parlor.cache.queue import ROOM_MARK, Lease, QueueEntry, WriterQueue, decode_entry
 from parlor.cache.reads import CachedPage, CacheReader
 from parlor.cache.records import CachedRoom
+from parlor.cache.revisions import RevisionCache
 from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
 from parlor.ids import AccountId, Claim, IdMint, MessageId, Partition, RoomId
@@ -117,6 +118,7 @@ class CacheFixtures:
         self.partition = Partition(number % 4096)
         self.rooms = RoomCache(self.live)
         self.creations = CreationCache(self.live)
+        self.revisions = RevisionCache(self.live)
         self.states = StateCache(self.live)
         self.operators = OperatorCache(self.live)
         self.reader = CacheReader(self.live)

@@ -80,10 +80,10 @@ async def operate(fixtures: CacheFixtures, address: RoomAddress, seq: int) -> No
 async def revise(fixtures: CacheFixtures, address: RoomAddress, turn: Appended) -> None:
     """The scripts that change what was said, and the summary of it."""
     reply = await change(fixtures, address, turn.seq + 1)
-    assert await fixtures.rooms.regenerate(address, CLAIM_1, "nonce-1", reply)
+    assert (await fixtures.revisions.regenerate(address, CLAIM_1, "nonce-1", reply)).done
     await fixtures.rooms.complete_reply(address, CLAIM_1, 2, structs.replace(reply.doc, version=3), "message.completed")
     question, reply = await change(fixtures, address, turn.seq), await change(fixtures, address, turn.seq + 1)
-    await fixtures.rooms.edit(address, CLAIM_1, "nonce-2", question, reply, waits=False)
+    await fixtures.revisions.edit(address, CLAIM_1, "nonce-2", question, reply, waits=False)
     await fixtures.rooms.complete_reply(address, CLAIM_1, 2, structs.replace(reply.doc, version=5), "message.completed")
     summaries = SummaryCache(fixtures.live)
     await UsageCache(fixtures.live).add(address, "reply", "call-1", Usage(3, 5))

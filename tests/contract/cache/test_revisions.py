@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from parlor.cache.changes import Appended, Change, Unwanted
+from parlor.cache.changes import Appended, Change, Revised, Unwanted
 from parlor.cache.live import RoomAddress
 from parlor.errors import Fenced, IllegalTransition, OutOfStep, Overloaded, RoomBusy
 from parlor.model import MessageDoc, SenderType, ended_version, reserved_version
@@ -52,7 +52,7 @@ async def test_a_reply_is_open_again_and_what_it_said_is_kept(fixtures: CacheFix
     address = await fixtures.claimed()
     await ended(fixtures, address)
     begun = await change(fixtures, address, 2)
-    assert await fixtures.rooms.regenerate(address, CLAIM_1, "n1", begun)
+    assert (await fixtures.revisions.regenerate(address, CLAIM_1, "n1", begun)).done
     assert await fixtures.state(address, 2) is MessageState.COMPOSING
     assert [doc.content for doc in await fixtures.reader.versions(address.room_id, 2)] == ["One"]
     claimed = await fixtures.claim(address.room_id, CLAIM_2)
@@ -68,10 +68,10 @@ async def test_a_slot_that_is_open_again_says_what_is_kept(fixtures: CacheFixtur
     await ended(fixtures, address)
     begun = await change(fixtures, address, 2)
     begun = structs.replace(begun, doc=structs.replace(begun.doc, content="One"))
-    assert not await fixtures.rooms.revised_by(address, 2, "n1")
-    assert await fixtures.rooms.regenerate(address, CLAIM_1, "n1", begun)
-    assert await fixtures.rooms.revised_by(address, 2, "n1")
-    assert not await fixtures.rooms.revised_by(address, 2, "n")
+    assert await fixtures.revisions.revised_by(address, 2, "n1") is None
+    assert (await fixtures.revisions.regenerate(address, CLAIM_1, "n1", begun)).done
+    assert await fixtures.revisions.revised_by(address, 2, "n1") == Revised(False, False)
+    assert await fixtures.revisions.revised_by(address, 2, "n") is None
     (row,) = [row for row in (await fixtures.page(address)).rows if row.seq == 2]
     assert (row.state, row.doc) == (MessageState.COMPOSING, begun.doc)
     assert [doc.content for doc in await fixtures.reader.versions(address.room_id, 2)] == ["One"]
@@ -82,8 +82,8 @@ async def test_each_attempt_is_kept_once(fixtures: CacheFixtures) -> None:
     await ended(fixtures, address)
     for text in ("Two", "Three"):
         begun = await change(fixtures, address, 2)
-        assert await fixtures.rooms.regenerate(address, CLAIM_1, text, begun)
-        assert not await fixtures.rooms.regenerate(address, CLAIM_1, text, begun)
+        assert await fixtures.revisions.regenerate(address, CLAIM_1, text, begun) == Revised(True, False)
+        assert await fixtures.revisions.regenerate(address, CLAIM_1, text, begun) == Revised(False, False)
         await finish(fixtures, address, begun, text)
     assert [doc.content for doc in await fixtures.reader.versions(address.room_id, 2)] == ["One", "Two"]
     assert [entry.recount for entry in await fixtures.queued() if entry.seq == 2 and entry.final] == [False, True, True]
@@ -93,7 +93,7 @@ async def test_an_earlier_attempt_ends_and_settles_nothing(fixtures: CacheFixtur
     address = await fixtures.claimed()
     turn = await ended(fixtures, address)
     begun = await change(fixtures, address, 2)
-    await fixtures.rooms.regenerate(address, CLAIM_1, "n1", begun)
+    await fixtures.revisions.regenerate(address, CLAIM_1, "n1", begun)
     await fixtures.complete(address, turn, "a copy that the network held back")
     assert await fixtures.state(address, 2) is MessageState.COMPOSING
     with pytest.raises(IllegalTransition):
@@ -111,7 +111,7 @@ async def test_a_reply_that_is_being_written_is_not_regenerated(fixtures: CacheF
     await fixtures.start(address, turn)
     before = await fixtures.dump()
     with pytest.raises(RoomBusy):
-        await fixtures.rooms.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
+        await fixtures.revisions.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
     assert await fixtures.dump() == before
 
 
@@ -121,7 +121,7 @@ async def test_a_reply_behind_which_somebody_wrote_is_not_regenerated(fixtures: 
     await fixtures.send(address, 2, reply=False)
     before = await fixtures.dump()
     with pytest.raises(IllegalTransition) as refused:
-        await fixtures.rooms.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
+        await fixtures.revisions.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
     assert refused.value.extra == {"from": "PENDING", "to": "COMPOSING"}
     assert await fixtures.dump() == before
 
@@ -130,11 +130,11 @@ async def test_what_was_read_before_another_change_is_refused(fixtures: CacheFix
     address = await fixtures.claimed()
     await ended(fixtures, address)
     old = await change(fixtures, address, 2)
-    await fixtures.rooms.regenerate(address, CLAIM_1, "n1", old)
+    await fixtures.revisions.regenerate(address, CLAIM_1, "n1", old)
     await finish(fixtures, address, old, "Two")
     before = await fixtures.dump()
     with pytest.raises(OutOfStep):
-        await fixtures.rooms.regenerate(address, CLAIM_1, "n2", old)
+        await fixtures.revisions.regenerate(address, CLAIM_1, "n2", old)
     assert await fixtures.dump() == before
 
 
@@ -144,9 +144,9 @@ async def test_a_stale_owner_regenerates_and_edits_nothing(fixtures: CacheFixtur
     await fixtures.claim(address.room_id, CLAIM_2)
     before = await fixtures.dump()
     with pytest.raises(Fenced):
-        await fixtures.rooms.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
+        await fixtures.revisions.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
     with pytest.raises(Fenced):
-        await fixtures.rooms.edit(address, CLAIM_1, "n2", await change(fixtures, address, 1), None, waits=False)
+        await fixtures.revisions.edit(address, CLAIM_1, "n2", await change(fixtures, address, 1), None, waits=False)
     assert await fixtures.dump() == before
 
 
@@ -165,9 +165,9 @@ async def test_a_full_queue_refuses_both(fixtures: CacheFixtures) -> None:
     fixtures.live.twice = True
     before = await fixtures.dump()
     with pytest.raises(Overloaded):
-        await fixtures.rooms.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
+        await fixtures.revisions.regenerate(address, CLAIM_1, "n1", await change(fixtures, address, 2))
     with pytest.raises(Overloaded):
-        await fixtures.rooms.edit(
+        await fixtures.revisions.edit(
             address,
             CLAIM_1,
             "n2",
@@ -182,7 +182,7 @@ async def test_a_deleted_reply_leaves_no_version(fixtures: CacheFixtures) -> Non
     address = await fixtures.claimed()
     await ended(fixtures, address)
     begun = await change(fixtures, address, 2)
-    await fixtures.rooms.regenerate(address, CLAIM_1, "n1", begun)
+    await fixtures.revisions.regenerate(address, CLAIM_1, "n1", begun)
     await finish(fixtures, address, begun, "Two")
     await fixtures.states.delete_message(address, CLAIM_1, 2, begun.doc, stored=False, by="account")
     assert await fixtures.reader.versions(address.room_id, 2) == []
@@ -197,19 +197,20 @@ async def test_message_and_reply_change_together(fixtures: CacheFixtures) -> Non
     await ended(fixtures, address)
     question, reply = await change(fixtures, address, 1), await change(fixtures, address, 2)
     last_event = (await fixtures.hash("room", address))[b"event"].decode()
-    done, cursor = await fixtures.rooms.edit(address, CLAIM_1, "n1", question, reply, waits=False)
-    assert (done, cursor) == (True, last_event)
+    edited = await fixtures.revisions.edit(address, CLAIM_1, "n1", question, reply, waits=False)
+    assert edited == Revised(True, False, last_event)
     assert [await fixtures.state(address, seq) for seq in (1, 2)] == [MessageState.PENDING, MessageState.COMPOSING]
     assert [doc.content for doc in await fixtures.reader.versions(address.room_id, 1)] == ["Hello"]
     assert [doc.content for doc in await fixtures.reader.versions(address.room_id, 2)] == ["One"]
-    assert await fixtures.rooms.edit(address, CLAIM_1, "n1", question, reply, waits=False) == (False, last_event)
+    again = await fixtures.revisions.edit(address, CLAIM_1, "n1", question, reply, waits=False)
+    assert again == Revised(False, False, last_event)
 
 
 async def test_an_edit_is_settled_by_its_own_commit_only(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     await fixtures.send(address, 0, reply=False)
     old = await fixtures.queued()
-    await fixtures.rooms.edit(address, CLAIM_1, "n1", await change(fixtures, address, 1), None, waits=False)
+    await fixtures.revisions.edit(address, CLAIM_1, "n1", await change(fixtures, address, 1), None, waits=False)
     await fixtures.begin(address, old)
     await fixtures.finish(address, old)
     assert await fixtures.state(address, 1) is not MessageState.SENT
@@ -221,13 +222,13 @@ async def test_a_waiting_message_is_edited_and_its_reply_waits_on(fixtures: Cach
     address = await fixtures.claimed()
     first, second = await fixtures.send(address, 0), await fixtures.send(address, 2)
     await fixtures.start(address, first)
-    await fixtures.rooms.edit(address, CLAIM_1, "n1", await change(fixtures, address, 3), None, waits=True)
+    await fixtures.revisions.edit(address, CLAIM_1, "n1", await change(fixtures, address, 3), None, waits=True)
     assert await fixtures.reader.waiting_replies(address.room_id) == [4]
     await fixtures.complete(address, first)
     await fixtures.start(address, second)
     before = await fixtures.dump()
     with pytest.raises(RoomBusy):
-        await fixtures.rooms.edit(address, CLAIM_1, "n2", await change(fixtures, address, 3), None, waits=True)
+        await fixtures.revisions.edit(address, CLAIM_1, "n2", await change(fixtures, address, 3), None, waits=True)
     assert await fixtures.dump() == before
 
 
@@ -236,7 +237,7 @@ async def test_an_edit_behind_which_somebody_wrote_is_refused(fixtures: CacheFix
     await ended(fixtures, address)
     await fixtures.send(address, 2, reply=False)
     with pytest.raises(IllegalTransition):
-        await fixtures.rooms.edit(
+        await fixtures.revisions.edit(
             address,
             CLAIM_1,
             "n1",

@@ -12,6 +12,7 @@ from actors.gateway import ActorGateway
 from parlor.errors import IllegalTransition, InternalError, MessageNotFound, RoomNotFound, StoreUnavailable
 from parlor.ids import MessageId, RoomId
 from parlor.model import (
+    AttemptReceipt,
     DailyUse,
     EditReceipt,
     FinishReason,
@@ -99,8 +100,8 @@ async def test_each_new_attempt_and_each_edit_has_a_nonce_of_its_own(
     gateway, ada = cluster.gateway(), cluster.domain.ada
     owner.outcome = MessageDone(said)
     for _ in range(2):
-        assert await gateway.regenerate(ada, said.room_id, said.message_id) == said
-        assert await gateway.continue_reply(ada, said.room_id, said.message_id) == said
+        assert await gateway.regenerate(ada, said.room_id, said.message_id) == AttemptReceipt(said, False)
+        assert await gateway.continue_reply(ada, said.room_id, said.message_id) == AttemptReceipt(said, False)
     owner.outcome = EditDone(EditReceipt(said, None, "1-1"))
     for _ in range(2):
         assert await gateway.edit_message(ada, said.room_id, said.message_id, "better") == EditReceipt(
@@ -167,7 +168,7 @@ async def test_a_reply_is_stopped_and_begun_anew_and_its_question_edited(cluster
     assert (stopped.content, stopped.finish_reason, stopped.attempt) == ("First you", FinishReason.STOPPED, 1)
     assert await gateway.stop_reply(domain.ada, room_id, reply_id, None) == stopped
 
-    again = await gateway.regenerate(domain.ada, room_id, reply_id)
+    again = (await gateway.regenerate(domain.ada, room_id, reply_id)).message
     assert (again.message_id, again.attempt, again.state) == (reply_id, 2, MessageState.COMPOSING)
     await domain.answer(1, "Boil water")
     said = await gateway.variants(domain.ada, room_id, reply_id, 20, None)

@@ -15,6 +15,7 @@ from parlor.gateway import Subscription
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
 from parlor.llm.ports import Persona
 from parlor.model import (
+    AttemptReceipt,
     Credential,
     DailyUse,
     DeleteOutcome,
@@ -191,12 +192,8 @@ class FakeGateway:
         self.exported: list[Message] = [message(), reply(content="hi")]
         self.export_breaks: Exception | None = None
         self.replays = False
-        """Whether a request was answered before."""
         self.holder: TicketHolder | None = None
-        self.healths = [
-            DependencyHealth("redis", ok=True, detail="ok"),
-            DependencyHealth("shard 1", ok=True, detail="ok"),
-        ]
+        self.healths = [DependencyHealth(name, ok=True, detail="ok") for name in ("redis", "shard 1")]
         self.hold: asyncio.Event | None = None
         self.held: asyncio.Queue[RoomId] = asyncio.Queue()
         self.closed = False
@@ -262,8 +259,15 @@ class FakeGateway:
         self._called("delete_message", room_id, message_id)
         return DeleteReceipt(message_id, MessageState.DELETING, DeleteOutcome.DELETING)
 
-    async def edit_message(self, session: Session, room_id: RoomId, message_id: MessageId, content: str) -> EditReceipt:
-        self._called("edit_message", room_id, message_id, content)
+    async def edit_message(
+        self,
+        session: Session,
+        room_id: RoomId,
+        message_id: MessageId,
+        content: str,
+        idempotency: Idempotency | None = None,
+    ) -> EditReceipt:
+        self._called("edit_message", room_id, message_id, content, idempotency)
         return self.edited
 
     async def stop_reply(
@@ -274,13 +278,22 @@ class FakeGateway:
             content="so far", is_streaming=False, state=MessageState.PENDING, finish_reason=FinishReason.STOPPED
         )
 
-    async def regenerate(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
-        self._called("regenerate", room_id, message_id)
-        return reply(attempt=2)
+    async def regenerate(
+        self,
+        session: Session,
+        room_id: RoomId,
+        message_id: MessageId,
+        ai_persona: str | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> AttemptReceipt:
+        self._called("regenerate", room_id, message_id, ai_persona, idempotency)
+        return AttemptReceipt(reply(attempt=2), self.replays)
 
-    async def continue_reply(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
-        self._called("continue_reply", room_id, message_id)
-        return reply(attempt=2, content="so far")
+    async def continue_reply(
+        self, session: Session, room_id: RoomId, message_id: MessageId, idempotency: Idempotency | None = None
+    ) -> AttemptReceipt:
+        self._called("continue_reply", room_id, message_id, idempotency)
+        return AttemptReceipt(reply(attempt=2, content="so far"), self.replays)
 
     async def variants(
         self, session: Session, room_id: RoomId, message_id: MessageId, limit: int, cursor: str | None

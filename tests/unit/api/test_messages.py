@@ -189,7 +189,7 @@ async def test_an_edit_is_answered_with_message_reply_and_cursor(
     assert answer.status_code == 200
     message = {**MESSAGE_JSON, "content": "better", "metadata": {"edited_at": EDITED_AT}}
     assert answer.json() == {**message, "reply": REPLY_JSON, "cursor": CURSOR, "errorCode": 0}
-    assert gateway.last_call() == ("edit_message", ROOM, MESSAGE, "better 🫖")
+    assert gateway.last_call() == ("edit_message", ROOM, MESSAGE, "better 🫖", None)
 
 
 async def test_an_edit_of_a_message_without_reply_has_reply_null(

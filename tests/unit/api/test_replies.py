@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import httpx2
+import msgspec
 import pytest
 
 from parlor.errors import IllegalTransition, LimitReached, MessageNotFound, RoomBusy, RoomNotFound
-from tests.unit.api.fakes import REPLY, ROOM, FakeGateway
+from tests.unit.api.fakes import MESSAGE, REPLY, ROOM, FakeGateway
 
 pytestmark = pytest.mark.unit
 
@@ -64,18 +65,86 @@ async def test_a_stop_with_a_wrong_body_is_refused(client: httpx2.AsyncClient, g
     assert [call[0] for call in gateway.calls] == ["session"]
 
 
-@pytest.mark.parametrize("headers", EMPTY_BODIES)
-@pytest.mark.parametrize("body", ["", "{}"])
-@pytest.mark.parametrize(("call", "method"), [("regenerate", "regenerate"), ("continue", "continue_reply")])
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(("headers", "body"), [*((each, "") for each in EMPTY_BODIES), (JSON, "{}"), (JSON, "null")])
+@pytest.mark.parametrize(
+    ("call", "asked"),
+    [("regenerate", ("regenerate", ROOM, REPLY, None, None)), ("continue", ("continue_reply", ROOM, REPLY, None))],
+)
 async def test_the_next_attempt_is_accepted(
-    client: httpx2.AsyncClient, gateway: FakeGateway, headers: dict[str, str], body: str, call: str, method: str
+    client: httpx2.AsyncClient,
+    gateway: FakeGateway,
+    headers: dict[str, str],
+    body: str,
+    call: str,
+    asked: tuple[object, ...],
 ) -> None:
     answer = await client.post(f"{PATH}/{call}", content=body, headers=headers)
     assert answer.status_code == 202
     found = answer.json()
     assert (found["message_id"], found["attempt"], found["state"]) == (REPLY, 2, "COMPOSING")
     assert found["errorCode"] == 0
-    assert gateway.last_call() == (method, ROOM, REPLY)
+    assert gateway.last_call() == asked
+
+
+async def test_another_persona_can_be_asked_for(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    assert (await client.post(f"{PATH}/regenerate", json={"ai_persona": "P"})).status_code == 202
+    assert gateway.last_call() == ("regenerate", ROOM, REPLY, "P", None)
+
+
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        ("regenerate", {"persona": "P"}),
+        ("regenerate", {"ai_persona": ""}),
+        ("regenerate", {"ai_persona": 5}),
+        ("continue", {"ai_persona": "P"}),
+    ],
+)
+async def test_the_next_attempt_is_refused_with_a_wrong_body(
+    client: httpx2.AsyncClient, gateway: FakeGateway, call: str, body: dict[str, object]
+) -> None:
+    answer = await client.post(f"{PATH}/{call}", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body", *body])
+    assert [each[0] for each in gateway.calls] == ["session"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "other", "first"),
+    [
+        ("POST", f"{PATH}/regenerate", {"ai_persona": "P"}, {}, 202),
+        ("POST", f"{PATH}/continue", {}, None, 202),
+        ("PATCH", PATH, {"content": "x"}, {"content": "y"}, 200),
+    ],
+    ids=["regenerate", "continue", "edit"],
+)
+async def test_a_change_that_is_repeated_with_its_key_is_answered_as_replayed(
+    client: httpx2.AsyncClient,
+    gateway: FakeGateway,
+    method: str,
+    path: str,
+    body: dict[str, str],
+    other: dict[str, str] | None,
+    first: int,
+) -> None:
+    key = {"Idempotency-Key": '"k"'}
+    answer = await client.request(method, path, json=body, headers=key)
+    assert (answer.status_code, "idempotent-replayed" in answer.headers) == (first, False)
+    idempotency = gateway.last_call()[-1]
+    assert idempotency.key == "k"
+    gateway.replays = True
+    gateway.edited = msgspec.structs.replace(gateway.edited, replayed=True)
+    again = await client.request(method, path, json=body, headers=key)
+    assert (again.status_code, again.headers["idempotent-replayed"], again.json()) == (200, "true", answer.json())
+    assert gateway.last_call()[-1] == idempotency
+    elsewhere = path.replace(REPLY, MESSAGE)
+    for target, asked in ((elsewhere, body), *([(path, other)] if other is not None else [])):
+        await client.request(method, target, json=asked, headers=key)
+        assert gateway.last_call()[-1].fingerprint != idempotency.fingerprint
+    refused = await client.request(method, path, json=body, headers={"Idempotency-Key": "a b"})
+    assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, ["header", "Idempotency-Key"])
 
 
 async def test_variants_are_listed_in_their_order(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:

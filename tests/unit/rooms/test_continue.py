@@ -9,6 +9,7 @@ import pytest
 from parlor.errors import (
     AnswerEmpty,
     CacheUnavailable,
+    IdempotencyMismatch,
     IllegalTransition,
     InvalidRequest,
     LimitReached,
@@ -16,7 +17,8 @@ from parlor.errors import (
     RoomBusy,
 )
 from parlor.llm.ports import PromptTurn
-from parlor.model import FinishReason, Message, ReplyMode
+from parlor.model import FinishReason, Idempotency, Message, ReplyMode
+from parlor.rooms.commands import Continue, MessageDone
 from parlor.rooms.room import Room
 from tests.unit.domain import Domain, DomainMaker, crash, settle
 
@@ -250,3 +252,22 @@ async def test_a_continuation_that_nobody_may_try_again_keeps_what_there_is(new_
     await settle()
     now = await domain.message(room.room_id, reply.message_id)
     assert (now.content, now.finish_reason) == (f"{KEPT}more", FinishReason.INTERRUPTED)
+
+
+async def test_a_repeat_with_its_key_is_answered_though_the_reply_is_whole_by_then(domain: Domain) -> None:
+    room, reply = await cut(domain)
+    once = Idempotency("k", "continue")
+    command = [Continue(domain.ada, room.room_id, "", reply.message_id, nonce, once) for nonce in ("n1", "n2", "n3")]
+    first = await room.execute(command[0])
+    again = await room.execute(command[1])
+    await domain.answer(1, "das letzte.")
+    late = await room.execute(command[2])
+    assert isinstance(first, MessageDone)
+    assert isinstance(again, MessageDone)
+    assert isinstance(late, MessageDone)
+    assert [first.replayed, again.replayed, late.replayed] == [False, True, True]
+    assert again.message == first.message
+    assert (late.message.attempt, late.message.content) == (2, f"{KEPT}das letzte.")
+    other = Continue(domain.ada, room.room_id, "", reply.message_id, "n4", Idempotency("k", "another"))
+    with pytest.raises(IdempotencyMismatch):
+        await room.execute(other)
