@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from datetime import date, tzinfo
 from typing import TypeVar
 
 import structlog
@@ -52,6 +53,7 @@ from parlor.model import (
     StreamTicket,
     TicketHolder,
 )
+from parlor.reading.usage import daily_use
 from parlor.rooms.commands import (
     Command,
     Continue,
@@ -250,8 +252,8 @@ class ActorGateway:
         await self._ask(ResetMemory(session, room_id, _request_id()), Done)
         return await self.room_memory(session, room_id)
 
-    async def usage(self, session: Session, first: str, last: str) -> list[DailyUse]:
-        return await self._wiring.store.daily_use(session.shard_id, session.account_db_key, first, last)
+    async def usage(self, session: Session, first: date, last: date, zone: tzinfo) -> list[DailyUse]:
+        return await daily_use(self._wiring.store, session.shard_id, session.account_db_key, first, last, zone)
 
     # Streams
 

@@ -6,6 +6,8 @@ Each answer has ``errorCode`` 0 at its top level.
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
 from fastapi import Response
 
@@ -77,11 +79,12 @@ def memory_answer(memory: RoomMemory) -> Response:
     return answer(form)
 
 
-def usage_answer(first: str, last: str, days: list[DailyUse]) -> Response:
+def usage_answer(first: date, last: date, zone: str, days: list[DailyUse]) -> Response:
     counted = ("messages", "input_tokens", "output_tokens")
     form = {
         "from": first,
         "to": last,
+        "tz": zone,
         "days": [{"date": day.day, **{name: getattr(day, name) for name in counted}} for day in days],
         "total": {name: sum(getattr(day, name) for day in days) for name in counted},
     }

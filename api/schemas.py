@@ -327,6 +327,8 @@ class ChatUsageRequest(_Query):
     """The first day; default: 29 days before `to`."""
     to: Day | None = None
     """The last day, included; default: today. The period has at most 366 days."""
+    tz: Annotated[str, Field(max_length=64)] = "UTC"
+    """The time zone whose days they are: a name of the IANA's, like `America/Chicago`."""
 
 
 class ChatUsageTotal(_Body):
@@ -344,6 +346,7 @@ class ChatUsageResponse(_Answer):
 
     from_: Annotated[Day, Field(alias="from")]
     to: Day
+    tz: str
     days: list[ChatUsageDay]
     """Ascending; days without usage are left out."""
     total: ChatUsageTotal

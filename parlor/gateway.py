@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from datetime import date, tzinfo
 from typing import Protocol
 
 from parlor.ids import MessageId, RoomId
@@ -140,9 +141,9 @@ class Gateway(Protocol):
     async def reset_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
         """Drops the room's summary; the next one is made from the messages."""
 
-    async def usage(self, session: Session, first: str, last: str) -> list[DailyUse]:
-        """Returns the committed use of each day (``YYYY-MM-DD``, UTC) from ``first`` to ``last`` inclusive, ascending.
-        Days without use are left out."""
+    async def usage(self, session: Session, first: date, last: date, zone: tzinfo) -> list[DailyUse]:
+        """Returns the committed use of each day of the zone from ``first`` to ``last`` inclusive, ascending. Days
+        without use are left out."""
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport: ...
 

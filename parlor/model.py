@@ -338,11 +338,11 @@ class RoomMemory(msgspec.Struct, frozen=True):
 
 
 class DailyUse(msgspec.Struct, frozen=True):
-    """An account's messages and tokens of one day, or what is to be added to them."""
+    """An account's messages and tokens of one day."""
 
     account_db_key: int
     day: str
-    """``YYYY-MM-DD``, UTC."""
+    """``YYYY-MM-DD``, in the time zone that was asked for."""
     messages: int
     input_tokens: int
     output_tokens: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -23,16 +24,31 @@ _DAYS_MAX = 366
 
 @router.get("", response_model=ChatUsageResponse, responses=refusals(), summary="Usage")
 async def usage(request: Request, query: Annotated[ChatUsageRequest, Query()]) -> Response:
-    """Messages and tokens for each day from `from` to `to`, both included, in UTC."""
+    """Messages and tokens for each day from `from` to `to`, both included, as the days of the time zone `tz` are.
+
+    Use is counted by the quarter of an hour, so the days of every zone are exact; what was counted before Parlor knew
+    time zones is told on its day of UTC.
+    """
     edge = edge_of(request)
-    first, last = (day.isoformat() for day in _period(query, edge.clock.now_ms()))
-    days = await edge.gateway.usage(caller_of(request).session, first, last)
-    return answers.usage_answer(first, last, days)
+    zone = _zone(query.tz)
+    first, last = _period(query, edge.clock.now_ms(), zone)
+    days = await edge.gateway.usage(caller_of(request).session, first, last, zone)
+    return answers.usage_answer(first, last, query.tz, days)
 
 
-def _period(query: ChatUsageRequest, now_ms: int) -> tuple[date, date]:
+def _zone(name: str) -> tzinfo:
+    """The time zone of this name in the machine's database of the IANA's. Raises ``InvalidRequest``."""
+    if name == "UTC":
+        return UTC  # It needs no database.
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise invalid(("query", "tz"), "This time zone is not known; give a name like Europe/Berlin") from error
+
+
+def _period(query: ChatUsageRequest, now_ms: int, zone: tzinfo) -> tuple[date, date]:
     """The first and the last day. Raises ``InvalidRequest``."""
-    last = query.to or datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    last = query.to or datetime.fromtimestamp(now_ms / 1000, zone).date()
     back = timedelta(days=min(_DAYS, last.toordinal()) - 1)
     first = query.from_ or last - back
     if first > last:

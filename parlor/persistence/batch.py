@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from msgspec import structs
 
 from parlor.cache.queue import QueueEntry
 from parlor.ids import MessageId, Partition, RoomId
-from parlor.model import DailyUse, QueuePosition, SenderType, Usage
+from parlor.model import QueuePosition, SenderType, Usage
 from parlor.store.ports import (
+    QUARTER_SECONDS,
     Batch,
     Fence,
     MessageDelete,
@@ -21,10 +21,11 @@ from parlor.store.ports import (
     RoomTouch,
     RoomUpdate,
     SummarySave,
+    Use,
     VersionSave,
 )
 
-_Key = TypeVar("_Key", RoomId, tuple[RoomId, int], tuple[RoomId, int, int], tuple[int, str])
+_Key = TypeVar("_Key", RoomId, tuple[RoomId, int], tuple[RoomId, int, int], tuple[int, int])
 _Row = TypeVar("_Row")
 
 
@@ -50,7 +51,7 @@ class _Rows:
         self._summaries: dict[RoomId, SummarySave] = {}
         self._deletes: dict[tuple[RoomId, int], MessageDelete] = {}
         self._room_deletes: dict[RoomId, RoomDelete] = {}
-        self._uses: dict[tuple[int, str], DailyUse] = {}
+        self._uses: dict[tuple[int, int], Use] = {}
 
     def add(self, entry: QueueEntry, *, keep: bool) -> None:
         self._applied[entry.partition] = max(entry.position, self._applied.get(entry.partition, entry.position))
@@ -82,7 +83,7 @@ class _Rows:
             summary_saves=_sorted(self._summaries),
             message_deletes=_sorted(self._deletes),
             room_deletes=_sorted(self._room_deletes),
-            daily_uses=_sorted(self._uses),
+            uses=_sorted(self._uses),
         )
 
     def _create_room(self, entry: QueueEntry) -> None:
@@ -141,10 +142,9 @@ class _Rows:
             self._use(entry, 0 if entry.recount else 1, usage)
 
     def _use(self, entry: QueueEntry, messages: int, usage: Usage | None) -> None:
-        day = f"{datetime.fromtimestamp(entry.at // 1000, UTC):%Y-%m-%d}"
-        key = (entry.address.account_db_key, day)
-        known = self._uses.get(key) or DailyUse(*key, 0, 0, 0)
-        self._uses[key] = DailyUse(
+        key = (entry.address.account_db_key, entry.at // 1000 // QUARTER_SECONDS)
+        known = self._uses.get(key) or Use(*key, 0, 0, 0)
+        self._uses[key] = Use(
             *key,
             known.messages + messages,
             known.input_tokens + (usage.input_tokens if usage else 0),

@@ -15,6 +15,7 @@ What all of them guarantee:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -22,6 +23,9 @@ import msgspec
 from parlor.errors import ParlorError
 from parlor.ids import AccountId, InstallationId, MessageId, Partition, RoomId, ShardId
 from parlor.model import AccountRow, DailyUse, MessageDoc, MessageRow, QueuePosition, RoomRow, RoomsBefore, SenderType
+
+QUARTER_SECONDS = 15 * 60
+"""Use is counted by quarters of an hour: by these, all time zones differ from UTC."""
 
 
 class RowRefused(ParlorError):
@@ -139,6 +143,26 @@ class Fence(msgspec.Struct, frozen=True):
     applied: QueuePosition
 
 
+class Use(msgspec.Struct, frozen=True):
+    """What is to be added to an account's messages and tokens of a quarter of an hour."""
+
+    account_db_key: int
+    quarter: int
+    """Unix time / ``QUARTER_SECONDS``."""
+    messages: int
+    input_tokens: int
+    output_tokens: int
+
+
+class DaySpan(msgspec.Struct, frozen=True):
+    """A day of some time zone: the quarters of an hour with ``first <= quarter < beyond``."""
+
+    day: str
+    """``YYYY-MM-DD``."""
+    first: int
+    beyond: int
+
+
 class Batch(msgspec.Struct, frozen=True):
     """One transaction of one shard. Lists are applied in the order of the fields; rows are sorted by primary key."""
 
@@ -151,7 +175,7 @@ class Batch(msgspec.Struct, frozen=True):
     summary_saves: list[SummarySave] = []
     message_deletes: list[MessageDelete] = []
     room_deletes: list[RoomDelete] = []
-    daily_uses: list[DailyUse] = []
+    uses: list[Use] = []
 
 
 class PartitionProgress(msgspec.Struct, frozen=True):
@@ -215,8 +239,8 @@ class ChatStore(Protocol):
         """Returns the oldest ``limit`` versions above ``above`` that are earlier than the one that ``message_find``
         returns, ascending; none of a deleted message."""
 
-    async def daily_use(self, shard: ShardId, account_db_key: int, first: str, last: str) -> list[DailyUse]:
-        """Days from ``first`` to ``last`` (both included), ascending."""
+    async def daily_use(self, shard: ShardId, account_db_key: int, days: Sequence[DaySpan]) -> list[DailyUse]:
+        """What an account has used on each of these days, ascending; days without use are left out."""
 
     async def open_partition(self, shard: ShardId, partition: Partition, *, above: int = 0) -> PartitionProgress:
         """Mints a new incarnation of the partition's queue: higher than any before, and than ``above``. Unless it is

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import Protocol
 
 from parlor.errors import InvalidRequest, StoreUnavailable
@@ -17,7 +18,7 @@ from parlor.model import AccountRow, DailyUse, MessageDoc, MessageRow, RoomRow, 
 from parlor.store import rows
 from parlor.store.installation import Belonging, belonging, check_shard
 from parlor.store.message_rows import message_row
-from parlor.store.ports import Batch, PartitionProgress, SchemaMismatch
+from parlor.store.ports import Batch, DaySpan, PartitionProgress, SchemaMismatch
 from parlor.store.rows import Args, Row
 from parlor.store.sql_files import newest_procedures
 
@@ -144,8 +145,8 @@ class ProcedureStore:
         found = await self._call(shard, "fp_chat_message_versions_get", (room_id, seq, above, max(limit, 0)))
         return [message_row(row).doc for row in found]
 
-    async def daily_use(self, shard: ShardId, account_db_key: int, first: str, last: str) -> list[DailyUse]:
-        found = await self._call(shard, "fp_account_daily_get", (account_db_key, first, last))
+    async def daily_use(self, shard: ShardId, account_db_key: int, days: Sequence[DaySpan]) -> list[DailyUse]:
+        found = await self._call(shard, "fp_account_use_get", (account_db_key, rows.encode_days(days)))
         return [rows.daily_row(row) for row in found]
 
     async def open_partition(self, shard: ShardId, partition: Partition, *, above: int = 0) -> PartitionProgress:

@@ -25,6 +25,7 @@ from parlor.store.columns import DOC_COLUMNS, FULL_ROOM, KEY, LISTED_ROOM, Kind
 from parlor.store.message_rows import MessageSaveRow, save_row
 from parlor.store.ports import (
     Batch,
+    DaySpan,
     Fence,
     MessageDelete,
     MessageSave,
@@ -35,6 +36,7 @@ from parlor.store.ports import (
     RoomUpdate,
     RowRefused,
     SummarySave,
+    Use,
     VersionSave,
 )
 
@@ -74,7 +76,7 @@ class BatchRows(msgspec.Struct, frozen=True):
     summary_saves: list[SummarySave] = []
     message_deletes: list[MessageDelete] = []
     room_deletes: list[RoomDelete] = []
-    daily_uses: list[DailyUse] = []
+    uses: list[Use] = []
     version_saves: list[MessageSaveRow] = []
     message_saves: list[MessageSaveRow] = []
 
@@ -89,6 +91,10 @@ def encode_fences(fences: Iterable[Fence]) -> str:
     return msgspec.json.encode(sorted(rows, key=lambda row: row.partition)).decode()
 
 
+def encode_days(days: Sequence[DaySpan]) -> str:
+    return msgspec.json.encode(days).decode()
+
+
 def encode_batch(batch: Batch) -> str:
     """Raises ``RowRefused`` for what no JSON or no database can hold."""
     try:
@@ -101,7 +107,7 @@ def encode_batch(batch: Batch) -> str:
             summary_saves=_highest_summaries(batch.summary_saves),
             message_deletes=sorted(batch.message_deletes, key=lambda row: (row.room_id, row.seq)),
             room_deletes=sorted(batch.room_deletes, key=lambda row: row.room_id),
-            daily_uses=sorted(batch.daily_uses, key=lambda row: (row.account_db_key, row.day)),
+            uses=sorted(batch.uses, key=lambda row: (row.account_db_key, row.quarter)),
         )
         for row in _all(rows):
             _check(row)

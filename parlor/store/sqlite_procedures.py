@@ -16,7 +16,16 @@ import msgspec
 from parlor.model import DailyUse
 from parlor.store import sqlite_statements as sql
 from parlor.store.message_rows import MessageSaveRow
-from parlor.store.ports import MessageDelete, RoomCreate, RoomDelete, RoomUpdate, RowRefused, SeqConflict, SummarySave
+from parlor.store.ports import (
+    MessageDelete,
+    RoomCreate,
+    RoomDelete,
+    RoomUpdate,
+    RowRefused,
+    SeqConflict,
+    SummarySave,
+    Use,
+)
 from parlor.store.rows import IDS, Args, BatchRows, FenceRow, RoomTouchRow, Row, is_id
 from parlor.store.sql_files import base_name, procedure_names, version_of
 from parlor.store.sqlite_access import ACCESS_READS, ACCESS_WRITES, ACCOUNT_GET
@@ -170,6 +179,14 @@ def _account_daily_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return _write(connection, sql.DAILY_ADD, _batch(args, DailyUse))
 
 
+def _account_use_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _write(connection, sql.USE_ADD, _batch(args, Use))
+
+
+def _account_use_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _select(connection, sql.USE_GET, args, "account_db_key", "days")
+
+
 def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
     fences, parts = args
     refused = [
@@ -188,7 +205,7 @@ def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
     _write(connection, sql.SUMMARY_SAVE, batch.summary_saves)
     _delete_messages(connection, batch.message_deletes)
     _write(connection, sql.ROOM_DELETE, batch.room_deletes)
-    _write(connection, sql.DAILY_ADD, batch.daily_uses)
+    _write(connection, sql.USE_ADD, batch.uses)
     return [("[]",)]
 
 
@@ -202,6 +219,7 @@ READS: Mapping[str, Procedure] = {
     "fp_chat_message_versions_get": _message_versions_get,
     "fp_chat_message_versions_get_v2": _message_versions_get_v2,
     "fp_account_daily_get": _account_daily_get,
+    "fp_account_use_get": _account_use_get,
     "fp_partition_progress": _partition_progress,
     **ACCESS_READS,
 }
@@ -215,6 +233,7 @@ WRITES: Mapping[str, Procedure] = {
     "fp_chat_message_delete": _message_delete,
     "fp_chat_room_delete": _room_delete,
     "fp_account_daily_add": _account_daily_add,
+    "fp_account_use_add": _account_use_add,
     "fp_account_open": _account_open,
     "fp_account_open_v2": _account_open_v2,
     "fp_account_restore": _account_restore,

@@ -57,6 +57,27 @@ DAILY_GET = """
 SELECT account_db_key, day, messages, input_tokens, output_tokens FROM account_daily
  WHERE account_db_key = :account_db_key AND day BETWEEN :first AND :last ORDER BY day
 """
+USE_ADD = """
+INSERT INTO account_use (account_db_key, quarter, messages, input_tokens, output_tokens)
+VALUES (:account_db_key, :quarter, :messages, :input_tokens, :output_tokens)
+ON CONFLICT (account_db_key, quarter) DO UPDATE SET
+  messages = messages + excluded.messages, input_tokens = input_tokens + excluded.input_tokens,
+  output_tokens = output_tokens + excluded.output_tokens
+"""
+USE_GET = """
+WITH days AS (SELECT json_extract(value, '$.day') AS day, json_extract(value, '$.first') AS first,
+                     json_extract(value, '$.beyond') AS beyond
+                FROM json_each(:days))
+SELECT :account_db_key, day, SUM(messages), SUM(input_tokens), SUM(output_tokens)
+  FROM (SELECT days.day, messages, input_tokens, output_tokens
+          FROM days CROSS JOIN account_use
+         WHERE account_db_key = :account_db_key AND quarter >= first AND quarter < beyond
+         UNION ALL
+        SELECT days.day, messages, input_tokens, output_tokens
+          FROM days CROSS JOIN account_daily AS daily
+         WHERE account_db_key = :account_db_key AND daily.day = days.day)
+ GROUP BY day ORDER BY day
+"""
 ACCOUNT_GET = "SELECT account_id, account_db_key, partition_id FROM accounts WHERE account_id = :account_id"
 ACCOUNT_ADD = "INSERT INTO accounts (account_id, partition_id) VALUES (:account_id, :partition_id)"
 ACCOUNT_RESTORE = """

@@ -10,7 +10,7 @@
 --   call all of them made a batch of 50 messages more than a third slower.
 -- Parameters: p_fences: [{partition, epoch, incarnation, number}], ascending partition. p_batch: an object with an
 --   array for each part: room_creates, message_saves, version_saves, room_touches, room_updates, summary_saves,
---   message_deletes, room_deletes, daily_uses; version_saves and message_saves last, they are the longest. A part that
+--   message_deletes, room_deletes, uses; version_saves and message_saves last, they are the longest. A part that
 --   is not there is an empty one, as a program of before the part sends it.
 -- Result sets: one row: JSON array of the refused partitions; empty when the batch is committed.
 -- Errors: those of the procedures that it calls, after ROLLBACK.
@@ -73,8 +73,8 @@ BEGIN
     IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_chat_message_delete}}(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.room_deletes');
     IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_chat_room_delete}}(v_part); END IF;
-    SET v_part = JSON_EXTRACT(p_batch, '$.daily_uses');
-    IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_account_daily_add}}(v_part); END IF;
+    SET v_part = JSON_EXTRACT(p_batch, '$.uses');
+    IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_account_use_add}}(v_part); END IF;
     COMMIT;
   END IF;
   SELECT CAST(v_refused AS CHAR) AS refused;

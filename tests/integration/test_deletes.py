@@ -114,7 +114,7 @@ async def test_a_room_deleted_before_it_was_stored_does_not_come_back(user: User
 
 
 async def test_nothing_that_is_asked_for_later_has_the_text(user: User) -> None:
-    room = await user.create_room()
+    room = await user.create_room("Named, or its title would be an event")
     begin = (await user.messages(room))["cursor"]
     headers = {"Prefer": "wait=10", "Idempotency-Key": "once"}
     sent = await user.send(room, "[[text=SECRET]]", headers=headers)

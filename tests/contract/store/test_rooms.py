@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from parlor.ids import RoomId
-from parlor.model import DailyUse, RoomsBefore
+from parlor.model import RoomsBefore
 from parlor.store.ports import Batch, RoomTouch, RoomUpdate, RowRefused
 from tests.contract.store.fixtures import SHARD, StoreFixtures
 
@@ -166,30 +166,3 @@ async def test_a_persona_that_is_too_long_is_refused(fixtures: StoreFixtures) ->
     room = msgspec.structs.replace(fixtures.create(fixtures.room_id()), ai_persona="x" * 256)
     with pytest.raises(RowRefused):
         await fixtures.write(creates=[room])
-
-
-async def test_daily_use_adds_up_and_commits_with_the_watermark(fixtures: StoreFixtures) -> None:
-    uses = [DailyUse(fixtures.key, "2026-02-28", 1, 10, 100), DailyUse(fixtures.key, "2026-03-01", 2, 20, 200)]
-    batch = Batch([fixtures.fence()], daily_uses=[*uses, uses[0]])
-    assert await fixtures.store.apply(SHARD, batch) == []
-    assert await fixtures.store.apply(SHARD, batch) == [fixtures.partition]
-    found = await fixtures.store.daily_use(SHARD, fixtures.key, "2026-02-28", "2026-03-01")
-    assert found == [DailyUse(fixtures.key, "2026-02-28", 2, 20, 200), uses[1]]
-    assert await fixtures.store.daily_use(SHARD, fixtures.key, "2026-03-01", "2026-03-31") == [uses[1]]
-    assert await fixtures.store.daily_use(SHARD, fixtures.key + 1, "2026-01-01", "2026-12-31") == []
-
-
-async def test_tokens_of_a_further_attempt_add_up_without_a_message(fixtures: StoreFixtures) -> None:
-    first, further = DailyUse(fixtures.key, "2026-02-28", 1, 10, 100), DailyUse(fixtures.key, "2026-02-28", 0, 5, 50)
-    for uses in ([further], [first], [further]):
-        await fixtures.apply(Batch([fixtures.fence()], daily_uses=uses))
-    assert await fixtures.store.daily_use(SHARD, fixtures.key, "2026-02-28", "2026-02-28") == [
-        DailyUse(fixtures.key, "2026-02-28", 1, 20, 200)
-    ]
-
-
-async def test_a_day_that_is_none_is_refused(fixtures: StoreFixtures) -> None:
-    with pytest.raises(RowRefused):
-        await fixtures.store.apply(
-            SHARD, Batch([fixtures.fence()], daily_uses=[DailyUse(fixtures.key, "2026-02-30", 1, 1, 1)])
-        )

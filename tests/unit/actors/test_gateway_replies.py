@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from ray.exceptions import RayActorError
@@ -207,15 +208,19 @@ async def test_use_is_the_accounts_own_on_its_own_shard(cluster: Cluster) -> Non
         for _ in range(count):
             await gateway.send_message(session, room_id, SendRequest("x", reply=ReplyMode.NONE))
     await domain.write_all(HOME, NEIGHBOUR)
-    (day,) = await gateway.usage(domain.ada, "2000-01-01", "2100-01-01")
-    assert day == DailyUse(domain.ada.account_db_key, day.day, 2, 0, 0)
-    assert await gateway.usage(domain.ada, day.day, day.day) == [day]
-    assert await gateway.usage(domain.ada, "2000-01-01", "2000-12-31") == []
+    today = datetime.fromtimestamp(domain.clock.ms / 1000, UTC).date()
+    (used,) = await gateway.usage(domain.ada, today, today, UTC)
+    assert used == DailyUse(domain.ada.account_db_key, today.isoformat(), 2, 0, 0)
+    assert await gateway.usage(domain.ada, date(2000, 1, 1), date(2000, 12, 31), UTC) == []
+    far = timezone(timedelta(hours=14))
+    tomorrow = domain.clock.ms // 1000 + 14 * 3600
+    (used,) = await gateway.usage(domain.ada, today, today + timedelta(days=1), far)
+    assert used.day == datetime.fromtimestamp(tomorrow, UTC).date().isoformat()
     moved = Session(domain.ada.account_id, domain.ada.account_db_key, domain.ada.partition, OTHER_SHARD)
-    assert await gateway.usage(moved, day.day, day.day) == []
+    assert await gateway.usage(moved, today, today, UTC) == []
     domain.store.down = True
     with pytest.raises(StoreUnavailable):
-        await gateway.usage(domain.ada, day.day, day.day)
+        await gateway.usage(domain.ada, today, today, UTC)
 
 
 def of_message(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 import msgspec
@@ -313,8 +313,8 @@ class FakeGateway:
         self._called("reset_memory", room_id)
         return RoomMemory("", 0, NOW_MS, 4)
 
-    async def usage(self, session: Session, first: str, last: str) -> list[DailyUse]:
-        self._called("usage", session.account_id, first, last)
+    async def usage(self, session: Session, first: date, last: date, zone: tzinfo) -> list[DailyUse]:
+        self._called("usage", session.account_id, first.isoformat(), last.isoformat(), str(zone))
         return self.uses
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
 import pytest
 from fastapi import Response
@@ -56,7 +58,7 @@ CASES: list[tuple[type[BaseModel], Response]] = [
     (schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("", 0, None, 0))),
     (
         schemas.ChatUsageResponse,
-        answers.usage_answer("2026-11-01", "2026-11-30", [DailyUse(5, "2026-11-23", 1, 2, 3)]),
+        answers.usage_answer(date(2026, 11, 1), date(2026, 11, 30), "UTC", [DailyUse(5, "2026-11-23", 1, 2, 3)]),
     ),
     (schemas.EventTicketResponse, answers.ticket_answer(StreamTicket("17-abc", NOW_MS))),
     (

@@ -24,6 +24,7 @@ async def test_days_and_their_total_are_told(client: httpx2.AsyncClient, gateway
     assert answer.json() == {
         "from": "2026-11-01",
         "to": "2026-11-03",
+        "tz": "UTC",
         "days": [
             {"date": "2026-11-01", "messages": 4, "input_tokens": 100, "output_tokens": 2**40},
             {"date": "2026-11-03", "messages": 2, "input_tokens": 10, "output_tokens": 20},
@@ -31,7 +32,7 @@ async def test_days_and_their_total_are_told(client: httpx2.AsyncClient, gateway
         "total": {"messages": 6, "input_tokens": 110, "output_tokens": 2**40 + 20},
         "errorCode": 0,
     }
-    assert gateway.last_call() == ("usage", "alice", "2026-11-01", "2026-11-03")
+    assert gateway.last_call() == ("usage", "alice", "2026-11-01", "2026-11-03", "UTC")
 
 
 @pytest.mark.parametrize(
@@ -51,8 +52,8 @@ async def test_what_is_not_said_is_the_last_thirty_days(
 ) -> None:
     answer = await client.get(f"/v1/usage?{query}")
     assert answer.status_code == 200
-    assert answer.json() == {"from": first, "to": last, "days": [], "total": EMPTY, "errorCode": 0}
-    assert gateway.last_call() == ("usage", "alice", first, last)
+    assert answer.json() == {"from": first, "to": last, "tz": "UTC", "days": [], "total": EMPTY, "errorCode": 0}
+    assert gateway.last_call() == ("usage", "alice", first, last, "UTC")
 
 
 async def test_today_is_the_day_in_utc(client: httpx2.AsyncClient, clock: FakeClock, settings: Settings) -> None:
@@ -61,6 +62,50 @@ async def test_today_is_the_day_in_utc(client: httpx2.AsyncClient, clock: FakeCl
     assert (await client.get("/v1/usage")).json()["to"] == "2026-11-23"
     clock.ms += 1
     assert (await client.get("/v1/usage")).json()["to"] == "2026-11-24"
+
+
+@pytest.mark.parametrize(
+    ("tz", "today"),
+    [
+        ("UTC", "2026-11-23"),
+        ("America/Chicago", "2026-11-22"),
+        ("Asia/Seoul", "2026-11-23"),
+        ("Pacific/Kiritimati", "2026-11-23"),
+        ("Asia/Kathmandu", "2026-11-23"),
+        ("Etc/GMT+12", "2026-11-22"),
+    ],
+)
+async def test_days_are_those_of_the_time_zone(
+    client: httpx2.AsyncClient, gateway: FakeGateway, tz: str, today: str
+) -> None:
+    answer = await client.get("/v1/usage", params={"tz": tz, "from": "2026-11-01"})
+    assert answer.status_code == 200
+    assert (answer.json()["tz"], answer.json()["to"]) == (tz, today)
+    assert gateway.last_call() == ("usage", "alice", "2026-11-01", today, tz)
+
+
+@pytest.mark.parametrize(
+    "tz",
+    [
+        "",
+        "Nowhere/Land",
+        "utc+1",
+        "+01:00",
+        "America",
+        "../etc/passwd",
+        "/etc/localtime",
+        "Europe/Berlin\x00",
+        "é",
+        "x" * 65,
+    ],
+)
+async def test_a_time_zone_that_is_not_known_is_refused(
+    client: httpx2.AsyncClient, gateway: FakeGateway, tz: str
+) -> None:
+    answer = await client.get("/v1/usage", params={"tz": tz})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+    assert answer.json()["errors"][0]["loc"] == ["query", "tz"]
+    assert [call[0] for call in gateway.calls] == ["session"]
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from parlor.cache.live import RoomAddress
 from parlor.cache.queue import QueueEntry
 from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
-from parlor.model import DailyUse, MessageDoc, QueuePosition, SenderType, Usage, ended_version, reserved_version
+from parlor.model import MessageDoc, QueuePosition, SenderType, Usage, ended_version, reserved_version
 from parlor.persistence.batch import build_batch
-from parlor.store.ports import Fence, SummarySave
+from parlor.store.ports import Fence, SummarySave, Use
 from tests.unit.fake_clock import NOW_MS, FakeClock, SeededEntropy
 
 pytestmark = pytest.mark.unit
@@ -19,6 +19,7 @@ HOME, NEIGHBOUR = Partition(0), Partition(2)
 ROOM, OTHER = mint.room_id(HOME), mint.room_id(NEIGHBOUR)
 M1, M2 = mint.message_id(HOME), mint.message_id(HOME)
 NOON = 1_795_435_200_000  # 2026-11-23T12:00:00Z
+QUARTER = NOON // 900_000
 EPOCHS = {HOME: 7, NEIGHBOUR: 9}
 
 
@@ -239,8 +240,8 @@ def test_use_is_counted_with_the_end_of_each_message() -> None:
         queue.save(2, "answer", message_id=M2, sender=SenderType.AI, usage=Usage(3, 5)),
         queue.save(3, at=NOON + 86_400_000),
     ]
-    uses = build_batch(entries, [True] * 4, EPOCHS).daily_uses
-    assert uses == [DailyUse(5, "2026-11-23", 2, 3, 5), DailyUse(5, "2026-11-24", 1, 0, 0)]
+    uses = build_batch(entries, [True] * 4, EPOCHS).uses
+    assert uses == [Use(5, QUARTER, 2, 3, 5), Use(5, QUARTER + 96, 1, 0, 0)]
 
 
 def test_a_further_end_of_a_message_counts_its_tokens_and_not_the_message() -> None:
@@ -251,7 +252,7 @@ def test_a_further_end_of_a_message_counts_its_tokens_and_not_the_message() -> N
         queue.save(2, "", message_id=M2, version=2, sender=SenderType.AI, final=False, past=past),
         queue.save(2, "second", message_id=M2, version=3, sender=SenderType.AI, usage=Usage(7, 11), recount=True),
     ]
-    assert build_batch(entries, [True] * 3, EPOCHS).daily_uses == [DailyUse(5, "2026-11-23", 1, 10, 16)]
+    assert build_batch(entries, [True] * 3, EPOCHS).uses == [Use(5, QUARTER, 1, 10, 16)]
 
 
 def test_tokens_that_no_message_counts_are_counted() -> None:
@@ -262,11 +263,12 @@ def test_tokens_that_no_message_counts_are_counted() -> None:
         queue.entry("CHAT_USAGE_ADD", at=NOON + 86_400_000, usage=Usage(1, 2)),
     ]
     batch = build_batch(entries, [True] * 3, EPOCHS)
-    assert batch.daily_uses == [DailyUse(5, "2026-11-23", 1, 10, 16), DailyUse(5, "2026-11-24", 0, 1, 2)]
+    assert batch.uses == [Use(5, QUARTER, 1, 10, 16), Use(5, QUARTER + 96, 0, 1, 2)]
     assert (batch.room_updates, batch.message_saves[1:]) == ([], [])
 
 
-def test_a_day_ends_at_midnight_utc() -> None:
-    queue, midnight = Queue(), 1_795_478_400_000
-    uses = build_batch([queue.save(1, at=midnight - 1), queue.save(2, at=midnight)], [True] * 2, EPOCHS).daily_uses
-    assert [use.day for use in uses] == ["2026-11-23", "2026-11-24"]
+def test_use_is_counted_by_the_quarter_of_an_hour() -> None:
+    queue, begin = Queue(), QUARTER * 900_000
+    entries = [queue.save(seq, at=at) for seq, at in ((1, begin - 1), (2, begin), (3, begin + 899_999))]
+    uses = build_batch(entries, [True] * 3, EPOCHS).uses
+    assert [(use.quarter, use.messages) for use in uses] == [(QUARTER - 1, 1), (QUARTER, 2)]

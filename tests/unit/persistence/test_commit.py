@@ -6,7 +6,8 @@ import pytest
 
 from parlor.states import MessageState
 from parlor.store.ports import Batch
-from tests.unit.domain import HOME, SHARD, Domain
+from tests.unit.account_use import used_by_day
+from tests.unit.domain import HOME, Domain
 from tests.unit.persistence.writer_fixture import INTERVAL, killed, opened, started, states, stored
 
 pytestmark = pytest.mark.unit
@@ -22,7 +23,7 @@ async def test_a_batch_whose_answer_was_lost_is_counted_once(domain: Domain) -> 
     await domain.clock.advance(10)
     assert await stored(domain, room.room_id) == ["once", "twice"]
     assert await states(domain, room.room_id) == [MessageState.SENT, MessageState.SENT]
-    uses = await domain.store.daily_use(SHARD, domain.ada.account_db_key, "2000-01-01", "2100-01-01")
+    uses = await used_by_day(domain)
     assert [use.messages for use in uses] == [2]
     assert await domain.queued() == 0
 
@@ -42,7 +43,7 @@ async def test_half_a_bisected_batch_whose_answer_was_lost_is_counted_once(domai
         await domain.say(room, text)
     await domain.clock.advance(20)
     assert await stored(domain, room.room_id) == ["one", "two", "four"]
-    uses = await domain.store.daily_use(SHARD, domain.ada.account_db_key, "2000-01-01", "2100-01-01")
+    uses = await used_by_day(domain)
     assert [use.messages for use in uses] == [3]
 
 

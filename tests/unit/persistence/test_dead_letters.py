@@ -13,6 +13,7 @@ from parlor.persistence.dead_letters import DeadLetters, NotDropped
 from parlor.rooms.room import Room
 from parlor.states import MessageState
 from parlor.store.ports import Batch
+from tests.unit.account_use import used_by_day
 from tests.unit.domain import HOME, SHARD, Domain, crash, settle
 from tests.unit.fsck.chat import check, kinds
 
@@ -90,7 +91,7 @@ async def test_a_replayed_message_is_stored_when_the_shard_takes_it(domain: Doma
     row = await domain.store.room_get(SHARD, room.room_id)
     assert row is not None
     assert (row.message_count, row.last_seq) == (3, 3)
-    (use,) = await domain.store.daily_use(SHARD, domain.ada.account_db_key, "2000-01-01", "2100-01-01")
+    (use,) = await used_by_day(domain)
     assert use.messages == 3
     assert await dead_letters(domain).all() == []
     assert kinds(await check(domain)) == []

@@ -10,6 +10,7 @@ from parlor.cache.queue import HeldByAnother, Lease
 from parlor.errors import CacheUnavailable
 from parlor.ids import Partition
 from parlor.states import MessageState
+from tests.unit.account_use import used_by_day
 from tests.unit.domain import HOME, NEIGHBOUR, SHARD, Domain
 from tests.unit.persistence.writer_fixture import INTERVAL, killed, opened, run_out, started, states, stored
 
@@ -82,7 +83,7 @@ async def test_a_stale_writers_batch_is_refused_and_it_drops_the_partition(domai
     await domain.say(room, "after")
     await domain.clock.advance(INTERVAL + 1)
     assert await stored(domain, room.room_id) == ["contested", "after"]
-    uses = await domain.store.daily_use(SHARD, domain.ada.account_db_key, "2000-01-01", "2100-01-01")
+    uses = await used_by_day(domain)
     assert [use.messages for use in uses] == [2]
 
 

@@ -21,6 +21,7 @@ from parlor.errors import (
 from parlor.model import FinishReason, OnBusy, ReplyError, Usage
 from parlor.rooms.room import Room
 from parlor.states import MessageState
+from tests.unit.account_use import used_by_day
 from tests.unit.domain import HOME, Domain, settle
 from tests.unit.memory_store import Templates
 from tests.unit.scripted_model import USAGE, Talk
@@ -307,7 +308,7 @@ async def test_a_lost_answer_repeats_a_step_without_doubling_it(domain: Domain, 
     ]
     assert domain.metrics.replies == {"stop": 1}
     await domain.write_all()
-    uses = await domain.store.daily_use(domain.ada.shard_id, domain.ada.account_db_key, "2000-01-01", "2100-01-01")
+    uses = await used_by_day(domain)
     assert [(use.messages, use.output_tokens) for use in uses] == [(2, 5)]
 
 

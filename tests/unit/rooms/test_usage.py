@@ -9,6 +9,7 @@ import pytest
 from parlor.errors import LlmError
 from parlor.model import FinishReason, OnBusy, Usage
 from parlor.rooms.room import Room
+from tests.unit.account_use import used_by_day
 from tests.unit.domain import Domain, settle
 from tests.unit.rooms.follow_up_fixture import FollowUpFixture
 from tests.unit.scripted_model import USAGE, Talk
@@ -21,7 +22,7 @@ SAID = "x" * 40  # 10 tokens by the estimate
 async def used(domain: Domain) -> tuple[int, int]:
     """Input and output tokens of the account."""
     await domain.write_all()
-    days = await domain.store.daily_use(domain.ada.shard_id, domain.ada.account_db_key, "2000-01-01", "2100-01-01")
+    days = await used_by_day(domain)
     return sum(day.input_tokens for day in days), sum(day.output_tokens for day in days)
 
 

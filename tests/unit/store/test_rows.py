@@ -9,7 +9,7 @@ import pytest
 
 from parlor.errors import ParlorError, StoreUnavailable
 from parlor.ids import AccountId, MessageId, Partition, RoomId
-from parlor.model import DailyUse, MessageDoc, QueuePosition, SenderType
+from parlor.model import MessageDoc, QueuePosition, SenderType
 from parlor.store.ports import (
     Batch,
     Fence,
@@ -20,6 +20,7 @@ from parlor.store.ports import (
     RowRefused,
     SeqConflict,
     SummarySave,
+    Use,
     VersionSave,
 )
 from parlor.store.rows import encode_batch, encode_fences, full_room_row, refused_partitions, room_row
@@ -42,11 +43,11 @@ def parts(batch: Batch) -> dict[str, list[dict[str, object]]]:
 def test_rows_are_sorted_by_primary_key() -> None:
     saves = [MessageSave(ROOM_B, 1, doc()), MessageSave(ROOM_A, 2, doc()), MessageSave(ROOM_A, 1, doc(version=2))]
     creates = [RoomCreate(room, Partition(0), AccountId("a"), 1, "t", "p", 1, 1) for room in (ROOM_B, ROOM_A)]
-    uses = [DailyUse(2, "2026-01-01", 1, 1, 1), DailyUse(1, "2026-01-02", 1, 1, 1), DailyUse(1, "2026-01-01", 1, 1, 1)]
-    found = parts(Batch([], room_creates=creates, message_saves=saves, daily_uses=uses))
+    uses = [Use(2, 8, 1, 1, 1), Use(1, 9, 1, 1, 1), Use(1, 8, 1, 1, 1)]
+    found = parts(Batch([], room_creates=creates, message_saves=saves, uses=uses))
     assert [(row["room_id"], row["seq"]) for row in found["message_saves"]] == [(ROOM_A, 1), (ROOM_A, 2), (ROOM_B, 1)]
     assert [row["room_id"] for row in found["room_creates"]] == [ROOM_A, ROOM_B]
-    assert [(row["account_db_key"], row["day"][-1:]) for row in found["daily_uses"]] == [(1, "1"), (1, "2"), (2, "1")]  # type: ignore[index]
+    assert [(row["account_db_key"], row["quarter"]) for row in found["uses"]] == [(1, 8), (1, 9), (2, 8)]
 
 
 def test_fences_are_sorted_by_partition() -> None:
