@@ -16,6 +16,9 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    # A page that opened this one, or that it opened, cannot reach into it.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     # Revalidated each time, so that a page of one version never runs with the scripts of another.
     "Cache-Control": "no-cache",
 }

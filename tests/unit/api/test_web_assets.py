@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
+import httpx2
 import pytest
 
 import api
@@ -58,3 +59,14 @@ def test_every_module_that_is_imported_is_there() -> None:
     for module in (WEB / "assets" / "js").glob("*.js"):
         for name in re.findall(r'from "(\.[^"]+)"', module.read_text(encoding="utf-8")):
             assert (module.parent / name).is_file(), f"{module.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", ["/", "/assets/js/app.js"])
+async def test_the_page_lets_nobody_else_in(client: httpx2.AsyncClient, path: str) -> None:
+    found = (await client.get(path)).headers
+    policy = found["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert found["cross-origin-opener-policy"] == "same-origin"
+    assert (found["x-content-type-options"], found["referrer-policy"]) == ("nosniff", "no-referrer")
