@@ -12,9 +12,11 @@ from functools import partial
 
 import structlog
 
-from api.api_keys import PREFIX, ApiKeys, is_api_key
+from api.api_keys import PREFIX as API_KEY
+from api.api_keys import ApiKeys
 from api.callers import Caller, OpenStreams
 from api.key_ring import KeyRing
+from api.provider import PREFIX as PROVIDER
 from api.sessions import Sessions
 from parlor.clock import Clock
 from parlor.errors import ParlorError
@@ -105,14 +107,15 @@ class AccessFollower:
                 self._streams.end(partial(_is_revoked, change), REVOKED)
             elif change.kind == ChangeKind.API_KEY_ENDED:
                 self._keys.forget(change.subject)
-                self._streams.end(partial(_is_of_key, PREFIX + change.subject), REVOKED)
+                self._streams.end(partial(_is_of_key, API_KEY + change.subject), REVOKED)
         kinds = {change.kind for change in changes}
         if ChangeKind.SIGNING_KEYS in kinds:
             self._ring.load(await access.signing_keys())
             self._streams.end(self._is_of_retired_key, REVOKED)
 
     def _is_of_retired_key(self, caller: Caller) -> bool:
-        return not is_api_key(caller.credential) and caller.credential.key not in self._ring
+        key = caller.credential.key
+        return not key.startswith((API_KEY, PROVIDER)) and key not in self._ring
 
 
 def _is_revoked(change: AccessChange, caller: Caller) -> bool:

@@ -15,6 +15,7 @@ from api.body_limit import BodyLimit
 from api.cors import Cors
 from api.edge import Edge, EdgeMetrics, NoMetrics
 from api.methods import HeadAsGet, MethodTable
+from api.provider import Provider
 from api.request_context import RequestContext
 from api.routes import docs, events, export, health, keys, messages, page, personas, replies, rooms, usage
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
@@ -50,17 +51,21 @@ def build_app(
     """
     clock = clock or SystemClock()
     edge = Edge(settings.api, settings.limits, clock, entropy or SystemEntropy(), metrics or NoMetrics())
-    authenticator = Authenticator(settings.auth, edge.open_streams, clock)
+    provider = Provider(settings.identity, edge.open_streams, clock) if settings.identity.jwks_url else None
+    authenticator = Authenticator(settings.auth, edge.open_streams, clock, provider)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         edge.open(await gateway_factory())
-        following = asyncio.create_task(authenticator.follower.run(edge.gateway.access))
+        following = [asyncio.create_task(authenticator.follower.run(edge.gateway.access))]
+        if provider is not None:
+            following.append(asyncio.create_task(provider.run()))
         try:
             yield
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
             await edge.close()
 
     app = _Application(

@@ -20,6 +20,7 @@ from api.edge import Edge, edge_of
 from api.key_ring import KeyRing
 from api.media_types import require_json
 from api.path_ids import canonical_path
+from api.provider import Provider
 from api.rates import charge
 from api.sessions import Sessions
 from api.tokens import Claims, TokenVerifier, UnknownKey, secret_of
@@ -37,11 +38,14 @@ READS = {SCOPE: "read"}
 class Authenticator:
     """Resolves ``Authorization`` headers to callers."""
 
-    def __init__(self, auth: AuthSettings, streams: OpenStreams, clock: Clock) -> None:
+    def __init__(
+        self, auth: AuthSettings, streams: OpenStreams, clock: Clock, provider: Provider | None = None
+    ) -> None:
         """Raises ``ValueError`` when the secret is shorter than 32 bytes."""
+        self._provider = provider
         ring = KeyRing(secret_of(auth))
         self._sessions = Sessions()
-        self._verifier = TokenVerifier(auth, ring, clock)
+        self._verifier = TokenVerifier(auth, ring, clock, provider)
         self._keys = ApiKeys(clock)
         self.follower = AccessFollower(ring, self._keys, self._sessions, streams, clock)
 
@@ -65,8 +69,11 @@ class Authenticator:
     async def _claims(self, edge: Edge, token: str) -> Claims:
         try:
             return self._verifier.verify(token)
-        except UnknownKey:
-            await self.follower.look_again(edge.gateway.access)
+        except UnknownKey as unknown:
+            if unknown.is_providers and self._provider is not None:
+                await self._provider.look_again()
+            else:
+                await self.follower.look_again(edge.gateway.access)
         try:
             return self._verifier.verify(token)
         except UnknownKey:

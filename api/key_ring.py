@@ -7,6 +7,7 @@ secret.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import jwt
 import msgspec
@@ -25,6 +26,14 @@ _log = structlog.get_logger(__name__)
 class VerifyingKey(msgspec.Struct, frozen=True):
     algorithm: str
     key: bytes | jwt.PyJWK
+
+
+class Keys(Protocol):
+    """Keys by id."""
+
+    def get(self, kid: str) -> VerifyingKey | None: ...
+
+    def __contains__(self, kid: str) -> bool: ...
 
 
 class KeyRing:

@@ -18,6 +18,7 @@ from parlor.errors import (
     InvalidRequest,
     Overloaded,
     ParlorError,
+    ProviderUnavailable,
     RateLimited,
     StoreUnavailable,
     Unauthenticated,
@@ -36,6 +37,7 @@ EVERYWHERE: tuple[type[ParlorError], ...] = (
     RateLimited,
     CacheUnavailable,
     StoreUnavailable,
+    ProviderUnavailable,
 )
 """Errors that every call under /v1 may answer."""
 WITH_BODY: tuple[type[ParlorError], ...] = (ContentTooLarge, UnsupportedMediaType)

@@ -15,9 +15,11 @@ from typing import Any
 
 import jwt
 import msgspec
+from jwt.types import Options
 from jwt.utils import base64url_decode, base64url_encode
 
-from api.key_ring import ALGORITHM, SECRET, SECRET_ALGORITHM, KeyRing
+from api.key_ring import ALGORITHM, SECRET, SECRET_ALGORITHM, KeyRing, Keys
+from api.provider import PREFIX, Provider
 from parlor.clock import Clock
 from parlor.errors import Unauthenticated
 from parlor.model import Credential
@@ -26,10 +28,11 @@ from parlor.settings.values import SIGNING_KEY_MIN
 
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 """What `typ` may say. A JWT that was made for something else is no token (RFC 8725 section 3.11)."""
-_KID_MAX = 64
+_KID_MAX = 256
 _ACCOUNT_MAX = 128
 _TOKEN_MAX = 4096
 _CACHE_MAX = 10_000
+_OWN_CHECKS: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
 _JWS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)  # RFC 7515 section 3.1: base64url without padding
 
 
@@ -43,6 +46,20 @@ class Claims(msgspec.Struct, frozen=True):
 
 class UnknownKey(Exception):
     """The token names a key that is not known (yet). Does not leave ``api.auth``."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(prefix)
+        self.is_providers = bool(prefix)
+
+
+class _Issuer(msgspec.Struct, frozen=True):
+    """Whose tokens are accepted, and how they are told apart."""
+
+    name: str
+    audience: str
+    keys: Keys
+    prefix: str
+    """Of the credentials: empty for Parlor's own."""
 
 
 class Signer(msgspec.Struct, frozen=True):
@@ -82,9 +99,13 @@ def issue(auth: AuthSettings, account: str, ttl: timedelta | None, now: datetime
 class TokenVerifier:
     """Verifies tokens, and remembers those that are valid."""
 
-    def __init__(self, auth: AuthSettings, ring: KeyRing, clock: Clock) -> None:
+    def __init__(self, auth: AuthSettings, ring: KeyRing, clock: Clock, provider: Provider | None = None) -> None:
         self._auth = auth
-        self._ring = ring
+        self._own = _Issuer(auth.issuer, auth.audience, ring, "")
+        self._provider: _Issuer | None = None
+        if provider is not None:
+            known = provider.settings
+            self._provider = _Issuer(known.issuer, known.audience, provider.keys, PREFIX)
         self._leeway_ms = round(auth.leeway.total_seconds() * 1000)
         self._clock = clock
         self._verified: dict[bytes, Claims] = {}
@@ -106,28 +127,26 @@ class TokenVerifier:
 
     def accepts(self, credential: Credential) -> bool:
         """Whether the key that signed it is not retired."""
-        return credential.key in self._ring
+        if self._provider and credential.key.startswith(PREFIX):
+            return credential.key.removeprefix(PREFIX) in self._provider.keys
+        return credential.key in self._own.keys
 
     def _decode(self, token: str) -> Claims:
         if not _is_canonical(token):
             raise Unauthenticated("The token is not valid")
         try:
-            kid = _kid(jwt.get_unverified_header(token))
-            found = self._ring.get(kid)
+            issuer = self._issuer_of(token)
+            kid = _kid(jwt.get_unverified_header(token), issuer)
+            found = issuer.keys.get(kid)
             if found is None:
-                raise UnknownKey(kid)
+                raise UnknownKey(issuer.prefix)
             payload: dict[str, Any] = jwt.decode(
                 token,
                 found.key,
                 algorithms=[found.algorithm],
-                issuer=self._auth.issuer,
-                audience=self._auth.audience,
-                options={
-                    "require": ["exp", "iat", "iss", "aud", "sub"],
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                },
+                issuer=issuer.name,
+                audience=issuer.audience,
+                options={"require": ["exp", "iat", "iss", "aud", "sub"], **_OWN_CHECKS},
             )
         except (jwt.PyJWTError, ValueError) as error:
             # PyJWT's messages may quote the token, so only the class is logged.
@@ -136,7 +155,15 @@ class TokenVerifier:
         if not isinstance(account, str) or not _sane_account(account):
             raise Unauthenticated("The token's subject is not an account name")
         issued_at, expires = self._times(payload)
-        return Claims(account, Credential(kid, round(issued_at * 1000), int(expires * 1000) + self._leeway_ms))
+        key = issuer.prefix + kid
+        return Claims(account, Credential(key, round(issued_at * 1000), int(expires * 1000) + self._leeway_ms))
+
+    def _issuer_of(self, token: str) -> _Issuer:
+        """The one that the token names, and whose keys it is verified with."""
+        if self._provider is None:
+            return self._own
+        said = jwt.decode(token, options={"verify_signature": False, **_OWN_CHECKS}).get("iss")
+        return self._provider if said == self._provider.name else self._own
 
     def _times(self, payload: dict[str, Any]) -> tuple[float, float]:
         """Returns when the token was issued, and when it expires. Raises ``Unauthenticated``."""
@@ -160,9 +187,13 @@ def secret_of(auth: AuthSettings) -> bytes:
     return key
 
 
-def _kid(header: dict[str, Any]) -> str:
+def _kid(header: dict[str, Any], issuer: _Issuer) -> str:
     """Returns the id of the key that a header names. Raises ``ValueError`` for a header that is no token's."""
-    kind, kid = header.get("typ"), header.get("kid", SECRET)
+    kind, kid = header.get("typ"), header.get("kid")
+    if issuer.prefix:
+        kind = "JWT" if kind is None else kind  # not every provider says it
+    elif kid is None:
+        kid = SECRET
     if not isinstance(kind, str) or kind.lower() not in _TYPES:
         raise ValueError("typ")
     if not isinstance(kid, str) or not 1 <= len(kid) <= _KID_MAX:

@@ -16,9 +16,10 @@
     ├── Unavailable              1012                        503
     │   ├── CacheUnavailable     1012  cache-unavailable     503
     │   │   └── ForeignCache                                 Redis belongs to another installation
-    │   └── StoreUnavailable     1012  store-unavailable     503
-    │       ├── ForeignStore                                 a shard belongs to another installation
-    │       └── ShardBehind                                  a shard is older than Redis
+    │   ├── StoreUnavailable     1012  store-unavailable     503
+    │   │   ├── ForeignStore                                 a shard belongs to another installation
+    │   │   └── ShardBehind                                  a shard is older than Redis
+    │   └── ProviderUnavailable  1012  provider-unavailable  503
     ├── StreamExpired            1013  stream-expired        410  oldest_cursor
     ├── LimitReached             1021  limit-reached         409
     ├── LlmError                 1014  llm-error             these four only in events and messages, never a status
@@ -217,6 +218,12 @@ class ForeignStore(StoreUnavailable):
 class ShardBehind(StoreUnavailable):
     """A shard has forgotten what Redis knows of it, as after the restore of a backup (I21). Repeating does not help:
     `parlor adopt` does."""
+
+
+class ProviderUnavailable(Unavailable):
+    """The identity provider does not answer, and the token names a key of it that is not known."""
+
+    code, title = "provider-unavailable", "The identity provider does not answer"
 
 
 class StreamExpired(ParlorError):

@@ -19,7 +19,12 @@ from parlor_cli.refusal import Refusal
 def check(options: UpOptions) -> None:
     """Raises ``Refusal`` that names the place, the key and the value of everything that is wrong."""
     configuration = read(options.overrides(), OPTIONS)
-    problems = [*_language_model(configuration), *_databases(configuration), *_redis(configuration)]
+    problems = [
+        *_language_model(configuration),
+        *_databases(configuration),
+        *_redis(configuration),
+        *_identity(configuration),
+    ]
     if problems:
         raise Refusal(str(ConfigurationError(problems)))
     installation = Installation.find(options.data_dir)
@@ -72,3 +77,10 @@ def _redis(configuration: Configuration) -> Iterator[str]:
             require_options(redis)
         except InvalidRequest as error:
             yield configuration.problem("redis", "url", error.detail)
+
+
+def _identity(configuration: Configuration) -> Iterator[str]:
+    settings = configuration.settings
+    if settings.identity.jwks_url and settings.identity.issuer == settings.auth.issuer:
+        what = "it is the issuer of Parlor's own tokens too (auth.issuer), and tells the two apart"
+        yield configuration.problem("identity", "issuer", what)

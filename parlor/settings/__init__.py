@@ -18,6 +18,7 @@ from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator,
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from parlor.settings.files import read_toml
+from parlor.settings.identity import IdentitySettings
 from parlor.settings.limits import LimitSettings
 from parlor.settings.section import Section as _Section
 from parlor.settings.urls import ApiUrl, Origins, RedisUrl, StoreUrl, StoreUrls
@@ -342,6 +343,7 @@ class Settings(BaseSettings):
     rooms: RoomSettings = RoomSettings()
     llm: LlmSettings = LlmSettings()
     auth: AuthSettings = AuthSettings()
+    identity: IdentitySettings = IdentitySettings()
     api: ApiSettings = ApiSettings()
     limits: LimitSettings = LimitSettings()
     ray: RaySettings = RaySettings()

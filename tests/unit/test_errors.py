@@ -34,6 +34,7 @@ TABLE = """
 1011 overloaded 503
 1012 cache-unavailable 503
 1012 store-unavailable 503
+1012 provider-unavailable 503
 1013 stream-expired 410
 1014 llm-error -
 1014 llm-empty-answer -
@@ -109,7 +110,7 @@ def test_every_error_is_drawn_in_the_tree() -> None:
 
 def test_what_is_retryable_is_what_a_retry_can_help() -> None:
     retryable = {kind.code for kind in answered if kind.retryable}
-    assert retryable == {"rate-limited", "overloaded", "cache-unavailable", "store-unavailable"}
+    assert retryable == {"rate-limited", "overloaded", "cache-unavailable", "store-unavailable", "provider-unavailable"}
 
 
 @every

@@ -72,7 +72,7 @@ def test_a_token_lives_as_long_as_the_setting_says(clock: FakeClock) -> None:
         headed(typ=""),
         headed(typ=None),
         headed(kid=""),
-        headed(kid="x" * 65),
+        headed(kid="x" * 257),
         forged(iat=...),
         forged(iat="now"),
         forged(iat=NOW_S + 11),

@@ -76,3 +76,13 @@ def test_a_contradiction_with_the_installation_is_found_too(home: Installation) 
     home.record(Founding(id=home.founding.id, redis="embedded", store="embedded", partitions=8, shards=2))
     with pytest.raises(Refusal, match="keeps its data in embedded servers"):
         check(UpOptions(home.data_dir, servers="private"))
+
+
+def test_the_identity_provider_has_an_issuer_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLOR_IDENTITY__JWKS_URL", "https://id.example/jwks")
+    monkeypatch.setenv("PARLOR_IDENTITY__AUDIENCE", "parlor-api")
+    options = UpOptions(tmp_path / "data")
+    monkeypatch.setenv("PARLOR_IDENTITY__ISSUER", "parlor")
+    assert "PARLOR_IDENTITY__ISSUER in the environment is 'parlor'" in refusal(options)
+    monkeypatch.setenv("PARLOR_IDENTITY__ISSUER", "https://id.example")
+    check(options)

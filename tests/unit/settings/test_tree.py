@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from parlor.settings import ApiSettings, AuthSettings, LlmSettings, RedisSettings, Settings, StoreSettings
+from parlor.settings.identity import IdentitySettings
 
 pytestmark = pytest.mark.unit
 
@@ -187,3 +188,21 @@ def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, text: str
     monkeypatch.setenv("PARLOR_API__ORIGINS", text)
     with pytest.raises(ValidationError, match="not an origin"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"jwks_url": "http://id.example/jwks"}, "https"),
+        ({"jwks_url": "https://id.example/jwks"}, "issuer and audience"),
+        ({"jwks_url": "https://id.example/jwks", "issuer": "https://id.example"}, "audience must"),
+        ({"refresh": timedelta(seconds=29)}, "seconds=30"),
+    ],
+)
+def test_an_identity_provider_is_named_whole(given: dict[str, object], wrong: str) -> None:
+    with pytest.raises(ValidationError, match=wrong):
+        IdentitySettings.model_validate(given)
+
+
+def test_an_identity_provider_on_this_machine_needs_no_tls() -> None:
+    IdentitySettings(jwks_url="http://127.0.0.1:9000/jwks", issuer="http://127.0.0.1:9000", audience="parlor")
