@@ -13,6 +13,7 @@ from parlor.wiring import Wiring
 from parlor_cli.installation import Installation
 from parlor_cli.options import present
 from parlor_cli.refusal import Refusal
+from parlor_cli.server_errors import server_refusal
 
 _T = TypeVar("_T")
 
@@ -24,11 +25,12 @@ def ask(data_dir: Path, work: Callable[[Wiring], Awaitable[_T]], *, exit_code: i
         settings = present(Installation.find(data_dir))
         if not settings.redis.url.get_secret_value():
             raise Refusal(f"nothing runs in {data_dir}, and no Redis is configured")
-        return asyncio.run(_ask(settings, work))
+        try:
+            return asyncio.run(_ask(settings, work))
+        except ParlorError as error:
+            raise server_refusal(settings, error) from error
     except Refusal as error:
         raise Refusal(error.message, exit_code=exit_code) from error
-    except ParlorError as error:
-        raise Refusal(f"{error.detail}: {error.debug}".rstrip(": "), exit_code=exit_code) from error
 
 
 async def _ask(settings: Settings, work: Callable[[Wiring], Awaitable[_T]]) -> _T:

@@ -16,6 +16,7 @@ from parlor_cli.endpoints import StoreEndpoint
 from parlor_cli.installation import Installation
 from parlor_cli.options import Blueprint, effective, present
 from parlor_cli.refusal import Refusal
+from parlor_cli.server_errors import database_refusal
 
 
 def apply(settings: Settings, on_step: Callable[[str], None]) -> MigrationReport:
@@ -23,7 +24,7 @@ def apply(settings: Settings, on_step: Callable[[str], None]) -> MigrationReport
     try:
         return asyncio.run(migrate(settings.store, on_step))
     except ParlorError as error:
-        raise Refusal(f"the databases could not be migrated: {error.detail} {error.debug}".rstrip()) from error
+        raise database_refusal(error) from error
 
 
 def run(data_dir: Path, *, as_json: bool) -> None:

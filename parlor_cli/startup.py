@@ -22,6 +22,7 @@ from parlor_cli.launcher_log import log
 from parlor_cli.options import Blueprint, UpOptions, decide, effective
 from parlor_cli.progress import Progress
 from parlor_cli.refusal import Refusal
+from parlor_cli.server_errors import redis_refusal
 from parlor_cli.servers.managed import ManagedServer
 from parlor_cli.servers.process import ServerPlan
 from parlor_cli.signals import StopSignals
@@ -214,7 +215,7 @@ class Startup:
         try:
             return asyncio.run(check_server(settings.redis))
         except ParlorError as error:
-            raise Refusal(f"Redis cannot be used: {error.detail} {error.debug}".rstrip()) from error
+            raise redis_refusal(settings.redis, error) from error
 
     def _migrate(self, settings: Settings) -> int:
         from parlor_cli.migrate import apply

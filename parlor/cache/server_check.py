@@ -1,15 +1,20 @@
-"""What the Redis server is set to, and what that would lose. Asked once, at start-up."""
+"""Whether the Redis server lets its user do what Parlor does, what it is set to, and what that would lose. Asked once,
+at start-up."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 
 import msgspec
 from redis import exceptions
 from redis.asyncio import Redis
 
-from parlor.cache.connection import connect, unavailable
-from parlor.errors import InvalidRequest
+from parlor.cache.connection import RETRY_AFTER, connect, unavailable
+from parlor.cache.guard import PROBE
+from parlor.cache.keys import Keys
+from parlor.cache.loader import all_names, load
+from parlor.errors import CacheUnavailable, InvalidRequest
 from parlor.settings import RedisSettings
 
 OLDEST = (7, 0)
@@ -24,6 +29,13 @@ WANTED = {
 """Setting -> the value that loses nothing, and what any other one may lose (facts: Redis' persistence manual)."""
 
 
+OWN_COMMANDS = ("SCRIPT LOAD", "EVALSHA", "HGET", "XREADGROUP", "SUBSCRIBE", "UNSUBSCRIBE")
+"""What is sent besides the scripts."""
+_CALL = re.compile(r"redis\.p?call\('([A-Z]+)'(?:, '([A-Z]+)')?")
+_CONTAINERS = ("XGROUP", "XINFO")
+"""Commands with subcommands, each of which is a right of its own."""
+
+
 class ServerReport(msgspec.Struct, frozen=True):
     version: str
     warnings: list[str]
@@ -31,21 +43,30 @@ class ServerReport(msgspec.Struct, frozen=True):
 
 
 async def check_server(settings: RedisSettings) -> ServerReport:
-    """Raises ``CacheUnavailable``, ``InvalidRequest`` for a server that is too old."""
+    """Raises ``CacheUnavailable``; ``InvalidRequest`` for a server that is too old, or refuses its user something."""
     client = connect(settings)
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            return await _check(client)
-    except (exceptions.RedisError, OSError, TimeoutError) as error:
+            return await _check(client, Keys(settings.prefix).partition(PROBE))
+    except exceptions.NoPermissionError as error:
+        names = f"Parlor's keys and channels begin with {settings.prefix}:"
+        raise InvalidRequest(f"It refuses its user a right: {error} ({names})") from error
+    except TimeoutError as error:
+        raise CacheUnavailable(f"It does not answer within {CHECK_SECONDS:g} s", retry_after=RETRY_AFTER) from error
+    except (exceptions.RedisError, OSError) as error:
+        # redis-py makes a lost connection of it.
+        if any(isinstance(found, exceptions.AuthenticationError) for found in (error, error.__cause__)):
+            raise InvalidRequest(f"It refuses the user or the password: {error}") from error
         raise unavailable(error) from error
     finally:
         await client.aclose()
 
 
-async def _check(client: Redis) -> ServerReport:
+async def _check(client: Redis, key: str) -> ServerReport:
     version = str((await client.info("server"))["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         raise InvalidRequest(f"Redis {version} is too old: 7.0 or newer is needed")
+    await require_rights(client, key)
     try:
         found = await client.config_get(*WANTED)
     except exceptions.ResponseError:
@@ -58,3 +79,21 @@ async def _check(client: Redis) -> ServerReport:
         if found.get(name) != value and not (name == "appendfsync" and found.get("appendonly") != "yes")
     ]
     return ServerReport(version, warnings)
+
+
+def commands() -> list[str]:
+    """Every command that Parlor runs, in its scripts and besides them."""
+    found = {call for name in all_names() for call in _CALL.findall(load(name).source)}
+    called = {f"{name} {first}" if name in _CONTAINERS else name for name, first in found}
+    return sorted({*called, *OWN_COMMANDS})
+
+
+async def require_rights(client: Redis, key: str) -> None:
+    """``key`` is one of the installation's. Raises ``InvalidRequest`` that names every right that is missing."""
+    script = load("check_rights")
+    await client.script_load(script.source)
+    words = script.command({"partition": key}, {}, commands())
+    missing: list[bytes] = await client.evalsha(*words)  # type: ignore[arg-type] # the stub knows text only
+    if missing:
+        names = ", ".join(name.decode() for name in missing)
+        raise InvalidRequest(f"It refuses its user a right: {names} on keys and channels such as {key}")

@@ -33,7 +33,8 @@ def split_url(text: str, *schemes: str) -> SplitResult:
         raise ValueError("its host or port cannot be read; in a password write @ as %40, / as %2F, # as %23") from None
     if port == 0:
         raise ValueError("its port is 0")
-    if not parts.hostname and (parts.netloc or parts.scheme in ("http", "https")):
+    # Servers of ours have a host unless they are told another: redis://:password@, unix://user:password@/path.
+    if not parts.hostname and (parts.scheme in ("http", "https") or parts.netloc.rpartition("@")[2]):
         raise ValueError("there is no host in it")
     return parts
 

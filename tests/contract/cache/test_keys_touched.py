@@ -13,6 +13,7 @@ from parlor.cache.changes import Appended
 from parlor.cache.dead_letters import DeadLetterCache
 from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
+from parlor.cache.server_check import require_rights
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
 from parlor.cache.usage import UsageCache
@@ -116,6 +117,7 @@ async def check(fixtures: CacheFixtures, address: RoomAddress, message: MessageI
     await fixtures.queue.park(LEASE, (await fixtures.queued())[-1], "reason")
     (dead_letter,) = await dead_letters.of_partition(fixtures.partition)
     await dead_letters.drop(dead_letter)
+    await require_rights(fixtures.redis, fixtures.live.keys.partition(fixtures.partition))
 
 
 async def test_scripts_touch_only_the_keys_that_they_declare(server_fixtures: CacheFixtures) -> None:

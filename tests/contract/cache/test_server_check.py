@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from parlor.cache.server_check import check_server
-from parlor.errors import CacheUnavailable
+from parlor.cache.loader import all_names, load
+from parlor.cache.server_check import OWN_COMMANDS, ServerReport, check_server, commands
+from parlor.errors import CacheUnavailable, InvalidRequest
 from parlor.settings import RedisSettings
-from tests.servers import private_redis
+from tests.servers import private_redis, private_valkey
 
 pytestmark = pytest.mark.contract
+
+OPERATIONS = Path(__file__).parents[3] / "docs/OPERATIONS.md"
 
 
 async def test_a_server_that_loses_nothing_gives_no_warning(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -40,3 +45,73 @@ async def test_a_setting_that_may_lose_something_is_named(
 async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(CacheUnavailable):
         await check_server(RedisSettings(url=SecretStr(f"unix://{tmp_path}/none.sock")))
+
+
+# What the server refuses its user
+
+PASSWORD = "hunter2"
+EVERY_RIGHT = ["+@all", "~parlor:*", "&parlor:*"]
+
+
+@pytest.fixture(params=["redis", "valkey"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    started = private_redis if request.param == "redis" else private_valkey
+    with started(tmp_path_factory.mktemp("r")) as url:
+        yield url
+
+
+async def check_as(url: str, *rules: str, password: str = PASSWORD) -> ServerReport:
+    """What the check says to a user with these rights."""
+    client = Redis.from_url(url)
+    await client.execute_command(  # type: ignore[no-untyped-call] # redis-py's own
+        "ACL", "SETUSER", "limited", "reset", "on", f">{PASSWORD}", *rules
+    )
+    await client.aclose()
+    secret = SecretStr(url.replace("unix://", f"unix://limited:{password}@"))
+    return await check_server(RedisSettings(url=secret))
+
+
+async def test_a_user_with_every_right_is_enough(server: str) -> None:
+    assert (await check_as(server, *EVERY_RIGHT)).warnings == []
+
+
+async def test_the_rights_that_the_documents_name_are_enough(server: str) -> None:
+    rules = re.search(r"`ACL SETUSER chat on >password ([^`]+)`", OPERATIONS.read_text(encoding="utf-8"))
+    assert rules is not None
+    report = await check_as(server, *rules[1].split())
+    assert all("settings cannot be read" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("rules", "named"),
+    [
+        (["-xadd", "-zadd"], "XADD, ZADD on keys"),
+        (["-xgroup|create"], "XGROUP CREATE on keys"),
+        (["-xreadgroup"], "XREADGROUP on keys"),
+        (["-subscribe"], "SUBSCRIBE on keys"),
+        (["-evalsha"], "'evalsha'"),
+        (["-script|load"], "'script|load'"),
+        (["-info"], "'info'"),
+        (["resetkeys", "~other:*"], "begin with parlor:"),
+        (["resetchannels"], "PUBLISH, SUBSCRIBE"),
+    ],
+)
+async def test_a_right_that_is_missing_is_named(server: str, rules: list[str], named: str) -> None:
+    with pytest.raises(InvalidRequest, match="It refuses its user a right: ") as caught:
+        await check_as(server, *EVERY_RIGHT, *rules)
+    assert named in caught.value.detail
+
+
+async def test_a_wrong_password_is_said_to_be_one(server: str) -> None:
+    with pytest.raises(InvalidRequest, match="It refuses the user or the password: ") as caught:
+        await check_as(server, *EVERY_RIGHT, password="wrong")
+    assert PASSWORD not in caught.value.detail
+
+
+def test_every_command_of_a_script_is_among_those_that_are_asked_for() -> None:
+    found = commands()
+    assert {"HSET", "XADD", "PUBLISH", "XGROUP CREATE", "EVALSHA", "SCRIPT LOAD"} <= set(found)
+    called = {name for script in all_names() for name in re.findall(r"call\('([A-Za-z]+)'", load(script).source)}
+    assert called == {command.split()[0] for command in found} - {name.split()[0] for name in OWN_COMMANDS} | (
+        called & {name.split()[0] for name in OWN_COMMANDS}
+    )

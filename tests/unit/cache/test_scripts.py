@@ -81,7 +81,11 @@ def test_every_key_and_argument_that_is_declared_is_used_and_no_other(path: Path
 
 @every_file
 def test_only_redis_call_pcall_and_error_reply_are_used_of_redis(path: Path) -> None:
-    assert set(re.findall(r"\bredis\.(\w+)", code_of(path))) <= {"call", "pcall", "error_reply"}
+    allowed = {"call", "pcall", "error_reply"}
+    if path.stem == "check_rights":
+        # It asks for what the others may call, and goes without where there are no users.
+        allowed = {"acl_check_cmd"}
+    assert set(re.findall(r"\bredis\.(\w+)", code_of(path))) <= allowed
 
 
 @every_file

@@ -62,7 +62,16 @@ def test_a_url_of_an_api_that_cannot_work_is_refused(url: str, why: str) -> None
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://h", "redis://:pw@h:6379/0", "rediss://u:pw@h/15?ssl_cert_reqs=none", "unix:///run/redis.sock?db=1"]
+    "url",
+    [
+        "redis://h",
+        "redis://",
+        "redis://:pw@h:6379/0",
+        "redis://:pw@/0",
+        "rediss://u:pw@h/15?ssl_cert_reqs=none",
+        "unix:///run/redis.sock?db=1",
+        "unix://u:pw@/run/redis.sock",
+    ],
 )
 def test_the_url_of_a_redis_is_taken_as_it_is(url: str) -> None:
     assert RedisSettings.model_validate({"url": url}).url.get_secret_value() == url
@@ -77,6 +86,7 @@ def test_the_url_of_a_redis_is_taken_as_it_is(url: str) -> None:
         (RedisSettings, {"url": f"redis://:{PASSWORD}/x@host"}, "write @ as %40"),
         (RedisSettings, {"url": f"redis://:{PASSWORD}#x@host"}, "write @ as %40"),
         (RedisSettings, {"url": "unix://"}, "no path"),
+        (RedisSettings, {"url": "redis://:6379/0"}, "no host"),
         (StoreSettings, {"urls": [f"postgres://u:{PASSWORD}@h/d"]}, "begins with postgres://"),
         (StoreSettings, {"urls": [f"mysql://u:{PASSWORD}@h:x/d"]}, "cannot be read"),
         (StoreSettings, {"global_url": f"u:{PASSWORD}@h/d"}, "does not begin with mysql://"),
