@@ -97,11 +97,14 @@ class AIChatService:
                 async with aclosing(self._model.answer(asked, context, deadline)) as parts:
                     async for part in parts:
                         if isinstance(part, TextDelta):
-                            spoken, left = True, left - len(part.text)
-                            yield part if left >= 0 else TextDelta(part.text[:left])
-                            if left < 0:
-                                yield Completion(FinishReason.LENGTH, None)
-                                return
+                            spoken = True
+                            left -= len(part.text)
+                            if left >= 0:
+                                yield part
+                                continue
+                            yield TextDelta(part.text[:left])
+                            yield Completion(FinishReason.LENGTH, None)
+                            return
                         elif isinstance(part, Usage):
                             yield (used := total(before, part))
                         else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from parlor.llm.ports import Completion, Part, TextDelta
+from collections.abc import Sequence
+
+from parlor.llm.ports import Completion
 from parlor.llm.tokens import estimate_tokens
 from parlor.model import Usage
 
@@ -21,27 +23,25 @@ class UsageMeter:
     stopped or fails as well, so what is not counted is estimated.
     """
 
-    def __init__(self, prompt_tokens: int) -> None:
-        """``prompt_tokens`` is the estimate for the prompt."""
+    def __init__(self, prompt_tokens: int, texts: Sequence[str]) -> None:
+        """``prompt_tokens`` is the estimate for the prompt. ``texts`` are the answer's, to which the caller adds."""
         self._prompt_tokens = prompt_tokens
+        self._texts = texts
         self._counted: Usage | None = None
-        self._since: list[str] = []
-        """The texts that came after the last count."""
+        self._covered = 0
+        """How many of the texts the last count covers."""
 
-    def take(self, part: Part) -> None:
-        """Takes the next part of the answer."""
-        if isinstance(part, TextDelta):
-            self._since.append(part.text)
-            return
+    def take(self, part: Usage | Completion) -> None:
+        """Takes a count of the provider's."""
         counted = part.usage if isinstance(part, Completion) else part
         if counted is not None:
             self._counted = counted
-            self._since.clear()
+            self._covered = len(self._texts)
 
     @property
     def usage(self) -> Usage | None:
         """None while nothing was counted and no text has come."""
-        if not self._since:
+        since = "".join(self._texts[self._covered :])
+        if not since:
             return self._counted
-        counted = self._counted or Usage(self._prompt_tokens, 0)
-        return total(counted, Usage(0, estimate_tokens("".join(self._since))))
+        return total(self._counted or Usage(self._prompt_tokens, 0), Usage(0, estimate_tokens(since)))

@@ -185,15 +185,16 @@ class FollowUp:
     async def _written(self, due: _Due, persona: str, context: Context) -> str:
         """Returns a whole answer as one text, and counts what it used, also when it failed. Raises ``LlmError``."""
         pieces: list[str] = []
-        meter = UsageMeter(context.estimated_tokens)
+        meter = UsageMeter(context.estimated_tokens, pieces)
         try:
             async with aclosing(self._model.chat(persona, context)) as parts:
                 async for part in parts:
+                    if isinstance(part, TextDelta):
+                        pieces.append(part.text)
+                        continue
                     meter.take(part)
                     if isinstance(part, Completion):
                         return "".join(pieces)
-                    if isinstance(part, TextDelta):
-                        pieces.append(part.text)
             raise LlmError("The answer ended without an end")
         finally:
             if meter.usage is not None:

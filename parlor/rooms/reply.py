@@ -202,18 +202,19 @@ class ReplyRun:
             )
         except StoreUnavailable as error:
             raise LlmError("The conversation could not be read", debug=error.debug) from error
-        self._meter = meter = UsageMeter(context.estimated_tokens)
+        self._meter = UsageMeter(context.estimated_tokens, self._text)
         async with aclosing(model.chat(job.persona, context)) as parts:
             async for part in parts:
-                meter.take(part)
-                if isinstance(part, Completion):
-                    return part.finish_reason
                 if isinstance(part, TextDelta):
                     if not self._text:
                         self._ports.metrics.first_token_seconds(clock.monotonic() - began)
                     self._text.append(part.text)
                     self._unwritten.append(part.text)
                     self._news.set()
+                    continue
+                self._meter.take(part)
+                if isinstance(part, Completion):
+                    return part.finish_reason
         raise LlmError("The answer ended without an end")
 
     async def _write_deltas(self) -> None:

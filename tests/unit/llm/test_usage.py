@@ -27,9 +27,13 @@ TEXT = TextDelta("x" * 40)  # 10 tokens by the estimate
     ],
 )
 def test_what_the_provider_has_not_counted_is_estimated(parts: list[Part], usage: Usage | None) -> None:
-    meter = UsageMeter(prompt_tokens=100)
+    texts: list[str] = []
+    meter = UsageMeter(100, texts)
     for part in parts:
-        meter.take(part)
+        if isinstance(part, TextDelta):
+            texts.append(part.text)
+        else:
+            meter.take(part)
     assert meter.usage == usage
 
 
