@@ -1,6 +1,6 @@
 -- private_mariadb: who may sign in to the private MariaDB
 -- Database: the server
--- Design: run before it takes connections (--init-file), so one statement a line. Root gets its installation's password,
+-- Design: run before it takes connections (--init-file), one statement a line. Root gets the installation's password,
 --   whatever it had, and no other account is left that can sign in.
 -- Parameters: {{password}}, hexadecimal digits.
 -- Result sets: none.
