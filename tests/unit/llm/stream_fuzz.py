@@ -173,16 +173,16 @@ def _parts(random: Random, dialect: Dialect, made: list[Frame]) -> list[Frame]:
 
 
 def _early_reasons(random: Random, dialect: Dialect, made: list[Frame]) -> list[Frame]:
-    """Before the text each chunk says that the model has stopped; with the text come reasons that say nothing."""
+    """Before the text each chunk may say that the model has stopped; with the text come reasons that say nothing."""
     first = next(number for number, frame in enumerate(made) if frame.text)
+    early, later = random.choice([None, "stop"]), random.choice(["", "null", 5, {}, "thinking"])
 
     def changed(number: int, frame: Frame) -> Frame:
         chunk = _chunk_of(dialect, frame)
         if chunk is None or not chunk.get("choices") or (number > first and not frame.text):
             return frame
-        reason = random.choice(["stop", "length"]) if number < first else random.choice(["", "null", 5, {}, "thinking"])
         for choice in chunk["choices"]:  # type: ignore[attr-defined]
-            choice["finish_reason"] = reason
+            choice["finish_reason"] = early if number < first else later
         return Frame(event(dialect, chunk), frame.text)
 
     return [changed(number, frame) for number, frame in enumerate(made)]
