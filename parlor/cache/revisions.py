@@ -67,7 +67,7 @@ class RevisionCache:
         live = self._live
         answer = await live.attempt(
             "edit_message",
-            self._reopened_keys(address, idempotency),
+            {**self._reopened_keys(address, idempotency), **live.room_keys(address, "account_events")},
             {
                 **queueing(address, claim),
                 "message": message.doc.message_id,

@@ -82,30 +82,42 @@ class SummaryCache:
             _owned(address, claim),
         )
 
-    async def needs_title(self, address: RoomAddress) -> bool:
-        """Whether the room has no title yet, or only a stand-in for one. Raises ``RoomNotFound`` for one that was
-        deleted, ``OutOfStep`` when Redis does not have it."""
+    async def title_version(self, address: RoomAddress) -> int | None:
+        """The version that a title would be made from, to be read before the messages; None when the room has a title
+        that is no stand-in. Raises ``RoomNotFound`` for a room that was deleted, ``OutOfStep`` when Redis does not have
+        it."""
         key = self._live.keys.room(address.partition, address.room_id)
-        title, stand_in, state = await self._live.pipeline.read("HMGET", key, "title", "stand_in", "state")
+        fields = ("title", "stand_in", "state", "summary_version")
+        title, stand_in, state, version = await self._live.pipeline.read("HMGET", key, *fields)
         if state is None:
             raise OutOfStep
         if RoomState(plain(state)) in GONE:
             raise RoomNotFound
-        return not title or title == stand_in
+        stands_in = stand_in is not None and plain(stand_in).partition(" ")[2] == plain(title)
+        return int(version or 0) if not title or stands_in else None
 
-    async def give_title(self, address: RoomAddress, claim: Claim, title: str, *, stands_in: bool = False) -> bool:
-        """A title for a room that needs one; with ``stands_in`` one that the next takes the place of. False when the
-        room keeps the title that it has by now."""
-        answer = await self._live.run(
+    async def give_title(
+        self, address: RoomAddress, claim: Claim, version: int, title: str, quoted: int | None = None
+    ) -> bool:
+        """A title for a room that needs one, made from the messages of ``version``. ``quoted`` is the seq of the
+        message whose first words they are: such a title stands in for one, and goes with the message. False when the
+        room keeps the title that it has by now, or when a message was deleted or edited since."""
+        answer = await self._live.attempt(
             "give_title",
             self._live.room_keys(
                 address,
                 *("partition", "queue", "room", "messages", "states", "events"),
                 *("account", "rooms", "account_events"),
             ),
-            {**_owned(address, claim), "title": title},
-            ["stand_in"] if stands_in else [],
+            {
+                **_owned(address, claim),
+                "version": version,
+                "title": title,
+                "quoted": "" if quoted is None else quoted,
+            },
         )
+        if answer[0] < 0 and answer[0] != Code.OUT_OF_STEP:
+            raise refusal(answer[0])
         return bool(answer[0] == Code.OK)
 
 

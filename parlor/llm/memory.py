@@ -130,10 +130,12 @@ class Memory:
         turns, through = await self._oldest(room_id, known, keep_from, self.ratios.of(persona.model))
         return Fold(known, turns, through) if turns else None
 
-    async def latest(self, room_id: RoomId, before_seq: int, count: int, tokens: int) -> list[PromptTurn]:
-        """Returns the newest ``count`` messages below ``before_seq``, oldest first, each cut to ``tokens``."""
+    async def latest(self, room_id: RoomId, before_seq: int, count: int, tokens: int) -> list[tuple[int, PromptTurn]]:
+        """Returns the newest ``count`` messages below ``before_seq``, oldest first, each with its seq and cut to
+        ``tokens``."""
         page = await self._history.before(room_id, before_seq, count)
-        return [PromptTurn(turn.role, cut(turn.content, tokens)) for turn in map(turn_of, page) if turn is not None]
+        turns = [(message.seq, turn_of(message)) for message in page]
+        return [(seq, PromptTurn(turn.role, cut(turn.content, tokens))) for seq, turn in turns if turn is not None]
 
     def _window(self, persona: Persona, known: RoomMemory, before_seq: int) -> _Window:
         # A summary that covers the message itself, or later ones, is not used in its prompt.

@@ -72,9 +72,9 @@ def clean_title(answer: str) -> str:
     return ""
 
 
-def first_words(turns: Sequence[PromptTurn]) -> str:
-    """Returns the beginning of what a person said first, as a title; empty if no person said anything."""
-    return _shortened(next((_one_line(turn.content) for turn in turns if turn.role == "user"), ""))
+def first_words(text: str) -> str:
+    """Returns the beginning of a text as a title."""
+    return _shortened(_one_line(text))
 
 
 def _one_line(text: str) -> str:

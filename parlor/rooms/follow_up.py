@@ -1,13 +1,14 @@
 """What the LLM does in the background when a reply has ended: a title for a new room, a summary of older turns.
 
 A room whose title is not found gets the first words of the question as a stand-in, so that it can be told apart in a
-list; the end of the next reply is another chance for a title. A title that a person gives stays.
+list; the end of the next reply is another chance for a title. The stand-in goes with the message that it quotes (I10),
+and a title that a person gives stays.
 
 No caller waits for this work, and it must not hold up a reply. ``reply_ended`` returns at once; a process serves at
 most ``SLOTS`` rooms at a time, each in one task; a failure is logged, and the end of the next reply is another chance.
-Every write carries the room's claim, so an owner that was replaced writes nothing (I3). A summary is refused if a
-message that it may mention was deleted in the meantime (I10). Each call of the LLM is bounded by the LLM's own
-timeouts.
+Every write carries the room's claim, so an owner that was replaced writes nothing (I3). Title and summary are refused
+if a message that they may mention was deleted or edited in the meantime (I10). Each call of the LLM is bounded by the
+LLM's own timeouts.
 """
 
 from __future__ import annotations
@@ -141,30 +142,33 @@ class FollowUp:
 
     async def _give_title(self, due: _Due) -> None:
         room_id = due.address.room_id
-        if not await self._summaries.needs_title(due.address):
+        version = await self._summaries.title_version(due.address)
+        if version is None:
             self._count_tries(room_id, _DONE)
             return
         turns = await self._memory.latest(room_id, due.before_seq, TITLE_TURNS, TITLE_TURN_TOKENS)
         if not turns:
             return
         if not due.ask:
-            await self._stand_in(due, turns)
+            await self._stand_in(due, version, turns)
             return
         self._count_tries(room_id, self._title_tries.get(room_id, 0) + 1)
         try:
-            found = title.clean_title(await self._written(due, title.NAME, title.title_context(turns)))
+            asked = title.title_context([turn for _, turn in turns])
+            found = title.clean_title(await self._written(due, title.NAME, asked))
             if not found:
                 raise LlmError("The language model found no title")
         except LlmError:
-            await self._stand_in(due, turns)
+            await self._stand_in(due, version, turns)
             raise
-        await self._summaries.give_title(due.address, due.claim, found)
-        self._count_tries(room_id, _DONE)
+        if await self._summaries.give_title(due.address, due.claim, version, found):
+            self._count_tries(room_id, _DONE)
 
-    async def _stand_in(self, due: _Due, turns: Sequence[PromptTurn]) -> None:
-        words = title.first_words(turns)
-        if words:
-            await self._summaries.give_title(due.address, due.claim, words, stands_in=True)
+    async def _stand_in(self, due: _Due, version: int, turns: Sequence[tuple[int, PromptTurn]]) -> None:
+        """Gives the room the first words of the oldest of these turns that a person said."""
+        seq, asked = next(((seq, turn.content) for seq, turn in turns if turn.role == "user"), (0, ""))
+        if asked:
+            await self._summaries.give_title(due.address, due.claim, version, title.first_words(asked), quoted=seq)
 
     async def _fold(self, due: _Due) -> None:
         room_id, tokens = due.address.room_id, self._memory.summary_tokens

@@ -1,5 +1,5 @@
 -- What: new content for a person's message; the reply to it begins anew, unless it has not begun yet.
--- KEYS: partition queue generating room messages states open events account rooms idempotency
+-- KEYS: partition queue generating room messages states open events account rooms account_events idempotency
 -- ARGV: room owner db_key claim now message seq nonce waits past past_version doc version reply reply_seq reply_past
 --       reply_past_version reply_doc reply_needed fingerprint idempotency_ttl backlog_limit lease_until event_ttl
 --       event_max
@@ -18,6 +18,7 @@
 --@include reopen
 --@include last_of_room
 --@include drop_summary
+--@include drop_stand_in
 --@include idempotency
 local refused = require_room()
 if refused then
@@ -72,6 +73,7 @@ enqueue('CHAT_MESSAGE_SAVE', 'seq', A.seq, 'message', A.message, 'final', '1', '
   'past', A.past, 'last', room[1], 'count', room[2], 'at', A.now)
 emit(K.events, K.room, 'type', 'message.updated', 'message', A.message, 'seq', A.seq, 'state', 'PENDING', 'doc', A.doc)
 drop_summary(tonumber(A.seq))
+drop_stand_in(A.seq)
 if A.reply ~= '' then
   reopen(A.reply_seq, A.reply, A.reply_doc, A.reply_past, A.reply_needed)
   emit(K.events, K.room, 'type', 'message.updated', 'message', A.reply, 'seq', A.reply_seq, 'state', 'COMPOSING',

@@ -12,4 +12,4 @@ local refused = require_room_alive()
 if refused then
   return {refused}
 end
-return describe(A.title, A.persona)
+return describe(given(A.title), given(A.persona))

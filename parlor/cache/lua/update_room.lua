@@ -11,8 +11,8 @@ local refused = require_room()
 if refused then
   return {refused}
 end
-if A.title ~= '' then
+if given(A.title) then
   -- Who gives the title that stands in for one wants it to stay.
   redis.call('HDEL', K.room, 'stand_in')
 end
-return describe(A.title, A.persona)
+return describe(given(A.title), given(A.persona))

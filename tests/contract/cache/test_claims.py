@@ -45,7 +45,7 @@ async def _rename(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, t
 
 
 async def _give_title(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
-    await SummaryCache(fixtures.live).give_title(address, claim, "Tea")
+    await SummaryCache(fixtures.live).give_title(address, claim, 0, "Tea")
 
 
 async def _delete_room(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:

@@ -94,8 +94,8 @@ async def revise(fixtures: CacheFixtures, address: RoomAddress, turn: Appended) 
     untitled = fixtures.address()
     await fixtures.creations.create(untitled, "", "GPT4O", "account")
     await fixtures.claim(untitled.room_id, CLAIM_1)
-    assert await summaries.give_title(untitled, CLAIM_1, "Which tea?", stands_in=True)
-    assert await summaries.give_title(untitled, CLAIM_1, "Tea")
+    assert await summaries.give_title(untitled, CLAIM_1, 0, "Which tea?", quoted=1)
+    assert await summaries.give_title(untitled, CLAIM_1, 0, "Tea")
 
 
 async def check(fixtures: CacheFixtures, address: RoomAddress, message: MessageId) -> None:

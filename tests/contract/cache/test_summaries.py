@@ -1,4 +1,4 @@
-"""set_summary, reset_summary, give_title: what is written behind a conversation."""
+"""set_summary, reset_summary: what the older turns of a room become in its prompt."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ async def test_a_stale_owner_writes_nothing(fixtures: CacheFixtures, summaries: 
     with pytest.raises(Fenced):
         await summaries.reset(address, CLAIM_1)
     with pytest.raises(Fenced):
-        await summaries.give_title(address, CLAIM_1, "Tea")
+        await summaries.give_title(address, CLAIM_1, 0, "Tea")
     assert await fixtures.dump() == before
 
 
@@ -199,96 +199,3 @@ async def delete_covered(fixtures: CacheFixtures, summaries: SummaryCache, addre
     assert await summaries.set(address, CLAIM_1, version, "further still", message)
     await delete(fixtures, address, message)
     assert (await memory(summaries, address)).summary == ""
-
-
-# Titles
-
-
-async def test_a_room_without_a_title_gets_one(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
-    address = fixtures.address()
-    await fixtures.creations.create(address, "", "GPT4O", "account")
-    await fixtures.claim(address.room_id, CLAIM_1)
-    assert await summaries.give_title(address, CLAIM_1, "Tea 🍵")
-    assert (await fixtures.room(address)).room.title == "Tea 🍵"
-    (entry,) = await updates(fixtures)
-    assert (entry.title, entry.version, entry.summary) == ("Tea 🍵", 2, None)
-    assert await fixtures.event_types(address) == ["room.updated"]
-
-
-async def test_a_title_that_a_person_gave_stays(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
-    address = await fixtures.claimed()
-    before = await fixtures.dump()
-    assert not await summaries.give_title(address, CLAIM_1, "Tea")
-    assert await fixtures.dump() == before
-
-
-async def untitled(fixtures: CacheFixtures) -> RoomAddress:
-    address = fixtures.address()
-    await fixtures.creations.create(address, "", "GPT4O", "account")
-    await fixtures.claim(address.room_id, CLAIM_1)
-    return address
-
-
-async def test_a_title_never_replaces_one_that_a_person_gave_meanwhile(
-    fixtures: CacheFixtures, summaries: SummaryCache
-) -> None:
-    address = await untitled(fixtures)
-    await fixtures.rooms.update(address, CLAIM_1, "Mine", None)
-    assert not await summaries.give_title(address, CLAIM_1, "Tea")
-    assert (await fixtures.room(address)).room.title == "Mine"
-
-
-async def test_a_given_title_is_given_once_however_often_it_is_asked(
-    fixtures: CacheFixtures, summaries: SummaryCache
-) -> None:
-    address = await untitled(fixtures)
-    await summaries.give_title(address, CLAIM_1, "Tea")
-    fixtures.clock.now += 1000
-    assert not await summaries.give_title(address, CLAIM_1, "Coffee")
-    assert [entry.title for entry in await updates(fixtures)] == ["Tea"]
-
-
-async def test_a_stand_in_is_a_title_until_one_is_found(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
-    address = await untitled(fixtures)
-    assert await summaries.needs_title(address)
-    assert await summaries.give_title(address, CLAIM_1, "Which tea?", stands_in=True)
-    assert (await fixtures.room(address)).room.title == "Which tea?"
-    assert await summaries.needs_title(address)
-    assert not await summaries.give_title(address, CLAIM_1, "And coffee?", stands_in=True)
-    await fixtures.rooms.update(address, CLAIM_1, None, "BRIEF")
-    assert await summaries.give_title(address, CLAIM_1, "Tea")
-    assert not await summaries.needs_title(address)
-    assert not await summaries.give_title(address, CLAIM_1, "Coffee")
-    assert (await fixtures.room(address)).room.title == "Tea"
-    assert [entry.title for entry in await updates(fixtures)] == ["Which tea?", "Which tea?", "Tea"]
-
-
-@pytest.mark.parametrize("mine", ["Mine", "Which tea?"])
-async def test_a_title_that_a_person_gives_instead_of_a_stand_in_stays(
-    fixtures: CacheFixtures, summaries: SummaryCache, mine: str
-) -> None:
-    address = await untitled(fixtures)
-    await summaries.give_title(address, CLAIM_1, "Which tea?", stands_in=True)
-    await fixtures.rooms.update(address, CLAIM_1, mine, None)
-    assert not await summaries.needs_title(address)
-    assert not await summaries.give_title(address, CLAIM_1, "Tea")
-    assert (await fixtures.room(address)).room.title == mine
-
-
-@pytest.mark.parametrize("mine", ["Mine", "Which tea?"])
-async def test_an_operators_title_is_not_a_stand_in_unless_it_is_the_same(
-    fixtures: CacheFixtures, summaries: SummaryCache, mine: str
-) -> None:
-    address = await untitled(fixtures)
-    await summaries.give_title(address, CLAIM_1, "Which tea?", stands_in=True)
-    await fixtures.operators.update_room(address, mine, "GPT4O")
-    assert await summaries.needs_title(address) is (mine == "Which tea?")
-
-
-async def test_a_room_that_is_not_here_or_gone_needs_no_title(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
-    address = await untitled(fixtures)
-    with pytest.raises(OutOfStep):
-        await summaries.needs_title(fixtures.address())
-    await fixtures.rooms.delete(address, CLAIM_1, "account")
-    with pytest.raises(RoomNotFound):
-        await summaries.needs_title(address)

@@ -320,7 +320,7 @@ async def test_a_room_is_crowded_when_its_prompt_took_half_of_the_budget_and_say
 async def test_the_latest_turns_are_those_that_can_be_read() -> None:
     messages = [message(1, USER, "abcdefgh"), message(2, AI, "b", state=MessageState.DELETED), message(3, USER, "c")]
     found = await memory(FakeHistory(messages)).latest(ROOM, 4, 8, tokens=1)
-    assert found == [PromptTurn("user", "abcd"), PromptTurn("user", "c")]
+    assert found == [(1, PromptTurn("user", "abcd")), (3, PromptTurn("user", "c"))]
 
 
 ROOMS = st.lists(

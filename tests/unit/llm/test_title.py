@@ -96,20 +96,15 @@ def test_a_title_of_marks_alone_is_cut_all_the_same() -> None:
     assert len(clean_title("Z" + "\u0336" * 500)) <= TITLE_MAX
 
 
-def test_the_first_words_are_those_of_the_first_person() -> None:
-    answer, question = (
-        PromptTurn("assistant", "Hello!"),
-        PromptTurn("user", " How do I\n\nmake\u202e *green* tea?\x1b "),
-    )
-    assert first_words([answer, question, PromptTurn("user", "And black?")]) == "How do I make *green* tea?"
-    assert first_words([answer]) == ""
-    assert first_words([PromptTurn("user", "green tea " * 20)]) == "green tea " * 5 + "green…"
-    assert len(first_words([PromptTurn("user", "緑茶" * 20_000)])) == TITLE_MAX
+def test_the_first_words_are_one_line() -> None:
+    assert first_words(" How do I\n\nmake\u202e *green* tea?\x1b ") == "How do I make *green* tea?"
+    assert first_words("green tea " * 20) == "green tea " * 5 + "green…"
+    assert len(first_words("緑茶" * 20_000)) == TITLE_MAX
 
 
 @given(st.text(st.one_of(st.characters(), st.sampled_from("# *_`\"'.:\n\x1b\u202e\u200d\u0301a"))))
 def test_any_answer_gives_a_title_that_a_room_can_have_or_none(answer: str) -> None:
-    for title in (clean_title(answer), first_words([PromptTurn("user", answer)])):
+    for title in (clean_title(answer), first_words(answer)):
         assert len(title) <= TITLE_MAX
         assert title == one_line(title)
     assert clean_title(answer) == "" or not is_blank(clean_title(answer))

@@ -6,10 +6,11 @@ import pytest
 
 from parlor.errors import LlmError
 from parlor.llm import title
+from parlor.llm.memory import Memory
 from parlor.model import FinishReason
 from parlor.rooms import follow_up as module
 from parlor.rooms.follow_up import TITLE_RETRIES
-from tests.unit.domain import DomainMaker
+from tests.unit.domain import Domain, DomainMaker
 from tests.unit.fake_clock import settle
 from tests.unit.llm.fake_history import AI, USER, talk
 from tests.unit.rooms.follow_up_fixture import CLAIM, PERSONA, STOP, FollowUpFixture, turn_numbers
@@ -111,6 +112,30 @@ async def test_a_title_that_a_person_gives_instead_of_the_first_words_stays(
     assert await follow_ups.title(address) == mine
     await follow_ups.ended(address)
     assert len(follow_ups.talks) == 2
+
+
+async def test_a_question_that_is_deleted_while_its_title_is_found_is_in_no_title(domain: Domain) -> None:
+    room = await domain.opened()
+    secret = await domain.say(room, "My secret")
+    address, claim = room._own.address, room._own.claim
+    assert address is not None
+    memory = Memory(domain.internal_history, domain.memories, 1000, 800)
+    follow_up = domain.new_follow_up(memory, domain.settings.llm)
+
+    async def title_after(reason: FinishReason) -> str:
+        follow_up.reply_ended(address, claim, PERSONA.name, 1, reason)
+        await settle()
+        return (await domain.directory.room(room.room_id, address.account_id)).title
+
+    assert await title_after(FinishReason.STOPPED) == "My secret"
+    assert await title_after(STOP) == "My secret"
+    await domain.delete_message(room, secret.message_id)
+    domain.model.talks[0].say("A secret")
+    domain.model.talks[0].finish()
+    await settle()
+    assert (await domain.directory.room(room.room_id, address.account_id)).title == ""
+    assert await title_after(FinishReason.STOPPED) == ""
+    await follow_up.close()
 
 
 async def test_another_process_knows_that_the_first_words_only_stand_in(follow_ups: FollowUpFixture) -> None:

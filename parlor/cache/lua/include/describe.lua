@@ -1,12 +1,16 @@
--- describe(title, persona) gives the room this title and this persona, '' for what it has; returns the script's answer.
---   Both are told and queued together, in one version. The room has been required before.
+-- describe(title, persona) gives the room this title and this persona, nil for what it has; returns the script's
+--   answer. Both are told and queued together, in one version. The room has been required before.
+-- given(argument) is nil for an argument that is ''.
 -- Uses K.events, K.account_events, A.now and what enqueue and emit use.
 --@include emit
 --@include enqueue
+local function given(argument)
+  return argument ~= '' and argument or nil
+end
+
 local function describe(title, persona)
   local has = redis.call('HMGET', K.room, 'title', 'persona')
-  title = title ~= '' and title or has[1]
-  persona = persona ~= '' and persona or has[2]
+  title, persona = title or has[1], persona or has[2]
   if title == has[1] and persona == has[2] then
     return {CODE.DUPLICATE}
   end

@@ -1,13 +1,14 @@
 -- drop_message(seq, message, tombstone, by) takes a message away, however far it has come; returns outcome and state.
 --   Final (I10): a queued save is skipped or buried by the delete behind it, a late end of a reply is refused. Its
---   earlier versions go with it, and a summary that covers it.
+--   earlier versions go with it, a summary that covers it, and a title that only quotes it.
 -- Uses K.partition, K.queue, K.generating, K.room, K.messages, K.states, K.open, K.draft, K.events, K.account,
---   K.rooms, A.now and what enqueue, emit, transition, drop_live and drop_summary use.
+--   K.rooms, A.now and what enqueue, emit, transition, drop_live, drop_summary and drop_stand_in use.
 --@include enqueue
 --@include emit
 --@include transition
 --@include drop_live
 --@include drop_summary
+--@include drop_stand_in
 local OUTCOME = {COMPOSING = 'stopped_and_deleted', PENDING = 'cancelled', PROCESSING = 'deleting', SENT = 'deleting'}
 
 local function drop_message(seq, message, tombstone, by)
@@ -31,5 +32,6 @@ local function drop_message(seq, message, tombstone, by)
     'count', count, 'at', A.now, 'doc', tombstone)
   emit(K.events, K.room, 'type', 'message.deleted', 'message', message, 'seq', seq, 'state', state)
   drop_summary(tonumber(seq))
+  drop_stand_in(seq)
   return outcome, state
 end
