@@ -35,7 +35,8 @@ class StopSignals:
         return self._forced.is_set()
 
     def install(self) -> None:
-        """Installs the handler."""
+        """Installs the handler. Called again when Ray has started: its core installs one for SIGTERM that ends the
+        process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.handle)
 

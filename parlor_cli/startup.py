@@ -166,6 +166,7 @@ class Startup:
         warning = f"joining Ray at {settings.ray.address}: its authentication, ports and proxy are its own affair"
         self._warn("ray", warning)
         self._started.head = ray_cluster.join(settings.ray.address, settings.ray.namespace)
+        self._signals.install()
         self._started.run = msgspec.structs.replace(self._started.run, private_ray=False)
         return os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
 
@@ -174,6 +175,7 @@ class Startup:
         command = ray_cluster.install_haproxy_command(self._installation, settings, binary) if binary else None
         ray_cluster.enter(ray_cluster.environment(self._installation, settings, plan, command))
         self._started.head = ray_cluster.start(self._installation, settings, plan)
+        self._signals.install()
         return command is not None
 
     def _start_actors(self, settings: Settings) -> None:
