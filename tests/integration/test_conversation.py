@@ -77,8 +77,10 @@ async def test_the_conversation_page_does_what_it_says(installation: Installatio
     assert len(waited) == 2
     assert all(each["message"]["durability"] == "persisted" for each in waited)
     assert all(each["reply"]["finish_reason"] == "stop" for each in waited)
-    variants = found[-1]
-    assert [variant["attempt"] for variant in variants["variants"]] == [1, 2]
+    stopped, continued, anew = found[-1]["variants"]
+    assert [stopped["finish_reason"], continued["finish_reason"], anew["finish_reason"]] == ["stopped", "stop", "stop"]
+    assert continued["content"].startswith(stopped["content"])
+    assert [each["attempt"] for each in (stopped, continued, anew)] == [1, 2, 3]
     turns = re.findall(r"^## (\d+) · (USER|AI) · ", printed, re.MULTILINE)
     assert turns[:2] == [("1", "USER"), ("2", "AI")]
     assert [int(seq) for seq, _ in turns] == list(range(1, len(turns) + 1))
