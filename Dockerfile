@@ -34,15 +34,17 @@ COPY --from=build /opt/parlor /opt/parlor
 ENV PATH=/opt/parlor/bin:/usr/local/bin:/usr/bin:/bin \
     PARLOR_DATA_DIR=/var/lib/parlor \
     PARLOR_API__HOST=0.0.0.0 \
-    PARLOR_API__PORT=8000
+    PARLOR_API__PORT=8000 \
+    PARLOR_CONNECTIONS__HEALTH_PORT=8001
 USER 10001:10001
 # Where a parlor.toml is looked for.
 WORKDIR /etc/parlor
 VOLUME /var/lib/parlor
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# Alive, not ready: with Redis away, history is still read, and starting Parlor again would not help.
+# Alive, not ready: with Redis away, history is still read, and starting Parlor again would not help. Clients cannot take
+# the connections of this port.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['PARLOR_API__PORT'] + '/healthz', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['PARLOR_CONNECTIONS__HEALTH_PORT'] + '/healthz', timeout=4)"]
 ENTRYPOINT ["tini", "--", "parlor"]
 CMD ["up"]

@@ -86,7 +86,7 @@ def build_app(
     app.mount("/assets", page.assets, name="assets")
     app.state.methods = MethodTable(app.openapi)
     # Added last is outermost.
-    app.add_middleware(BodyLimit, limit=settings.api.body_limit)
+    app.add_middleware(BodyLimit, limit=settings.api.body_limit, timeout=settings.connections.body_timeout)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext, edge=edge, echo_request_id=echo_request_id)
     app.add_middleware(Cors, origins=settings.api.origins)

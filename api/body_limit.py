@@ -1,8 +1,10 @@
-"""The limit on request bodies, checked against Content-Length, and while a body without one is read."""
+"""The limits on request bodies: how long they may be, checked against Content-Length and while a body without one is
+read, and how long they may take."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,47 +15,71 @@ _LINGER_BYTES = 4 * 1024 * 1024
 
 
 class BodyLimit:
-    """ASGI middleware that answers a body over the limit with 413 and closes the connection.
+    """ASGI middleware that answers a body over the limit with 413, and one that does not come with 408; either closes
+    the connection.
 
-    Before it closes, the rest of the body is read for a short while: closing on a client that still sends resets the
-    connection, and most clients then lose the answer.
+    After a 413 the rest of the body is read for a short while before that: closing on a client that still sends resets
+    the connection, and most clients then lose the answer.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
-        """``limit`` in bytes."""
+    def __init__(self, app: ASGIApp, *, limit: int, timeout: timedelta) -> None:
+        """``limit`` in bytes; ``timeout`` from the moment at which the application begins to read."""
         self._app = app
         self._limit = limit
+        self._timeout = timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "GET":
             await self._app(scope, receive, send)
             return
-        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        too_long = announced.isdigit() and int(announced[:20]) > self._limit
-        received = 0
-        refused = False
-
-        async def counted() -> Message:
-            nonlocal received, refused
-            message: Message = {} if too_long else await receive()
-            received += len(message.get("body", b""))
-            refused = too_long or received > self._limit
-            if refused:
-                raise self._refusal()
-            return message
+        body = _Body(scope, receive, self._limit, self._timeout.total_seconds())
 
         async def answered(message: Message) -> None:
-            if refused and message["type"] == "http.response.body" and not message.get("more_body", False):
+            if body.too_long and message["type"] == "http.response.body" and not message.get("more_body", False):
                 await send({**message, "more_body": True})
                 await _discard_rest(receive)
                 message = {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
-        await self._app(scope, counted, answered)
+        await self._app(scope, body.receive, answered)
 
-    def _refusal(self) -> HTTPException:
-        # FastAPI lets no other exception through from where it reads the body.
-        return HTTPException(413, f"The body is longer than {self._limit} bytes", {"Connection": "close"})
+
+class _Body:
+    """The body of one request while it is read. Its refusals are HTTPExceptions: FastAPI lets nothing else through from
+    where it reads the body."""
+
+    def __init__(self, scope: Scope, receive: Receive, limit: int, seconds: float) -> None:
+        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        self.too_long = announced.isdigit() and int(announced[:20]) > limit
+        self._receive = receive
+        self._limit = limit
+        self._seconds = seconds
+        self._deadline: float | None = None
+        self._received = 0
+        self._whole = False
+
+    async def receive(self) -> Message:
+        """The next message. Raises ``HTTPException``."""
+        if self._whole:
+            # All that can come now is that the client goes, whenever that is.
+            return await self._receive()
+        message: Message = {} if self.too_long else await self._in_time()
+        self._received += len(message.get("body", b""))
+        self.too_long = self.too_long or self._received > self._limit
+        if self.too_long:
+            raise HTTPException(413, f"The body is longer than {self._limit} bytes", {"Connection": "close"})
+        self._whole = not message.get("more_body", False)
+        return message
+
+    async def _in_time(self) -> Message:
+        if self._deadline is None:
+            self._deadline = asyncio.get_running_loop().time() + self._seconds
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await self._receive()
+        except TimeoutError:
+            detail = f"The body did not arrive within {self._seconds:g} s"
+            raise HTTPException(408, detail, {"Connection": "close"}) from None
 
 
 async def _discard_rest(receive: Receive) -> None:

@@ -19,12 +19,8 @@ from parlor_cli.refusal import Refusal
 def check(options: UpOptions) -> None:
     """Raises ``Refusal`` that names the place, the key and the value of everything that is wrong."""
     configuration = read(options.overrides(), OPTIONS)
-    problems = [
-        *_language_model(configuration),
-        *_databases(configuration),
-        *_redis(configuration),
-        *_identity(configuration),
-    ]
+    checks = (_language_model, _databases, _redis, _identity, _ports)
+    problems = [problem for check in checks for problem in check(configuration)]
     if problems:
         raise Refusal(str(ConfigurationError(problems)))
     installation = Installation.find(options.data_dir)
@@ -84,3 +80,9 @@ def _identity(configuration: Configuration) -> Iterator[str]:
     if settings.identity.jwks_url and settings.identity.issuer == settings.auth.issuer:
         what = "it is the issuer of Parlor's own tokens too (auth.issuer), and tells the two apart"
         yield configuration.problem("identity", "issuer", what)
+
+
+def _ports(configuration: Configuration) -> Iterator[str]:
+    settings = configuration.settings
+    if settings.connections.health_port and settings.connections.health_port == settings.api.port:
+        yield configuration.problem("connections", "health_port", "the API has that port; give another, or 0")

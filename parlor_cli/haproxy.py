@@ -1,6 +1,6 @@
 """The program that Ray Serve starts as HAProxy: it adapts the configuration that Serve wrote, then becomes HAProxy.
 
-    python -I haproxy.py <limits> <real haproxy> -db -f <haproxy.cfg> [-dR] [-sf <pid> ... -x <socket>]
+    python -I haproxy.py <front end as JSON> <real haproxy> -db -f <haproxy.cfg> [-dR] [-sf <pid> ... -x <socket>]
 
 Serve writes its file before each start and each reload and then runs this program, so the changes survive reloads. The
 process id stays the same (exec), which Serve checks. The changes:
@@ -13,9 +13,12 @@ process id stays the same (exec), which Serve checks. The changes:
    methods become a metric's label, or any stranger could make Serve keep as many time series as he likes;
 5. logs go to the log file of the process instead of UDP port 514, events only;
 6. HAProxy ends with the manager that started it, so that none keeps the port;
-7. a process that has a request and stays silent for the seconds in ``Limits`` is given up, so that no client waits for
-   one that stands still;
-8. no answer names the server's software, and no log has a query, which may hold the ticket of an event stream.
+7. a process that has a request and stays silent for too long is given up, so that no client waits for one that stands
+   still;
+8. a client that takes too long for a request is given up too, and each address has a limited number of connections;
+   health checks have a port of their own;
+9. the client's address is a header for the replica, and is taken from nobody else;
+10. no answer names the server's software, and no log has a query, which may hold the ticket of an event stream.
 
 HAProxy's parser answers what is not HTTP at all itself, before any rule, with a page that is compiled in. Buffers and
 the number of headers are larger than what is let through, so that whoever sends too much meets a rule, not the parser.
@@ -28,6 +31,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -89,25 +93,55 @@ ERRORS = (400, 408, 413, 500, 502, 503, 504)
 """The statuses of answers that HAProxy makes without a rule."""
 RETRY_AFTER_S = 1
 
+HEADROOM = 200
+"""Connections that clients of the API cannot take: for health checks, statistics and metrics."""
+_HEALTH_CONNECTIONS = 64
+_OTHER_FILES = 1500
+_PIPES = 500
+"""For data that goes through without being copied; two files each, and without a limit half as many as connections."""
+_ADDRESSES = 100_000
+"""IPv4 addresses and IPv6 networks that are remembered while they have connections."""
+HEALTH_PATHS = ("/healthz", "/readyz")
 
-class Limits(NamedTuple):
-    """Seconds without a byte from the process that has the request; after them 503, or the end of the stream."""
+
+class FrontEnd(NamedTuple):
+    """What the settings say about the front end. Times are in milliseconds."""
 
     answer: int
-    """For an ordinary answer; ``Prefer: wait=N`` adds N."""
+    """Without a byte from the process that has the request, until the answer is 503; ``Prefer: wait=N`` adds N."""
     stream: int
-    """For a stream: between two events or heartbeats."""
+    """Between two events or heartbeats, until a stream is cut."""
+    head: int
+    """For a request's line and headers."""
+    body: int
+    """For as much of a body as fits into a buffer."""
+    idle: int
+    """Between two requests of a connection."""
+    connections: int
+    per_address: int
+    """Most connections of an address; 0: any number."""
+    proxies: list[str]
+    """Networks that may have any number of connections, and say for whom they ask."""
+    bind: str = ""
+    """``host:port`` to listen on; empty: what Serve says, where replicas listen on the same host."""
+    health: str = ""
+    """``host:port`` for health checks alone, if any."""
 
     @classmethod
-    def read(cls, text: str) -> Limits:
+    def read(cls, text: str) -> FrontEnd:
         """From a command-line argument; raises ``ValueError`` or ``TypeError``."""
-        return cls(*map(int, text.split(",")))
+        return cls(**json.loads(text))
 
     def __str__(self) -> str:
-        return ",".join(map(str, self))
+        return json.dumps(self._asdict())
+
+    def within(self, files: int) -> FrontEnd:
+        """Returns this with as many connections as so many open files allow: each needs two."""
+        fitting = (files - _OTHER_FILES) // 2 - HEADROOM
+        return self._replace(connections=max(1, min(self.connections, fitting)))
 
 
-def adapt(config: str, limits: Limits) -> str:
+def adapt(config: str, front: FrontEnd) -> str:
     """The configuration with the changes above; one that has them is returned as it is."""
     if config.startswith(MARK):
         return config
@@ -117,13 +151,13 @@ def adapt(config: str, limits: Limits) -> str:
         words = line.split()
         if line and not line[0].isspace() and words:
             section = " ".join(words[:2])
-        adapted.extend(_adapt_line(section, line, words, limits))
+        adapted.extend(_adapt_line(section, line, words, front))
     return "\n".join(adapted) + "\n"
 
 
-def _adapt_line(section: str, line: str, words: list[str], limits: Limits) -> list[str]:
+def _adapt_line(section: str, line: str, words: list[str], front: FrontEnd) -> list[str]:
     if section == "global":
-        return _adapt_global(line, words)
+        return _adapt_global(line, words, front)
     match words:
         case ["errorfile", *_]:
             return []
@@ -135,10 +169,11 @@ def _adapt_line(section: str, line: str, words: list[str], limits: Limits) -> li
             return [line, *(f"    {_error_reply(status)}" for status in ERRORS)]
         case ["bind", address] if section in ("frontend prometheus", "listen stats"):
             return [f"    bind 127.0.0.1:{address.rpartition(':')[2]}"]
-        case ["bind", *_] if section == "frontend http_frontend":
-            return [line, *(f"    {rule}" for rule in _frontend_rules())]
+        case ["bind", address] if section == "frontend http_frontend":
+            rules = [*_binds(front, address), *_connection_rules(front), *_frontend_rules(front)]
+            return [f"    {rule}" for rule in rules]
         case ["backend", _]:
-            return [line, *(f"    {rule}" for rule in _backend_rules(limits))]
+            return [line, *(f"    {rule}" for rule in _backend_rules(front))]
         case ["http-request", "return", "status", "404", *_] if section == "backend default_backend":
             # Serve's own 404 means that the application does not run yet, or does not run any more.
             return [f"    http-request return {_reply(503)}"]
@@ -146,8 +181,10 @@ def _adapt_line(section: str, line: str, words: list[str], limits: Limits) -> li
             return [line]
 
 
-def _adapt_global(line: str, words: list[str]) -> list[str]:
+def _adapt_global(line: str, words: list[str], front: FrontEnd) -> list[str]:
     match words:
+        case ["maxconn", _]:
+            return [f"    maxconn {front.connections + HEADROOM}", f"    maxpipes {_PIPES}"]
         case ["log", _, "local0", "info"]:
             return ["    log stderr format short local0 notice"]
         case ["stats", "socket", *_]:
@@ -158,8 +195,41 @@ def _adapt_global(line: str, words: list[str]) -> list[str]:
             return [line]
 
 
-def _frontend_rules() -> list[str]:
+def _binds(front: FrontEnd, serves: str) -> list[str]:
+    """Where clients and health checks connect. Each has its own limit, so that clients leave connections for checks."""
+    host, _, port = (front.bind or serves).rpartition(":")
+    addresses = {"0.0.0.0": [f"*:{port}"], "::": [f"*:{port}", f":::{port} v6only"]}  # noqa: S104 - what is asked for
+    limit = f"maxconn {front.connections}"
+    binds = [f"bind {address} {limit}" for address in addresses.get(host, [f"{host}:{port}"])]
+    if front.health:
+        binds.append(f"bind {front.health} name health maxconn {_HEALTH_CONNECTIONS}")
+    return binds
+
+
+def _connection_rules(front: FrontEnd) -> list[str]:
+    """What holds before a request is read. A connection that is not used is closed without an answer."""
+    rules = [
+        f"timeout http-request {front.head}",
+        f"timeout http-keep-alive {front.idle}",
+        "option http-ignore-probes",
+    ]
+    if front.per_address:
+        rules += [
+            f"stick-table type ipv6 size {_ADDRESSES} expire 1m store conn_cur",
+            f"tcp-request connection accept if {{ so_name health }} || {_from_proxy(front)}",
+            "tcp-request connection track-sc0 src,ipmask(32,64)",
+            f"tcp-request connection reject if {{ sc_conn_cur(0) gt {front.per_address} }}",
+        ]
+    return rules
+
+
+def _from_proxy(front: FrontEnd) -> str:
+    return f"{{ src {' '.join(front.proxies)} }}" if front.proxies else "{ always_false }"
+
+
+def _frontend_rules(front: FrontEnd) -> list[str]:
     known = f"{{ method {' '.join(METHODS)} }}"
+    named = "req.hdr_ip(x-forwarded-for,-1)"
     one_id = "{ req.fhdr_cnt(x-request-id) eq 1 } { req.fhdr(x-request-id) -m reg ^[A-Za-z0-9._-]{1,64}$ }"
     plain = "{ res.hdr(content-type) -m beg text/plain }"
     return [
@@ -175,13 +245,18 @@ def _frontend_rules() -> list[str]:
         f"http-request return {_reply(400)} unless {{ path_beg / }}",
         # A replica decodes the path before it looks for its own.
         f"http-request return {_reply(404)} if {{ path,url_dec -m reg ^/-(/|$) }}",
+        f"http-request return {_reply(404)} if {{ so_name health }} !{{ path {' '.join(HEALTH_PATHS)} }}",
         f"http-request set-header x-request-id {_REQUEST_ID}",
+        "http-request set-header x-parlor-address %[src]",
+        f"http-request set-header x-parlor-address %[{named}] if {_from_proxy(front)} {{ {named} -m found }}",
         f"http-request del-header {_SERVES_HEADERS} -m reg",
         # Serve decodes them as UTF-8 when it traces, and fails if they are not.
         *(
             f"http-request del-header {name} unless {{ req.fhdr({name}) -m reg ^[[:print:]]+$ }}"
             for name in ("traceparent", "tracestate")
         ),
+        # Bodies that do not come keep no replica busy.
+        f"http-request wait-for-body time {front.body}",
         # The application answers in JSON only; plain text is from Serve, when it has no replica for the request.
         f"http-response return {_reply(503)} if {{ status 404 408 502 503 504 }} {plain}",
         f"http-response return {_reply(400)} if {{ status 400 }} {plain}",
@@ -191,15 +266,15 @@ def _frontend_rules() -> list[str]:
     ]
 
 
-def _backend_rules(limits: Limits) -> list[str]:
+def _backend_rules(front: FrontEnd) -> list[str]:
     """Timeouts; the last rule that matches counts."""
     wait = 'regsub("^.*wait *= *([0-9]{1,6}).*$","\\1",i)'
-    longer = f"req.fhdr(prefer),'{wait}',mul(1000),add({1000 * limits.answer})"
+    longer = f"req.fhdr(prefer),'{wait}',mul(1000),add({front.answer})"
     streams = ("{ req.hdr(accept) -m sub text/event-stream }", "{ path_end /events }")
     return [
-        f"http-request set-timeout server {limits.answer}s",
+        f"http-request set-timeout server {front.answer}",
         f"http-request set-timeout server {longer} if {{ req.fhdr(prefer) -i -m sub wait }}",
-        *(f"http-request set-timeout server {limits.stream}s if {stream}" for stream in streams),
+        *(f"http-request set-timeout server {front.stream} if {stream}" for stream in streams),
     ]
 
 
@@ -239,20 +314,21 @@ def problem(status: int) -> str:
     return text
 
 
-def rewrite(path: Path, limits: Limits) -> None:
+def rewrite(path: Path, front: FrontEnd) -> None:
     """Adapts the file in place, atomically."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(adapt(path.read_text(encoding="utf-8"), limits), encoding="utf-8")
+    temporary.write_text(adapt(path.read_text(encoding="utf-8"), front), encoding="utf-8")
     temporary.replace(path)
 
 
 def main(arguments: list[str]) -> NoReturn:
-    limits, binary, *options = arguments
+    front, binary, *options = arguments
     sys.path.insert(0, str(Path(__file__).parent / "servers"))
     from tether import die_with  # type: ignore[import-not-found] # a sibling file: the package is not on this path
 
     die_with(os.getppid(), signal.SIGTERM)
-    rewrite(Path(options[options.index("-f") + 1]), Limits.read(limits))
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    rewrite(Path(options[options.index("-f") + 1]), FrontEnd.read(front).within(files))
     os.execv(binary, [binary, *options])  # noqa: S606 - HAProxy, with Serve's own arguments
 
 

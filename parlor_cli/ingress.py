@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from parlor.settings import Settings
+from parlor_cli.front_end import LOOPBACK
 from parlor_cli.readiness import ask
 from parlor_cli.refusal import Refusal
 
@@ -23,13 +24,19 @@ class Ingress:
         """``shared``: others use the cluster and its Serve too."""
         self._settings = settings
         self._shared = shared
+        self._own_haproxy = haproxy and not shared
         self.title = "HAProxy" if haproxy else "Ray Serve's own proxy (no HAProxy for this platform)"
 
     @property
     def url(self) -> str:
         """The base URL for a client on this machine."""
-        host = _reachable(self._settings.api.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._settings.api.port}"
+        return _url(self._settings.api.host, self._settings.api.port)
+
+    @property
+    def health_url(self) -> str:
+        """The base URL of the port for health checks; empty when it has none."""
+        connections = self._settings.connections
+        return _url(connections.health_host, connections.health_port) if self._own_haproxy else ""
 
     def start(self) -> None:
         """Returns when the application runs. Raises ``Refusal``."""
@@ -40,7 +47,9 @@ class Ingress:
 
         api = self._settings.api
         try:
-            serve.start(proxy_location="EveryNode", http_options={"host": api.host, "port": api.port})
+            # Everything of Serve listens there. HAProxy has been told where clients come from: see `front_end`.
+            host = LOOPBACK if self._own_haproxy else api.host
+            serve.start(proxy_location="EveryNode", http_options={"host": host, "port": api.port})
             serve.run(build_serve_app(self._settings.dump_secrets()), name=APP_NAME, route_prefix="/")
         except (RayServeException, RuntimeError, TimeoutError) as error:
             raise Refusal(f"the HTTP application did not start: {error}{_deployment_messages()}") from error
@@ -75,6 +84,11 @@ def _deployment_messages() -> str:
     if application is None:
         return ""
     return "".join(f"\n{name}: {found.message}" for name, found in application.deployments.items() if found.message)
+
+
+def _url(host: str, port: int) -> str:
+    host = _reachable(host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _reachable(host: str) -> str:

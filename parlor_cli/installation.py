@@ -65,6 +65,8 @@ class RunFile(msgspec.Struct, frozen=True):
     processes: dict[str, ProcessRef] = {}
     ready: bool = False
     url: str = ""
+    health_url: str = ""
+    """Where only health checks are answered; empty without HAProxy."""
     dashboard_url: str = ""
     ray_address: str = ""
     namespace: str = ""

@@ -61,6 +61,10 @@ class PortPlan(msgspec.Struct, frozen=True):
         return self.first + 9
 
     @property
+    def health(self) -> int:
+        return self.first + 10
+
+    @property
     def replicas(self) -> range:
         """HTTP ports of replicas; Serve reuses a port only some time after it was freed."""
         return range(self.first + _REPLICAS_FROM, self.first + _GRPC_FROM)

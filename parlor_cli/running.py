@@ -30,7 +30,7 @@ def joined(installation: Installation, run: RunFile) -> Iterator[Settings]:
     settings = restore(settings_json)
     if run.private_ray:
         os.environ.update(ray_cluster.client_environment(installation.ray_token_path))
-    ray_cluster.join(run.ray_address, settings.ray.namespace)
+    ray_cluster.join(run.ray_address, settings.ray.namespace, private=run.private_ray)
     try:
         yield settings
     finally:

@@ -13,7 +13,7 @@ import msgspec
 from parlor.cache.server_check import ServerReport, check_server
 from parlor.errors import ParlorError
 from parlor.settings import Settings
-from parlor_cli import leftovers, model_check, ports, ray_cluster
+from parlor_cli import front_end, leftovers, model_check, ports, ray_cluster
 from parlor_cli.configuration import Overrides, merge
 from parlor_cli.endpoints import RedisEndpoint, StoreEndpoint, demo_plan, durability
 from parlor_cli.ingress import Ingress
@@ -89,6 +89,11 @@ class Startup:
                 ports.require(given.api.host, given.api.port)
             plan = ports.choose(http=given.api.port, dashboard=given.ray.dashboard_port, seed=installation.founding.id)
             self._override({"api": {"port": plan.http}, "store": {"partitions": blueprint.partitions}})
+            connections = given.connections
+            if connections.health_port:
+                ports.require(connections.health_host, connections.health_port)
+            elif not given.ray.address:
+                self._override({"connections": {"health_port": plan.health}})
         return blueprint, plan
 
     def _start_redis(self, blueprint: Blueprint) -> RedisEndpoint:
@@ -171,8 +176,8 @@ class Startup:
         return os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
 
     def _start_private_ray(self, settings: Settings, plan: ports.PortPlan) -> bool:
-        binary = ray_cluster.haproxy_binary()
-        command = ray_cluster.install_haproxy_command(self._installation, settings, binary) if binary else None
+        binary = front_end.haproxy_binary()
+        command = front_end.install_command(self._installation, settings, binary) if binary else None
         ray_cluster.enter(ray_cluster.environment(self._installation, settings, plan, command))
         self._started.head = ray_cluster.start(self._installation, settings, plan)
         self._signals.install()
@@ -198,7 +203,9 @@ class Startup:
             done(ingress.title)
         with self._step("ready", "waiting for /readyz"):
             ingress.wait_until_ready(self._signals.check)
-        started.run = msgspec.structs.replace(started.run, ready=True, url=ingress.url, ingress=ingress.title)
+        started.run = msgspec.structs.replace(
+            started.run, ready=True, url=ingress.url, health_url=ingress.health_url, ingress=ingress.title
+        )
         started.record()
         return ingress
 

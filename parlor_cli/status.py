@@ -68,6 +68,7 @@ def _services(installation: Installation, run: RunFile) -> dict[str, Plain]:
         "ready": now.ready,
         "not_ready": now.reason,
         "url": run.url,
+        "health_url": run.health_url,
         "dashboard_url": run.dashboard_url,
         "ingress": run.ingress,
         "data_dir": str(installation.data_dir),

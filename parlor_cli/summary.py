@@ -17,6 +17,7 @@ def summary(settings: Settings, run: RunFile, installation: Installation, durabi
     rows = [
         ("Web page", f"{run.url}/#token={token}"),
         ("API docs", f"{run.url}/docs"),
+        ("Health", f"{run.health_url or run.url}/readyz"),
         ("Ray dashboard", run.dashboard_url or "none"),
     ]
     if run.private_ray and run.dashboard_url:

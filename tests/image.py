@@ -135,7 +135,8 @@ class Image:
         found = {name: self.move(value) for name, value in environment(self.final).items()}
         if (libraries := self.root / "usr/local/lib").exists():
             found["LD_LIBRARY_PATH"] = str(libraries)
-        return {**found, "HOME": str(self.root / "var/lib/parlor"), "PARLOR_API__PORT": str(port), **more}
+        own = {"PARLOR_API__PORT": str(port), "PARLOR_CONNECTIONS__HEALTH_PORT": str(ports.one())}
+        return {**found, "HOME": str(self.root / "var/lib/parlor"), **own, **more}
 
     def start(self, variables: Mapping[str, str]) -> subprocess.Popen[str]:
         """The container's process: its command, environment, directory and user."""

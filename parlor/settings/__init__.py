@@ -17,6 +17,7 @@ from typing import Literal
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from parlor.settings.connections import ConnectionSettings
 from parlor.settings.files import read_toml
 from parlor.settings.identity import IdentitySettings
 from parlor.settings.limits import LimitSettings
@@ -292,6 +293,10 @@ class RaySettings(_Section):
 
     address: Text = ""
     """Address of a running Ray to join. Empty: a private one is started."""
+    node_address: Text = "127.0.0.1"
+    """Address that a private Ray takes. With 127.0.0.1 no other machine reaches its ports. With another address of this
+    machine most of them listen on every interface, metrics without a token: for a Prometheus elsewhere, behind a
+    firewall."""
     namespace: Text = "parlor"
     """Namespace of this installation's actors; `parlor up` adds the installation's id."""
     placement: Literal["anywhere", "resources"] = "anywhere"
@@ -346,6 +351,7 @@ class Settings(BaseSettings):
     identity: IdentitySettings = IdentitySettings()
     api: ApiSettings = ApiSettings()
     limits: LimitSettings = LimitSettings()
+    connections: ConnectionSettings = ConnectionSettings()
     ray: RaySettings = RaySettings()
     log: LogSettings = LogSettings()
     openai_api_key: ApiKey = Field(default=SecretStr(""), validation_alias=AliasChoices("OPENAI_API_KEY"))

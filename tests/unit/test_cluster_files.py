@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 import yaml
 
 from parlor.settings import Settings
+from parlor_cli.front_end import haproxy_binary
+from tests.unit.parlor_cli.haproxy_front import serves_config
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models use what pydantic deprecates
@@ -42,6 +45,16 @@ def cluster_file() -> dict[str, Any]:
 
 def serve_file() -> ServeDeploySchema:
     return ServeDeploySchema.model_validate(yaml.safe_load((ROOT / "serve_config.yaml").read_text(encoding="utf-8")))
+
+
+@pytest.fixture
+def haproxy_config(tmp_path: Path) -> Path:
+    """The file that Serve writes on a node."""
+    if haproxy_binary() is None:
+        pytest.skip("there is no HAProxy for this platform")
+    (tmp_path / "serve").mkdir()
+    serves_config(tmp_path / "serve")
+    return tmp_path / "serve/haproxy.cfg"
 
 
 @pytest.fixture
@@ -109,6 +122,21 @@ def test_the_environment_turns_on_authentication_and_haproxy(node_environment: d
     assert wanted.items() <= node_environment.items()
     assert node_environment["RAY_AUTH_TOKEN"] == "fedcba9876543210fedcba9876543210"
     assert node_environment["RAY_SERVE_HAPROXY_BINARY_PATH"] == f"{node_environment['HOME']}/parlor-haproxy"
+
+
+def test_a_nodes_haproxy_is_adapted_to_the_settings(
+    node_environment: dict[str, str], tmp_path: Path, haproxy_config: Path
+) -> None:
+    python = tmp_path / "parlor/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o700)
+    environment = {**node_environment, "PARLOR_CONNECTIONS__PER_ADDRESS": "77"}
+    command = [node_environment["RAY_SERVE_HAPROXY_BINARY_PATH"], "-c", "-f", str(haproxy_config)]
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True, timeout=30, capture_output=True)
+    adapted = haproxy_config.read_text()
+    assert "sc_conn_cur(0) gt 77" in adapted
+    assert "bind 127.0.0.1:8000 maxconn " in adapted
 
 
 def settings_of(environment: dict[str, str], directory: Path) -> Settings:

@@ -27,6 +27,7 @@ class Parlor:
     def __init__(self, data_dir: Path, *options: str) -> None:
         self.data_dir = data_dir
         self.port = ports.one()
+        self.host = options[options.index("--host") + 1] if "--host" in options else "127.0.0.1"
         self._options = options
         # Nothing of the person who runs the tests: no settings, no other Ray.
         self.environment = {
@@ -117,7 +118,7 @@ class Parlor:
         self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str
     ) -> tuple[int, dict[str, str], Any]:
         """Status, headers (lower case) and JSON body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         try:
             connection.request(
                 method,

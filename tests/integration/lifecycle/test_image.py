@@ -111,7 +111,7 @@ def test_the_image_starts_answers_its_health_check_and_stops_in_time(
         # What `parlor up` warns about: servers that are not set as it wants them.
         assert [name for name in WANTED if f"{name} is " in printed] == []
         assert built.is_healthy(variables)
-        assert not built.is_healthy({**variables, "PARLOR_API__PORT": str(ports.one())})
+        assert not built.is_healthy({**variables, "PARLOR_CONNECTIONS__HEALTH_PORT": str(ports.one())})
         if os.geteuid() == 0:
             assert Path(f"/proc/{process.pid}").stat().st_uid == image.USER
     finally:

@@ -9,13 +9,18 @@ import stat
 import time
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 
 from parlor_cli import processes
+from tests.integration.lifecycle import listening
 from tests.integration.lifecycle.command import Conversation, Parlor
 from tests.integration.lifecycle.conftest import installations
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+
+HOST = "127.0.0.2"
+"""Not where everything behind the front end listens."""
 
 
 class Life:
@@ -38,13 +43,13 @@ class Life:
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     with installations(tmp_path_factory.mktemp("life")) as make_parlor:
-        yield Life(make_parlor("data", "--partitions", "8"))
+        yield Life(make_parlor("data", "--partitions", "8", "--host", HOST))
 
 
 def test_a_start_says_what_it_started_and_keeps_its_secrets(life: Life) -> None:
     parlor = life.parlor
-    assert f"http://127.0.0.1:{parlor.port}/#token=" in life.printed
-    assert f"http://127.0.0.1:{parlor.port}/docs" in life.printed
+    assert f"http://{HOST}:{parlor.port}/#token=" in life.printed
+    assert f"http://{HOST}:{parlor.port}/docs" in life.printed
     assert "Valkey" in life.printed
     assert "fsync always" in life.printed
     for name in ("jwt-secret", "ray-token", "run.json", "settings.json"):
@@ -61,12 +66,28 @@ def test_its_status_is_read_by_programs(life: Life) -> None:
     assert all(process["alive"] for process in status["processes"])
 
 
+def test_only_the_front_end_listens_where_clients_come_from(life: Life) -> None:
+    parlor = life.parlor
+    found = listening.addresses(process.pid for process in parlor.remains().values())
+    assert (HOST, parlor.port) in found
+    # HAProxy, replicas, Serve's and Ray's own: HTTP, gRPC and metrics.
+    assert len(found) > 10
+    assert {host for host, port in found if (host, port) != (HOST, parlor.port)} == {"127.0.0.1"}
+
+
+def test_health_checks_have_a_port_of_their_own(life: Life) -> None:
+    url = life.parlor.run.health_url
+    assert url.startswith("http://127.0.0.1:")
+    for path, status in (("/healthz", 200), ("/readyz", 200), ("/", 404)):
+        assert httpx2.get(url + path, timeout=10).status_code == status
+
+
 def test_a_second_start_is_refused_and_disturbs_nothing(life: Life) -> None:
     life.send("before a second start")
     again = life.parlor.up()
     assert again.returncode == 1
     assert "is in use" in again.stderr
-    other = Parlor(life.parlor.data_dir.with_name("other"))
+    other = Parlor(life.parlor.data_dir.with_name("other"), "--host", HOST)
     other.port = life.parlor.port
     refused = other.up()
     assert refused.returncode == 1

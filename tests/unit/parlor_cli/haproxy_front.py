@@ -7,14 +7,27 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from parlor_cli import ray_cluster
+from parlor_cli.front_end import haproxy_binary
+from parlor_cli.haproxy import FrontEnd
 from tests.integration.waiting import eventually
 
 _REPLICA, _FRONT, _STATISTICS, _METRICS = 20020, 8000, 20003, 20004
 """Ports in the configuration; ``in_front_of`` puts free ones in their place."""
+
+
+def a_front_end(**other: Any) -> FrontEnd:
+    """One that gives up nobody within the time of a test, and is large enough for all."""
+    usual: dict[str, Any] = {
+        **dict.fromkeys(("answer", "stream", "head", "body", "idle"), 10_000),
+        "connections": 500,
+        "per_address": 100,
+        "proxies": ["127.0.0.0/8", "::1/128"],
+    }
+    return FrontEnd(**{**usual, **other})
 
 
 def serves_config(directory: Path) -> str:
@@ -45,26 +58,35 @@ def serves_config(directory: Path) -> str:
 
 
 @contextlib.asynccontextmanager
-async def in_front_of(replica: int, config: str, directory: Path) -> AsyncIterator[int]:
-    """The port of an HAProxy with the adapted configuration, in front of a replica that listens on another port."""
-    binary = ray_cluster.haproxy_binary()
+async def in_front_of(replica: int, config: str, directory: Path, *, files: int = 4096) -> AsyncIterator[int]:
+    """The port of an HAProxy with the adapted configuration, in front of a replica that listens on another port. It may
+    open so many files."""
+    binary = haproxy_binary()
     if binary is None:
         pytest.skip("there is no HAProxy for this platform")
-    front, statistics, metrics = _free_ports(3)
+    front, statistics, metrics = free_ports(3)
     for known, port in {_REPLICA: replica, _FRONT: front, _STATISTICS: statistics, _METRICS: metrics}.items():
         config = config.replace(f"127.0.0.1:{known}", f"127.0.0.1:{port}")
     path = directory / "haproxy.cfg"
     path.write_text(config)
-    process = await asyncio.create_subprocess_exec(binary, "-db", "-f", path)
+    limited = f'ulimit -n {files} && exec "$@"'
+    process = await asyncio.create_subprocess_exec("sh", "-c", limited, "sh", binary, "-db", "-f", path)
+
+    async def started() -> bool:
+        assert process.returncode is None, "HAProxy did not start"
+        return await _listens(front)
+
     try:
-        await eventually(lambda: _listens(front), bool)
+        await eventually(started, bool)
         yield front
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on."""
     with contextlib.ExitStack() as stack:
         found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [one.getsockname()[1] for one in found]

@@ -72,6 +72,13 @@ def test_the_default_shard_is_one_of_the_shards(home: Installation, monkeypatch:
     check(UpOptions(home.data_dir))
 
 
+def test_health_checks_have_a_port_of_their_own(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLOR_CONNECTIONS__HEALTH_PORT", "8000")
+    with pytest.raises(Refusal, match="PARLOR_CONNECTIONS__HEALTH_PORT in the environment is '8000': the API has"):
+        check(UpOptions(home.data_dir))
+    check(UpOptions(home.data_dir, port=8001))
+
+
 def test_a_contradiction_with_the_installation_is_found_too(home: Installation) -> None:
     home.record(Founding(id=home.founding.id, redis="embedded", store="embedded", partitions=8, shards=2))
     with pytest.raises(Refusal, match="keeps its data in embedded servers"):

@@ -14,12 +14,13 @@ import httpx2
 import pytest
 
 from parlor.errors import ContentTooLarge, InternalError, InvalidRequest, MethodNotAllowed, Overloaded
-from parlor_cli import haproxy, ray_cluster
-from tests.unit.parlor_cli.haproxy_front import in_front_of
+from parlor_cli import haproxy
+from parlor_cli.front_end import haproxy_binary
+from tests.unit.parlor_cli.haproxy_front import a_front_end, in_front_of
 
 pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore")]
 
-LIMITS = haproxy.Limits(answer=1, stream=2)
+FRONT = a_front_end(answer=1000, stream=2000)
 LONG = 10.0
 """Seconds."""
 
@@ -27,13 +28,13 @@ LONG = 10.0
 def test_statistics_and_metrics_listen_on_loopback_only(original: str) -> None:
     assert "bind *:20003" in original
     assert "bind :20004" in original
-    adapted = haproxy.adapt(original, LIMITS)
+    adapted = haproxy.adapt(original, FRONT)
     binds = [line.split()[1] for line in adapted.splitlines() if line.split()[:1] == ["bind"]]
     assert sorted(binds) == ["127.0.0.1:20003", "127.0.0.1:20004", "127.0.0.1:8000"]
 
 
 def test_the_admin_socket_is_for_its_owner_only(original: str) -> None:
-    adapted = haproxy.adapt(original, LIMITS)
+    adapted = haproxy.adapt(original, FRONT)
     assert "mode 666" in original
     assert "mode 666" not in adapted
     assert "mode 600 level admin" in adapted
@@ -41,7 +42,7 @@ def test_the_admin_socket_is_for_its_owner_only(original: str) -> None:
 
 def test_serves_plain_error_pages_are_gone(original: str) -> None:
     assert "errorfile 503" in original
-    adapted = haproxy.adapt(original, LIMITS)
+    adapted = haproxy.adapt(original, FRONT)
     assert "errorfile" not in adapted
     assert "not found. Ping" in original
     assert "not found. Ping" not in adapted
@@ -50,7 +51,7 @@ def test_serves_plain_error_pages_are_gone(original: str) -> None:
 
 
 def test_what_only_serve_may_say_to_a_replica_is_removed_in_every_spelling(original: str) -> None:
-    adapted = haproxy.adapt(original, LIMITS)
+    adapted = haproxy.adapt(original, FRONT)
     from ray.serve._private.constants import (
         SERVE_HTTP_REQUEST_DISCONNECT_DISABLED_HEADER,
         SERVE_HTTP_REQUEST_TIMEOUT_S_HEADER,
@@ -75,45 +76,76 @@ def test_what_only_serve_may_say_to_a_replica_is_removed_in_every_spelling(origi
 
 def test_nothing_is_sent_to_the_machines_syslog(original: str) -> None:
     assert "127.0.0.1:514" in original
-    adapted = haproxy.adapt(original, LIMITS)
+    adapted = haproxy.adapt(original, FRONT)
     assert "127.0.0.1:514" not in adapted
     assert "log stderr format short local0 notice" in adapted
 
 
 def test_adapting_twice_changes_nothing_more(original: str) -> None:
-    once = haproxy.adapt(original, LIMITS)
-    assert haproxy.adapt(once, LIMITS) == once
+    once = haproxy.adapt(original, FRONT)
+    assert haproxy.adapt(once, FRONT) == once
 
 
 def test_every_other_line_stays(original: str) -> None:
-    adapted = haproxy.adapt(original, LIMITS).splitlines()
+    adapted = haproxy.adapt(original, FRONT).splitlines()
     lost = [line for line in original.splitlines() if line not in adapted]
-    # log, stats socket, buffer, two log formats, three errorfiles, two binds, the default backend's 404
-    assert len(lost) == 11
+    # log, stats socket, maxconn, buffer, two log formats, three errorfiles, three binds, the default backend's 404
+    assert len(lost) == 13
 
 
 def test_the_file_is_rewritten_in_place(original: str, tmp_path: Path) -> None:
     path = tmp_path / "haproxy.cfg"
     path.write_text(original)
-    haproxy.rewrite(path, LIMITS)
-    assert path.read_text() == haproxy.adapt(original, LIMITS)
+    haproxy.rewrite(path, FRONT)
+    assert path.read_text() == haproxy.adapt(original, FRONT)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_haproxy_accepts_the_adapted_file(original: str, tmp_path: Path) -> None:
-    binary = ray_cluster.haproxy_binary()
+    binary = haproxy_binary()
     if binary is None:
         pytest.skip("there is no HAProxy for this platform")
     path = tmp_path / "haproxy.cfg"
-    path.write_text(haproxy.adapt(original, LIMITS))
+    path.write_text(haproxy.adapt(original, FRONT))
     checked = subprocess.run([binary, "-c", "-f", path], capture_output=True, text=True, timeout=30, check=False)
     assert checked.returncode == 0, checked.stderr
 
 
-def test_limits_cross_a_command_line() -> None:
-    assert haproxy.Limits.read(str(LIMITS)) == LIMITS
-    with pytest.raises(TypeError):
-        haproxy.Limits.read("1")
+def test_a_front_end_crosses_a_command_line() -> None:
+    assert haproxy.FrontEnd.read(str(FRONT)) == FRONT
+    for wrong in ("25,45", '{"answer": 1}', "1"):
+        with pytest.raises((TypeError, ValueError)):
+            haproxy.FrontEnd.read(wrong)
+
+
+@pytest.mark.parametrize(
+    ("bind", "listening"),
+    [
+        ("", ["127.0.0.1:8000"]),
+        ("127.0.0.2:8123", ["127.0.0.2:8123"]),
+        ("localhost:8123", ["localhost:8123"]),
+        ("::1:8123", ["::1:8123"]),
+        ("0.0.0.0:8123", ["*:8123"]),
+        # Not as one: IPv4 addresses would then be written as those of IPv6.
+        (":::8123", ["*:8123", ":::8123"]),
+    ],
+)
+def test_only_the_front_end_listens_where_clients_come_from(original: str, bind: str, listening: list[str]) -> None:
+    adapted = haproxy.adapt(original, a_front_end(bind=bind))
+    of_clients = [line.split()[1] for line in adapted.splitlines() if re.match(r" *bind .* maxconn", line)]
+    assert of_clients == listening
+
+
+async def test_a_process_with_few_files_takes_fewer_connections(tmp_path: Path, original: str) -> None:
+    wanted = a_front_end(connections=10_000)
+    assert wanted.within(1_000_000) == wanted
+    few = wanted.within(8_000)
+    assert 3_000 < few.connections < 4_000
+    async with in_front_of(1, haproxy.adapt(original, few), tmp_path, files=8_000):
+        pass  # it listens
+    with pytest.raises(AssertionError):
+        async with in_front_of(1, haproxy.adapt(original, wanted), tmp_path, files=8_000):
+            pass
 
 
 class _Sleeper:
@@ -154,7 +186,7 @@ async def _in_front_of_a_sleeper(config: str, directory: Path) -> AsyncIterator[
 
 async def test_a_process_that_hangs_delays_no_other_request(original: str, tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
-    adapted = haproxy.adapt(original, LIMITS)
+    adapted = haproxy.adapt(original, FRONT)
     async with (
         _in_front_of_a_sleeper(adapted, tmp_path) as url,
         httpx2.AsyncClient(base_url=url, timeout=2 * LONG) as client,

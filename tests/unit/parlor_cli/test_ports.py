@@ -49,6 +49,7 @@ def test_all_ports_of_a_plan_differ_and_stay_below_the_ephemeral_ones() -> None:
         plan.dashboard_agent,
         plan.monitor_metrics,
         plan.dashboard_metrics,
+        plan.health,
     ]
     every = [*single, *plan.replicas, *plan.replicas_grpc]
     assert len(set(every)) == len(every)

@@ -73,16 +73,27 @@ def test_without_haproxy_serves_own_proxy_takes_the_requests(home: Installation)
     assert found["RAY_SERVE_ENABLE_DIRECT_INGRESS"] == "0"
 
 
-def test_the_haproxy_command_runs_the_adapter_and_then_haproxy(home: Installation, tmp_path: Path) -> None:
-    config = tmp_path / "haproxy.cfg"
-    config.write_text("global\n    stats socket /x mode 666 level admin\ndefaults\n    mode http\nbackend parlor\n")
-    command = ray_cluster.install_haproxy_command(home, effective(home, {}), Path("/bin/echo"))
-    done = subprocess.run([command, "-db", "-f", config, "-dR"], capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout == f"-db -f {config} -dR\n"
-    assert "mode 600" in config.read_text()
-    # Longer than the longest wait for a commit, and than two heartbeats.
-    assert "set-timeout server 25s\n" in config.read_text()
-    assert "set-timeout server 45s if" in config.read_text()
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.1:6379", True),
+        ("10.1.2.3:6379", False),
+        ("127.0.0.10:6379", False),
+        ("auto", False),
+    ],
+)
+def test_only_what_ray_itself_takes_for_loopback_is_left_as_it_is(address: str, loopback: bool) -> None:
+    assert ray_cluster.is_loopback(address) == loopback
+
+
+@rays_own_warnings
+def test_ray_keeps_loopback_only_where_it_is_told_to() -> None:
+    from ray._private import services
+
+    for loopback in (True, False):
+        with ray_cluster._our_way(loopback=loopback):
+            assert (services.resolve_ip_for_localhost("127.0.0.1") == "127.0.0.1") == loopback
 
 
 def test_a_late_environment_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,11 +117,11 @@ def test_ray_init_takes_the_port_of_the_dashboards_agent_from_its_parameters() -
     from ray._private import parameter, worker
 
     plain = parameter.RayParams
-    with ray_cluster._our_way(20_007):
+    with ray_cluster._our_way(20_007, loopback=True):
         assert parameter.RayParams().dashboard_agent_listen_port == 20_007
         assert parameter.RayParams(num_cpus=3).num_cpus == 3
     assert parameter.RayParams is plain
-    with ray_cluster._our_way():
+    with ray_cluster._our_way(loopback=False):
         assert parameter.RayParams is plain
     source = inspect.getsource(worker.init)
     assert "ray._private.parameter.RayParams(" in source
@@ -121,7 +132,7 @@ def test_ray_init_leaves_the_signals_of_the_process_alone() -> None:
     from ray._private import node, utils, worker
 
     before = signal.getsignal(signal.SIGTERM)
-    with ray_cluster._our_way():
+    with ray_cluster._our_way(loopback=False):
         utils.set_sigterm_handler(lambda *_: None)  # type: ignore[no-untyped-call] # Ray's
         assert signal.getsignal(signal.SIGTERM) == before
     for module in (node, worker):

@@ -1,0 +1,163 @@
+"""Clients that take their time, take too many connections, or say that they are somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parlor.settings.connections import ConnectionSettings
+from parlor_cli import haproxy
+from tests.integration.waiting import eventually
+from tests.unit.parlor_cli.edge import AUTHORIZED, CLOSE, LONG, PATH, SETTINGS, Answer, Edge
+from tests.unit.parlor_cli.haproxy_front import a_front_end, free_ports
+
+pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore")]
+
+SHORT = 600
+"""Milliseconds: the limit that a test reaches."""
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + CLOSE
+SEND = b"POST " + PATH + b"/messages HTTP/1.1\r\n" + AUTHORIZED + b"Content-Type: application/json\r\n"
+
+Open = Callable[..., AbstractAsyncContextManager[Edge]]
+
+
+@pytest.fixture
+def opened(original: str, tmp_path: Path) -> Open:
+    @contextlib.asynccontextmanager
+    async def opened(edge: Edge | None = None, **front: Any) -> AsyncIterator[Edge]:
+        async with (edge or Edge()).open(haproxy.adapt(original, a_front_end(**front)), tmp_path) as found:
+            yield found
+
+    return opened
+
+
+async def test_a_head_that_does_not_end_is_given_up(opened: Open) -> None:
+    async with opened(head=SHORT) as edge:
+        raw, seconds = await edge.trickle(b"GET /v1/rooms HTTP/1.1\r\nHost: x\r\nX-Long: ", b"a")
+    assert Answer(raw).status == 408
+    assert SHORT / 1000 <= seconds < LONG / 2
+    assert edge.seen == []
+
+
+async def test_a_connection_that_says_nothing_is_closed_without_a_word(opened: Open) -> None:
+    async with opened(head=SHORT) as edge:
+        raw, seconds = await edge.trickle(b"", b"")
+    assert raw == b""
+    assert SHORT / 1000 <= seconds < LONG / 2
+
+
+async def test_a_connection_is_kept_for_another_request_only_so_long(opened: Open) -> None:
+    async with opened(idle=SHORT) as edge:
+        raw, seconds = await edge.trickle(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"")
+    assert Answer(raw).status == 200
+    assert SHORT / 1000 <= seconds < LONG / 2
+
+
+@pytest.mark.parametrize(
+    ("begin", "drop"),
+    [
+        (b"Content-Length: 5000\r\n\r\n{", b" "),
+        (b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", b"1\r\n \r\n"),
+    ],
+)
+async def test_a_body_that_does_not_come_keeps_no_replica_busy(opened: Open, begin: bytes, drop: bytes) -> None:
+    async with opened(body=SHORT) as edge:
+        raw, seconds = await edge.trickle(SEND + begin, drop)
+    answer = Answer(raw)
+    assert (answer.status, answer.problem()["code"]) == (408, "invalid-request")
+    assert answer.headers["connection"] == "close"
+    assert SHORT / 1000 <= seconds < LONG / 2
+    assert edge.seen == []
+
+
+async def test_a_long_body_that_stops_halfway_is_given_up_by_the_replica(opened: Open) -> None:
+    connections = ConnectionSettings(body_timeout=timedelta(milliseconds=SHORT))
+    edge = Edge(SETTINGS.model_copy(update={"connections": connections}))
+    async with opened(edge):
+        raw, seconds = await edge.trickle(SEND + b"Content-Length: 100000\r\n\r\n{" + b" " * 40_000, b" ")
+    answer = Answer(raw)
+    assert (answer.status, answer.problem()["code"]) == (408, "invalid-request")
+    assert SHORT / 1000 <= seconds < LONG / 2
+    assert len(edge.seen) == 1
+
+
+async def test_a_client_that_waits_for_a_100_gets_it(opened: Open) -> None:
+    body = b'{"content": "x"}'
+    async with opened() as edge:
+        reader, writer = await edge.connect()
+        writer.write(SEND + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+        async with asyncio.timeout(LONG):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+            writer.write(body)
+            assert b"HTTP/1.1 201 " in await reader.read()
+        writer.close()
+
+
+async def _stay(edge: Edge, source: str, stack: contextlib.ExitStack) -> bool:
+    """Connects, asks, and stays connected until the end; whether there was an answer."""
+    try:
+        reader, writer = await edge.connect(source=source)
+        stack.callback(writer.close)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(LONG):
+            return (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return False
+
+
+async def test_one_address_leaves_connections_for_the_others(opened: Open) -> None:
+    async with opened(per_address=3, proxies=["127.0.0.1"]) as edge:
+        with contextlib.ExitStack() as stack:
+            assert [await _stay(edge, "127.0.0.2", stack) for _ in range(6)] == [True] * 3 + [False] * 3
+            assert await _stay(edge, "127.0.0.3", stack)
+            assert [await _stay(edge, "127.0.0.1", stack) for _ in range(6)] == [True] * 6
+
+        async def again() -> bool:
+            with contextlib.ExitStack() as stack:
+                return await _stay(edge, "127.0.0.2", stack)
+
+        await eventually(again, bool)
+
+
+async def test_health_is_answered_when_every_connection_is_taken(opened: Open) -> None:
+    (health,) = free_ports(1)
+    async with opened(connections=20, head=7_000, health=f"127.0.0.1:{health}") as edge:
+        taken = [await edge.connect() for _ in range(60)]
+        for _, writer in taken:
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        for path, status in ((b"/healthz", 200), (b"/readyz", 200), (b"/v1/rooms", 404), (b"/", 404)):
+            answer = await edge.say(b"GET " + path + b" HTTP/1.1\r\n" + AUTHORIZED + CLOSE, port=health)
+            assert answer.status == status
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await edge.say(HEALTH)
+        # Those that are in the way are given up in time.
+        assert (await edge.say(HEALTH)).status == 200
+        for _, writer in taken:
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "address"),
+    [
+        ("127.0.0.1", b"", b"127.0.0.1"),
+        ("127.0.0.2", b"X-Parlor-Address: 192.0.2.1\r\nx-parlor-address: 192.0.2.2\r\n", b"127.0.0.2"),
+        ("127.0.0.2", b"X-Forwarded-For: 192.0.2.1\r\n", b"127.0.0.2"),
+        ("127.0.0.1", b"X-Forwarded-For: 192.0.2.1\r\n", b"192.0.2.1"),
+        ("127.0.0.1", b"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.2, 2001:db8::7\r\n", b"2001:db8::7"),
+        ("127.0.0.1", b"X-Forwarded-For: 192.0.2.1, \xff\xfe\r\n", b"127.0.0.1"),
+        ("127.0.0.1", b"X-Forwarded-For: unknown\r\nX-Parlor-Address: 192.0.2.1\r\n", b"127.0.0.1"),
+    ],
+)
+async def test_a_replica_learns_the_clients_address(opened: Open, source: str, given: bytes, address: bytes) -> None:
+    async with opened(proxies=["127.0.0.1"]) as edge:
+        answer = await edge.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + given + CLOSE, source=source)
+        assert answer.status == 200
+        assert [headers[b"x-parlor-address"] for headers in edge.seen] == [address]
