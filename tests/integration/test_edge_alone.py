@@ -32,13 +32,13 @@ async def test_errors_that_no_application_made_are_problems_too(user: User, inst
         processes.send(ref, signal.SIGKILL)
     # Until the kernel has closed their sockets, a request may still be taken on a kept connection and be cut.
     assert processes.wait_until_gone(behind, 30) == []
-    answer = await user.http.get("/v1/personas", headers={"X-Request-Id": 'mine"'})
+    answer = await user.http.get("/v1/personas", headers={"X-Request-Id": "mine"})
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["retry-after"] == "1"
     body = answer.json()
     assert (body["code"], body["errorCode"], body["status"]) == ("overloaded", 1011, 503)
-    assert (body["instance"], body["request_id"]) == ("/v1/personas", 'mine"')
+    assert (body["instance"], body["request_id"]) == ("/v1/personas", "mine")
 
     await eventually(partial(user.http.get, "/readyz"), lambda found: found.status_code == 200, 60)
     # A client's header that would make Serve cut its request short does nothing.

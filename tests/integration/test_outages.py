@@ -82,7 +82,8 @@ async def test_with_redis_frozen_sends_are_refused_at_once_and_history_is_read_f
         assert [(found["room_id"], found["title"]) for found in listed["rooms"]] == [(room, "Kept")]
         assert (await user.get(of(room)))["title"] == "Kept"
         ready = await _readiness(user)
-        assert [name for name, ok in ready.items() if not ok] == ["cache"], ready
+        # The writers cannot hold their partitions then, and may have said so already.
+        assert {name for name, ok in ready.items() if not ok} - {"actors"} == {"cache"}, ready
 
     async def again() -> httpx2.Response:
         return await user.http.post(f"{of(room)}/messages", json={"content": "lost?", "reply": "none"}, headers=key)
@@ -177,7 +178,8 @@ async def test_a_killed_mariadb_costs_nothing_but_time(user: User, installation:
     rows = await eventually(lambda: _rows(shards, room), lambda rows: len(rows) == 10, 40)
     assert rows == [f"line {number}" for number in range(10)]
     await user.note(room, "and on", persisted=True)
-    assert all((await _readiness(user)).values())
+    # A writer says within seconds that it holds its partitions again.
+    await eventually(lambda: _readiness(user), lambda ready: all(ready.values()), 20)
 
 
 async def test_a_newcomer_waits_for_mariadb_and_an_old_hand_does_not(user: User, installation: Installation) -> None:
