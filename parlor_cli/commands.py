@@ -179,6 +179,31 @@ def migrate(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
 
 
 @app.command()
+def adopt(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    redis_url: Annotated[str | None, typer.Option(help="As for `up`.")] = None,
+    mysql_url: Annotated[list[str] | None, typer.Option(help="As for `up`.")] = None,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-redis/--forget-redis",
+            help="What becomes of what Redis has. [default: as the installations' ids say]",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Make Redis and the databases one installation again: after the restore of a backup, or to use a Redis that had
+    another installation. Says what it will do, and asks."""
+    from parlor_cli.adopt import Side, run
+
+    options = UpOptions(data_dir=data_dir.expanduser().absolute(), redis_url=redis_url, mysql_urls=mysql_url or [])
+    side: Side | None = None if keep is None else "keep" if keep else "forget"
+    raise typer.Exit(run(options, side=side, yes=yes, as_json=json))
+
+
+@app.command()
 def rooms(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False, wide: Wide = False) -> None:
     """List active rooms with their actors and states. Exit code 3 when nothing runs."""
     from parlor_cli.rooms import show

@@ -52,6 +52,8 @@ class Founding(msgspec.Struct, frozen=True):
     partitions: int | None = None
     shards: int | None = None
     """Number of databases that were created here; it may grow, not shrink. None with external databases."""
+    installation: str | None = None
+    """The id that the databases have (I21). ``id`` is the data directory's own: it names what runs on this machine."""
 
 
 class RunFile(msgspec.Struct, frozen=True):

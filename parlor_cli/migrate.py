@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from parlor.errors import ParlorError
+from parlor.ids import InstallationId
 from parlor.settings import Settings
 from parlor.store.migrations import MigrationReport, migrate
 from parlor_cli.configuration import load, merge
@@ -19,10 +20,14 @@ from parlor_cli.refusal import Refusal
 from parlor_cli.server_errors import database_refusal
 
 
-def apply(settings: Settings, on_step: Callable[[str], None]) -> MigrationReport:
-    """Creates missing databases and applies missing migrations; calls ``on_step`` for each. Raises ``Refusal``."""
+def apply(
+    settings: Settings, on_step: Callable[[str], None], installation: Installation | None = None
+) -> MigrationReport:
+    """Creates missing databases and applies missing migrations; calls ``on_step`` for each. Databases from before there
+    were ids get the one that the data directory remembers. Raises ``Refusal``."""
+    known = installation.founding.installation if installation else None
     try:
-        return asyncio.run(migrate(settings.store, on_step))
+        return asyncio.run(migrate(settings.store, on_step, known=InstallationId(known) if known else None))
     except ParlorError as error:
         raise database_refusal(error) from error
 
@@ -41,10 +46,10 @@ def run(data_dir: Path, *, as_json: bool) -> None:
             raise Refusal(f"{data_dir} holds no installation, and no database URL is configured")
         report = apply(settings, print_step)
     elif installation.running() is not None:
-        report = apply(present(installation), print_step)
+        report = apply(present(installation), print_step, installation)
     else:
         with installation.locked():
-            report = apply(_stopped(installation), print_step)
+            report = apply(_stopped(installation), print_step, installation)
     if as_json:
         print(msgspec.json.encode(report).decode())
     elif not report.changed:

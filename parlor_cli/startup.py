@@ -13,9 +13,11 @@ import msgspec
 from parlor.cache.server_check import ServerReport, check_server
 from parlor.errors import ParlorError
 from parlor.settings import Settings
+from parlor.store.migrations import MigrationReport
 from parlor_cli import front_end, leftovers, model_check, ports, ray_cluster
 from parlor_cli.configuration import Overrides, merge
 from parlor_cli.endpoints import RedisEndpoint, StoreEndpoint, demo_plan, durability
+from parlor_cli.identity import claim_redis, require_own_databases
 from parlor_cli.ingress import Ingress
 from parlor_cli.installation import Installation
 from parlor_cli.launcher_log import log
@@ -55,7 +57,9 @@ class Startup:
         blueprint, plan = self._decide()
         redis = self._start_redis(blueprint)
         store = self._start_databases(blueprint)
-        self._keep_decisions(blueprint)
+        self._keep_databases(blueprint)
+        self._claim_redis()
+        self._keep_redis(blueprint)
         demo = self._find_model()
         settings = self._complete_settings()
         haproxy = self._start_ray(settings, plan)
@@ -67,6 +71,14 @@ class Startup:
         self._progress.show("summary", text)
         self._progress.show("ready", f"Ready at {ingress.url}")
         log("INFO", f"ready at {ingress.url}")
+
+    def run_servers(self) -> Settings:
+        """Starts only what keeps data: Redis and the databases, which are brought up to date. Raises ``Refusal``."""
+        self._clear_leftovers()
+        blueprint, _ = self._decide()
+        self._start_redis(blueprint)
+        self._start_databases(blueprint)
+        return effective(self._installation, self._overrides)
 
     def _clear_leftovers(self) -> None:
         installation = self._installation
@@ -112,21 +124,33 @@ class Startup:
             endpoint = StoreEndpoint(self._installation, blueprint)
             self._start_server(endpoint.plan())
             self._override(endpoint.overrides())
-            steps = self._migrate(effective(self._installation, self._overrides))
+            report = self._migrate(effective(self._installation, self._overrides))
+            self._override({"store": {"installation": report.installation}})
             self._publish_keys(effective(self._installation, self._overrides))
+            steps = sum(len(database.applied) for database in report.databases)
             done(f"{endpoint.title}; {steps} migration step{'' if steps == 1 else 's'}")
         return endpoint
 
-    def _keep_decisions(self, blueprint: Blueprint) -> None:
-        """There is data from here on, so the decisions that it depends on become permanent."""
+    def _keep_databases(self, blueprint: Blueprint) -> None:
+        """There are databases from here on, so the decisions that they depend on become permanent."""
+        installation = effective(self._installation, self._overrides).store.installation
+        require_own_databases(self._installation, installation)
         founding = msgspec.structs.replace(
             self._installation.founding,
-            redis=blueprint.redis,
             store=blueprint.store,
             partitions=blueprint.partitions,
             shards=blueprint.shards if blueprint.store != "external" else None,
+            installation=installation,
         )
         self._installation.record(founding)
+
+    def _claim_redis(self) -> None:
+        settings = effective(self._installation, self._overrides)
+        with self._step("identity", f"installation {settings.store.installation}"):
+            claim_redis(self._installation, settings)
+
+    def _keep_redis(self, blueprint: Blueprint) -> None:
+        self._installation.record(msgspec.structs.replace(self._installation.founding, redis=blueprint.redis))
 
     def _find_model(self) -> bool:
         """Asks the configured LLM once, or starts the demo model when there is none; whether it did."""
@@ -226,11 +250,10 @@ class Startup:
         except ParlorError as error:
             raise redis_refusal(settings.redis, error) from error
 
-    def _migrate(self, settings: Settings) -> int:
+    def _migrate(self, settings: Settings) -> MigrationReport:
         from parlor_cli.migrate import apply
 
-        report = apply(settings, lambda step: log("INFO", f"migration: {step}"))
-        return sum(len(database.applied) for database in report.databases)
+        return apply(settings, lambda step: log("INFO", f"migration: {step}"), self._installation)
 
     def _publish_keys(self, settings: Settings) -> None:
         from parlor_cli.signing_keys import publish

@@ -25,8 +25,8 @@ _COLUMNS = {
 _HEADERS = {"persisted_seq": "persisted"}
 _NODE, _ACCOUNT = 8, 18
 """Characters of a node's id, which is random at its end, and of an account."""
-_FOLDED = "reason"
-"""The column whose text goes over several lines."""
+_FOLDED = ("reason", "state")
+"""The columns whose text goes over several lines."""
 
 
 def write(report: dict[str, Plain], *, as_json: bool, wide: bool = False) -> None:
@@ -50,7 +50,7 @@ def print_report(report: dict[str, Plain], *, wide: bool = False) -> None:
         title = name.replace("_", " ")
         rows = _rows(value)
         if name == "queues":
-            waiting = [row for row in rows if row["depth"] or row["dead_letters"]]
+            waiting = [row for row in rows if row["depth"] or row["dead_letters"] or row["trouble"]]
             console.print(f"queues: {len(rows)} partitions, {len(rows) - len(waiting)} of them empty")
             rows = waiting
         elif not rows:
@@ -65,7 +65,7 @@ def table(name: str, rows: list[dict[str, Plain]], *, wide: bool) -> Table:
     columns: Iterable[str] = rows[0] if wide else _COLUMNS.get(name, tuple(rows[0]))
     for column in columns:
         header = _HEADERS.get(column, column.replace("_", " "))
-        folded = column == _FOLDED and not wide
+        folded = column in _FOLDED and not wide
         found.add_column(header, no_wrap=not folded, overflow="fold" if folded else "ellipsis")
     for row in rows:
         found.add_row(*(_text(row.get(column)) if wide else _short(column, row.get(column)) for column in columns))

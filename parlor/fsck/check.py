@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from parlor.fsck.findings import EntryFinding, Finding, PartitionFinding, same_words, subject
+from parlor.fsck.findings import EntryFinding, Finding, PartitionFinding, Requeue, same_words, subject
 from parlor.fsck.look import FsckPorts, Look, Looker, Rooms, Scope
 from parlor.fsck.repairs import Repairs
 from parlor.fsck.view import RoomView
@@ -85,11 +85,16 @@ class Fsck:
         """Repairs what can be, and looks again: those that are gone by then."""
         tried = [finding for finding in findings if finding.remedy is not None]
         self._report(f"repairing {len(tried)} of {len(findings)} findings")
-        for finding in tried:
+        # Counters come with any other operation of their room, and would keep that one from being seen as lacking.
+        for finding in sorted(tried, key=_brings_counters_only):
             await repairs.repair(finding)
         await self._ports.clock.sleep(PAUSE)
         still = set(map(subject, (await looker.look(_rooms_of(tried))).findings))
         return [finding for finding in tried if subject(finding) not in still]
+
+
+def _brings_counters_only(finding: Finding) -> bool:
+    return isinstance(finding.remedy, Requeue) and finding.remedy.op == "COUNTERS"
 
 
 def _rooms_of(findings: Iterable[Finding]) -> Rooms:

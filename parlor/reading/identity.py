@@ -52,11 +52,16 @@ class Survey(msgspec.Struct, frozen=True):
         foreign = {one.partition for one in self.foreign}
         return [one for one in self.standings if one.behind and one.partition not in foreign]
 
+    def require_ours(self) -> None:
+        """Raises ``ForeignCache``."""
+        if self.foreign:
+            raise ForeignCache(FOREIGN, debug=f"{self.foreign[0].cached.installation}, not {self.installation}")
+
     def require_one(self) -> None:
-        """Raises ``ForeignCache`` or ``ShardBehind`` unless all is of this installation."""
-        for one in self.foreign:
-            raise ForeignCache(FOREIGN, debug=f"{one.cached.installation}, not {self.installation}")
-        for one in self.behind:
+        """Raises ``ForeignCache`` or ``ShardBehind`` unless all is this installation's, and no shard has gone back."""
+        self.require_ours()
+        if self.behind:
+            one = self.behind[0]
             known = f"Redis knows {one.cached.last} and {one.cached.applied} as applied"
             raise ShardBehind(BEHIND, debug=f"partition {one.partition}: {known}, shard {one.shard} {one.applied}")
 
@@ -81,10 +86,10 @@ class Identity:
             standings.append(Standing(partition, shard, snapshot, incarnation, applied))
         return Survey(await self._store.installation(), sorted(standings, key=lambda one: one.partition))
 
-    async def claim(self) -> None:
+    async def claim(self, survey: Survey | None = None) -> None:
         """Makes every partition in Redis this installation's. Raises ``ForeignCache`` and ``ShardBehind``, before
         anything is changed."""
-        survey = await self.survey()
+        survey = survey or await self.survey()
         survey.require_one()
         first, *others = [one.partition for one in survey.standings]
         # Of two installations that begin with the same empty Redis, one gets the first partition, and with it all.

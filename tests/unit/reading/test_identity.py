@@ -92,18 +92,13 @@ async def test_a_shard_that_is_ahead_is_no_fault(domain: Domain, identity: Ident
 
 
 async def test_of_two_installations_that_begin_with_one_redis_one_gets_all_of_it(
-    domain: Domain, identity: Identity, monkeypatch: pytest.MonkeyPatch
+    domain: Domain, identity: Identity
 ) -> None:
     """The other one has seen an empty Redis too, and is refused by its first partition."""
     survey = await identity.survey()
     await know(domain, Partition(0), "installation", THEIRS)
-
-    async def earlier() -> object:
-        return survey
-
-    monkeypatch.setattr(identity, "survey", earlier)
     with pytest.raises(ForeignCache):
-        await identity.claim()
+        await identity.claim(survey)
     assert await owners(domain) == [THEIRS, *[""] * (PARTITIONS - 1)]
 
 

@@ -1,0 +1,169 @@
+"""One external Redis and two installations, a Redis that is swapped while Parlor runs, and a backup that is restored:
+each is refused with the reason, and nothing that was acknowledged is lost (I21)."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.integration.lifecycle.command import Conversation, Parlor
+from tests.integration.lifecycle.conftest import MakeParlor
+from tests.integration.waiting import patience
+from tests.servers import (
+    PrivateServer,
+    Unavailable,
+    redis_server,
+    running,
+    short_directory,
+    skip_or_fail,
+    valkey_program,
+)
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+THEIRS = "00000000-0000-4000-8000-00000000000b"
+
+
+@pytest.fixture
+def external() -> Iterator[PrivateServer]:
+    with short_directory() as directory:
+        try:
+            server = redis_server(directory, valkey_program())
+        except Unavailable as error:
+            skip_or_fail(str(error))
+        with running(server):
+            yield server
+
+
+@pytest.fixture
+def admin(external: PrivateServer) -> Iterator[Redis]:
+    client = Redis.from_url(external.url, protocol=2, decode_responses=True)
+    yield client
+    client.close()
+
+
+def readiness(parlor: Parlor) -> tuple[int, str]:
+    """Status and, when it is not ready, the reason."""
+    status, _, body = parlor.ask("GET", "/readyz")
+    return status, str(body.get("detail", ""))
+
+
+def until(look: Callable[[], Any], holds: Callable[[Any], bool], seconds: float = 20.0) -> Any:
+    deadline = time.monotonic() + patience(seconds)
+    while True:
+        try:
+            found = look()
+        except (OSError, http.client.HTTPException) as error:
+            found = error
+        else:
+            if holds(found):
+                return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+def keyspace(admin: Redis) -> dict[str, bytes | None]:
+    plain = Redis(connection_pool=admin.connection_pool)
+    return {key: plain.dump(key) for key in sorted(plain.scan_iter(count=1000))}
+
+
+def copy_databases(parlor: Parlor, to: Path) -> None:
+    """A backup while everything runs, as `sqlite3 .backup` makes it."""
+    to.mkdir()
+    for path in (parlor.data_dir / "sqlite").glob("*.db"):
+        source, copy = sqlite3.connect(path), sqlite3.connect(to / path.name)
+        source.backup(copy)
+        source.close()
+        copy.close()
+
+
+def test_one_redis_and_two_installations(
+    make_parlor: MakeParlor, external: PrivateServer, admin: Redis, tmp_path: Path
+) -> None:
+    options = ("--partitions", "4", "--redis-url", external.url)
+    ours = make_parlor("ours", *options)
+    ours.start()
+    room = Conversation(ours)
+    room.send("one")
+
+    # Another installation on the same Redis is refused before anything is started on it, and changes nothing.
+    theirs = make_parlor("theirs", *options)
+    before = keyspace(admin)
+    refused = theirs.up()
+    assert refused.returncode == 1
+    for part in ("belongs to another installation", "PARLOR_REDIS__PREFIX", "parlor adopt"):
+        assert part in refused.stderr
+    assert keyspace(admin).keys() == before.keys()
+    adopted = theirs.command("adopt", "--redis-url", external.url, "--yes")
+    assert adopted.returncode == 1
+    assert "in use" in adopted.stderr, "ours runs"
+    assert keyspace(admin).keys() == before.keys()
+
+    # With a key prefix of its own it works, beside the other one.
+    theirs.environment["PARLOR_REDIS__PREFIX"] = "theirs"
+    theirs.start()
+    neighbour = Conversation(theirs)
+    neighbour.send("at the neighbour's")
+    room.send("two")
+    assert (room.contents(), neighbour.contents()) == (["one", "two"], ["at the neighbour's"])
+    assert theirs.down().returncode == 0
+
+    copy_databases(ours, tmp_path / "backup")
+    room.send("three")
+    _swapped_while_running(ours, room, admin)
+    room.send("four")
+
+    # A backup is restored: Redis has gone on since.
+    assert ours.down().returncode == 0
+    for path in (ours.data_dir / "sqlite").iterdir():
+        path.unlink()
+    shutil.copytree(tmp_path / "backup", ours.data_dir / "sqlite", dirs_exist_ok=True)
+    refused = ours.up()
+    assert refused.returncode == 1
+    assert "have gone back behind Redis" in refused.stderr
+    adopted = ours.command("adopt", "--redis-url", external.url, "--yes")
+    assert adopted.returncode == 0, adopted.stdout + adopted.stderr
+    ours.start()
+    room.send("five")
+    assert room.contents() == ["one", "two", "three", "four", "five"]
+    checked = ours.command("fsck")
+    assert checked.returncode == 0, checked.stdout
+    assert _stored(ours) == ["five", "four", "one", "three", "two"]
+
+
+def _swapped_while_running(parlor: Parlor, room: Conversation, admin: Redis) -> None:
+    """Another Redis is at the address for a while."""
+    admin.swapdb(0, 9)
+    admin.hset("parlor:{p0}:partition", mapping={"installation": THEIRS, "incarnation": 9, "next": 3})
+    theirs = keyspace(admin)
+    admin.client_kill_filter(_type="normal", skipme=True)
+    reason = "Redis belongs to another installation"
+    _, detail = until(lambda: readiness(parlor), lambda found: found[0] == 503 and "shard 2" in found[1])
+    assert f"cache: {reason}" in detail
+    for shard in (1, 2):
+        assert f"shard {shard}: writer-shard{shard}-0: it does not hold 2 of 2 partitions: {reason}" in detail
+    with pytest.raises(AssertionError, match="cache-unavailable"):
+        room.send("refused")
+    assert room.contents()[-1] == "three", "history is read from the shards"
+    assert parlor.command("fsck").returncode == 2
+    assert keyspace(admin) == theirs
+    admin.swapdb(0, 9)
+    admin.client_kill_filter(_type="normal", skipme=True)
+    until(lambda: readiness(parlor), lambda found: found == (200, ""))
+
+
+def _stored(parlor: Parlor) -> list[str]:
+    found: list[str] = []
+    for path in (parlor.data_dir / "sqlite").glob("shard_*.db"):
+        connection = sqlite3.connect(path)
+        found += [str(content) for (content,) in connection.execute("SELECT content FROM messages")]
+        connection.close()
+    return sorted(found)
