@@ -49,6 +49,11 @@ def post(host: str, port: int, path: str, token: str, body: bytes, **headers: st
     return _head(f"POST {path}", {**given, "content_length": str(len(body)), **headers}) + body
 
 
+def delete(host: str, port: int, path: str, token: str) -> bytes:
+    """A DELETE request."""
+    return _head(f"DELETE {path}", {"host": f"{host}:{port}", "authorization": f"Bearer {token}"})
+
+
 def _head(line: str, headers: dict[str, str]) -> bytes:
     lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items()]
     return f"{line} HTTP/1.1\r\n{''.join(lines)}\r\n".encode()
@@ -66,16 +71,6 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
             raise ValueError(f"the answer has no Content-Length: {head!r}")
         length = int(lower[at + 15 : lower.index(b"\r\n", at)])
         return status, await reader.readexactly(length)
-
-
-async def create_room(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int, token: str
-) -> str:
-    """Creates a room on an open connection; returns its id. Raises ``RuntimeError`` when it is refused."""
-    status, body = await exchange(reader, writer, post(host, port, "/v1/rooms", token, b'{"title": "Bench"}'))
-    if status != 201:
-        raise RuntimeError(f"cannot create a room: {status} {body!r}")
-    return str(msgspec.json.decode(body)["room_id"])
 
 
 async def run(host: str, port: int, connections: int, seconds: float, requests: list[Request]) -> Figures:

@@ -7,7 +7,6 @@ the median. Targets: sends/s at 64 connections over 100 rooms at least 0.4 of th
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import statistics
 from collections.abc import Callable
@@ -15,7 +14,8 @@ from collections.abc import Callable
 import msgspec
 
 from parlor_bench.first_token import FirstToken, measure_first_token
-from parlor_bench.load import Figures, Request, create_room, post, run
+from parlor_bench.load import Figures, Request, post, run
+from parlor_bench.rooms import Rooms
 
 ROOMS = 100
 ACCOUNTS = 100
@@ -60,9 +60,14 @@ class Report(msgspec.Struct, frozen=True):
 
 
 async def measure(target: Target, *, seconds: float, rounds: int, say: Callable[[str], None]) -> Report:
-    """Creates rooms, then measures; each run takes ``seconds``."""
+    """Creates rooms, measures, and deletes the rooms; each run takes ``seconds``."""
+    async with Rooms(target.host, target.port, say) as rooms:
+        return await _measure(target, rooms, seconds, rounds, say)
+
+
+async def _measure(target: Target, made: Rooms, seconds: float, rounds: int, say: Callable[[str], None]) -> Report:
     say(f"creating {ROOMS} rooms of {ACCOUNTS} accounts")
-    rooms = await _create_rooms(target, ROOMS)
+    rooms = await made.create([target.tokens[number % len(target.tokens)] for number in range(ROOMS)])
     requests = [_send(target, room, token) for room, token in rooms]
     noop: list[Request] = [_constant(post(target.host, target.port, target.noop_path, target.tokens[0], BODY))]
     await run(target.host, target.port, 16, 1.0, requests)  # warm-up: afterwards every room has an owner
@@ -80,7 +85,7 @@ async def measure(target: Target, *, seconds: float, rounds: int, say: Callable[
         )
     first_token = None
     if target.llm_url:
-        room = await _create_rooms(target, 1)
+        room = await made.create(target.tokens[:1])
         first_token = await measure_first_token(target.host, target.port, target.llm_url, room, SAMPLES)
     return Report(
         one=measured[1],
@@ -89,19 +94,6 @@ async def measure(target: Target, *, seconds: float, rounds: int, say: Callable[
         ratio_many=round(statistics.median(found.ratio for found in measured[64]), 3),
         extra_p50_ms_one=round(statistics.median(found.send.p50_ms - found.noop.p50_ms for found in measured[1]), 2),
     )
-
-
-async def _create_rooms(target: Target, count: int) -> list[tuple[str, str]]:
-    rooms = []
-    for number in range(count):
-        token = target.tokens[number % len(target.tokens)]
-        # A connection for each room, because HAProxy's reload for the no-op closes idle ones.
-        reader, writer = await asyncio.open_connection(target.host, target.port)
-        try:
-            rooms.append((await create_room(reader, writer, target.host, target.port, token), token))
-        finally:
-            writer.close()
-    return rooms
 
 
 def _send(target: Target, room: str, token: str) -> Request:

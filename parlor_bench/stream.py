@@ -17,7 +17,8 @@ import msgspec
 
 from parlor_bench.event_stream import RawEvent, Refused, opened
 from parlor_bench.first_token import FirstToken, measure_first_token, send_request
-from parlor_bench.load import create_room, percentile
+from parlor_bench.load import percentile
+from parlor_bench.rooms import Rooms
 
 ENDS = ("message.completed", "message.stopped", "message.failed", "message.deleted")
 TOKENS_PER_SECOND = 20
@@ -27,7 +28,6 @@ SAMPLE = 0.25
 """Seconds between two samples of the memory of the processes."""
 SAMPLES = 30
 """Of the time to first token."""
-ROOMS_AT_ONCE = 16
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -103,12 +103,20 @@ class Reading:
 
 
 async def measure(target: Target, *, replies: Sequence[int], seconds: float, say: Callable[[str], None]) -> Report:
-    """Measures a run of ``seconds`` for each number of replies, then the time to first token."""
+    """Measures a run of ``seconds`` for each number of replies, then the time to first token; deletes its rooms."""
+    async with Rooms(target.host, target.port, say) as rooms:
+        return await _measure(target, rooms, replies, seconds, say)
+
+
+async def _measure(
+    target: Target, made: Rooms, replies: Sequence[int], seconds: float, say: Callable[[str], None]
+) -> Report:
     tokens = max(1, round(seconds * TOKENS_PER_SECOND))
     runs = []
     for count in replies:
         say(f"creating {count} rooms")
-        found = await _streams(target, await _create_rooms(target, count), tokens)
+        rooms = [room for room, _ in await made.create([target.token] * count)]
+        found = await _streams(target, rooms, tokens)
         runs.append(found)
         say(
             f"{count} replies: {found.tokens} tokens, "
@@ -118,8 +126,8 @@ async def measure(target: Target, *, replies: Sequence[int], seconds: float, say
         )
     first = []
     for concurrent in (1, 100):
-        rooms = [(room, target.token) for room in await _create_rooms(target, concurrent)]
-        times = await measure_first_token(target.host, target.port, target.llm_url, rooms, SAMPLES)
+        waiting = await made.create([target.token] * concurrent)
+        times = await measure_first_token(target.host, target.port, target.llm_url, waiting, SAMPLES)
         first.append(times)
         say(
             f"first token at {concurrent}: direct p50 {times.direct_p50} p99 {times.direct_p99} ms, "
@@ -184,15 +192,3 @@ async def _streams(target: Target, rooms: list[str], tokens: int) -> Streams:
         now = resident_bytes(target.replicas), resident_bytes(target.room_actors)
         highest = max(highest[0], now[0]), max(highest[1], now[1])
     return summed(await readers, tokens, highest[0] - before[0], highest[1] - before[1])
-
-
-async def _create_rooms(target: Target, count: int) -> list[str]:
-    async def some(share: int) -> list[str]:
-        reader, writer = await asyncio.open_connection(target.host, target.port)
-        try:
-            return [await create_room(reader, writer, target.host, target.port, target.token) for _ in range(share)]
-        finally:
-            writer.close()
-
-    shares = [count // ROOMS_AT_ONCE + (number < count % ROOMS_AT_ONCE) for number in range(ROOMS_AT_ONCE)]
-    return [room for made in await asyncio.gather(*map(some, shares)) for room in made]
