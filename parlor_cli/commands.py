@@ -235,8 +235,8 @@ def fsck(
     room: Annotated[str | None, typer.Option(help="Only this room.")] = None,
     json: Json = False,
 ) -> None:
-    """Check every room for contradictions between Redis, queues and shards, while Parlor runs. Exit code 0: none, or
-    all repaired; 1: some; 2: the check failed."""
+    """Check every room for contradictions between Redis, queues and shards, while Parlor runs or is stopped. Exit code
+    0: none, or all repaired; 1: some; 2: the check failed."""
     from parlor_cli.fsck import run
 
     raise typer.Exit(run(data_dir, repair=repair, account=account, room=room, as_json=json))

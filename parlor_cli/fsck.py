@@ -47,7 +47,7 @@ def run(data_dir: Path, *, repair: bool, account: str | None, room: str | None, 
         ports = FsckPorts(audit, DeadLetterCache(wiring.live), wiring.store, wiring.loader, wiring.clock)
         return await Fsck(ports, _report).run(scope, repair=repair)
 
-    report = ask(data_dir, check, exit_code=NOT_RUN)
+    report = ask(data_dir, check, exit_code=NOT_RUN, also_stopped=True)
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(_as_json(report)) + b"\n")
         sys.stdout.flush()

@@ -14,23 +14,35 @@ from parlor_cli.installation import Installation
 from parlor_cli.options import present
 from parlor_cli.refusal import Refusal
 from parlor_cli.server_errors import server_refusal
+from parlor_cli.stopped import servers_of
 
 _T = TypeVar("_T")
 
 
-def ask(data_dir: Path, work: Callable[[Wiring], Awaitable[_T]], *, exit_code: int = 1) -> _T:
+def ask(
+    data_dir: Path, work: Callable[[Wiring], Awaitable[_T]], *, exit_code: int = 1, also_stopped: bool = False
+) -> _T:
     """Calls ``work`` with the stores of the running installation or, without a data directory, with those of the
-    settings (a cluster's). Raises ``Refusal`` with ``exit_code`` when nothing runs or a store does not answer."""
+    settings (a cluster's); ``also_stopped``: starts the servers of one that does not run. Raises ``Refusal`` with
+    ``exit_code`` when nothing runs or a store does not answer."""
     try:
-        settings = present(Installation.find(data_dir))
+        installation = Installation.find(data_dir)
+        if also_stopped and installation is not None and installation.running() is None:
+            with servers_of(installation) as settings:
+                return _run(settings, work)
+        settings = present(installation)
         if not settings.redis.url.get_secret_value():
             raise Refusal(f"nothing runs in {data_dir}, and no Redis is configured")
-        try:
-            return asyncio.run(_ask(settings, work))
-        except ParlorError as error:
-            raise server_refusal(settings, error) from error
+        return _run(settings, work)
     except Refusal as error:
         raise Refusal(error.message, exit_code=exit_code) from error
+
+
+def _run(settings: Settings, work: Callable[[Wiring], Awaitable[_T]]) -> _T:
+    try:
+        return asyncio.run(_ask(settings, work))
+    except ParlorError as error:
+        raise server_refusal(settings, error) from error
 
 
 async def _ask(settings: Settings, work: Callable[[Wiring], Awaitable[_T]]) -> _T:

@@ -11,6 +11,7 @@ from parlor_cli.refusal import Refusal
 
 _RIGHTS = re.compile(r"\((1044|1142|1143|1227|1370|1419)\)")
 """MySQL's and MariaDB's numbers for a right that the user does not have. Their texts name it."""
+_SCHEMA = re.compile(r"no such (table|column)|\((1054|1146)\)")
 _USER = re.compile(r"\((1045|1698)\)")
 
 
@@ -36,6 +37,8 @@ def database_refusal(error: ParlorError) -> Refusal:
         advice = "its user lacks a right: GRANT ALL on the databases of the URLs, and on the global one"
     elif _USER.search(text):
         advice = "it refuses the user or the password of the URL"
+    elif _SCHEMA.search(text):
+        advice = "its schema is not this version's: `parlor migrate`"
     else:
         advice = error.detail if error.debug else ""
     return Refusal(f"a database cannot be used: {text}" + (f"; {advice}" if advice else ""))

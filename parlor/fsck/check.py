@@ -29,7 +29,7 @@ class Report(msgspec.Struct, frozen=True):
     messages: int
     """Rows that were compared."""
     waiting: int
-    """Operations that were queued at the first look."""
+    """Operations in scope that were queued at the first look."""
     dead_letters: int
     findings: list[Finding]
     repaired: list[Finding]
@@ -62,8 +62,8 @@ class Fsck:
         return Report(
             rooms=first.rooms,
             messages=first.messages,
-            waiting=first.waiting,
-            dead_letters=first.dead_letters,
+            waiting=len(first.waiting),
+            dead_letters=len(first.dead_letters),
             findings=findings,
             repaired=repaired,
         )

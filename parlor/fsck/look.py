@@ -17,7 +17,7 @@ from parlor.fsck.findings import AccountFinding, EntryFinding, Finding, Partitio
 from parlor.fsck.room import compare
 from parlor.fsck.view import RoomView
 from parlor.ids import AccountId, InstallationId, Partition, RoomId, ShardId, home_of
-from parlor.model import MessageRow
+from parlor.model import MessageRow, QueuePosition
 from parlor.reading.loading import Loader
 from parlor.store.audit import StoreAudit, StoredRoom
 from parlor.store.ports import ChatStore, PartitionProgress
@@ -58,8 +58,9 @@ class Look(msgspec.Struct):
     """Whose own counter was compared: once is enough."""
     rooms: int = 0
     messages: int = 0
-    waiting: int = 0
-    dead_letters: int = 0
+    waiting: set[tuple[Partition, QueuePosition]] = set()
+    """Queued operations in scope. A set, because a partition's queue is read for each ``BATCH`` of its rooms."""
+    dead_letters: set[str] = set()
 
     def note(self, view: RoomView) -> None:
         findings = compare(view)
@@ -111,6 +112,8 @@ class Looker:
             shard = await self._ports.store.shard_of(partition)
             if self._scope == Scope():
                 await self._look_at_partition(partition, progress[shard].get(partition), look)
+            if not ids:
+                await self._operations(partition, look)
             for start in range(0, len(ids), BATCH):
                 await self._look_at_rooms(partition, shard, ids[start : start + BATCH], look)
             if len(rooms) > 1 and done % 16 == 0:
@@ -158,9 +161,7 @@ class Looker:
     async def _look_at_rooms(self, partition: Partition, shard: ShardId, ids: Sequence[RoomId], look: Look) -> None:
         audit, now_ms = self._ports.audit, self._ports.clock.now_ms()
         snapshots = dict(zip(ids, await asyncio.gather(*map(audit.room, ids)), strict=True))
-        queued = await audit.queued(partition)
-        dead_letters = await self._ports.dead_letters.of_partition(partition)
-        of_room, of_account = _waiting([*queued, *map(_parked, dead_letters)])
+        of_room, of_account = _waiting(await self._operations(partition, look))
         for start in range(0, len(ids), AT_ONCE):
             group = ids[start : start + AT_ONCE]
             stored = await asyncio.gather(*(self._stored_room(shard, room_id) for room_id in group))
@@ -180,8 +181,20 @@ class Looker:
                     now_ms=now_ms,
                 )
                 look.note(view)
-        look.waiting += len(queued)
-        look.dead_letters += len(dead_letters)
+
+    async def _operations(self, partition: Partition, look: Look) -> list[QueuedOperation]:
+        """Those that wait and those that are parked; counts each that is in scope once."""
+        queued = await self._ports.audit.queued(partition)
+        dead_letters = await self._ports.dead_letters.of_partition(partition)
+        parked = list(map(_parked, dead_letters))
+        look.waiting |= {(partition, operation.position) for operation in queued if self._is_meant(operation)}
+        found = zip(dead_letters, parked, strict=True)
+        look.dead_letters |= {dead_letter.id for dead_letter, operation in found if self._is_meant(operation)}
+        return [*queued, *parked]
+
+    def _is_meant(self, operation: QueuedOperation) -> bool:
+        room_id, account_id = self._scope.room_id, self._scope.account_id
+        return room_id in (None, operation.room_id) and account_id in (None, operation.account_id)
 
     async def _stored_room(self, shard: ShardId, room_id: RoomId) -> tuple[StoredRoom | None, dict[int, MessageRow]]:
         row = await self._stored.room(shard, room_id)

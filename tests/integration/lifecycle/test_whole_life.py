@@ -36,6 +36,11 @@ class Life:
         assert self._talk.send(content)["durability"] == "persisted"
         self._sent.append(content)
 
+    @property
+    def count(self) -> int:
+        """How many messages were acknowledged."""
+        return len(self._sent)
+
     def everything_is_there(self) -> bool:
         return self._talk.contents() == self._sent
 
@@ -122,6 +127,15 @@ def test_killed_at_once_it_starts_again_with_all_that_was_acknowledged_and_ctrl_
     for step in ("drain", "http", "ray"):
         assert f"\n  {step:<10} " in f"\n{rest}", rest
     parlor.assert_ended()
+
+
+def test_it_can_be_checked_while_it_is_stopped(life: Life) -> None:
+    done = life.parlor.command("fsck", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert (report["rooms"], report["messages"], report["waiting"]) == (1, life.count, 0)
+    assert report["findings"] == []
+    life.parlor.assert_ended()
 
 
 def _wait_for_another(parlor: Parlor, name: str, old: int) -> None:

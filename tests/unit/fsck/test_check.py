@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from parlor.fsck import look
 from parlor.fsck.check import PAUSE
 from parlor.fsck.findings import EntryFinding
 from parlor.fsck.look import Scope
@@ -89,6 +90,40 @@ async def test_a_parked_create_is_on_its_way(domain: Domain) -> None:
     report = await check(domain)
     assert report.findings == []
     assert report.dead_letters == 1
+
+
+# What waits, and what is parked
+
+
+async def test_each_operation_is_counted_once(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rooms its partition has: they are looked at in batches."""
+    domain = chat.domain
+    domain.store.poison = lambda batch: any(save.doc.content == "poison" for save in batch.message_saves)
+    await domain.say(chat.room, "poison")
+    others = [await domain.opened() for _ in range(3)]
+    await domain.write_all()
+    domain.store.poison = lambda _batch: False
+    for room in others:
+        await domain.say(room, "waits")
+    whole = await check(domain)
+    monkeypatch.setattr(look, "BATCH", 1)
+    report = await check(domain)
+    assert (report.rooms, report.waiting, report.dead_letters) == (4, 3, 1)
+    assert (whole.waiting, whole.dead_letters) == (3, 1)
+    for scope in (Scope(room_id=chat.room_id), Scope(account_id=AccountId("bob"))):
+        scoped = await check(domain, scope)
+        expected = (0, 1) if scope.room_id else (0, 0)
+        assert (scoped.waiting, scoped.dead_letters) == expected
+
+
+async def test_what_waits_for_a_room_that_nobody_knows_is_counted(domain: Domain) -> None:
+    room = await domain.opened()
+    await domain.say(room)
+    await crash(room)
+    await domain.forget_room(room.room_id)
+    report = await check(domain)
+    assert (report.rooms, report.findings) == (0, [])
+    assert report.waiting >= 2
 
 
 # While the system runs

@@ -18,7 +18,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from parlor_cli.commands import app
-from parlor_cli.installation import Installation
+from parlor_cli.installation import Founding, Installation
 from parlor_cli.refusal import Refusal
 
 pytestmark = pytest.mark.unit
@@ -100,7 +100,23 @@ def test_fsck_says_that_it_could_not_look(home: Installation) -> None:
     result = run.invoke(app, ["fsck", "--data-dir", str(home.data_dir)])
     assert isinstance(result.exception, Refusal)
     assert result.exception.exit_code == 2
+    assert "has never been started" in result.exception.message
+
+
+def test_fsck_without_an_installation_could_not_look(tmp_path: Path) -> None:
+    result = run.invoke(app, ["fsck", "--data-dir", str(tmp_path / "typo")])
+    assert isinstance(result.exception, Refusal)
+    assert result.exception.exit_code == 2
     assert "nothing runs" in result.exception.message
+
+
+def test_fsck_of_a_stopped_installation_leaves_a_start_alone_that_comes_in_between(home: Installation) -> None:
+    home.record(Founding(id=home.founding.id, redis="embedded", store="embedded", partitions=8, shards=1))
+    with home.locked():
+        result = run.invoke(app, ["fsck", "--data-dir", str(home.data_dir)])
+    assert isinstance(result.exception, Refusal)
+    assert (result.exception.exit_code, "is in use" in result.exception.message) == (2, True)
+    assert not home.runtime_dir.exists()
 
 
 def test_fsck_of_a_room_that_is_none_is_refused(home: Installation) -> None:

@@ -36,6 +36,8 @@ def test_a_redis_is_named_by_its_url(error: ParlorError, said: str) -> None:
         ("h:3306/parlor_1: (1370) alter routine command denied to user 'p'@'%'", "GRANT ALL"),
         ("h:3306/parlor_1: (1419) You do not have the SUPER privilege and binary logging is enabled", "GRANT ALL"),
         ("h:3306/parlor_1: (1045) Access denied for user 'p'@'h' (using password: YES)", "the user or the password"),
+        ("h:3306/parlor_1: (1146) Table 'parlor_1.installation' doesn't exist", "`parlor migrate`"),
+        ("/data/global.db: no such table: installation", "`parlor migrate`"),
         ("h:3306/parlor_1: (2003) Can't connect to MySQL server on 'h'", "does not answer"),
     ],
 )
