@@ -66,7 +66,18 @@ async def test_the_room_goes_on_after_a_failure(user: User) -> None:
     assert turn["reply"]["content"] == "better now"
 
 
-async def test_an_answer_cut_short_by_its_length_says_so(user: User) -> None:
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+async def test_an_answer_cut_short_says_so(user: User, shards: Shards, reason: str) -> None:
     room = await user.create_room()
-    turn = await user.send(room, "[[finish=length text=and so]]", headers={"Prefer": "wait=10"})
-    assert (turn["reply"]["finish_reason"], turn["reply"]["content"]) == ("length", "and so")
+    turn = await user.send(room, f"[[finish={reason} text=and so]]", headers={"Prefer": "wait=10"})
+    assert (turn["reply"]["finish_reason"], turn["reply"]["content"]) == (reason, "and so")
+    await user.note(room, "stored?", persisted=True)
+    assert (await shards.messages(room))[1].finish_reason == reason
+
+
+async def test_an_answer_without_a_word_is_a_failure_with_a_code_of_its_own(user: User, shards: Shards) -> None:
+    room = await user.create_room()
+    turn = await user.send(room, "[[text=]]", headers={"Prefer": "wait=10"})
+    assert (turn["reply"]["finish_reason"], turn["reply"]["error"]["code"]) == ("error", "llm-empty-answer")
+    await user.note(room, "stored?", persisted=True)
+    assert (await shards.messages(room))[1].error_code == "llm-empty-answer"
