@@ -27,10 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-DataDir = Annotated[
-    Path,
-    typer.Option("--data-dir", envvar="PARLOR_DATA_DIR", help="Data directory, one for each installation."),
-]
+DataDir = Annotated[Path, typer.Option("--data-dir", envvar="PARLOR_DATA_DIR", help="One for each installation.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Wide = Annotated[bool, typer.Option("--wide", help="Print every column, and cut nothing.")]
 
@@ -185,11 +182,7 @@ def adopt(
     mysql_url: Annotated[list[str] | None, typer.Option(help="As for `up`.")] = None,
     keep: Annotated[
         bool | None,
-        typer.Option(
-            "--keep-redis/--forget-redis",
-            help="What becomes of what Redis has. [default: as the installations' ids say]",
-            show_default=False,
-        ),
+        typer.Option("--keep-redis/--forget-redis", help="What Redis has. [default: by the ids]", show_default=False),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: Json = False,
