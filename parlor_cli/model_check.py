@@ -69,7 +69,7 @@ def _ask(settings: Settings, seconds: float) -> str | None:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         return f"it does not answer: {reason}"
     if listed is None:
-        return "GET /models is not answered as OpenAI's API does: is the path of its URL right?"
+        return "GET /models is not answered as OpenAI's API does; check the path of its URL"
     # Ollama lists `llama3.2:latest`, which answers to `llama3.2`.
     names = {*listed, *(name.removesuffix(":latest") for name in listed)}
     missing = [model for model in models(settings) if model not in names]
@@ -96,7 +96,7 @@ def _refused(status: int) -> str:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             return f"it refuses the API key ({status}): OPENAI_API_KEY or PARLOR_LLM__API_KEY"
         case HTTPStatus.NOT_FOUND:
-            return "it has no GET /models (404): is the path of its URL right?"
+            return "it has no GET /models (404); check the path of its URL"
         case _:
             return f"it answers GET /models with {status}"
 
