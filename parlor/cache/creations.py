@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from parlor.cache.codes import Code, refusal
-from parlor.cache.live import Live, RoomAddress, key_of, or_empty
+from parlor.cache.live import ACCOUNT, Live, RoomAddress, key_of, or_empty
 from parlor.cache.records import text
 from parlor.errors import LimitReached
 from parlor.ids import RoomId
 from parlor.model import Idempotency
-
-ACCOUNT = ("account", "rooms", "account_events")
 
 
 class CreationCache:

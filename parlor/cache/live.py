@@ -33,6 +33,8 @@ def key_of(idempotency: Idempotency | None) -> str:
 
 
 NOTHING_APPLIED = QueuePosition(0, 0)
+ACCOUNT = ("account", "rooms", "account_events")
+"""The keys of a room's account that a change of its list of rooms touches."""
 ROOMS_KNOWN = 4096
 """Rooms whose keys are kept: writing them anew for each script costs more than the script's other arguments."""
 

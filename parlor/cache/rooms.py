@@ -5,7 +5,7 @@ from __future__ import annotations
 from parlor.cache.changes import Appended, Claimed, Turn
 from parlor.cache.codes import Code, refusal
 from parlor.cache.connection import Answer
-from parlor.cache.live import Live, RoomAddress, key_of, milliseconds, or_empty
+from parlor.cache.live import ACCOUNT, Live, RoomAddress, key_of, milliseconds, or_empty
 from parlor.cache.loader import Argument
 from parlor.cache.records import encode_doc, stored_state, stored_summary, text
 from parlor.errors import IllegalTransition, LimitReached
@@ -13,8 +13,7 @@ from parlor.ids import AccountId, Claim, MessageId, RoomId, home_of
 from parlor.model import MessageDoc, MessageRow, RoomRow, attempt_of, ended_version
 from parlor.states import MessageState, RoomState
 
-_ACCOUNT = ("account", "rooms", "account_events")
-_ENDED = ("partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events", *_ACCOUNT)
+_ENDED = ("partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events", *ACCOUNT)
 """Keys of what may end a reply."""
 
 
@@ -208,7 +207,7 @@ class RoomCache:
         live = self._live
         await live.run(
             "update_room",
-            live.room_keys(address, "partition", "queue", "room", "messages", "states", "events", *_ACCOUNT),
+            live.room_keys(address, "partition", "queue", "room", "messages", "states", "events", *ACCOUNT),
             {
                 **queueing(address, claim),
                 "title": title or "",
