@@ -18,9 +18,9 @@ from typing import Protocol
 import msgspec
 
 from parlor.cache.live import RoomAddress
-from parlor.ids import MessageId, RoomId
-from parlor.model import DeleteReceipt, Idempotency, StateReport
-from parlor.states import MessageState, RoomState
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.requests import DeleteReceipt, Idempotency, StateReport
+from parlor.model.states import MessageState, RoomState
 
 SUPERVISOR = "supervisor"
 """The Supervisor's name in the installation's namespace."""

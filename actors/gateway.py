@@ -27,32 +27,24 @@ from parlor.errors import (
     StoreUnavailable,
 )
 from parlor.gateway import Subscription
-from parlor.ids import AccountId, MessageId, RoomId, home_of, partition_of
 from parlor.llm.personas import Personas, load_personas
 from parlor.llm.ports import Persona
-from parlor.model import (
+from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
+from parlor.model.ids import AccountId, MessageId, RoomId, home_of, partition_of
+from parlor.model.messages import Message, MessageList, MessagePage
+from parlor.model.requests import (
     AttemptReceipt,
-    Credential,
-    DailyUse,
     DeleteReceipt,
     DependencyHealth,
     EditReceipt,
     Idempotency,
-    Message,
-    MessageList,
-    MessagePage,
     ReplyMode,
-    Room,
-    RoomMemory,
-    RoomPage,
     RoomReceipt,
     SendReceipt,
     SendRequest,
-    Session,
     StateReport,
-    StreamTicket,
-    TicketHolder,
 )
+from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.reading.usage import daily_use
 from parlor.rooms.commands import (
     Command,

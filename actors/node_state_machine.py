@@ -11,10 +11,10 @@ from actors.contracts import SUPERVISOR
 from actors.handles import Handle, find_actor, this_node
 from parlor.cache.live import RoomAddress
 from parlor.errors import ErrorWire, Overloaded, ParlorError
-from parlor.ids import MessageId, RoomId
-from parlor.model import DeleteReceipt, Idempotency, StateReport
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.requests import DeleteReceipt, Idempotency, StateReport
+from parlor.model.states import MessageState, RoomState
 from parlor.state_machine import StateMachine
-from parlor.states import MessageState, RoomState
 
 _decode = msgspec.msgpack.decode
 

@@ -13,7 +13,7 @@ import structlog
 
 from parlor.cache.reads import CacheReader
 from parlor.errors import ParlorError
-from parlor.ids import Partition
+from parlor.model.ids import Partition
 from parlor.rooms.commands import Wake
 
 _log = structlog.get_logger(__name__)

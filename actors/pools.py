@@ -15,7 +15,7 @@ from actors.handles import Handle, find_actor_blocking, start_again
 from actors.room_actor import RoomActor
 from actors.shard_writer import ShardWriter
 from actors.state_machine import StateMachine
-from parlor.ids import Partition, ShardId
+from parlor.model.ids import Partition, ShardId
 from parlor.settings import Settings
 
 CALLS = 10_000

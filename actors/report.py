@@ -10,7 +10,7 @@ from actors.contracts import QueueStatus
 from parlor.cache.queue import WriterQueue
 from parlor.clock import Clock
 from parlor.errors import ParlorError
-from parlor.ids import Partition, ShardId
+from parlor.model.ids import Partition, ShardId
 from parlor.wiring import Wiring
 
 _log = structlog.get_logger(__name__)

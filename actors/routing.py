@@ -17,7 +17,7 @@ from actors.contracts import SUPERVISOR
 from actors.handles import Handle, find_actor
 from parlor.cache.reads import CacheReader
 from parlor.errors import Overloaded, RoomMoved
-from parlor.ids import RoomId
+from parlor.model.ids import RoomId
 from parlor.rooms.commands import Command, Outcome, Refused
 
 PLACES = 100_000

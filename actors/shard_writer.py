@@ -13,7 +13,7 @@ from actors.handles import this_node
 from actors.logs import configure_logs
 from actors.metrics import RayWriterMetrics
 from actors.once import Once
-from parlor.ids import Partition, ShardId
+from parlor.model.ids import Partition, ShardId
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.settings import Settings
 from parlor.wiring import Wiring

@@ -16,11 +16,11 @@ from actors.watch import watch_supervisor
 from parlor.cache.live import RoomAddress
 from parlor.clock import SystemClock
 from parlor.errors import ParlorError
-from parlor.ids import MessageId, RoomId
-from parlor.model import Idempotency
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.requests import Idempotency
+from parlor.model.states import MessageState, RoomState
 from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine
-from parlor.states import MessageState, RoomState
 from parlor.wiring import Wiring
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -25,7 +25,7 @@ from actors.report import queue_statuses, service_statuses
 from actors.status import ask_started, ask_status
 from parlor.clock import SystemClock
 from parlor.errors import ForeignCache, Overloaded, ParlorError, ShardBehind
-from parlor.ids import Partition, RoomId, ShardId
+from parlor.model.ids import Partition, RoomId, ShardId
 from parlor.rooms.commands import Command, encode_commands
 from parlor.rooms.pool import RoomPool
 from parlor.settings import Settings

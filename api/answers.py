@@ -1,7 +1,7 @@
 """JSON answers, written from the model without pydantic, which is faster.
 
-``api.schemas`` documents them, and a test holds them to it. ``parlor.wire`` has the JSON forms of rooms and messages.
-Each answer has ``errorCode`` 0 at its top level.
+``api.schemas`` documents them, and a test holds them to it. ``parlor.model.wire`` has the JSON forms of rooms and
+messages. Each answer has ``errorCode`` 0 at its top level.
 """
 
 from __future__ import annotations
@@ -12,22 +12,11 @@ import msgspec
 from fastapi import Response
 
 from parlor.llm.ports import Persona
-from parlor.model import (
-    DailyUse,
-    DeleteReceipt,
-    DependencyHealth,
-    EditReceipt,
-    Message,
-    MessageList,
-    MessagePage,
-    Room,
-    RoomMemory,
-    RoomPage,
-    SendReceipt,
-    StateReport,
-    StreamTicket,
-)
-from parlor.wire import JsonForm, encode, message_form, room_form, timestamp
+from parlor.model.access import DailyUse, StreamTicket
+from parlor.model.messages import Message, MessageList, MessagePage
+from parlor.model.requests import DeleteReceipt, DependencyHealth, EditReceipt, SendReceipt, StateReport
+from parlor.model.rooms import Room, RoomMemory, RoomPage
+from parlor.model.wire import JsonForm, encode, message_form, room_form, timestamp
 
 
 def answer(form: JsonForm, status: int = 200, headers: dict[str, str] | None = None) -> Response:

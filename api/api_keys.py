@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from parlor.clock import Clock, Entropy
 from parlor.errors import Unauthenticated
-from parlor.model import Credential
+from parlor.model.access import Credential
 from parlor.store.access import Access, ApiKey, ApiKeyOwner
 
 PREFIX = "parlor_"

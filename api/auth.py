@@ -26,7 +26,7 @@ from api.sessions import Sessions
 from api.tokens import Claims, TokenVerifier, UnknownKey, secret_of
 from parlor.clock import Clock
 from parlor.errors import Forbidden, Unauthenticated
-from parlor.model import Credential
+from parlor.model.access import Credential
 from parlor.settings import AuthSettings
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

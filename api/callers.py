@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import msgspec
 
 from parlor.clock import Clock
-from parlor.model import Credential, Session
+from parlor.model.access import Credential, Session
 
 _OPENING = 60.0
 """Seconds within which a stream begins after its caller was checked."""

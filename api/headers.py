@@ -9,7 +9,7 @@ import msgspec
 from fastapi import Request
 
 from api.problems import invalid
-from parlor.cursors import InvalidCursor, parse_event_cursor
+from parlor.model.cursors import InvalidCursor, parse_event_cursor
 
 EVENT_STREAM = "text/event-stream"
 JSON = "application/json"

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import Header, Request
 
 from api.headers import parse_idempotency_key
-from parlor.model import Idempotency
+from parlor.model.requests import Idempotency
 
 REPLAYED = {"Idempotent-Replayed": "true"}
 """The header of an answer to a repeated request."""

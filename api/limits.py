@@ -9,7 +9,7 @@ import msgspec
 from api.problems import invalid
 from api.schemas import text_fault
 from parlor.errors import ContentTooLarge
-from parlor.model import JsonObject
+from parlor.model.messages import JsonObject
 from parlor.settings import ApiSettings
 
 _DEPTH_MAX = 16

@@ -15,8 +15,9 @@ from __future__ import annotations
 import re
 
 from parlor.llm.text import one_line
-from parlor.model import Message, Room
-from parlor.wire import timestamp
+from parlor.model.messages import Message
+from parlor.model.rooms import Room
+from parlor.model.wire import timestamp
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
 """Control characters, which a terminal obeys. Tabs stay, and those that end a line end it."""

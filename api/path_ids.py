@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from starlette.types import Scope
 
 from parlor.errors import MessageNotFound, RoomNotFound
-from parlor.ids import MessageId, RoomId, partition_of
+from parlor.model.ids import MessageId, RoomId, partition_of
 
 _SLASH = re.compile("(%2f)", re.IGNORECASE)
 

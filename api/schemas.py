@@ -16,8 +16,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from parlor.llm.text import is_blank, one_line
-from parlor.model import DeleteOutcome, Durability, FinishReason, JsonObject, OnBusy, ReplyMode, SenderType
-from parlor.states import MessageState, RoomState
+from parlor.model.messages import Durability, FinishReason, JsonObject, SenderType
+from parlor.model.requests import DeleteOutcome, OnBusy, ReplyMode
+from parlor.model.states import MessageState, RoomState
 
 SEQ_MAX = 2**53 - 1
 """The largest integer that every JSON reader can hold; no room has that many messages."""

@@ -22,8 +22,10 @@ from api.rates import charge
 from api.schemas import ChatMessageSendRequest
 from api.sse import EventStream
 from parlor.errors import ParlorError, Unavailable
-from parlor.ids import MessageId, RoomId
-from parlor.model import Message, SendReceipt, SendRequest, Session
+from parlor.model.access import Session
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.messages import Message
+from parlor.model.requests import SendReceipt, SendRequest
 
 _log = structlog.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parlor.gateway import Gateway
-from parlor.model import Session
+from parlor.model.access import Session
 
 _SESSIONS_MAX = 10_000
 

@@ -23,8 +23,8 @@ from api.edge import Edge, StreamSlot
 from api.problems import is_public
 from parlor.errors import ParlorError
 from parlor.gateway import Subscription
-from parlor.model import Event
-from parlor.wire import encode
+from parlor.model.messages import Event
+from parlor.model.wire import encode
 
 RECONNECT = "stream.reconnect"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}

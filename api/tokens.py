@@ -22,7 +22,7 @@ from api.key_ring import ALGORITHM, SECRET, SECRET_ALGORITHM, KeyRing, Keys
 from api.provider import PREFIX, Provider
 from parlor.clock import Clock
 from parlor.errors import Unauthenticated
-from parlor.model import Credential
+from parlor.model.access import Credential
 from parlor.settings import AuthSettings
 from parlor.settings.values import SIGNING_KEY_MIN
 

@@ -10,31 +10,22 @@ from contextlib import AbstractAsyncContextManager
 from datetime import date, tzinfo
 from typing import Protocol
 
-from parlor.ids import MessageId, RoomId
 from parlor.llm.ports import Persona
-from parlor.model import (
+from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.messages import Event, Message, MessageList, MessagePage
+from parlor.model.requests import (
     AttemptReceipt,
-    Credential,
-    DailyUse,
     DeleteReceipt,
     DependencyHealth,
     EditReceipt,
-    Event,
     Idempotency,
-    Message,
-    MessageList,
-    MessagePage,
-    Room,
-    RoomMemory,
-    RoomPage,
     RoomReceipt,
     SendReceipt,
     SendRequest,
-    Session,
     StateReport,
-    StreamTicket,
-    TicketHolder,
 )
+from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.store.access import Access
 
 

@@ -23,10 +23,11 @@ from parlor.errors import (
     RoomNotFound,
     StoreUnavailable,
 )
-from parlor.ids import Claim, MessageId, RoomId, home_of
-from parlor.model import DeleteOutcome, DeleteReceipt, Idempotency, MessageDoc, StateReport
+from parlor.model.ids import Claim, MessageId, RoomId, home_of
+from parlor.model.messages import MessageDoc
+from parlor.model.requests import DeleteOutcome, DeleteReceipt, Idempotency, StateReport
+from parlor.model.states import MessageState, RoomState
 from parlor.reading.loading import Loader
-from parlor.states import MessageState, RoomState
 from parlor.store.ports import ChatStore
 
 _log = structlog.get_logger(__name__)

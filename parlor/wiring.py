@@ -16,11 +16,11 @@ from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
 from parlor.cache.usage import UsageCache
 from parlor.clock import SystemClock, SystemEntropy
-from parlor.ids import IdMint
 from parlor.llm.personas import load_personas
 from parlor.llm.providers import load_provider
 from parlor.llm.service import AIChatService
 from parlor.metrics import RoomMetrics, WriterMetrics
+from parlor.model.ids import IdMint
 from parlor.persistence.leases import WriterPorts
 from parlor.reading.health import Dependencies
 from parlor.reading.history import HistoryReader

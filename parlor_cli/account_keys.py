@@ -9,7 +9,7 @@ import msgspec
 
 from api.api_keys import KEYS_MAX, PREFIX, digest_of, new_key
 from parlor.clock import SystemClock, SystemEntropy
-from parlor.ids import AccountId
+from parlor.model.ids import AccountId
 from parlor.store.access import AccessStore
 from parlor.wiring import Wiring
 from parlor_cli.live_stores import ask

@@ -12,7 +12,7 @@ from parlor.cache.dead_letters import DeadLetterCache
 from parlor.fsck.check import Fsck, Report
 from parlor.fsck.findings import EntryFinding, Finding, MessageFinding, PartitionFinding
 from parlor.fsck.look import FsckPorts, Scope
-from parlor.ids import AccountId, RoomId, partition_of
+from parlor.model.ids import AccountId, RoomId, partition_of
 from parlor.wiring import Wiring
 from parlor_cli.live_stores import ask
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from parlor.errors import ParlorError
-from parlor.ids import InstallationId
+from parlor.model.ids import InstallationId
 from parlor.settings import Settings
 from parlor.store.migrations import MigrationReport, migrate
 from parlor_cli.configuration import load, merge

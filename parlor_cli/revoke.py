@@ -7,7 +7,7 @@ from pathlib import Path
 
 from parlor.clock import SystemClock
 from parlor.errors import CacheUnavailable
-from parlor.ids import AccountId
+from parlor.model.ids import AccountId
 from parlor.store.access import AccessStore
 from parlor.wiring import Wiring
 from parlor_cli.live_stores import ask

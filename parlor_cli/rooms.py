@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from parlor.cache.records import CachedRoom
-from parlor.ids import RoomId
+from parlor.model.ids import RoomId
 from parlor.wiring import Wiring
 from parlor_cli.live_stores import ask
 from parlor_cli.running import running

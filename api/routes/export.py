@@ -16,8 +16,8 @@ from api.openapi import refusals
 from api.path_ids import room_id_of
 from api.sse import wait_for_disconnect
 from parlor.errors import RoomNotFound
-from parlor.model import Message
-from parlor.wire import encode, message_form
+from parlor.model.messages import Message
+from parlor.model.wire import encode, message_form
 
 router = APIRouter(prefix="/v1/rooms/{room_id}/export", tags=["rooms"], route_class=AuthenticatedRoute)
 

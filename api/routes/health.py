@@ -11,7 +11,7 @@ from api.edge import Edge, edge_of
 from api.problems import Problem, respond
 from api.schemas import HealthResponse
 from parlor.errors import Extra, ParlorError, Unavailable
-from parlor.model import DependencyHealth
+from parlor.model.requests import DependencyHealth
 
 router = APIRouter(tags=["health"])
 

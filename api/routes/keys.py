@@ -15,8 +15,8 @@ from api.key_schemas import ApiKeyCreateRequest, ApiKeyListRequest, ApiKeyListRe
 from api.openapi import WITH_BODY, refusals
 from api.problems import invalid
 from parlor.errors import Forbidden, KeyNotFound, LimitReached
+from parlor.model.wire import JsonForm, timestamp
 from parlor.store.access import ApiKey
-from parlor.wire import JsonForm, timestamp
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=AuthenticatedRoute)
 

@@ -30,7 +30,7 @@ from parlor.errors import (
     RoomNotActive,
     RoomNotFound,
 )
-from parlor.model import AttemptReceipt
+from parlor.model.requests import AttemptReceipt
 
 router = APIRouter(prefix="/v1/rooms/{room_id}/messages/{message_id}", tags=["replies"], route_class=AuthenticatedRoute)
 

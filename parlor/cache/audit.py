@@ -17,8 +17,8 @@ from parlor.cache.codes import Code
 from parlor.cache.connection import Answer
 from parlor.cache.live import NOTHING_APPLIED, Live, RoomAddress
 from parlor.cache.records import decode_doc, text
-from parlor.ids import AccountId, MessageId, Partition, RoomId, partition_of
-from parlor.model import MessageDoc, QueuePosition
+from parlor.model.ids import AccountId, MessageId, Partition, RoomId, partition_of
+from parlor.model.messages import MessageDoc, QueuePosition
 
 PAGE = 500
 """Queue entries that are read at once, with their documents."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from parlor.ids import AccountId, MessageId
-from parlor.model import Idempotency, MessageDoc
+from parlor.model.ids import AccountId, MessageId
+from parlor.model.messages import MessageDoc
+from parlor.model.requests import Idempotency
 
 
 class Claimed(msgspec.Struct, frozen=True):

@@ -12,8 +12,8 @@ import msgspec
 from parlor.cache.live import Live
 from parlor.cache.reads import CacheReader
 from parlor.cache.records import text
-from parlor.ids import AccountId
-from parlor.model import AccountRow
+from parlor.model.access import AccountRow
+from parlor.model.ids import AccountId
 
 PAGE = 1000
 """Keys of one step."""

@@ -6,8 +6,8 @@ from parlor.cache.codes import Code, refusal
 from parlor.cache.live import ACCOUNT, Live, RoomAddress, key_of, or_empty
 from parlor.cache.records import text
 from parlor.errors import LimitReached
-from parlor.ids import RoomId
-from parlor.model import Idempotency
+from parlor.model.ids import RoomId
+from parlor.model.requests import Idempotency
 
 
 class CreationCache:

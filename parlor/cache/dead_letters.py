@@ -8,7 +8,7 @@ from parlor.cache.codes import Code, refusal
 from parlor.cache.live import Live, milliseconds
 from parlor.cache.queue import QueueEntry, decode_entry
 from parlor.cache.records import text
-from parlor.ids import Partition
+from parlor.model.ids import Partition
 
 PAGE = 200
 """Dead letters that are read at once; each may hold a long text."""

@@ -18,10 +18,10 @@ from parlor.cache.live import Live
 from parlor.cache.reads import CacheReader
 from parlor.cache.records import decode_doc, text, view
 from parlor.errors import LlmError
-from parlor.ids import MessageId, RoomId, home_of
-from parlor.model import Event, ReplyError
-from parlor.states import GONE, GONE_MESSAGES, MessageState
-from parlor.wire import JsonForm, encode, message_form, room_form
+from parlor.model.ids import MessageId, RoomId, home_of
+from parlor.model.messages import Event, ReplyError
+from parlor.model.states import GONE, GONE_MESSAGES, MessageState
+from parlor.model.wire import JsonForm, encode, message_form, room_form
 
 Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
 """Id and fields, as redis-py reads them."""

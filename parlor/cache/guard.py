@@ -13,7 +13,7 @@ from redis import exceptions
 
 from parlor.cache.keys import Keys
 from parlor.errors import StoreUnavailable
-from parlor.ids import InstallationId, Partition
+from parlor.model.ids import InstallationId, Partition
 from parlor.settings import Settings
 
 FIELD = "installation"

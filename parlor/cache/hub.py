@@ -23,8 +23,8 @@ from redis.asyncio import Redis
 from parlor.cache.events import CHUNK, Read
 from parlor.cache.records import text
 from parlor.cache.watched import Position, Tail, Watched
-from parlor.cursors import START, parse_event_cursor
 from parlor.errors import CacheUnavailable, InternalError, StreamExpired
+from parlor.model.cursors import START, parse_event_cursor
 
 __all__ = ["EventHub", "Tail"]
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import hashlib
 
-from parlor.ids import AccountId, Partition, RoomId
+from parlor.model.ids import AccountId, Partition, RoomId
 
 
 class Keys:

@@ -13,8 +13,9 @@ from parlor.cache.guard import Guard
 from parlor.cache.keys import Keys
 from parlor.cache.loader import Argument, load
 from parlor.clock import Clock
-from parlor.ids import AccountId, InstallationId, Partition, RoomId, home_of
-from parlor.model import Idempotency, QueuePosition
+from parlor.model.ids import AccountId, InstallationId, Partition, RoomId, home_of
+from parlor.model.messages import QueuePosition
+from parlor.model.requests import Idempotency
 from parlor.settings import Settings
 
 

@@ -5,7 +5,7 @@ From KEYS and ARGV the loader makes the tables ``K`` and ``A`` that the script r
 for what a last name with a star stands for; so a script cannot mix up its arguments, and a caller who forgets one is
 told at once.
 ``--@include name`` puts in ``include/name.lua``, once. The tables of codes and of legal transitions are written in from
-``codes.py`` and ``parlor/states.py``: they exist only there.
+``codes.py`` and ``parlor/model/states.py``: they exist only there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from operator import itemgetter
 from typing import Any
 
 from parlor.cache.codes import Code
-from parlor.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, SENDABLE
+from parlor.model.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, SENDABLE
 
 HEADINGS = ("What", "KEYS", "ARGV", "Returns", "Guarantees", "Safe to repeat because")
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)

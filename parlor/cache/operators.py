@@ -9,8 +9,8 @@ from __future__ import annotations
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.rooms import accepted
 from parlor.cache.states import DELETE_KEYS, Deleted, deletion, read_deleted
-from parlor.model import MessageDoc
-from parlor.states import RoomState
+from parlor.model.messages import MessageDoc
+from parlor.model.states import RoomState
 
 
 class OperatorCache:

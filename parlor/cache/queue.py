@@ -14,8 +14,8 @@ from parlor.cache.connection import Answer, connect, typed, unavailable
 from parlor.cache.live import NOTHING_APPLIED, Live, RoomAddress, milliseconds
 from parlor.cache.loader import Argument
 from parlor.cache.records import decode_doc, text
-from parlor.ids import AccountId, MessageId, Partition, RoomId
-from parlor.model import MessageDoc, QueuePosition, Usage
+from parlor.model.ids import AccountId, MessageId, Partition, RoomId
+from parlor.model.messages import MessageDoc, QueuePosition, Usage
 from parlor.settings import RedisSettings
 
 GROUP = "writer"

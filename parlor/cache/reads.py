@@ -10,11 +10,13 @@ import msgspec
 from parlor.cache.codes import Code, refusal
 from parlor.cache.live import Live, milliseconds
 from parlor.cache.records import ROOM_FIELDS, CachedRoom, decode_doc, read_room, text
-from parlor.cursors import START
 from parlor.errors import RoomNotFound
-from parlor.ids import AccountId, MessageId, Partition, RoomId, home_of
-from parlor.model import AccountRow, MessageDoc, RoomRow, RoomsBefore
-from parlor.states import MessageState
+from parlor.model.access import AccountRow
+from parlor.model.cursors import START
+from parlor.model.ids import AccountId, MessageId, Partition, RoomId, home_of
+from parlor.model.messages import MessageDoc
+from parlor.model.rooms import RoomRow, RoomsBefore
+from parlor.model.states import MessageState
 
 CLOCKS_APART_MS = 10_000
 """How much the clocks of two machines may differ before one of them is taken for wrong."""

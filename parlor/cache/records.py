@@ -7,9 +7,11 @@ from math import ceil
 import msgspec
 
 from parlor.cache.connection import Answer
-from parlor.ids import AccountId, RoomId
-from parlor.model import Durability, Message, MessageDoc, MessageRow, ReplyError, Room, RoomRow, SenderType, Transition
-from parlor.states import GONE_MESSAGES, MessageState, RoomState
+from parlor.model.ids import AccountId, RoomId
+from parlor.model.messages import Durability, Message, MessageDoc, MessageRow, ReplyError, SenderType
+from parlor.model.requests import Transition
+from parlor.model.rooms import Room, RoomRow
+from parlor.model.states import GONE_MESSAGES, MessageState, RoomState
 
 _ENCODER = msgspec.json.Encoder()
 _DOC = msgspec.json.Decoder(MessageDoc)

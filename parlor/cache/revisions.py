@@ -7,9 +7,10 @@ from parlor.cache.live import Live, RoomAddress, key_of
 from parlor.cache.records import encode_doc, text
 from parlor.cache.rooms import accepted, queueing
 from parlor.errors import IdempotencyMismatch
-from parlor.ids import Claim
-from parlor.model import Idempotency, ended_version
-from parlor.states import MessageState
+from parlor.model.ids import Claim
+from parlor.model.messages import ended_version
+from parlor.model.requests import Idempotency
+from parlor.model.states import MessageState
 
 _REOPENED = (
     *("partition", "queue", "generating", "room", "messages", "states", "open", "events"),

@@ -9,9 +9,10 @@ from parlor.cache.live import ACCOUNT, Live, RoomAddress, key_of, milliseconds, 
 from parlor.cache.loader import Argument
 from parlor.cache.records import encode_doc, stored_state, stored_summary, text
 from parlor.errors import IllegalTransition, LimitReached
-from parlor.ids import AccountId, Claim, MessageId, RoomId, home_of
-from parlor.model import MessageDoc, MessageRow, RoomRow, attempt_of, ended_version
-from parlor.states import MessageState, RoomState
+from parlor.model.ids import AccountId, Claim, MessageId, RoomId, home_of
+from parlor.model.messages import MessageDoc, MessageRow, attempt_of, ended_version
+from parlor.model.rooms import RoomRow
+from parlor.model.states import MessageState, RoomState
 
 _ENDED = ("partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events", *ACCOUNT)
 """Keys of what may end a reply."""

@@ -9,9 +9,10 @@ from parlor.cache.connection import Answer
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.loader import Argument
 from parlor.cache.records import decode_doc, encode_doc, read_log, text, tombstone
-from parlor.ids import Claim, MessageId, RoomId, home_of
-from parlor.model import DeleteOutcome, MessageDoc, Transition
-from parlor.states import MessageState, RoomState
+from parlor.model.ids import Claim, MessageId, RoomId, home_of
+from parlor.model.messages import MessageDoc
+from parlor.model.requests import DeleteOutcome, Transition
+from parlor.model.states import MessageState, RoomState
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -12,9 +12,9 @@ from parlor.cache.codes import Code, refusal
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.records import text as plain
 from parlor.errors import OutOfStep, RoomNotFound
-from parlor.ids import AccountId, Claim, RoomId, home_of
-from parlor.model import RoomMemory
-from parlor.states import GONE, RoomState
+from parlor.model.ids import AccountId, Claim, RoomId, home_of
+from parlor.model.rooms import RoomMemory
+from parlor.model.states import GONE, RoomState
 
 
 class _Summary(msgspec.Struct, frozen=True):

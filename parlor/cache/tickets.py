@@ -12,8 +12,8 @@ from datetime import timedelta
 from parlor.cache.codes import Code, refusal
 from parlor.cache.live import Live, milliseconds
 from parlor.cache.records import text
-from parlor.ids import AccountId, IdMint, Partition
-from parlor.model import Credential, StreamTicket, TicketHolder
+from parlor.model.access import Credential, StreamTicket, TicketHolder
+from parlor.model.ids import AccountId, IdMint, Partition
 
 FIRST_USE = timedelta(seconds=30)
 _FORM = re.compile(r"([0-9]{1,4})-[0-9a-f]{32}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parlor.cache.live import Live, RoomAddress
-from parlor.model import Usage
+from parlor.model.messages import Usage
 
 
 class UsageCache:

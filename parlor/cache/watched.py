@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Collection
 
 from parlor.cache.events import Read, Shown, deleted_by, hides, without
 from parlor.cache.reads import LogPosition
-from parlor.cursors import START, parse_event_cursor
 from parlor.errors import ParlorError, StreamExpired
-from parlor.model import Event
+from parlor.model.cursors import START, parse_event_cursor
+from parlor.model.messages import Event
 
 Position = Callable[[], Awaitable[LogPosition | None]]
 

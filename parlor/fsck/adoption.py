@@ -18,8 +18,8 @@ from parlor.cache.live import Live
 from parlor.errors import CacheUnavailable
 from parlor.fsck.check import Fsck, Report
 from parlor.fsck.look import Scope
-from parlor.ids import AccountId
-from parlor.model import AccountRow
+from parlor.model.access import AccountRow
+from parlor.model.ids import AccountId
 from parlor.reading.identity import Identity, Survey
 from parlor.store.access import AccessStore
 from parlor.store.ports import ChatStore

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from parlor.cache.audit import Correction, Fact, RoomSnapshot
-from parlor.cursors import START, parse_event_cursor
 from parlor.fsck.findings import AccountFinding, Correct, Finding
 from parlor.fsck.view import RoomView
-from parlor.states import MessageState
+from parlor.model.cursors import START, parse_event_cursor
+from parlor.model.states import MessageState
 
 OVERDUE_MS = 60_000
 """A reply whose owner has not been heard of for so long is taken up by nobody: the sweep needs seconds."""

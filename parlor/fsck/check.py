@@ -15,7 +15,7 @@ from parlor.fsck.findings import EntryFinding, Finding, PartitionFinding, Requeu
 from parlor.fsck.look import FsckPorts, Look, Looker, Rooms, Scope
 from parlor.fsck.repairs import Repairs
 from parlor.fsck.view import RoomView
-from parlor.ids import Partition, RoomId, home_of
+from parlor.model.ids import Partition, RoomId, home_of
 
 LOOKS = 3
 PAUSE = 1.0

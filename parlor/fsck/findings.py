@@ -7,8 +7,8 @@ from typing import TypeAlias
 import msgspec
 
 from parlor.cache.audit import Correction
-from parlor.ids import AccountId, MessageId, Partition, RoomId
-from parlor.model import QueuePosition
+from parlor.model.ids import AccountId, MessageId, Partition, RoomId
+from parlor.model.messages import QueuePosition
 
 # Remedies. None of them touches what anybody said.
 

@@ -16,8 +16,8 @@ from parlor.clock import Clock
 from parlor.fsck.findings import AccountFinding, EntryFinding, Finding, PartitionFinding, RequeueEntry
 from parlor.fsck.room import compare
 from parlor.fsck.view import RoomView
-from parlor.ids import AccountId, InstallationId, Partition, RoomId, ShardId, home_of
-from parlor.model import MessageRow, QueuePosition
+from parlor.model.ids import AccountId, InstallationId, Partition, RoomId, ShardId, home_of
+from parlor.model.messages import MessageRow, QueuePosition
 from parlor.reading.loading import Loader
 from parlor.store.audit import StoreAudit, StoredRoom
 from parlor.store.ports import ChatStore, PartitionProgress

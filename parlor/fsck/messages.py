@@ -8,8 +8,8 @@ from parlor.cache.audit import RoomSnapshot, Slot
 from parlor.cache.records import stored_state
 from parlor.fsck.findings import Finding, MessageFinding, Requeue
 from parlor.fsck.view import RoomView
-from parlor.model import MessageRow
-from parlor.states import GONE_MESSAGES, MessageState
+from parlor.model.messages import MessageRow
+from parlor.model.states import GONE_MESSAGES, MessageState
 
 NOWHERE = "there is no such message anywhere"
 FORGOTTEN = "its reply has not ended, and nobody writes it"

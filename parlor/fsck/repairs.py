@@ -18,7 +18,7 @@ from parlor.fsck.findings import (
 )
 from parlor.fsck.look import FsckPorts, Looker
 from parlor.fsck.view import RoomView
-from parlor.ids import RoomId
+from parlor.model.ids import RoomId
 
 TRIES = 3
 """How often bookkeeping that moved since it was looked at is looked at again."""

@@ -32,7 +32,7 @@ from parlor.fsck.bookkeeping import judge_bookkeeping
 from parlor.fsck.findings import Finding, Load, MessageFinding, Requeue
 from parlor.fsck.messages import FORGOTTEN, NOWHERE, judge_messages
 from parlor.fsck.view import RoomView
-from parlor.states import GONE, MessageState, RoomState
+from parlor.model.states import GONE, MessageState, RoomState
 from parlor.store.audit import StoredRoom
 
 

@@ -7,9 +7,9 @@ import msgspec
 from parlor.cache.audit import ListEntry, RoomSnapshot
 from parlor.cache.live import RoomAddress
 from parlor.fsck.findings import ListFinding, MessageFinding, Relist, Remedy, RoomFinding
-from parlor.ids import AccountId, RoomId
-from parlor.model import MessageRow
-from parlor.states import GONE_MESSAGES
+from parlor.model.ids import AccountId, RoomId
+from parlor.model.messages import MessageRow
+from parlor.model.states import GONE_MESSAGES
 from parlor.store.audit import StoredRoom
 
 

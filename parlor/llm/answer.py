@@ -31,7 +31,7 @@ from parlor.llm.failures import llm_error, reported_error
 from parlor.llm.ports import Completion
 from parlor.llm.sse import Body, Document, ErrorData, SseParser, TooLongError
 from parlor.llm.thoughts import Spoken
-from parlor.model import FinishReason, Usage
+from parlor.model.messages import FinishReason, Usage
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _REPLACEMENT = "\ufffd"

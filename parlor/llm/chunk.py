@@ -14,7 +14,7 @@ from typing import cast
 
 import msgspec
 
-from parlor.model import Usage
+from parlor.model.messages import Usage
 
 TOKENS_MAX = 2**31 - 1
 """A count of tokens above this is a fault of the server."""

@@ -32,13 +32,14 @@ from math import ceil
 
 import msgspec
 
-from parlor.ids import RoomId
 from parlor.llm.ports import Context, History, Persona, PromptTurn, Summaries
 from parlor.llm.text import is_blank
 from parlor.llm.thoughts import without_thoughts
 from parlor.llm.tokens import TURN_OVERHEAD, TokenRatios, cut, end_of, estimate_tokens
-from parlor.model import Message, RoomMemory, SenderType
-from parlor.states import MessageState
+from parlor.model.ids import RoomId
+from parlor.model.messages import Message, SenderType
+from parlor.model.rooms import RoomMemory
+from parlor.model.states import MessageState
 
 PAGE = 50
 """Messages that are read from the history at a time."""

@@ -8,8 +8,9 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from parlor.errors import InvalidRequest
-from parlor.ids import RoomId
-from parlor.model import FinishReason, Message, RoomMemory, Usage
+from parlor.model.ids import RoomId
+from parlor.model.messages import FinishReason, Message, Usage
+from parlor.model.rooms import RoomMemory
 
 
 class Persona(msgspec.Struct, frozen=True):

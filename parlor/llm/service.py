@@ -14,14 +14,14 @@ from contextlib import aclosing
 
 from parlor.clock import Clock, Entropy, SystemEntropy
 from parlor.errors import LlmError
-from parlor.ids import RoomId
 from parlor.llm.memory import Memory
 from parlor.llm.personas import Personas
 from parlor.llm.ports import ChatModel, Completion, Context, History, Part, Persona, Summaries, TextDelta
 from parlor.llm.summary import summarist
 from parlor.llm.title import titler
 from parlor.llm.usage import total
-from parlor.model import FinishReason, Usage
+from parlor.model.ids import RoomId
+from parlor.model.messages import FinishReason, Usage
 from parlor.settings import LlmSettings
 
 RETRY_DELAY = 0.5

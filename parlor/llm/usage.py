@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from parlor.llm.ports import Completion
 from parlor.llm.tokens import estimate_tokens
-from parlor.model import Usage
+from parlor.model.messages import Usage
 
 
 def total(one: Usage | None, other: Usage) -> Usage:

@@ -8,8 +8,8 @@ from typing import TypeVar
 from msgspec import structs
 
 from parlor.cache.queue import QueueEntry
-from parlor.ids import MessageId, Partition, RoomId
-from parlor.model import QueuePosition, SenderType, Usage
+from parlor.model.ids import MessageId, Partition, RoomId
+from parlor.model.messages import QueuePosition, SenderType, Usage
 from parlor.store.ports import (
     QUARTER_SECONDS,
     Batch,

@@ -13,7 +13,7 @@ import structlog
 
 from parlor.cache.queue import ROOM_MARK, QueueEntry
 from parlor.errors import LeaseLost
-from parlor.ids import RoomId, ShardId
+from parlor.model.ids import RoomId, ShardId
 from parlor.persistence.batch import build_batch
 from parlor.persistence.leases import Leases, WriterPorts
 from parlor.store.ports import RowRefused

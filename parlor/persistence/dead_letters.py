@@ -14,10 +14,10 @@ from parlor.cache.audit import AuditCache, RoomSnapshot
 from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
 from parlor.cache.operators import OperatorCache
 from parlor.errors import MessageNotFound, ParlorError, PartitionUnknown, RoomNotFound
-from parlor.ids import Partition
+from parlor.model.ids import Partition
+from parlor.model.states import GONE, GONE_MESSAGES, MessageState
 from parlor.reading.loading import Loader
 from parlor.state_machine import ChatStateMachine
-from parlor.states import GONE, GONE_MESSAGES, MessageState
 from parlor.store.ports import ChatStore
 
 OPERATOR = "operator"

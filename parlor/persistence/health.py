@@ -17,8 +17,8 @@ from parlor.errors import (
     ShardBehind,
     StoreUnavailable,
 )
-from parlor.ids import ShardId
 from parlor.metrics import NotHeld, WriterMetrics
+from parlor.model.ids import ShardId
 
 _log = structlog.get_logger(__name__)
 

@@ -16,9 +16,9 @@ from parlor.cache.live import Live
 from parlor.cache.queue import HeldByAnother, Lease, QueueEntry, WriterQueue
 from parlor.clock import Clock
 from parlor.errors import CacheUnavailable, ForeignCache, ForeignStore, ShardBehind
-from parlor.ids import IdMint, Partition, ShardId
 from parlor.metrics import NotHeld, WriterMetrics
-from parlor.model import QueuePosition
+from parlor.model.ids import IdMint, Partition, ShardId
+from parlor.model.messages import QueuePosition
 from parlor.persistence.health import Refusal, refusal_of
 from parlor.reading.identity import BEHIND
 from parlor.reading.loading import Loader

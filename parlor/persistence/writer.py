@@ -13,8 +13,8 @@ import structlog
 
 from parlor.cache.queue import QueueEntry
 from parlor.errors import CacheUnavailable, LeaseLost, ParlorError, StoreUnavailable
-from parlor.ids import Partition, ShardId
-from parlor.model import QueuePosition
+from parlor.model.ids import Partition, ShardId
+from parlor.model.messages import QueuePosition
 from parlor.persistence.commit import Committer
 from parlor.persistence.health import WriterHealth
 from parlor.persistence.leases import Leases, WriterPorts

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 
 from parlor.cache.live import Live
 from parlor.errors import ParlorError
-from parlor.model import DependencyHealth
+from parlor.model.requests import DependencyHealth
 from parlor.store.ports import ChatStore
 
 HEALTH_SECONDS = 2.0

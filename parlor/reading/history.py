@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from parlor.cursors import parse_number_cursor, print_number_cursor
-from parlor.ids import AccountId, MessageId, RoomId
-from parlor.model import Message, MessageList, MessagePage
+from parlor.model.cursors import parse_number_cursor, print_number_cursor
+from parlor.model.ids import AccountId, MessageId, RoomId
+from parlor.model.messages import Message, MessageList, MessagePage
+from parlor.model.states import GONE_MESSAGES
 from parlor.reading.internal import InternalHistory
-from parlor.states import GONE_MESSAGES
 
 EXPORT_PAGE = 200
 """Messages that an export reads in one page."""

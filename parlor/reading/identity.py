@@ -10,8 +10,8 @@ from parlor.cache.audit import AuditCache, PartitionSnapshot
 from parlor.cache.codes import FOREIGN
 from parlor.cache.live import NOTHING_APPLIED, Live
 from parlor.errors import ForeignCache, ShardBehind
-from parlor.ids import InstallationId, Partition, ShardId
-from parlor.model import QueuePosition
+from parlor.model.ids import InstallationId, Partition, ShardId
+from parlor.model.messages import QueuePosition
 from parlor.store.ports import ChatStore
 
 BEHIND = "The shard is older than what Redis knows of it"

@@ -21,12 +21,13 @@ from parlor.cache.reads import CachedPage, CacheReader, PageRow
 from parlor.cache.records import stored_state, view
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
-from parlor.cursors import START, print_number_cursor
 from parlor.errors import CacheUnavailable, MessageNotFound, RoomNotFound, StoreUnavailable
-from parlor.ids import AccountId, MessageId, RoomId, home_of, partition_of
-from parlor.model import Message, MessageDoc, MessageList, MessagePage, MessageRow, RoomMemory, SenderType
+from parlor.model.cursors import START, print_number_cursor
+from parlor.model.ids import AccountId, MessageId, RoomId, home_of, partition_of
+from parlor.model.messages import Message, MessageDoc, MessageList, MessagePage, MessageRow, SenderType
+from parlor.model.rooms import RoomMemory
+from parlor.model.states import GONE_MESSAGES, MessageState
 from parlor.reading.loading import Loader
-from parlor.states import GONE_MESSAGES, MessageState
 from parlor.store.ports import ChatStore
 
 QUEUE_PAGE = 20

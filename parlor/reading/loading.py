@@ -8,7 +8,7 @@ from parlor.cache.live import Live, RoomAddress
 from parlor.cache.reads import CacheReader, QueueTail, later_tail
 from parlor.cache.rooms import RoomCache
 from parlor.errors import OutOfStep, PartitionUnknown, RoomNotFound
-from parlor.ids import Partition, RoomId, home_of
+from parlor.model.ids import Partition, RoomId, home_of
 from parlor.store.ports import ChatStore
 
 LOAD_ATTEMPTS = 3

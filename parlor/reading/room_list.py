@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from parlor.cache.reads import CacheReader
-from parlor.cursors import START, parse_list_cursor, print_list_cursor
 from parlor.errors import CacheUnavailable, RoomNotFound
-from parlor.ids import AccountId, RoomId, partition_of
-from parlor.model import Room, RoomMemory, RoomPage, RoomRow, RoomsBefore, Session
+from parlor.model.access import Session
+from parlor.model.cursors import START, parse_list_cursor, print_list_cursor
+from parlor.model.ids import AccountId, RoomId, partition_of
+from parlor.model.rooms import Room, RoomMemory, RoomPage, RoomRow, RoomsBefore
+from parlor.model.states import GONE, RoomState
 from parlor.reading.internal import InternalMemories
 from parlor.reading.loading import Loader
-from parlor.states import GONE, RoomState
 from parlor.store.ports import ChatStore
 
 FILL_PAGE = 500

@@ -12,14 +12,15 @@ from parlor.cache.hub import EventHub, Tail
 from parlor.cache.keys import Keys
 from parlor.cache.reads import CacheReader, LogPosition
 from parlor.cache.records import text
-from parlor.cursors import START, parse_event_cursor
 from parlor.errors import RoomNotFound, StoreUnavailable, StreamExpired
-from parlor.ids import AccountId, MessageId, Partition, RoomId, home_of
-from parlor.model import TERMINAL_EVENTS, Durability, Event, Message, SenderType, SendReceipt
+from parlor.model.cursors import START, parse_event_cursor
+from parlor.model.ids import AccountId, MessageId, Partition, RoomId, home_of
+from parlor.model.messages import TERMINAL_EVENTS, Durability, Event, Message, SenderType
+from parlor.model.requests import SendReceipt
+from parlor.model.states import GONE, GONE_MESSAGES
+from parlor.model.wire import JsonForm, encode, message_form
 from parlor.reading.history import HistoryReader
 from parlor.reading.loading import Loader
-from parlor.states import GONE, GONE_MESSAGES
-from parlor.wire import JsonForm, encode, message_form
 
 _MESSAGE_ENDS = frozenset({"message.created", "message.deleted"})
 """A person's message has ended with either of these."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta, tzinfo
 
-from parlor.ids import ShardId
-from parlor.model import DailyUse
+from parlor.model.access import DailyUse
+from parlor.model.ids import ShardId
 from parlor.store.ports import QUARTER_SECONDS, ChatStore, DaySpan
 
 _ONE_DAY = timedelta(days=1)

@@ -13,8 +13,8 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.reads import CacheReader
 from parlor.cache.rooms import RoomCache
 from parlor.errors import CacheUnavailable, Fenced, OutOfStep, PartitionUnknown, RoomMoved, RoomNotFound
-from parlor.ids import Claim, RoomId, home_of
-from parlor.model import Session
+from parlor.model.access import Session
+from parlor.model.ids import Claim, RoomId, home_of
 from parlor.reading.loading import Loader
 
 _T = TypeVar("_T")

@@ -11,8 +11,11 @@ from typing import TypeAlias
 import msgspec
 
 from parlor.errors import ErrorWire
-from parlor.ids import MessageId, RoomId
-from parlor.model import DeleteReceipt, EditReceipt, Idempotency, Message, Room, SendReceipt, SendRequest, Session
+from parlor.model.access import Session
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.messages import Message
+from parlor.model.requests import DeleteReceipt, EditReceipt, Idempotency, SendReceipt, SendRequest
+from parlor.model.rooms import Room
 
 
 class _Ticketed(msgspec.Struct, frozen=True, kw_only=True):

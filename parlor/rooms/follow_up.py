@@ -24,12 +24,12 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.usage import UsageCache
 from parlor.errors import LlmError, ParlorError, Unavailable
-from parlor.ids import Claim, IdMint, RoomId
 from parlor.llm import summary, title
 from parlor.llm.memory import Memory
 from parlor.llm.ports import ChatService, Completion, Context, PromptTurn, TextDelta
 from parlor.llm.usage import UsageMeter
-from parlor.model import FinishReason
+from parlor.model.ids import Claim, IdMint, RoomId
+from parlor.model.messages import FinishReason
 from parlor.settings import LlmSettings
 
 SLOTS = 4

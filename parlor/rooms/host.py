@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import structlog
 
 from parlor.errors import InternalError, Overloaded, ParlorError, RoomMoved
-from parlor.ids import RoomId
-from parlor.model import FinishReason
+from parlor.model.ids import RoomId
+from parlor.model.messages import FinishReason
 from parlor.rooms.commands import Command, Outcome, Refused, Result
 from parlor.rooms.room import Room, RoomPorts
 

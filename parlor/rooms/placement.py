@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from parlor.errors import Overloaded
-from parlor.ids import RoomId
+from parlor.model.ids import RoomId
 
 
 class PlacementBook:

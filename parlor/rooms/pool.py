@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from parlor.clock import Clock
-from parlor.ids import RoomId
+from parlor.model.ids import RoomId
 from parlor.rooms.placement import PlacementBook
 from parlor.settings import RoomSettings
 

@@ -21,11 +21,11 @@ from parlor.cache.rooms import RoomCache
 from parlor.cache.usage import UsageCache
 from parlor.clock import Clock
 from parlor.errors import AnswerEmpty, CacheUnavailable, LlmError, StoreUnavailable
-from parlor.ids import Claim, MessageId
 from parlor.llm.ports import ChatService, Completion, TextDelta
 from parlor.llm.usage import UsageMeter
 from parlor.metrics import RoomMetrics
-from parlor.model import FinishReason, MessageDoc, SenderType, ended_version
+from parlor.model.ids import Claim, MessageId
+from parlor.model.messages import FinishReason, MessageDoc, SenderType, ended_version
 from parlor.settings import Settings
 
 RETRY_AFTER = 0.25

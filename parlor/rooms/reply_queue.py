@@ -18,8 +18,8 @@ from parlor.errors import (
     PartitionUnknown,
     RoomNotFound,
 )
-from parlor.ids import Claim, MessageId
-from parlor.model import FinishReason
+from parlor.model.ids import Claim, MessageId
+from parlor.model.messages import FinishReason
 from parlor.rooms.reply import ReplyJob, ReplyPorts, ReplyRun
 
 STOP_SECONDS = 5.0

@@ -13,23 +13,16 @@ from parlor.cache.records import view
 from parlor.cache.revisions import RevisionCache
 from parlor.clock import Clock
 from parlor.errors import IllegalTransition, InvalidRequest, LimitReached, OutOfStep, ParlorError, RoomBusy
-from parlor.ids import Claim, MessageId
-from parlor.model import (
-    CONTINUABLE,
-    EditReceipt,
-    Message,
-    MessageDoc,
-    OnBusy,
-    SenderType,
-    reserved_version,
-)
+from parlor.model.ids import Claim, MessageId
+from parlor.model.messages import CONTINUABLE, Message, MessageDoc, SenderType, reserved_version
+from parlor.model.requests import EditReceipt, OnBusy
+from parlor.model.states import GONE_MESSAGES, MessageState
+from parlor.model.wire import timestamp
 from parlor.reading.internal import InternalHistory
 from parlor.rooms.commands import Continue, Edit, MessageDone, Regenerate, Stop
 from parlor.rooms.reply import ReplyJob
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.turns import job_of
-from parlor.states import GONE_MESSAGES, MessageState
-from parlor.wire import timestamp
 
 EDIT_ATTEMPTS = 3
 """A reply may begin between the read and the edit; it is then stopped and the edit tried again."""

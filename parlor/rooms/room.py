@@ -32,8 +32,11 @@ from parlor.errors import (
     RoomNotFound,
     Unavailable,
 )
-from parlor.ids import IdMint, MessageId, RoomId
-from parlor.model import DeleteOutcome, DeleteReceipt, FinishReason, Message, OnBusy, SendReceipt, Session
+from parlor.model.access import Session
+from parlor.model.ids import IdMint, MessageId, RoomId
+from parlor.model.messages import FinishReason, Message
+from parlor.model.requests import DeleteOutcome, DeleteReceipt, OnBusy, SendReceipt
+from parlor.model.states import MessageState
 from parlor.reading.internal import InternalHistory
 from parlor.reading.loading import Loader
 from parlor.rooms.claim import Ownership
@@ -62,7 +65,6 @@ from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.revision import Revision
 from parlor.rooms.turns import adopted_job, job_of, turn_of
 from parlor.state_machine import ChatStateMachine
-from parlor.states import MessageState
 
 _log = structlog.get_logger(__name__)
 

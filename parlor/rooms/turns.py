@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from parlor.cache.changes import Turn
-from parlor.model import Message, MessageDoc, OnBusy, SenderType, reserved_version
+from parlor.model.messages import Message, MessageDoc, SenderType, reserved_version
+from parlor.model.requests import OnBusy
 from parlor.rooms.commands import Send
 from parlor.rooms.reply import ReplyJob
 from parlor.settings import RoomSettings

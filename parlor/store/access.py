@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from parlor.errors import StoreUnavailable
-from parlor.ids import AccountId
+from parlor.model.ids import AccountId
 from parlor.store.ports import ChatStore
 
 BEFORE_ANY = 2**62

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from parlor.errors import InvalidRequest
-from parlor.ids import ShardId
+from parlor.model.ids import ShardId
 from parlor.settings import StoreSettings
 
 _MYSQL_OPTIONS = {"unix_socket", "ssl", "ssl_ca"}

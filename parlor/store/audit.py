@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from parlor.errors import StoreUnavailable
-from parlor.ids import AccountId, Partition, RoomId, ShardId
+from parlor.model.ids import AccountId, Partition, RoomId, ShardId
 from parlor.store.ports import ChatStore
 
 PAGE = 1000

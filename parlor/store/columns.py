@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from parlor.model import RoomRow
+from parlor.model.rooms import RoomRow
 
 
 class Kind(Enum):

@@ -11,7 +11,7 @@ from typing import ClassVar
 import msgspec
 
 from parlor.errors import ForeignStore, StoreUnavailable
-from parlor.ids import InstallationId, ShardId
+from parlor.model.ids import InstallationId, ShardId
 from parlor.store.ports import SchemaMismatch
 from parlor.store.rows import Row
 from parlor.store.shard_map import ShardMap

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from parlor.errors import StoreUnavailable
-from parlor.model import JsonObject, MessageDoc, MessageRow
+from parlor.model.messages import JsonObject, MessageDoc, MessageRow
 from parlor.store.columns import DOC_COLUMNS, KEY, Column, Columns, Kind
 from parlor.store.ports import MessageSave, VersionSave
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
-from parlor.ids import IdMint, InstallationId
+from parlor.model.ids import IdMint, InstallationId
 from parlor.settings import StoreSettings
 from parlor.store.addresses import Address, MySqlAddress, store_addresses
 from parlor.store.installation import Belonging, GlobalRole, Migrated, Proposal, ShardRole

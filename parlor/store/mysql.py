@@ -9,7 +9,7 @@ from asyncmy.errors import MySQLError
 
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
 from parlor.errors import StoreUnavailable
-from parlor.ids import ShardId
+from parlor.model.ids import ShardId
 from parlor.settings import StoreSettings
 from parlor.store.addresses import MySqlAddress, StoreAddresses
 from parlor.store.installation import READ_INSTALLATION

@@ -21,8 +21,10 @@ from typing import Protocol
 import msgspec
 
 from parlor.errors import ParlorError
-from parlor.ids import AccountId, InstallationId, MessageId, Partition, RoomId, ShardId
-from parlor.model import AccountRow, DailyUse, MessageDoc, MessageRow, QueuePosition, RoomRow, RoomsBefore, SenderType
+from parlor.model.access import AccountRow, DailyUse
+from parlor.model.ids import AccountId, InstallationId, MessageId, Partition, RoomId, ShardId
+from parlor.model.messages import MessageDoc, MessageRow, QueuePosition, SenderType
+from parlor.model.rooms import RoomRow, RoomsBefore
 
 QUARTER_SECONDS = 15 * 60
 """Use is counted by quarters of an hour: by these, all time zones differ from UTC."""

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from parlor.errors import InvalidRequest, StoreUnavailable
-from parlor.ids import AccountId, InstallationId, MessageId, Partition, RoomId, ShardId
-from parlor.model import AccountRow, DailyUse, MessageDoc, MessageRow, RoomRow, RoomsBefore
+from parlor.model.access import AccountRow, DailyUse
+from parlor.model.ids import AccountId, InstallationId, MessageId, Partition, RoomId, ShardId
+from parlor.model.messages import MessageDoc, MessageRow
+from parlor.model.rooms import RoomRow, RoomsBefore
 from parlor.store import rows
 from parlor.store.installation import Belonging, belonging, check_shard
 from parlor.store.message_rows import message_row

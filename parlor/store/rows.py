@@ -14,13 +14,10 @@ from uuid import UUID
 import msgspec
 
 from parlor.errors import StoreUnavailable
-from parlor.ids import MessageId, Partition, RoomId
-from parlor.model import (
-    AccountRow,
-    DailyUse,
-    QueuePosition,
-    RoomRow,
-)
+from parlor.model.access import AccountRow, DailyUse
+from parlor.model.ids import MessageId, Partition, RoomId
+from parlor.model.messages import QueuePosition
+from parlor.model.rooms import RoomRow
 from parlor.store.columns import DOC_COLUMNS, FULL_ROOM, KEY, LISTED_ROOM, Kind
 from parlor.store.message_rows import MessageSaveRow, save_row
 from parlor.store.ports import (

@@ -17,7 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from parlor.errors import InvalidRequest, StoreUnavailable
-from parlor.ids import ShardId
+from parlor.model.ids import ShardId
 from parlor.settings import StoreSettings
 from parlor.store import sqlite_statements as sql
 from parlor.store.addresses import SqliteAddress, StoreAddresses

@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
-from parlor.model import DailyUse
+from parlor.model.access import DailyUse
 from parlor.store import sqlite_statements as sql
 from parlor.store.message_rows import MessageSaveRow
 from parlor.store.ports import (

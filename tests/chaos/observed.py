@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parlor.model import Message
-from parlor.states import MessageState
+from parlor.model.messages import Message
+from parlor.model.states import MessageState
 from tests.chaos.history import ObservedMessage
 
 _GONE = frozenset({MessageState.DELETING, MessageState.DELETED})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parlor.cache.keys import Keys
-from parlor.ids import RoomId, home_of
+from parlor.model.ids import RoomId, home_of
 
 EVERYTHING = ("room", "messages", "states", "events", "open")
 

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
-from parlor.ids import AccountId, RoomId, home_of
+from parlor.model.ids import AccountId, RoomId, home_of
 from tests.integration.room_keys import EVERYTHING, names
 from tests.integration.shards import Shards
 from tests.integration.user import User, of

@@ -13,9 +13,9 @@ import pytest
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
-from parlor.ids import RoomId, home_of
 from parlor.metrics import NoMetrics
-from parlor.model import TERMINAL_EVENTS
+from parlor.model.ids import RoomId, home_of
+from parlor.model.messages import TERMINAL_EVENTS
 from parlor.rooms.commands import Refused, Wake
 from parlor.rooms.host import RoomHost
 from parlor.settings import Settings

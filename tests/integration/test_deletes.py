@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
-from parlor.ids import RoomId, home_of
+from parlor.model.ids import RoomId, home_of
 from tests.installation import Installation
 from tests.integration.shards import Shards
 from tests.integration.user import Json, User, of, succeeded

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
 from parlor.clock import SystemClock, SystemEntropy
-from parlor.ids import IdMint, RoomId, home_of
+from parlor.model.ids import IdMint, RoomId, home_of
 from tests.installation import Installation
 from tests.integration.shards import Shards
 from tests.integration.user import User

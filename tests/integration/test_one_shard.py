@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
-from parlor.ids import RoomId
+from parlor.model.ids import RoomId
 from parlor.store.addresses import MySqlAddress
 from tests.installation import Installation
 from tests.integration.room_keys import EVERYTHING, names

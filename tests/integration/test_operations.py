@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
-from parlor.ids import AccountId, RoomId, home_of
+from parlor.model.ids import AccountId, RoomId, home_of
 from tests.integration.shards import Shards, StoredRoom
 from tests.integration.user import PERSISTED, Json, User, of, succeeded
 from tests.integration.waiting import eventually

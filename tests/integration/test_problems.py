@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.tokens import issue
-from parlor.ids import partition_of
+from parlor.model.ids import partition_of
 from tests.installation import Installation
 from tests.integration.user import Json, User, of, signed_in
 

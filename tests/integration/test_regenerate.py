@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
-from parlor.ids import RoomId, home_of
+from parlor.model.ids import RoomId, home_of
 from tests.integration.shards import Shards, StoredVersion
 from tests.integration.sse import text_of
 from tests.integration.user import PERSISTED, Json, User, of

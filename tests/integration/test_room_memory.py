@@ -10,8 +10,8 @@ import pytest
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
-from parlor.ids import RoomId, home_of
 from parlor.llm.memory import SUMMARY_HEADING
+from parlor.model.ids import RoomId, home_of
 from tests.integration.shards import Shards
 from tests.integration.sse import SseEvent
 from tests.integration.user import Json, User, of, succeeded

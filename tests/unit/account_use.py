@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from parlor.model import DailyUse
+from parlor.model.access import DailyUse
 from parlor.reading.usage import daily_use
 from tests.unit.domain import Domain
 

@@ -28,22 +28,12 @@ from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.usage import UsageCache
 from parlor.errors import PartitionUnknown
-from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
 from parlor.llm.memory import Memory
-from parlor.model import (
-    DeleteReceipt,
-    EditReceipt,
-    Idempotency,
-    Message,
-    MessagePage,
-    MessageRow,
-    OnBusy,
-    ReplyMode,
-    SendReceipt,
-    SendRequest,
-    Session,
-)
-from parlor.model import Room as RoomView
+from parlor.model.access import Session
+from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
+from parlor.model.messages import Message, MessagePage, MessageRow
+from parlor.model.requests import DeleteReceipt, EditReceipt, Idempotency, OnBusy, ReplyMode, SendReceipt, SendRequest
+from parlor.model.rooms import Room as RoomView
 from parlor.persistence.leases import WriterPorts
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.reading.history import HistoryReader

@@ -15,7 +15,7 @@ from parlor.cache.loader import Script
 from parlor.cache.queue import QueueEntry, WriterQueue
 from parlor.clock import Clock
 from parlor.errors import InternalError
-from parlor.ids import Partition
+from parlor.model.ids import Partition
 from parlor.settings import RedisSettings
 
 

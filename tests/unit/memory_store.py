@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from parlor.errors import StoreUnavailable
-from parlor.ids import Partition, ShardId
+from parlor.model.ids import Partition, ShardId
 from parlor.settings import StoreSettings
 from parlor.store.installation import READ_INSTALLATION
 from parlor.store.migrations import migrate

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from parlor.ids import RoomId
 from parlor.llm.ports import Completion, Context, History, Part, Persona, PromptTurn, TextDelta
-from parlor.model import FinishReason, SenderType, Usage
+from parlor.model.ids import RoomId
+from parlor.model.messages import FinishReason, SenderType, Usage
 
 USAGE = Usage(input_tokens=3, output_tokens=5)
 

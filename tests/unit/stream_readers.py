@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from parlor.gateway import Subscription
-from parlor.model import Event, Message
+from parlor.model.messages import Event, Message
 from parlor.reading.streams import EventStreams
 from parlor.rooms.room import Room
 from tests.unit.domain import Domain, settle

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from parlor.errors import RoomMoved, Unavailable
-from parlor.ids import MessageId
-from parlor.model import ReplyMode
+from parlor.model.ids import MessageId
+from parlor.model.requests import ReplyMode
+from parlor.model.states import MessageState
 from parlor.rooms.commands import Command, DeleteDone, DeleteMessage, Result, SendDone
-from parlor.states import MessageState
 from tests.unit.domain import HOME, Domain, crash, settle
 from tests.unit.memory_store import Templates
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import parlor.cursors
 import parlor.llm.ports
+import parlor.model.cursors
 import parlor.store.procedure_store  # noqa: F401 - the errors of its own
 from parlor import errors
 from parlor.errors import ERROR_CLASSES, ErrorWire, InternalError, ParlorError

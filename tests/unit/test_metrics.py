@@ -14,7 +14,7 @@ from actors import metrics as actor_metrics
 from api import metrics as api_metrics
 from api.edge import EdgeMetrics
 from parlor.metrics import NoMetrics, RoomMetrics, WriterMetrics
-from parlor.model import FinishReason
+from parlor.model.messages import FinishReason
 
 pytestmark = pytest.mark.unit
 

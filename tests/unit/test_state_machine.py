@@ -6,10 +6,11 @@ import pytest
 
 from parlor.cache.live import RoomAddress
 from parlor.errors import Fenced, IllegalTransition, MessageNotFound, OutOfStep, RoomNotFound
-from parlor.ids import Claim, RoomId
-from parlor.model import DeleteOutcome, Message
+from parlor.model.ids import Claim, RoomId
+from parlor.model.messages import Message
+from parlor.model.requests import DeleteOutcome
+from parlor.model.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, MessageState, RoomState
 from parlor.state_machine import ChatStateMachine, get_chat_state_machine, set_chat_state_machine
-from parlor.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, MessageState, RoomState
 from tests.unit.domain import HOME, Domain
 
 pytestmark = pytest.mark.unit

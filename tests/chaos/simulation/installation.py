@@ -20,11 +20,11 @@ from pydantic import SecretStr
 
 from parlor.cache.events import CHUNK
 from parlor.errors import Overloaded, ParlorError, RoomMoved
-from parlor.ids import Partition, RoomId, ShardId
 from parlor.llm.memory import Memory
 from parlor.llm.ports import Completion, Context, TextDelta
 from parlor.metrics import NoMetrics
-from parlor.model import FinishReason, Usage
+from parlor.model.ids import Partition, RoomId, ShardId
+from parlor.model.messages import FinishReason, Usage
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.rooms.commands import Command, Outcome, Refused, Wake

@@ -14,8 +14,8 @@ import msgspec
 from parlor.cache.events import CHUNK
 from parlor.cache.records import stored_state
 from parlor.errors import ParlorError, RoomNotFound
-from parlor.ids import RoomId, home_of
-from parlor.states import MessageState
+from parlor.model.ids import RoomId, home_of
+from parlor.model.states import MessageState
 from tests.chaos.checker import FinalRoom, Violation, check
 from tests.chaos.history import ObservedMessage, Operation, Outcome, Recorder
 from tests.chaos.observed import seen

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 
 from parlor.errors import StoreUnavailable
-from parlor.ids import RoomId, ShardId
+from parlor.model.ids import RoomId, ShardId
 from parlor.store.procedure_store import ProcedureStore
 from parlor.store.rows import Args, Row
 from tests.unit.memory_store import PARTITIONS, SHARDS, MemoryDatabase, Templates

@@ -12,8 +12,10 @@ import msgspec
 from parlor.cache.creations import CreationCache
 from parlor.cache.live import RoomAddress
 from parlor.errors import ParlorError, PartitionUnknown
-from parlor.ids import AccountId, MessageId, RoomId, home_of
-from parlor.model import EditReceipt, Event, Idempotency, OnBusy, ReplyMode, SendReceipt, SendRequest, Session
+from parlor.model.access import Session
+from parlor.model.ids import AccountId, MessageId, RoomId, home_of
+from parlor.model.messages import Event
+from parlor.model.requests import EditReceipt, Idempotency, OnBusy, ReplyMode, SendReceipt, SendRequest
 from parlor.rooms.commands import (
     Command,
     Continue,

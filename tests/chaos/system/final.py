@@ -10,7 +10,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
-from parlor.ids import Partition
+from parlor.model.ids import Partition
 from tests.chaos.checker import FinalRoom
 from tests.chaos.history import ObservedMessage
 from tests.chaos.system.http_client import Connection, NoAnswer

@@ -15,7 +15,7 @@ from asyncmy.errors import MySQLError
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
-from parlor.ids import Partition
+from parlor.model.ids import Partition
 from parlor.store.addresses import Address, MySqlAddress, SqliteAddress
 from tests.chaos.history import ObservedMessage
 from tests.mysql import connect_mysql

@@ -22,8 +22,9 @@ from redis.asyncio import Redis
 from parlor.cache.connection import connect
 from parlor.cache.keys import Keys
 from parlor.errors import Overloaded
-from parlor.ids import RoomId
-from parlor.model import ReplyMode, SendRequest, Session
+from parlor.model.access import Session
+from parlor.model.ids import RoomId
+from parlor.model.requests import ReplyMode, SendRequest
 from parlor.rooms.commands import Refused, Send, SendDone
 from parlor.settings import Settings
 from parlor.store.addresses import store_addresses

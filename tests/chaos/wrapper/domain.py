@@ -19,10 +19,12 @@ from parlor.cache.connection import connect
 from parlor.cache.creations import CreationCache
 from parlor.cache.live import RoomAddress
 from parlor.errors import ParlorError, PartitionUnknown, RoomMoved
-from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
 from parlor.llm.ports import Completion, Context, Persona, TextDelta
 from parlor.metrics import NoMetrics
-from parlor.model import FinishReason, Idempotency, Message, ReplyMode, SendRequest, Session, Usage
+from parlor.model.access import Session
+from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId
+from parlor.model.messages import FinishReason, Message, Usage
+from parlor.model.requests import Idempotency, ReplyMode, SendRequest
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.rooms.commands import (
     Command,

@@ -17,8 +17,8 @@ from parlor.cache.live import Live
 from parlor.cache.loader import Argument, Script
 from parlor.cache.queue import QueueEntry, WriterQueue
 from parlor.errors import CacheUnavailable, ParlorError, StoreUnavailable
-from parlor.ids import Partition
-from parlor.model import QueuePosition
+from parlor.model.ids import Partition
+from parlor.model.messages import QueuePosition
 from parlor.settings import RedisSettings
 from parlor.store.ports import ChatStore
 

@@ -26,18 +26,12 @@ from parlor.cache.records import CachedRoom
 from parlor.cache.revisions import RevisionCache
 from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
-from parlor.ids import AccountId, Claim, IdMint, MessageId, Partition, RoomId
-from parlor.model import (
-    FinishReason,
-    Idempotency,
-    MessageDoc,
-    MessageRow,
-    QueuePosition,
-    RoomRow,
-    SenderType,
-)
+from parlor.model.ids import AccountId, Claim, IdMint, MessageId, Partition, RoomId
+from parlor.model.messages import FinishReason, MessageDoc, MessageRow, QueuePosition, SenderType
+from parlor.model.requests import Idempotency
+from parlor.model.rooms import RoomRow
+from parlor.model.states import MessageState, RoomState
 from parlor.settings import CacheSettings, QueueSettings, RedisSettings, RoomSettings, Settings, StoreSettings
-from parlor.states import MessageState, RoomState
 from tests.contract.cache.keyspace import Keyspace, dump
 
 NOW = 1_750_000_000_000

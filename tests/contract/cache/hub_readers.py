@@ -13,8 +13,8 @@ from parlor.cache.events import Entry, EventLog
 from parlor.cache.hub import EventHub, Tail
 from parlor.cache.live import RoomAddress
 from parlor.errors import CacheUnavailable
-from parlor.ids import MessageId
-from parlor.model import Event
+from parlor.model.ids import MessageId
+from parlor.model.messages import Event
 from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
 
 RING = 32

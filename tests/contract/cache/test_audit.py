@@ -10,7 +10,7 @@ from parlor.cache.live import RoomAddress
 from parlor.fsck.bookkeeping import judge_bookkeeping
 from parlor.fsck.findings import Correct
 from parlor.fsck.view import RoomView
-from parlor.states import MessageState
+from parlor.model.states import MessageState
 from tests.contract.cache.fixtures import CLAIM_1, LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 

@@ -9,7 +9,7 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.loader import Argument, load
 from parlor.cache.queue import Lease
 from parlor.errors import LeaseLost
-from parlor.states import MessageState, RoomState
+from parlor.model.states import MessageState, RoomState
 from tests.contract.cache.fixtures import APPLIED, LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 

@@ -10,7 +10,7 @@ from parlor.cache.changes import Appended
 from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import Fenced, OutOfStep, ParlorError, PartitionUnknown, RoomNotFound
-from parlor.ids import Claim
+from parlor.model.ids import Claim
 from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, CLAIM_3, CacheFixtures
 
 pytestmark = pytest.mark.contract

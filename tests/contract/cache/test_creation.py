@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from parlor.errors import IdempotencyMismatch, LimitReached, Overloaded, PartitionUnknown, RoomNotFound
-from parlor.ids import AccountId, RoomId
-from parlor.model import Idempotency
-from parlor.states import RoomState
+from parlor.model.ids import AccountId, RoomId
+from parlor.model.requests import Idempotency
+from parlor.model.states import RoomState
 from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract

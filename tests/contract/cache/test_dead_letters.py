@@ -7,7 +7,7 @@ import pytest
 from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
 from parlor.cache.live import RoomAddress
 from parlor.errors import Overloaded
-from parlor.states import MessageState
+from parlor.model.states import MessageState
 from tests.contract.cache.fixtures import LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 

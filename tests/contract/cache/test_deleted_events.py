@@ -8,8 +8,8 @@ from parlor.cache import events
 from parlor.cache.connection import Answer
 from parlor.cache.events import EventLog
 from parlor.cache.live import RoomAddress
-from parlor.ids import MessageId
-from parlor.states import MessageState
+from parlor.model.ids import MessageId
+from parlor.model.states import MessageState
 from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
 from tests.contract.cache.hub_readers import RING, SOON, Reading, ids, live_reply, take, write
 

@@ -8,8 +8,9 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.records import tombstone
 from parlor.cache.states import Deleted
 from parlor.errors import Fenced, IllegalTransition, MessageNotFound, RoomNotFound
-from parlor.model import DeleteOutcome, SenderType
-from parlor.states import MessageState, RoomState
+from parlor.model.messages import SenderType
+from parlor.model.requests import DeleteOutcome
+from parlor.model.states import MessageState, RoomState
 from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parlor.cache.live import RoomAddress
-from parlor.cursors import parse_event_cursor
-from parlor.ids import AccountId
+from parlor.model.cursors import parse_event_cursor
+from parlor.model.ids import AccountId
 from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract

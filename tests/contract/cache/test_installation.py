@@ -19,7 +19,7 @@ from parlor.cache.loader import Argument, Script, all_names, build_script, load
 from parlor.cache.queue import Lease, WriterQueue
 from parlor.cache.reads import CacheReader
 from parlor.errors import CacheUnavailable, ForeignCache, StoreUnavailable
-from parlor.ids import InstallationId, Partition
+from parlor.model.ids import InstallationId, Partition
 from parlor.settings import Settings
 from tests.contract.cache.fixtures import CLAIM_1, LEASE, OURS, THEIRS, CacheFixtures, make_settings
 from tests.servers import PrivateServer

@@ -17,9 +17,10 @@ from parlor.cache.server_check import require_rights
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
 from parlor.cache.usage import UsageCache
-from parlor.ids import Claim, MessageId
-from parlor.model import Credential, Usage
-from parlor.states import MessageState, RoomState
+from parlor.model.access import Credential
+from parlor.model.ids import Claim, MessageId
+from parlor.model.messages import Usage
+from parlor.model.states import MessageState, RoomState
 from tests.contract.cache.fixtures import APPLIED, CLAIM_1, LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 from tests.contract.cache.test_revisions import change

@@ -8,7 +8,7 @@ from parlor.cache.codes import Code
 from parlor.cache.live import RoomAddress
 from parlor.cache.loader import Argument, all_names, load
 from parlor.cache.queue import HeldByAnother, Lease
-from parlor.model import QueuePosition
+from parlor.model.messages import QueuePosition
 from tests.contract.cache.fixtures import APPLIED, LEASE, OURS, CacheFixtures
 
 pytestmark = pytest.mark.contract

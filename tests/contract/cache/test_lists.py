@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from parlor.ids import AccountId, RoomId
-from parlor.model import RoomRow, RoomsBefore
+from parlor.model.ids import AccountId, RoomId
+from parlor.model.rooms import RoomRow, RoomsBefore
 from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract

@@ -8,7 +8,7 @@ from msgspec import structs
 from parlor.cache.queue import decode_entry
 from parlor.cache.reads import QueueTail
 from parlor.errors import OutOfStep, PartitionUnknown
-from parlor.states import MessageState, RoomState
+from parlor.model.states import MessageState, RoomState
 from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract

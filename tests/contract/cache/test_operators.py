@@ -10,8 +10,8 @@ from parlor.cache.changes import Appended
 from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
 from parlor.errors import IllegalTransition, MessageNotFound, OutOfStep, ParlorError, PartitionUnknown, RoomNotFound
-from parlor.model import DeleteOutcome
-from parlor.states import MessageState, RoomState
+from parlor.model.requests import DeleteOutcome
+from parlor.model.states import MessageState, RoomState
 from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
 
 pytestmark = pytest.mark.contract

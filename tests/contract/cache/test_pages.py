@@ -7,7 +7,7 @@ import pytest
 from parlor.cache.live import RoomAddress
 from parlor.cache.reads import CachedPage
 from parlor.errors import RoomNotFound
-from parlor.states import MessageState
+from parlor.model.states import MessageState
 from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 

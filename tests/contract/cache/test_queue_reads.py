@@ -12,7 +12,7 @@ import pytest
 
 from parlor.cache.queue import WriterQueue
 from parlor.errors import CacheUnavailable
-from parlor.ids import Partition
+from parlor.model.ids import Partition
 from tests.contract.cache.fixtures import LEASE, CacheFixtures
 
 pytestmark = pytest.mark.contract

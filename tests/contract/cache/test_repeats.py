@@ -6,7 +6,7 @@ import pytest
 
 from parlor.cache.changes import Revised
 from parlor.errors import IdempotencyMismatch, RoomBusy
-from parlor.model import Idempotency
+from parlor.model.requests import Idempotency
 from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
 from tests.contract.cache.test_revisions import change, ended, finish
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parlor.errors import IllegalTransition
-from parlor.states import MessageState
+from parlor.model.states import MessageState
 from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract

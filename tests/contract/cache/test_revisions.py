@@ -8,8 +8,8 @@ from msgspec import structs
 from parlor.cache.changes import Appended, Change, Revised, Unwanted
 from parlor.cache.live import RoomAddress
 from parlor.errors import Fenced, IllegalTransition, OutOfStep, Overloaded, RoomBusy
-from parlor.model import MessageDoc, SenderType, ended_version, reserved_version
-from parlor.states import MessageState
+from parlor.model.messages import MessageDoc, SenderType, ended_version, reserved_version
+from parlor.model.states import MessageState
 from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, CacheFixtures
 
 pytestmark = pytest.mark.contract

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parlor.ids import AccountId, Partition
-from parlor.model import AccountRow
+from parlor.model.access import AccountRow
+from parlor.model.ids import AccountId, Partition
 from tests.contract.cache.fixtures import CacheFixtures
 
 pytestmark = pytest.mark.contract

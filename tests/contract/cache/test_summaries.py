@@ -9,8 +9,8 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.queue import QueueEntry
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import Fenced, OutOfStep, PartitionUnknown, RoomNotFound
-from parlor.ids import Partition
-from parlor.model import RoomMemory
+from parlor.model.ids import Partition
+from parlor.model.rooms import RoomMemory
 from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, NOW, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parlor.cache.tickets import FIRST_USE, Tickets
-from parlor.ids import AccountId
-from parlor.model import Credential, TicketHolder
+from parlor.model.access import Credential, TicketHolder
+from parlor.model.ids import AccountId
 from tests.contract.cache.fixtures import CacheFixtures
 
 pytestmark = pytest.mark.contract

@@ -1,4 +1,4 @@
-"""transition_room and transition_message: the tables of parlor/states.py, enforced in Lua, to the last pair."""
+"""transition_room and transition_message: the tables of parlor/model/states.py, enforced in Lua, to the last pair."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from parlor.cache.states import Step
-from parlor.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, MessageState, RoomState
+from parlor.model.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, MessageState, RoomState
 from tests.contract.cache.fixtures import NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract

@@ -12,7 +12,7 @@ from parlor.errors import (
     RoomBusy,
     RoomNotActive,
 )
-from parlor.states import SENDABLE, MessageState, RoomState
+from parlor.model.states import SENDABLE, MessageState, RoomState
 from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 from tests.contract.cache.test_creation import fill_queue
 

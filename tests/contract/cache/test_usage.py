@@ -7,8 +7,8 @@ import pytest
 from parlor.cache.live import RoomAddress
 from parlor.cache.usage import UsageCache
 from parlor.errors import OutOfStep, PartitionUnknown
-from parlor.ids import Partition
-from parlor.model import Usage
+from parlor.model.ids import Partition
+from parlor.model.messages import Usage
 from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 
 pytestmark = pytest.mark.contract

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
-from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
-from parlor.model import JsonObject, MessageDoc, MessageRow, QueuePosition, RoomRow, SenderType
+from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
+from parlor.model.messages import JsonObject, MessageDoc, MessageRow, QueuePosition, SenderType
+from parlor.model.rooms import RoomRow
 from parlor.store.ports import (
     Batch,
     ChatStore,

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from parlor.errors import StoreUnavailable
-from parlor.ids import AccountId
+from parlor.model.ids import AccountId
 from parlor.settings import StoreSettings
 from parlor.store.access import BEFORE_ANY, Access, AccessChange, AccessStore, ApiKey, ApiKeyOwner, SigningKey
 from parlor.store.migrations import migrate, open_store

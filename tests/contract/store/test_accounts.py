@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from parlor.errors import InvalidRequest, StoreUnavailable
-from parlor.ids import AccountId, Partition, ShardId
+from parlor.model.ids import AccountId, Partition, ShardId
 from parlor.settings import StoreSettings
 from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore, RowRefused

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from parlor.model import FinishReason
+from parlor.model.messages import FinishReason
 from parlor.store import message_rows, sqlite_procedures
 from parlor.store.columns import DOC_COLUMNS, Column, Kind
 from parlor.store.migrations import migrate, open_store

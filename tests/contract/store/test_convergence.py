@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from parlor.ids import IdMint, MessageId, Partition, RoomId
-from parlor.model import MessageDoc, QueuePosition, SenderType
+from parlor.model.ids import IdMint, MessageId, Partition, RoomId
+from parlor.model.messages import MessageDoc, QueuePosition, SenderType
 from parlor.settings import StoreSettings
 from parlor.store.migrations import migrate, open_store
 from parlor.store.ports import (

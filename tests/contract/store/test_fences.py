@@ -8,8 +8,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from parlor.ids import Partition
-from parlor.model import QueuePosition
+from parlor.model.ids import Partition
+from parlor.model.messages import QueuePosition
 from parlor.settings import StoreSettings
 from parlor.store.addresses import MySqlAddress, parse_address
 from parlor.store.migrations import migrate, open_store

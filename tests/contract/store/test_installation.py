@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 
 from parlor.errors import ForeignStore, StoreUnavailable
-from parlor.ids import AccountId, InstallationId, Partition, ShardId
-from parlor.model import AccountRow
+from parlor.model.access import AccountRow
+from parlor.model.ids import AccountId, InstallationId, Partition, ShardId
 from parlor.settings import StoreSettings
 from parlor.store.migrations import migrate, open_store
 from parlor.store.ports import ChatStore, SchemaMismatch

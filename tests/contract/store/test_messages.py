@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from parlor.ids import MessageId, RoomId
-from parlor.model import FinishReason, MessageDoc, SenderType, Usage
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.messages import FinishReason, MessageDoc, SenderType, Usage
 from parlor.store.ports import Batch, MessageDelete, MessageSave, RoomTouch, RowRefused, SeqConflict
 from tests.contract.store.fixtures import SHARD, StoreFixtures
 

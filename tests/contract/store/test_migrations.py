@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from parlor.errors import StoreUnavailable
-from parlor.ids import AccountId, Partition
-from parlor.model import QueuePosition
+from parlor.model.ids import AccountId, Partition
+from parlor.model.messages import QueuePosition
 from parlor.store import sql_files
 from parlor.store.addresses import MySqlAddress, parse_address
 from parlor.store.migrations import migrate, open_store

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from parlor.clock import SystemClock
 from parlor.errors import StoreUnavailable
-from parlor.ids import ShardId
+from parlor.model.ids import ShardId
 from parlor.settings import StoreSettings
 from parlor.store.addresses import MySqlAddress, SqliteAddress, parse_address, store_addresses
 from parlor.store.migrations import migrate, open_store

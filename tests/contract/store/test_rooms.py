@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from parlor.ids import RoomId
-from parlor.model import RoomsBefore
+from parlor.model.ids import RoomId
+from parlor.model.rooms import RoomsBefore
 from parlor.store.ports import Batch, RoomTouch, RoomUpdate, RowRefused
 from tests.contract.store.fixtures import SHARD, StoreFixtures
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from parlor.ids import RoomId
+from parlor.model.ids import RoomId
 from parlor.store.ports import Batch, RoomTouch, RoomUpdate, RowRefused, SummarySave
 from tests.contract.store.fixtures import SHARD, StoreFixtures
 from tests.contract.store.test_messages import TEXTS

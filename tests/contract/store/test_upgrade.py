@@ -15,8 +15,9 @@ from typing import TypeAlias, TypeVar
 import msgspec
 import pytest
 
-from parlor.ids import Partition, RoomId
-from parlor.model import MessageDoc, MessageRow, RoomRow
+from parlor.model.ids import Partition, RoomId
+from parlor.model.messages import MessageDoc, MessageRow
+from parlor.model.rooms import RoomRow
 from parlor.settings import StoreSettings
 from parlor.store.migrations import migrate, open_store
 from parlor.store.ports import (

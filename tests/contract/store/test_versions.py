@@ -7,8 +7,8 @@ import itertools
 import msgspec
 import pytest
 
-from parlor.ids import RoomId
-from parlor.model import FinishReason, MessageDoc, SenderType, Usage, ended_version, reserved_version
+from parlor.model.ids import RoomId
+from parlor.model.messages import FinishReason, MessageDoc, SenderType, Usage, ended_version, reserved_version
 from parlor.settings import StoreSettings
 from parlor.store.ports import Batch, MessageDelete, MessageSave, RowRefused, SeqConflict, VersionSave
 from tests.contract.store.databases import sql

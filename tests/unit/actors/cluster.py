@@ -18,14 +18,14 @@ from actors.state_machine import _answer
 from parlor.cache.hub import EventHub
 from parlor.cache.live import RoomAddress
 from parlor.errors import Overloaded
-from parlor.ids import MessageId, RoomId
-from parlor.model import DependencyHealth, Idempotency
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.requests import DependencyHealth, Idempotency
+from parlor.model.states import MessageState, RoomState
 from parlor.reading.health import Dependencies
 from parlor.reading.streams import EventStreams
 from parlor.rooms.commands import Command, Outcome, decode_commands, encode_outcomes
 from parlor.rooms.host import RoomHost
 from parlor.rooms.placement import PlacementBook
-from parlor.states import MessageState, RoomState
 from parlor.wiring import Wiring
 from tests.unit.domain import Domain
 

@@ -9,7 +9,7 @@ import pytest
 from actors import channel
 from actors.channel import ActorUnreachable, RoomChannel
 from parlor.errors import InternalError
-from parlor.ids import RoomId
+from parlor.model.ids import RoomId
 from parlor.rooms.commands import Command, Done, Outcome, SendDone, Wake
 from tests.unit.actors.cluster import Cluster, FakeRoomActor
 from tests.unit.domain import Domain, settle

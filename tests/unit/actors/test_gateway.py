@@ -18,8 +18,8 @@ from parlor.errors import (
     StoreUnavailable,
 )
 from parlor.llm.ports import UnknownPersona
-from parlor.model import DeleteOutcome, Idempotency, OnBusy, ReplyMode, SendRequest
-from parlor.states import RoomState
+from parlor.model.requests import DeleteOutcome, Idempotency, OnBusy, ReplyMode, SendRequest
+from parlor.model.states import RoomState
 from tests.unit.actors.cluster import Cluster
 from tests.unit.domain import HOME, NEIGHBOUR, Domain, DomainMaker, settle
 

@@ -11,20 +11,12 @@ from ray.exceptions import RayActorError
 
 from actors.gateway import ActorGateway
 from parlor.errors import IllegalTransition, InternalError, MessageNotFound, RoomNotFound, StoreUnavailable
-from parlor.ids import MessageId, RoomId
-from parlor.model import (
-    AttemptReceipt,
-    DailyUse,
-    EditReceipt,
-    FinishReason,
-    Message,
-    MessageList,
-    OnBusy,
-    ReplyMode,
-    RoomMemory,
-    SendRequest,
-    Session,
-)
+from parlor.model.access import DailyUse, Session
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.messages import FinishReason, Message, MessageList
+from parlor.model.requests import AttemptReceipt, EditReceipt, OnBusy, ReplyMode, SendRequest
+from parlor.model.rooms import RoomMemory
+from parlor.model.states import MessageState
 from parlor.rooms.commands import (
     Command,
     Continue,
@@ -40,7 +32,6 @@ from parlor.rooms.commands import (
     decode_commands,
     encode_outcomes,
 )
-from parlor.states import MessageState
 from tests.unit.actors.cluster import Cluster, Method
 from tests.unit.domain import HOME, NEIGHBOUR, OTHER_SHARD, Domain, settle
 

@@ -15,9 +15,9 @@ from actors.contracts import SUPERVISOR
 from actors.node_state_machine import ATTEMPTS, NodeStateMachine
 from parlor.cache.live import RoomAddress
 from parlor.errors import IllegalTransition, MessageNotFound, Overloaded, RoomNotFound
-from parlor.ids import RoomId
-from parlor.model import DeleteOutcome, StateReport
-from parlor.states import MessageState, RoomState
+from parlor.model.ids import RoomId
+from parlor.model.requests import DeleteOutcome, StateReport
+from parlor.model.states import MessageState, RoomState
 from tests.unit.actors.cluster import Cluster
 from tests.unit.domain import HOME, Domain
 from tests.unit.fake_clock import settle

@@ -18,7 +18,7 @@ from actors.report import queue_statuses
 from actors.supervisor import Supervisor
 from parlor.cache.audit import AuditCache
 from parlor.errors import CacheUnavailable, StoreUnavailable
-from parlor.ids import Partition, ShardId
+from parlor.model.ids import Partition, ShardId
 from parlor.reading.identity import Identity
 from parlor.settings import Settings
 from parlor.wiring import Wiring

@@ -23,7 +23,7 @@ from actors.shard_writer import ShardWriter
 from actors.state_machine import StateMachine
 from actors.status import TRIES, ask_started, ask_status
 from parlor.errors import StoreUnavailable
-from parlor.ids import ShardId
+from parlor.model.ids import ShardId
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.rooms.commands import Wake, encode_commands
 from parlor.rooms.host import RoomHost

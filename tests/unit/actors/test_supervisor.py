@@ -16,7 +16,7 @@ from actors.liveness import AGAIN_SECONDS, NotStarted
 from actors.once import Once
 from actors.supervisor import Supervisor
 from parlor.errors import CacheUnavailable
-from parlor.ids import Partition, RoomId, ShardId, home_of
+from parlor.model.ids import Partition, RoomId, ShardId, home_of
 from parlor.rooms.commands import decode_commands, encode_outcomes
 from parlor.settings import RoomSettings, Settings
 from parlor.wiring import Wiring

@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from parlor.ids import AccountId
+from parlor.model.ids import AccountId
 from parlor.store.access import AccessChange, AccessChanges, ApiKey, ApiKeyOwner, SigningKey
 
 

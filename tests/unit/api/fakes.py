@@ -12,39 +12,26 @@ import msgspec
 
 from api.tokens import issue
 from parlor.gateway import Subscription
-from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
 from parlor.llm.ports import Persona
-from parlor.model import (
+from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
+from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
+from parlor.model.messages import Durability, Event, FinishReason, Message, MessageList, MessagePage, SenderType, Usage
+from parlor.model.requests import (
     AttemptReceipt,
-    Credential,
-    DailyUse,
     DeleteOutcome,
     DeleteReceipt,
     DependencyHealth,
-    Durability,
     EditReceipt,
-    Event,
-    FinishReason,
     Idempotency,
-    Message,
-    MessageList,
-    MessagePage,
-    Room,
-    RoomMemory,
-    RoomPage,
     RoomReceipt,
-    SenderType,
     SendReceipt,
     SendRequest,
-    Session,
     StateReport,
-    StreamTicket,
-    TicketHolder,
     Transition,
-    Usage,
 )
+from parlor.model.rooms import Room, RoomMemory, RoomPage
+from parlor.model.states import MessageState, RoomState
 from parlor.settings import Settings
-from parlor.states import MessageState, RoomState
 from tests.unit.api.fake_access import FakeAccess
 
 NOW_MS = 1_795_403_885_042  # 2026-11-23T03:18:05.042Z

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from api import openapi
 from api.api_keys import digest_of, new_key
-from parlor.ids import AccountId
+from parlor.model.ids import AccountId
 from tests.unit.api.document_calls import DocumentedCall, documented_calls
 from tests.unit.api.fakes import MESSAGE, NOW_MS, ROOM, SECRET, CountingEntropy, FakeClock, FakeGateway
 from tests.unit.api.signing import TestKey, hmac_signed

@@ -13,25 +13,19 @@ from pydantic import BaseModel
 
 from api import answers, schemas
 from parlor.llm.ports import Persona
-from parlor.model import (
-    DailyUse,
+from parlor.model.access import DailyUse, StreamTicket
+from parlor.model.messages import FinishReason, Message, MessageList, MessagePage, Usage
+from parlor.model.requests import (
     DeleteOutcome,
     DeleteReceipt,
     DependencyHealth,
     EditReceipt,
-    FinishReason,
-    Message,
-    MessageList,
-    MessagePage,
-    RoomMemory,
-    RoomPage,
     SendReceipt,
     StateReport,
-    StreamTicket,
     Transition,
-    Usage,
 )
-from parlor.states import MessageState
+from parlor.model.rooms import RoomMemory, RoomPage
+from parlor.model.states import MessageState
 from tests.unit.api.fakes import CURSOR, MESSAGE, NOW_MS, message, reply, room
 
 pytestmark = pytest.mark.unit

@@ -15,8 +15,8 @@ from msgspec import structs
 from api.access import INTERVAL
 from api.api_keys import KEYS_MAX, new_key
 from parlor.errors import StoreUnavailable
-from parlor.ids import AccountId
-from parlor.model import Credential, TicketHolder
+from parlor.model.access import Credential, TicketHolder
+from parlor.model.ids import AccountId
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fakes import NOW_MS, ROOM, CountingEntropy, FakeClock, FakeGateway
 from tests.unit.api.test_signing_keys import bearer, followed, status

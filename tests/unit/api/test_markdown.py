@@ -12,9 +12,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from api.markdown import heading, turn
-from parlor.ids import RoomId
-from parlor.model import Message, Room, SenderType
-from parlor.states import RoomState
+from parlor.model.ids import RoomId
+from parlor.model.messages import Message, SenderType
+from parlor.model.rooms import Room
+from parlor.model.states import RoomState
 from tests.unit.api.fakes import message
 
 pytestmark = pytest.mark.unit

@@ -8,7 +8,8 @@ import pytest
 from fastapi import FastAPI
 
 from parlor.errors import StoreUnavailable
-from parlor.model import Event, OnBusy, ReplyMode, SendRequest
+from parlor.model.messages import Event
+from parlor.model.requests import OnBusy, ReplyMode, SendRequest
 from parlor.settings import Settings
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fakes import CURSOR, EDITED_AT, MESSAGE, REPLY, ROOM, FakeGateway, token

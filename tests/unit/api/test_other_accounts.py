@@ -17,7 +17,7 @@ from api import openapi
 from api.app import build_app
 from api.tokens import issue
 from parlor.gateway import Gateway
-from parlor.model import ReplyMode, SendRequest
+from parlor.model.requests import ReplyMode, SendRequest
 from parlor.settings import Settings
 from tests.unit.actors.cluster import Cluster
 from tests.unit.api.document_calls import documented_calls

@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from api.tokens import issue
-from parlor.ids import AccountId
-from parlor.model import Credential, Session, TicketHolder
+from parlor.model.access import Credential, Session, TicketHolder
+from parlor.model.ids import AccountId
 from parlor.settings import Settings
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fakes import NOW_MS, ROOM, FakeClock, FakeGateway, token

@@ -6,7 +6,8 @@ import httpx2
 import pytest
 
 from parlor.errors import CacheUnavailable, RoomNotFound
-from parlor.model import DependencyHealth, RoomMemory
+from parlor.model.requests import DependencyHealth
+from parlor.model.rooms import RoomMemory
 from tests.unit.api.fakes import CURSOR, ROOM, FakeGateway
 
 pytestmark = pytest.mark.unit

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 
-from parlor.model import Event
+from parlor.model.messages import Event
 from parlor.settings import Settings
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fakes import CURSOR, ROOM, FakeClock, FakeGateway, RecordingMetrics, token

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from parlor.errors import CacheUnavailable, Fenced, RoomNotFound, StreamExpired
-from parlor.model import Event
+from parlor.model.messages import Event
 from parlor.settings import Settings
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fakes import (

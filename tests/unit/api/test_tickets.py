@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 from structlog.typing import EventDict
 
-from parlor.ids import AccountId
-from parlor.model import Credential, TicketHolder
+from parlor.model.access import Credential, TicketHolder
+from parlor.model.ids import AccountId
 from parlor.settings import Settings
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fakes import CURSOR, NOW_MS, REPLY, ROOM, FakeClock, FakeGateway, token

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from parlor.errors import StoreUnavailable
-from parlor.model import DailyUse
+from parlor.model.access import DailyUse
 from parlor.settings import Settings
 from tests.unit.api.fakes import FakeClock, FakeGateway, token
 

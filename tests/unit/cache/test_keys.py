@@ -7,7 +7,7 @@ import re
 import pytest
 
 from parlor.cache.keys import Keys
-from parlor.ids import AccountId, Partition, RoomId
+from parlor.model.ids import AccountId, Partition, RoomId
 
 pytestmark = pytest.mark.unit
 

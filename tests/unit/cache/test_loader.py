@@ -8,7 +8,7 @@ import pytest
 
 from parlor.cache.codes import Code
 from parlor.cache.loader import all_names, build_script, load, read_header
-from parlor.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, SENDABLE
+from parlor.model.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, SENDABLE
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,7 @@ from parlor.cache.live import Live
 from parlor.cache.queue import WriterQueue
 from parlor.clock import SystemClock
 from parlor.errors import CacheUnavailable
-from parlor.ids import Partition
+from parlor.model.ids import Partition
 from parlor.settings import RedisSettings, Settings
 
 pytestmark = pytest.mark.unit

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from parlor.cache.records import decode_doc, encode_doc, read_log, read_room, stored_state, tombstone, view
-from parlor.ids import MessageId, RoomId
-from parlor.model import Durability, FinishReason, MessageDoc, MessageRow, SenderType, Transition, Usage
-from parlor.states import MessageState
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.messages import Durability, FinishReason, MessageDoc, MessageRow, SenderType, Usage
+from parlor.model.requests import Transition
+from parlor.model.states import MessageState
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,7 @@ import pytest
 from parlor.cache.codes import Code
 from parlor.cache.keys import Keys
 from parlor.cache.loader import all_names, load, read_header
-from parlor.ids import Partition
+from parlor.model.ids import Partition
 
 pytestmark = pytest.mark.unit
 

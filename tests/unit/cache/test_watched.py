@@ -12,10 +12,10 @@ from parlor.cache import watched as watched_module
 from parlor.cache.events import CHUNK, Shown, deleted_by, without
 from parlor.cache.reads import LogPosition
 from parlor.cache.watched import Tail, Watched
-from parlor.cursors import parse_event_cursor
 from parlor.errors import InternalError, StreamExpired
-from parlor.ids import MessageId, RoomId
-from parlor.model import Event
+from parlor.model.cursors import parse_event_cursor
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.messages import Event
 
 pytestmark = pytest.mark.unit
 

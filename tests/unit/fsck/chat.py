@@ -10,7 +10,7 @@ from parlor.cache.dead_letters import DeadLetterCache
 from parlor.fsck.check import PAUSE, Fsck, Report
 from parlor.fsck.findings import MessageFinding
 from parlor.fsck.look import FsckPorts, Scope
-from parlor.ids import MessageId, RoomId
+from parlor.model.ids import MessageId, RoomId
 from parlor.rooms.room import Room
 from tests.unit.domain import HOME, SHARD, Domain, settle
 from tests.unit.memory_store import MemoryDatabase

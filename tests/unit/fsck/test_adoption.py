@@ -15,8 +15,8 @@ from parlor.cache.records import text
 from parlor.errors import CacheUnavailable, ForeignCache, ShardBehind
 from parlor.fsck.adoption import Adoption, Kept
 from parlor.fsck.check import PAUSE
-from parlor.ids import AccountId, Partition, RoomId
-from parlor.model import AccountRow
+from parlor.model.access import AccountRow
+from parlor.model.ids import AccountId, Partition, RoomId
 from parlor.reading.identity import Identity
 from parlor.rooms.room import Room
 from tests.unit.domain import HOME, NEIGHBOUR, SHARD, Domain, crash, settle

@@ -9,7 +9,7 @@ from parlor.fsck import look
 from parlor.fsck.check import PAUSE
 from parlor.fsck.findings import EntryFinding
 from parlor.fsck.look import Scope
-from parlor.ids import AccountId
+from parlor.model.ids import AccountId
 from tests.unit.domain import HOME, Domain, crash, settle
 from tests.unit.fsck.chat import Chat, check, fsck, kinds
 from tests.unit.fsck.test_alarms import other_text, other_title

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from parlor.clock import Clock
 from parlor.errors import LlmError
 from parlor.llm.ports import Completion, Context, Part, Persona, TextDelta
-from parlor.model import FinishReason, Usage
+from parlor.model.messages import FinishReason, Usage
 from parlor.settings import LlmSettings
 
 NOT_A_FACTORY = "a name that cannot be called"

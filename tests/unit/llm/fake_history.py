@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from parlor.ids import MessageId, RoomId
 from parlor.llm.ports import Persona
-from parlor.model import Durability, FinishReason, Message, RoomMemory, SenderType
-from parlor.states import MessageState
+from parlor.model.ids import MessageId, RoomId
+from parlor.model.messages import Durability, FinishReason, Message, SenderType
+from parlor.model.rooms import RoomMemory
+from parlor.model.states import MessageState
 
 ROOM = RoomId("018f0000-0000-8000-8000-000000000000")
 PERSONA = Persona("P", "p", "", "Be kind.", "m")

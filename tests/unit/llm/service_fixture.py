@@ -12,11 +12,11 @@ import httpx2
 from demo_model.http import Connection, Handler, HttpServer, Request
 from parlor.clock import SystemClock
 from parlor.errors import LlmError
-from parlor.ids import RoomId
 from parlor.llm.ports import Completion, Context, Persona, PromptTurn, TextDelta
 from parlor.llm.service import AIChatService
 from parlor.llm.upstream import Upstream
-from parlor.model import Message
+from parlor.model.ids import RoomId
+from parlor.model.messages import Message
 from parlor.settings import LlmSettings
 from tests.unit.fake_clock import LeapingTime
 from tests.unit.llm.fake_history import FakeSummaries

@@ -8,7 +8,7 @@ from parlor.errors import AnswerEmpty, AnswerFiltered, AnswerOnlyReasoning, LlmE
 from parlor.llm.answer import AnswerParser
 from parlor.llm.ports import Completion
 from parlor.llm.sse import BODY_MAX
-from parlor.model import FinishReason, Usage
+from parlor.model.messages import FinishReason, Usage
 from tests.unit.llm.bodies import delta, read, run, said, sse, whole
 
 pytestmark = pytest.mark.unit

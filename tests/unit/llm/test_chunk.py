@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parlor.llm.ports import Completion
-from parlor.model import FinishReason, Usage
+from parlor.model.messages import FinishReason, Usage
 from tests.unit.llm.bodies import delta, read, run, said
 
 pytestmark = pytest.mark.unit

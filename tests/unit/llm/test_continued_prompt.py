@@ -7,7 +7,7 @@ import pytest
 from parlor.llm.memory import SAID_SHARE, Memory
 from parlor.llm.ports import Context, PromptTurn
 from parlor.llm.tokens import TURN_OVERHEAD, estimate_tokens
-from parlor.model import Message
+from parlor.model.messages import Message
 from tests.unit.llm.fake_history import AI, PERSONA, ROOM, USER, FakeHistory, FakeSummaries, talk
 
 pytestmark = pytest.mark.unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parlor.model import FinishReason, Usage
+from parlor.model.messages import FinishReason, Usage
 from tests.unit.llm.bodies import read
 from tests.unit.llm.dialects import DIALECTS, Dialect, frames
 from tests.unit.llm.stream_fuzz import Broken, Stream, check, check_reads, make_stream

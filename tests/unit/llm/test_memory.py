@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parlor.ids import RoomId
 from parlor.llm.memory import PAGE, SCAN_MAX, Fold, Memory
 from parlor.llm.ports import Context, Persona, PromptTurn
 from parlor.llm.tokens import TURN_OVERHEAD, estimate_tokens
-from parlor.model import FinishReason, Message, RoomMemory, SenderType
-from parlor.states import MessageState
+from parlor.model.ids import RoomId
+from parlor.model.messages import FinishReason, Message, SenderType
+from parlor.model.rooms import RoomMemory
+from parlor.model.states import MessageState
 from tests.unit.llm.fake_history import AI, PERSONA, ROOM, SYSTEM, USER, FakeHistory, FakeSummaries, message, talk
 
 pytestmark = pytest.mark.unit

@@ -9,10 +9,10 @@ from contextlib import aclosing
 import httpx2
 import pytest
 
-from parlor.ids import RoomId
 from parlor.llm import summary, title
 from parlor.llm.ports import ChatService, Completion, PromptTurn, TextDelta, UnknownPersona
-from parlor.model import FinishReason, Usage
+from parlor.model.ids import RoomId
+from parlor.model.messages import FinishReason, Usage
 from tests.unit.llm.fake_history import FakeSummaries
 from tests.unit.llm.service_fixture import ServiceFixture, context, serving
 

@@ -10,7 +10,7 @@ import pytest
 from parlor.errors import AnswerEmpty, AnswerOnlyReasoning, LlmError
 from parlor.llm.ports import Completion, Context, Part, Persona, TextDelta
 from parlor.llm.service import AIChatService
-from parlor.model import FinishReason, Usage
+from parlor.model.messages import FinishReason, Usage
 from parlor.settings import LlmSettings
 from tests.unit.llm.fake_history import FakeSummaries
 from tests.unit.llm.service_fixture import PERSONAS, EmptyHistory, SwiftClock, context

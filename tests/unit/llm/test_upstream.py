@@ -19,7 +19,7 @@ from parlor.clock import SystemClock
 from parlor.errors import ErrorWire, LlmError, ParlorError
 from parlor.llm.ports import Completion, Part, TextDelta
 from parlor.llm.upstream import Upstream
-from parlor.model import FinishReason, Usage
+from parlor.model.messages import FinishReason, Usage
 from parlor.settings import LlmSettings
 from parlor.settings.urls import is_loopback
 from tests.unit.llm.service_fixture import KEY, ServiceFixture, answering, context, server_of, serving

@@ -6,7 +6,7 @@ import pytest
 
 from parlor.llm.ports import Completion, Part, TextDelta
 from parlor.llm.usage import UsageMeter, total
-from parlor.model import FinishReason, Usage
+from parlor.model.messages import FinishReason, Usage
 
 pytestmark = pytest.mark.unit
 

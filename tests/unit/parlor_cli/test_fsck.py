@@ -18,8 +18,8 @@ from parlor.fsck.findings import (
     RequeueEntry,
     RoomFinding,
 )
-from parlor.ids import AccountId, Partition, RoomId
-from parlor.model import QueuePosition
+from parlor.model.ids import AccountId, Partition, RoomId
+from parlor.model.messages import QueuePosition
 from parlor_cli.fsck import finding_json
 
 pytestmark = pytest.mark.unit

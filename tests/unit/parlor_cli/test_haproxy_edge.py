@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from parlor.model import Event
+from parlor.model.messages import Event
 from parlor_cli import haproxy
 from tests.unit.parlor_cli.edge import AUTHORIZED, CLOSE, LONG, PATH, Answer, Edge
 from tests.unit.parlor_cli.haproxy_front import a_front_end

@@ -12,8 +12,8 @@ from parlor.cache.audit import PartitionSnapshot
 from parlor.cache.contents import Contents
 from parlor.cache.live import NOTHING_APPLIED
 from parlor.fsck.adoption import Found
-from parlor.ids import InstallationId, Partition, ShardId
-from parlor.model import QueuePosition
+from parlor.model.ids import InstallationId, Partition, ShardId
+from parlor.model.messages import QueuePosition
 from parlor.reading.identity import Standing, Survey
 from parlor.settings import RedisSettings, Settings
 from parlor_cli import adopt

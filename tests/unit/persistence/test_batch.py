@@ -6,8 +6,8 @@ import pytest
 
 from parlor.cache.live import RoomAddress
 from parlor.cache.queue import QueueEntry
-from parlor.ids import AccountId, IdMint, MessageId, Partition, RoomId
-from parlor.model import MessageDoc, QueuePosition, SenderType, Usage, ended_version, reserved_version
+from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId
+from parlor.model.messages import MessageDoc, QueuePosition, SenderType, Usage, ended_version, reserved_version
 from parlor.persistence.batch import build_batch
 from parlor.store.ports import Fence, SummarySave, Use
 from tests.unit.fake_clock import NOW_MS, FakeClock, SeededEntropy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parlor.states import MessageState
+from parlor.model.states import MessageState
 from parlor.store.ports import Batch
 from tests.unit.account_use import used_by_day
 from tests.unit.domain import HOME, Domain

@@ -8,10 +8,11 @@ from parlor.cache.audit import AuditCache
 from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
 from parlor.cache.operators import OperatorCache
 from parlor.errors import RoomNotFound
-from parlor.model import Durability, ReplyMode
+from parlor.model.messages import Durability
+from parlor.model.requests import ReplyMode
+from parlor.model.states import MessageState
 from parlor.persistence.dead_letters import DeadLetters, NotDropped
 from parlor.rooms.room import Room
-from parlor.states import MessageState
 from parlor.store.ports import Batch
 from tests.unit.account_use import used_by_day
 from tests.unit.domain import HOME, SHARD, Domain, crash, settle

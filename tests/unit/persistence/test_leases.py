@@ -8,8 +8,8 @@ import pytest
 
 from parlor.cache.queue import HeldByAnother, Lease
 from parlor.errors import CacheUnavailable
-from parlor.ids import Partition
-from parlor.states import MessageState
+from parlor.model.ids import Partition
+from parlor.model.states import MessageState
 from tests.unit.account_use import used_by_day
 from tests.unit.domain import HOME, NEIGHBOUR, SHARD, Domain
 from tests.unit.persistence.writer_fixture import INTERVAL, killed, opened, run_out, started, states, stored

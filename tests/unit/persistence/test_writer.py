@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from parlor.model import Durability, ReplyMode
-from parlor.states import MessageState, RoomState
+from parlor.model.messages import Durability
+from parlor.model.requests import ReplyMode
+from parlor.model.states import MessageState, RoomState
 from tests.unit.domain import HOME, NEIGHBOUR, SHARD, Domain, DomainMaker, settle
 from tests.unit.persistence.writer_fixture import INTERVAL, opened, started, states, stored
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from parlor.ids import ShardId
-from parlor.states import MessageState
+from parlor.model.ids import ShardId
+from parlor.model.states import MessageState
 from tests.unit.domain import Domain
 from tests.unit.persistence.writer_fixture import INTERVAL, opened, started, states, stored
 

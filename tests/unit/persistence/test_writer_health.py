@@ -6,9 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from parlor.errors import ForeignStore, LeaseLost, ParlorError
-from parlor.ids import Partition, ShardId
 from parlor.metrics import NotHeld
-from parlor.model import QueuePosition
+from parlor.model.ids import Partition, ShardId
+from parlor.model.messages import QueuePosition
 from parlor.persistence.writer import ShardWriterLoop
 from tests.unit.domain import HOME, NEIGHBOUR, SHARD, Domain
 from tests.unit.persistence.writer_fixture import INTERVAL, opened, run_out, started, stored

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from parlor.ids import RoomId
+from parlor.model.ids import RoomId
+from parlor.model.states import MessageState
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.rooms.room import Room
-from parlor.states import MessageState
 from tests.unit.domain import HOME, Domain, settle
 
 INTERVAL = 3.0

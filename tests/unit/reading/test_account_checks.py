@@ -8,8 +8,8 @@ from typing import Any, get_type_hints
 import pytest
 
 from parlor.errors import RoomNotFound
-from parlor.ids import AccountId
-from parlor.model import Session
+from parlor.model.access import Session
+from parlor.model.ids import AccountId
 from parlor.reading.history import HistoryReader
 from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.reading.room_list import RoomDirectory

@@ -8,10 +8,10 @@ import pytest
 
 from parlor.cache.hub import EventHub
 from parlor.errors import CacheUnavailable
-from parlor.model import OnBusy, ReplyMode, SendReceipt
+from parlor.model.requests import OnBusy, ReplyMode, SendReceipt
+from parlor.model.states import GONE_MESSAGES, MessageState
 from parlor.reading.streams import EventStreams
 from parlor.rooms.room import Room
-from parlor.states import GONE_MESSAGES, MessageState
 from tests.unit.domain import HOME, Domain, settle
 from tests.unit.stream_readers import Reader, of_room, reading
 

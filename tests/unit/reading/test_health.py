@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parlor.errors import StoreUnavailable
-from parlor.ids import ShardId
-from parlor.model import DependencyHealth
+from parlor.model.ids import ShardId
+from parlor.model.requests import DependencyHealth
 from parlor.reading.health import Dependencies
 from tests.unit.domain import Domain
 

@@ -8,10 +8,10 @@ from itertools import product
 import pytest
 
 from parlor.errors import CacheUnavailable, MessageNotFound, RoomNotFound, StoreUnavailable
-from parlor.ids import RoomId
-from parlor.model import Durability, Message
+from parlor.model.ids import RoomId
+from parlor.model.messages import Durability, Message
+from parlor.model.states import MessageState
 from parlor.rooms.room import Room
-from parlor.states import MessageState
 from tests.unit.domain import HOME, Domain, DomainMaker, settle
 
 pytestmark = pytest.mark.unit

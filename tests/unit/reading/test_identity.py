@@ -8,7 +8,7 @@ import pytest
 
 from parlor.cache.audit import AuditCache
 from parlor.errors import ForeignCache, ShardBehind
-from parlor.ids import Partition, ShardId
+from parlor.model.ids import Partition, ShardId
 from parlor.reading.identity import Identity
 from tests.unit.domain import HOME, NEIGHBOUR, PARTITIONS, Domain
 from tests.unit.persistence.writer_fixture import opened

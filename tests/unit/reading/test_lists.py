@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parlor.cursors import InvalidCursor
-from parlor.model import Message, SenderType
+from parlor.model.cursors import InvalidCursor
+from parlor.model.messages import Message, SenderType
 from parlor.rooms.room import Room
 from tests.unit.domain import Domain
 from tests.unit.fake_clock import settle

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from parlor.errors import PartitionUnknown, RoomNotFound, StoreUnavailable
-from parlor.ids import Claim, RoomId
-from parlor.states import MessageState, RoomState
+from parlor.model.ids import Claim, RoomId
+from parlor.model.states import MessageState, RoomState
 from tests.unit.domain import HOME, SHARD, Domain, DomainMaker, settle
 
 pytestmark = pytest.mark.unit

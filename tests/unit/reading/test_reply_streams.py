@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parlor.errors import MessageNotFound
-from parlor.model import ReplyMode
+from parlor.model.requests import ReplyMode
 from parlor.reading.streams import EventStreams
 from tests.unit.domain import HOME, Domain, settle
 from tests.unit.stream_readers import reading, refused, replied

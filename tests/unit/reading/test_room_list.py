@@ -7,9 +7,9 @@ import base64
 import pytest
 
 from parlor.errors import InvalidRequest, RoomNotFound, StoreUnavailable
-from parlor.ids import RoomId
-from parlor.model import RoomPage
-from parlor.states import RoomState
+from parlor.model.ids import RoomId
+from parlor.model.rooms import RoomPage
+from parlor.model.states import RoomState
 from tests.unit.domain import HOME, NEIGHBOUR, Domain
 
 pytestmark = pytest.mark.unit

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from parlor.cursors import InvalidCursor
 from parlor.errors import RoomNotFound, StoreUnavailable, StreamExpired
-from parlor.model import Durability, FinishReason, ReplyMode
+from parlor.model.cursors import InvalidCursor
+from parlor.model.messages import Durability, FinishReason
+from parlor.model.requests import ReplyMode
 from parlor.reading.streams import EventStreams
 from tests.unit.domain import HOME, Domain, DomainMaker, settle
 from tests.unit.stream_readers import SECONDS, of_room, reading, refused, replied

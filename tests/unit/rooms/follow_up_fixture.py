@@ -6,11 +6,12 @@ import msgspec
 
 from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
-from parlor.ids import Claim
 from parlor.llm.memory import Memory
 from parlor.llm.ports import Persona
 from parlor.llm.summary import Material
-from parlor.model import FinishReason, RoomMemory
+from parlor.model.ids import Claim
+from parlor.model.messages import FinishReason
+from parlor.model.rooms import RoomMemory
 from tests.unit.domain import Domain
 from tests.unit.fake_clock import settle
 from tests.unit.llm.fake_history import AI, USER, FakeHistory, talk

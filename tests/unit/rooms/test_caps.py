@@ -6,8 +6,10 @@ import pytest
 
 from parlor.cache.live import RoomAddress
 from parlor.errors import LimitReached
-from parlor.ids import RoomId
-from parlor.model import Message, ReplyMode, Session
+from parlor.model.access import Session
+from parlor.model.ids import RoomId
+from parlor.model.messages import Message
+from parlor.model.requests import ReplyMode
 from parlor.rooms.room import Room
 from tests.unit.domain import Domain, DomainMaker
 from tests.unit.fake_clock import settle

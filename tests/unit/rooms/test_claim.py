@@ -9,10 +9,10 @@ from parlor.errors import (
     RoomMoved,
     StoreUnavailable,
 )
-from parlor.model import FinishReason
+from parlor.model.messages import FinishReason
+from parlor.model.states import MessageState, RoomState
 from parlor.rooms.commands import Wake
 from parlor.rooms.room import Room
-from parlor.states import MessageState, RoomState
 from tests.unit.domain import HOME, Domain, crash, gathered, settle
 
 pytestmark = pytest.mark.unit

@@ -8,21 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parlor.errors import IllegalTransition, ParlorError
-from parlor.ids import AccountId, MessageId, Partition, RoomId, ShardId
-from parlor.model import (
+from parlor.model.access import Session
+from parlor.model.ids import AccountId, MessageId, Partition, RoomId, ShardId
+from parlor.model.messages import Durability, Message, SenderType
+from parlor.model.requests import (
     DeleteOutcome,
     DeleteReceipt,
-    Durability,
     Idempotency,
-    Message,
     OnBusy,
     ReplyMode,
-    Room,
-    SenderType,
     SendReceipt,
     SendRequest,
-    Session,
 )
+from parlor.model.rooms import Room
+from parlor.model.states import MessageState, RoomState
 from parlor.rooms.commands import (
     Command,
     DeleteDone,
@@ -41,7 +40,6 @@ from parlor.rooms.commands import (
     encode_commands,
     encode_outcomes,
 )
-from parlor.states import MessageState, RoomState
 
 pytestmark = pytest.mark.unit
 

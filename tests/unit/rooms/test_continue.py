@@ -17,7 +17,8 @@ from parlor.errors import (
     RoomBusy,
 )
 from parlor.llm.ports import PromptTurn
-from parlor.model import FinishReason, Idempotency, Message, ReplyMode
+from parlor.model.messages import FinishReason, Message
+from parlor.model.requests import Idempotency, ReplyMode
 from parlor.rooms.commands import Continue, MessageDone
 from parlor.rooms.room import Room
 from tests.unit.domain import Domain, DomainMaker, crash, settle

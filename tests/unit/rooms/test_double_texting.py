@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from parlor.errors import RoomBusy
-from parlor.model import FinishReason, Message, OnBusy, ReplyMode
+from parlor.model.messages import FinishReason, Message
+from parlor.model.requests import OnBusy, ReplyMode
+from parlor.model.states import MessageState
 from parlor.rooms.room import Room
-from parlor.states import MessageState
 from tests.unit.domain import Domain
 from tests.unit.fake_clock import settle
 

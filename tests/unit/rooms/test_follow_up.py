@@ -8,10 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from parlor.errors import LlmError
-from parlor.ids import Claim
 from parlor.llm import summary
 from parlor.llm.memory import SUMMARY_HEADING, Memory
-from parlor.model import FinishReason, RoomMemory
+from parlor.model.ids import Claim
+from parlor.model.messages import FinishReason
+from parlor.model.rooms import RoomMemory
 from parlor.rooms import follow_up as module
 from parlor.rooms.follow_up import SLOTS
 from tests.unit.domain import Domain, DomainMaker

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from parlor.errors import ParlorError
-from parlor.ids import RoomId
-from parlor.model import FinishReason
+from parlor.model.ids import RoomId
+from parlor.model.messages import FinishReason
 from parlor.rooms.commands import Command, DeleteRoom, Outcome, Refused, RoomDone, SendDone, Stop, UpdateRoom, Wake
 from parlor.rooms.host import RoomHost
 from tests.unit.domain import HOME, Domain, DomainMaker, settle

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from parlor.errors import Overloaded
-from parlor.ids import RoomId
+from parlor.model.ids import RoomId
 from parlor.rooms.placement import PlacementBook
 
 pytestmark = pytest.mark.unit

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from parlor.errors import Overloaded
-from parlor.ids import RoomId
+from parlor.model.ids import RoomId
 from parlor.rooms.pool import RoomPool
 from parlor.settings import RoomSettings
 from tests.unit.fake_clock import FakeClock

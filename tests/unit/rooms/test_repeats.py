@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parlor.errors import IdempotencyMismatch, LimitReached
-from parlor.ids import MessageId
-from parlor.model import EditReceipt, Idempotency
+from parlor.model.ids import MessageId
+from parlor.model.requests import EditReceipt, Idempotency
 from parlor.rooms.commands import Edit, EditDone, MessageDone, Regenerate
 from parlor.rooms.room import Room
 from tests.unit.domain import Domain, DomainMaker

@@ -18,9 +18,10 @@ from parlor.errors import (
     RoomNotFound,
     StoreUnavailable,
 )
-from parlor.model import FinishReason, OnBusy, ReplyError, Usage
+from parlor.model.messages import FinishReason, ReplyError, Usage
+from parlor.model.requests import OnBusy
+from parlor.model.states import MessageState
 from parlor.rooms.room import Room
-from parlor.states import MessageState
 from tests.unit.account_use import used_by_day
 from tests.unit.domain import HOME, Domain, settle
 from tests.unit.memory_store import Templates

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from parlor.errors import CacheUnavailable, IllegalTransition, InvalidRequest, RoomBusy
-from parlor.model import Durability, FinishReason, Message, ReplyMode
+from parlor.model.messages import Durability, FinishReason, Message
+from parlor.model.requests import ReplyMode
+from parlor.model.states import MessageState
 from parlor.rooms.room import Room
-from parlor.states import MessageState
 from tests.unit.domain import HOME, Domain, DomainMaker
 from tests.unit.fake_clock import settle
 

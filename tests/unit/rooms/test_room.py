@@ -15,9 +15,9 @@ from parlor.errors import (
     RoomBusy,
     RoomNotFound,
 )
-from parlor.model import OnBusy, ReplyMode
+from parlor.model.requests import OnBusy, ReplyMode
+from parlor.model.states import MessageState
 from parlor.rooms.commands import DeleteMessage, DeleteRoom, Send, UpdateRoom
-from parlor.states import MessageState
 from tests.unit.domain import HOME, Domain, DomainMaker, settle
 
 pytestmark = pytest.mark.unit

@@ -10,8 +10,8 @@ from parlor.errors import (
     MessageNotFound,
     RoomNotFound,
 )
-from parlor.model import DeleteOutcome
-from parlor.states import MessageState, RoomState
+from parlor.model.requests import DeleteOutcome
+from parlor.model.states import MessageState, RoomState
 from tests.unit.domain import HOME, Domain, settle
 
 pytestmark = pytest.mark.unit

@@ -7,8 +7,8 @@ import pytest
 from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import RoomNotFound, StoreUnavailable
-from parlor.ids import Claim, RoomId
-from parlor.model import RoomMemory
+from parlor.model.ids import Claim, RoomId
+from parlor.model.rooms import RoomMemory
 from tests.unit.domain import Domain
 
 pytestmark = pytest.mark.unit

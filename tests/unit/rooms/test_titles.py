@@ -7,7 +7,7 @@ import pytest
 from parlor.errors import LlmError
 from parlor.llm import title
 from parlor.llm.memory import Memory
-from parlor.model import FinishReason
+from parlor.model.messages import FinishReason
 from parlor.rooms import follow_up as module
 from parlor.rooms.follow_up import TITLE_RETRIES
 from tests.unit.domain import Domain, DomainMaker

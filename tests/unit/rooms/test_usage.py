@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from parlor.errors import LlmError
-from parlor.model import FinishReason, OnBusy, Usage
+from parlor.model.messages import FinishReason, Usage
+from parlor.model.requests import OnBusy
 from parlor.rooms.room import Room
 from tests.unit.account_use import used_by_day
 from tests.unit.domain import Domain, settle

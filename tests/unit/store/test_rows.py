@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from parlor.errors import ParlorError, StoreUnavailable
-from parlor.ids import AccountId, MessageId, Partition, RoomId
-from parlor.model import MessageDoc, QueuePosition, SenderType
+from parlor.model.ids import AccountId, MessageId, Partition, RoomId
+from parlor.model.messages import MessageDoc, QueuePosition, SenderType
 from parlor.store.ports import (
     Batch,
     Fence,

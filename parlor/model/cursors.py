@@ -13,8 +13,8 @@ import binascii
 import re
 
 from parlor.errors import InvalidRequest
-from parlor.ids import RoomId, partition_of
-from parlor.model import RoomsBefore
+from parlor.model.ids import RoomId, partition_of
+from parlor.model.rooms import RoomsBefore
 
 START = "0-0"
 """Before every event. A page that was read without Redis has it too: no event can follow such a page for sure."""

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from parlor.states import (
+from parlor.model.states import (
     GONE,
     MESSAGE_TRANSITIONS,
     ROOM_TRANSITIONS,

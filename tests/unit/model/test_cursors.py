@@ -6,10 +6,10 @@ import base64
 
 import pytest
 
-from parlor.cursors import START, InvalidCursor, parse_event_cursor, parse_list_cursor, print_list_cursor
 from parlor.errors import InvalidRequest
-from parlor.ids import RoomId
-from parlor.model import RoomsBefore
+from parlor.model.cursors import START, InvalidCursor, parse_event_cursor, parse_list_cursor, print_list_cursor
+from parlor.model.ids import RoomId
+from parlor.model.rooms import RoomsBefore
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parlor.clock import SystemClock, SystemEntropy
-from parlor.ids import MAX_PARTITIONS, Claim, IdMint, Partition, RoomId, home_of, partition_of
+from parlor.model.ids import MAX_PARTITIONS, Claim, IdMint, Partition, RoomId, home_of, partition_of
 from tests.unit.fake_clock import NOW_MS, FakeClock, SeededEntropy
 
 pytestmark = pytest.mark.unit

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from parlor.model import Message, Room
+from parlor.model.messages import Message
+from parlor.model.rooms import Room
 
 _ENCODER = msgspec.json.Encoder()
 

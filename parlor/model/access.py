@@ -1,0 +1,62 @@
+"""Who asks: sessions, credentials, accounts and what they have used."""
+
+from __future__ import annotations
+
+import msgspec
+
+from parlor.model.ids import AccountId, Partition, ShardId
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Who is asking, resolved from a bearer token."""
+
+    account_id: AccountId
+    account_db_key: int
+    partition: Partition
+    shard_id: ShardId
+    not_before: int = 0
+    """Whatever was issued to the account before this time (unix milliseconds) has ended."""
+
+
+class StreamTicket(msgspec.Struct, frozen=True):
+    """What opens one event stream without a token, and by when it has to have been used for the first time."""
+
+    ticket: str
+    expires_at: int
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """What a caller has shown. Times are Unix milliseconds."""
+
+    key: str
+    """The id of the key that signed the token."""
+    issued_at: int
+    valid_until: int
+    """Streams that were opened with it end then."""
+
+
+class TicketHolder(msgspec.Struct, frozen=True):
+    """Who opens an event stream with a ticket, and the credential that it was asked for with: it ends with that."""
+
+    account_id: AccountId
+    credential: Credential
+
+
+class AccountRow(msgspec.Struct, frozen=True):
+    """An account, as stored in the global database."""
+
+    account_id: AccountId
+    account_db_key: int
+    partition: Partition
+    not_before: int = 0
+
+
+class DailyUse(msgspec.Struct, frozen=True):
+    """An account's messages and tokens of one day."""
+
+    account_db_key: int
+    day: str
+    """``YYYY-MM-DD``, in the time zone that was asked for."""
+    messages: int
+    input_tokens: int
+    output_tokens: int
