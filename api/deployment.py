@@ -15,7 +15,7 @@ from ray.serve.schema import LoggingConfig
 
 from actors.logs import configure_logs
 from actors.threads import take_shorter_turns
-from api import http10, node_ports
+from api import http10, node_ports, serve_log
 from api.app import build_app
 from api.metrics import RayEdgeMetrics
 from parlor.gateway import Gateway
@@ -40,6 +40,8 @@ class ChatApi:
         take_shorter_turns()
         http10.install()
         node_ports.install()
+        if self._settings.log.level != "debug":
+            serve_log.install()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         # Serve writes `x-request-id` itself.

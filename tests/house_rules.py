@@ -41,6 +41,7 @@ HOMES = {
         "api/deployment.py",
         "api/metrics.py",
         "api/node_ports.py",
+        "api/serve_log.py",
         "parlor_bench/noop.py",
         "parlor_cli/",
     ),

@@ -118,7 +118,12 @@ def test_every_node_starts_ray_in_the_clusters_environment(commands: str) -> Non
 
 
 def test_the_environment_turns_on_authentication_and_haproxy(node_environment: dict[str, str]) -> None:
-    wanted = {"RAY_AUTH_MODE": "token", "RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
+    wanted = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    }
     assert wanted.items() <= node_environment.items()
     assert node_environment["RAY_AUTH_TOKEN"] == "fedcba9876543210fedcba9876543210"
     assert node_environment["RAY_SERVE_HAPROXY_BINARY_PATH"] == f"{node_environment['HOME']}/parlor-haproxy"

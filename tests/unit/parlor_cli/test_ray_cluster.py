@@ -63,8 +63,12 @@ def test_a_client_that_stalls_holds_its_connection_for_a_minute_at_the_most(home
 
 def test_haproxys_files_are_all_in_the_runtime_directory(home: Installation) -> None:
     found = _environment(home, Path("/x"))
-    for name in ("CONFIG_FILE_LOC", "SOCKET_PATH", "METRICS_SOCKET_PATH", "SERVER_STATE_BASE", "SERVER_STATE_FILE"):
+    for name in ("CONFIG_FILE_LOC", "SOCKET_PATH", "SERVER_STATE_BASE", "SERVER_STATE_FILE"):
         assert found[f"RAY_SERVE_HAPROXY_{name}"].startswith(f"{home.runtime_dir}/")
+
+
+def test_serve_parses_no_line_for_each_request(home: Installation) -> None:
+    assert _environment(home, Path("/x"))["RAY_SERVE_HAPROXY_METRICS_ENABLED"] == "0"
 
 
 def test_without_haproxy_serves_own_proxy_takes_the_requests(home: Installation) -> None:
