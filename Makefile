@@ -11,6 +11,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE := $(wildcard api actors demo_model examples parlor parlor_bench parlor_cli tests)
 export PIP_NO_INPUT := 1
+PYTHON ?=
 
 .PHONY: help run install-dev check lint types unit test servers bench chaos image image-steps package lock
 
@@ -86,16 +87,23 @@ lock: ## Resolve requirements/*.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --extra embedded --group build \
 		--no-annotate --no-header -c requirements/dev.lock -o requirements/run.lock pyproject.toml
 
-# The first Python that fits; with Debian's python3 the package python3-venv is needed.
-$(BIN)/python:
-	@for name in python3.12 python3.11 python3.13 python3; do \
+# The interpreter of .venv: PYTHON when it is given, else the active one (python3 on PATH, so a virtual environment's
+# too), else another on PATH that fits. Debian's python3 needs the package python3-venv.
+interpreter:
+	@venv=$(BIN)/python; asked='$(PYTHON)'; \
+	if [ -x $$venv ]; then \
+		version='import sys; print(*sys.version_info[:2], sep=".")'; has=$$($$venv -c "$$version"); \
+		if [ -n "$$asked" ] && wanted=$$("$$asked" -c "$$version") && [ "$$wanted" != "$$has" ]; then \
+			echo "make: $(VENV) has Python $$has, not $$wanted as $$asked has: remove $(VENV) first" >&2; exit 1; fi; \
+		exit 0; fi; \
+	for name in "$${asked:-python3}" $(if $(PYTHON),,python3.13 python3.12 python3.11); do \
 		if "$$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; \
 		then echo "make: $$("$$name" --version) -> $(VENV)"; exec "$$name" -m venv $(VENV); fi; \
 	done; \
-	echo "make: no Python 3.11, 3.12 or 3.13 with the venv module was found" \
+	echo "make: $${asked:-PATH} has no Python 3.11, 3.12 or 3.13 with the venv module; give one with PYTHON=" \
 		"(Debian: apt install python3 python3-venv)" >&2; exit 1
 
-$(RUN_STAMP): requirements/run.lock pyproject.toml | $(BIN)/python
+$(RUN_STAMP): requirements/run.lock pyproject.toml | interpreter
 	@# What is installed for development has all of this.
 	@if [ ! $(DEV_STAMP) -nt requirements/dev.lock ]; then \
 		echo "make: installing requirements/run.lock (about a minute)"; \
@@ -103,7 +111,7 @@ $(RUN_STAMP): requirements/run.lock pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV_STAMP): requirements/dev.lock pyproject.toml | $(BIN)/python
+$(DEV_STAMP): requirements/dev.lock pyproject.toml | interpreter
 	@echo "make: installing requirements/dev.lock (about a minute)"
 	@$(PIP) install --require-hashes -r requirements/dev.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .

@@ -26,9 +26,8 @@ from parlor_cli.configuration import load
 from parlor_cli.identity import place, unguarded
 from parlor_cli.installation import Installation
 from parlor_cli.options import UpOptions, present
-from parlor_cli.progress import Kind
 from parlor_cli.refusal import Refusal
-from parlor_cli.signals import StopSignals
+from parlor_cli.stopped import servers_of
 from parlor_cli.tables import Plain, write_json
 
 Side: TypeAlias = Literal["keep", "forget"]
@@ -75,33 +74,8 @@ def _settings(installation: Installation | None, options: UpOptions) -> Iterator
     elif installation.running() is not None:
         yield present(installation)
     else:
-        with installation.locked():
-            yield from _started(installation, options)
-
-
-def _started(installation: Installation, options: UpOptions) -> Iterator[Settings]:
-    from parlor_cli.shutdown import Shutdown
-    from parlor_cli.started import Started
-    from parlor_cli.startup import Startup
-
-    progress, signals, started = _Quiet(), StopSignals(), Started(installation)
-    # No port is needed: nothing listens for people.
-    startup = Startup(installation, msgspec.structs.replace(options, port=0), progress, signals, started)
-    try:
-        yield startup.run_servers()
-    finally:
-        Shutdown(installation, progress, signals, started, progress.warn).run(drain=False, silent=True)
-
-
-class _Quiet:
-    """Servers that come and go are not what was asked for; what is wrong with them is."""
-
-    def show(self, kind: Kind, text: str, step: str = "") -> None:
-        if kind in ("warn", "failed"):
-            self.warn(text)
-
-    def warn(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        with servers_of(installation, options) as settings:
+            yield settings
 
 
 def _adoption(wiring: Wiring) -> Adoption:

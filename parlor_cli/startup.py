@@ -72,14 +72,6 @@ class Startup:
         self._progress.show("ready", f"Ready at {ingress.url}")
         log("INFO", f"ready at {ingress.url}")
 
-    def run_servers(self) -> Settings:
-        """Starts only what keeps data: Redis and the databases, which are brought up to date. Raises ``Refusal``."""
-        self._clear_leftovers()
-        blueprint, _ = self._decide()
-        self._start_redis(blueprint)
-        self._start_databases(blueprint)
-        return effective(self._installation, self._overrides)
-
     def _clear_leftovers(self) -> None:
         installation = self._installation
         with self._step("lock", f"{installation.data_dir}") as done:

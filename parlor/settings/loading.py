@@ -75,9 +75,12 @@ class Configuration:
 
     def _explained(self, found: ErrorDetails) -> str | None:
         """None for what is wrong with a name: that was reported when the name was read."""
-        section, field, *entry = map(str, (*found["loc"], "")[: max(2, len(found["loc"]))])
         if found["type"] == "extra_forbidden":
             return None
+        what = found["msg"].removeprefix("Value error, ")
+        if not found["loc"]:
+            return what  # It is about several sections, and names them itself.
+        section, field, *entry = map(str, (*found["loc"], "")[: max(2, len(found["loc"]))])
         origin = self._origins.get((section, field))
         place = origin.place if origin else f"[{section}]"
         if entry:
@@ -85,7 +88,7 @@ class Configuration:
         # What a check was given may be a whole section, secrets and all, or what another check made of the text.
         value = origin.value if origin and not entry else found["input"]
         value = "" if isinstance(value, dict | BaseModel) else value
-        return _line(place, (section, field), value, found["msg"].removeprefix("Value error, "))
+        return _line(place, (section, field), value, what)
 
     def _read_toml(self, path: Path) -> None:
         if not path.is_file():

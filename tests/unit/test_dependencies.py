@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[2]
 CODE = ("actors", "api", "demo_model", "parlor", "parlor_bench", "parlor_cli")
 MODULES = {"pyjwt": "jwt", "pydantic-settings": "pydantic_settings", "python-dotenv": "dotenv"}
 """Distributions whose package has another name."""
-INDIRECT = {"uvicorn": "Ray Serve runs on it, and the demo model on the uvloop that it brings"}
+INDIRECT = {
+    "uvicorn": "Ray Serve runs on it, and the demo model on the uvloop that it brings",
+    "tzdata": "zoneinfo reads it where the machine has no database of time zones",
+}
 """Distributions that no module imports, and what they are for."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo, reset_tzpath
 
 import httpx2
 import pytest
@@ -149,3 +150,14 @@ async def test_without_its_shard_there_is_no_usage(client: httpx2.AsyncClient, g
 async def test_a_stranger_has_no_usage(client: httpx2.AsyncClient) -> None:
     del client.headers["authorization"]
     assert (await client.get("/v1/usage")).status_code == 401
+
+
+async def test_zones_are_known_on_a_machine_without_a_database_of_them(client: httpx2.AsyncClient) -> None:
+    reset_tzpath([])
+    ZoneInfo.clear_cache()
+    try:
+        answer = await client.get("/v1/usage", params={"tz": "Europe/Berlin"})
+    finally:
+        reset_tzpath()
+        ZoneInfo.clear_cache()
+    assert (answer.status_code, answer.json()["tz"]) == (200, "Europe/Berlin")

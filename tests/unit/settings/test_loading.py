@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 import pytest
+from pydantic import model_validator
 
+from parlor.settings import Settings, loading
 from parlor.settings.loading import Configuration, ConfigurationError
 
 pytestmark = pytest.mark.unit
@@ -48,6 +51,19 @@ def test_a_variable_that_is_no_setting_is_refused_with_the_nearest_name(
 ) -> None:
     monkeypatch.setenv(name, SECRET)
     assert f"{name} in the environment: there is no such setting; did you mean {nearest}?" in problems()
+
+
+def test_what_is_wrong_with_several_sections_together_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Strict(Settings):
+        @model_validator(mode="after")
+        def _fits(self) -> Self:
+            raise ValueError("queue.batch_size is more than rooms.mailbox_limit")
+
+    monkeypatch.setattr(loading, "Settings", Strict)
+    monkeypatch.setenv("PARLOR_LLMM", SECRET)
+    named, together = problems().splitlines()
+    assert named.startswith("PARLOR_LLMM in the environment: there is no such setting")
+    assert together == "queue.batch_size is more than rooms.mailbox_limit"
 
 
 def test_a_section_is_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
