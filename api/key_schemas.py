@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 
-from api.schemas import ListCursor, Timestamp, Title, _Answer, _Body, _Query
+from api.fields import ListCursor, Timestamp, Title, _Answer, _Body, _Query
 
 
 def _time(value: object) -> object:

@@ -6,8 +6,8 @@ import math
 
 import msgspec
 
+from api.fields import text_fault
 from api.problems import invalid
-from api.schemas import text_fault
 from parlor.errors import ContentTooLarge
 from parlor.model.messages import JsonObject
 from parlor.settings import ApiSettings

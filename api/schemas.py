@@ -9,13 +9,13 @@ top level, 0 for success.
 
 from __future__ import annotations
 
-import re
-from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from parlor.llm.text import is_blank, one_line
+from api.fields import Content, Cursor, Day, ListCursor, PersonaName, Timestamp, Title, _Answer, _Body, _Query
+from api.part_schemas import PARTS_MAX, ChatPart, ChatPartInput, joined
+from parlor.llm.text import is_blank
 from parlor.model.messages import Durability, FinishReason, JsonObject, SenderType
 from parlor.model.requests import DeleteOutcome, OnBusy, ReplyMode
 from parlor.model.states import MessageState, RoomState
@@ -23,75 +23,6 @@ from parlor.model.states import MessageState, RoomState
 SEQ_MAX = 2**53 - 1
 """The largest integer that every JSON reader can hold; no room has that many messages."""
 ATTEMPT_MAX = 2**31 - 1
-
-
-def text_fault(text: str) -> str | None:
-    """What in ``text`` the databases cannot store, or None."""
-    if "\x00" in text:
-        return "the character U+0000"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "half of a surrogate pair"
-    return None
-
-
-def _storable(text: str) -> str:
-    fault = text_fault(text)
-    if fault is not None:
-        raise ValueError(f"{fault} is not allowed")
-    return text
-
-
-def _not_blank(text: str) -> str:
-    if is_blank(text):
-        raise ValueError("must not be blank")
-    return text
-
-
-def _day(value: object) -> date:
-    # Pydantic's own parser also takes seconds since 1970 and times.
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-        raise ValueError("must be a day as YYYY-MM-DD")
-    return date.fromisoformat(value)
-
-
-Content = Annotated[
-    str, AfterValidator(_not_blank), AfterValidator(_storable), Field(description="At least one visible character")
-]
-Title = Annotated[
-    str,
-    AfterValidator(_storable),
-    AfterValidator(one_line),
-    AfterValidator(_not_blank),
-    Field(
-        description="One line with at least one visible character: control characters and line separators become "
-        "blanks, bidirectional overrides and isolates are left out"
-    ),
-]
-PersonaName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
-Day = Annotated[date, BeforeValidator(_day), Field(description="`YYYY-MM-DD`, UTC")]
-Timestamp = Annotated[
-    str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC, milliseconds, `Z`")
-]
-ListCursor = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_storable)]
-Cursor = Annotated[str, Field(description="A position in an event log: the `id:` of an event, for `after=`")]
-
-
-class _Query(BaseModel):
-    """Parameters of a path or a query. Unknown ones are ignored: proxies and caches add their own."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class _Answer(_Body):
-    """The top level of a JSON answer."""
-
-    error_code: Annotated[Literal[0], Field(alias="errorCode", description="0: success")] = 0
 
 
 class ChatRoom(_Body):
@@ -149,6 +80,8 @@ class ChatMessage(_Body):
     """The persona that answers, or answered; only for replies."""
     error: ChatReplyError | None = None
     """Why the reply failed."""
+    parts: list[ChatPart]
+    """What it is made of, in order; `content` is the texts of the `text` parts, joined."""
 
 
 class ChatRoomListRequest(_Query):
@@ -202,7 +135,10 @@ class ChatRoomDeleteResponse(ChatRoom, _Answer):
 
 
 class ChatMessageSendRequest(_Body):
-    content: Content
+    """`content`, `parts`, or both: `content` is then one more text before the parts, unless it is their text."""
+
+    content: Content | None = None
+    parts: Annotated[list[ChatPartInput], Field(min_length=1, max_length=PARTS_MAX)] | None = None
     ai_persona: PersonaName | None = None
     """The persona for this turn; default: that of the room."""
     metadata: JsonObject | None = None
@@ -213,6 +149,14 @@ class ChatMessageSendRequest(_Body):
     With the last three, one reply then answers all waiting messages."""
     reply: ReplyMode = ReplyMode.AUTO
     """`auto`: the LLM answers; `none`: keep the message without a reply."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.content is None and self.parts is None:
+            raise ValueError("Give content or parts")
+        if self.content is None and is_blank(joined(self.parts or ())):
+            raise ValueError("must not be blank")
+        return self
 
 
 class ChatMessageSendResponse(_Answer):

@@ -17,6 +17,7 @@ from api.edge import Edge, StreamSlot, edge_of
 from api.headers import Preferences, parse_prefer, wants_event_stream
 from api.idempotency import REPLAYED, idempotency_of
 from api.limits import check_content, check_metadata
+from api.part_schemas import sent_form
 from api.path_ids import room_id_of
 from api.rates import charge
 from api.schemas import ChatMessageSendRequest
@@ -25,6 +26,7 @@ from parlor.errors import ParlorError, Unavailable
 from parlor.model.access import Session
 from parlor.model.ids import MessageId, RoomId
 from parlor.model.messages import Message
+from parlor.model.parts import StoredParts
 from parlor.model.requests import SendReceipt, SendRequest
 
 _log = structlog.get_logger(__name__)
@@ -53,11 +55,12 @@ class SendRoute(AuthenticatedRoute):
 async def send(request: Request, room_id: RoomId, body: ChatMessageSendRequest) -> Response:
     """Sends ``body`` and answers as the request's headers ask. Raises what the gateway raises."""
     edge, caller = edge_of(request), caller_of(request)
-    check_content(body.content, edge.settings)
+    content, parts = sent_form(body.content, body.parts)
+    check_content(content, edge.settings)
     if body.metadata:
         check_metadata(body.metadata, edge.settings)
     preferences = parse_prefer(request.headers.getlist("prefer"))
-    command = _command(request, body, preferences)
+    command = _command(request, body, content, parts, preferences)
     # Before anything is appended: afterwards a refusal would have the sender send the message again.
     charge(edge.limits.sends, caller.session.account_id, request.scope)
     slot = (
@@ -100,12 +103,20 @@ async def _answer(
 
 def values(body: ChatMessageSendRequest) -> tuple[object, ...]:
     """What is asked for: the same for a repeated request."""
-    return body.content, body.ai_persona, body.metadata, body.on_busy.value, body.reply.value
+    asked: tuple[object, ...] = body.content, body.ai_persona, body.metadata, body.on_busy.value, body.reply.value
+    return asked if body.parts is None else (*asked, [part.model_dump() for part in body.parts])
 
 
-def _command(request: Request, body: ChatMessageSendRequest, preferences: Preferences) -> SendRequest:
+def _command(
+    request: Request,
+    body: ChatMessageSendRequest,
+    content: str,
+    parts: StoredParts | None,
+    preferences: Preferences,
+) -> SendRequest:
     return SendRequest(
-        content=body.content,
+        content=content,
+        parts=parts,
         ai_persona=body.ai_persona,
         metadata=body.metadata or {},
         on_busy=body.on_busy,

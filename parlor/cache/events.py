@@ -144,6 +144,7 @@ def _about_message(room_id: RoomId, kind: str, message_id: MessageId, fields: di
             return {
                 "message_id": message_id,
                 "attempt": int(fields[b"attempt"]),
+                "index": int(fields.get(b"index", b"0")),
                 "offset": int(fields[b"offset"]),
                 "text": fields[b"text"].decode(),
             }

@@ -82,6 +82,7 @@ def view(room_id: RoomId, seq: int, state: MessageState, doc: MessageDoc, live_t
         metadata=doc.metadata,
         ai_persona=doc.ai_persona,
         error=reply_error(doc),
+        parts=doc.parts,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from parlor.model.ids import MessageId, RoomId
+from parlor.model.parts import StoredParts
 from parlor.model.states import MessageState
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -62,6 +63,8 @@ class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     error_detail: str | None = None
     retry_after: float | None = None
     metadata: JsonObject = {}
+    parts: StoredParts | None = None
+    """None for a message that is one text part, or that was stored before there were parts."""
 
 
 CONTINUABLE = frozenset({FinishReason.LENGTH, FinishReason.STOPPED, FinishReason.ERROR, FinishReason.INTERRUPTED})
@@ -134,6 +137,8 @@ class Message(msgspec.Struct, frozen=True):
     ai_persona: str | None = None
     """The persona that answers; set for replies only."""
     error: ReplyError | None = None
+    parts: StoredParts | None = None
+    """As they are stored; ``wire.message_form`` shows them."""
 
 
 class MessageList(msgspec.Struct, frozen=True):

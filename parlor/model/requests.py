@@ -8,6 +8,7 @@ import msgspec
 
 from parlor.model.ids import MessageId
 from parlor.model.messages import JsonObject, Message
+from parlor.model.parts import StoredParts
 from parlor.model.rooms import Room
 from parlor.model.states import MessageState
 
@@ -45,6 +46,8 @@ class SendRequest(msgspec.Struct, frozen=True):
     idempotency: Idempotency | None = None
     urgent: bool = False
     """Whether the sender waits for the commit; the writer then does not wait for its batch to fill."""
+    parts: StoredParts | None = None
+    """None for a single text part."""
 
 
 class RoomReceipt(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from parlor.model.messages import Message
+from parlor.model.parts import parts_of
 from parlor.model.rooms import Room
 
 _ENCODER = msgspec.json.Encoder()
@@ -42,6 +43,7 @@ def room_form(room: Room) -> JsonForm:
 def message_form(message: Message) -> JsonForm:
     form = msgspec.structs.asdict(message)
     form["timestamp"] = timestamp(message.timestamp)
+    form["parts"] = parts_of(message.content, message.parts)
     return form
 
 

@@ -15,6 +15,7 @@ from parlor.clock import Clock
 from parlor.errors import IllegalTransition, InvalidRequest, LimitReached, OutOfStep, ParlorError, RoomBusy
 from parlor.model.ids import Claim, MessageId
 from parlor.model.messages import CONTINUABLE, Message, MessageDoc, SenderType, reserved_version
+from parlor.model.parts import with_content
 from parlor.model.requests import EditReceipt, OnBusy
 from parlor.model.states import GONE_MESSAGES, MessageState
 from parlor.model.wire import timestamp
@@ -85,7 +86,8 @@ class Revision:
             raise refusal
         change = await self._anew(address, message.seq)
         await self._require_free_versions(address, command, change)
-        change = structs.replace(change, doc=structs.replace(change.doc, content=change.past.content))
+        kept = structs.replace(change.doc, content=change.past.content, parts=change.past.parts)
+        change = structs.replace(change, doc=kept)
         return await self._open(address, command, change)
 
     async def _open(self, address: RoomAddress, command: Regenerate | Continue, change: Change) -> MessageDone:
@@ -107,7 +109,13 @@ class Revision:
             reply = None if waits else answering
             past = await self._history.doc(room_id, message.seq)
             edited = {**past.metadata, "edited_at": timestamp(self._clock.now_ms())}
-            doc = structs.replace(past, content=command.content, version=past.version + 1, metadata=edited)
+            doc = structs.replace(
+                past,
+                content=command.content,
+                version=past.version + 1,
+                metadata=edited,
+                parts=with_content(command.content, past.parts),
+            )
             change = Change(message.seq, past, doc)
             anew = await self._anew(address, reply.seq) if reply else None
             await self._require_free_versions(address, command, change, anew)

@@ -19,6 +19,7 @@ def turn_of(command: Send, room_persona: str, now: int) -> Turn:
         content=request.content,
         timestamp=now,
         metadata=request.metadata,
+        parts=request.parts,
     )
     reply = None
     if command.reply_id is not None:

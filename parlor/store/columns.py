@@ -67,6 +67,7 @@ DOC_COLUMNS: Columns = (
     Column("error_code", Kind.NAME, nullable=True),
     Column("error_detail", Kind.TEXT, nullable=True, erased="NULL"),
     Column("metadata", Kind.JSON, erased="'{}'"),
+    Column("parts", Kind.JSON, nullable=True, erased="NULL"),
 )
 """What a message says, in the order in which rows are read."""
 

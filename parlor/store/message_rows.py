@@ -13,13 +13,13 @@ from uuid import UUID
 import msgspec
 
 from parlor.errors import StoreUnavailable
-from parlor.model.messages import JsonObject, MessageDoc, MessageRow
+from parlor.model.messages import MessageDoc, MessageRow
 from parlor.store.columns import DOC_COLUMNS, KEY, Column, Columns, Kind
 from parlor.store.ports import MessageSave, VersionSave
 
 _LENGTHS = {Kind.JSON: 1, Kind.TEXT: 2}
 """Long fields come last: a server looks for each field from the row's start."""
-_metadata = msgspec.json.Decoder(JsonObject)
+_json = msgspec.json.Decoder()
 
 
 def save_row_type(columns: Columns) -> type[msgspec.Struct]:
@@ -52,7 +52,7 @@ def _value(doc: MessageDoc, column: Column) -> Any:
     value: object = doc
     for name in (column.field or column.name).split("."):
         value = getattr(value, name) if value is not None else None
-    return msgspec.json.encode(value).decode() if column.kind is Kind.JSON else value
+    return msgspec.json.encode(value).decode() if column.kind is Kind.JSON and value is not None else value
 
 
 def message_row(row: tuple[object, ...]) -> MessageRow:
@@ -83,4 +83,4 @@ def _document(values: Mapping[Column, object]) -> dict[str, object]:
 def _read(column: Column, value: Any) -> object:
     if column.kind is Kind.ID and value is not None:
         return str(UUID(bytes=value))
-    return _metadata.decode(value) if column.kind is Kind.JSON else value
+    return _json.decode(value) if column.kind is Kind.JSON and value is not None else value

@@ -13,6 +13,7 @@ from parlor.model.ids import AccountId, Partition, ShardId
 from parlor.settings import StoreSettings
 from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore, RowRefused
+from parlor.store.sql_files import newest_procedures
 from tests.contract.store.fixtures import PARTITIONS, SHARD, StoreFixtures
 
 pytestmark = pytest.mark.contract
@@ -98,15 +99,16 @@ async def test_procedures_can_be_called_by_name(fixtures: StoreFixtures) -> None
     assert await call(SHARD, "fp_chat_message_save", (msgspec.json.encode([save]).decode(),)) == []
     (room,) = await call(SHARD, "fp_chat_rooms_get", (fixtures.key, 10, None, None))
     assert room[:4] == (UUID(room_id).bytes, fixtures.account, fixtures.key, "By name")
-    (message,) = await call(SHARD, "fp_chat_messages_get", (room_id, 0, None, 10, 1))
+    newest = newest_procedures()
+    (message,) = await call(SHARD, newest["fp_chat_messages_get"], (room_id, 0, None, 10, 1))
     assert message == (
-        1, UUID(message_id).bytes, "USER", "Hi", 5, 1, 0, None, None, None, None, None, None, None, "{}", None,
+        1, UUID(message_id).bytes, "USER", "Hi", 5, 1, 0, None, None, None, None, None, None, None, "{}", None, None,
     )  # fmt: skip
     updated = msgspec.json.encode([{"room_id": room_id, "title": "New", "version": 2}]).decode()
     await call(SHARD, "fp_chat_room_update", (updated,))
     assert (await call(SHARD, "fp_chat_room_get", (room_id,)))[0][3] == "New"
     assert await call(SHARD, "fp_chat_rooms_count", (fixtures.key,)) == [(1,)]
-    assert await call(SHARD, "fp_chat_message_find", (room_id, message_id)) == [message]
+    assert await call(SHARD, newest["fp_chat_message_find"], (room_id, message_id)) == [message]
 
 
 async def test_a_batch_of_another_shape_is_refused(fixtures: StoreFixtures) -> None:

@@ -6,11 +6,13 @@ import asyncio
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from parlor.errors import StoreUnavailable
 from parlor.model.ids import AccountId, Partition
 from parlor.model.messages import QueuePosition
+from parlor.model.parts import ReasoningPart, TextPart, TextSpan, parts_of
 from parlor.store import sql_files
 from parlor.store.addresses import MySqlAddress, parse_address
 from parlor.store.migrations import migrate, open_store
@@ -172,9 +174,9 @@ VALUES (x'{room}', 1, 'ada', 7, 'Old room', 'GPT4O', 4, 1, 1, 1)
 """
 
 
-def take_away(folder: Path) -> dict[Path, bytes]:
-    """The table files that came later are removed; what they were."""
-    later = {path: path.read_bytes() for path in folder.glob("**/0*.sql") if path.stem not in FIRST}
+def take_away(folder: Path, pattern: str = "0*.sql") -> dict[Path, bytes]:
+    """The table files that came later, those of the pattern, are removed; what they were."""
+    later = {path: path.read_bytes() for path in folder.glob(f"**/{pattern}") if path.stem not in FIRST}
     for path in later:
         path.unlink()
     return later
@@ -226,6 +228,54 @@ async def test_a_database_of_the_first_release_is_brought_forward_with_its_rows(
         room = await fixtures.room(room_id)
         assert room is not None
         assert room.summary == "sum"
+    finally:
+        await fixtures.store.close()
+
+
+PARTS = "0*_shard_message_parts.sql"
+PLAIN_SAVE = """
+INSERT INTO {table} (room_id, seq, message_id, sender_type, content, sent_at, version, attempt, metadata)
+VALUES (x'{room}', 1, x'{message}', 'AI', 'what was said', 5, {version}, 1, '{{"a": 1}}')
+"""
+
+
+async def test_rows_from_before_there_were_parts_are_read_as_they_were(
+    new_settings: NewSettings, own_sql: Path
+) -> None:
+    later = take_away(own_sql, PARTS)
+    assert len(later) == 2
+    settings = new_settings(shards=1)
+    await migrate(settings)
+    fixtures = StoreFixtures(
+        await open_store(settings), Partition(1), PartitionProgress(Partition(1), 0, 0, QueuePosition(0, 0))
+    )
+    room_id, message_id = fixtures.room_id(), fixtures.message_id()
+    ids = {"room": room_id.replace("-", ""), "message": message_id.replace("-", "")}
+    await sql(settings, None, "INSERT INTO accounts (account_id, partition_id) VALUES ('ada', 1)")
+    await sql(
+        settings,
+        1,
+        FIRST_ROOM_CREATE.format(**ids),
+        PLAIN_SAVE.format(table="messages", version=3, **ids),
+        PLAIN_SAVE.format(table="message_versions", version=1, **ids),
+    )
+    for path, text in later.items():
+        path.write_bytes(text)
+    try:
+        await migrate(settings)
+        (row,) = await fixtures.messages(room_id)
+        (version,) = await fixtures.versions(room_id)
+        for doc in (row.doc, version):
+            assert (doc.content, doc.metadata, doc.parts) == ("what was said", {"a": 1}, None)
+            assert parts_of(doc.content, doc.parts) == [TextPart("what was said")]
+        await fixtures.store.open_partition(SHARD, fixtures.partition)
+        held = await fixtures.store.acquire_partition(SHARD, fixtures.partition)
+        fixtures.epoch, fixtures.incarnation = held.epoch, 1
+        parts = (ReasoningPart("because", 7), TextSpan(3))
+        doc = msgspec.structs.replace(row.doc, content="now", version=5, parts=parts)
+        await fixtures.write(saves=[MessageSave(room_id, 1, doc)], versions=[VersionSave(room_id, 1, row.doc)])
+        assert [stored.doc for stored in await fixtures.messages(room_id)] == [doc]
+        assert [past.parts for past in await fixtures.versions(room_id)] == [None, None]
     finally:
         await fixtures.store.close()
 

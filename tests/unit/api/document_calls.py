@@ -9,6 +9,7 @@ Schema = dict[str, Any]
 EXAMPLES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/rooms/{room_id}"): {"title": "Another"},
     ("POST", "/v1/events/ticket"): {"path": "/v1/events"},
+    ("POST", "/v1/rooms/{room_id}/messages"): {"content": "x"},
 }
 """Bodies of which the schema says too little."""
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from parlor.errors import StoreUnavailable
 from parlor.model.messages import Event
+from parlor.model.parts import TextSpan
 from parlor.model.requests import OnBusy, ReplyMode, SendRequest
 from parlor.settings import Settings
 from tests.unit.api.exchange import Exchange
@@ -34,6 +35,7 @@ MESSAGE_JSON = {
     "metadata": {},
     "ai_persona": None,
     "error": None,
+    "parts": [{"type": "text", "text": "hello"}],
 }
 REPLY_JSON = {
     **MESSAGE_JSON,
@@ -41,6 +43,7 @@ REPLY_JSON = {
     "seq": 2,
     "sender_type": "AI",
     "content": "",
+    "parts": [],
     "state": "COMPOSING",
     "is_streaming": True,
     "parent_message_id": MESSAGE,
@@ -188,7 +191,12 @@ async def test_an_edit_is_answered_with_message_reply_and_cursor(
 ) -> None:
     answer = await client.patch(f"{PATH}/{MESSAGE}", json={"content": "better 🫖"})
     assert answer.status_code == 200
-    message = {**MESSAGE_JSON, "content": "better", "metadata": {"edited_at": EDITED_AT}}
+    message = {
+        **MESSAGE_JSON,
+        "content": "better",
+        "parts": [{"type": "text", "text": "better"}],
+        "metadata": {"edited_at": EDITED_AT},
+    }
     assert answer.json() == {**message, "reply": REPLY_JSON, "cursor": CURSOR, "errorCode": 0}
     assert gateway.last_call() == ("edit_message", ROOM, MESSAGE, "better 🫖", None)
 
@@ -205,3 +213,66 @@ async def test_an_edit_of_a_message_without_reply_has_reply_null(
 async def test_what_is_no_id_of_ours_is_no_message(client: httpx2.AsyncClient, method: str) -> None:
     answer = await client.request(method, f"{PATH}/nothing", json={"content": "x"} if method == "PATCH" else None)
     assert (answer.status_code, answer.json()["code"]) == (404, "message-not-found")
+
+
+@pytest.mark.parametrize(
+    ("body", "content", "parts"),
+    [
+        ({"parts": [{"type": "text", "text": "a"}]}, "a", None),
+        (
+            {"parts": [{"type": "text", "text": "a"}, {"type": "text", "text": "\u00fcb"}]},
+            "a\u00fcb",
+            (TextSpan(1), TextSpan(2)),
+        ),
+        ({"content": "x", "parts": [{"type": "text", "text": "ab"}]}, "xab", (TextSpan(1), TextSpan(2))),
+        ({"content": "ab", "parts": [{"type": "text", "text": "ab"}]}, "ab", None),
+    ],
+)
+async def test_a_message_is_sent_in_parts(
+    client: httpx2.AsyncClient,
+    gateway: FakeGateway,
+    body: dict[str, object],
+    content: str,
+    parts: tuple[TextSpan, ...] | None,
+) -> None:
+    answer = await client.post(PATH, json=body)
+    assert answer.status_code == 201
+    assert sent(gateway) == SendRequest(content, parts=parts)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"parts": []},
+        {"parts": [{"type": "text", "text": " \u200b"}]},
+        {"parts": [{"type": "text", "text": ""}]},
+        {"parts": [{"type": "text", "text": "a\u0000"}]},
+        {"parts": [{"type": "text", "text": "a", "more": 1}]},
+        {"parts": [{"type": "reasoning", "text": "a"}]},
+        {"parts": [{"type": "text", "text": "a"}] * 65},
+        {"parts": {"type": "text", "text": "a"}},
+    ],
+)
+async def test_parts_that_nobody_can_send_are_refused(
+    client: httpx2.AsyncClient, gateway: FakeGateway, body: dict[str, object]
+) -> None:
+    answer = await client.post(PATH, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+    assert [call for call in gateway.calls if call[0] == "send_message"] == []
+
+
+async def test_the_whole_of_a_message_in_parts_has_the_limit_of_a_content(client: httpx2.AsyncClient) -> None:
+    half = {"type": "text", "text": "x" * 500}
+    assert (await client.post(PATH, json={"parts": [half, half]})).status_code == 201
+    assert (await client.post(PATH, json={"content": "y", "parts": [half, half]})).json()["code"] == "content-too-large"
+
+
+async def test_the_same_key_with_other_parts_is_another_request(
+    client: httpx2.AsyncClient, gateway: FakeGateway
+) -> None:
+    for parts in (["ab"], ["a", "b"]):
+        body = {"parts": [{"type": "text", "text": text} for text in parts]}
+        await client.post(PATH, json=body, headers={"Idempotency-Key": "k"})
+    one, other = (call[2].idempotency for call in gateway.calls if call[0] == "send_message")
+    assert one.fingerprint != other.fingerprint

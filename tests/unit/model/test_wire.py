@@ -83,6 +83,7 @@ def test_a_message_has_the_fields_of_the_contract() -> None:
         "finish_reason": "stop",
         "usage": {"input_tokens": 3, "output_tokens": 5},
         "metadata": {"a": [1, None]},
+        "parts": [{"type": "text", "text": "Grüße\u2028\n🙂"}],
     }
     assert form.items() >= contract.items()
     assert form.keys() - contract.keys() == {"ai_persona", "error"}

@@ -1,0 +1,79 @@
+"""The parts of a message in requests and responses: the document, and what is made of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+from api.fields import _Body, _storable
+from parlor.model.parts import Part, StoredParts, TextPart, stored_form
+
+PARTS_MAX = 64
+"""Parts of one message that a client sends."""
+
+
+class ChatTextPart(_Body):
+    """What was said."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatReasoningPart(_Body):
+    """What the model thought before it went on."""
+
+    type: Literal["reasoning"]
+    text: str
+    duration_ms: int | None
+    """Null while the model thinks."""
+
+
+class ChatImagePart(_Body):
+    """An image."""
+
+    type: Literal["image"]
+    file_id: str
+    name: str
+    media_type: str
+    size: int
+
+
+class ChatFilePart(_Body):
+    """A file."""
+
+    type: Literal["file"]
+    file_id: str
+    name: str
+    media_type: str
+    size: int
+
+
+ChatPart: TypeAlias = Annotated[
+    ChatTextPart | ChatReasoningPart | ChatImagePart | ChatFilePart, Field(discriminator="type")
+]
+
+
+class ChatTextInput(_Body):
+    type: Literal["text"]
+    text: Annotated[str, Field(min_length=1), AfterValidator(_storable)]
+
+
+ChatPartInput: TypeAlias = ChatTextInput
+"""A part that a client can send."""
+
+
+def joined(parts: Sequence[ChatPartInput]) -> str:
+    """The content that the parts make up."""
+    return "".join(part.text for part in parts)
+
+
+def sent_form(content: str | None, parts: Sequence[ChatPartInput] | None) -> tuple[str, StoredParts | None]:
+    """What is asked to be sent, as content and stored parts."""
+    if parts is None:
+        return content or "", None
+    sent: list[Part] = [TextPart(part.text) for part in parts]
+    if content is not None and content != joined(parts):
+        sent.insert(0, TextPart(content))
+    return stored_form(sent)

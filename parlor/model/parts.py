@@ -1,0 +1,95 @@
+"""The parts of a message, in their order.
+
+A message's ``content`` is the texts of its text parts, joined. It is stored once: a stored text part only says how many
+characters of the content are its own. A message that is one text part, as most are, has no stored parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+
+
+class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
+    """What was said."""
+
+    text: str
+
+
+class TextSpan(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
+    """A stored text part: the next ``length`` characters of the message's content."""
+
+    length: int
+
+
+class ReasoningPart(msgspec.Struct, frozen=True, tag_field="type", tag="reasoning"):
+    """What the model thought before it went on."""
+
+    text: str
+    duration_ms: int | None = None
+    """None while the model thinks."""
+
+
+class ImagePart(msgspec.Struct, frozen=True, tag_field="type", tag="image"):
+    """An image of a person's; its bytes are in the file store."""
+
+    file_id: str
+    name: str
+    media_type: str
+    size: int
+
+
+class FilePart(msgspec.Struct, frozen=True, tag_field="type", tag="file"):
+    """A file of a person's; its bytes are in the file store."""
+
+    file_id: str
+    name: str
+    media_type: str
+    size: int
+
+
+Part: TypeAlias = TextPart | ReasoningPart | ImagePart | FilePart
+"""A part as its readers see it."""
+StoredPart: TypeAlias = TextSpan | ReasoningPart | ImagePart | FilePart
+StoredParts: TypeAlias = tuple[StoredPart, ...]
+
+
+def parts_of(content: str, stored: Sequence[StoredPart] | None) -> list[Part]:
+    """Returns a message's parts. What of the content no text part claims is one more, at the end."""
+    parts: list[Part] = []
+    at = 0
+    for part in stored or ():
+        if isinstance(part, TextSpan):
+            parts.append(TextPart(content[at : at + part.length]))
+            at += part.length
+        else:
+            parts.append(part)
+    if at < len(content):
+        parts.append(TextPart(content[at:]))
+    return parts
+
+
+def stored_form(parts: Sequence[Part]) -> tuple[str, StoredParts | None]:
+    """Returns the content that the parts make up, and how they are stored beside it; None for a single text."""
+    content = "".join(part.text for part in parts if isinstance(part, TextPart))
+    if not parts or (len(parts) == 1 and isinstance(parts[0], TextPart)):
+        return content, None
+    return content, tuple(TextSpan(len(part.text)) if isinstance(part, TextPart) else part for part in parts)
+
+
+def with_content(content: str, stored: StoredParts | None) -> StoredParts | None:
+    """Returns the parts of a message whose text was edited: one text, where the first one was, among the others."""
+    if stored is None:
+        return None
+    parts: list[Part] = [part for part in stored if not isinstance(part, TextSpan)]
+    first = next((index for index, part in enumerate(stored) if isinstance(part, TextSpan)), len(parts))
+    if content:
+        parts.insert(first, TextPart(content))
+    return stored_form(parts)[1]
+
+
+def characters(content: str, stored: Sequence[StoredPart] | None) -> int:
+    """Returns the size of a whole message: its content, and what its model thought."""
+    return len(content) + sum(len(part.text) for part in stored or () if isinstance(part, ReasoningPart))
