@@ -19,6 +19,7 @@ the rows of every shard, and what the pages show.
     C13 nothing comes from nothing: no message and no title that nobody asked for, none whose send was refused
     C14 what was deleted is not handed out again: no event and no answer to a send that is asked for later has its text
     C15 a reply that is continued begins with what it had
+    C16 in a Redis that is another installation's nothing is changed
 
 A page that was read while Redis was away (its cursor is 0-0) shows what is stored: it may be behind, so C6 does not
 hold it to the deletes that were queued.
@@ -72,8 +73,20 @@ class Lost(msgspec.Struct, frozen=True):
     to: float
 
 
+class Foreign(msgspec.Struct, frozen=True):
+    """The keys of another installation's Redis, with what they had when it came to ours' address and when it left."""
+
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+
+
 def check(
-    history: Sequence[Operation], rooms: Sequence[FinalRoom], lost: Sequence[Lost] = (), codes: frozenset[str] = CODES
+    history: Sequence[Operation],
+    rooms: Sequence[FinalRoom],
+    lost: Sequence[Lost] = (),
+    codes: frozenset[str] = CODES,
+    *,
+    foreign: Sequence[Foreign] = (),
 ) -> list[Violation]:
     """Every violation, by rule. Operations may come in any order."""
     operations = in_order(history)
@@ -89,7 +102,16 @@ def check(
             found += RoomRules(room, about, final.get(room), _asked_across(about, lost)).violations()
     for room in sorted(final.keys() - by_room.keys()):
         found.append(Violation("C13", room, "a room that nobody created"))
+    found += _trespasses(foreign)
     return sorted(found, key=lambda violation: int(violation.rule[1:]))
+
+
+def _trespasses(foreign: Sequence[Foreign]) -> Iterator[Violation]:
+    for visit in foreign:
+        keys = sorted(visit.before.keys() | visit.after.keys())
+        changed = [key for key in keys if visit.before.get(key) != visit.after.get(key)]
+        if changed:
+            yield Violation("C16", "", f"another installation's Redis: {len(changed)} keys changed, as {changed[0]}")
 
 
 def _in_any(operation: Operation, lost: Sequence[Lost]) -> bool:

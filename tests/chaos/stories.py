@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from tests.chaos.checker import FinalRoom, Lost, check
+from tests.chaos.checker import FinalRoom, Foreign, Lost, check
 from tests.chaos.history import Heard, Kind, ObservedMessage, Operation, Outcome, Request, Response
 
 ROOM, ADA, EVE = "room-1", "ada", "eve"
@@ -28,6 +28,7 @@ class Story:
         self.title, self.page_title = "A title", ""
         self.history: list[Operation] = []
         self.lost: list[Lost] = []
+        self.foreign = [Foreign({"partition": "9"}, {"partition": "9"})]
         self.stored = True
         self.did(Kind.CREATE_ROOM, Request(title="A title"), Response(room=ROOM), room="")
         self.sent(1)
@@ -78,7 +79,8 @@ class Story:
     def found(self) -> list[str]:
         page = None if self.deleted else (self.page if self.page is not None else self.rows)
         final = FinalRoom(ROOM, ADA, self.title, self.deleted, list(self.rows), page, self.page_title or self.title)
-        return [violation.rule for violation in check(self.history, [final] if self.stored else [], self.lost)]
+        found = check(self.history, [final] if self.stored else [], self.lost, foreign=self.foreign)
+        return [violation.rule for violation in found]
 
 
 EVENTS = (
@@ -312,6 +314,14 @@ def title_from_nothing(story: Story) -> None:
     story.title = "Boo"
 
 
+def written_into_anothers_redis(story: Story) -> None:
+    story.foreign += [Foreign({"partition": "9"}, {"partition": "9", "room-1": "a claim"})]
+
+
+def taken_from_anothers_redis(story: Story) -> None:
+    story.foreign += [Foreign({"partition": "9", "queue": "theirs"}, {"partition": "9"})]
+
+
 PLANTED: list[tuple[str, Callable[[Story], None]]] = [
     ("C1", row_lost),
     ("C1", text_altered),
@@ -357,4 +367,6 @@ PLANTED: list[tuple[str, Callable[[Story], None]]] = [
     ("C14", repeated_send_gives_deleted_text),
     ("C15", continued_from_nothing),
     ("C15", continued_with_another_piece),
+    ("C16", written_into_anothers_redis),
+    ("C16", taken_from_anothers_redis),
 ]

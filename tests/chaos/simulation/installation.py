@@ -281,7 +281,7 @@ class SimInstallation:
     def queued_since(self) -> list[int]:
         """When each operation was queued that is not stored yet: unix time in ms, by the clock of who queued it."""
         keys = self.edge.wiring.live.keys
-        queues = [self.server.execute(("XRANGE", keys.queue(partition), "-", "+")) for partition in PARTITIONS]
+        queues = [self.server.look(("XRANGE", keys.queue(partition), "-", "+")) for partition in PARTITIONS]
         return [int(fields.get(b"at", 0)) for queue in queues for _, fields in queue]
 
     def unfinished(self) -> str:
@@ -289,8 +289,8 @@ class SimInstallation:
         keys = self.edge.wiring.live.keys
         left = []
         for partition in PARTITIONS:
-            queued = self.server.execute(("XLEN", keys.queue(partition)))
-            open_rooms = self.server.execute(("ZCARD", keys.generating(partition)))
+            queued = self.server.look(("XLEN", keys.queue(partition)))
+            open_rooms = self.server.look(("ZCARD", keys.generating(partition)))
             if queued or open_rooms:
                 left.append(f"partition {partition}: {queued} queued, {open_rooms} rooms with open replies")
         return "; ".join(left)

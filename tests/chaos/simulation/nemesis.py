@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from tests.chaos.checker import Lost
-from tests.chaos.simulation.installation import EPOCH, SKEW_MAX, SimInstallation
+from parlor.cache.keys import Keys
+from tests.chaos.checker import Foreign, Lost
+from tests.chaos.simulation.installation import EPOCH, PARTITIONS, SKEW_MAX, SimInstallation
+from tests.chaos.simulation.redis_server import Command
 from tests.chaos.simulation.users import Users
 
 _log = structlog.get_logger(__name__)
@@ -19,13 +21,34 @@ STOP_SECONDS = (0.5, 20.0)
 """How long a process is stopped: up to several leases (3 and 6 s)."""
 JUMP_SECONDS = 3600.0
 """How far a wall clock jumps at the most, ahead or back."""
+FOREIGN_SECONDS = (0.5, 15.0)
+"""How long another installation's Redis is at the address: from no call at all to several leases."""
+STRANGER = "00000000-0000-4000-8000-00000000000b"
+"""Whose it is."""
+
+
+def strangers(keys: Keys) -> list[Command]:
+    """What the stranger's Redis has: the same partitions, further than ours, with something queued."""
+    made: list[Command] = []
+    for partition in PARTITIONS:
+        known = ("installation", STRANGER, "incarnation", 9, "next", 3, "applied", "9-2")
+        made.append(("HSET", keys.partition(partition), *known))
+        made.append(("XADD", keys.queue(partition), "9-3", "op", "CHAT_ROOM_DELETE"))
+    return made
 
 
 class Nemesis:
     """``work`` until ``rest``, which heals everything."""
 
     def __init__(
-        self, installation: SimInstallation, users: Users, chance: random.Random, *, may_lose: bool, may_jump: bool
+        self,
+        installation: SimInstallation,
+        users: Users,
+        chance: random.Random,
+        *,
+        may_lose: bool,
+        may_jump: bool,
+        may_swap: bool,
     ) -> None:
         self._installation = installation
         self._users = users
@@ -33,6 +56,7 @@ class Nemesis:
         self._healing: set[asyncio.Task[None]] = set()
         self.done: Counter[str] = Counter()
         self.lost: list[Lost] = []
+        self.foreign: list[Foreign] = []
         self._faults: list[Callable[[], Awaitable[None]]] = [
             self._stop_owner,
             self._stop_owner,
@@ -55,6 +79,8 @@ class Nemesis:
             self._faults += [self._lose_redis] * 3
         if may_jump:
             self._faults += [self._jump] * 4
+        if may_swap:
+            self._faults += [self._foreign_redis] * 4
 
     async def work(self) -> None:
         while True:
@@ -123,6 +149,15 @@ class Nemesis:
         self._installation.server.break_subscriptions()
         await asyncio.sleep(self._chance.uniform(0.2, 5.0))
         faults.down = False
+
+    async def _foreign_redis(self) -> None:
+        """A Redis that serves another installation is at the address."""
+        server = self._installation.server
+        before = server.be_replaced(strangers(self._installation.edge.wiring.live.keys))
+        if before is None:
+            return
+        await asyncio.sleep(self._chance.uniform(*FOREIGN_SECONDS))
+        self.foreign.append(Foreign(before, server.come_back()))
 
     async def _store_away(self) -> None:
         self._installation.shards.down = True

@@ -46,8 +46,34 @@ class Subscriber(Protocol):
     def break_connection(self) -> None: ...
 
 
+class _Data:
+    """What one server has: keys, scripts, subscriptions."""
+
+    def __init__(self) -> None:
+        server = fakeredis.FakeServer()
+        # redis-py does not type what is called on them.
+        self.client: Any = fakeredis.FakeRedis(server=server, protocol=2)
+        listener = fakeredis.FakeRedis(server=server, protocol=2)
+        self.published: Any = listener.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        self.published.psubscribe("*")
+        self.published.get_message()
+
+    def execute(self, command: Command) -> Any:
+        try:
+            return self.client.execute_command(*command)
+        except exceptions.RedisError as error:
+            if "requires the key to exist" in str(error):
+                return exceptions.ResponseError("NOGROUP No such key or consumer group")
+            return error
+
+    def keyspace(self) -> dict[str, str]:
+        """Every key, and what it has."""
+        plain = self.client.keys("*")
+        return {key.decode(): repr(self.client.dump(key)) for key in sorted(plain)}
+
+
 class SimServer:
-    """One server for all processes of a run."""
+    """One server for all processes of a run, at whose address another one may be for a while."""
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
@@ -56,41 +82,52 @@ class SimServer:
         self.changed = asyncio.Event()
         """Set with each script that may have queued something."""
         self.subscribers: list[Subscriber] = []
-        server = fakeredis.FakeServer()
-        # redis-py does not type what is called on them.
-        self._client: Any = fakeredis.FakeRedis(server=server, protocol=2)
-        listener = fakeredis.FakeRedis(server=server, protocol=2)
-        self._published: Any = listener.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-        self._published.psubscribe("*")
-        self._published.get_message()
+        self._ours = _Data()
+        self._foreign: _Data | None = None
 
     def execute(self, command: Command) -> Any:
-        """One command, now; an error reply is returned as what redis-py would raise."""
-        try:
-            answer: Any = self._client.execute_command(*command)
-        except exceptions.RedisError as error:
-            if "requires the key to exist" in str(error):
-                return exceptions.ResponseError("NOGROUP No such key or consumer group")
-            return error
-        if command[0] != "EVALSHA":
+        """One command, now, to whatever is at the address; an error reply is returned as what redis-py would raise."""
+        data = self._foreign or self._ours
+        answer = data.execute(command)
+        if command[0] != "EVALSHA" or isinstance(answer, Exception):
             return answer
         if any(":queue" in key for key in command[3 : 3 + int(command[2])]):
             self.changed.set()
             self.changed = asyncio.Event()
         if any(subscriber.channels for subscriber in self.subscribers):
-            while (heard := self._published.get_message()) is not None:
+            while (heard := data.published.get_message()) is not None:
                 for subscriber in self.subscribers:
                     subscriber.publish(heard["channel"])
         return answer
 
+    def look(self, command: Command) -> Any:
+        """Asks the installation's own server, wherever it is."""
+        return self._ours.execute(command)
+
     def flush_scripts(self) -> None:
-        self._client.script_flush()
+        (self._foreign or self._ours).client.script_flush()
 
     def lose_everything(self) -> None:
         """It comes back empty, as from a lost disk."""
-        self._client.flushall()
-        self._client.script_flush()
+        self._ours.client.flushall()
+        self._ours.client.script_flush()
         self.break_subscriptions()
+
+    def be_replaced(self, commands: Sequence[Command]) -> dict[str, str] | None:
+        """Has another server at the address, filled by these commands; returns its keys. Connections stay, as they do
+        when data is swapped within a server: nothing but the scripts can notice. None when there is one already."""
+        if self._foreign is not None:
+            return None
+        self._foreign = _Data()
+        for command in commands:
+            self._foreign.client.execute_command(*command)
+        return self._foreign.keyspace()
+
+    def come_back(self) -> dict[str, str]:
+        """Ends the replacement; returns the keys that the other server has by now."""
+        assert self._foreign is not None
+        found, self._foreign = self._foreign.keyspace(), None
+        return found
 
     def break_subscriptions(self) -> None:
         for subscriber in self.subscribers:

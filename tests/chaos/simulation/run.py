@@ -40,6 +40,8 @@ lost, is known by those clocks."""
 LOOKING_BACK_FROM = 30_000
 """The first seed whose people also ask for what was said before and continue replies, some of which end by their
 length; logs are read in short chunks, clocks do not jump."""
+SWAPPING_FROM = 40_000
+"""As those before; and another installation's Redis is at the address for a while. Redis loses nothing in them."""
 SHORT_CHUNK = 8
 CUT_ANSWERS = 0.3
 LOSSES = 0.15
@@ -82,9 +84,9 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
         revising=seed >= REVISING_FROM,
         looking_back=looking_back,
     )
-    jumping = JUMPING_FROM <= seed < LOOKING_BACK_FROM
-    nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES and not jumping
-    nemesis = Nemesis(installation, users, nemesis_chance, may_lose=may_lose, may_jump=jumping)
+    jumping, swapping = JUMPING_FROM <= seed < LOOKING_BACK_FROM, seed >= SWAPPING_FROM
+    nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES and not (jumping or swapping)
+    nemesis = Nemesis(installation, users, nemesis_chance, may_lose=may_lose, may_jump=jumping, may_swap=swapping)
     try:
         evil = asyncio.create_task(nemesis.work())
         with contextlib.suppress(TimeoutError):
@@ -99,7 +101,7 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
         unrest = await _come_to_rest(installation)
         recorder.close()
         final, unreadable = await _final(installation, recorder.operations)
-        violations = check(recorder.operations, final, nemesis.lost) + unreadable
+        violations = check(recorder.operations, final, nemesis.lost, foreign=nemesis.foreign) + unreadable
         if unrest:
             violations.append(Violation("C5", "", unrest))
         if installation.metrics.parked_count:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import cache
 
 import pytest
 
+from parlor.cache.loader import Script, load
 from parlor.cache.queue import QueueEntry, WriterQueue
 from tests.chaos.simulation.__main__ import kept_seeds, seeds_of
-from tests.chaos.simulation.run import LOOKING_BACK_FROM, Report, run_seed
+from tests.chaos.simulation.run import LOOKING_BACK_FROM, SWAPPING_FROM, Report, run_seed
 from tests.chaos.simulation.worker import run_all
 from tests.unit.memory_store import make_templates
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-SEEDS = "0-59,10000-10139,20000-20059,30000-30059"
+SEEDS = "0-59,10000-10139,20000-20059,30000-30059,40000-40029"
 """`make chaos` runs thousands more."""
 AGAIN = [0, 1, 2]
 """Run a second time, in another process."""
@@ -63,6 +65,7 @@ def test_every_kind_of_fault_was_made(reports: list[Report]) -> None:
         "lose_redis",
         "forget_scripts",
         "jump",
+        "foreign_redis",
     }
     kinds |= {"refuse", "lose", "halve", "hang", "hold", "store-refuse", "store-lose", "store-slow", "redis_away"}
     assert kinds <= made.keys()
@@ -83,6 +86,21 @@ def test_a_log_that_shows_what_was_deleted_is_found_out(
     templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
     broken = [run_seed(seed, templates).violations for seed in range(LOOKING_BACK_FROM, LOOKING_BACK_FROM + 20)]
     assert {violation.rule for violations in broken for violation in violations} == {"C14"}
+
+
+def test_scripts_that_do_not_ask_whose_redis_it_is_are_found_out(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @cache
+    def careless(name: str) -> Script:
+        known = load(name)
+        source = known.source.replace("held ~= A.installation", "false")
+        return Script(name, source, known.keys, known.more, known.arguments, known.rest)
+
+    monkeypatch.setattr("parlor.cache.live.load", careless)
+    templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
+    broken = [run_seed(seed, templates).violations for seed in range(SWAPPING_FROM, SWAPPING_FROM + 4)]
+    assert "C16" in {violation.rule for violations in broken for violation in violations}
 
 
 def test_a_writer_that_forgets_what_it_had_read_is_found_out(

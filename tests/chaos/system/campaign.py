@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.chaos.checker import FinalRoom, Lost, Violation, check
+from tests.chaos.checker import FinalRoom, Foreign, Lost, Violation, check
 from tests.chaos.history import Kind as OperationKind
 from tests.chaos.history import Operation, Outcome, Recorder
 from tests.chaos.system.catalogue import FAULTS
@@ -144,6 +144,7 @@ class _Campaign:
         self._refusals = Refusals(target)
         self._occurrences: list[Occurrence] = []
         self._lost: list[Lost] = []
+        self._foreign: list[Foreign] = []
         self._troubles: list[str] = []
         self._calm_seconds = 0.0
         self._calm_sent = 0
@@ -171,7 +172,7 @@ class _Campaign:
             rate=round(load.answered / seconds, 1),
             calm_rate=round(self._calm_sent / self._calm_seconds, 1) if self._calm_seconds else 0.0,
             occurrences=self._occurrences,
-            violations=check(_with_rooms(recorder.operations, rooms), rooms, self._lost),
+            violations=check(_with_rooms(recorder.operations, rooms), rooms, self._lost, foreign=self._foreign),
             troubles=self._troubles,
             dead_letters=dry.dead,
             rooms=len(rooms),
@@ -214,6 +215,8 @@ class _Campaign:
         if not await _until_healed(fault, HEAL_SECONDS):
             self._troubles.append(f"{fault.name} was not healed after {HEAL_SECONDS:g} s")
         healed_at = time.monotonic()
+        if fault.foreign is not None:
+            self._foreign.append(fault.foreign)
         if fault.loses:
             self._lost.append(Lost(since, healed_at))
         if not await _until(lambda: settled(load, healed_at), SETTLE_SECONDS):

@@ -30,6 +30,7 @@ FAULTS: dict[str, type[Blow]] = {
         faults.FillShardDisk,
         faults.EmptyRedis,
         database_faults.FlushScripts,
+        database_faults.ForeignRedis,
         database_faults.KillConnections,
         database_faults.HoldLocks,
         database_faults.MakeDeadlocks,

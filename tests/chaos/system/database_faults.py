@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 from asyncmy.errors import MySQLError
 from redis.asyncio import Redis
 
+from parlor.cache.keys import Keys
+from parlor.model.ids import Partition
 from parlor.store.addresses import MySqlAddress, SqliteAddress
 from parlor_cli.servers import mariadb, redis
+from parlor_cli.servers.process import Server
+from tests.chaos.checker import Foreign
 from tests.chaos.system.faults import Blow
 from tests.installation import Installation
 from tests.mysql import connect_mysql
@@ -19,6 +26,7 @@ from tests.mysql import connect_mysql
 STORM_SECONDS = 5.0
 STORM_PAUSE = 0.05
 LOCKED_SECONDS = 8.0
+STRANGER = "00000000-0000-4000-8000-00000000000b"
 BALLAST = "INSERT INTO parlor_chaos.ballast SELECT seq FROM seq_1_to_5000"
 """Rows that the suite's transaction has changed: InnoDB rolls back the one that has changed fewer."""
 
@@ -38,6 +46,53 @@ class FlushScripts(Blow):
         finally:
             await client.aclose()
         self.back_at = time.monotonic()
+
+
+class ForeignRedis(Blow):
+    """The address leads to the Redis of another installation for a while. Every other time the connections that there
+    are break by it, as in a failover; else only new ones get there, as behind a changed name."""
+
+    name = "foreign-redis"
+
+    async def aim(self) -> None:
+        binary, _ = redis.embedded_binary() if self.target.kind == "embedded" else redis.installed_binary()
+        self._directory = Path(tempfile.mkdtemp(prefix="plf", dir="/tmp"))
+        socket, log = self._directory / "redis.sock", self._directory / "redis.log"
+        # In the main thread, which it ends with.
+        self._server = Server.start(redis.plan(binary, directory=self._directory / "d", socket_path=socket, log=log))
+        self._theirs: Redis = Redis.from_url(redis.socket_url(socket), protocol=2)
+        settings = Installation(self.target.kind, self.target.data_dir).settings
+        keys = Keys(settings.redis.prefix)
+        for partition in map(Partition, range(settings.store.partitions)):
+            known = {"installation": STRANGER, "incarnation": "9", "next": "3", "applied": "9-2"}
+            for field, value in known.items():
+                await self._theirs.hset(keys.partition(partition), field, value)
+            await self._theirs.xadd(keys.queue(partition), {"op": "CHAT_ROOM_DELETE"}, id="9-3")
+        self._before = await _keyspace(self._theirs)
+
+    async def apply(self) -> None:
+        self._address = self.target.runtime_dir / "redis.sock"
+        self._aside = self._address.with_name("redis.aside")
+        self._address.rename(self._aside)
+        (self._directory / "redis.sock").rename(self._address)
+        breaks = self.chance.random() < 0.5
+        self.notes = "connections were broken" if breaks else "connections lived on"
+        if breaks:
+            ours: Redis = Redis.from_url(redis.socket_url(self._aside), protocol=2)
+            for kind in ("normal", "pubsub"):
+                await ours.client_kill_filter(_type=kind, skipme=True)
+            await ours.aclose()
+
+    async def heal(self) -> None:
+        try:
+            await asyncio.sleep(self.chance.uniform(*self.stopped))
+        finally:
+            self._aside.rename(self._address)
+            self.back_at = time.monotonic()
+            self.foreign = Foreign(self._before, await _keyspace(self._theirs))
+            await self._theirs.aclose()
+            self._server.stop()
+            shutil.rmtree(self._directory)
 
 
 class MySqlBlow(Blow):
@@ -171,3 +226,8 @@ async def _kill(link: Any, number: int) -> int:
 
 async def _deadlocks(link: Any) -> int:
     return int((await _run(link, "SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'"))[0][1])
+
+
+async def _keyspace(client: Redis) -> dict[str, str]:
+    """Every key, and what it has."""
+    return {key.decode(): repr(await client.dump(key)) for key in sorted([key async for key in client.scan_iter()])}

@@ -16,6 +16,7 @@ from typing import ClassVar
 from parlor_cli import processes
 from parlor_cli.processes import ProcessRef
 from parlor_cli.servers import mariadb, redis
+from tests.chaos.checker import Foreign
 from tests.chaos.system.target import Target
 from tests.installation import Kind
 
@@ -49,6 +50,8 @@ class Blow:
         self.stopped = stopped
         self.back_at: float | None = None
         """When what was hit was there again, by ``time.monotonic``; None: the promise counts from ``apply``."""
+        self.foreign: Foreign | None = None
+        """What became of another installation's Redis that was a part of it."""
         self.notes = ""
         """What else there is to say about it."""
 

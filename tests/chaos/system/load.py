@@ -28,9 +28,10 @@ LATE = 1.0
 NOTE_LENGTH = 200
 
 WEIGHTS = {
-    "note": 66,
+    "note": 64,
     "ask": 12,
     "persisted": 4,
+    "continue": 2,
     "page": 8,
     "delete_message": 4,
     "rename": 2,
@@ -38,8 +39,11 @@ WEIGHTS = {
     "trespass": 1,
     "replace_room": 1,
 }
-"""Of 100 things that are done: a message without a reply, one with, one whose commit is waited for, ..."""
-SENDS = ("note", "ask", "persisted")
+"""Of 100 things that are done: a message without a reply, one with, one whose commit is waited for, one whose reply is
+stopped and then goes on, ..."""
+SENDS = ("note", "ask", "persisted", "continue")
+ANSWERS = {"ask": " [[tokens=6 delay=10ms]]", "continue": " [[tokens=40 delay=20ms]]"}
+"""What the demo model is told to answer with."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -132,6 +136,8 @@ class Load:
         match what:
             case "note" | "ask" | "persisted":
                 await self._deliver(what, connection, account, room)
+            case "continue":
+                await self._stop_and_continue(connection, account, room)
             case "page":
                 await self._read_page(connection, account, room.room_id)
             case "delete_message":
@@ -152,14 +158,17 @@ class Load:
                 other = self._random.choice([found for found in self.accounts if found is not account])
                 await self._read_page(connection, account, self._random.choice(other.rooms).room_id)
             case _:
-                if not await self._create_room(connection, account):
-                    return
-                if len(account.rooms) > 1 and account.rooms[0] is room:
-                    account.rooms.remove(room)
-                    path = f"/v1/rooms/{room.room_id}"
-                    await self._ask(connection, Kind.DELETE_ROOM, account, room.room_id, Request(), "DELETE", path)
-                else:
-                    account.rooms.pop()
+                await self._replace_room(connection, account, room)
+
+    async def _replace_room(self, connection: Connection, account: Account, room: KnownRoom) -> None:
+        if not await self._create_room(connection, account):
+            return
+        if len(account.rooms) > 1 and account.rooms[0] is room:
+            account.rooms.remove(room)
+            path = f"/v1/rooms/{room.room_id}"
+            await self._ask(connection, Kind.DELETE_ROOM, account, room.room_id, Request(), "DELETE", path)
+        else:
+            account.rooms.pop()
 
     async def _create_room(self, connection: Connection, account: Account) -> bool:
         """Whether it was acknowledged."""
@@ -172,16 +181,25 @@ class Load:
         account.rooms.append(KnownRoom(done.response.room))
         return True
 
-    async def _deliver(self, what: str, connection: Connection, account: Account, room: KnownRoom) -> None:
-        """Sends a message until it is taken, or refused for good."""
-        content = self._unique("note").ljust(NOTE_LENGTH, ".")
-        if what == "ask":
-            content += " [[tokens=6 delay=10ms]]"
+    async def _stop_and_continue(self, connection: Connection, account: Account, room: KnownRoom) -> None:
+        """The second is refused where another turn has come meanwhile, or where the reply was over."""
+        sent = await self._deliver("continue", connection, account, room)
+        if sent is None:
+            return
+        reply, room_id = sent.response.messages[1].message_id, room.room_id
+        path, request = f"/v1/rooms/{room_id}/messages/{reply}", Request(message_id=reply)
+        stopped = await self._ask(connection, Kind.STOP_REPLY, account, room_id, request, "POST", f"{path}/stop")
+        if stopped.outcome is Outcome.OK:
+            await self._ask(connection, Kind.CONTINUE, account, room_id, request, "POST", f"{path}/continue")
+
+    async def _deliver(self, what: str, connection: Connection, account: Account, room: KnownRoom) -> Operation | None:
+        """Sends a message until it is taken, or refused for good (None)."""
+        content = self._unique("note").ljust(NOTE_LENGTH, ".") + ANSWERS.get(what, "")
         request = Request(content=content, key=content[:40])
         headers = {"Idempotency-Key": f'"{request.key}"'}
         if what == "persisted":
             headers["Prefer"] = "durability=persisted"
-        body = {"content": content, "reply": "auto" if what == "ask" else "none"}
+        body = {"content": content, "reply": "auto" if what in ANSWERS else "none"}
         path = f"/v1/rooms/{room.room_id}/messages"
         asked_at, refusals = time.monotonic(), list[str]()
         self.waiting[content] = asked_at
@@ -199,7 +217,7 @@ class Load:
                 self.deliveries.append(Delivery(room.room_id, asked_at, taken, persisted, refusals))
             if taken is not None and what == "note":
                 room.messages = [*room.messages[-50:], done.response.messages[0].message_id]
-            return
+            return done if taken is not None else None
 
     async def _read_page(self, connection: Connection, account: Account, room: str) -> None:
         path = f"/v1/rooms/{room}/messages?limit=50"
@@ -273,6 +291,14 @@ def _rooms(answer: Answer, _persisted: bool) -> Response:
     return Response(rooms=[room["room_id"] for room in answer.body["rooms"]])
 
 
+def _stopped(answer: Answer, _persisted: bool) -> Response:
+    return Response(messages=[seen(answer.body)])
+
+
+def _continued(answer: Answer, _persisted: bool) -> Response:
+    return Response(messages=[msgspec.structs.replace(seen(answer.body), attempt=int(answer.body["attempt"]))])
+
+
 def _nothing(_answer: Answer, _persisted: bool) -> Response:
     return Response()
 
@@ -283,6 +309,8 @@ _READERS: dict[Kind, Callable[[Answer, bool], Response]] = {
     Kind.DELETE_ROOM: _nothing,
     Kind.SEND: _sent,
     Kind.DELETE_MESSAGE: _nothing,
+    Kind.STOP_REPLY: _stopped,
+    Kind.CONTINUE: _continued,
     Kind.READ_PAGE: _page,
     Kind.LIST_ROOMS: _rooms,
 }
