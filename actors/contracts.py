@@ -20,7 +20,6 @@ import msgspec
 from parlor.cache.live import RoomAddress
 from parlor.model.ids import MessageId, RoomId
 from parlor.model.requests import DeleteReceipt, Idempotency, StateReport
-from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
 
 SUPERVISOR = "supervisor"
@@ -125,8 +124,10 @@ class StateMachineContract(PooledActorContract, Protocol):
     """``parlor.state_machine.StateMachine`` as an actor: an answer is MessagePack of the named type and None, or of
     None and an ``ErrorWire``."""
 
-    async def create_room(self, address: RoomAddress, new: NewRoom, by: str, idempotency: Idempotency | None) -> bytes:
-        """``RoomId``, of the room that was made first with the idempotency key or the external id"""
+    async def create_room(
+        self, address: RoomAddress, title: str, persona: str, by: str, idempotency: Idempotency | None
+    ) -> bytes:
+        """``RoomId``, of the room that was made first with the idempotency key"""
 
     async def transition_room(self, room_id: RoomId, to: RoomState, expected: RoomState | None, by: str) -> bytes:
         """``RoomState``, the one that holds now"""

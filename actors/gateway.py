@@ -11,7 +11,6 @@ from contextlib import AbstractAsyncContextManager
 from datetime import date, tzinfo
 from typing import TypeVar
 
-import msgspec
 import structlog
 from ray.exceptions import RayError
 
@@ -45,7 +44,7 @@ from parlor.model.requests import (
     SendRequest,
     StateReport,
 )
-from parlor.model.rooms import NewRoom, Room, RoomMemory, RoomPage
+from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.reading.usage import daily_use
 from parlor.rooms.commands import (
     Command,
@@ -114,31 +113,13 @@ class ActorGateway:
     # Rooms
 
     async def create_room(
-        self,
-        session: Session,
-        title: str | None,
-        ai_persona: str | None,
-        idempotency: Idempotency | None = None,
-        external_id: str | None = None,
+        self, session: Session, title: str | None, ai_persona: str | None, idempotency: Idempotency | None = None
     ) -> RoomReceipt:
         persona = self._personas.named(ai_persona or self._settings.llm.default_persona).name
         minted = self._wiring.mint.room_id(session.partition)
         address = RoomAddress(minted, session.account_id, session.account_db_key)
-        new = NewRoom(title or "", persona, external_id or "")
-        made = await self._states.create_room(address, new, by="account", idempotency=idempotency)
-        try:
-            room = await self._wiring.rooms.room(made, session.account_id)
-        except RoomNotFound:
-            if external_id is None or made == minted:
-                raise
-            # It was deleted: the external id is free.
-            new = msgspec.structs.replace(new, instead_of=made)
-            made = await self._states.create_room(address, new, by="account", idempotency=idempotency)
-            room = await self._wiring.rooms.room(made, session.account_id)
-        return RoomReceipt(room, replayed=made != minted)
-
-    async def find_rooms(self, session: Session, external_id: str) -> RoomPage:
-        return await self._wiring.rooms.find(session, external_id)
+        made = await self._states.create_room(address, title or "", persona, by="account", idempotency=idempotency)
+        return RoomReceipt(await self._wiring.rooms.room(made, session.account_id), replayed=made != minted)
 
     async def list_rooms(self, session: Session, limit: int, cursor: str | None) -> RoomPage:
         return await self._wiring.rooms.page(session, limit, cursor)

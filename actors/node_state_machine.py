@@ -13,7 +13,6 @@ from parlor.cache.live import RoomAddress
 from parlor.errors import ErrorWire, Overloaded, ParlorError
 from parlor.model.ids import MessageId, RoomId
 from parlor.model.requests import DeleteReceipt, Idempotency, StateReport
-from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
 from parlor.state_machine import StateMachine
 
@@ -42,9 +41,9 @@ class NodeStateMachine(StateMachine):
         """Under way."""
 
     async def create_room(
-        self, address: RoomAddress, new: NewRoom, *, by: str, idempotency: Idempotency | None = None
+        self, address: RoomAddress, title: str, persona: str, *, by: str, idempotency: Idempotency | None = None
     ) -> RoomId:
-        return RoomId(_decode(await self._call("create_room", address, new, by, idempotency), type=str))
+        return RoomId(_decode(await self._call("create_room", address, title, persona, by, idempotency), type=str))
 
     async def transition_room(
         self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str

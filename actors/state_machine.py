@@ -18,7 +18,6 @@ from parlor.clock import SystemClock
 from parlor.errors import ParlorError
 from parlor.model.ids import MessageId, RoomId
 from parlor.model.requests import Idempotency
-from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
 from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine
@@ -40,9 +39,11 @@ class StateMachine:
         self._called_at = self._clock.monotonic()
         configure_logs(self._settings.log, name)
 
-    async def create_room(self, address: RoomAddress, new: NewRoom, by: str, idempotency: Idempotency | None) -> bytes:
+    async def create_room(
+        self, address: RoomAddress, title: str, persona: str, by: str, idempotency: Idempotency | None
+    ) -> bytes:
         machine = await self._machine()
-        return await _answer(machine.create_room(address, new, by=by, idempotency=idempotency))
+        return await _answer(machine.create_room(address, title, persona, by=by, idempotency=idempotency))
 
     async def transition_room(self, room_id: RoomId, to: RoomState, expected: RoomState | None, by: str) -> bytes:
         machine = await self._machine()

@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 
 from api import openapi, problems
 from api.auth import Authenticator
 from api.body_limit import BodyLimit
 from api.cors import Cors
 from api.edge import Edge, EdgeMetrics, NoMetrics
+from api.hot_routes import HotRoutes, hot_routes
 from api.methods import HeadAsGet, MethodTable
 from api.provider import Provider
 from api.request_context import RequestContext
@@ -29,7 +32,11 @@ _DESCRIPTION = (
 
 
 class _Application(FastAPI):
-    """FastAPI with our OpenAPI document."""
+    """FastAPI with our OpenAPI document, and without its telemetry, which asks the environment at each request whether
+    anybody wants it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await Starlette.__call__(self, scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         return openapi.document(self)
@@ -86,6 +93,7 @@ def build_app(
     app.mount("/assets", page.assets, name="assets")
     app.state.methods = MethodTable(app.openapi)
     # Added last is outermost.
+    app.add_middleware(HotRoutes, routes=hot_routes())
     app.add_middleware(BodyLimit, limit=settings.api.body_limit, timeout=settings.connections.body_timeout)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext, edge=edge, echo_request_id=echo_request_id)

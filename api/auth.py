@@ -31,6 +31,8 @@ from parlor.settings import AuthSettings
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 SCOPE = "x-parlor-scope"
+ADMITTED = "admitted"
+"""In the state of a request's scope: gives back the share of one that was admitted."""
 READS = {SCOPE: "read"}
 """``openapi_extra`` of a route that changes nothing although its method says so."""
 
@@ -113,27 +115,33 @@ class AuthenticatedRoute(APIRoute):
         handle = self.get_caller_handler()
 
         async def authenticated(request: Request) -> Response:
-            edge, scope = edge_of(request), request.scope
-            edge.limits.admit_token(scope)
-            try:
-                caller = await self.find_caller(request, request.app.state.authenticator)
-            except Unauthenticated:
-                edge.limits.token_refused(scope)
-                raise
-            request.state.caller = caller
-            account = caller.session.account_id
-            charge(edge.limits.requests, account, scope)
-            require_scope(caller, self.scope)
-            # A stream is counted by its slot: it begins when the handler has returned.
-            end = edge.limits.requests_at_once.take(account)
+            # A request that ``api.hot_routes`` has passed on was admitted there.
+            give_back = request.scope["state"].pop(ADMITTED, None) or await self.admit(request)
             try:
                 if self.body_field is not None:
                     require_json(request)
                 return await handle(request)
             finally:
-                end()
+                give_back()
 
         return authenticated
+
+    async def admit(self, request: Request) -> Callable[[], None]:
+        """Finds the caller, charges the account for the request, and takes one of its shares; returns what gives that
+        back. Raises what ``find_caller`` raises, ``RateLimited`` or ``Forbidden``."""
+        edge, scope = edge_of(request), request.scope
+        edge.limits.admit_token(scope)
+        try:
+            caller = await self.find_caller(request, request.app.state.authenticator)
+        except Unauthenticated:
+            edge.limits.token_refused(scope)
+            raise
+        request.state.caller = caller
+        account = caller.session.account_id
+        charge(edge.limits.requests, account, scope)
+        require_scope(caller, self.scope)
+        # A stream is counted by its slot: it begins when the handler has returned.
+        return edge.limits.requests_at_once.take(account)
 
     async def find_caller(self, request: Request, authenticator: Authenticator) -> Caller:
         """Raises ``Unauthenticated`` and what resolving the account raises."""

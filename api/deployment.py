@@ -7,11 +7,14 @@ Each replica gets the settings as JSON and builds its own FastAPI application, s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.schema import LoggingConfig
+from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
 
 from actors.logs import configure_logs
 from actors.threads import take_shorter_turns
@@ -26,6 +29,20 @@ _TARGET_ONGOING = 400
 """Requests and streams for each replica: about as many as one process relays at the speed of an LLM without delay."""
 _DRAIN_SECONDS = 15.0
 """Time for open requests when a replica stops. Streams that are still open are then cut; their readers resume."""
+
+
+class Unrouted:
+    """The application without the routes that Serve would match each request with, only to name it in its metrics
+    (``get_asgi_route_name``)."""
+
+    routes: Sequence[BaseRoute] = ()
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self.router = app.router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 class ChatApi:
@@ -43,9 +60,9 @@ class ChatApi:
         if self._settings.log.level != "debug":
             serve_log.install()
 
-    def __serve_build_asgi_app__(self) -> FastAPI:
+    def __serve_build_asgi_app__(self) -> Unrouted:
         # Serve writes `x-request-id` itself.
-        return build_app(self._settings, self._open_gateway, metrics=RayEdgeMetrics(), echo_request_id=False)
+        return Unrouted(build_app(self._settings, self._open_gateway, metrics=RayEdgeMetrics(), echo_request_id=False))
 
     async def _open_gateway(self) -> Gateway:
         from actors.gateway import open_gateway

@@ -35,12 +35,6 @@ def _not_blank(text: str) -> str:
     return text
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must have printable characters only")
-    return text
-
-
 def _day(value: object) -> date:
     # Pydantic's own parser also takes seconds since 1970 and times.
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
@@ -62,9 +56,6 @@ Title = Annotated[
     ),
 ]
 PersonaName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
-ExternalId = Annotated[
-    str, Field(min_length=1, max_length=128, description="Printable characters"), AfterValidator(_printable)
-]
 Day = Annotated[date, BeforeValidator(_day), Field(description="`YYYY-MM-DD`, UTC")]
 Timestamp = Annotated[
     str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC, milliseconds, `Z`")

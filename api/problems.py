@@ -125,6 +125,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_error)
 
 
+async def explain(request: Request, error: ParlorError | HTTPException) -> Response:
+    """The answer to a request that raised ``error``."""
+    return await (_on_parlor_error if isinstance(error, ParlorError) else _on_http_error)(request, error)
+
+
 async def _on_parlor_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ParlorError):  # never: Starlette's signature is wider
         raise error

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 from starlette.types import Scope
@@ -175,6 +176,7 @@ def _require(standing: Standing | None, name: str, scope: Scope) -> None:
         raise RateLimited(f"The limit of {name} is reached", retry_after=standing.retry_after)
 
 
+@lru_cache(maxsize=1024)
 def _is_this_machine(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback

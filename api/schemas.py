@@ -13,19 +13,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from api.fields import (
-    Content,
-    Cursor,
-    Day,
-    ExternalId,
-    ListCursor,
-    PersonaName,
-    Timestamp,
-    Title,
-    _Answer,
-    _Body,
-    _Query,
-)
+from api.fields import Content, Cursor, Day, ListCursor, PersonaName, Timestamp, Title, _Answer, _Body, _Query
 from api.part_schemas import PARTS_MAX, ChatPart, ChatPartInput, joined
 from parlor.llm.text import is_blank
 from parlor.model.messages import Durability, FinishReason, JsonObject, SenderType
@@ -50,8 +38,6 @@ class ChatRoom(_Body):
     persisted_seq: int
     """Every message up to this seq is committed in the database. A message that was edited or regenerated since may be
     committed in its earlier version only: its `durability` tells."""
-    external_id: str | None
-    """What another program calls the room; no other room of the account has it."""
 
 
 class ChatUsage(_Body):
@@ -99,8 +85,6 @@ class ChatMessage(_Body):
 
 
 class ChatRoomListRequest(_Query):
-    external_id: ExternalId | None = None
-    """Only the room with this external id; without `cursor`."""
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: ListCursor | None = None
     """`next_cursor` of the previous page."""
@@ -116,8 +100,6 @@ class ChatRoomListResponse(_Answer):
 class ChatRoomCreateRequest(_Body):
     title: Title | None = None
     ai_persona: PersonaName | None = None
-    external_id: ExternalId | None = None
-    """What your program calls the room. If a room of the account has it already, that room is the answer, unchanged."""
 
 
 class ChatRoomCreateResponse(ChatRoom, _Answer):

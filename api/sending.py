@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 import msgspec
 import structlog
 from fastapi import Request, Response
-from pydantic import ValidationError
 
 from api import answers
-from api.auth import AuthenticatedRoute, caller_of
+from api.auth import caller_of
 from api.callers import Caller
 from api.edge import Edge, StreamSlot, edge_of
 from api.headers import Preferences, parse_prefer, wants_event_stream
 from api.idempotency import REPLAYED, idempotency_of
 from api.limits import check_content, check_metadata
 from api.part_schemas import sent_form
-from api.path_ids import room_id_of
 from api.rates import charge
 from api.schemas import ChatMessageSendRequest
+from api.send_body import SendBody
 from api.sse import EventStream
 from parlor.errors import ParlorError, Unavailable
 from parlor.model.access import Session
@@ -32,27 +28,7 @@ from parlor.model.requests import SendReceipt, SendRequest
 _log = structlog.get_logger(__name__)
 
 
-class SendRoute(AuthenticatedRoute):
-    """The route of sends, which bypasses FastAPI's parsing for a valid JSON body: parsing costs as much as the rest of
-    a send. Any other body takes the ordinary way, so that FastAPI alone says what is wrong with it."""
-
-    def get_caller_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_caller_handler()
-
-        async def sent(request: Request) -> Response:
-            if request.headers.get("content-type") != "application/json":
-                return await handle(request)
-            try:
-                # The request keeps what was read, for the ordinary way.
-                body = ChatMessageSendRequest.model_validate_json(await request.body())
-            except ValidationError:
-                return await handle(request)
-            return await send(request, room_id_of(request.path_params["room_id"]), body)
-
-        return sent
-
-
-async def send(request: Request, room_id: RoomId, body: ChatMessageSendRequest) -> Response:
+async def send(request: Request, room_id: RoomId, body: SendBody | ChatMessageSendRequest) -> Response:
     """Sends ``body`` and answers as the request's headers ask. Raises what the gateway raises."""
     edge, caller = edge_of(request), caller_of(request)
     content, parts = sent_form(body.content, body.parts)
@@ -101,7 +77,7 @@ async def _answer(
     return answers.send_answer(receipt, 200 if receipt.replayed else 201, headers)
 
 
-def values(body: ChatMessageSendRequest) -> tuple[object, ...]:
+def values(body: SendBody | ChatMessageSendRequest) -> tuple[object, ...]:
     """What is asked for: the same for a repeated request."""
     asked: tuple[object, ...] = body.content, body.ai_persona, body.metadata, body.on_busy.value, body.reply.value
     return asked if body.parts is None else (*asked, [part.model_dump() for part in body.parts])
@@ -109,7 +85,7 @@ def values(body: ChatMessageSendRequest) -> tuple[object, ...]:
 
 def _command(
     request: Request,
-    body: ChatMessageSendRequest,
+    body: SendBody | ChatMessageSendRequest,
     content: str,
     parts: StoredParts | None,
     preferences: Preferences,

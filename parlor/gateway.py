@@ -52,18 +52,10 @@ class Gateway(Protocol):
         """Returns the account's session; creates the account at its first request. Raises ``StoreUnavailable``."""
 
     async def create_room(
-        self,
-        session: Session,
-        title: str | None,
-        ai_persona: str | None,
-        idempotency: Idempotency | None = None,
-        external_id: str | None = None,
+        self, session: Session, title: str | None, ai_persona: str | None, idempotency: Idempotency | None = None
     ) -> RoomReceipt:
-        """Creates a room, or finds the one that was created with the idempotency key, or that has the external id.
-        Raises ``RoomNotFound`` when the key's was deleted; the external id of a deleted room is free."""
-
-    async def find_rooms(self, session: Session, external_id: str) -> RoomPage:
-        """Returns the account's room with this external id, as a page of one or none."""
+        """Creates a room, or finds the one that was created with the idempotency key. Raises ``RoomNotFound`` when
+        that one was deleted."""
 
     async def list_rooms(self, session: Session, limit: int, cursor: str | None) -> RoomPage: ...
 

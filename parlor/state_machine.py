@@ -10,17 +10,15 @@ from typing import Protocol
 
 import structlog
 
-from parlor.cache.creations import CreationCache, Stored
+from parlor.cache.creations import CreationCache
 from parlor.cache.live import Live, RoomAddress
 from parlor.cache.operators import OperatorCache
-from parlor.cache.reads import CacheReader
 from parlor.cache.records import stored_state
 from parlor.cache.states import Deleted, StateCache, Step
 from parlor.errors import (
     IllegalTransition,
     InternalError,
     MessageNotFound,
-    OutOfStep,
     PartitionUnknown,
     RoomNotFound,
     StoreUnavailable,
@@ -28,15 +26,11 @@ from parlor.errors import (
 from parlor.model.ids import Claim, MessageId, RoomId, home_of
 from parlor.model.messages import MessageDoc
 from parlor.model.requests import DeleteOutcome, DeleteReceipt, Idempotency, StateReport
-from parlor.model.rooms import NewRoom
-from parlor.model.states import GONE, MessageState, RoomState
+from parlor.model.states import MessageState, RoomState
 from parlor.reading.loading import Loader
 from parlor.store.ports import ChatStore
 
 _log = structlog.get_logger(__name__)
-
-CREATE_ATTEMPTS = 3
-"""How often a room is created if Redis loses its data each time in between."""
 
 
 class StateMachine(Protocol):
@@ -44,11 +38,11 @@ class StateMachine(Protocol):
     by the node's StateMachine actor (``actors.node_state_machine``). Every method is safe to repeat."""
 
     async def create_room(
-        self, address: RoomAddress, new: NewRoom, *, by: str, idempotency: Idempotency | None = None
+        self, address: RoomAddress, title: str, persona: str, *, by: str, idempotency: Idempotency | None = None
     ) -> RoomId:
-        """Creates a room, unless it exists, and returns its id: that of the first one for a known idempotency key or
-        external id. Raises ``Overloaded``, ``IdempotencyMismatch``, ``LimitReached``, and ``RoomNotFound`` for a room
-        that was deleted."""
+        """Creates a room, unless it exists, and returns its id: that of the first one for a known idempotency key.
+        Raises ``Overloaded``, ``IdempotencyMismatch``, ``LimitReached``, and ``RoomNotFound`` for a room that was
+        deleted."""
 
     async def transition_room(
         self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str
@@ -79,30 +73,25 @@ class ChatStateMachine(StateMachine):
 
     def __init__(self, live: Live, store: ChatStore, loader: Loader) -> None:
         self._states = StateCache(live)
-        self._reader = CacheReader(live)
         self._creations = CreationCache(live)
         self._operators = OperatorCache(live)
         self._store = store
         self._loader = loader
 
     async def create_room(
-        self, address: RoomAddress, new: NewRoom, *, by: str, idempotency: Idempotency | None = None
+        self, address: RoomAddress, title: str, persona: str, *, by: str, idempotency: Idempotency | None = None
     ) -> RoomId:
-        for _ in range(CREATE_ATTEMPTS):
-            try:
-                made = await self._creations.create(address, new, by, idempotency, stored=None)
-                if made is None:
-                    stored = await self._stored(address, new.external_id)
-                    made = await self._creations.create(address, new, by, idempotency, stored=stored)
-            except PartitionUnknown:
-                await self._loader.open_partition(address.partition)
-            except OutOfStep:
-                continue  # Redis lost its data after the shard was read, which may have more by now.
-            else:
-                if made is None:
-                    raise InternalError(debug="a room was neither created nor refused")
-                return made
-        raise PartitionUnknown
+        try:
+            made = await self._creations.create(address, title, persona, by, idempotency, stored=None)
+        except PartitionUnknown:
+            await self._loader.open_partition(address.partition)
+            made = await self._creations.create(address, title, persona, by, idempotency, stored=None)
+        if made is None:
+            stored = await self._stored_rooms(address)
+            made = await self._creations.create(address, title, persona, by, idempotency, stored=stored)
+        if made is None:
+            raise InternalError(debug="a room was neither created nor refused")
+        return made
 
     async def transition_room(
         self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str
@@ -159,20 +148,6 @@ class ChatStateMachine(StateMachine):
             return _deleted_before(message_id)
         seq, doc, stored = found
         return _receipt(message_id, await self._states.delete_message(address, claim, seq, doc, stored=stored, by=by))
-
-    async def _stored(self, address: RoomAddress, external_id: str) -> Stored:
-        """Raises ``StoreUnavailable`` when the shard cannot tell whether a room has the external id."""
-        if not external_id:
-            return Stored(rooms=await self._stored_rooms(address))
-        incarnation = await self._reader.incarnation(address.partition)
-        if incarnation is None:
-            raise PartitionUnknown
-        shard = await self._store.shard_of(address.partition)
-        room_id = await self._store.room_find(shard, address.account_db_key, external_id)
-        found = await self._states.room_state(room_id) if room_id is not None else None
-        if found is not None and found[0] in GONE:
-            room_id = None  # Its delete is on its way to the shard.
-        return Stored(await self._stored_rooms(address), room_id or "", incarnation)
 
     async def _stored_rooms(self, address: RoomAddress) -> int:
         """How many rooms the shard has for the account; 0 when it does not answer, for a limit is no reason to refuse

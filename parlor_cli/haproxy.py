@@ -18,7 +18,8 @@ process id stays the same (exec), which Serve checks. The changes:
 8. a client that takes too long for a request is given up too, and each address has a limited number of connections;
    health checks have a port of their own;
 9. the client's address is a header for the replica, and is taken from nobody else;
-10. no answer names the server's software, and no log has a query, which may hold the ticket of an event stream.
+10. Serve does not watch whether the client of a send or of an event stream goes, which costs two tasks for each;
+11. no answer names the server's software, and no log has a query, which may hold the ticket of an event stream.
 
 HAProxy's parser answers what is not HTTP at all itself, before any rule, with a page that is compiled in. Buffers and
 the number of headers are larger than what is let through, so that whoever sends too much meets a rule, not the parser.
@@ -57,6 +58,12 @@ _SERVES_HEADERS = (
     "|x[_-]serve[_-].*)$"
 )
 """Timeouts, disconnects and routing as Serve takes them from a request; it reads ``-`` for ``_`` in some of them."""
+_UNWATCHED = "x-request-disconnect-disabled"
+_UNWATCHED_REQUESTS = (
+    "METH_POST { path_end /messages } !{ req.hdr(prefer) -m found }",
+    "METH_GET { path_end /events }",
+)
+"""A send that waits for nothing but its acknowledgement, and event streams."""
 
 
 _LOG = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %ts %ac/%fc/%bc/%sc/%rc %HM %HP"
@@ -250,6 +257,8 @@ def _frontend_rules(front: FrontEnd) -> list[str]:
         "http-request set-header x-parlor-address %[src]",
         f"http-request set-header x-parlor-address %[{named}] if {_from_proxy(front)} {{ {named} -m found }}",
         f"http-request del-header {_SERVES_HEADERS} -m reg",
+        # A send that waits for nothing is done in milliseconds, and a stream looks for itself (`api/sse.py`).
+        *(f"http-request set-header {_UNWATCHED} ?1 if {which}" for which in _UNWATCHED_REQUESTS),
         # Serve decodes them as UTF-8 when it traces, and fails if they are not.
         *(
             f"http-request del-header {name} unless {{ req.fhdr({name}) -m reg ^[[:print:]]+$ }}"

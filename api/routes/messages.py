@@ -26,7 +26,7 @@ from api.schemas import (
     ChatMessageSendResponse,
     ChatStateResponse,
 )
-from api.sending import SendRoute, send
+from api.sending import send
 from parlor.errors import (
     IdempotencyMismatch,
     IllegalTransition,
@@ -66,7 +66,6 @@ router.add_api_route(
     response_model=ChatMessageSendResponse,
     responses=_SENT,
     summary="Send",
-    route_class_override=SendRoute,
 )
 
 

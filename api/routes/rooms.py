@@ -39,10 +39,7 @@ router = APIRouter(prefix="/v1/rooms", tags=["rooms"], route_class=Authenticated
     response_model=ChatRoomCreateResponse,
     responses={
         **refusals(IdempotencyMismatch, RoomNotFound, LimitReached, *WITH_BODY),
-        200: {
-            "description": "The room, for a repeated `Idempotency-Key` or an `external_id` that is known",
-            "model": ChatRoomCreateResponse,
-        },
+        200: {"description": "The room, for a repeated `Idempotency-Key`", "model": ChatRoomCreateResponse},
     },
     summary="Create",
 )
@@ -56,27 +53,20 @@ async def create_room(
     del idempotency_key
     edge, wanted = edge_of(request), body or ChatRoomCreateRequest()
     check_title(wanted.title, edge.settings)
-    asked = (wanted.title, wanted.ai_persona, *([wanted.external_id] if wanted.external_id else []))
-    idempotency = idempotency_of(request, *asked)
     receipt = await edge.gateway.create_room(
         caller_of(request).session,
         wanted.title,
         wanted.ai_persona,
-        idempotency,
-        wanted.external_id,
+        idempotency_of(request, wanted.title, wanted.ai_persona),
     )
-    replayed = REPLAYED if receipt.replayed and idempotency is not None else {}
-    headers = {"Location": f"/v1/rooms/{receipt.room.room_id}", **replayed}
+    headers = {"Location": f"/v1/rooms/{receipt.room.room_id}", **(REPLAYED if receipt.replayed else {})}
     return answers.room_answer(receipt.room, 200 if receipt.replayed else 201, headers)
 
 
 @router.get("", response_model=ChatRoomListResponse, responses=refusals(), summary="List")
 async def list_rooms(request: Request, query: Annotated[ChatRoomListRequest, Query()]) -> Response:
     """The account's rooms, newest activity first."""
-    gateway, session = edge_of(request).gateway, caller_of(request).session
-    if query.external_id is not None:
-        return answers.room_page(await gateway.find_rooms(session, query.external_id))
-    page = await gateway.list_rooms(session, query.limit, query.cursor)
+    page = await edge_of(request).gateway.list_rooms(caller_of(request).session, query.limit, query.cursor)
     return answers.room_page(page)
 
 

@@ -19,8 +19,7 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
     <prefix>:{p17}:idempotency:<room>:<digest>  HASH  what a request in the room with this key was answered
     <prefix>:{p17}:creation:<account>:<digest>  HASH  which room was created with this key
     <prefix>:{p17}:ticket:<digest>      HASH    whose ticket, for which event stream, until when
-    <prefix>:{p17}:account:<account>    HASH    event position, pending, complete and filling (the list),
-                                                x:<external id> -> room
+    <prefix>:{p17}:account:<account>    HASH    event position, pending, complete and filling (the list)
     <prefix>:{p17}:rooms:<account>      ZSET    the account's rooms by their last activity
     <prefix>:{p17}:account_events:<account>  STREAM  the account's event log
     <prefix>:session:<account>          HASH    the account's row, for when the global database does not answer

@@ -47,8 +47,6 @@ class QueueEntry(msgspec.Struct, frozen=True):
     """With a title; empty in an update of before personas could change."""
     version: int = 0
     """Of title and persona."""
-    external_id: str | None = None
-    """Of a create."""
     past: MessageDoc | None = None
     """What the message said before this save; kept as a version of it."""
     recount: bool = False
@@ -100,7 +98,6 @@ def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, byte
         title=fields[b"title"].decode() if b"title" in fields else None,
         persona=fields.get(b"persona", b"").decode(),
         version=number(b"version"),
-        external_id=text(fields.get(b"external")) or None,
         past=decode_doc(fields[b"past"]) if b"past" in fields else None,
         recount=fields.get(b"recount") == b"1",
         summary=fields[b"summary"].decode() if b"summary" in fields else None,

@@ -124,11 +124,6 @@ class CacheReader:
             [keys.room(partition, row.room_id) for row in rows],
         )
 
-    async def external_room(self, partition: Partition, account: AccountId, external_id: str) -> RoomId | None:
-        """The account's room with this external id; None also when only its shard knows."""
-        found = await self._live.pipeline.read("HGET", self._live.keys.account(partition, account), f"x:{external_id}")
-        return RoomId(text(found)) if found else None
-
     async def page(self, room_id: RoomId, after: int | None, before: int | None, limit: int) -> CachedPage | None:
         """None when Redis does not have the room. Raises ``RoomNotFound`` for one that was deleted."""
         keys, partition = self._live.keys, home_of(room_id)

@@ -16,7 +16,7 @@ from parlor.model.states import GONE_MESSAGES, MessageState, RoomState
 _ENCODER = msgspec.json.Encoder()
 _DOC = msgspec.json.Decoder(MessageDoc)
 
-ROOM_FIELDS = ("account", "title", "persona", "created", "active", "count", "state", "persisted", "seq", "external")
+ROOM_FIELDS = ("account", "title", "persona", "created", "active", "count", "state", "persisted", "seq")
 """The fields of the room's hash that make a ``Room``, in the order in which ``read_room`` takes them."""
 
 STORED = frozenset({MessageState.SENT, MessageState.DELETING, MessageState.DELETED})
@@ -106,9 +106,7 @@ def read_room(room_id: RoomId, fields: list[bytes | None]) -> CachedRoom | None:
     """From the hash's ``ROOM_FIELDS``; None when Redis does not have the room."""
     if fields[6] is None:
         return None
-    account, title, persona, created, active, count, state, persisted, seq, external = (
-        field or b"" for field in fields
-    )
+    account, title, persona, created, active, count, state, persisted, seq = (field or b"" for field in fields)
     return CachedRoom(
         AccountId(account.decode()),
         Room(
@@ -120,7 +118,6 @@ def read_room(room_id: RoomId, fields: list[bytes | None]) -> CachedRoom | None:
             message_count=int(count),
             state=RoomState(state.decode()),
             persisted_seq=int(persisted),
-            external_id=external.decode() or None,
         ),
         int(seq),
     )

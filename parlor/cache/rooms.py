@@ -77,7 +77,6 @@ class RoomCache:
                 "db_key": row.account_db_key,
                 "title": row.title,
                 "persona": row.ai_persona,
-                "external": row.external_id or "",
                 "created": row.created_at,
                 "active": row.last_message_at if row.last_message_at is not None else "",
                 "count": row.message_count,

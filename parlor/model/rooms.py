@@ -20,19 +20,6 @@ class Room(msgspec.Struct, frozen=True):
     state: RoomState
     persisted_seq: int
     """Every message up to this seq is in the shard, perhaps in an earlier version; see its own ``durability``."""
-    external_id: str | None = None
-    """What another program calls the room; unique among the account's rooms."""
-
-
-class NewRoom(msgspec.Struct, frozen=True):
-    """A room that is to be."""
-
-    title: str
-    persona: str
-    external_id: str = ""
-    """Empty for none."""
-    instead_of: str = ""
-    """The room that had the external id and is known to be deleted."""
 
 
 class RoomRow(msgspec.Struct, frozen=True):
@@ -50,7 +37,6 @@ class RoomRow(msgspec.Struct, frozen=True):
     """The version of title and persona; an update with a lower one changes nothing."""
     last_seq: int
     """The highest seq among the stored messages, tombstones included; 0 for none."""
-    external_id: str | None = None
     summary: str = ""
     """See ``RoomMemory``. Lists of rooms are read without summaries, so these four have their defaults there."""
     summary_through: int = 0

@@ -97,7 +97,6 @@ class _Rows:
             ai_persona=entry.persona,
             created_at=entry.at,
             version=entry.version,
-            external_id=entry.external_id,
         )
 
     def _save_message(self, entry: QueueEntry, *, keep: bool) -> None:

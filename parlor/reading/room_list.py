@@ -50,20 +50,6 @@ class RoomDirectory:
             raise RoomNotFound
         return found.room
 
-    async def find(self, session: Session, external_id: str) -> RoomPage:
-        """Returns the account's room that has this external id, as a page of one or none."""
-        account, position = session.account_id, START
-        try:
-            position = (await self._reader.account_log(session.partition, account)).last
-            room_id = await self._reader.external_room(session.partition, account, external_id)
-        except CacheUnavailable:
-            room_id = None
-        if room_id is None:
-            room_id = await self._store.room_find(session.shard_id, session.account_db_key, external_id)
-        room = await self._shown(room_id, account) if room_id is not None else None
-        rooms = [room] if room is not None else []
-        return RoomPage(rooms, len(rooms), None, position)
-
     async def memory(self, room_id: RoomId, account: AccountId) -> RoomMemory:
         """Returns the summary that stands in the prompt for the room's older turns. Raises ``RoomNotFound``, also for
         another account's room."""
@@ -132,7 +118,6 @@ def _stored(row: RoomRow) -> Room:
         message_count=row.message_count,
         state=RoomState.ACTIVE,
         persisted_seq=row.last_seq,
-        external_id=row.external_id,
     )
 
 

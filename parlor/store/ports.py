@@ -48,7 +48,7 @@ class SchemaMismatch(ParlorError):
     code, title = "schema-mismatch", "The databases do not fit this program or its settings"
 
 
-class RoomCreate(msgspec.Struct, frozen=True, omit_defaults=True):
+class RoomCreate(msgspec.Struct, frozen=True):
     """CHAT_ROOM_CREATE."""
 
     room_id: RoomId
@@ -59,7 +59,6 @@ class RoomCreate(msgspec.Struct, frozen=True, omit_defaults=True):
     ai_persona: str
     created_at: int
     version: int
-    external_id: str | None = None
 
 
 class MessageSave(msgspec.Struct, frozen=True):
@@ -228,9 +227,6 @@ class ChatStore(Protocol):
     async def rooms_count(self, shard: ShardId, account_db_key: int) -> int: ...
 
     async def room_get(self, shard: ShardId, room_id: RoomId) -> RoomRow | None: ...
-
-    async def room_find(self, shard: ShardId, account_db_key: int, external_id: str) -> RoomId | None:
-        """The account's room that has the external id and is not deleted."""
 
     async def messages_get(
         self, shard: ShardId, room_id: RoomId, *, above: int = 0, below: int | None = None, limit: int, newest: bool

@@ -125,10 +125,6 @@ class ProcedureStore:
         found = await self._call(shard, "fp_chat_room_get", (room_id,))
         return rows.full_room_row(found[0]) if found else None
 
-    async def room_find(self, shard: ShardId, account_db_key: int, external_id: str) -> RoomId | None:
-        found = await self._call(shard, "fp_chat_room_find", (account_db_key, external_id))
-        return rows.room_id_row(found[0]) if found else None
-
     async def messages_get(
         self, shard: ShardId, room_id: RoomId, *, above: int = 0, below: int | None = None, limit: int, newest: bool
     ) -> list[MessageRow]:

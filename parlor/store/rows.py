@@ -204,14 +204,6 @@ def full_room_row(row: Row) -> RoomRow:
     return _read(RoomRow, FULL_ROOM, row)
 
 
-class _RoomId(msgspec.Struct, frozen=True):
-    room_id: RoomId
-
-
-def room_id_row(row: Row) -> RoomId:
-    return _read(_RoomId, _RoomId.__struct_fields__, row).room_id
-
-
 def account_row(row: Row) -> AccountRow:
     return _read(AccountRow, AccountRow.__struct_fields__, row)
 

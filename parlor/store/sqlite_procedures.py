@@ -47,14 +47,6 @@ class FenceRefused(Exception):
 
 
 def _rooms_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    return _rooms_page(connection, args, sql.ROOMS_GET_V1)
-
-
-def _rooms_get_v2(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    return _rooms_page(connection, args, sql.ROOMS_GET)
-
-
-def _rooms_page(connection: sqlite3.Connection, args: Args, statement: str) -> list[Row]:
     account_db_key, limit, activity, room_id = args
     values: Values = {
         "account_db_key": account_db_key,
@@ -62,7 +54,7 @@ def _rooms_page(connection: sqlite3.Connection, args: Args, statement: str) -> l
         "activity": _MAX if activity is None else activity,
         "room_id": b"\xff" * 16 if room_id is None else _blob(room_id),
     }
-    return connection.execute(statement, values).fetchall()
+    return connection.execute(sql.ROOMS_GET, values).fetchall()
 
 
 def _rooms_count(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -70,15 +62,7 @@ def _rooms_count(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 
 def _room_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    return _select(connection, sql.ROOM_GET_V1, args, "room_id")
-
-
-def _room_get_v2(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return _select(connection, sql.ROOM_GET, args, "room_id")
-
-
-def _room_find(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    return _select(connection, sql.ROOM_FIND, args, "account_db_key", "external_id")
 
 
 def _rooms_scan(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -227,11 +211,8 @@ def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 READS: Mapping[str, Procedure] = {
     "fp_chat_rooms_get": _rooms_get,
-    "fp_chat_rooms_get_v2": _rooms_get_v2,
     "fp_chat_rooms_count": _rooms_count,
     "fp_chat_room_get": _room_get,
-    "fp_chat_room_get_v2": _room_get_v2,
-    "fp_chat_room_find": _room_find,
     "fp_chat_rooms_scan": _rooms_scan,
     "fp_chat_messages_get": _messages_get,
     "fp_chat_message_find": _message_find,

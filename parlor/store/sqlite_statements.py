@@ -5,8 +5,6 @@ from __future__ import annotations
 from parlor.store.columns import LISTED_ROOM
 
 ROOM_COLUMNS = ", ".join(LISTED_ROOM)
-ROOM_COLUMNS_V1 = ", ".join(name for name in LISTED_ROOM if name != "external_id")
-_SUMMARY = "COALESCE(summary, ''), summary_through, summary_at, summary_version"
 PROGRESS_COLUMNS = "partition_id, epoch, incarnation, applied_incarnation, applied_number"
 
 ROOMS_GET = f"""
@@ -15,23 +13,18 @@ SELECT {ROOM_COLUMNS} FROM rooms
  ORDER BY activity DESC, room_id DESC LIMIT :limit
 """  # noqa: S608  # of constants
 ROOMS_COUNT = "SELECT COUNT(*) FROM rooms WHERE account_db_key = :account_db_key AND activity IS NOT NULL"
-ROOM_GET = f"SELECT {ROOM_COLUMNS}, {_SUMMARY} FROM rooms WHERE room_id = :room_id AND deleted_at IS NULL"  # noqa: S608
-ROOM_FIND = """
-SELECT room_id FROM rooms
- WHERE account_db_key = :account_db_key AND external_id = :external_id AND deleted_at IS NULL
- ORDER BY room_id DESC LIMIT 1
-"""
-ROOMS_GET_V1 = ROOMS_GET.replace(ROOM_COLUMNS, ROOM_COLUMNS_V1)
-ROOM_GET_V1 = ROOM_GET.replace(ROOM_COLUMNS, ROOM_COLUMNS_V1)
+ROOM_GET = f"""
+SELECT {ROOM_COLUMNS}, COALESCE(summary, ''), summary_through, summary_at, summary_version FROM rooms
+ WHERE room_id = :room_id AND deleted_at IS NULL
+"""  # noqa: S608  # of constants
 ROOMS_SCAN = """
 SELECT room_id, partition_id, account_id, account_db_key, title, message_count, version, last_seq, deleted_at FROM rooms
  WHERE room_id >= :from ORDER BY room_id LIMIT :limit
 """
 ROOM_CREATE = """
 INSERT INTO rooms (room_id, partition_id, account_id, account_db_key, title, ai_persona, created_at, message_count,
-                   version, last_seq, external_id)
-VALUES (:room_id, :partition, :account_id, :account_db_key, :title, :ai_persona, :created_at, 0, :version, 0,
-        :external_id)
+                   version, last_seq)
+VALUES (:room_id, :partition, :account_id, :account_db_key, :title, :ai_persona, :created_at, 0, :version, 0)
 ON CONFLICT (room_id) DO NOTHING
 """
 ROOM_TOUCH = """

@@ -58,7 +58,7 @@ BEGIN
     ROLLBACK;
   ELSE
     SET v_part = JSON_EXTRACT(p_batch, '$.room_creates');
-    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_room_create_v2(v_part); END IF;
+    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_room_create(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.message_saves');
     IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_message_save_v3(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.version_saves');

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
-from uuid import uuid4
 
 import pytest
 
@@ -108,18 +106,3 @@ async def test_deleted_rooms_leave_the_list_and_its_count(user: User) -> None:
 
     page = await user.get("/v1/rooms")
     assert (_ids(page["rooms"]), page["total_count"]) == ([rooms[2], rooms[0]], 2)
-
-
-async def test_an_external_id_names_one_room_whoever_creates_it_first(user: User, shards: Shards) -> None:
-    wanted = {"external_id": f"chat {uuid4()} 채팅", "title": "Outside"}
-    answers = await asyncio.gather(*(user.http.post("/v1/rooms", json=wanted) for _ in range(8)))
-    assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
-    (room,) = {answer.json()["room_id"] for answer in answers}
-    page = await user.get("/v1/rooms", external_id=wanted["external_id"])
-    assert [(each["room_id"], each["external_id"]) for each in page["rooms"]] == [(room, wanted["external_id"])]
-    await eventually(lambda: shards.room(room), lambda row: row is not None)
-
-    succeeded(await user.http.delete(of(room)), 202)
-    assert (await user.get("/v1/rooms", external_id=wanted["external_id"]))["rooms"] == []
-    again = succeeded(await user.http.post("/v1/rooms", json=wanted), 201)
-    assert again["room_id"] != room

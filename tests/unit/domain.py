@@ -33,7 +33,6 @@ from parlor.model.access import Session
 from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
 from parlor.model.messages import Message, MessagePage, MessageRow
 from parlor.model.requests import DeleteReceipt, EditReceipt, Idempotency, OnBusy, ReplyMode, SendReceipt, SendRequest
-from parlor.model.rooms import NewRoom
 from parlor.model.rooms import Room as RoomView
 from parlor.persistence.leases import WriterPorts
 from parlor.persistence.writer import ShardWriterLoop
@@ -176,10 +175,10 @@ class Domain:
         room_id = self.mint.room_id(session.partition)
         address = RoomAddress(room_id, session.account_id, session.account_db_key)
         try:
-            await CreationCache(self.live).create(address, NewRoom(title, "GPT4O"), "account")
+            await CreationCache(self.live).create(address, title, "GPT4O", "account")
         except PartitionUnknown:
             await self.loader.open_partition(session.partition)
-            await CreationCache(self.live).create(address, NewRoom(title, "GPT4O"), "account")
+            await CreationCache(self.live).create(address, title, "GPT4O", "account")
         return room_id
 
     def room(self, room_id: RoomId) -> Room:

@@ -1,7 +1,7 @@
 -- What: puts a room that Redis does not have back from its shard, with the newest of its messages.
 -- KEYS: partition generating room messages states open
--- ARGV: room owner db_key title persona external created active count seq persisted version summary summary_version
---       now incarnation installation room_ttl message_ttl *rows
+-- ARGV: room owner db_key title persona created active count seq persisted version summary summary_version now
+--       incarnation installation room_ttl message_ttl *rows
 --       incarnation is the partition's from before the shard was read; persisted is the last seq of the shard; rows:
 --       seq, message id, state, doc, version of each message, ascending; a state COMPOSING is a reply whose end never
 --       came to the shard: it is open again, and overdue, so that a sweeper finds it an owner; its row's version is one
@@ -47,9 +47,9 @@ end
 -- What is older than the rows was never here: finishing does not have to trim its way up to them.
 local below = REST[1] and tonumber(REST[1]) - 1 or persisted
 redis.call('HSET', K.room, 'account', A.owner, 'db_key', A.db_key, 'title', A.title, 'persona', A.persona,
-  'external', A.external, 'created', A.created, 'active', A.active, 'count', A.count, 'seq', A.seq,
-  'persisted', persisted, 'version', A.version, 'summary', A.summary, 'summary_version', A.summary_version,
-  'state', 'ACTIVE', 'claim', '', 'event', A.now .. '-0', 'log_start', A.now .. '-0',
+  'created', A.created, 'active', A.active, 'count', A.count, 'seq', A.seq, 'persisted', persisted,
+  'version', A.version, 'summary', A.summary, 'summary_version', A.summary_version, 'state', 'ACTIVE',
+  'claim', '', 'event', A.now .. '-0', 'log_start', A.now .. '-0',
   'trimmed', below, 'forgotten', below)
 redis.call('PEXPIRE', K.room, A.room_ttl)
 redis.call('PEXPIRE', K.states, A.room_ttl)

@@ -21,8 +21,7 @@ if tonumber(found[2] or '0') ~= tonumber(A.pending) then
   return {CODE.DUPLICATE}
 end
 if A.op == 'CHAT_ROOM_CREATE' then
-  enqueue(A.op, 'title', found[3], 'persona', found[4], 'at', found[5], 'version', found[6],
-    'external', redis.call('HGET', K.room, 'external') or '')
+  enqueue(A.op, 'title', found[3], 'persona', found[4], 'at', found[5], 'version', found[6])
   tell_counters(found[7], found[8], found[9])
   return {CODE.OK}
 elseif A.op == 'CHAT_ROOM_UPDATE' then

@@ -16,7 +16,6 @@ from parlor.model.access import Session
 from parlor.model.ids import AccountId, MessageId, RoomId, home_of
 from parlor.model.messages import Event
 from parlor.model.requests import EditReceipt, Idempotency, OnBusy, ReplyMode, SendReceipt, SendRequest
-from parlor.model.rooms import NewRoom
 from parlor.rooms.commands import (
     Command,
     Continue,
@@ -136,7 +135,7 @@ class Users:
         async def create() -> Response:
             for last in (False, True):
                 try:
-                    await creations.create(address, NewRoom(title, "GPT4O"), "account")
+                    await creations.create(address, title, "GPT4O", "account")
                 except PartitionUnknown:
                     if last:
                         raise

@@ -25,7 +25,6 @@ from parlor.model.access import Session
 from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId
 from parlor.model.messages import FinishReason, Message, Usage
 from parlor.model.requests import Idempotency, ReplyMode, SendRequest
-from parlor.model.rooms import NewRoom
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.rooms.commands import (
     Command,
@@ -245,10 +244,10 @@ class Domain:
     async def _create(self, wiring: Wiring, address: RoomAddress, title: str) -> None:
         creations = CreationCache(wiring.live)
         try:
-            await creations.create(address, NewRoom(title, "GPT4O"), "account")
+            await creations.create(address, title, "GPT4O", "account")
         except PartitionUnknown:
             await wiring.loader.open_partition(address.partition)
-            await creations.create(address, NewRoom(title, "GPT4O"), "account")
+            await creations.create(address, title, "GPT4O", "account")
 
     async def _send(self, account: str, room: RoomId, reply: ReplyMode) -> MessageId | None:
         """Asks with the same key and ids until it is taken."""

@@ -29,7 +29,7 @@ from parlor.cache.states import StateCache
 from parlor.model.ids import AccountId, Claim, IdMint, MessageId, Partition, RoomId
 from parlor.model.messages import FinishReason, MessageDoc, MessageRow, QueuePosition, SenderType
 from parlor.model.requests import Idempotency
-from parlor.model.rooms import NewRoom, RoomRow
+from parlor.model.rooms import RoomRow
 from parlor.model.states import MessageState, RoomState
 from parlor.settings import CacheSettings, QueueSettings, RedisSettings, RoomSettings, Settings, StoreSettings
 from tests.contract.cache.keyspace import Keyspace, dump
@@ -134,7 +134,7 @@ class CacheFixtures:
 
     async def created(self, account: str = "ada") -> RoomAddress:
         address = self.address(account)
-        await self.creations.create(address, NewRoom("A room", "GPT4O"), "account")
+        await self.creations.create(address, "A room", "GPT4O", "account")
         return address
 
     async def claimed(self, account: str = "ada") -> RoomAddress:
@@ -271,16 +271,10 @@ class CacheFixtures:
 
     # What a shard would say
 
-    def room_row(
-        self,
-        address: RoomAddress,
-        last_seq: int = 0,
-        *,
-        activity: int | None = None,
-        external_id: str | None = None,
-    ) -> RoomRow:
-        about = (address.room_id, address.account_id, 7, "Stored", "GPT4O", NOW - 1000, activity, last_seq, 3)
-        return RoomRow(*about, last_seq, external_id)
+    def room_row(self, address: RoomAddress, last_seq: int = 0, *, activity: int | None = None) -> RoomRow:
+        return RoomRow(
+            address.room_id, address.account_id, 7, "Stored", "GPT4O", NOW - 1000, activity, last_seq, 3, last_seq
+        )
 
     def message_row(self, seq: int, *, deleted: bool = False, version: int = 1) -> MessageRow:
         sender = SenderType.USER if seq % 2 else SenderType.AI

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from parlor.cache.creations import Stored
 from parlor.errors import IdempotencyMismatch, LimitReached, Overloaded, PartitionUnknown, RoomNotFound
 from parlor.model.ids import AccountId, RoomId
 from parlor.model.requests import Idempotency
-from parlor.model.rooms import NewRoom
 from parlor.model.states import RoomState
 from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
 
@@ -54,7 +52,7 @@ async def test_creating_a_room_again_changes_nothing(fixtures: CacheFixtures) ->
     address = await fixtures.created()
     before = await fixtures.dump()
     fixtures.clock.now += 5
-    await fixtures.creations.create(address, NewRoom("Another title", "OTHER"), "account")
+    await fixtures.creations.create(address, "Another title", "OTHER", "account")
     assert await fixtures.dump() == before
 
 
@@ -62,10 +60,10 @@ async def test_a_deleted_room_is_not_created_again(fixtures: CacheFixtures) -> N
     address = await fixtures.claimed()
     await fixtures.rooms.delete(address, CLAIM_1, "account")
     with pytest.raises(RoomNotFound):
-        await fixtures.creations.create(address, NewRoom("Again", "GPT4O"), "account")
+        await fixtures.creations.create(address, "Again", "GPT4O", "account")
     await fixtures.stored(address)
     with pytest.raises(RoomNotFound):
-        await fixtures.creations.create(address, NewRoom("Again", "GPT4O"), "account")
+        await fixtures.creations.create(address, "Again", "GPT4O", "account")
 
 
 async def test_nothing_is_created_in_an_unknown_partition(fixtures: CacheFixtures) -> None:
@@ -105,23 +103,21 @@ async def test_an_unknown_room_is_none(fixtures: CacheFixtures) -> None:
 async def test_a_room_is_created_once_for_each_key(fixtures: CacheFixtures) -> None:
     once = Idempotency("k", "same")
     address, other = fixtures.address(), fixtures.address()
-    made = await fixtures.creations.create(address, NewRoom("A room", "GPT4O"), "account", once)
+    made = await fixtures.creations.create(address, "A room", "GPT4O", "account", once)
     before = await fixtures.dump()
-    again = await fixtures.creations.create(other, NewRoom("A room", "GPT4O"), "account", once)
+    again = await fixtures.creations.create(other, "A room", "GPT4O", "account", once)
     assert made == again == address.room_id
     assert await fixtures.dump() == before
     for account, key in (("ada", Idempotency("another", "same")), ("bob", once)):
         address = fixtures.address(account)
-        assert await fixtures.creations.create(address, NewRoom("A room", "GPT4O"), "account", key) == address.room_id
+        assert await fixtures.creations.create(address, "A room", "GPT4O", "account", key) == address.room_id
 
 
 async def test_a_key_with_another_request_creates_nothing(fixtures: CacheFixtures) -> None:
-    await fixtures.creations.create(fixtures.address(), NewRoom("A room", "GPT4O"), "account", Idempotency("k", "one"))
+    await fixtures.creations.create(fixtures.address(), "A room", "GPT4O", "account", Idempotency("k", "one"))
     before = await fixtures.dump()
     with pytest.raises(IdempotencyMismatch):
-        await fixtures.creations.create(
-            fixtures.address(), NewRoom("Another", "GPT4O"), "account", Idempotency("k", "two")
-        )
+        await fixtures.creations.create(fixtures.address(), "Another", "GPT4O", "account", Idempotency("k", "two"))
     assert await fixtures.dump() == before
 
 
@@ -129,24 +125,20 @@ async def test_a_key_of_a_creation_is_forgotten_in_time_and_after_a_refusal(fixt
     key = fixtures.keys.creation(fixtures.partition, AccountId("ada"), "k")
     await fill_queue(fixtures, incarnation=1)
     with pytest.raises(Overloaded):
-        await fixtures.creations.create(
-            fixtures.address(), NewRoom("A room", "GPT4O"), "account", Idempotency("k", "f")
-        )
+        await fixtures.creations.create(fixtures.address(), "A room", "GPT4O", "account", Idempotency("k", "f"))
     assert await fixtures.redis.exists(key) == 0
     await fixtures.redis.delete(fixtures.keys.queue(fixtures.partition))
-    await fixtures.creations.create(fixtures.address(), NewRoom("A room", "GPT4O"), "account", Idempotency("k", "f"))
+    await fixtures.creations.create(fixtures.address(), "A room", "GPT4O", "account", Idempotency("k", "f"))
     assert 0 < await fixtures.redis.pttl(key) <= fixtures.settings.cache.idempotency_ttl.total_seconds() * 1000
 
 
 async def test_a_room_that_was_deleted_is_still_the_answer_of_its_key(fixtures: CacheFixtures) -> None:
     """Whoever asks for it then is told that it is not found; another one is not made."""
     address = fixtures.address()
-    await fixtures.creations.create(address, NewRoom("A room", "GPT4O"), "account", Idempotency("k", "f"))
+    await fixtures.creations.create(address, "A room", "GPT4O", "account", Idempotency("k", "f"))
     await fixtures.claim(address.room_id, CLAIM_1)
     await fixtures.rooms.delete(address, CLAIM_1, "account")
-    again = await fixtures.creations.create(
-        fixtures.address(), NewRoom("A room", "GPT4O"), "account", Idempotency("k", "f")
-    )
+    again = await fixtures.creations.create(fixtures.address(), "A room", "GPT4O", "account", Idempotency("k", "f"))
     assert again == address.room_id
 
 
@@ -154,12 +146,12 @@ async def test_a_list_that_is_not_complete_has_its_shard_asked(fixtures: CacheFi
     creations, limits = fixtures.creations, fixtures.live.limits.model_copy(update={"rooms": 3})
     fixtures.live.limits = limits
     address = fixtures.address()
-    assert await creations.create(address, NewRoom("A room", "GPT4O"), "account", stored=None) is None
+    assert await creations.create(address, "A room", "GPT4O", "account", stored=None) is None
     assert await fixtures.queued() == []
-    assert await creations.create(address, NewRoom("A room", "GPT4O"), "account", stored=Stored(2)) == address.room_id
+    assert await creations.create(address, "A room", "GPT4O", "account", stored=2) == address.room_id
     before = await fixtures.dump()
     with pytest.raises(LimitReached):
-        await creations.create(fixtures.address(), NewRoom("A room", "GPT4O"), "account", stored=Stored(3))
+        await creations.create(fixtures.address(), "A room", "GPT4O", "account", stored=3)
     assert await fixtures.dump() == before
 
 
@@ -169,9 +161,6 @@ async def test_a_complete_list_is_counted_and_a_repeat_is_no_further_room(fixtur
     await fixtures.redis.hset(fixtures.key("account", first), "complete", "1")
     second = fixtures.address()
     for _ in range(2):
-        assert (
-            await fixtures.creations.create(second, NewRoom("A room", "GPT4O"), "account", stored=None)
-            == second.room_id
-        )
+        assert await fixtures.creations.create(second, "A room", "GPT4O", "account", stored=None) == second.room_id
     with pytest.raises(LimitReached):
-        await fixtures.creations.create(fixtures.address(), NewRoom("A room", "GPT4O"), "account", stored=None)
+        await fixtures.creations.create(fixtures.address(), "A room", "GPT4O", "account", stored=None)

@@ -20,7 +20,6 @@ from parlor.cache.usage import UsageCache
 from parlor.model.access import Credential
 from parlor.model.ids import Claim, MessageId
 from parlor.model.messages import Usage
-from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
 from tests.contract.cache.fixtures import APPLIED, CLAIM_1, LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
@@ -94,7 +93,7 @@ async def revise(fixtures: CacheFixtures, address: RoomAddress, turn: Appended) 
     assert await summaries.set(address, CLAIM_1, version, "a summary", 1)
     await summaries.reset(address, CLAIM_1)
     untitled = fixtures.address()
-    await fixtures.creations.create(untitled, NewRoom("", "GPT4O"), "account")
+    await fixtures.creations.create(untitled, "", "GPT4O", "account")
     await fixtures.claim(untitled.room_id, CLAIM_1)
     assert await summaries.give_title(untitled, CLAIM_1, 0, "Which tea?", quoted=1)
     assert await summaries.give_title(untitled, CLAIM_1, 0, "Tea")

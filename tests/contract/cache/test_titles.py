@@ -7,7 +7,6 @@ import pytest
 from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import Fenced, OutOfStep, RoomNotFound
-from parlor.model.rooms import NewRoom
 from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 from tests.contract.cache.test_revisions import change
@@ -23,7 +22,7 @@ def summaries(fixtures: CacheFixtures) -> SummaryCache:
 
 async def test_a_room_without_a_title_gets_one(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = fixtures.address()
-    await fixtures.creations.create(address, NewRoom("", "GPT4O"), "account")
+    await fixtures.creations.create(address, "", "GPT4O", "account")
     await fixtures.claim(address.room_id, CLAIM_1)
     assert await summaries.give_title(address, CLAIM_1, 0, "Tea 🍵")
     assert (await fixtures.room(address)).room.title == "Tea 🍵"
@@ -41,7 +40,7 @@ async def test_a_title_that_a_person_gave_stays(fixtures: CacheFixtures, summari
 
 async def untitled(fixtures: CacheFixtures) -> RoomAddress:
     address = fixtures.address()
-    await fixtures.creations.create(address, NewRoom("", "GPT4O"), "account")
+    await fixtures.creations.create(address, "", "GPT4O", "account")
     await fixtures.claim(address.room_id, CLAIM_1)
     return address
 

@@ -20,7 +20,6 @@ from parlor.cache.live import RoomAddress
 from parlor.errors import Overloaded
 from parlor.model.ids import MessageId, RoomId
 from parlor.model.requests import DependencyHealth, Idempotency
-from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
 from parlor.reading.health import Dependencies
 from parlor.reading.streams import EventStreams
@@ -132,8 +131,10 @@ class FakeStateMachine:
         self.get_room_state = Method(self._get_room_state)
         self.get_message_state = Method(self._get_message_state)
 
-    async def _create_room(self, address: RoomAddress, new: NewRoom, by: str, idempotency: Idempotency | None) -> bytes:
-        made = self._domain.states.create_room(address, new, by=by, idempotency=idempotency)
+    async def _create_room(
+        self, address: RoomAddress, title: str, persona: str, by: str, idempotency: Idempotency | None
+    ) -> bytes:
+        made = self._domain.states.create_room(address, title, persona, by=by, idempotency=idempotency)
         return await self._served(_answer(made))
 
     async def _transition_room(self, room_id: RoomId, to: RoomState, expected: RoomState | None, by: str) -> bytes:

@@ -17,7 +17,6 @@ from parlor.cache.live import RoomAddress
 from parlor.errors import IllegalTransition, MessageNotFound, Overloaded, RoomNotFound
 from parlor.model.ids import RoomId
 from parlor.model.requests import DeleteOutcome, StateReport
-from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
 from tests.unit.actors.cluster import Cluster
 from tests.unit.domain import HOME, Domain
@@ -150,8 +149,8 @@ async def test_a_room_is_created_in_a_partition_that_nobody_opened_before(
     domain: Domain, machines: NodeStateMachine
 ) -> None:
     address = address_of(domain, domain.mint.room_id(HOME))
-    await machines.create_room(address, NewRoom("A title", "GPT4O"), by="account")
-    await machines.create_room(address, NewRoom("A title", "GPT4O"), by="account")
+    await machines.create_room(address, "A title", "GPT4O", by="account")
+    await machines.create_room(address, "A title", "GPT4O", by="account")
     report = await machines.get_room_state(address.room_id)
     assert (report.state, [step.by for step in report.log]) == (RoomState.PENDING, ["account"])
 

@@ -199,19 +199,10 @@ class FakeGateway:
         return Session(AccountId(account_id), 5, Partition(17), ShardId(1), not_before)
 
     async def create_room(
-        self,
-        session: Session,
-        title: str | None,
-        ai_persona: str | None,
-        idempotency: Idempotency | None = None,
-        external_id: str | None = None,
+        self, session: Session, title: str | None, ai_persona: str | None, idempotency: Idempotency | None = None
     ) -> RoomReceipt:
-        self._called("create_room", session.account_id, title, ai_persona, idempotency, external_id)
-        return RoomReceipt(room(title=title or "New room", external_id=external_id), self.replays)
-
-    async def find_rooms(self, session: Session, external_id: str) -> RoomPage:
-        self._called("find_rooms", session.account_id, external_id)
-        return RoomPage([room(external_id=external_id)], 1, None, CURSOR)
+        self._called("create_room", session.account_id, title, ai_persona, idempotency)
+        return RoomReceipt(room(title=title or "New room"), self.replays)
 
     async def list_rooms(self, session: Session, limit: int, cursor: str | None) -> RoomPage:
         self._called("list_rooms", limit, cursor)

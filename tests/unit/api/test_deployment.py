@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import httpx2
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from parlor.settings import ApiSettings, AuthSettings, Settings
@@ -14,9 +16,10 @@ from tests.unit.api.fakes import SECRET
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models use what pydantic deprecates
+    from ray.serve._private.thirdparty.get_asgi_route_name import extract_route_patterns, get_asgi_route_name
     from ray.serve.schema import DeploymentSchema
 
-    from api.deployment import app_from_environment, build_serve_app, deployment_options
+    from api.deployment import Unrouted, app_from_environment, build_serve_app, deployment_options
 
 pytestmark = pytest.mark.unit
 
@@ -68,3 +71,13 @@ def build_with(monkeypatch: pytest.MonkeyPatch, args: dict[str, str]) -> Any:
 def test_an_argument_that_names_no_setting_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"there is no such|belongs into a section"):
         app_from_environment({name: "1"})
+
+
+async def test_serve_finds_no_route_to_match_and_calls_the_application(app: FastAPI) -> None:
+    served = Unrouted(app)
+    scope = {"type": "http", "method": "GET", "path": "/healthz", "headers": [], "query_string": b"", "root_path": ""}
+    assert get_asgi_route_name(app, scope) == "/healthz"
+    assert get_asgi_route_name(served, scope) is None
+    assert extract_route_patterns(served) == []
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=served), base_url="http://x") as client:
+        assert (await client.get("/healthz")).status_code == 200

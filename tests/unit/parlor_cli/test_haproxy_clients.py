@@ -161,3 +161,23 @@ async def test_a_replica_learns_the_clients_address(opened: Open, source: str, g
         answer = await edge.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + given + CLOSE, source=source)
         assert answer.status == 200
         assert [headers[b"x-parlor-address"] for headers in edge.seen] == [address]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "watched"),
+    [
+        (b"POST " + PATH + b"/messages", b"Content-Length: 0\r\n", False),
+        (b"GET " + PATH + b"/events", b"", False),
+        (b"GET /v1/events", b"", False),
+        (b"POST " + PATH + b"/messages", b"Content-Length: 0\r\nPrefer: wait=1\r\n", True),
+        (b"GET " + PATH + b"/messages", b"", True),
+        (b"POST /v1/rooms", b"Content-Length: 0\r\n", True),
+        (b"GET /v1/rooms", b"X-Request-Disconnect-Disabled: ?1\r\n", True),
+    ],
+)
+async def test_what_looks_after_its_client_itself_is_not_watched_by_serve(
+    opened: Open, request_line: bytes, headers: bytes, watched: bool
+) -> None:
+    async with opened() as edge:
+        await edge.say(request_line + b" HTTP/1.1\r\nHost: x\r\n" + headers + CLOSE)
+        assert [found.get(b"x-request-disconnect-disabled") for found in edge.seen] == [None if watched else b"?1"]

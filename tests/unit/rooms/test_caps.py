@@ -10,7 +10,6 @@ from parlor.model.access import Session
 from parlor.model.ids import RoomId
 from parlor.model.messages import Message
 from parlor.model.requests import ReplyMode
-from parlor.model.rooms import NewRoom
 from parlor.rooms.room import Room
 from tests.unit.domain import Domain, DomainMaker
 from tests.unit.fake_clock import settle
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.unit
 async def create(domain: Domain, session: Session) -> RoomId:
     """Creates a room as the gateway does."""
     address = RoomAddress(domain.mint.room_id(session.partition), session.account_id, session.account_db_key)
-    return await domain.states.create_room(address, NewRoom("A room", "GPT4O"), by="account")
+    return await domain.states.create_room(address, "A room", "GPT4O", by="account")
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["in Redis", "in the shard only"])

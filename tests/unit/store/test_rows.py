@@ -130,7 +130,7 @@ def test_a_row_of_another_shape_is_unavailable() -> None:
 
 
 def test_a_room_of_tables_that_are_not_migrated_is_unavailable() -> None:
-    row = (b"\0" * 16, "a", 1, "t", "p", 1, None, 0, 1, 0, None)
+    row = (b"\0" * 16, "a", 1, "t", "p", 1, None, 0, 1, 0)
     assert room_row(row).summary == ""
     with pytest.raises(StoreUnavailable):
         full_room_row(row)

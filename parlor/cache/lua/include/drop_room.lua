@@ -20,10 +20,6 @@ local function drop_room(refused)
   redis.call('ZREM', K.generating, A.room)
   redis.call('DEL', K.messages, K.states, K.open, K.draft)
   redis.call('ZREM', K.rooms, A.room)
-  local external = 'x:' .. (redis.call('HGET', K.room, 'external') or '')
-  if redis.call('HGET', K.account, external) == A.room then
-    redis.call('HDEL', K.account, external)
-  end
   enqueue('CHAT_ROOM_DELETE', 'at', A.now)
   emit(K.events, K.room, 'type', 'room.deleted', 'room', A.room)
   emit(K.account_events, K.account, 'type', 'room.deleted', 'room', A.room)
