@@ -15,6 +15,7 @@ import msgspec
 import structlog
 from ray.exceptions import RayError
 
+from actors.administration import ActorAdministration
 from actors.node_state_machine import NodeStateMachine
 from actors.routing import RoomRouter
 from parlor.cache.hub import EventHub
@@ -87,6 +88,7 @@ class ActorGateway:
         self._states = NodeStateMachine(wiring.settings.ray.namespace)
         self._personas = Personas(load_personas(wiring.settings.llm))
         self.access = AccessStore(wiring.store)
+        self.administration = ActorAdministration(wiring, self._rooms)
 
     # Accounts
 
@@ -106,7 +108,7 @@ class ActorGateway:
             except CacheUnavailable as error:
                 _log.warning("session_not_remembered", debug=error.debug)
         shard = await store.shard_of(row.partition)
-        return Session(account, row.account_db_key, row.partition, shard, row.not_before)
+        return Session(account, row.account_db_key, row.partition, shard, row.not_before, row.standing)
 
     async def personas(self) -> list[Persona]:
         return self._personas.listed()

@@ -13,7 +13,7 @@ from msgspec import structs
 from ray.exceptions import RayError
 
 from actors.channel import ActorUnreachable, RoomChannel
-from actors.contracts import SUPERVISOR
+from actors.contracts import SUPERVISOR, InstallationStatus
 from actors.handles import Handle, find_actor
 from parlor.cache.reads import CacheReader
 from parlor.errors import Overloaded, RoomMoved
@@ -30,6 +30,10 @@ PLACE_SECONDS = 5.0
 """Longest wait for the Supervisor to place a room, in seconds."""
 HEALTH_SECONDS = 2.0
 """Longest wait for the Supervisor to say which actors are missing, in seconds."""
+
+
+STATUS_SECONDS = 15.0
+"""Longest wait for the Supervisor's report: it asks every actor first, each for five seconds at most."""
 
 
 class RoomRouter:
@@ -91,6 +95,16 @@ class RoomRouter:
             self._supervisor = None
             raise
         return missing
+
+    async def status(self) -> InstallationStatus:
+        """Raises ``Overloaded`` when the Supervisor does not answer."""
+        try:
+            async with asyncio.timeout(STATUS_SECONDS):
+                found: InstallationStatus = await (await self._find_supervisor()).status.remote()
+        except (RayError, TimeoutError, ValueError) as error:
+            self._supervisor = None
+            raise Overloaded("The Supervisor does not answer", debug=repr(error), retry_after=2.0) from error
+        return found
 
     async def close(self) -> None:
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))

@@ -45,6 +45,8 @@ class AccessFollower:
         """The last change that was followed; None: nothing has been read."""
         self._looked_at = -LOOK_INTERVAL
         self._failing = False
+        self._shut_out: set[str] = set()
+        """Accounts that were disabled or deleted since this replica began."""
 
     async def run(self, access: Access) -> None:
         """Follows until it is cancelled."""
@@ -105,6 +107,13 @@ class AccessFollower:
             if change.kind == ChangeKind.ACCOUNT_REVOKED:
                 self._sessions.forget(change.subject)
                 self._streams.end(partial(_is_revoked, change), REVOKED)
+            elif change.kind in (ChangeKind.ACCOUNT_DISABLED, ChangeKind.ACCOUNT_DELETED):
+                self._sessions.forget(change.subject)
+                self._shut_out.add(change.subject)
+                self._streams.end(self._is_shut_out, REVOKED)
+            elif change.kind == ChangeKind.ACCOUNT_ACTIVE:
+                self._sessions.forget(change.subject)
+                self._shut_out.discard(change.subject)
             elif change.kind == ChangeKind.API_KEY_ENDED:
                 self._keys.forget(change.subject)
                 self._streams.end(partial(_is_of_key, API_KEY + change.subject), REVOKED)
@@ -112,6 +121,10 @@ class AccessFollower:
         if ChangeKind.SIGNING_KEYS in kinds:
             self._ring.load(await access.signing_keys())
             self._streams.end(self._is_of_retired_key, REVOKED)
+
+    def _is_shut_out(self, caller: Caller) -> bool:
+        # Asked again about streams that are opened a little later: the account may have been let in meanwhile.
+        return caller.session.account_id in self._shut_out
 
     def _is_of_retired_key(self, caller: Caller) -> bool:
         key = caller.credential.key

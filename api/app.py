@@ -20,7 +20,7 @@ from api.hot_routes import HotRoutes, hot_routes
 from api.methods import HeadAsGet, MethodTable
 from api.provider import Provider
 from api.request_context import RequestContext
-from api.routes import docs, events, export, health, keys, messages, page, personas, replies, rooms, usage
+from api.routes import admin, docs, events, export, health, keys, messages, page, personas, replies, rooms, usage
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
 from parlor.gateway import Gateway
 from parlor.settings import Settings
@@ -88,7 +88,7 @@ def build_app(
     app.state.authenticator = authenticator
     problems.install(app)
     # Routes are tried in order: sends, the most frequent, come first.
-    for module in (messages, rooms, events, replies, export, personas, usage, keys, health, docs, page):
+    for module in (messages, rooms, events, replies, export, personas, usage, keys, admin, health, docs, page):
         app.include_router(module.router)
     app.mount("/assets", page.assets, name="assets")
     app.state.methods = MethodTable(app.openapi)

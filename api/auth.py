@@ -23,10 +23,10 @@ from api.path_ids import canonical_path
 from api.provider import Provider
 from api.rates import charge
 from api.sessions import Sessions
-from api.tokens import Claims, TokenVerifier, UnknownKey, secret_of
+from api.tokens import ADMIN, Claims, TokenVerifier, UnknownKey, secret_of
 from parlor.clock import Clock
 from parlor.errors import Forbidden, Unauthenticated
-from parlor.model.access import Credential
+from parlor.model.access import Credential, Standing
 from parlor.settings import AuthSettings
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -66,7 +66,8 @@ class Authenticator:
             caller = await self._resolve(edge, key.account_id, credential_of(key))
             return structs.replace(caller, scopes=frozenset(key.scopes.split()))
         claims = await self._claims(edge, token)
-        return await self._resolve(edge, claims.account_id, claims.credential)
+        caller = await self._resolve(edge, claims.account_id, claims.credential)
+        return structs.replace(caller, scopes=claims.scopes)
 
     async def _claims(self, edge: Edge, token: str) -> Claims:
         try:
@@ -99,6 +100,10 @@ class Authenticator:
         session = await self._sessions.resolve(edge.gateway, account_id)
         if credential.issued_at < session.not_before:
             raise Unauthenticated("The token was revoked")
+        if session.standing is Standing.DELETED:
+            raise Unauthenticated("The account was deleted")
+        if session.standing is Standing.DISABLED:
+            raise Forbidden("The account is disabled")
         return Caller(session, credential)
 
 
@@ -155,7 +160,19 @@ class AuthenticatedRoute(APIRoute):
 def require_scope(caller: Caller, scope: str) -> None:
     """Raises ``Forbidden``."""
     if scope not in caller.scopes:
-        raise Forbidden(f"The API key does not have the scope `{scope}`")
+        raise Forbidden(f"The credential does not have the scope `{scope}`")
+
+
+class AdminRoute(AuthenticatedRoute):
+    """A route about the whole installation: its caller needs the scope `admin`, whatever the method."""
+
+    @property
+    def scope(self) -> str:
+        return ADMIN
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        extra = kwargs.pop("openapi_extra", None) or {}
+        super().__init__(*args, openapi_extra={**extra, SCOPE: ADMIN}, **kwargs)
 
 
 class TicketRoute(AuthenticatedRoute):

@@ -22,7 +22,7 @@ class Caller(msgspec.Struct, frozen=True):
     session: Session
     credential: Credential
     scopes: frozenset[str] = frozenset({"read", "write"})
-    """What it allows. A token allows everything that its account may do."""
+    """What it allows."""
 
 
 class OpenStreams:

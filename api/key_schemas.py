@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from api.fields import ListCursor, Timestamp, Title, _Answer, _Body, _Query
 
 
-def _time(value: object) -> object:
+def read_time(value: object) -> object:
     # Pydantic's own parser also takes numbers, and times without a zone or with a blank in the middle.
     if not isinstance(value, str):
         raise ValueError("must be a time of RFC 3339, such as 2027-01-31T12:00:00Z")  # noqa: TRY004 - pydantic's
@@ -25,7 +25,7 @@ class ApiKeyCreateRequest(_Body):
     """What the key is for, on one line."""
     scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=2)]
     """`read`: everything that changes nothing; `write`: everything else. Naming one twice is the same as once."""
-    expires_at: Annotated[AwareDatetime, BeforeValidator(_time)] | None = None
+    expires_at: Annotated[AwareDatetime, BeforeValidator(read_time)] | None = None
     """RFC 3339, in the future; without it the key does not expire."""
 
 

@@ -105,6 +105,7 @@ class Limits:
     """The limits of a replica."""
 
     def __init__(self, settings: LimitSettings, clock: Clock) -> None:
+        self.settings = settings
         self.requests = Rate("requests", settings.requests_per_second, settings.requests_burst, clock)
         self.sends = Rate("sends", settings.sends_per_second, settings.sends_burst, clock)
         self._addresses = Rate(

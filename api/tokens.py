@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import math
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,12 +37,19 @@ _OWN_CHECKS: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": 
 _JWS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)  # RFC 7515 section 3.1: base64url without padding
 
 
+ADMIN = "admin"
+"""The scope of operations on the whole installation; only tokens have it."""
+ACCOUNT_SCOPES = frozenset({"read", "write"})
+"""What an account may do with what is its own."""
+
+
 class Claims(msgspec.Struct, frozen=True):
     """The claims of a verified token that Parlor uses."""
 
     account_id: str
     credential: Credential
     """Valid until `exp` plus the leeway."""
+    scopes: frozenset[str] = ACCOUNT_SCOPES
 
 
 class UnknownKey(Exception):
@@ -69,21 +77,28 @@ class Signer(msgspec.Struct, frozen=True):
     pem: bytes
 
 
-def issue(auth: AuthSettings, account: str, ttl: timedelta | None, now: datetime, signer: Signer | None = None) -> str:
+def issue(
+    auth: AuthSettings,
+    account: str,
+    ttl: timedelta | None,
+    now: datetime,
+    signer: Signer | None = None,
+    scopes: Iterable[str] = (),
+) -> str:
     """Returns a token for ``account``, valid for ``ttl`` from ``now``; None: for the configured time. ``signer`` signs
-    it, or the configured secret.
+    it, or the configured secret. What it allows is in ``scopes_of``.
 
     Raises ``ValueError`` for an account name that is not valid, a ttl that is not positive or too long, or a short
     secret.
     """
-    if not _sane_account(account):
+    if not is_account_name(account):
         raise ValueError(f"an account name has 1 to {_ACCOUNT_MAX} printable characters, without a space at either end")
     lifetime = auth.token_ttl if ttl is None else ttl
     if lifetime <= timedelta(0):
         raise ValueError("the time to live of a token must be positive")
     if lifetime > auth.token_ttl_max:
         raise ValueError(f"a token lives for {auth.token_ttl_max} at most (PARLOR_AUTH__TOKEN_TTL_MAX)")
-    claims = {
+    claims: dict[str, str | float] = {
         "sub": account,
         "iss": auth.issuer,
         "aud": auth.audience,
@@ -91,6 +106,8 @@ def issue(auth: AuthSettings, account: str, ttl: timedelta | None, now: datetime
         "iat": int(now.timestamp() * 1000) / 1000,
         "exp": math.ceil((now + lifetime).timestamp()),
     }
+    if named := " ".join(scopes):
+        claims["scope"] = named
     if signer is not None:
         return jwt.encode(claims, signer.pem, algorithm=ALGORITHM, headers={"kid": signer.kid})
     return jwt.encode(claims, secret_of(auth), algorithm=SECRET_ALGORITHM)
@@ -152,11 +169,12 @@ class TokenVerifier:
             # PyJWT's messages may quote the token, so only the class is logged.
             raise Unauthenticated("The token is not valid", debug=type(error).__name__) from None
         account = payload["sub"]
-        if not isinstance(account, str) or not _sane_account(account):
+        if not isinstance(account, str) or not is_account_name(account):
             raise Unauthenticated("The token's subject is not an account name")
         issued_at, expires = self._times(payload)
         key = issuer.prefix + kid
-        return Claims(account, Credential(key, round(issued_at * 1000), int(expires * 1000) + self._leeway_ms))
+        credential = Credential(key, round(issued_at * 1000), int(expires * 1000) + self._leeway_ms)
+        return Claims(account, credential, scopes_of(payload.get("scope")))
 
     def _issuer_of(self, token: str) -> _Issuer:
         """The one that the token names, and whose keys it is verified with."""
@@ -177,6 +195,14 @@ class TokenVerifier:
         if expires - issued_at > self._auth.token_ttl_max.total_seconds() + 1:
             raise Unauthenticated("The token lives for too long")
         return issued_at, expires
+
+
+def scopes_of(claim: object) -> frozenset[str]:
+    """Returns what a token allows, by its claim `scope` (RFC 9068): words between blanks. One that names neither `read`
+    nor `write` restricts nothing, because providers fill it with words of their own (`openid`); `admin` has to be
+    named."""
+    named = frozenset(claim.split()) if isinstance(claim, str) else frozenset[str]()
+    return (named & ACCOUNT_SCOPES or ACCOUNT_SCOPES) | (named & {ADMIN})
 
 
 def secret_of(auth: AuthSettings) -> bytes:
@@ -213,7 +239,7 @@ def _is_canonical(token: str) -> bool:
         return False
 
 
-def _sane_account(account: str) -> bool:
+def is_account_name(account: str) -> bool:
     return 1 <= len(account) <= _ACCOUNT_MAX and account.isprintable() and account == account.strip()
 
 

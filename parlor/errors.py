@@ -27,6 +27,8 @@
     │   ├── AnswerOnlyReasoning  1014  llm-only-reasoning
     │   └── AnswerFiltered       1014  llm-content-filter
     ├── KeyNotFound              1022  key-not-found         404
+    ├── AccountNotFound          1023  account-not-found     404
+    ├── DeadLetterNotFound       1024  dead-letter-not-found 404
     ├── Forbidden                1019  forbidden             403
     ├── UnsupportedMediaType     1018  unsupported-media-type  415
     ├── MethodNotAllowed         1020  method-not-allowed    405
@@ -245,6 +247,20 @@ class KeyNotFound(ParlorError):
 
     code, error_code, http_status = "key-not-found", 1022, 404
     title = "No such API key"
+
+
+class AccountNotFound(ParlorError):
+    """There is no account of this name."""
+
+    code, error_code, http_status = "account-not-found", 1023, 404
+    title = "No such account"
+
+
+class DeadLetterNotFound(ParlorError):
+    """There is no dead letter with this id, or not any more."""
+
+    code, error_code, http_status = "dead-letter-not-found", 1024, 404
+    title = "No such dead letter"
 
 
 class Forbidden(ParlorError):

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import date, tzinfo
 from typing import Protocol
 
+from parlor.administration.ports import Administration
 from parlor.llm.ports import Persona
 from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
 from parlor.model.ids import MessageId, RoomId
@@ -47,6 +48,10 @@ class Gateway(Protocol):
     @property
     def access(self) -> Access:
         """What there is to know of credentials."""
+
+    @property
+    def administration(self) -> Administration:
+        """What operators may do."""
 
     async def session(self, account_id: str) -> Session:
         """Returns the account's session; creates the account at its first request. Raises ``StoreUnavailable``."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from parlor.cache.audit import AuditCache
 from parlor.cache.connection import connect
+from parlor.cache.dead_letters import DeadLetterCache
 from parlor.cache.events import EventLog
 from parlor.cache.hub import EventHub
 from parlor.cache.live import Live
+from parlor.cache.operators import OperatorCache
 from parlor.cache.queue import WriterQueue
 from parlor.cache.reads import CacheReader
 from parlor.cache.revisions import RevisionCache
@@ -15,12 +17,13 @@ from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
 from parlor.cache.usage import UsageCache
-from parlor.clock import SystemClock, SystemEntropy
+from parlor.clock import Clock, SystemClock, SystemEntropy
 from parlor.llm.personas import load_personas
 from parlor.llm.providers import load_provider
 from parlor.llm.service import AIChatService
 from parlor.metrics import RoomMetrics, WriterMetrics
 from parlor.model.ids import IdMint
+from parlor.persistence.dead_letters import DeadLetters
 from parlor.persistence.leases import WriterPorts
 from parlor.reading.health import Dependencies
 from parlor.reading.history import HistoryReader
@@ -43,7 +46,7 @@ class Wiring:
 
     def __init__(self, settings: Settings, store: ChatStore) -> None:
         self.settings = settings
-        self.clock = SystemClock()
+        self.clock: Clock = SystemClock()
         self.mint = IdMint(self.clock, SystemEntropy())
         self.store = store
         self.live = Live.open(settings, self.clock, store.installation)
@@ -102,6 +105,11 @@ class Wiring:
             metrics=metrics,
             settings=self.settings.queue,
         )
+
+    def dead_letters(self) -> DeadLetters:
+        audit = AuditCache(self.live, self.settings.redis.prefix)
+        operators = OperatorCache(self.live)
+        return DeadLetters(DeadLetterCache(self.live), audit, operators, self.state_machine, self.loader, self.store)
 
     def event_hub(self) -> EventHub:
         return EventHub(connect(self.settings.redis, self.live.guard, blocking=True))

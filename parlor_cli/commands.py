@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from parlor_cli.installation import DEFAULT_DATA_DIR, Installation
-from parlor_cli.options import DEFAULT_SHARDS, UpOptions, lifetime
+from parlor_cli.operator_commands import dead_letters
+from parlor_cli.options import DEFAULT_SHARDS, DataDir, Json, UpOptions, Wide, lifetime
 from parlor_cli.own_packages import check_packages
 from parlor_cli.progress import ScreenProgress
 from parlor_cli.refusal import Refusal
@@ -26,10 +26,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-DataDir = Annotated[Path, typer.Option("--data-dir", envvar="PARLOR_DATA_DIR", help="One for each installation.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Wide = Annotated[bool, typer.Option("--wide", help="Print every column, and cut nothing.")]
 
 
 def _print_version(asked: bool) -> None:
@@ -138,11 +134,15 @@ def token(
             parser=lifetime, metavar="DURATION", help="How long it is valid: seconds, 12h, 30d.", show_default="30d"
         ),
     ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="read, write, or admin for operations over HTTP; repeat it.", show_default="read, write"),
+    ] = None,
 ) -> None:
     """Print a bearer token, alone, on standard output."""
     from parlor_cli.bearer import issue_token
 
-    typer.echo(issue_token(data_dir, account, ttl))
+    typer.echo(issue_token(data_dir, account, ttl, scope or ()))
 
 
 @app.command()
@@ -235,6 +235,7 @@ def fsck(
     raise typer.Exit(run(data_dir, repair=repair, account=account, room=room, as_json=json))
 
 
+app.add_typer(dead_letters, name="dead-letters")
 keys = typer.Typer(help="The keys that sign tokens, and the API keys of accounts.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 Account = Annotated[str | None, typer.Option(help="The API keys of this account, instead of the keys that sign.")]
@@ -290,44 +291,6 @@ def keys_retire(
         signing_keys.retire(data_dir, key)
     else:
         account_keys.retire(data_dir, account, key)
-
-
-dead_letters = typer.Typer(help="Operations that a shard refused for their content.", no_args_is_help=True)
-app.add_typer(dead_letters, name="dead-letters")
-DeadLetterIds = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `list` shows them.")]
-
-
-@dead_letters.command("list")
-def dead_letters_list(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False, wide: Wide = False) -> None:
-    """List them with their reasons, without the text of messages."""
-    from parlor_cli.dead_letters import show
-
-    show(data_dir, as_json=json, wide=wide)
-
-
-@dead_letters.command("replay")
-def dead_letters_replay(
-    ids: DeadLetterIds = None,
-    every: Annotated[bool, typer.Option("--all", help="Replay all of them.")] = False,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    json: Json = False,
-) -> None:
-    """Put them back into their queues, when the reason for their refusal is gone."""
-    from parlor_cli.dead_letters import replay
-
-    replay(data_dir, ids or [], every=every, as_json=json)
-
-
-@dead_letters.command("drop")
-def dead_letters_drop(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="As `list` shows them.")],
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    json: Json = False,
-) -> None:
-    """Give them up: a message becomes a tombstone, a room that was never stored is deleted."""
-    from parlor_cli.dead_letters import drop
-
-    drop(data_dir, ids, as_json=json)
 
 
 bench = typer.Typer(help="Measure a running installation.", no_args_is_help=True)

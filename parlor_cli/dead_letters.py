@@ -9,9 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from parlor.cache.audit import AuditCache
-from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
-from parlor.cache.operators import OperatorCache
+from parlor.cache.dead_letters import DeadLetter
 from parlor.persistence.dead_letters import DeadLetters
 from parlor.wiring import Wiring
 from parlor_cli.live_stores import ask
@@ -42,7 +40,7 @@ class DeadLetterResult(msgspec.Struct, frozen=True):
 
 def show(data_dir: Path, *, as_json: bool, wide: bool) -> None:
     """Lists them, oldest first."""
-    lines = [_line(one) for one in ask(data_dir, lambda wiring: _dead_letters(wiring).all())]
+    lines = [_line(one) for one in ask(data_dir, lambda wiring: wiring.dead_letters().all())]
     if as_json:
         _write(lines)
         return
@@ -79,7 +77,7 @@ def _each(
     """Works on each, oldest first, and on none unless all ids are known."""
 
     async def all_of(wiring: Wiring) -> list[DeadLetterResult]:
-        dead_letters = _dead_letters(wiring)
+        dead_letters = wiring.dead_letters()
         known = {one.id: one for one in await dead_letters.all()}
         if unknown := [name for name in ids if name not in known]:
             raise Refusal(f"there is no dead letter {', '.join(unknown)}")
@@ -92,19 +90,6 @@ def _each(
     else:
         for result in results:
             print(f"{result.id}  {result.result}")
-
-
-def _dead_letters(wiring: Wiring) -> DeadLetters:
-    live = wiring.live
-    audit = AuditCache(live, wiring.settings.redis.prefix)
-    return DeadLetters(
-        DeadLetterCache(live),
-        audit,
-        OperatorCache(live),
-        wiring.state_machine,
-        wiring.loader,
-        wiring.store,
-    )
 
 
 def _line(dead_letter: DeadLetter) -> DeadLetterLine:

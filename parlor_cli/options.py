@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import typer
@@ -16,6 +17,11 @@ from parlor_cli.installation import Founding, Installation, ServerKind
 from parlor_cli.refusal import Refusal
 
 DEFAULT_SHARDS = 2
+
+DataDir = Annotated[Path, typer.Option("--data-dir", envvar="PARLOR_DATA_DIR", help="One for each installation.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Wide = Annotated[bool, typer.Option("--wide", help="Print every column, and cut nothing.")]
+"""Options that most commands have."""
 
 
 def lifetime(text: str) -> timedelta:

@@ -44,6 +44,12 @@ class DeadLetterCache:
             start = f"({text(entries[-1][0])}"
         return found
 
+    async def page(self, partition: Partition, after: str | None, limit: int) -> list[DeadLetter]:
+        """The oldest of a partition, from the one after this id in its stream."""
+        stream, start = self._live.keys.dead(partition), "-" if after is None else f"({after}"
+        entries = await self._live.pipeline.read("XRANGE", stream, start, "+", "COUNT", limit)
+        return [_dead_letter(partition, stream_id, fields) for stream_id, fields in entries]
+
     async def replay(self, dead_letter: DeadLetter) -> bool:
         """Puts it at the end of its queue; False when it is not there any more. Raises ``Overloaded`` and
         ``PartitionUnknown``."""

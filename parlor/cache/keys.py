@@ -25,6 +25,7 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
     <prefix>:{p17}:account_events:<account>  STREAM  the account's event log
     <prefix>:session:<account>          HASH    the account's row, for when the global database does not answer
     <prefix>:not_before                 ZSET    the accounts that were revoked, by when
+    <prefix>:standing                   ZSET    the accounts that were disabled or deleted, by when and which
 """
 
 from __future__ import annotations
@@ -98,6 +99,9 @@ class Keys:
 
     def not_before(self) -> str:
         return f"{self._prefix}:not_before"
+
+    def standing(self) -> str:
+        return f"{self._prefix}:standing"
 
     def _tag(self, partition: Partition) -> str:
         return f"{self._prefix}:{{p{partition}}}"

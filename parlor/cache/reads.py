@@ -11,13 +11,15 @@ from parlor.cache.codes import Code, refusal
 from parlor.cache.live import Live, milliseconds
 from parlor.cache.records import ROOM_FIELDS, CachedRoom, decode_doc, read_room, text
 from parlor.errors import RoomNotFound
-from parlor.model.access import AccountRow
+from parlor.model.access import AccountRow, Standing
 from parlor.model.cursors import START
 from parlor.model.ids import AccountId, MessageId, Partition, RoomId, home_of
 from parlor.model.messages import MessageDoc
 from parlor.model.rooms import RoomRow, RoomsBefore
 from parlor.model.states import MessageState
 
+_STANDINGS = (Standing.ACTIVE, Standing.DISABLED, Standing.DELETED)
+"""By the number in a score of the set of standings."""
 CLOCKS_APART_MS = 10_000
 """How much the clocks of two machines may differ before one of them is taken for wrong."""
 
@@ -239,16 +241,30 @@ class CacheReader:
     async def session(self, account: AccountId) -> AccountRow | None:
         """What was remembered of the account's row."""
         keys = self._live.keys
-        found, revoked = await asyncio.gather(
+        found, revoked, changed = await asyncio.gather(
             self._live.pipeline.read("HMGET", keys.session(account), "db_key", "partition"),
             self._live.pipeline.read("ZSCORE", keys.not_before(), account),
+            self._live.pipeline.read("ZSCORE", keys.standing(), account),
         )
-        not_before = int(float(revoked or 0))
-        return AccountRow(account, int(found[0]), Partition(int(found[1])), not_before) if found[0] else None
+        if not found[0]:
+            return None
+        standing_at, standing = divmod(int(float(changed or 0)), len(_STANDINGS))
+        return AccountRow(
+            account,
+            int(found[0]),
+            Partition(int(found[1])),
+            int(float(revoked or 0)),
+            _STANDINGS[standing],
+            standing_at,
+        )
 
     async def remember_session(self, row: AccountRow) -> None:
-        """For when the global database does not answer. A row that was read before a revocation does not undo it."""
+        """For when the global database does not answer. A row that was read before a revocation, or before its standing
+        changed, does not undo it."""
         keys = self._live.keys
+        if row.standing_at:
+            score = row.standing_at * len(_STANDINGS) + _STANDINGS.index(row.standing)
+            await self._live.pipeline.read("ZADD", keys.standing(), "GT", score, row.account_id)
         if row.not_before:
             await self._live.pipeline.read("ZADD", keys.not_before(), "GT", row.not_before, row.account_id)
         await self._live.pipeline.read(

@@ -22,6 +22,7 @@ from parlor.model.access import AccountRow
 from parlor.model.ids import AccountId
 from parlor.reading.identity import Identity, Survey
 from parlor.store.access import AccessStore
+from parlor.store.accounts import AccountStore
 from parlor.store.ports import ChatStore
 
 AT_ONCE = 50
@@ -115,8 +116,10 @@ class Adoption:
         return len(known) - len(strangers), strangers
 
     async def _restore(self, row: AccountRow) -> bool:
-        """Also what ended its tokens; False when its name or number is another's."""
+        """Also what ended its tokens, and its standing; False when its name or number is another's."""
         done = await self._store.restore_account(row)
         if done and row.not_before:
             await AccessStore(self._store).revoke_account(row.account_id, row.not_before)
+        if done and row.standing_at:
+            await AccountStore(self._store).set_standing(row.account_id, row.standing, row.standing_at)
         return done

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 from parlor.model.ids import AccountId, Partition, ShardId
+
+
+class Standing(StrEnum):
+    """Whether an account may come in."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+    """For ever: nobody becomes its owner again by having its name."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -16,6 +27,7 @@ class Session(msgspec.Struct, frozen=True):
     shard_id: ShardId
     not_before: int = 0
     """Whatever was issued to the account before this time (unix milliseconds) has ended."""
+    standing: Standing = Standing.ACTIVE
 
 
 class StreamTicket(msgspec.Struct, frozen=True):
@@ -49,6 +61,9 @@ class AccountRow(msgspec.Struct, frozen=True):
     account_db_key: int
     partition: Partition
     not_before: int = 0
+    standing: Standing = Standing.ACTIVE
+    standing_at: int = 0
+    """When the standing was last changed (unix milliseconds); 0: never."""
 
 
 class DailyUse(msgspec.Struct, frozen=True):

@@ -7,13 +7,15 @@ Readers still get a message whose save is parked: Redis keeps it as long as the 
 from __future__ import annotations
 
 import asyncio
+import re
 
 import msgspec
 
 from parlor.cache.audit import AuditCache, RoomSnapshot
 from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
 from parlor.cache.operators import OperatorCache
-from parlor.errors import MessageNotFound, ParlorError, PartitionUnknown, RoomNotFound
+from parlor.errors import IllegalTransition, MessageNotFound, PartitionUnknown, RoomNotFound
+from parlor.model.cursors import InvalidCursor
 from parlor.model.ids import Partition
 from parlor.model.states import GONE, GONE_MESSAGES, MessageState
 from parlor.reading.loading import Loader
@@ -22,12 +24,13 @@ from parlor.store.ports import ChatStore
 
 OPERATOR = "operator"
 """The actor that transition logs name."""
+AT_ONCE = 64
+"""Partitions that are asked together."""
+_ID = re.compile(r"([0-9]{1,4}):([0-9]{1,20}-[0-9]{1,20})")
 
 
-class NotDropped(ParlorError):
+class NotDropped(IllegalTransition):
     """A delete that is given up would bring back what was deleted (I10)."""
-
-    code, title = "not-dropped", "This dead letter cannot be dropped"
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -57,17 +60,35 @@ class DeadLetters:
 
     async def all(self) -> list[DeadLetter]:
         """The dead letters of every partition, oldest first."""
-        partitions = [p for shard in self._store.shard_ids() for p in await self._store.partitions_of(shard)]
-        found = await asyncio.gather(*(self._cache.of_partition(partition) for partition in partitions))
+        found = await asyncio.gather(*(self._cache.of_partition(each) for each in await self._partitions()))
         return sorted((one for dead_letters in found for one in dead_letters), key=lambda one: one.parked_at)
+
+    async def page(self, limit: int, after: str | None) -> list[DeadLetter]:
+        """Dead letters by partition, and by age in each; from the one after the id ``after``. Raises
+        ``InvalidCursor``."""
+        partition, stream_id = _position(after)
+        partitions = [each for each in await self._partitions() if each >= partition]
+        found: list[DeadLetter] = []
+        for first in range(0, len(partitions), AT_ONCE):
+            # At once, because nearly all of them are empty.
+            pages = await asyncio.gather(
+                *(
+                    self._cache.page(each, stream_id if each == partition else None, limit)
+                    for each in partitions[first : first + AT_ONCE]
+                )
+            )
+            found += [one for dead_letters in pages for one in dead_letters]
+            if len(found) >= limit:
+                break
+        return found[:limit]
 
     async def find(self, dead_letter_id: str) -> DeadLetter | None:
         """The dead letter with this id (``DeadLetter.id``)."""
-        partition, _, stream_id = dead_letter_id.partition(":")
-        if not partition.isdecimal():
+        form = _ID.fullmatch(dead_letter_id)
+        if form is None:
             return None
-        found = await self._cache.of_partition(Partition(int(partition)))
-        return next((one for one in found if one.stream_id == stream_id), None)
+        found = await self._cache.of_partition(Partition(int(form[1])))
+        return next((one for one in found if one.stream_id == form[2]), None)
 
     async def replay(self, dead_letter: DeadLetter) -> bool:
         """Puts it at the end of its queue, for the shard to try again; False when it is not parked any more. What was
@@ -86,10 +107,16 @@ class DeadLetters:
         await self._cache.drop(dead_letter)
         return Dropped(dead_letter, effect)
 
+    async def _partitions(self) -> list[Partition]:
+        return sorted([p for shard in self._store.shard_ids() for p in await self._store.partitions_of(shard)])
+
     async def _let_go(self, dead_letter: DeadLetter) -> str:
         entry = dead_letter.entry
         if entry.op in ("CHAT_MESSAGE_DELETE", "CHAT_ROOM_DELETE"):
-            raise NotDropped("It deletes something: put the rows right that refuse it, then replay it")
+            raise NotDropped(
+                "It deletes something: put the rows right that refuse it, then replay it",
+                extra={"from": "parked", "to": "dropped"},
+            )
         room = await self._room(dead_letter)
         if room is None:
             return "its room is gone"
@@ -142,3 +169,13 @@ class DeadLetters:
             return "its room is not stored"
         await self._operators.update_room(room.address, row.title, row.ai_persona)
         return "the room has its stored title and persona again"
+
+
+def _position(after: str | None) -> tuple[int, str | None]:
+    """The partition and the id in its stream. Raises ``InvalidCursor``."""
+    if after is None:
+        return 0, None
+    found = _ID.fullmatch(after)
+    if found is None or max(map(int, found[2].split("-"))) >= 2**64 - 1:
+        raise InvalidCursor("The cursor is not one of this list")
+    return int(found[1]), found[2]

@@ -66,6 +66,10 @@ class ChangeKind(StrEnum):
     API_KEY_ENDED = "api-key-ended"
     ACCOUNT_REVOKED = "account-revoked"
     """What was issued to the account before ``changed_at`` has ended."""
+    ACCOUNT_ACTIVE = "account-active"
+    """A disabled account is let in again."""
+    ACCOUNT_DISABLED = "account-disabled"
+    ACCOUNT_DELETED = "account-deleted"
 
 
 class AccessChange(msgspec.Struct, frozen=True):

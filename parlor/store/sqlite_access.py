@@ -11,7 +11,17 @@ from parlor.store.rows import Args, Row
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
 
 CHANGES_KEPT = 10_000
-ACCOUNT_GET = "SELECT account_id, account_db_key, partition_id, not_before FROM accounts WHERE account_id = ?"
+ACCOUNT_GET = """
+SELECT account_id, account_db_key, partition_id, not_before, standing, standing_at FROM accounts WHERE account_id = ?
+"""
+ACCOUNTS_GET = """
+SELECT account_id, account_db_key, partition_id, not_before, standing, standing_at FROM accounts
+ WHERE account_db_key > ? ORDER BY account_db_key LIMIT ?
+"""
+ACCOUNT_STANDING_SET = """
+UPDATE accounts SET standing_at = MAX(standing_at + 1, :changed_at), standing = :standing
+ WHERE account_id = :account_id AND standing NOT IN ('deleted', :standing)
+"""
 ACCOUNT_REVOKE = "UPDATE accounts SET not_before = MAX(not_before, ?) WHERE account_id = ? RETURNING not_before"
 CHANGE_ADD = """
 INSERT INTO access_changes (revision, kind, subject, changed_at)
@@ -66,6 +76,24 @@ def _account_revoke(connection: sqlite3.Connection, args: Args) -> list[Row]:
     found = connection.execute(ACCOUNT_REVOKE, (not_before, account_id)).fetchall()
     _change_add(connection, ("account-revoked", account_id, not_before))
     return found
+
+
+def _account_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    (account_id,) = args
+    return connection.execute(ACCOUNT_GET, (account_id,)).fetchall()
+
+
+def _accounts_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    after, limit = args
+    return connection.execute(ACCOUNTS_GET, (after, limit)).fetchall()
+
+
+def _account_standing_set(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    account_id, standing, changed_at = args
+    values = {"account_id": account_id, "standing": standing, "changed_at": changed_at}
+    if connection.execute(ACCOUNT_STANDING_SET, values).rowcount:
+        _change_add(connection, (f"account-{standing}", account_id, changed_at))
+    return connection.execute(ACCOUNT_GET, (account_id,)).fetchall()
 
 
 def _changes_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -123,6 +151,8 @@ def _api_key_used(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 ACCESS_READS: Mapping[str, Procedure] = {
     "fp_access_changes_get": _changes_get,
+    "fp_account_get": _account_get,
+    "fp_accounts_get": _accounts_get,
     "fp_api_key_find": _api_key_find,
     "fp_api_keys_get": _api_keys_get,
     "fp_signing_keys_get": _signing_keys_get,
@@ -130,6 +160,7 @@ ACCESS_READS: Mapping[str, Procedure] = {
 ACCESS_WRITES: Mapping[str, Procedure] = {
     "fp_access_change_add": _change_add,
     "fp_account_revoke": _account_revoke,
+    "fp_account_standing_set": _account_standing_set,
     "fp_api_key_add": _api_key_add,
     "fp_api_key_delete": _api_key_delete,
     "fp_api_key_used": _api_key_used,

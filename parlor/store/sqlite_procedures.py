@@ -130,6 +130,10 @@ def _account_open(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 
 def _account_open_v2(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return [row[:4] for row in _account_open_v3(connection, args)]
+
+
+def _account_open_v3(connection: sqlite3.Connection, args: Args) -> list[Row]:
     if not _account_open(connection, args):
         return []
     return connection.execute(ACCOUNT_GET, args).fetchall()
@@ -255,6 +259,7 @@ WRITES: Mapping[str, Procedure] = {
     "fp_account_use_add": _account_use_add,
     "fp_account_open": _account_open,
     "fp_account_open_v2": _account_open_v2,
+    "fp_account_open_v3": _account_open_v3,
     "fp_account_restore": _account_restore,
     "fp_partition_open": _partition_open,
     "fp_partition_open_v2": _partition_open_above,

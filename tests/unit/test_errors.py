@@ -41,6 +41,8 @@ TABLE = """
 1014 llm-only-reasoning -
 1014 llm-content-filter -
 1022 key-not-found 404
+1023 account-not-found 404
+1024 dead-letter-not-found 404
 1019 forbidden 403
 1018 unsupported-media-type 415
 1020 method-not-allowed 405

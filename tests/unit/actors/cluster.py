@@ -179,6 +179,9 @@ class DomainWiring(Wiring):
     def __init__(self, domain: Domain) -> None:
         self.settings = domain.settings
         self.mint = domain.mint
+        self.clock = domain.clock
+        self.live = domain.live
+        self.state_machine = domain.states
         self.store = domain.store
         self.reader = domain.reader
         self.loader = domain.loader

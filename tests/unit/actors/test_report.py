@@ -36,7 +36,7 @@ class ReportedWiring(Wiring):
 
     def __init__(self, domain: Domain) -> None:
         self.settings = domain.settings
-        self.clock = domain.clock  # type: ignore[assignment]
+        self.clock = domain.clock
         self.live = domain.live
         self.store = domain.store
         self.dependencies = NoDependencies(domain.live, domain.store)

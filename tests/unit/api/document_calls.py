@@ -10,6 +10,7 @@ EXAMPLES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/rooms/{room_id}"): {"title": "Another"},
     ("POST", "/v1/events/ticket"): {"path": "/v1/events"},
     ("POST", "/v1/rooms/{room_id}/messages"): {"content": "x"},
+    ("PATCH", "/v1/admin/accounts/{account_id}"): {"disabled": False},
 }
 """Bodies of which the schema says too little."""
 
@@ -22,6 +23,9 @@ class DocumentedCall(NamedTuple):
     """None: it takes none, or may be left out."""
     reads: bool
     """Whether it changes nothing, by the document."""
+
+    is_admins: bool
+    """Whether it needs the scope `admin`, by the document."""
 
     @property
     def name(self) -> str:
@@ -47,7 +51,7 @@ def _call(document: Schema, method: str, path: str, operation: Schema) -> Docume
     if content is not None:
         body = EXAMPLES.get((method, path)) or _example(document, content["schema"])
     reads = method == "GET" or operation.get("x-parlor-scope") == "read"
-    return DocumentedCall(method, path, body, reads)
+    return DocumentedCall(method, path, body, reads, operation.get("x-parlor-scope") == "admin")
 
 
 def _example(document: Schema, schema: Schema) -> Any:

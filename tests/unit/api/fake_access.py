@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 
+from parlor.model.access import Standing
 from parlor.model.ids import AccountId
 from parlor.store.access import AccessChange, AccessChanges, ApiKey, ApiKeyOwner, SigningKey
 
@@ -20,6 +21,7 @@ class FakeAccess:
         self.looked_up: list[str] = []
         self.uses: list[tuple[str, int]] = []
         self.not_before: dict[str, int] = {}
+        self.standings: dict[str, Standing] = {}
         self.log: list[AccessChange] = []
         self.lost = 0
         """How many of the first changes are gone."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -13,9 +13,9 @@ import msgspec
 from api.tokens import issue
 from parlor.gateway import Subscription
 from parlor.llm.ports import Persona
-from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
+from parlor.model.access import Credential, DailyUse, Session, Standing, StreamTicket, TicketHolder
 from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
-from parlor.model.messages import Durability, Event, FinishReason, Message, MessageList, MessagePage, SenderType, Usage
+from parlor.model.messages import Durability, FinishReason, Message, MessageList, MessagePage, SenderType, Usage
 from parlor.model.requests import (
     AttemptReceipt,
     DeleteOutcome,
@@ -33,6 +33,8 @@ from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.model.states import MessageState, RoomState
 from parlor.settings import Settings
 from tests.unit.api.fake_access import FakeAccess
+from tests.unit.api.fake_administration import FakeAdministration
+from tests.unit.api.fake_subscription import FakeSubscription
 
 NOW_MS = 1_795_403_885_042  # 2026-11-23T03:18:05.042Z
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
@@ -128,50 +130,17 @@ def reply(**changes: Any) -> Message:
     )
 
 
-class FakeSubscription:
-    """Yields the batches that a test puts in; None ends it, an exception is raised."""
-
-    def __init__(self) -> None:
-        self.batches: asyncio.Queue[list[Event] | Exception | None] = asyncio.Queue()
-        self.entered = asyncio.Event()
-        self.closed = asyncio.Event()
-        self.refusal: Exception | None = None
-        self.iterator_closed = False
-
-    @property
-    def cursor(self) -> str:
-        return CURSOR
-
-    async def __aiter__(self) -> AsyncIterator[list[Event]]:
-        try:
-            while (batch := await self.batches.get()) is not None:
-                if isinstance(batch, Exception):
-                    raise batch
-                yield batch
-        finally:
-            self.iterator_closed = True
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Subscription]:
-        if self.refusal is not None:
-            raise self.refusal
-        self.entered.set()
-        try:
-            yield self
-        finally:
-            self.closed.set()
-
-
 class FakeGateway:
     """Records the calls, and always gives the same answers; the next call raises ``fails``."""
 
     def __init__(self) -> None:
         self.access = FakeAccess()
+        self.administration = FakeAdministration(self.access)
         self.calls: list[tuple[Any, ...]] = []
         self.fails: Exception | None = None
         self.commit_fails: Exception | None = None
         self.wait_fails: Exception | None = None
-        self.subscription = FakeSubscription()
+        self.subscription = FakeSubscription(CURSOR)
         self.receipt = SendReceipt(message(), reply(), CURSOR, replayed=False)
         self.edited = EditReceipt(message(content="better", metadata={"edited_at": EDITED_AT}), reply(), CURSOR)
         self.memory = RoomMemory("They talked about tea.", 12, NOW_MS, 3)
@@ -196,7 +165,8 @@ class FakeGateway:
     async def session(self, account_id: str) -> Session:
         self._called("session", account_id)
         not_before = self.access.not_before.get(account_id, 0)
-        return Session(AccountId(account_id), 5, Partition(17), ShardId(1), not_before)
+        standing = self.access.standings.get(account_id, Standing.ACTIVE)
+        return Session(AccountId(account_id), 5, Partition(17), ShardId(1), not_before, standing)
 
     async def create_room(
         self,
@@ -392,5 +362,7 @@ class RecordingMetrics:
         self.codes.append(code)
 
 
-def token(settings: Settings, account: str = "alice", ttl: timedelta = timedelta(hours=1)) -> str:
-    return issue(settings.auth, account, ttl, datetime.fromtimestamp(NOW_MS / 1000, UTC))
+def token(
+    settings: Settings, account: str = "alice", ttl: timedelta = timedelta(hours=1), scopes: Sequence[str] = ()
+) -> str:
+    return issue(settings.auth, account, ttl, datetime.fromtimestamp(NOW_MS / 1000, UTC), scopes=scopes)

@@ -23,7 +23,13 @@ pytestmark = pytest.mark.unit
 Credentials: TypeAlias = dict[str, str]
 
 KEY, RETIRED, UNKNOWN = TestKey("2026-a"), TestKey("2025-z"), TestKey("elsewhere")
-NAMES = {"room_id": ROOM, "message_id": MESSAGE, "key_id": "0123456789abcdef"}
+NAMES = {
+    "room_id": ROOM,
+    "message_id": MESSAGE,
+    "key_id": "0123456789abcdef",
+    "account_id": "alice",
+    "dead_letter_id": "17:1795403885042-1",
+}
 CLAIMS = {"sub": "alice", "iss": "parlor", "aud": "parlor-api", "iat": NOW_MS // 1000, "exp": NOW_MS // 1000 + 600}
 PUBLIC = jwt.PyJWK.from_json(KEY.known.jwk, algorithm="EdDSA").key.public_bytes_raw()
 
@@ -76,7 +82,8 @@ async def credentials(app: FastAPI, gateway: FakeGateway, clock: FakeClock) -> C
     await access.retire_signing_key(RETIRED.known.kid, NOW_MS)
     await access.revoke_account(AccountId("revoked"), NOW_MS)
     made, entropy = {}, CountingEntropy()
-    for name, scopes in {"read": ["read"], "write": ["write"], "ended": ["read"], "expired": ["read"]}.items():
+    keys = {"read": ["read"], "write": ["write"], "both": ["read", "write"], "ended": ["read"], "expired": ["read"]}
+    for name, scopes in keys.items():
         key, made[name] = new_key(name, scopes, NOW_MS if name == "expired" else None, clock, entropy)
         await access.add_api_key(5, key, digest_of(made[name]), 100)
         if name == "ended":
@@ -127,11 +134,47 @@ async def test_nobody_gets_in_without_one_token(
 async def test_a_key_with_one_scope_gets_nowhere_else(
     client: httpx2.AsyncClient, calls: list[DocumentedCall], credentials: Credentials, scope: str
 ) -> None:
-    calls = [call for call in calls if call.reads == (scope == "write")]
+    calls = [call for call in calls if call.reads == (scope == "write") or call.is_admins]
     assert len(calls) > 8
     assert await answers(client, calls, [f"Bearer {credentials[scope]}"]) == dict.fromkeys(
         names(calls), (403, "forbidden")
     )
+
+
+USERS: dict[str, Callable[[Credentials], str]] = {
+    "a token": lambda _: signed(),
+    "a token for what is its account's": lambda _: signed(scope="read write"),
+    "a token with a word that contains it": lambda _: signed(scope="administrator read:admin ADMIN"),
+    "a token with a list": lambda _: signed(scope=["admin"]),
+    "an API key": lambda keys: keys["both"],
+}
+
+
+@pytest.mark.parametrize("case", USERS)
+async def test_a_user_is_no_operator(
+    client: httpx2.AsyncClient, gateway: FakeGateway, calls: list[DocumentedCall], credentials: Credentials, case: str
+) -> None:
+    calls = [call for call in calls if call.path.startswith("/v1/admin/")]
+    assert len(calls) > 6
+    assert all(call.is_admins for call in calls), "the document says so"
+    found = await answers(client, calls, [f"Bearer {USERS[case](credentials)}"])
+    assert found == dict.fromkeys(names(calls), (403, "forbidden"))
+    assert gateway.administration.calls == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "barred"),
+    [("read", {"write", "admin"}), ("write", {"read", "admin"}), ("admin read", {"write"}), ("admin", set())],
+)
+@pytest.mark.usefixtures("credentials")
+async def test_a_token_may_do_what_its_scope_says(
+    client: httpx2.AsyncClient, calls: list[DocumentedCall], scope: str, barred: set[str]
+) -> None:
+    calls = [call for call in calls if not call.path.endswith("/events")]
+    found = await answers(client, calls, [f"Bearer {signed(scope=scope)}"])
+    refused = {name for name, answer in found.items() if answer == (403, "forbidden")}
+    needed = {call.name: "admin" if call.is_admins else "read" if call.reads else "write" for call in calls}
+    assert refused == {name for name, each in needed.items() if each in barred}
 
 
 @pytest.mark.usefixtures("credentials")
@@ -140,6 +183,7 @@ async def test_the_same_requests_get_in_with_a_good_token(
 ) -> None:
     """Else the others would show nothing. Streams are not begun: they would not end."""
     calls = [call for call in calls if not call.path.endswith("/events") and call.path != "/v1/keys/{key_id}"]
-    found = await answers(client, calls, [f"Bearer {signed()}"])
+    found = await answers(client, calls, [f"Bearer {signed(scope='admin')}"])
     assert {call: answer for call, answer in found.items() if answer[0] not in (200, 201, 202)} == {}
-    assert len(gateway.calls) > len(calls) - 5
+    done = len(gateway.calls) + len([call for call in calls if call.is_admins])
+    assert done > len(calls) - 5

@@ -1,0 +1,41 @@
+"""What an operator asks over HTTP: the stores answer for accounts and dead letters, the Supervisor for the actors."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from actors.contracts import InstallationStatus, QueueStatus
+from actors.routing import RoomRouter
+from parlor.administration.operations import Operations
+from parlor.model.administration import ActorLine, Overview, ShardLine
+from parlor.wiring import Wiring
+
+
+class ActorAdministration(Operations):
+    """See ``parlor.administration.ports.Administration``."""
+
+    def __init__(self, wiring: Wiring, rooms: RoomRouter) -> None:
+        super().__init__(wiring.store, wiring.reader, wiring.dead_letters(), wiring.clock)
+        self._rooms = rooms
+
+    async def overview(self) -> Overview:
+        return overview_of(await self._rooms.status())
+
+
+def overview_of(status: InstallationStatus) -> Overview:
+    actors = [
+        ActorLine(actor.name, actor.kind, actor.alive, len(actor.rooms), actor.trouble) for actor in status.actors
+    ]
+    queues = sorted(status.queues, key=lambda queue: queue.shard)
+    shards = [_line(shard, list(its)) for shard, its in groupby(queues, lambda queue: queue.shard)]
+    return Overview(status.services, actors, shards)
+
+
+def _line(shard: int, queues: list[QueueStatus]) -> ShardLine:
+    return ShardLine(
+        shard,
+        lag_entries=sum(queue.depth for queue in queues),
+        lag_seconds=max(queue.lag_seconds for queue in queues),
+        dead_letters=sum(queue.dead_letters for queue in queues),
+        trouble=next((queue.trouble for queue in queues if queue.trouble), ""),
+    )

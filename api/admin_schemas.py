@@ -1,0 +1,116 @@
+"""Requests and responses of operators, as in ``api.schemas``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool, model_validator
+
+from api.fields import ListCursor, Timestamp, _Answer, _Body, _Query
+from api.key_schemas import read_time
+from api.schemas import ChatUsageTotal
+from parlor.model.access import Standing
+
+
+class AdminListRequest(_Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: ListCursor | None = None
+    """`next_cursor` of the page before."""
+
+
+class ActorState(_Body):
+    name: str
+    kind: str
+    alive: bool
+    rooms: int
+    """How many rooms it serves."""
+    trouble: str
+    """Empty: nothing is wrong."""
+
+
+class ShardState(_Body):
+    """The queues of one shard."""
+
+    shard: int
+    lag_entries: int
+    """Operations that wait for the shard."""
+    lag_seconds: float
+    """The age of the oldest of them."""
+    dead_letters: int
+    trouble: str
+    """Why the numbers are not whole; empty: they are."""
+
+
+class AdminStatusResponse(_Answer):
+    services: dict[str, str]
+    """Each dependency and `ok`, or what is wrong with it."""
+    actors: list[ActorState]
+    shards: list[ShardState]
+
+
+class AdminAccount(_Body):
+    account_id: str
+    standing: Standing
+    disabled: bool
+    standing_since: Timestamp | None
+    """When the standing was last changed; null: never."""
+    not_before: Timestamp | None
+    """What was issued to the account before that time has ended; null: nothing has."""
+
+
+class AdminAccountListResponse(_Answer):
+    accounts: list[AdminAccount]
+    next_cursor: str | None
+
+
+class AdminUse(ChatUsageTotal):
+    from_: Annotated[str, Field(alias="from", description="`YYYY-MM-DD`, UTC")]
+    to: str
+
+
+class AdminAccountResponse(AdminAccount, _Answer):
+    rooms: int
+    """Rooms that are stored and not deleted."""
+    api_keys: int
+    usage: AdminUse
+    """Of the last 30 days."""
+    limits: dict[str, int | float | None]
+    """What one account may use; null: not limited."""
+
+
+class AdminAccountUpdateRequest(_Body):
+    disabled: StrictBool | None = None
+    """Whether the account is shut out: its tokens and keys are refused, its streams end."""
+    not_before: Annotated[AwareDatetime, BeforeValidator(read_time)] | None = None
+    """RFC 3339, not in the future: ends what was issued before. It never goes back."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.disabled is None and self.not_before is None:
+            raise ValueError("disabled or not_before is needed")
+        return self
+
+
+class AdminDeadLetter(_Body):
+    """An operation that its shard refused, without anybody's text."""
+
+    id: str
+    parked_at: Timestamp
+    partition: int
+    op: str
+    account_id: str
+    room_id: str
+    seq: int | None
+    message_id: str | None
+    reason: str
+
+
+class AdminDeadLetterListResponse(_Answer):
+    dead_letters: list[AdminDeadLetter]
+    next_cursor: str | None
+
+
+class AdminDeadLetterResponse(_Answer):
+    id: str
+    result: str
+    """What became of it."""

@@ -1,0 +1,181 @@
+"""Operations on the whole installation, for tokens with the scope `admin`."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from api import answers
+from api.admin_schemas import (
+    AdminAccountListResponse,
+    AdminAccountResponse,
+    AdminAccountUpdateRequest,
+    AdminDeadLetterListResponse,
+    AdminDeadLetterResponse,
+    AdminListRequest,
+    AdminStatusResponse,
+)
+from api.auth import AdminRoute
+from api.edge import Edge, edge_of
+from api.openapi import WITH_BODY, refusals
+from api.problems import invalid
+from api.tokens import is_account_name
+from parlor.cache.dead_letters import DeadLetter
+from parlor.errors import AccountNotFound, DeadLetterNotFound, IllegalTransition
+from parlor.model.access import AccountRow, Standing
+from parlor.model.administration import AccountReport
+from parlor.model.cursors import InvalidCursor
+from parlor.model.ids import AccountId
+from parlor.model.wire import JsonForm, timestamp
+from parlor.settings.limits import LimitSettings
+
+router = APIRouter(prefix="/v1/admin", tags=["administration"], route_class=AdminRoute)
+
+_DAYS = 30
+_LIMITS = ("requests_per_second", "sends_per_second", "requests_at_once", "streams", "rooms")
+"""The settings that limit one account."""
+
+
+@router.get("/status", response_model=AdminStatusResponse, responses=refusals(), summary="Status")
+async def status(request: Request) -> Response:
+    """The services that Parlor needs, its actors, and how far the shards are behind."""
+    overview = await edge_of(request).gateway.administration.overview()
+    return answers.answer(msgspec.structs.asdict(overview))
+
+
+@router.get("/accounts", response_model=AdminAccountListResponse, responses=refusals(), summary="Accounts")
+async def list_accounts(request: Request, query: Annotated[AdminListRequest, Query()]) -> Response:
+    """Every account, in the order in which they were first seen; deleted ones stay, so that their names stay taken."""
+    administration = edge_of(request).gateway.administration
+    found = await administration.accounts(query.limit + 1, _account_number(query.cursor))
+    page = found[: query.limit]
+    more = str(page[-1].account_db_key) if len(found) > query.limit else None
+    return answers.answer({"accounts": [_account(row) for row in page], "next_cursor": more})
+
+
+@router.get(
+    "/accounts/{account_id}",
+    response_model=AdminAccountResponse,
+    responses=refusals(AccountNotFound),
+    summary="One account",
+)
+async def get_account(request: Request, account_id: str) -> Response:
+    """An account with what it has, what it used in the last 30 days, and what it may use."""
+    return await _account_answer(edge_of(request), _name(account_id))
+
+
+@router.patch(
+    "/accounts/{account_id}",
+    response_model=AdminAccountResponse,
+    responses=refusals(AccountNotFound, *WITH_BODY),
+    summary="Change an account",
+)
+async def update_account(request: Request, account_id: str, body: AdminAccountUpdateRequest) -> Response:
+    """Disables an account, lets it in again, or ends what was issued to it: within seconds on every replica; its
+    streams end too."""
+    edge, account = edge_of(request), _name(account_id)
+    administration = edge.gateway.administration
+    if body.not_before is not None:
+        not_before = int(body.not_before.timestamp() * 1000)
+        if not_before > edge.clock.now_ms():
+            raise invalid(("body", "not_before"), "The time is in the future")
+        await administration.revoke(account, max(0, not_before))
+    if body.disabled is not None:
+        await administration.set_disabled(account, body.disabled)
+    return await _account_answer(edge, account)
+
+
+@router.get("/dead-letters", response_model=AdminDeadLetterListResponse, responses=refusals(), summary="Dead letters")
+async def list_dead_letters(request: Request, query: Annotated[AdminListRequest, Query()]) -> Response:
+    """Operations that their shard refused for their content, by partition and age."""
+    found = await edge_of(request).gateway.administration.dead_letters(query.limit + 1, query.cursor)
+    page = found[: query.limit]
+    more = page[-1].id if len(found) > query.limit else None
+    return answers.answer({"dead_letters": [_dead_letter(one) for one in page], "next_cursor": more})
+
+
+@router.post(
+    "/dead-letters/{dead_letter_id}/replay",
+    response_model=AdminDeadLetterResponse,
+    responses=refusals(DeadLetterNotFound),
+    summary="Replay a dead letter",
+)
+async def replay_dead_letter(request: Request, dead_letter_id: str) -> Response:
+    """Puts it back into its queue, when the reason for its refusal is gone."""
+    await edge_of(request).gateway.administration.replay(dead_letter_id)
+    return answers.answer({"id": dead_letter_id, "result": "queued again"})
+
+
+@router.post(
+    "/dead-letters/{dead_letter_id}/drop",
+    response_model=AdminDeadLetterResponse,
+    responses=refusals(DeadLetterNotFound, IllegalTransition),
+    summary="Drop a dead letter",
+)
+async def drop_dead_letter(request: Request, dead_letter_id: str) -> Response:
+    """Gives it up: a message becomes a tombstone, a room that was never stored is deleted."""
+    effect = await edge_of(request).gateway.administration.drop(dead_letter_id)
+    return answers.answer({"id": dead_letter_id, "result": f"dropped: {effect}"})
+
+
+async def _account_answer(edge: Edge, account: AccountId) -> Response:
+    last = datetime.fromtimestamp(edge.clock.now_ms() / 1000, UTC).date()
+    first = last - timedelta(days=_DAYS - 1)
+    report = await edge.gateway.administration.account(account, first, last)
+    return answers.answer(_report(report, first, last, edge.limits.settings))
+
+
+def _report(report: AccountReport, first: date, last: date, limits: LimitSettings) -> JsonForm:
+    counted = ("messages", "input_tokens", "output_tokens")
+    total = {name: sum(getattr(day, name) for day in report.use) for name in counted}
+    return {
+        **_account(report.row),
+        "rooms": report.rooms,
+        "api_keys": report.api_keys,
+        "usage": {"from": first, "to": last, **total},
+        "limits": {name: getattr(limits, name) for name in _LIMITS},
+    }
+
+
+def _account(row: AccountRow) -> JsonForm:
+    return {
+        "account_id": row.account_id,
+        "standing": row.standing,
+        "disabled": row.standing is Standing.DISABLED,
+        "standing_since": timestamp(row.standing_at) if row.standing_at else None,
+        "not_before": timestamp(row.not_before) if row.not_before else None,
+    }
+
+
+def _dead_letter(one: DeadLetter) -> JsonForm:
+    entry = one.entry
+    return {
+        "id": one.id,
+        "parked_at": timestamp(one.parked_at),
+        "partition": entry.partition,
+        "op": entry.op,
+        "account_id": entry.address.account_id,
+        "room_id": entry.address.room_id,
+        "seq": entry.seq or None,
+        "message_id": entry.message_id,
+        "reason": one.reason,
+    }
+
+
+def _name(text: str) -> AccountId:
+    """Raises ``AccountNotFound`` for what no account can be called."""
+    if not is_account_name(text):
+        raise AccountNotFound
+    return AccountId(text)
+
+
+def _account_number(cursor: str | None) -> int:
+    """Raises ``InvalidCursor``."""
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal()) or int(cursor) >= 2**63:
+        raise InvalidCursor("The cursor is not one of this list")
+    return int(cursor)

@@ -1,0 +1,1 @@
+"""What operators do to an installation, whichever way they come in."""
