@@ -6,6 +6,7 @@ import msgspec
 
 from parlor.model.ids import AccountId, MessageId
 from parlor.model.messages import MessageDoc
+from parlor.model.parts import Layout, Part
 from parlor.model.requests import Idempotency
 
 
@@ -24,6 +25,36 @@ class Claimed(msgspec.Struct, frozen=True):
     live_attempt: int
     number: int
     """Of this claim: higher than that of any before it, and than the ticket."""
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """What an attempt begins with: nothing, or what is kept of the one before."""
+
+    draft: str = ""
+    """Its texts and its reasoning, one behind the other."""
+    layout: Layout | None = None
+    """What its parts are; None for a single text."""
+    parts: list[Part] = []
+
+
+NOTHING_KEPT = Opening()
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """What is written of a reply at once: some characters of one part."""
+
+    index: int
+    """Of the part, in the message."""
+    reasoning: bool
+    offset: int
+    """Characters before it: of a text, those of the content; of reasoning, those of all reasoning."""
+    at: int
+    """Characters before it in the draft, which has both."""
+    text: str
+    layout: Layout | None = None
+    """What the draft's parts are from here on; None if that is as before."""
+    ended: Part | None = None
+    """The reasoning that ended before this part."""
 
 
 class Unwanted(msgspec.Struct, frozen=True):

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 from typing import TypeAlias
 
+import msgspec
+
 from parlor.cache.live import Live
 from parlor.cache.reads import CacheReader
 from parlor.cache.records import decode_doc, text, view
@@ -140,7 +142,7 @@ def _deleted(fields: dict[bytes, bytes]) -> str:
 
 def _about_message(room_id: RoomId, kind: str, message_id: MessageId, fields: dict[bytes, bytes]) -> JsonForm:
     match kind:
-        case "message.delta":
+        case "message.delta" | "message.reasoning":
             return {
                 "message_id": message_id,
                 "attempt": int(fields[b"attempt"]),
@@ -148,6 +150,10 @@ def _about_message(room_id: RoomId, kind: str, message_id: MessageId, fields: di
                 "offset": int(fields[b"offset"]),
                 "text": fields[b"text"].decode(),
             }
+        case "message.part":
+            part = msgspec.Raw(fields[b"part"])
+            index = int(fields[b"index"])
+            return {"message_id": message_id, "attempt": int(fields[b"attempt"]), "index": index, "part": part}
         case "message.reset":
             return {"message_id": message_id, "attempt": int(fields[b"attempt"])}
         case "message.deleted":

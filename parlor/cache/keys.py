@@ -14,7 +14,7 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
     <prefix>:{p17}:states:<room>        HASH    s:<seq> -> state, l:<seq> -> log, i:<message> -> seq, m:<seq> -> message
                                                 x:<seq> while its delete is not in the shard
     <prefix>:{p17}:open:<room>          ZSET    replies that have not ended, by seq
-    <prefix>:{p17}:draft:<room>         STRING  the text so far of the reply that is being written
+    <prefix>:{p17}:draft:<room>         STRING  the reply that is being written, so far: text and reasoning
     <prefix>:{p17}:events:<room>        STREAM  the room's event log; its name is also the channel of its wake-ups
     <prefix>:{p17}:idempotency:<room>:<digest>  HASH  what a request in the room with this key was answered
     <prefix>:{p17}:creation:<account>:<digest>  HASH  which room was created with this key

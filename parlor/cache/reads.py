@@ -9,12 +9,13 @@ import msgspec
 
 from parlor.cache.codes import Code, refusal
 from parlor.cache.live import Live, milliseconds
-from parlor.cache.records import ROOM_FIELDS, CachedRoom, decode_doc, read_room, text
+from parlor.cache.records import ROOM_FIELDS, CachedRoom, decode_doc, decode_layout, read_room, text
 from parlor.errors import RoomNotFound
 from parlor.model.access import AccountRow, Standing
 from parlor.model.cursors import START
 from parlor.model.ids import AccountId, MessageId, Partition, RoomId, home_of
 from parlor.model.messages import MessageDoc
+from parlor.model.parts import Said, drafted
 from parlor.model.rooms import RoomRow, RoomsBefore
 from parlor.model.states import MessageState
 
@@ -42,8 +43,8 @@ class CachedPage(msgspec.Struct, frozen=True):
     live_message: str
     """The reply that is being written; empty for none."""
     live_attempt: int
-    live_text: str
-    """What it has so far, up to the cursor."""
+    live: Said
+    """What it says so far, up to the cursor."""
 
 
 class CachedList(msgspec.Struct, frozen=True):
@@ -172,7 +173,7 @@ class CacheReader:
             rows=rows,
             live_message=message,
             live_attempt=int(attempt or 0),
-            live_text=text(answer[9]),
+            live=drafted(text(answer[9]), decode_layout(answer[10])),
         )
 
     async def versions(self, room_id: RoomId, seq: int) -> list[MessageDoc]:

@@ -9,12 +9,14 @@ import msgspec
 from parlor.cache.connection import Answer
 from parlor.model.ids import AccountId, RoomId
 from parlor.model.messages import Durability, Message, MessageDoc, MessageRow, ReplyError, SenderType
+from parlor.model.parts import Layout, Part, Said
 from parlor.model.requests import Transition
 from parlor.model.rooms import Room, RoomRow
 from parlor.model.states import GONE_MESSAGES, MessageState, RoomState
 
 _ENCODER = msgspec.json.Encoder()
 _DOC = msgspec.json.Decoder(MessageDoc)
+_LAYOUT = msgspec.json.Decoder(Layout)
 
 ROOM_FIELDS = ("account", "title", "persona", "created", "active", "count", "state", "persisted", "seq", "external")
 """The fields of the room's hash that make a ``Room``, in the order in which ``read_room`` takes them."""
@@ -29,6 +31,18 @@ def encode_doc(doc: MessageDoc) -> bytes:
 
 def decode_doc(data: bytes) -> MessageDoc:
     return _DOC.decode(data)
+
+
+def encode_part(part: Part) -> bytes:
+    return _ENCODER.encode(part)
+
+
+def encode_layout(layout: Layout | None) -> bytes:
+    return b"" if layout is None else _ENCODER.encode(layout)
+
+
+def decode_layout(data: bytes) -> Layout | None:
+    return _LAYOUT.decode(data) if data else None
 
 
 def stored_state(row: MessageRow) -> MessageState:
@@ -60,17 +74,18 @@ def tombstone(doc: MessageDoc) -> MessageDoc:
     )
 
 
-def view(room_id: RoomId, seq: int, state: MessageState, doc: MessageDoc, live_text: str = "") -> Message:
-    """A message as its readers see it. ``live_text`` is what a reply has so far."""
+def view(room_id: RoomId, seq: int, state: MessageState, doc: MessageDoc, live: Said | None = None) -> Message:
+    """A message as its readers see it. ``live`` is what a reply says so far."""
     if state in GONE_MESSAGES:
         doc = tombstone(doc)
+    # A slot that is kept for a reply says what its attempt begins with.
+    said = live if live and live.characters and state is MessageState.COMPOSING else Said(doc.content, doc.parts)
     return Message(
         message_id=doc.message_id,
         room_id=room_id,
         seq=seq,
         sender_type=doc.sender_type,
-        # A slot that is kept for a reply says what its attempt begins with.
-        content=live_text or doc.content if state is MessageState.COMPOSING else doc.content,
+        content=said.content,
         timestamp=doc.timestamp,
         state=state,
         durability=Durability.PERSISTED if state in STORED else Durability.CACHED,
@@ -82,7 +97,7 @@ def view(room_id: RoomId, seq: int, state: MessageState, doc: MessageDoc, live_t
         metadata=doc.metadata,
         ai_persona=doc.ai_persona,
         error=reply_error(doc),
-        parts=doc.parts,
+        parts=said.parts,
     )
 
 

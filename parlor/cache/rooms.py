@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from parlor.cache.changes import Appended, Claimed, Turn
+from collections.abc import Sequence
+
+from parlor.cache.changes import NOTHING_KEPT, Appended, Claimed, Opening, Piece, Turn
 from parlor.cache.codes import Code, refusal
 from parlor.cache.connection import Answer
 from parlor.cache.live import ACCOUNT, Live, RoomAddress, key_of, milliseconds, or_empty
 from parlor.cache.loader import Argument
-from parlor.cache.records import encode_doc, stored_state, stored_summary, text
+from parlor.cache.records import encode_doc, encode_layout, encode_part, stored_state, stored_summary, text
 from parlor.errors import IllegalTransition, LimitReached
 from parlor.model.ids import AccountId, Claim, MessageId, RoomId, home_of
 from parlor.model.messages import MessageDoc, MessageRow, attempt_of, ended_version
+from parlor.model.parts import Part, TextPart
 from parlor.model.rooms import RoomRow
 from parlor.model.states import MessageState, RoomState
 
@@ -138,10 +141,16 @@ class RoomCache:
         )
 
     async def start_attempt(
-        self, address: RoomAddress, claim: Claim, message_id: MessageId, seq: int, attempt: int, kept: str = ""
+        self,
+        address: RoomAddress,
+        claim: Claim,
+        message_id: MessageId,
+        seq: int,
+        attempt: int,
+        opening: Opening = NOTHING_KEPT,
     ) -> None:
-        """``kept`` is the text that the attempt begins with. Raises ``Fenced``, ``RoomNotFound``,
-        ``IllegalTransition`` (the reply has ended or was deleted)."""
+        """``opening`` is what the attempt begins with. Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (the
+        reply has ended or was deleted)."""
         await self._live.run(
             "start_attempt",
             self._live.room_keys(address, "partition", "generating", "room", "states", "draft", "events"),
@@ -151,16 +160,18 @@ class RoomCache:
                 "seq": seq,
                 "attempt": attempt,
                 "version": ended_version(attempt),
-                "text": kept,
-                "length": len(kept),
+                "text": opening.draft,
+                "length": len(opening.draft),
+                "layout": encode_layout(opening.layout),
                 "lease_until": self._live.lease_until(),
             },
+            _standing(opening.parts),
         )
 
     async def append_delta(
-        self, address: RoomAddress, claim: Claim, message_id: MessageId, attempt: int, offset: int, piece: str
+        self, address: RoomAddress, claim: Claim, message_id: MessageId, attempt: int, piece: Piece
     ) -> None:
-        """``offset`` in characters. Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (not live any more)."""
+        """Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (not live any more)."""
         await self._live.run(
             "append_delta",
             self._live.room_keys(address, "partition", "generating", "room", "draft", "events"),
@@ -168,9 +179,14 @@ class RoomCache:
                 **owned(address, claim),
                 "message": message_id,
                 "attempt": attempt,
-                "offset": offset,
-                "length": len(piece),
-                "text": piece,
+                "at": piece.at,
+                "length": len(piece.text),
+                "text": piece.text,
+                "event": "message.reasoning" if piece.reasoning else "message.delta",
+                "index": piece.index,
+                "offset": piece.offset,
+                "layout": encode_layout(piece.layout),
+                "ended": b"" if piece.ended is None else encode_part(piece.ended),
                 "lease_until": self._live.lease_until(),
             },
         )
@@ -230,6 +246,19 @@ class RoomCache:
             },
         )
         accepted(answer, RoomState.DELETING)
+
+
+def _standing(parts: Sequence[Part]) -> list[Argument]:
+    """An event for each part that stands: its type, index, offset, and the text or the whole part."""
+    events: list[Argument] = []
+    offset = 0
+    for index, part in enumerate(parts):
+        if isinstance(part, TextPart):
+            events += ["message.delta", index, offset, part.text]
+            offset += len(part.text)
+        else:
+            events += ["message.part", index, "", encode_part(part)]
+    return events
 
 
 def owned(address: RoomAddress, claim: Claim) -> dict[str, Argument]:

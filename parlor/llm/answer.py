@@ -1,4 +1,4 @@
-"""Parsing one answer of the OpenAI protocol: takes the bytes of its body, gives pieces of text, then the completion.
+"""Parsing one answer of the OpenAI protocol: takes the bytes of its body, gives its pieces, then the completion.
 
 The parser has no clock and no connection. Servers differ, and what they send is understood as far as it can be
 (``sse.py``, ``chunk.py``), under two rules:
@@ -9,7 +9,8 @@ The parser has no clock and no connection. Servers differ, and what they send is
    (``_ENDINGS``), at ``[DONE]``, or at the end of a body that is one JSON document. A reason that text follows was
    none: some servers say ``stop`` in each chunk. The end of the body alone is an ``LlmError``.
 
-An answer without a visible character, or with nothing but thoughts, is an ``LlmError`` too.
+An answer without a visible character, or with nothing but thoughts, is an ``LlmError`` too; one whose thoughts took all
+that it may have ends as ``reasoning_limit``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from parlor.llm.chunk import (
     reported,
 )
 from parlor.llm.failures import llm_error, reported_error
-from parlor.llm.ports import Completion
+from parlor.llm.ports import Completion, Piece, ReasoningDelta, TextDelta
 from parlor.llm.sse import Body, Document, ErrorData, SseParser, TooLongError
 from parlor.llm.thoughts import Spoken
 from parlor.model.messages import FinishReason, Usage
@@ -72,6 +73,8 @@ class AnswerParser:
         self._spoken = Spoken()
         self._says_something = False
         self._has_reasoning = False
+        self._thought = ""
+        """What the event that is being read adds to the model's thoughts."""
         self._half = ""
         """The first half of a surrogate pair, whose second half may come in the next chunk."""
         self._error: LlmError | None = None
@@ -90,29 +93,30 @@ class AnswerParser:
         # While a model thinks, some servers say in each chunk that it has stopped.
         return self._says_something
 
-    def feed(self, read: bytes) -> str:
-        """Returns the text that this read adds, which may be empty. Raises ``LlmError``, or leaves that to
-        ``check``."""
+    def feed(self, read: bytes) -> list[Piece]:
+        """Returns what this read adds, which may be nothing. Raises ``LlmError``, or leaves that to ``check``."""
         try:
             events = self._begin(read) if self._body is None else self._body.feed(read)
         except TooLongError as error:
             raise _not_understood(error) from error
-        return self._texts(events)
+        return self._pieces(events)
 
     def check(self) -> None:
-        """Raises the ``LlmError`` that followed text in the same read, so that the reader gets the text first."""
+        """Raises the ``LlmError`` that followed a piece in the same read, so that the reader gets the piece first."""
         if self._error is not None:
             raise self._error
 
-    def close(self) -> str:
-        """Ends the body and returns the text that was still in the parser. Raises ``LlmError``, as ``feed`` does."""
+    def close(self) -> list[Piece]:
+        """Ends the body and returns what was still in the parser. Raises ``LlmError``, as ``feed`` does."""
         if self._body is None:
-            return ""
+            return []
         events = self._body.close()
         # What cannot be read here is the end of a body that was cut off: ``completion`` tells what that means.
         if isinstance(self._body, Document):
-            return self._document(events[0])
-        return self._texts(events, cut=True)
+            text = self._document(events[0])
+            pieces = self._with_thought([], "")
+            return [*pieces, TextDelta(text)] if text else pieces
+        return self._pieces(events, cut=True)
 
     def completion(self) -> Completion:
         """Returns the end of the answer. Raises ``LlmError`` if it broke off, if it is empty, or if the server ended it
@@ -129,6 +133,8 @@ class AnswerParser:
         if self._ending is _Ending.TOOLS:
             raise llm_error("The language model asked for tools instead of answering")
         if self._has_reasoning or self._spoken.has_thoughts:
+            if self._ending is _Ending.LENGTH:
+                return Completion(FinishReason.REASONING_LIMIT, self.usage)
             raise AnswerOnlyReasoning
         raise AnswerEmpty(extra={"retryable": True})
 
@@ -142,22 +148,38 @@ class AnswerParser:
         self._body = Document() if self._head.startswith(b"{") else SseParser()
         return self._body.feed(self._head)
 
-    def _texts(self, events: list[bytes], *, cut: bool = False) -> str:
+    def _pieces(self, events: list[bytes], *, cut: bool = False) -> list[Piece]:
+        pieces: list[Piece] = []
         text = ""
         for event in events:
             try:
-                text += self._event(event)
+                said = self._event(event)
             except NotUnderstoodError as error:
                 if not cut:
-                    self._fail(_not_understood(error), text)
+                    self._fail(_not_understood(error), pieces, text)
                 break
             except LlmError as error:
-                self._fail(error, text)
+                self._fail(error, pieces, text)
                 break
-        return text.replace("\0", _REPLACEMENT) if "\0" in text else text
+            if self._thought:
+                pieces = self._with_thought(pieces, text)
+                text = ""
+            text += said
+        if text:
+            pieces.append(TextDelta(_printable(text)))
+        return pieces
 
-    def _fail(self, error: LlmError, text: str) -> None:
-        if not text:
+    def _with_thought(self, pieces: list[Piece], text: str) -> list[Piece]:
+        """Returns the pieces with a text, and then what the model thinks."""
+        if text:
+            pieces.append(TextDelta(_printable(text)))
+        if self._thought:
+            pieces.append(ReasoningDelta(_printable(_whole(self._thought))))
+            self._thought = ""
+        return pieces
+
+    def _fail(self, error: LlmError, pieces: list[Piece], text: str) -> None:
+        if not (pieces or text):
             raise error
         self._error = error
 
@@ -228,10 +250,12 @@ class AnswerParser:
         if delta is not None:
             content = delta.content
             text = content if content and isinstance(content, str) else delta.text()
-            if text or delta.reasons():
+            reasons = delta.reasons()
+            if text or reasons:
                 self.tokens += 1
-            if not self._says_something:
-                self._has_reasoning = self._has_reasoning or delta.reasons()
+            if reasons:
+                self._has_reasoning = True
+                self._thought += delta.thought()
             if text and self._ending is not None:
                 self._ending, self._is_hasty = None, True
         if choice.finish_reason:
@@ -249,7 +273,16 @@ class AnswerParser:
         text, self._half = self._half + text, ""
         if "\ud800" <= text[-1:] <= "\udbff" and not self.finished:
             text, self._half = text[:-1], text[-1]
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return _whole(text)
+
+
+def _whole(text: str) -> str:
+    """Puts surrogate pairs together; a half that is alone becomes U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _printable(text: str) -> str:
+    return text.replace("\0", _REPLACEMENT) if "\0" in text else text
 
 
 def _not_understood(error: ValueError) -> LlmError:

@@ -42,10 +42,18 @@ class Delta(msgspec.Struct):
             content = "".join(_part_text(part) for part in content)
         return content or self.refusal or ""
 
+    def thought(self) -> str:
+        """What the model thinks. Servers that are changing the field's name send the same text under both."""
+        told = self.reasoning_content or self.reasoning
+        if told is None and isinstance(self.content, list):
+            return "".join(_thought_text(part) for part in self.content)
+        return _thought_text(told)
+
     def reasons(self) -> bool:
-        """Whether there is hidden reasoning in it. A part that is not text is a thought, or refers to one."""
-        parts = self.content if isinstance(self.content, list) else ()
-        return bool(self.reasoning_content or self.reasoning) or not all(_is_text(part) for part in parts)
+        """Whether there is reasoning in it, readable or not. A part that is not text is a thought, or refers to one."""
+        if self.reasoning_content or self.reasoning:
+            return True
+        return isinstance(self.content, list) and not all(_is_text(part) for part in self.content)
 
 
 class Choice(msgspec.Struct):
@@ -148,6 +156,21 @@ def _is_text(part: object) -> bool:
 def _part_text(part: object) -> str:
     text = part.get("text") if isinstance(part, dict) else part
     return text if isinstance(text, str) and _is_text(part) else ""
+
+
+def _thought_text(told: object) -> str:
+    """The text of a thought: a string, or Mistral's part or list of parts."""
+    if isinstance(told, str):
+        return told
+    if isinstance(told, list):
+        return "".join(each if isinstance(each, str) else _thought_text(each) for each in told)
+    if isinstance(told, dict) and (kind := told.get("type")) in {"thinking", "reasoning"}:
+        return _thought_body(told.get(kind) or told.get("text"))
+    return ""
+
+
+def _thought_body(body: object) -> str:
+    return "".join(map(_part_text, body)) if isinstance(body, list) else body if isinstance(body, str) else ""
 
 
 def _tokens(usage: dict[str, object], names: tuple[str, ...]) -> int | None:

@@ -10,7 +10,8 @@ Rules:
    is left out.
 4. The first turn is never an answer without its question, unless there is no question at all.
 5. Deleted messages, answers still being written, and blank ones (an answer that failed or was stopped before its first
-   word) are left out, and so are the thoughts that a model writes into its answers. The partial text of an answer that
+   word) are left out, and so are the thoughts that a model writes into its answers, and its reasoning unless the
+   persona's model has to be told. The partial text of an answer that
    was stopped, interrupted or failed is kept, because the person has read it.
 6. Consecutive turns of one role are merged, with a blank line between them. Some models require that roles alternate,
    and two messages in a row, or a question whose answer was deleted, are ordinary here.
@@ -38,6 +39,7 @@ from parlor.llm.thoughts import without_thoughts
 from parlor.llm.tokens import TURN_OVERHEAD, TokenRatios, cut, end_of, estimate_tokens
 from parlor.model.ids import RoomId
 from parlor.model.messages import Message, SenderType
+from parlor.model.parts import ReasoningPart
 from parlor.model.rooms import RoomMemory
 from parlor.model.states import MessageState
 
@@ -69,6 +71,11 @@ def turn_of(message: Message) -> PromptTurn | None:
             return None if is_blank(said) else PromptTurn("assistant", said)
         case SenderType.SYSTEM:
             return PromptTurn("system", message.content)
+
+
+def reasoning_of(message: Message) -> str:
+    """Returns what the model thought."""
+    return "\n\n".join(part.text for part in message.parts or () if isinstance(part, ReasoningPart))
 
 
 class Fold(msgspec.Struct, frozen=True):
@@ -143,7 +150,9 @@ class Memory:
         usable = known.summary != "" and known.through_seq < before_seq
         system = f"{persona.system_prompt}\n\n{SUMMARY_HEADING} {known.summary}" if usable else persona.system_prompt
         budget = self._context_tokens - min(persona.max_tokens or 0, self._context_tokens // 2)
-        return _Window(system, budget, self.ratios.of(persona.model), known.through_seq if usable else 0)
+        window = _Window(system, budget, self.ratios.of(persona.model), known.through_seq if usable else 0)
+        window.reasons = persona.send_reasoning
+        return window
 
     async def _fill(self, window: _Window, room_id: RoomId, before_seq: int, newest: list[Message]) -> None:
         page, scanned = newest, 0
@@ -205,6 +214,8 @@ class _Window:
         self._left_out = 0
         self._full = False
         self._asked = False
+        self.reasons = False
+        """Whether answers come with what the model thought before them."""
         self.below = 1
         """The oldest seq that was read. Every seq below it is a message that was not read, or a tombstone."""
 
@@ -235,7 +246,9 @@ class _Window:
         turn = turn_of(message)
         if turn is None or (message.seq <= self._floor and turn.role != "user"):
             return
-        cost = self._cost(turn.content)
+        if self.reasons:
+            turn = PromptTurn(turn.role, turn.content, reasoning_of(message))
+        cost = self._cost(turn.content + turn.reasoning)
         question = turn.role == "user" and not self._asked
         fits = not self._full and self._spent + cost <= self._budget
         if not fits:
@@ -278,7 +291,9 @@ def _merged(turns: list[PromptTurn]) -> list[PromptTurn]:
     merged: list[PromptTurn] = []
     for turn in turns:
         if merged and merged[-1].role == turn.role:
-            merged[-1] = PromptTurn(turn.role, f"{merged[-1].content}\n\n{turn.content}")
+            before = merged[-1]
+            reasoning = "\n\n".join(filter(None, (before.reasoning, turn.reasoning)))
+            merged[-1] = PromptTurn(turn.role, f"{before.content}\n\n{turn.content}", reasoning)
         else:
             merged.append(turn)
     return merged

@@ -37,6 +37,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: Annotated[str, msgspec.Meta(max_length=200)] = ""
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TOKENS)] | None = None
+    think_tags: bool = True
+    send_reasoning: bool = False
 
 
 class PersonasError(ValueError):
@@ -130,6 +132,8 @@ def _persona(table: object, where: str) -> Persona:
         model=entry.model,
         temperature=entry.temperature,
         max_tokens=entry.max_tokens,
+        think_tags=entry.think_tags,
+        send_reasoning=entry.send_reasoning,
     )
 
 

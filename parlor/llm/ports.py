@@ -23,6 +23,10 @@ class Persona(msgspec.Struct, frozen=True):
     model: str
     temperature: float | None = None
     max_tokens: int | None = None
+    think_tags: bool = True
+    """Whether ``<think>`` at the start of an answer begins reasoning."""
+    send_reasoning: bool = False
+    """Whether prompts have what the model thought in earlier answers."""
 
 
 class UnknownPersona(InvalidRequest):
@@ -34,6 +38,8 @@ class PromptTurn(msgspec.Struct, frozen=True):
 
     role: Literal["system", "user", "assistant"]
     content: str
+    reasoning: str = ""
+    """What the model thought before it said this; for models that have to be told."""
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -54,6 +60,12 @@ class TextDelta(msgspec.Struct, frozen=True):
     text: str
 
 
+class ReasoningDelta(msgspec.Struct, frozen=True):
+    """A piece of what the model thinks before it goes on, as it arrived."""
+
+    text: str
+
+
 class Completion(msgspec.Struct, frozen=True):
     """The end of an answer."""
 
@@ -61,7 +73,8 @@ class Completion(msgspec.Struct, frozen=True):
     usage: Usage | None
 
 
-Part: TypeAlias = TextDelta | Usage | Completion
+Piece: TypeAlias = TextDelta | ReasoningDelta
+Part: TypeAlias = Piece | Usage | Completion
 """A part of an answer as it arrives. A usage is what the provider has counted so far; each replaces the one before."""
 
 
@@ -84,8 +97,8 @@ class ChatModel(Protocol):
     implementation (``providers.py``)."""
 
     def answer(self, persona: Persona, context: Context, deadline: float) -> AsyncGenerator[Part, None]:
-        """Streams an answer: text deltas, the usage whenever the provider tells it before the end, then one completion.
-        ``deadline`` is on the clock's ``monotonic``.
+        """Streams an answer: deltas of text and of reasoning, the usage whenever the provider tells it before the end,
+        then one completion. ``deadline`` is on the clock's ``monotonic``.
 
         Raises ``LlmError``, also for an answer that was cut off or has no visible text (``AnswerEmpty``). If its
         ``extra["retryable"]`` is true and no text has arrived yet, the prompt is sent once more. Closing or cancelling
@@ -111,8 +124,8 @@ class ChatService(Protocol):
         ``said`` is what the answer has already: the prompt ends with it, for the model to go on from there."""
 
     def chat(self, persona: str, context: Context) -> AsyncGenerator[Part, None]:
-        """Streams the answer: text deltas, usages, then one completion. Raises ``LlmError``. ``persona`` may also be
-        one of Parlor's own: ``summary.NAME``, ``title.NAME``.
+        """Streams the answer: deltas of text and of reasoning, usages, then one completion. Raises ``LlmError``.
+        ``persona`` may also be one of Parlor's own: ``summary.NAME``, ``title.NAME``.
 
         A failure before the first token is retried once. Closing the generator closes the connection to the provider.
         """

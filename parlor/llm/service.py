@@ -3,8 +3,8 @@
 A request is retried once, and only before the first visible token, because later the reader would see the answer start
 over. Only failures that may be temporary are retried: no connection, an answer that broke off or is empty, HTTP 408,
 409, 425, 429 and 5xx. A ``Retry-After`` of up to ``RETRY_AFTER_MAX`` is waited for; with a longer one the error is
-raised at once. An answer ends at ``reply_max`` characters. Each provider's protocol is in its ``ChatModel``; OpenAI's
-is in ``upstream.py``.
+raised at once. An answer ends at ``reply_max`` characters, its reasoning included. Each provider's protocol is in its
+``ChatModel``; OpenAI's is in ``upstream.py``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,19 @@ from parlor.clock import Clock, Entropy, SystemEntropy
 from parlor.errors import LlmError
 from parlor.llm.memory import Memory
 from parlor.llm.personas import Personas
-from parlor.llm.ports import ChatModel, Completion, Context, History, Part, Persona, Summaries, TextDelta
+from parlor.llm.ports import (
+    ChatModel,
+    Completion,
+    Context,
+    History,
+    Part,
+    Persona,
+    ReasoningDelta,
+    Summaries,
+    TextDelta,
+)
 from parlor.llm.summary import summarist
+from parlor.llm.thoughts import Splitter
 from parlor.llm.title import titler
 from parlor.llm.usage import total
 from parlor.model.ids import RoomId
@@ -82,7 +93,8 @@ class AIChatService:
         return await self.memory.build_prompt(room_id, answering, before_seq, said)
 
     async def chat(self, persona: str, context: Context) -> AsyncGenerator[Part, None]:
-        """Streams the answer: text deltas, usages, then one completion. The usages include a try that failed.
+        """Streams the answer: deltas of text and of reasoning, usages, then one completion. The usages include a try
+        that failed.
 
         Raises ``UnknownPersona`` or ``LlmError``, whose ``extra["retryable"]`` says whether another attempt can help.
         The total timeout includes the retry and the time that the caller spends on each delta. Closing or cancelling
@@ -94,16 +106,17 @@ class AIChatService:
         for last_try in (False, True):
             spoken, before = False, used
             try:
-                async with aclosing(self._model.answer(asked, context, deadline)) as parts:
+                async with aclosing(_split(self._model.answer(asked, context, deadline), asked, context)) as parts:
                     async for part in parts:
-                        if isinstance(part, TextDelta):
+                        if isinstance(part, TextDelta | ReasoningDelta):
                             spoken = True
                             left -= len(part.text)
                             if left >= 0:
                                 yield part
                                 continue
-                            yield TextDelta(part.text[:left])
-                            yield Completion(FinishReason.LENGTH, None)
+                            yield type(part)(part.text[:left])
+                            thinks = isinstance(part, ReasoningDelta)
+                            yield Completion(FinishReason.REASONING_LIMIT if thinks else FinishReason.LENGTH, None)
                             return
                         elif isinstance(part, Usage):
                             yield (used := total(before, part))
@@ -127,3 +140,22 @@ class AIChatService:
 
     def _retry_delay(self) -> float:
         return RETRY_DELAY * (0.5 + self._entropy.bits(16) / 2**16)
+
+
+async def _split(parts: AsyncGenerator[Part, None], asked: Persona, context: Context) -> AsyncGenerator[Part, None]:
+    """The same answer; what it thinks between tags at its start is reasoning, if its persona's are."""
+    splitter = Splitter() if asked.think_tags and not context.said else None
+    async with aclosing(parts):
+        try:
+            async for part in parts:
+                if splitter is None or not isinstance(part, TextDelta | Completion):
+                    yield part
+                    continue
+                for piece in splitter.take(part.text) if isinstance(part, TextDelta) else splitter.end():
+                    yield piece
+                if isinstance(part, Completion):
+                    yield part
+        except LlmError:
+            for piece in splitter.end() if splitter is not None else ():
+                yield piece
+            raise

@@ -32,7 +32,7 @@ from parlor.clock import Clock
 from parlor.errors import LlmError
 from parlor.llm.answer import AnswerParser
 from parlor.llm.failures import llm_error, refusal
-from parlor.llm.ports import Context, Part, Persona, TextDelta
+from parlor.llm.ports import Context, Part, Persona, PromptTurn
 from parlor.settings import OPENAI_URL, LlmSettings
 from parlor.settings.urls import is_loopback
 
@@ -85,8 +85,8 @@ class Upstream:
         await self._client.close()
 
     async def answer(self, persona: Persona, context: Context, deadline: float) -> AsyncGenerator[Part, None]:
-        """Streams text deltas, usages as the server counts, then one completion. ``deadline`` is on the clock's
-        ``monotonic``. Raises ``LlmError``.
+        """Streams deltas of text and of reasoning, usages as the server counts, then one completion. ``deadline`` is on
+        the clock's ``monotonic``. Raises ``LlmError``.
 
         Closing or cancelling the generator closes the connection at once, so that the server stops generating.
         """
@@ -98,8 +98,8 @@ class Upstream:
             while not answer.done:
                 tokens, usage, finished = answer.tokens, answer.usage, answer.finished
                 read = await self._read(reads, answer, until)
-                if text := answer.feed(read) if read else answer.close():
-                    yield TextDelta(text)
+                for piece in answer.feed(read) if read else answer.close():
+                    yield piece
                 if answer.usage is not usage and answer.usage is not None:
                     yield answer.usage
                 answer.check()
@@ -191,7 +191,7 @@ def _taken_apart(url: str) -> tuple[str, dict[str, object], httpx2.BasicAuth | N
 def _body(persona: Persona, context: Context, refused: frozenset[str]) -> dict[str, object]:
     body: dict[str, object] = {
         "model": persona.model,
-        "messages": [{"role": turn.role, "content": turn.content} for turn in context.turns],
+        "messages": [_message(turn) for turn in context.turns],
         "stream": True,
     }
     if "stream_options" not in refused:
@@ -201,6 +201,11 @@ def _body(persona: Persona, context: Context, refused: frozenset[str]) -> dict[s
     if persona.temperature is not None and "temperature" not in refused:
         body["temperature"] = persona.temperature
     return body
+
+
+def _message(turn: PromptTurn) -> dict[str, str]:
+    message = {"role": turn.role, "content": turn.content}
+    return {**message, "reasoning_content": turn.reasoning} if turn.reasoning else message
 
 
 def _refused_parameter(error: openai.APIStatusError, refused: frozenset[str]) -> str | None:

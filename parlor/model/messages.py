@@ -28,6 +28,8 @@ class FinishReason(StrEnum):
     ERROR = "error"
     INTERRUPTED = "interrupted"
     CONTENT_FILTER = "content_filter"
+    REASONING_LIMIT = "reasoning_limit"
+    """The model thought until its limit and said nothing."""
 
 
 class Durability(StrEnum):

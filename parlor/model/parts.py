@@ -50,10 +50,56 @@ class FilePart(msgspec.Struct, frozen=True, tag_field="type", tag="file"):
     size: int
 
 
+class ReasoningSpan(msgspec.Struct, frozen=True, tag_field="type", tag="reasoning"):
+    """Reasoning of a reply that is being written: the next ``length`` characters of its draft."""
+
+    length: int
+    duration_ms: int | None = None
+
+
+OPEN = -1
+"""The length of a draft's last part, which goes on to the end."""
+
 Part: TypeAlias = TextPart | ReasoningPart | ImagePart | FilePart
 """A part as its readers see it."""
 StoredPart: TypeAlias = TextSpan | ReasoningPart | ImagePart | FilePart
 StoredParts: TypeAlias = tuple[StoredPart, ...]
+Layout: TypeAlias = tuple[TextSpan | ReasoningSpan, ...]
+"""What the parts of a draft are: its texts and its reasoning stand in it one behind the other."""
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a message says: its content and, beside it, its stored parts."""
+
+    content: str = ""
+    parts: StoredParts | None = None
+
+    @property
+    def shown(self) -> list[Part]:
+        return parts_of(self.content, self.parts)
+
+    @property
+    def characters(self) -> int:
+        """The size of the whole: the content, and what the model thought."""
+        thoughts = (len(part.text) for part in self.parts or () if isinstance(part, ReasoningPart))
+        return len(self.content) + sum(thoughts)
+
+
+def said_of(parts: Sequence[Part]) -> Said:
+    return Said(*stored_form(parts))
+
+
+def drafted(draft: str, layout: Layout | None) -> Said:
+    """Returns what a reply says that is being written. Without a layout its draft is one text."""
+    if not layout:
+        return Said(draft)
+    parts: list[Part] = []
+    at = 0
+    for part in layout:
+        text = draft[at:] if part.length == OPEN else draft[at : at + part.length]
+        at += len(text)
+        parts.append(TextPart(text) if isinstance(part, TextSpan) else ReasoningPart(text, part.duration_ms))
+    return said_of(parts)
 
 
 def parts_of(content: str, stored: Sequence[StoredPart] | None) -> list[Part]:
@@ -88,8 +134,3 @@ def with_content(content: str, stored: StoredParts | None) -> StoredParts | None
     if content:
         parts.insert(first, TextPart(content))
     return stored_form(parts)[1]
-
-
-def characters(content: str, stored: Sequence[StoredPart] | None) -> int:
-    """Returns the size of a whole message: its content, and what its model thought."""
-    return len(content) + sum(len(part.text) for part in stored or () if isinstance(part, ReasoningPart))

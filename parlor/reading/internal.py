@@ -303,10 +303,10 @@ async def _known(memory: RoomMemory) -> RoomMemory:
 
 def _joined(room_id: RoomId, slot: PageRow, row: MessageRow | None, cached: CachedPage) -> Message:
     if slot.doc is not None:
-        doc, state, text = slot.doc, slot.state or MessageState.SENT, ""
+        doc, state, live = slot.doc, slot.state or MessageState.SENT, None
         if doc.message_id == cached.live_message and state is MessageState.COMPOSING:
-            doc, text = structs.replace(doc, attempt=cached.live_attempt), cached.live_text
-        return view(room_id, slot.seq, state, doc, text)
+            doc, live = structs.replace(doc, attempt=cached.live_attempt), cached.live
+        return view(room_id, slot.seq, state, doc, live)
     if row is None:
         # It must be in the shard, since it was stored before it left the cache. An error is better than a shorter page.
         raise StoreUnavailable(debug=f"{room_id} seq {slot.seq} is neither in the cache nor in its shard")

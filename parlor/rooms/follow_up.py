@@ -26,7 +26,7 @@ from parlor.cache.usage import UsageCache
 from parlor.errors import LlmError, ParlorError, Unavailable
 from parlor.llm import summary, title
 from parlor.llm.memory import Memory
-from parlor.llm.ports import ChatService, Completion, Context, PromptTurn, TextDelta
+from parlor.llm.ports import ChatService, Completion, Context, PromptTurn, ReasoningDelta, TextDelta
 from parlor.llm.usage import UsageMeter
 from parlor.model.ids import Claim, IdMint, RoomId
 from parlor.model.messages import FinishReason
@@ -189,12 +189,15 @@ class FollowUp:
     async def _written(self, due: _Due, persona: str, context: Context) -> str:
         """Returns a whole answer as one text, and counts what it used, also when it failed. Raises ``LlmError``."""
         pieces: list[str] = []
-        meter = UsageMeter(context.estimated_tokens, pieces)
+        written: list[str] = []
+        meter = UsageMeter(context.estimated_tokens, written)
         try:
             async with aclosing(self._model.chat(persona, context)) as parts:
                 async for part in parts:
-                    if isinstance(part, TextDelta):
-                        pieces.append(part.text)
+                    if isinstance(part, TextDelta | ReasoningDelta):
+                        written.append(part.text)
+                        if isinstance(part, TextDelta):
+                            pieces.append(part.text)
                         continue
                     meter.take(part)
                     if isinstance(part, Completion):

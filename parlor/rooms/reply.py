@@ -15,17 +15,20 @@ from typing import Protocol, TypeVar
 
 import msgspec
 import structlog
+from msgspec import structs
 
 from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
 from parlor.cache.usage import UsageCache
 from parlor.clock import Clock
 from parlor.errors import AnswerEmpty, CacheUnavailable, LlmError, StoreUnavailable
-from parlor.llm.ports import ChatService, Completion, TextDelta
+from parlor.llm.ports import ChatService, Completion, ReasoningDelta, TextDelta
 from parlor.llm.usage import UsageMeter
 from parlor.metrics import RoomMetrics
 from parlor.model.ids import Claim, MessageId
 from parlor.model.messages import FinishReason, MessageDoc, SenderType, ended_version
+from parlor.model.parts import Said
+from parlor.rooms.draft import Draft
 from parlor.settings import Settings
 
 RETRY_AFTER = 0.25
@@ -39,6 +42,7 @@ _EVENTS = {
     FinishReason.STOP: "message.completed",
     FinishReason.LENGTH: "message.completed",
     FinishReason.CONTENT_FILTER: "message.completed",
+    FinishReason.REASONING_LIMIT: "message.completed",
     FinishReason.STOPPED: "message.stopped",
     FinishReason.ERROR: "message.failed",
     FinishReason.INTERRUPTED: "message.failed",
@@ -55,9 +59,9 @@ class ReplyJob(msgspec.Struct, frozen=True):
     timestamp: int
     attempt: int
     """Counts from 1."""
-    kept: str = ""
-    """What the attempt begins with: the text of a reply that is continued."""
-    so_far: str = ""
+    kept: Said = Said()
+    """What the attempt begins with: what a reply says that is continued."""
+    so_far: Said = Said()
     """What the previous attempt had written when its owner died. Kept if this attempt is stopped before it begins."""
     ends: bool = False
     """Whether to end the reply as interrupted, with the text that it has, instead of beginning it again."""
@@ -94,9 +98,7 @@ class ReplyRun:
         self._ports = ports
         self._address = address
         self._claim = claim
-        self._text: list[str] = []
-        self._unwritten: list[str] = []
-        self._written = len(job.kept)
+        self._draft = Draft(job.kept, ports.clock)
         self._news = asyncio.Event()
         self._complete = False
         self._pausing = False
@@ -117,8 +119,8 @@ class ReplyRun:
         """Begins the attempt, writes the answer as it arrives, and ends the reply."""
         job = self.job
         cache, address, claim = self._ports.cache, self._address, self._claim
-        begin = partial(cache.start_attempt, address, claim, job.message_id, job.seq, job.attempt, job.kept)
-        await self._insist(begin)
+        opening = self._draft.opening()
+        await self._insist(partial(cache.start_attempt, address, claim, job.message_id, job.seq, job.attempt, opening))
         self._llm = asyncio.create_task(self._generate())
         if self._ended_as is not None:
             self._llm.cancel()
@@ -144,16 +146,18 @@ class ReplyRun:
             await asyncio.gather(self._llm, writing, return_exceptions=True)
         await self.finish(reason, error)
 
-    async def finish(self, reason: FinishReason, error: LlmError | None = None, text: str | None = None) -> None:
-        """Ends the reply in one atomic step. ``text`` replaces the text of this run, for a run that never began."""
+    async def finish(self, reason: FinishReason, error: LlmError | None = None, said: Said | None = None) -> None:
+        """Ends the reply in one atomic step. ``said`` replaces what this run has, for a run that never began."""
         job = self.job
+        said = self._draft.said() if said is None else said
         error_code, detail = (error.code, error.detail) if error else (None, None)
         if reason is FinishReason.INTERRUPTED:
             error_code, detail = "interrupted", "The reply was cut off before its end"
         doc = MessageDoc(
             message_id=job.message_id,
             sender_type=SenderType.AI,
-            content=job.kept + "".join(self._text) if text is None else text,
+            content=said.content,
+            parts=said.parts,
             timestamp=job.timestamp,
             version=ended_version(job.attempt),
             attempt=job.attempt,
@@ -181,7 +185,7 @@ class ReplyRun:
         try:
             return await llm, None
         except LlmError as error:
-            if isinstance(error, AnswerEmpty) and self.job.kept:
+            if isinstance(error, AnswerEmpty) and self.job.kept.content:
                 return FinishReason.STOP, None  # There was nothing to add.
             _log.warning("llm_failed", room_id=self._address.room_id, detail=error.detail, debug=error.debug)
             return FinishReason.ERROR, error
@@ -198,18 +202,18 @@ class ReplyRun:
         began = clock.monotonic()
         try:
             context = await self._insist(
-                partial(model.mem, address.room_id, persona=job.persona, before_seq=job.seq, said=job.kept)
+                partial(model.mem, address.room_id, persona=job.persona, before_seq=job.seq, said=job.kept.content)
             )
         except StoreUnavailable as error:
             raise LlmError("The conversation could not be read", debug=error.debug) from error
-        self._meter = UsageMeter(context.estimated_tokens, self._text)
+        context = structs.replace(context, said=job.kept.characters)
+        self._meter = UsageMeter(context.estimated_tokens, self._draft.texts)
         async with aclosing(model.chat(job.persona, context)) as parts:
             async for part in parts:
-                if isinstance(part, TextDelta):
-                    if not self._text:
+                if isinstance(part, TextDelta | ReasoningDelta):
+                    if not self._draft.texts:
                         self._ports.metrics.first_token_seconds(clock.monotonic() - began)
-                    self._text.append(part.text)
-                    self._unwritten.append(part.text)
+                    self._draft.add(part.text, reasoning=isinstance(part, ReasoningDelta))
                     self._news.set()
                     continue
                 self._meter.take(part)
@@ -224,7 +228,7 @@ class ReplyRun:
             await self._news.wait()
             self._news.clear()
             await self._write_piece()
-            if self._complete and not self._unwritten:
+            if self._complete and not self._draft:
                 return
             if not self._complete:
                 self._pausing = True
@@ -232,14 +236,9 @@ class ReplyRun:
                 self._pausing = False
 
     async def _write_piece(self) -> None:
-        job, piece = self.job, "".join(self._unwritten)
-        self._unwritten.clear()
-        if piece:
-            append = self._ports.cache.append_delta
-            await self._insist(
-                partial(append, self._address, self._claim, job.message_id, job.attempt, self._written, piece)
-            )
-            self._written += len(piece)
+        job, append = self.job, self._ports.cache.append_delta
+        for piece in self._draft.take():
+            await self._insist(partial(append, self._address, self._claim, job.message_id, job.attempt, piece))
 
     async def _insist(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Repeats a call until Redis answers; every call here is safe to repeat."""

@@ -106,7 +106,7 @@ class ReplyQueue:
             del self._jobs[message_id]
             # A reply that was deleted in the meantime has ended as well.
             with suppress(IllegalTransition):
-                await ReplyRun(self._ports, address, self._claim, job).finish(FinishReason.STOPPED, text=job.so_far)
+                await ReplyRun(self._ports, address, self._claim, job).finish(FinishReason.STOPPED, said=job.so_far)
             return
         ended = self._ends.setdefault(message_id, asyncio.Event())
         self._run.end(FinishReason.STOPPED)
@@ -152,7 +152,7 @@ class ReplyQueue:
         self._run = ReplyRun(self._ports, address, self._claim, job)
         try:
             if job.ends:
-                await self._run.finish(FinishReason.INTERRUPTED, text=job.so_far)
+                await self._run.finish(FinishReason.INTERRUPTED, said=job.so_far)
             else:
                 await self._unless_withdrawn(self._run, address)
         except Fenced:

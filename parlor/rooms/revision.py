@@ -15,7 +15,7 @@ from parlor.clock import Clock
 from parlor.errors import IllegalTransition, InvalidRequest, LimitReached, OutOfStep, ParlorError, RoomBusy
 from parlor.model.ids import Claim, MessageId
 from parlor.model.messages import CONTINUABLE, Message, MessageDoc, SenderType, reserved_version
-from parlor.model.parts import with_content
+from parlor.model.parts import Said, with_content
 from parlor.model.requests import EditReceipt, OnBusy
 from parlor.model.states import GONE_MESSAGES, MessageState
 from parlor.model.wire import timestamp
@@ -214,8 +214,9 @@ def _not_continuable(message: Message, limit: int) -> ParlorError | None:
             f"Only a reply that ended by one of {ends} can be continued",
             extra={"from": message.state, "to": MessageState.COMPOSING},
         )
-    if len(message.content) >= limit:
-        return LimitReached(f"The reply has {len(message.content)} characters, {limit} are allowed")
+    size = Said(message.content, message.parts).characters
+    if size >= limit:
+        return LimitReached(f"The reply has {size} characters, {limit} are allowed")
     return None
 
 

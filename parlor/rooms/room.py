@@ -35,6 +35,7 @@ from parlor.errors import (
 from parlor.model.access import Session
 from parlor.model.ids import IdMint, MessageId, RoomId
 from parlor.model.messages import FinishReason, Message
+from parlor.model.parts import Said
 from parlor.model.requests import DeleteOutcome, DeleteReceipt, OnBusy, SendReceipt
 from parlor.model.states import MessageState
 from parlor.reading.internal import InternalHistory
@@ -228,8 +229,8 @@ class Room:
         return lambda: self._queue(*unfinished)
 
     async def _adopted(self, reply: Message, first: int, cut_off: int | None, persona: str) -> ReplyJob:
-        kept = (await self._ports.history.doc(self.room_id, reply.seq)).content
-        job = adopted_job(reply, kept, first, cut_off, persona, self._settings)
+        doc = await self._ports.history.doc(self.room_id, reply.seq)
+        job = adopted_job(reply, Said(doc.content, doc.parts), first, cut_off, persona, self._settings)
         _log.info("reply_adopted", room_id=self.room_id, message_id=job.message_id, attempt=job.attempt, ends=job.ends)
         return job
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from parlor.cache.changes import Turn
 from parlor.model.messages import Message, MessageDoc, SenderType, reserved_version
+from parlor.model.parts import Said
 from parlor.model.requests import OnBusy
 from parlor.rooms.commands import Send
 from parlor.rooms.reply import ReplyJob
@@ -50,13 +51,13 @@ def job_of(reply: MessageDoc, seq: int, attempt: int) -> ReplyJob:
         reply.ai_persona or "",
         reply.timestamp,
         attempt=attempt,
-        kept=reply.content,
-        so_far=reply.content,
+        kept=Said(reply.content, reply.parts),
+        so_far=Said(reply.content, reply.parts),
     )
 
 
 def adopted_job(
-    reply: Message, kept: str, first: int, cut_off: int | None, room_persona: str, settings: RoomSettings
+    reply: Message, kept: Said, first: int, cut_off: int | None, room_persona: str, settings: RoomSettings
 ) -> ReplyJob:
     """Returns the job for a reply that another owner left unfinished. ``kept`` is what its attempts begin with,
     ``first`` the attempt that was asked for, ``cut_off`` the one that was interrupted (None: none had begun). After too
@@ -72,6 +73,6 @@ def adopted_job(
         reply.timestamp,
         attempt=attempt - 1 if ends else attempt,
         kept=kept,
-        so_far=reply.content,
+        so_far=Said(reply.content, reply.parts),
         ends=ends,
     )

@@ -98,6 +98,45 @@ async def test_a_new_attempt_forgets_the_text_of_the_last(tab: Tab, scripted: Sc
     await expect(tab.replies.locator(".message-ending")).to_contain_text("begins again")
 
 
+def thought(offset: int, text: str, attempt: int = 1) -> Json:
+    return {**delta(2, attempt, offset, text), "index": 0}
+
+
+async def test_what_the_model_thinks_is_folded_away_above_what_it_says(tab: Tab, scripted: ScriptedApi) -> None:
+    whole = {"type": "reasoning", "text": "Hm 😀 <b>so</b>", "duration_ms": 2400}
+    told = {"message_id": message(2, "")["message_id"], "attempt": 1, "index": 0, "part": whole}
+    thinking = (
+        turn_begins()
+        + frame("1-3", "message.reasoning", thought(0, "Hm 😀 "))
+        + frame("1-4", "message.reasoning", thought(3, "😀 <b>so"))
+    )
+    saying = frame("1-5", "message.part", told) + frame("1-6", "message.delta", {**delta(2, 1, 0, "Yes"), "index": 1})
+    events = Turns(*streams(thinking, saying), QUIET)
+    scripted.answers[EVENTS] = events
+    await scripted.open_room(tab.page)
+
+    reasoning = tab.replies.locator(".reasoning")
+    await expect(tab.replies.locator(".message-body")).to_have_text("Yes")
+    await expect(reasoning.locator("summary")).to_have_text("Thought for 2 s")
+    text = reasoning.locator(".reasoning-text")
+    await expect(text).to_be_hidden()
+    await reasoning.locator("summary").click()
+    await expect(text).to_be_visible()
+    await expect(text).to_have_text("Hm 😀 <b>so</b>")
+
+
+async def test_a_reply_that_only_thought_says_why_it_is_empty(tab: Tab, scripted: ScriptedApi) -> None:
+    parts = [{"type": "reasoning", "text": "Hm", "duration_ms": 100}]
+    reply = message(2, "", finish_reason="reasoning_limit", parts=parts)
+    scripted.answers[MESSAGES] = lambda _: (200, page_of([message(1, "hi"), reply]))
+    await scripted.open_room(tab.page)
+
+    await expect(tab.replies.locator(".reasoning summary")).to_have_text("Thought")
+    await expect(tab.replies.locator(".message-ending")).to_have_text(
+        "The model thought up to its limit, and said nothing."
+    )
+
+
 async def test_a_failed_reply_shows_its_reason_and_its_text(tab: Tab, scripted: ScriptedApi) -> None:
     failed = {
         "message": message(2, "So far", finish_reason="error"),

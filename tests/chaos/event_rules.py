@@ -65,6 +65,7 @@ class EventRules:
                 if not heard.type.startswith("room.") and every.setdefault(cursor, heard) != heard:
                     yield self._wrong("C12", f"two events have the cursor {heard.cursor}", stream)
             yield from self._deltas(stream)
+            yield from self._thoughts(stream)
         for stream in self._streams:
             yield from self._missed(stream, every)
 
@@ -96,6 +97,23 @@ class EventRules:
                 texts[key] = so_far + heard.text if so_far is not None else None
             elif heard.type in ENDS and texts.get(key) is not None and texts[key] != heard.text:
                 yield self._wrong("C12", f"the pieces of {heard.message_id} are not its text", stream)
+
+    def _thoughts(self, stream: Operation) -> Iterator[Violation]:
+        """The same of reasoning, whose parts are told whole when they have ended, or stand when an attempt begins."""
+        thoughts: dict[tuple[str, int], str | None] = {}
+        for heard in stream.response.heard:
+            key = heard.message_id, heard.attempt
+            if heard.type == "message.reset":
+                thoughts[key] = ""
+            elif heard.type == "message.reasoning":
+                so_far = thoughts.get(key, "" if heard.offset == 0 else None)
+                if so_far is not None and heard.offset != len(so_far):
+                    yield self._wrong("C12", f"a thought of {heard.message_id} begins at {heard.offset}", stream)
+                thoughts[key] = so_far + heard.text if so_far is not None else None
+            elif heard.type == "message.part" and (so_far := thoughts.get(key)) is not None:
+                thoughts[key] = so_far if so_far.endswith(heard.text) else so_far + heard.text
+            elif heard.type in ENDS and thoughts.get(key) is not None and thoughts[key] != heard.thought:
+                yield self._wrong("C12", f"the pieces of {heard.message_id} are not what it thought", stream)
 
     def _pages_and_events(self) -> Iterator[Violation]:
         """A page's cursor: what was created up to it is on the page or before it, the rest comes behind it."""

@@ -11,10 +11,10 @@ on the machine; a simulation: its virtual time). What the checker needs of whoev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
@@ -72,7 +72,14 @@ class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: int = 0
     offset: int = 0
     text: str = ""
-    """A delta's piece, or the content of the message that it carries."""
+    """A piece of text or reasoning, a whole part's, or the content of the message that it carries."""
+    thought: str = ""
+    """The reasoning of the message that it carries."""
+
+
+def thought_of(message: Mapping[str, Any]) -> str:
+    """The reasoning of a message as clients get it."""
+    return "".join(part["text"] for part in message.get("parts", ()) if part["type"] == "reasoning")
 
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -296,6 +296,26 @@ def pieces_are_not_the_text(story: Story) -> None:
     story.heard(*EVENTS[:4], replace(EVENTS[4], text="answer 1"))
 
 
+def thinking(*pieces: str, thought: str) -> list[Heard]:
+    """The reply's events when it thought before it spoke."""
+    told, offset = list(EVENTS[:2]), 0
+    for number, piece in enumerate(pieces):
+        told.append(Heard(f"100-2{number}", "message.reasoning", "m2", attempt=1, offset=offset, text=piece))
+        offset += len(piece)
+    said = [replace(event, cursor=event.cursor.replace("-", "-3")) for event in EVENTS[2:]]
+    part = Heard("100-29", "message.part", "m2", attempt=1, text="".join(pieces))
+    return [*told, part, *said[:-1], replace(said[-1], thought=thought)]
+
+
+def thought_missed(story: Story) -> None:
+    events = thinking("let ", "me ", "see", thought="let me see")
+    story.heard(*events[:3], *events[4:])
+
+
+def pieces_are_not_the_thought(story: Story) -> None:
+    story.heard(*thinking("let me ", "see", thought="let me be"))
+
+
 def page_ahead_of_its_cursor(story: Story) -> None:
     story.heard(*EVENTS)
     story.read(cursor="100-1", seen=story.rows[:2])
@@ -356,6 +376,8 @@ PLANTED: list[tuple[str, Callable[[Story], None]]] = [
     ("C12", event_repeated),
     ("C12", piece_missed),
     ("C12", pieces_are_not_the_text),
+    ("C12", thought_missed),
+    ("C12", pieces_are_not_the_thought),
     ("C12", page_ahead_of_its_cursor),
     ("C13", from_nothing),
     ("C13", refused_and_stored),

@@ -23,6 +23,7 @@ from tests.chaos.stories import (
     key_for_two,
     refused_and_stored,
     row_lost,
+    thinking,
 )
 
 pytestmark = pytest.mark.chaos
@@ -52,6 +53,12 @@ def test_a_reply_that_goes_on_from_what_it_had_is_honest() -> None:
         Heard("100-9", "message.completed", "m2", 2, 2, text="answer one"),
     )
     story.heard(Heard("101-0", "message.completed", "m2", 2, 3, text="another attempt"), after="100-9")
+    assert story.found() == []
+
+
+def test_a_reply_that_thought_before_it_spoke_is_honest() -> None:
+    story = Story()
+    story.heard(*thinking("let me ", "see", thought="let me see"))
     assert story.found() == []
 
 

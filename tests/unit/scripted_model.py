@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from parlor.llm.ports import Completion, Context, History, Part, Persona, PromptTurn, TextDelta
+from parlor.llm.ports import Completion, Context, History, Part, Persona, PromptTurn, ReasoningDelta, TextDelta
 from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason, SenderType, Usage
 
@@ -25,6 +25,10 @@ class Talk:
     def say(self, *texts: str) -> None:
         for text in texts:
             self.parts.put_nowait(TextDelta(text))
+
+    def think(self, *texts: str) -> None:
+        for text in texts:
+            self.parts.put_nowait(ReasoningDelta(text))
 
     def count(self, usage: Usage) -> None:
         """Tells the usage so far."""

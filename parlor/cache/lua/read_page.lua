@@ -4,11 +4,13 @@
 --       a page is either the newest `limit` messages below `before` ('' for the newest of all), or, with `after`, the
 --       oldest `limit` above it
 -- Returns: OK, then cursor, last seq, persisted seq, first seq of the page, last seq of the page, owner account,
---          {seq, state or '', doc or '', ...} ascending, live message:attempt or '', live text
+--          {seq, state or '', doc or '', ...} ascending, live message:attempt or '', its draft, and the
+--          draft's layout or ''
 --          | MISSING | GONE, owner account
 -- Guarantees: page, states and cursor are of one moment: events after the cursor continue it.
 -- Safe to repeat because: it only reads.
-local room = redis.call('HMGET', K.room, 'state', 'seq', 'persisted', 'event', 'account', 'live')
+local room = redis.call('HMGET', K.room, 'state', 'seq', 'persisted', 'event', 'account', 'live',
+  'live_layout')
 if not room[1] then
   return {CODE.MISSING}
 end
@@ -44,4 +46,4 @@ if low <= high then
 end
 local live = room[6] or ''
 local text = live ~= '' and redis.call('GET', K.draft) or ''
-return {CODE.OK, room[4], last, tonumber(room[3]), low, high, room[5], rows, live, text}
+return {CODE.OK, room[4], last, tonumber(room[3]), low, high, room[5], rows, live, text, room[7] or ''}

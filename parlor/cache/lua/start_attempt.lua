@@ -1,11 +1,13 @@
--- What: begins a run of the LLM for a reserved reply; from the second on, readers are told to forget the text so far,
---       and a reply that is continued begins with the text that it keeps.
+-- What: begins a run of the LLM for a reserved reply; from the second on, readers are told to forget what it said,
+--       and what an attempt keeps of the one before is told at once.
 -- KEYS: partition generating room states draft events
--- ARGV: room claim now message seq attempt version text length lease_until event_ttl event_max
---       version is what the attempt ends with, text what it begins with ('' for nothing), length its characters
+-- ARGV: room claim now message seq attempt version text length layout lease_until event_ttl event_max *parts
+--       version is what the attempt ends with, text the draft that it begins with ('' for nothing), length its
+--       characters, layout what its parts are ('' for a single text); parts: what stands, an event for each: type,
+--       index, offset, and the text or the whole part
 -- Returns: OK | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state
--- Guarantees: a room has one live attempt; deltas of any other are refused. A reply's attempts only go up. The text
---       that is kept is the attempt's first delta, at offset 0.
+-- Guarantees: a room has one live attempt; deltas of any other are refused. A reply's attempts only go up. What is
+--       kept is told before anything new.
 -- Safe to repeat because: an attempt that is live already is left as it is.
 --@include require_room
 --@include emit
@@ -28,6 +30,7 @@ if message == A.message and tonumber(attempt) > tonumber(A.attempt) then
   return {CODE.ILLEGAL, state}  -- A copy of a command that the network held back.
 end
 redis.call('HSET', K.room, 'live', live, 'live_length', A.length)
+redis.call('HDEL', K.room, 'live_layout')
 redis.call('DEL', K.draft)
 redis.call('ZADD', K.generating, A.lease_until, A.room)
 if tonumber(A.attempt) > 1 then
@@ -35,7 +38,12 @@ if tonumber(A.attempt) > 1 then
 end
 if A.text ~= '' then
   redis.call('SET', K.draft, A.text)
-  emit(K.events, K.room, 'type', 'message.delta', 'message', A.message, 'attempt', A.attempt, 'offset', 0,
-    'text', A.text)
+end
+if A.layout ~= '' then
+  redis.call('HSET', K.room, 'live_layout', A.layout)
+end
+for i = 1, #REST, 4 do
+  emit(K.events, K.room, 'type', REST[i], 'message', A.message, 'attempt', A.attempt, 'index', REST[i + 1],
+    'offset', REST[i + 2], REST[i] == 'message.part' and 'part' or 'text', REST[i + 3])
 end
 return {CODE.OK}

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from parlor.cache.events import CHUNK
 from parlor.errors import Overloaded, ParlorError, RoomMoved
 from parlor.llm.memory import Memory
-from parlor.llm.ports import Completion, Context, TextDelta
+from parlor.llm.ports import Completion, Context, Part, ReasoningDelta, TextDelta
 from parlor.metrics import NoMetrics
 from parlor.model.ids import Partition, RoomId, ShardId
 from parlor.model.messages import FinishReason, Usage
@@ -103,8 +103,11 @@ class SimModel(ScriptedModel):
         self._chance = chance
         self._cut = cut
 
-    async def chat(self, persona: str, context: Context) -> AsyncGenerator[TextDelta | Completion, None]:
+    async def chat(self, persona: str, context: Context) -> AsyncGenerator[Part, None]:
         chance = self._chance
+        for number in range(chance.choice([0, 0, 0, 1, 3])):
+            await asyncio.sleep(chance.uniform(0.01, 0.5))
+            yield ReasoningDelta(f"hm {number} é ")
         for number in range(chance.randint(0, 4)):
             await asyncio.sleep(chance.uniform(0.01, 1.5))
             yield TextDelta(f"{number} {len(context.turns)} é\n")

@@ -34,7 +34,7 @@ from parlor.rooms.commands import (
     Stop,
     UpdateRoom,
 )
-from tests.chaos.history import Heard, Kind, ObservedMessage, Recorder, Request, Response
+from tests.chaos.history import Heard, Kind, ObservedMessage, Recorder, Request, Response, thought_of
 from tests.chaos.history import Outcome as End
 from tests.chaos.observed import seen
 from tests.chaos.simulation.installation import PARTITIONS, SHARD, SimInstallation
@@ -353,5 +353,6 @@ def heard(event: Event) -> Heard:
         seq=about.get("seq", 0),
         attempt=about.get("attempt", 0),
         offset=data.get("offset", 0),
-        text=data["text"] if event.type == "message.delta" else about.get("content", ""),
+        text=data.get("text") or data.get("part", about).get("text") or about.get("content", ""),
+        thought=thought_of(about),
     )

@@ -9,7 +9,7 @@ import time
 import httpx2
 import msgspec
 
-from tests.chaos.history import Heard, Kind, Outcome, Recorder, Request, Response
+from tests.chaos.history import Heard, Kind, Outcome, Recorder, Request, Response, thought_of
 from tests.chaos.system.load import Account
 
 STAY = (3.0, 12.0)
@@ -105,7 +105,8 @@ def _heard(fields: dict[str, str]) -> Heard:
         seq=data.get("seq") or message.get("seq", 0),
         attempt=data.get("attempt") or message.get("attempt", 0),
         offset=data.get("offset", 0),
-        text=data.get("text") or message.get("content", ""),
+        text=data.get("text") or data.get("part", {}).get("text") or message.get("content", ""),
+        thought=thought_of(message),
     )
 
 

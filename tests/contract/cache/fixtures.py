@@ -13,7 +13,7 @@ from datetime import timedelta
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from parlor.cache.changes import Appended, Claimed, Turn
+from parlor.cache.changes import Appended, Claimed, Piece, Turn
 from parlor.cache.connection import Answer, ScriptPipeline
 from parlor.cache.creations import CreationCache
 from parlor.cache.events import Entry
@@ -43,6 +43,11 @@ OURS, THEIRS = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-
 """Installations."""
 ONE_WAY = frozenset({"release_lease", "release_room", "transition_message", "transition_room"})
 """Scripts whose second run finds nothing to do and says so with a refusal, which their callers take as done."""
+
+
+def plain(at: int, text: str) -> Piece:
+    """A piece of a reply that is one text."""
+    return Piece(index=0, reasoning=False, offset=at, at=at, text=text)
 
 
 class FixedClock:

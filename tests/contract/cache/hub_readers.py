@@ -15,7 +15,7 @@ from parlor.cache.live import RoomAddress
 from parlor.errors import CacheUnavailable
 from parlor.model.ids import MessageId
 from parlor.model.messages import Event
-from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures, plain
 
 RING = 32
 """Smaller than in production, so that it is overrun with few events."""
@@ -85,7 +85,7 @@ async def live_reply(fixtures: CacheFixtures) -> tuple[RoomAddress, MessageId]:
 
 async def write(fixtures: CacheFixtures, address: RoomAddress, reply: MessageId, count: int, begin: int = 0) -> None:
     for number in range(begin, begin + count):
-        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, number, "x")
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(number, "x"))
 
 
 async def silently(fixtures: CacheFixtures, address: RoomAddress, reply: MessageId) -> None:

@@ -11,7 +11,7 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
 from parlor.errors import Fenced, OutOfStep, ParlorError, PartitionUnknown, RoomNotFound
 from parlor.model.ids import Claim
-from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, CLAIM_3, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, CLAIM_3, CacheFixtures, plain
 
 pytestmark = pytest.mark.contract
 
@@ -29,7 +29,7 @@ async def _start(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, tu
 
 async def _delta(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
     assert turn.reply_id is not None
-    await fixtures.rooms.append_delta(address, claim, turn.reply_id, 1, 0, "x")
+    await fixtures.rooms.append_delta(address, claim, turn.reply_id, 1, plain(0, "x"))
 
 
 async def _renew(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:

@@ -11,7 +11,7 @@ from parlor.errors import Fenced, IllegalTransition, MessageNotFound, RoomNotFou
 from parlor.model.messages import SenderType
 from parlor.model.requests import DeleteOutcome
 from parlor.model.states import MessageState, RoomState
-from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, NOW, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, NOW, CacheFixtures, plain
 
 pytestmark = pytest.mark.contract
 
@@ -71,12 +71,12 @@ async def test_a_reply_in_progress_is_stopped_and_dropped(fixtures: CacheFixture
     address = await fixtures.claimed()
     turn = await fixtures.send(address, 0)
     reply = await fixtures.start(address, turn)
-    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Hel")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(0, "Hel"))
     assert await delete(fixtures, address, 2) == Deleted(MessageState.DELETED, DeleteOutcome.STOPPED_AND_DELETED)
     with pytest.raises(IllegalTransition):
-        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 3, "lo")
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(3, "lo"))
     page = await fixtures.page(address)
-    assert (page.live_message, page.live_text) == ("", "")
+    assert (page.live_message, page.live.content) == ("", "")
     assert await fixtures.redis.zcard(fixtures.keys.generating(fixtures.partition)) == 0
     claimed = await fixtures.claim(address.room_id, CLAIM_2)
     assert claimed is not None
@@ -88,7 +88,7 @@ async def test_deleting_a_waiting_reply_leaves_the_live_one_alone(fixtures: Cach
     first, _ = await fixtures.send(address, 0), await fixtures.send(address, 2)
     reply = await fixtures.start(address, first)
     assert (await delete(fixtures, address, 4)).outcome is DeleteOutcome.STOPPED_AND_DELETED
-    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Hi")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(0, "Hi"))
     assert await fixtures.redis.zcard(fixtures.keys.generating(fixtures.partition)) == 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from parlor.cache.live import RoomAddress
 from parlor.model.cursors import parse_event_cursor
 from parlor.model.ids import AccountId
-from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures, plain
 
 pytestmark = pytest.mark.contract
 
@@ -78,7 +78,7 @@ async def test_a_log_that_was_cut_begins_where_it_was_cut(fixtures: CacheFixture
     address = await fixtures.claimed()
     reply = await fixtures.start(address, await fixtures.send(address, 0))
     for number in range(fixtures.settings.cache.events_per_room):
-        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, number, "x")
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(number, "x"))
     found = await ids(fixtures, address)
     limit = fixtures.settings.cache.events_per_room
     assert 0.7 * limit <= len(found) <= limit

@@ -11,7 +11,7 @@ import pytest
 
 from parlor.cache.hub import Tail
 from parlor.cache.reads import LogPosition
-from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures, plain
 from tests.contract.cache.hub_readers import RING, SOON, Reading, ids, live_reply, take, write
 
 pytestmark = pytest.mark.contract
@@ -89,7 +89,7 @@ async def test_no_reader_misses_or_repeats_anything_while_others_write(
 
     async def writer() -> None:
         for number in range(total):
-            await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, number, "x")
+            await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(number, "x"))
             if dice.random() < 0.3:
                 await asyncio.sleep(0)
         done.set()

@@ -22,7 +22,7 @@ from parlor.model.ids import Claim, MessageId
 from parlor.model.messages import Usage
 from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
-from tests.contract.cache.fixtures import APPLIED, CLAIM_1, LEASE, CacheFixtures
+from tests.contract.cache.fixtures import APPLIED, CLAIM_1, LEASE, CacheFixtures, plain
 from tests.contract.cache.test_deletes import delete
 from tests.contract.cache.test_revisions import change
 
@@ -35,7 +35,7 @@ async def everything(fixtures: CacheFixtures) -> None:
     await fixtures.rooms.update(address, CLAIM_1, "Another", None)
     turn = await fixtures.rooms.append(address, CLAIM_1, 0, fixtures.turn(key="k"))
     reply = await fixtures.start(address, turn)
-    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "Hi")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(0, "Hi"))
     await fixtures.rooms.renew_reply(address, CLAIM_1)
     await fixtures.start(address, turn, attempt=2)
     await fixtures.page(address)

@@ -12,7 +12,7 @@ from parlor.cache.loader import all_names, load
 from parlor.errors import IllegalTransition, MessageNotFound, OutOfStep, ParlorError, PartitionUnknown, RoomNotFound
 from parlor.model.requests import DeleteOutcome
 from parlor.model.states import MessageState, RoomState
-from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures, plain
 
 pytestmark = pytest.mark.contract
 
@@ -100,7 +100,7 @@ async def test_the_owner_goes_on_after_an_operators_delete_of_a_message(fixtures
     deleted = await fixtures.operators.delete_message(address, turn.seq + 1, doc, stored=False, by="operator")
     assert (deleted.outcome, deleted.state) == (DeleteOutcome.STOPPED_AND_DELETED, MessageState.DELETED)
     with pytest.raises(IllegalTransition):
-        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "late")
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(0, "late"))
     assert (await fixtures.send(address, turn.seq + 1)).seq == 3
 
 

@@ -8,7 +8,7 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.reads import CachedPage
 from parlor.errors import RoomNotFound
 from parlor.model.states import MessageState
-from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CacheFixtures, plain
 from tests.contract.cache.test_deletes import delete
 
 pytestmark = pytest.mark.contract
@@ -116,13 +116,13 @@ async def test_the_live_text_is_that_of_the_live_attempt(fixtures: CacheFixtures
     address = await fixtures.claimed()
     turn = await fixtures.send(address, 0)
     reply = await fixtures.start(address, turn)
-    assert (await fixtures.page(address)).live_text == ""
-    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, 0, "old")
+    assert (await fixtures.page(address)).live.content == ""
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(0, "old"))
     await fixtures.start(address, turn, attempt=2)
-    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 2, 0, "né")
-    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 2, 2, "w")
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 2, plain(0, "né"))
+    await fixtures.rooms.append_delta(address, CLAIM_1, reply, 2, plain(2, "w"))
     page = await fixtures.page(address)
-    assert (page.live_message, page.live_attempt, page.live_text) == (reply, 2, "néw")
+    assert (page.live_message, page.live_attempt, page.live.content) == (reply, 2, "néw")
 
 
 async def test_page_and_later_events_make_up_the_whole_text_at_any_moment(fixtures: CacheFixtures) -> None:
@@ -131,12 +131,12 @@ async def test_page_and_later_events_make_up_the_whole_text_at_any_moment(fixtur
     pieces = ["a", "bc", "def", "g"]
     pages, offset = [await fixtures.page(address)], 0
     for piece in pieces:
-        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, offset, piece)
+        await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(offset, piece))
         offset += len(piece)
         pages.append(await fixtures.page(address))
     for page in pages:
         rest = [event[b"text"].decode() for event in await fixtures.events(address, page.cursor) if b"text" in event]
-        assert page.live_text + "".join(rest) == "".join(pieces)
+        assert page.live.content + "".join(rest) == "".join(pieces)
 
 
 async def test_events_after_the_cursor_continue_the_page(fixtures: CacheFixtures) -> None:

@@ -7,6 +7,7 @@ import pytest
 from parlor.cache.records import decode_doc, encode_doc, read_log, read_room, stored_state, tombstone, view
 from parlor.model.ids import MessageId, RoomId
 from parlor.model.messages import Durability, FinishReason, MessageDoc, MessageRow, SenderType, Usage
+from parlor.model.parts import Said
 from parlor.model.requests import Transition
 from parlor.model.states import MessageState
 
@@ -47,11 +48,11 @@ def test_a_tombstone_keeps_place_author_and_time_and_no_word() -> None:
 
 @pytest.mark.parametrize("state", [MessageState.DELETING, MessageState.DELETED])
 def test_what_is_deleted_is_shown_without_its_content(state: MessageState) -> None:
-    assert view(ROOM, 2, state, DOC, "live").content == ""
+    assert view(ROOM, 2, state, DOC, Said("live")).content == ""
 
 
 def test_what_is_being_written_is_shown_with_what_there_is() -> None:
-    shown = view(ROOM, 2, MessageState.COMPOSING, DOC, "so far")
+    shown = view(ROOM, 2, MessageState.COMPOSING, DOC, Said("so far"))
     assert (shown.content, shown.is_streaming, shown.durability) == ("so far", True, Durability.CACHED)
 
 

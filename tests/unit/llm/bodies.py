@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from parlor.llm.answer import AnswerParser
-from parlor.llm.ports import Completion
+from parlor.llm.ports import Completion, Piece, TextDelta
 
 
 def sse(*chunks: object) -> bytes:
@@ -21,9 +21,15 @@ def delta(content: object, finish: str | None = None, **more: object) -> dict[st
 def read(body: bytes, size: int = 2**30) -> tuple[str, Completion]:
     """The text and the end of a body that comes in reads of this size."""
     answer = AnswerParser()
-    text = "".join(answer.feed(body[start : start + size]) for start in range(0, len(body), size)) + answer.close()
+    pieces = [piece for start in range(0, len(body), size) for piece in answer.feed(body[start : start + size])]
+    pieces += answer.close()
     answer.check()
-    return text, answer.completion()
+    return text_of(pieces), answer.completion()
+
+
+def text_of(pieces: list[Piece]) -> str:
+    """The text of an answer that comes in these pieces, without its reasoning."""
+    return "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
 
 
 def run(*chunks: object) -> tuple[str, Completion]:

@@ -15,6 +15,7 @@ import msgspec
 
 from parlor.errors import LlmError
 from parlor.llm.answer import AnswerParser
+from tests.unit.llm.bodies import text_of
 from tests.unit.llm.dialects import DIALECTS, Dialect, Frame, event, frames
 
 PIECES = [
@@ -102,7 +103,7 @@ def _read(body: bytes, size: int) -> tuple[str, bool]:
 def _fed(answer: AnswerParser, read: bytes) -> tuple[str, bool]:
     text = ""
     try:
-        text = answer.feed(read)
+        text = text_of(answer.feed(read))
         answer.check()
     except LlmError:
         return text, True
@@ -112,7 +113,7 @@ def _fed(answer: AnswerParser, read: bytes) -> tuple[str, bool]:
 def _ended(answer: AnswerParser) -> tuple[str, bool]:
     text = ""
     try:
-        text = answer.close()
+        text = text_of(answer.close())
         answer.check()
         answer.completion()
     except LlmError:

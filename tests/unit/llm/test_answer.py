@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from parlor.errors import AnswerEmpty, AnswerFiltered, AnswerOnlyReasoning, LlmError
 from parlor.llm.answer import AnswerParser
-from parlor.llm.ports import Completion
+from parlor.llm.ports import Completion, Piece, ReasoningDelta, TextDelta
 from parlor.llm.sse import BODY_MAX
 from parlor.model.messages import FinishReason, Usage
-from tests.unit.llm.bodies import delta, read, run, said, sse, whole
+from tests.unit.llm.bodies import delta, read, run, said, sse, text_of, whole
 
 pytestmark = pytest.mark.unit
 
@@ -77,7 +79,7 @@ def test_a_reason_before_the_first_word_is_no_end_yet() -> None:
     for answer in (thinking, talking):
         answer.feed(sse(delta(None, "stop", reasoning_content="hm")))
     assert not thinking.finished
-    assert talking.feed(sse(delta("so"), delta(None, "stop"))) == "so"
+    assert text_of(talking.feed(sse(delta("so"), delta(None, "stop")))) == "so"
     assert talking.finished
     assert talking.completion().finish_reason is FinishReason.STOP
 
@@ -102,8 +104,7 @@ def test_a_blank_answer_is_an_error_that_another_try_may_mend(chunks: list[objec
     assert caught.value.extra["retryable"] is True
 
 
-@pytest.mark.parametrize("finish", ["length", "stop"])
-@pytest.mark.parametrize(
+THINKING = pytest.mark.parametrize(
     "thinking",
     [
         delta(None, reasoning_content="hm"),
@@ -114,10 +115,76 @@ def test_a_blank_answer_is_an_error_that_another_try_may_mend(chunks: list[objec
         delta("<reasoning>hm</reasoning><think>hm</think> "),
     ],
 )
-def test_an_answer_eaten_by_reasoning_is_an_error_of_its_own(thinking: object, finish: str) -> None:
+
+
+@THINKING
+def test_an_answer_that_is_nothing_but_reasoning_is_an_error_of_its_own(thinking: object) -> None:
     with pytest.raises(AnswerOnlyReasoning) as caught:
-        run(thinking, delta(None, finish), "[DONE]")
+        run(thinking, delta(None, "stop"), "[DONE]")
     assert not caught.value.extra.get("retryable")
+
+
+@THINKING
+def test_an_answer_whose_reasoning_took_all_it_may_have_says_so(thinking: object) -> None:
+    usage = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
+    _, end = run(thinking, delta(None, "length"), usage, "[DONE]")
+    assert end == Completion(FinishReason.REASONING_LIMIT, Usage(5, 2))
+
+
+def pieces_of(*chunks: object) -> list[Piece]:
+    answer = AnswerParser()
+    return [*answer.feed(sse(*chunks, "[DONE]")), *answer.close()]
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"reasoning_content": "hm"},
+        {"reasoning": "hm"},
+        {"reasoning": "hm", "reasoning_content": "hm"},
+        {"reasoning": "hm", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
+    ],
+)
+def test_reasoning_comes_as_pieces_of_its_own_in_order(thought: dict[str, object]) -> None:
+    chunks = [
+        delta(None, None, **thought),
+        delta("a", None, **thought),
+        delta("b"),
+        delta(None, None, **thought),
+        delta("c", "stop"),
+    ]
+    hm = ReasoningDelta("hm")
+    assert pieces_of(*chunks) == [hm, hm, TextDelta("ab"), hm, TextDelta("c")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}],
+        [{"type": "thinking", "thinking": "hm"}],
+        [{"type": "reasoning", "reasoning": "hm"}],
+        [{"type": "reasoning", "text": "hm"}],
+    ],
+)
+def test_reasoning_in_a_list_of_parts_is_found(content: object) -> None:
+    assert pieces_of(delta(content), delta("a", "stop")) == [ReasoningDelta("hm"), TextDelta("a")]
+
+
+@pytest.mark.parametrize("thought", [{"reasoning": {"effort": "low"}}, {"reasoning": 5}, {"reasoning_content": [None]}])
+def test_reasoning_that_cannot_be_read_is_left_out(thought: dict[str, object]) -> None:
+    assert pieces_of(delta(None, None, **thought), delta("a", "stop")) == [TextDelta("a")]
+
+
+def test_reasoning_holds_no_character_that_cannot_be_stored() -> None:
+    body = b'data: {"choices":[{"delta":{"reasoning_content":"a\\u0000\\ud83e"}}]}\n\n'
+    assert AnswerParser().feed(body) == [ReasoningDelta("a\ufffd\ufffd")]
+
+
+def test_an_answer_in_one_piece_begins_with_its_reasoning() -> None:
+    answer = AnswerParser()
+    body = {"choices": [{"message": {"content": "a", "reasoning_content": "hm"}, "finish_reason": "stop"}]}
+    answer.feed(json.dumps(body).encode())
+    assert answer.close() == [ReasoningDelta("hm"), TextDelta("a")]
 
 
 def test_an_answer_withheld_is_an_error_of_its_own() -> None:
@@ -137,13 +204,13 @@ def test_a_refusal_is_text() -> None:
 
 def test_a_hidden_reasoning_is_a_sign_of_life_but_no_text() -> None:
     answer = AnswerParser()
-    assert answer.feed(sse(delta(None, reasoning_content="hm"), delta(None, reasoning="hm"))) == ""
+    assert text_of(answer.feed(sse(delta(None, reasoning_content="hm"), delta(None, reasoning="hm")))) == ""
     assert answer.tokens == 2
 
 
 def test_comments_and_role_chunks_are_no_tokens() -> None:
     answer = AnswerParser()
-    assert answer.feed(b": keep-alive\n\n" + sse(delta("", role="assistant"), {"choices": None}, {})) == ""
+    assert text_of(answer.feed(b": keep-alive\n\n" + sse(delta("", role="assistant"), {"choices": None}, {}))) == ""
     assert answer.tokens == 0
 
 
@@ -182,7 +249,7 @@ def test_an_answer_that_breaks_off_is_never_complete() -> None:
 )
 def test_an_error_object_in_the_stream_is_an_error(error: dict[str, object]) -> None:
     answer = AnswerParser()
-    assert answer.feed(sse(delta("so far"))) == "so far"
+    assert text_of(answer.feed(sse(delta("so far")))) == "so far"
     with pytest.raises(LlmError) as caught:
         answer.feed(sse(error))
     assert "secret words" in caught.value.debug
@@ -191,7 +258,7 @@ def test_an_error_object_in_the_stream_is_an_error(error: dict[str, object]) -> 
 
 def test_text_before_an_error_in_the_same_read_is_kept() -> None:
     answer = AnswerParser()
-    assert answer.feed(sse(delta("so "), delta("far"), {"error": "late"}, delta("never"))) == "so far"
+    assert text_of(answer.feed(sse(delta("so "), delta("far"), {"error": "late"}, delta("never")))) == "so far"
     with pytest.raises(LlmError, match="reported an error"):
         answer.check()
 
@@ -227,7 +294,7 @@ def test_a_code_in_an_error_object_says_what_it_is(code: object, detail: str, re
 )
 def test_an_error_is_one_however_it_is_framed(event: bytes) -> None:
     answer = AnswerParser()
-    assert answer.feed(sse(delta("so far")) + event + b"\n\n") == "so far"
+    assert text_of(answer.feed(sse(delta("so far")) + event + b"\n\n")) == "so far"
     with pytest.raises(LlmError) as caught:
         answer.check()
     assert "secret words" in caught.value.debug
@@ -246,7 +313,7 @@ GARBAGE = ["{", '{"choices": 5}', '{"choices":[{"delta":{"content":5}}]}', "[]",
 def test_what_is_no_chunk_is_an_error(garbage: str) -> None:
     answer = AnswerParser()
     body = sse(delta("x")) + b"data: %b\n\n" % garbage.encode(errors="surrogateescape")
-    assert answer.feed(body + sse(delta("y", "stop"), "[DONE]")) == "x"
+    assert text_of(answer.feed(body + sse(delta("y", "stop"), "[DONE]"))) == "x"
     with pytest.raises(LlmError, match="not understood"):
         answer.check()
 
@@ -283,14 +350,14 @@ def test_what_keeps_a_connection_open_is_no_answer(beat: bytes) -> None:
     body = beats + sse(delta("one ")) + beats + sse(delta("two", "stop")) + beats
     assert read(body, 3) == ("one two", Completion(FinishReason.STOP, None))
     answer = AnswerParser()
-    assert (answer.feed(beats), answer.tokens) == ("", 0)
+    assert (answer.feed(beats), answer.tokens) == ([], 0)
 
 
 def test_events_a_single_line_end_apart_are_read_as_they_come() -> None:
     lines = sse(delta("one "), delta("two "), delta("three"), delta(None, "stop"), "[DONE]").replace(b"\n\n", b"\n")
     assert read(lines) == read(lines, 1) == ("one two three", Completion(FinishReason.STOP, None))
     answer = AnswerParser()
-    pieces = [answer.feed(line) for line in lines.splitlines(keepends=True)]
+    pieces = [text_of(answer.feed(line)) for line in lines.splitlines(keepends=True)]
     assert pieces[:3] == ["", "one two ", "three"]
 
 
@@ -321,7 +388,7 @@ def test_an_answer_in_one_piece_that_was_cut_is_an_error() -> None:
     body = whole("All of it")
     for end in range(1, len(body)):
         answer = AnswerParser()
-        assert answer.feed(body[:end]) + answer.close() == ""
+        assert text_of(answer.feed(body[:end]) + answer.close()) == ""
         with pytest.raises(LlmError, match="broke off"):
             answer.completion()
 

@@ -44,6 +44,12 @@ def test_optional_fields_are_read() -> None:
     assert (persona.temperature, persona.max_tokens) == (1.0, 50)
 
 
+def test_a_persona_says_what_becomes_of_reasoning() -> None:
+    usual, other = (parse_personas(GOOD + more, "f")[0] for more in ("", "think_tags = false\nsend_reasoning = true\n"))
+    assert (usual.think_tags, usual.send_reasoning) == (True, False)
+    assert (other.think_tags, other.send_reasoning) == (False, True)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

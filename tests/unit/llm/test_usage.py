@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parlor.llm.ports import Completion, Part, TextDelta
+from parlor.llm.ports import Completion, Part, ReasoningDelta, TextDelta
 from parlor.llm.usage import UsageMeter, total
 from parlor.model.messages import FinishReason, Usage
 
@@ -30,7 +30,7 @@ def test_what_the_provider_has_not_counted_is_estimated(parts: list[Part], usage
     texts: list[str] = []
     meter = UsageMeter(100, texts)
     for part in parts:
-        if isinstance(part, TextDelta):
+        if isinstance(part, TextDelta | ReasoningDelta):
             texts.append(part.text)
         else:
             meter.take(part)

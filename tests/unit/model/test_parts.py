@@ -10,10 +10,10 @@ from parlor.model.parts import (
     ImagePart,
     Part,
     ReasoningPart,
+    Said,
     StoredParts,
     TextPart,
     TextSpan,
-    characters,
     parts_of,
     stored_form,
     with_content,
@@ -33,7 +33,8 @@ def test_what_is_stored_is_shown_as_it_was(parts: list[Part]) -> None:
     content, stored = stored_form(parts)
     assert parts_of(content, stored) == parts
     assert content == "".join(part.text for part in parts if isinstance(part, TextPart))
-    assert characters(content, stored) == sum(len(getattr(part, "text", "")) for part in parts)
+    assert Said(content, stored).shown == parts
+    assert Said(content, stored).characters == sum(len(getattr(part, "text", "")) for part in parts)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import { MessageEditor } from "./editor.js";
 import { element } from "./element.js";
 import { icon } from "./icon.js";
 import { GrowingMarkdown } from "./markdown.js";
+import { ReasoningView } from "./reasoning_view.js";
 import { isRevised } from "./transcript.js";
 import { VersionSwitcher } from "./versions.js";
 
@@ -12,11 +13,13 @@ const ENDINGS = {
   stopped: "The reply was stopped.",
   interrupted: "The reply was interrupted.",
   content_filter: "The reply was cut short by the language model's content filter.",
+  reasoning_limit: "The model thought up to its limit, and said nothing.",
 };
 
 export class MessageView {
   #waits = element("span", { className: "message-note", textContent: "waits for its turn", hidden: true });
   #edited = element("span", { className: "message-note", hidden: true });
+  #reasoning = new ReasoningView();
   #body = element("div", { className: "message-body", dir: "auto" });
   #ending = element("p", { className: "message-ending", hidden: true });
   #mark = element("span", { className: "message-mark" });
@@ -56,6 +59,7 @@ export class MessageView {
       // The focus comes here when what had it goes.
       { className: `message ${sender}`, tabIndex: -1, data },
       head,
+      this.#reasoning.element,
       this.#body,
       this.#ending,
       foot,
@@ -156,6 +160,7 @@ export class MessageView {
     const { earlier } = this.#versions;
     const shown = earlier ? { ...earlier, open: false } : this.message;
     this.element.classList.toggle("earlier", earlier !== null);
+    this.#reasoning.show(shown);
     this.#showContent(shown);
     this.#showEdited(shown);
     this.#showEnding(shown);

@@ -81,6 +81,7 @@ export class Transcript {
     const kept = { ...message, waits: false, revisable: false };
     kept.open = isOpen(message);
     kept.length = characters(kept.content);
+    kept.parts = partsOf(message);
     this.#byId.set(kept.message_id, kept);
     let place = this.#order.length;
     while (place > 0 && this.#order[place - 1].seq > kept.seq) place -= 1;
@@ -101,7 +102,11 @@ export class Transcript {
   /** Fold one event in; harmless when it is repeated. Types that are not about messages are ignored. */
   apply(event) {
     if (event.type === "message.delta") {
-      this.#delta(event.data);
+      this.#grow(event.data, "text");
+    } else if (event.type === "message.reasoning") {
+      this.#grow(event.data, "reasoning");
+    } else if (event.type === "message.part") {
+      this.#part(event.data);
     } else {
       this.#fold(event);
       this.#settle();
@@ -135,25 +140,47 @@ export class Transcript {
     }
   }
 
-  #delta({ message_id: id, attempt, offset, text }) {
+  /** The open message whose attempt this is; undefined for any other. */
+  #written({ message_id: id, attempt }) {
     const message = this.#byId.get(id);
-    if (!message || attempt < message.attempt) return;
+    if (!message || attempt < message.attempt) return undefined;
     if (attempt > message.attempt) {
       this.#restart(message, attempt);
       this.#settle();
     }
-    if (!message.open) return;
-    if (offset > message.length) {
-      if (this.#gaps.has(id)) return;
-      this.#gaps.add(id);
-      this.#onGap(message);
-      return;
-    }
-    const known = message.length - offset;
+    return message.open ? message : undefined;
+  }
+
+  /** A piece of a part of this type, which begins behind what there is of its type. */
+  #grow(data, type) {
+    const message = this.#written(data);
+    if (!message) return;
+    const { offset, text, index = 0 } = data;
+    const length = type === "text" ? message.length : thoughtLength(message);
+    if (offset > length) return this.#gap(message);
+    const known = length - offset;
     const fresh = known > 0 ? Array.from(text).slice(known).join("") : text;
     if (!fresh) return;
-    message.content += fresh;
-    message.length += characters(fresh);
+    const part = message.parts[index] ?? { type, text: "" };
+    message.parts[index] = { ...part, text: part.text + fresh };
+    if (type === "text") {
+      message.content += fresh;
+      message.length += characters(fresh);
+    }
+    this.#onChange(message);
+  }
+
+  #gap(message) {
+    if (this.#gaps.has(message.message_id)) return;
+    this.#gaps.add(message.message_id);
+    this.#onGap(message);
+  }
+
+  /** A part that is not text, whole. */
+  #part(data) {
+    const message = this.#written(data);
+    if (!message) return;
+    message.parts[data.index] = data.part;
     this.#onChange(message);
   }
 
@@ -169,6 +196,7 @@ export class Transcript {
     message.attempt = attempt;
     message.content = "";
     message.length = 0;
+    message.parts = [];
     message.open = true;
     message.finish_reason = null;
     message.error = null;
@@ -180,6 +208,7 @@ export class Transcript {
     if (!message) return this.#remember(final.message_id, final);
     if (isOlder(final, message)) return undefined;
     Object.assign(message, final, { open: false, length: characters(final.content), restarted: false });
+    message.parts = partsOf(final);
     if (error) message.error = error;
     this.#gaps.delete(message.message_id);
     return this.#onChange(message);
@@ -191,13 +220,14 @@ export class Transcript {
     if (!message) return this.#remember(changed.message_id, changed);
     if (isOlder(changed, message)) return undefined;
     const anew = changed.attempt > message.attempt;
-    const { content, length } = message;
+    const { content, length, parts } = message;
     Object.assign(message, changed, { open: isOpen(changed), length: characters(changed.content) });
+    message.parts = partsOf(changed);
     if (anew) {
       message.restarted = false;
       this.#gaps.delete(message.message_id);
     } else if (message.open && message.length < length) {
-      Object.assign(message, { content, length });
+      Object.assign(message, { content, length, parts });
     }
     return this.#onChange(message);
   }
@@ -205,7 +235,7 @@ export class Transcript {
   #delete({ message_id: id, state }) {
     const message = this.#byId.get(id);
     if (!message) return this.#remember(id, { state: state ?? "DELETING" });
-    Object.assign(message, { state: state ?? "DELETING", content: "", length: 0, open: false });
+    Object.assign(message, { state: state ?? "DELETING", content: "", length: 0, parts: [], open: false });
     return this.#onChange(message);
   }
 
@@ -232,6 +262,17 @@ export class Transcript {
       this.#onChange(message);
     }
   }
+}
+
+/** A message's parts, which its holder may change. */
+function partsOf({ parts, content }) {
+  if (parts) return [...parts];
+  return content ? [{ type: "text", text: content }] : [];
+}
+
+function thoughtLength(message) {
+  const thoughts = message.parts.filter((part) => part?.type === "reasoning");
+  return thoughts.reduce((sum, part) => sum + characters(part.text), 0);
 }
 
 function isOpen(message) {

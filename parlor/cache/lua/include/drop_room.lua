@@ -16,7 +16,7 @@ local function drop_room(refused)
     return {CODE.ILLEGAL, state}
   end
   redis.call('HSET', K.room, 'claim', '')
-  redis.call('HDEL', K.room, 'live', 'live_length')
+  redis.call('HDEL', K.room, 'live', 'live_length', 'live_layout')
   redis.call('ZREM', K.generating, A.room)
   redis.call('DEL', K.messages, K.states, K.open, K.draft)
   redis.call('ZREM', K.rooms, A.room)
