@@ -89,6 +89,7 @@ class ActorGateway:
         self._personas = Personas(load_personas(wiring.settings.llm))
         self.access = AccessStore(wiring.store)
         self.administration = ActorAdministration(wiring, self._rooms)
+        self.files = wiring.files
 
     # Accounts
 

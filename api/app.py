@@ -13,14 +13,14 @@ from starlette.types import Receive, Scope, Send
 
 from api import openapi, problems
 from api.auth import Authenticator
-from api.body_limit import BodyLimit
+from api.body_limit import Allowance, BodyLimit
 from api.cors import Cors
 from api.edge import Edge, EdgeMetrics, NoMetrics
 from api.hot_routes import HotRoutes, hot_routes
 from api.methods import HeadAsGet, MethodTable
 from api.provider import Provider
 from api.request_context import RequestContext
-from api.routes import admin, docs, events, export, health, keys, messages, page, personas, replies, rooms, usage
+from api.routes import admin, docs, events, export, files, health, keys, messages, page, personas, replies, rooms, usage
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
 from parlor.gateway import Gateway
 from parlor.settings import Settings
@@ -88,14 +88,24 @@ def build_app(
     app.state.authenticator = authenticator
     problems.install(app)
     # Routes are tried in order: sends, the most frequent, come first.
-    for module in (messages, rooms, events, replies, export, personas, usage, keys, admin, health, docs, page):
+    for module in (messages, rooms, events, replies, export, personas, usage, keys, files, admin, health, docs, page):
         app.include_router(module.router)
     app.mount("/assets", page.assets, name="assets")
     app.state.methods = MethodTable(app.openapi)
     # Added last is outermost.
     app.add_middleware(HotRoutes, routes=hot_routes())
-    app.add_middleware(BodyLimit, limit=settings.api.body_limit, timeout=settings.connections.body_timeout)
+    app.add_middleware(BodyLimit, usual=_usual_body(settings), special={files.PATH: _upload(settings)})
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext, edge=edge, echo_request_id=echo_request_id)
     app.add_middleware(Cors, origins=settings.api.origins)
     return app
+
+
+def _usual_body(settings: Settings) -> Allowance:
+    timeout = settings.connections.body_timeout
+    return Allowance(settings.api.body_limit, timeout, pause=timeout)
+
+
+def _upload(settings: Settings) -> Allowance:
+    limit = settings.files.size_max + files.FORM_MAX
+    return Allowance(limit, settings.files.upload_timeout, pause=settings.connections.body_timeout)

@@ -4,7 +4,9 @@ read, and how long they may take."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +14,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 4 * 1024 * 1024
 """How long and how much of a refused body is read and discarded before the connection closes."""
+
+
+class Allowance(NamedTuple):
+    """What a body may be."""
+
+    limit: int
+    """Bytes."""
+    timeout: timedelta
+    """From the moment at which the application begins to read."""
+    pause: timedelta
+    """Between two pieces."""
 
 
 class BodyLimit:
@@ -22,17 +35,17 @@ class BodyLimit:
     the connection, and most clients then lose the answer.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int, timeout: timedelta) -> None:
-        """``limit`` in bytes; ``timeout`` from the moment at which the application begins to read."""
+    def __init__(self, app: ASGIApp, *, usual: Allowance, special: Mapping[str, Allowance]) -> None:
+        """``special`` is by path."""
         self._app = app
-        self._limit = limit
-        self._timeout = timeout
+        self._usual = usual
+        self._special = special
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "GET":
             await self._app(scope, receive, send)
             return
-        body = _Body(scope, receive, self._limit, self._timeout.total_seconds())
+        body = _Body(scope, receive, self._special.get(scope["path"], self._usual))
 
         async def answered(message: Message) -> None:
             if body.too_long and message["type"] == "http.response.body" and not message.get("more_body", False):
@@ -48,12 +61,13 @@ class _Body:
     """The body of one request while it is read. Its refusals are HTTPExceptions: FastAPI lets nothing else through from
     where it reads the body."""
 
-    def __init__(self, scope: Scope, receive: Receive, limit: int, seconds: float) -> None:
+    def __init__(self, scope: Scope, receive: Receive, allowance: Allowance) -> None:
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        self.too_long = announced.isdigit() and int(announced[:20]) > limit
+        self.too_long = announced.isdigit() and int(announced[:20]) > allowance.limit
         self._receive = receive
-        self._limit = limit
-        self._seconds = seconds
+        self._limit = allowance.limit
+        self._seconds = allowance.timeout.total_seconds()
+        self._pause = allowance.pause.total_seconds()
         self._deadline: float | None = None
         self._received = 0
         self._whole = False
@@ -72,13 +86,14 @@ class _Body:
         return message
 
     async def _in_time(self) -> Message:
+        now = asyncio.get_running_loop().time()
         if self._deadline is None:
-            self._deadline = asyncio.get_running_loop().time() + self._seconds
+            self._deadline = now + self._seconds
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(min(self._deadline, now + self._pause)):
                 return await self._receive()
         except TimeoutError:
-            detail = f"The body did not arrive within {self._seconds:g} s"
+            detail = f"The body did not arrive within {self._seconds:g} s, or nothing of it for {self._pause:g} s"
             raise HTTPException(408, detail, {"Connection": "close"}) from None
 
 

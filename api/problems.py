@@ -176,9 +176,9 @@ def _from_http(error: HTTPException, request: Request) -> Problem:
         case HTTPStatus.METHOD_NOT_ALLOWED:
             allowed = _allowed(request)
             return _of_class(MethodNotAllowed(f"This path takes {allowed}"), {"Allow": allowed})
-        case HTTPStatus.REQUEST_TIMEOUT:
-            late = _of_class(InvalidRequest(error.detail), headers)
-            return msgspec.structs.replace(late, status=error.status_code)
+        case HTTPStatus.REQUEST_TIMEOUT | HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            refused = _of_class(InvalidRequest(error.detail), headers)
+            return msgspec.structs.replace(refused, status=error.status_code)
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return _of_class(ContentTooLarge(error.detail), headers)
         case status if status < HTTPStatus.INTERNAL_SERVER_ERROR:  # FastAPI's 400: a body that is not UTF-8, too deep

@@ -119,6 +119,7 @@ class Limits:
         self._held = 0
         self.requests_at_once = Shares("requests", settings.requests_at_once)
         self.streams = Shares("event streams", settings.streams)
+        self.uploads = Shares("uploads", settings.uploads_at_once)
 
     def admit_address(self, scope: Scope) -> None:
         """Raises ``RateLimited``."""

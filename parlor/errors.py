@@ -29,6 +29,7 @@
     ├── KeyNotFound              1022  key-not-found         404
     ├── AccountNotFound          1023  account-not-found     404
     ├── DeadLetterNotFound       1024  dead-letter-not-found 404
+    ├── FileNotFound             1017  file-not-found        404
     ├── Forbidden                1019  forbidden             403
     ├── UnsupportedMediaType     1018  unsupported-media-type  415
     ├── MethodNotAllowed         1020  method-not-allowed    405
@@ -263,6 +264,13 @@ class DeadLetterNotFound(ParlorError):
     title = "No such dead letter"
 
 
+class FileNotFound(ParlorError):
+    """There is no such file, or it belongs to somebody else: the answer does not say which."""
+
+    code, error_code, http_status = "file-not-found", 1017, 404
+    title = "No such file"
+
+
 class Forbidden(ParlorError):
     """The credential is valid, but not for this."""
 
@@ -297,7 +305,7 @@ class AnswerFiltered(LlmError):
 
 
 class UnsupportedMediaType(ParlorError):
-    """The body is encoded, or is not JSON in UTF-8."""
+    """The body is encoded, is not JSON in UTF-8, or is a file of a type that is not taken."""
 
     code, error_code, http_status = "unsupported-media-type", 1018, 415
     title = "The body is in a form that is not read"

@@ -11,6 +11,7 @@ from datetime import date, tzinfo
 from typing import Protocol
 
 from parlor.administration.ports import Administration
+from parlor.files.files import FileShelf
 from parlor.llm.ports import Persona
 from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
 from parlor.model.ids import MessageId, RoomId
@@ -52,6 +53,10 @@ class Gateway(Protocol):
     @property
     def administration(self) -> Administration:
         """What operators may do."""
+
+    @property
+    def files(self) -> FileShelf:
+        """The files of accounts."""
 
     async def session(self, account_id: str) -> Session:
         """Returns the account's session; creates the account at its first request. Raises ``StoreUnavailable``."""

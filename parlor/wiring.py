@@ -18,6 +18,8 @@ from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
 from parlor.cache.usage import UsageCache
 from parlor.clock import Clock, SystemClock, SystemEntropy
+from parlor.files.files import Files
+from parlor.files.stores import open_file_store
 from parlor.llm.personas import load_personas
 from parlor.llm.providers import load_provider
 from parlor.llm.service import AIChatService
@@ -37,6 +39,7 @@ from parlor.rooms.reply import ReplyPorts
 from parlor.rooms.room import RoomPorts
 from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine, set_chat_state_machine
+from parlor.store.files import StoredFileRows
 from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore
 
@@ -61,6 +64,8 @@ class Wiring:
         self.tickets = Tickets(self.live, self.mint)
         self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
         self.dependencies = Dependencies(self.live, store)
+        file_store = open_file_store(settings.files, store.installation)
+        self.files = Files(StoredFileRows(store), file_store, settings.files, settings.limits, self.mint, self.clock)
         self.identity = Identity(self.live, AuditCache(self.live, settings.redis.prefix), store)
         set_chat_state_machine(self.state_machine)
 
@@ -122,3 +127,4 @@ class Wiring:
     async def close(self) -> None:
         await self.live.close()
         await self.store.close()
+        await self.files.close()

@@ -9,6 +9,7 @@
         lock                locked (flock) by the launcher while it lives
         run.json            the running launcher, its processes and addresses (0600)
         settings.json       the effective settings of the running installation, secrets in clear (0600)
+        files/              the bytes of files that were uploaded
         logs/  redis/  sqlite/  mariadb/
 
 Sockets and Ray's session are in a runtime directory with a short path, ``/tmp/parlor-<8 hex digits>``, because the path

@@ -87,11 +87,14 @@ class Blueprint(msgspec.Struct, frozen=True):
 
 
 def effective(installation: Installation, overrides: Overrides) -> Settings:
-    """The settings; JWT secret, namespace and partitions are the installation's unless they are configured."""
+    """The settings; JWT secret, namespace, partitions and the place for files are the installation's unless they are
+    configured."""
     given = load(overrides)
-    added: Overrides = {"ray": {"namespace": installation.namespace}, "auth": {}, "store": {}}
+    added: Overrides = {"ray": {"namespace": installation.namespace}, "auth": {}, "store": {}, "files": {}}
     if not given.auth.secret.get_secret_value():
         added["auth"] = {"secret": installation.jwt_secret()}
+    if not given.files.url:
+        added["files"] = {"url": str(installation.data_dir / "files")}
     if installation.founding.partitions is not None:
         added["store"] = {"partitions": installation.founding.partitions}
     return load(merge(overrides, added))

@@ -1,6 +1,6 @@
-"""Identifiers: room and message ids that sort by time and carry their partition.
+"""Identifiers: ids of rooms, messages and files that sort by time and carry their partition.
 
-A room or message id is a UUIDv8 (RFC 9562 section 5.8):
+Such an id is a UUIDv8 (RFC 9562 section 5.8):
 
     bits   0..47   unix time in milliseconds
     bits  48..51   version, 8
@@ -27,6 +27,8 @@ RoomId = NewType("RoomId", str)
 """A room's UUIDv8, 36 lower-case characters."""
 MessageId = NewType("MessageId", str)
 """A message's UUIDv8, 36 lower-case characters."""
+FileId = NewType("FileId", str)
+"""A file's UUIDv8, 36 lower-case characters."""
 Partition = NewType("Partition", int)
 """``0 <= partition < partitions``: one Redis hash slot, one queue, one shard."""
 ShardId = NewType("ShardId", int)
@@ -55,7 +57,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class IdMint:
-    """Makes room and message ids."""
+    """Makes ids of rooms, messages and files."""
 
     def __init__(self, clock: Clock, entropy: Entropy) -> None:
         self._clock = clock
@@ -66,6 +68,9 @@ class IdMint:
 
     def message_id(self, partition: Partition) -> MessageId:
         return MessageId(self._uuid(partition))
+
+    def file_id(self, partition: Partition) -> FileId:
+        return FileId(self._uuid(partition))
 
     def claim(self) -> Claim:
         """One that no other owner has."""

@@ -22,6 +22,7 @@ from parlor.settings.files import read_toml
 from parlor.settings.identity import IdentitySettings
 from parlor.settings.limits import LimitSettings
 from parlor.settings.section import Section as _Section
+from parlor.settings.uploads import FileSettings
 from parlor.settings.urls import ApiUrl, Origins, RedisUrl, StoreUrl, StoreUrls
 from parlor.settings.values import ApiKey, Lifetime, Pause, SigningKey, Text, TimeLimit
 
@@ -350,6 +351,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     identity: IdentitySettings = IdentitySettings()
     api: ApiSettings = ApiSettings()
+    files: FileSettings = FileSettings()
     limits: LimitSettings = LimitSettings()
     connections: ConnectionSettings = ConnectionSettings()
     ray: RaySettings = RaySettings()

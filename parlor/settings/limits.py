@@ -21,6 +21,8 @@ PerSecond = Annotated[
 """A rate; None: no limit."""
 Cap = Annotated[Annotated[int, Field(ge=1, le=1_000_000_000)] | None, BeforeValidator(_switched_off)]
 """A number that is not exceeded; None: no limit."""
+Bytes = Annotated[Annotated[int, Field(ge=1, le=2**60)] | None, BeforeValidator(_switched_off)]
+"""A size that is not exceeded; None: no limit."""
 Burst = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -47,6 +49,12 @@ class LimitSettings(Section):
     versions: Cap = 200
     """Versions of one message: attempts of a reply, or texts of a person's message; one more is refused as
     `limit-reached`."""
+    files: Cap = 10_000
+    """Files of one account; another one is refused as `limit-reached`."""
+    file_bytes: Bytes = 1024**3
+    """Bytes of all files of one account; equal ones count once. What exceeds it is refused as `limit-reached`."""
+    uploads_at_once: Cap = 4
+    """Files of one account that are on their way at a time."""
     address_requests_per_second: PerSecond = 500.0
     """Requests from one address, on average, with or without a token. Addresses of this machine have no limit: a
     proxy on it speaks for everybody."""

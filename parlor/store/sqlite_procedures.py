@@ -29,6 +29,7 @@ from parlor.store.ports import (
 from parlor.store.rows import IDS, Args, BatchRows, FenceRow, RoomTouchRow, Row, is_id
 from parlor.store.sql_files import base_name, procedure_names, version_of
 from parlor.store.sqlite_access import ACCESS_READS, ACCESS_WRITES, ACCOUNT_GET
+from parlor.store.sqlite_files import FILE_READS, FILE_WRITES
 from parlor.store.sqlite_messages import MESSAGES
 
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
@@ -245,6 +246,7 @@ READS: Mapping[str, Procedure] = {
     "fp_account_use_get": _account_use_get,
     "fp_partition_progress": _partition_progress,
     **ACCESS_READS,
+    **FILE_READS,
 }
 WRITES: Mapping[str, Procedure] = {
     "fp_chat_room_create": _room_create,
@@ -266,6 +268,7 @@ WRITES: Mapping[str, Procedure] = {
     "fp_partition_acquire": _partition_acquire,
     "fp_writer_apply": _writer_apply,
     **ACCESS_WRITES,
+    **FILE_WRITES,
 }
 
 

@@ -28,6 +28,7 @@ from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.usage import UsageCache
 from parlor.errors import PartitionUnknown
+from parlor.files.files import Files
 from parlor.llm.memory import Memory
 from parlor.model.access import Session
 from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
@@ -64,10 +65,12 @@ from parlor.rooms.reply import ReplyPorts
 from parlor.rooms.room import Room, RoomPorts
 from parlor.settings import LlmSettings, Settings
 from parlor.state_machine import ChatStateMachine
+from parlor.store.files import StoredFileRows
 from tests.fake_redis import fake_server
 from tests.unit.counting_metrics import CountingMetrics
 from tests.unit.fake_cache import FakeQueue, FaultyPipeline
 from tests.unit.fake_clock import FakeClock, SeededEntropy, settle
+from tests.unit.memory_files import MemoryFileStore
 from tests.unit.memory_store import PARTITIONS, SHARDS, MemoryStore, Templates
 from tests.unit.scripted_model import ScriptedModel
 
@@ -122,6 +125,10 @@ class Domain:
         self.usage = UsageCache(self.live)
         self.memories = InternalMemories(self.summaries, self.store, self.loader)
         self.directory = RoomDirectory(self.reader, self.memories, self.store, self.loader)
+        self.file_store = MemoryFileStore(self.clock)
+        self.file_rows = StoredFileRows(self.store)
+        files, limits = self.settings.files, self.settings.limits
+        self.files = Files(self.file_rows, self.file_store, files, limits, self.mint, self.clock)
         self.model = ScriptedModel(self.internal_history)
         memory = Memory(self.internal_history, self.memories, 1000, 800)
         # No titles or summaries in the background, so that the model's only talks are those that tests ask for.

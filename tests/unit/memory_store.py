@@ -110,12 +110,24 @@ class MemoryStore(ProcedureStore):
             raise StoreUnavailable(debug="down")
         await super().check_shard(shard)
 
+    async def call_shard_procedure(
+        self, shard: ShardId, name: str, args: tuple[object, ...]
+    ) -> list[tuple[object, ...]]:
+        if self.down:
+            raise StoreUnavailable(debug="down")
+        found = await super().call_shard_procedure(shard, name, args)
+        self._lose(name)
+        return found
+
     async def _call(self, shard: ShardId | None, name: str, args: Args) -> list[Row]:
         if self.down:
             raise StoreUnavailable(debug="down")
         self.calls.append(name)
         found = await super()._call(shard, name, args)
+        self._lose(name)
+        return found
+
+    def _lose(self, name: str) -> None:
         if name in self.lost:
             self.lost.remove(name)
             raise StoreUnavailable(debug=f"{name}: the answer was lost")
-        return found

@@ -13,7 +13,12 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 CODE = ("actors", "api", "demo_model", "parlor", "parlor_bench", "parlor_cli")
-MODULES = {"pyjwt": "jwt", "pydantic-settings": "pydantic_settings", "python-dotenv": "dotenv"}
+MODULES = {
+    "pyjwt": "jwt",
+    "pydantic-settings": "pydantic_settings",
+    "python-dotenv": "dotenv",
+    "python-multipart": "python_multipart",
+}
 """Distributions whose package has another name."""
 INDIRECT = {
     "uvicorn": "Ray Serve runs on it, and the demo model on the uvloop that it brings",

@@ -187,6 +187,7 @@ class DomainWiring(Wiring):
         self.loader = domain.loader
         self.history = domain.history
         self.rooms = domain.directory
+        self.files = domain.files
         self.dependencies = NoDependencies(domain.live, domain.store)
         self._domain = domain
 

@@ -17,6 +17,7 @@ from api.app import build_app
 from parlor.gateway import Gateway
 from parlor.settings import ApiSettings, AuthSettings, Settings
 from parlor.settings.limits import LimitSettings
+from parlor.settings.uploads import FileSettings
 from tests.unit.api.fakes import SECRET, CountingEntropy, FakeClock, FakeGateway, RecordingMetrics, token
 
 
@@ -47,6 +48,7 @@ def settings() -> Settings:
     return Settings(
         auth=AuthSettings(secret=SecretStr(SECRET)),
         limits=LimitSettings(refusal_delay=timedelta(0)),
+        files=FileSettings(size_max=100_000),
         api=ApiSettings(max_streams=2, max_requests=2, body_max=64 * 1024, content_max=1000),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import Formatter
 from typing import Any, NamedTuple
 
 Schema = dict[str, Any]
@@ -21,6 +22,8 @@ class DocumentedCall(NamedTuple):
     """As in the document, with names in braces."""
     body: Any
     """None: it takes none, or may be left out."""
+    takes_file: bool
+    """Whether the body is a form with a file."""
     reads: bool
     """Whether it changes nothing, by the document."""
 
@@ -28,8 +31,20 @@ class DocumentedCall(NamedTuple):
     """Whether it needs the scope `admin`, by the document."""
 
     @property
+    def request(self) -> dict[str, Any]:
+        """The body as an argument of httpx2's ``request``."""
+        if self.takes_file:
+            return {"files": {"file": ("a.txt", b"hello", "text/plain")}}
+        return {"json": self.body} if self.body is not None else {}
+
+    @property
     def name(self) -> str:
         return f"{self.method} {self.path}"
+
+    @property
+    def names(self) -> list[str]:
+        """What the path has in braces."""
+        return [name for _, name, _, _ in Formatter().parse(self.path) if name]
 
     def at(self, **names: str) -> str:
         return self.path.format(**names)
@@ -46,12 +61,15 @@ def documented_calls(document: Schema) -> list[DocumentedCall]:
 
 
 def _call(document: Schema, method: str, path: str, operation: Schema) -> DocumentedCall:
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    kinds = operation.get("requestBody", {}).get("content", {})
+    content = kinds.get("application/json")
     body = None
     if content is not None:
         body = EXAMPLES.get((method, path)) or _example(document, content["schema"])
     reads = method == "GET" or operation.get("x-parlor-scope") == "read"
-    return DocumentedCall(method, path, body, reads, operation.get("x-parlor-scope") == "admin")
+    return DocumentedCall(
+        method, path, body, "multipart/form-data" in kinds, reads, operation.get("x-parlor-scope") == "admin"
+    )
 
 
 def _example(document: Schema, schema: Schema) -> Any:

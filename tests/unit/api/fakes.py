@@ -34,7 +34,9 @@ from parlor.model.states import MessageState, RoomState
 from parlor.settings import Settings
 from tests.unit.api.fake_access import FakeAccess
 from tests.unit.api.fake_administration import FakeAdministration
+from tests.unit.api.fake_files import FakeFileRows, fake_files
 from tests.unit.api.fake_subscription import FakeSubscription
+from tests.unit.memory_files import MemoryFileStore
 
 NOW_MS = 1_795_403_885_042  # 2026-11-23T03:18:05.042Z
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
@@ -85,6 +87,7 @@ MINT = IdMint(FakeClock(), CountingEntropy())
 ROOM = MINT.room_id(Partition(17))
 MESSAGE = MINT.message_id(Partition(17))
 REPLY = MINT.message_id(Partition(17))
+FILE_ID = MINT.file_id(Partition(17))
 
 
 def room(**changes: Any) -> Room:
@@ -136,6 +139,8 @@ class FakeGateway:
     def __init__(self) -> None:
         self.access = FakeAccess()
         self.administration = FakeAdministration(self.access)
+        self.file_rows, self.file_store = FakeFileRows(), MemoryFileStore(FakeClock())
+        self.files = fake_files(self.file_rows, self.file_store, FakeClock(), CountingEntropy())
         self.calls: list[tuple[Any, ...]] = []
         self.fails: Exception | None = None
         self.commit_fails: Exception | None = None

@@ -12,9 +12,10 @@ from fastapi import FastAPI
 
 from api import openapi
 from api.api_keys import digest_of, new_key
+from parlor.model.files import File
 from parlor.model.ids import AccountId
 from tests.unit.api.document_calls import DocumentedCall, documented_calls
-from tests.unit.api.fakes import MESSAGE, NOW_MS, ROOM, SECRET, CountingEntropy, FakeClock, FakeGateway
+from tests.unit.api.fakes import FILE_ID, MESSAGE, NOW_MS, ROOM, SECRET, CountingEntropy, FakeClock, FakeGateway
 from tests.unit.api.signing import TestKey, hmac_signed
 from tests.unit.api.test_signing_keys import followed
 
@@ -22,11 +23,13 @@ pytestmark = pytest.mark.unit
 
 Credentials: TypeAlias = dict[str, str]
 
+FILE = File(FILE_ID, FILE_ID, "a.txt", "text/plain", 1, "0" * 64, NOW_MS)
 KEY, RETIRED, UNKNOWN = TestKey("2026-a"), TestKey("2025-z"), TestKey("elsewhere")
 NAMES = {
     "room_id": ROOM,
     "message_id": MESSAGE,
     "key_id": "0123456789abcdef",
+    "file_id": FILE_ID,
     "account_id": "alice",
     "dead_letter_id": "17:1795403885042-1",
 }
@@ -104,8 +107,7 @@ async def answers(
     del client.headers["authorization"]
     headers, found = [("Authorization", value) for value in authorizations], {}
     for call in calls:
-        body = {"json": call.body} if call.body is not None else {}
-        answer = await client.request(call.method, call.at(**NAMES), headers=headers, **body)
+        answer = await client.request(call.method, call.at(**NAMES), headers=headers, **call.request)
         problem = answer.headers.get("content-type") == "application/problem+json"
         found[call.name] = (answer.status_code, answer.json()["code"] if problem else "")
     return found
@@ -182,8 +184,10 @@ async def test_the_same_requests_get_in_with_a_good_token(
     client: httpx2.AsyncClient, gateway: FakeGateway, calls: list[DocumentedCall]
 ) -> None:
     """Else the others would show nothing. Streams are not begun: they would not end."""
+    gateway.file_rows.files[FILE.file_id] = FILE
+    gateway.file_store.kept[FILE.file_id] = b"x"
     calls = [call for call in calls if not call.path.endswith("/events") and call.path != "/v1/keys/{key_id}"]
     found = await answers(client, calls, [f"Bearer {signed(scope='admin')}"])
-    assert {call: answer for call, answer in found.items() if answer[0] not in (200, 201, 202)} == {}
+    assert {call: answer for call, answer in found.items() if answer[0] not in (200, 201, 202, 204)} == {}
     done = len(gateway.calls) + len([call for call in calls if call.is_admins])
     assert done > len(calls) - 5

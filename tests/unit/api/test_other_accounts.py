@@ -34,6 +34,8 @@ def partition_of(account: str) -> int:
 ALICE = "alice"
 BOB = next(name for name in (f"bob-{number}" for number in range(100)) if partition_of(name) == partition_of(ALICE))
 """In the same partition: nothing but the account tells the two apart."""
+NOT_FOUND = {"room_id": "room-not-found", "file_id": "file-not-found"}
+"""By the first name in a path."""
 
 
 @pytest.fixture
@@ -64,24 +66,30 @@ async def test_what_is_another_accounts_is_answered_as_what_there_is_not(
     await domain.loader.open_partition(alice.partition)
     room = await domain.new_room(alice, "Alice's")
     receipt = await gateway.send_message(alice, room, SendRequest("A secret", reply=ReplyMode.NONE))
-    names = {"room_id": room, "message_id": receipt.message.message_id}
+    async with gateway.files.receive(alice) as upload:
+        await upload.write(b"A secret")
+        file = await upload.keep("secret.txt")
+    names = {"room_id": room, "message_id": receipt.message.message_id, "file_id": file.file_id}
     nothing = {
+        "file_id": str(domain.mint.file_id(bob.partition)),
         "room_id": str(domain.mint.room_id(bob.partition)),
         "message_id": str(domain.mint.message_id(bob.partition)),
     }
-    calls = [call for call in documented_calls(openapi.document(app)) if "{room_id}" in call.path]
-    assert len(calls) > 18
+    calls = [call for call in documented_calls(openapi.document(app)) if NOT_FOUND.keys() & set(call.names)]
+    assert len(calls) > 20
     before = await gateway.list_messages(alice, room, 10, None, None)
     headers = {"Authorization": f"Bearer {token_of(settings, domain, BOB)}"}
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://parlor", headers=headers) as client:
         for call in calls:
-            body = {"json": call.body} if call.body is not None else {}
             there, not_there = [
-                await client.request(call.method, call.at(**which), **body) for which in (names, nothing)
+                await client.request(call.method, call.at(**which), **call.request) for which in (names, nothing)
             ]
-            assert (there.status_code, there.json()["code"]) == (404, "room-not-found"), call
+            code = next(NOT_FOUND[name] for name in call.names)
+            assert (there.status_code, there.json()["code"]) == (404, code), call
             own = {"instance": "", "request_id": ""}
             assert there.json() | own == not_there.json() | own, call
             assert "secret" not in there.text
     assert await gateway.list_messages(alice, room, 10, None, None) == before, "nothing was changed"
+    assert (await gateway.files.page(alice, 10, None)).files == [file]
+    assert (await gateway.files.page(bob, 10, None)).files == []

@@ -46,13 +46,14 @@ def test_a_procedure_file_replaces_one_procedure_of_its_name(path: Path) -> None
     assert create.count("PATH '") == len(re.findall(r"PATH '[^']+' (?:ERROR|NULL) ON EMPTY ERROR ON ERROR", create))
 
 
-def test_only_the_writers_call_and_minting_commit() -> None:
+def test_only_the_writers_call_minting_and_changes_of_files_commit() -> None:
     committing = {
         base_name(file.name)
         for file in read_procedures("shard")
         if re.search(r"^ *COMMIT;", file.statements[-1], re.MULTILINE)
     }
-    assert committing == {"fp_partition_acquire", "fp_partition_open", "fp_writer_apply"}
+    files = {"fp_file_add", "fp_file_delete"}
+    assert committing == {"fp_partition_acquire", "fp_partition_open", "fp_writer_apply", *files}
 
 
 def test_sqlite_has_a_function_for_every_procedure() -> None:

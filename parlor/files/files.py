@@ -1,0 +1,193 @@
+"""Files of accounts: taken, listed, read and deleted.
+
+Bytes come first and go last. A row is added when its bytes are durable, and bytes are deleted when no row names them:
+what a crash leaves is bytes that nobody sees, which ``parlor fsck`` finds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+import structlog
+
+from parlor.clock import Clock
+from parlor.errors import (
+    ContentTooLarge,
+    Extra,
+    FileNotFound,
+    InvalidRequest,
+    LimitReached,
+    StoreUnavailable,
+    UnsupportedMediaType,
+)
+from parlor.files.media_types import Sniffer
+from parlor.files.ports import BlobWriter, FileStore
+from parlor.model.access import Session
+from parlor.model.cursors import InvalidCursor
+from parlor.model.files import File, FilePage
+from parlor.model.ids import FileId, IdMint, partition_of
+from parlor.settings.limits import LimitSettings
+from parlor.settings.uploads import FileSettings
+from parlor.store.files import FileQuota, FileRows
+
+_log = structlog.get_logger(__name__)
+
+
+class Upload(Protocol):
+    """A file while it comes."""
+
+    async def write(self, data: bytes) -> None:
+        """Raises ``ContentTooLarge``, ``UnsupportedMediaType`` as soon as it is certain, or ``StoreUnavailable``."""
+
+    async def keep(self, name: str) -> File:
+        """Returns the file when it is durable. Raises as ``write``, and ``InvalidRequest`` for one without bytes, or
+        ``LimitReached``."""
+
+
+class FileShelf(Protocol):
+    """The files of accounts, as a front door asks for them. Another account's file is not found (I16)."""
+
+    def receive(self, session: Session) -> AbstractAsyncContextManager[Upload]:
+        """Begins to take a file; what was not kept when the block ends is gone. Entering raises ``LimitReached`` or
+        ``StoreUnavailable``."""
+
+    async def file(self, session: Session, file_id: str) -> File:
+        """Raises ``FileNotFound``."""
+
+    def read(self, file: File, start: int, stop: int) -> AsyncGenerator[bytes]:
+        """Yields the bytes from ``start`` up to ``stop``. Raises ``FileNotFound`` or ``StoreUnavailable``."""
+
+    async def page(self, session: Session, limit: int, cursor: str | None) -> FilePage:
+        """Raises ``InvalidCursor``."""
+
+    async def delete(self, session: Session, file_id: str) -> None:
+        """Raises ``FileNotFound``."""
+
+
+class Files:
+    """``FileShelf`` over rows and a file store."""
+
+    def __init__(
+        self,
+        rows: FileRows,
+        store: FileStore,
+        settings: FileSettings,
+        limits: LimitSettings,
+        mint: IdMint,
+        clock: Clock,
+    ) -> None:
+        self._rows = rows
+        self._store = store
+        self._settings = settings
+        self._quota = FileQuota(limits.files, limits.file_bytes)
+        self._mint = mint
+        self._clock = clock
+
+    @asynccontextmanager
+    async def receive(self, session: Session) -> AsyncGenerator[Upload]:
+        # Asked first: nothing is written while the shard is down, or for an account that is full.
+        use = await self._rows.use(session.shard_id, session.account_db_key)
+        for has, most in ((use.files, self._quota.files), (use.bytes, self._quota.bytes)):
+            if most is not None and has >= most:
+                raise self._full()
+        file_id = self._mint.file_id(session.partition)
+        async with self._store.writing(file_id) as writer:
+            yield _Upload(self, session, file_id, writer, self._settings)
+
+    async def add(self, session: Session, file: File) -> File:
+        """Adds the row of a file whose bytes are stored. Raises ``LimitReached`` or ``StoreUnavailable``."""
+        # When this fails the row may be there all the same, so the bytes stay.
+        added = await self._rows.add(session.shard_id, session.account_db_key, file, self._quota)
+        if added is None or added.blob_id != file.blob_id:
+            await self._drop(file.blob_id)
+        if added is None:
+            raise self._full()
+        return added
+
+    async def file(self, session: Session, file_id: str) -> File:
+        if partition_of(file_id) != session.partition:
+            raise FileNotFound
+        found = await self._rows.get(session.shard_id, session.account_db_key, FileId(file_id))
+        if found is None:
+            raise FileNotFound
+        return found
+
+    def read(self, file: File, start: int, stop: int) -> AsyncGenerator[bytes]:
+        return self._store.read(file.blob_id, start, stop)
+
+    async def page(self, session: Session, limit: int, cursor: str | None) -> FilePage:
+        if cursor is not None and partition_of(cursor) != session.partition:
+            raise InvalidCursor
+        before = None if cursor is None else FileId(cursor)
+        found = await self._rows.page(session.shard_id, session.account_db_key, limit + 1, before)
+        page = found[:limit]
+        return FilePage(page, page[-1].file_id if len(found) > limit else None)
+
+    async def delete(self, session: Session, file_id: str) -> None:
+        if partition_of(file_id) != session.partition:
+            raise FileNotFound
+        now = self._clock.now_ms()
+        gone, blob_id = await self._rows.delete(session.shard_id, session.account_db_key, FileId(file_id), now)
+        if not gone:
+            raise FileNotFound
+        if blob_id is not None and await self._drop(blob_id):
+            await self._rows.removal_done(session.shard_id, blob_id)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def _drop(self, blob_id: FileId) -> bool:
+        """Deletes bytes that no row names; whether the store did it."""
+        try:
+            await self._store.delete(blob_id)
+        except StoreUnavailable as error:
+            _log.warning("file_bytes_left", blob_id=blob_id, debug=error.debug)
+            return False
+        return True
+
+    def _full(self) -> LimitReached:
+        files = "any number of" if self._quota.files is None else self._quota.files
+        size = "" if self._quota.bytes is None else f" with {self._quota.bytes} bytes in all"
+        return LimitReached(f"An account may have {files} files{size}; delete some first")
+
+
+class _Upload:
+    def __init__(
+        self, files: Files, session: Session, file_id: FileId, writer: BlobWriter, settings: FileSettings
+    ) -> None:
+        self._files = files
+        self._session = session
+        self._file_id = file_id
+        self._writer = writer
+        self._settings = settings
+        self._sniffer = Sniffer()
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    async def write(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._settings.size_max:
+            raise ContentTooLarge(f"A file may have {self._settings.size_max} bytes")
+        self._digest.update(data)
+        self._sniffer.feed(data)
+        if (kind := self._sniffer.binary_type) is not None:
+            self._require(kind)
+        await self._writer.write(data)
+
+    async def keep(self, name: str) -> File:
+        if not self._size:
+            empty: Extra = {"errors": [{"loc": ["body", "file"], "msg": "The file is empty", "type": "value_error"}]}
+            raise InvalidRequest("The file is empty", extra=empty)
+        media_type = self._sniffer.media_type(name)
+        self._require(media_type)
+        await self._writer.keep()
+        created_at = int(self._file_id.replace("-", "")[:12], 16)
+        file = File(self._file_id, self._file_id, name, media_type, self._size, self._digest.hexdigest(), created_at)
+        return await self._files.add(self._session, file)
+
+    def _require(self, media_type: str) -> None:
+        if media_type not in self._settings.types:
+            raise UnsupportedMediaType(f"Files of the type {media_type} are not taken: that is what the bytes are")

@@ -1,0 +1,167 @@
+"""What the shards know of files."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from parlor.model.files import File
+from parlor.model.ids import FileId, IdMint
+from parlor.store.files import FileQuota, FileUse, StoredFileRows
+from parlor.store.ports import ChatStore, RowRefused
+from tests.contract.store.fixtures import SHARD, FixedClock, SeededEntropy, StoreFixtures
+
+pytestmark = pytest.mark.contract
+
+PLENTY = FileQuota(None, None)
+
+
+class Account:
+    """Files of an account that no other test has."""
+
+    def __init__(self, fixtures: StoreFixtures) -> None:
+        self.rows = StoredFileRows(fixtures.store)
+        self.key = fixtures.key
+        self.mint = IdMint(FixedClock(), SeededEntropy(fixtures.key))
+        self.partition = fixtures.partition
+
+    def new(self, content: str = "a", **changes: Any) -> File:
+        file_id = self.mint.file_id(self.partition)
+        file = File(file_id, file_id, "Übersicht 🫖.txt", "text/plain", 10, content * 64, 1_750_000_000_000)
+        return structs.replace(file, **changes)
+
+    async def add(self, file: File, quota: FileQuota = PLENTY) -> File | None:
+        return await self.rows.add(SHARD, self.key, file, quota)
+
+    async def added(self, content: str = "a", **changes: Any) -> File:
+        found = await self.add(self.new(content, **changes))
+        assert found is not None
+        return found
+
+    async def get(self, file_id: FileId) -> File | None:
+        return await self.rows.get(SHARD, self.key, file_id)
+
+    async def delete(self, file: File) -> tuple[bool, FileId | None]:
+        return await self.rows.delete(SHARD, self.key, file.file_id, 5)
+
+
+@pytest.fixture
+def account(fixtures: StoreFixtures) -> Account:
+    return Account(fixtures)
+
+
+async def test_a_file_is_found_as_it_was_added(account: Account) -> None:
+    file = account.new(size=10**12)
+    assert await account.add(file) == file
+    assert await account.get(file.file_id) == file
+    assert await account.add(file) == file, "adding it again adds nothing"
+    assert await account.rows.use(SHARD, account.key) == FileUse(1, 10**12)
+
+
+@pytest.mark.parametrize("file_id", ["", "nonsense", "00000000-0000-8000-8000-000000000000"])
+async def test_what_is_no_file_is_not_found(account: Account, file_id: str) -> None:
+    assert await account.get(FileId(file_id)) is None
+    assert await account.rows.delete(SHARD, account.key, FileId(file_id), 5) == (False, None)
+
+
+async def test_another_account_neither_sees_nor_deletes_it(account: Account) -> None:
+    file = await account.added()
+    other = account.key + 1_000_000
+    assert await account.rows.get(SHARD, other, file.file_id) is None
+    assert await account.rows.delete(SHARD, other, file.file_id, 5) == (False, None)
+    assert await account.rows.page(SHARD, other, 10, None) == []
+    assert await account.rows.use(SHARD, other) == FileUse(0, 0)
+    assert await account.get(file.file_id) == file
+
+
+async def test_equal_bytes_are_kept_once_and_count_once(account: Account) -> None:
+    first = await account.added(name="a.txt")
+    assert await account.added(name="a.txt") == first, "the same name: the same file"
+    second = await account.added(name="b.txt")
+    assert (second.file_id != first.file_id, second.blob_id) == (True, first.blob_id)
+    assert await account.rows.use(SHARD, account.key) == FileUse(2, 10)
+    assert await account.delete(first) == (True, None), "the other file needs the bytes"
+    assert (await account.added(name="c.txt")).blob_id == first.blob_id
+    assert await account.delete(second) == (True, None)
+
+
+async def test_accounts_do_not_share_bytes(account: Account) -> None:
+    first = await account.added()
+    other = account.new()
+    assert await account.rows.add(SHARD, account.key + 1_000_000, other, PLENTY) == other
+    assert other.blob_id != first.blob_id
+
+
+async def test_the_last_file_of_some_bytes_leaves_them_to_be_deleted(account: Account) -> None:
+    file = await account.added()
+    assert await account.delete(file) == (True, file.blob_id)
+    assert await account.delete(file) == (False, None)
+    assert file.blob_id in await account.rows.removals(SHARD, 1000)
+    again = await account.added()
+    assert again.blob_id == again.file_id, "bytes that are being deleted are not used again"
+    await account.rows.removal_done(SHARD, file.blob_id)
+    await account.rows.removal_done(SHARD, file.blob_id)
+    assert file.blob_id not in await account.rows.removals(SHARD, 1000)
+
+
+@pytest.mark.parametrize(
+    ("quota", "content", "fits"),
+    [
+        (FileQuota(2, None), "c", False),
+        (FileQuota(3, None), "c", True),
+        (FileQuota(None, 29), "c", False),
+        (FileQuota(None, 30), "c", True),
+        (FileQuota(None, 20), "a", True),
+        (FileQuota(2, None), "a", False),
+    ],
+)
+async def test_a_quota_holds(account: Account, quota: FileQuota, content: str, fits: bool) -> None:
+    await account.added("a")
+    await account.added("b")
+    found = await account.add(account.new(content, name="new.txt"), quota)
+    assert (found is not None) == fits
+    assert (await account.rows.use(SHARD, account.key)).files == 2 + fits
+
+
+async def test_a_quota_holds_for_uploads_that_end_together(account: Account) -> None:
+    quota = FileQuota(5, None)
+    found = await asyncio.gather(*(account.add(account.new(f"{n:x}"), quota) for n in range(12)))
+    assert sum(file is not None for file in found) == 5
+    assert (await account.rows.use(SHARD, account.key)).files == 5
+
+
+async def test_equal_uploads_that_end_together_are_one_file(account: Account) -> None:
+    found = await asyncio.gather(*(account.added() for _ in range(8)))
+    assert len({file.file_id for file in found}) == 1
+
+
+async def test_files_are_listed_newest_first(account: Account) -> None:
+    files = [await account.added(f"{n:x}") for n in range(5)]
+    newest = [*reversed(files)]
+    assert await account.rows.page(SHARD, account.key, 2, None) == newest[:2]
+    assert await account.rows.page(SHARD, account.key, 10, newest[1].file_id) == newest[2:]
+    assert await account.rows.page(SHARD, account.key, 10, newest[-1].file_id) == []
+
+
+async def test_a_check_sees_every_file(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parlor.store.files.PAGE", 2)
+    files = [await account.added(f"{n:x}") for n in range(5)]
+    found = [file.file_id async for file in account.rows.scan(SHARD)]
+    assert found == sorted(set(found))
+    assert {file.file_id for file in files} <= set(found)
+
+
+@pytest.mark.parametrize("changes", [{"name": "x" * 256}, {"media_type": "x" * 128}, {"sha256": "x" * 65}])
+async def test_a_text_that_is_too_long_is_refused(account: Account, changes: dict[str, str]) -> None:
+    with pytest.raises(RowRefused):
+        await account.add(account.new(**changes))
+    assert await account.rows.use(SHARD, account.key) == FileUse(0, 0)
+
+
+async def test_files_of_another_shard_are_not_here(store: ChatStore, account: Account) -> None:
+    file = await account.added()
+    other = next(shard for shard in store.shard_ids() if shard != SHARD)
+    assert await account.rows.get(other, account.key, file.file_id) is None
