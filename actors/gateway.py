@@ -47,6 +47,7 @@ from parlor.model.requests import (
     StateReport,
 )
 from parlor.model.rooms import NewRoom, Room, RoomMemory, RoomPage
+from parlor.model.search import SearchPage
 from parlor.reading.usage import daily_use
 from parlor.rooms.commands import (
     Command,
@@ -268,6 +269,13 @@ class ActorGateway:
 
     async def usage(self, session: Session, first: date, last: date, zone: tzinfo) -> list[DailyUse]:
         return await daily_use(self._wiring.store, session.shard_id, session.account_db_key, first, last, zone)
+
+    async def search(
+        self, session: Session, query: str, room_id: RoomId | None, limit: int, cursor: str | None
+    ) -> SearchPage:
+        if room_id is not None:
+            await self.get_room(session, room_id)
+        return await self._wiring.search.page(session, query, room_id=room_id, limit=limit, cursor=cursor)
 
     # Streams
 

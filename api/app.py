@@ -20,7 +20,22 @@ from api.hot_routes import HotRoutes, hot_routes
 from api.methods import HeadAsGet, MethodTable
 from api.provider import Provider
 from api.request_context import RequestContext
-from api.routes import admin, docs, events, export, files, health, keys, messages, page, personas, replies, rooms, usage
+from api.routes import (
+    admin,
+    docs,
+    events,
+    export,
+    files,
+    health,
+    keys,
+    messages,
+    page,
+    personas,
+    replies,
+    rooms,
+    search,
+    usage,
+)
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
 from parlor.gateway import Gateway
 from parlor.settings import Settings
@@ -40,6 +55,25 @@ class _Application(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         return openapi.document(self)
+
+
+ROUTES = (
+    messages,
+    rooms,
+    events,
+    replies,
+    export,
+    search,
+    personas,
+    usage,
+    keys,
+    files,
+    admin,
+    health,
+    docs,
+    page,
+)
+"""Modules of routes, which are tried in order: sends, the most frequent, come first."""
 
 
 def build_app(
@@ -87,8 +121,7 @@ def build_app(
     app.state.edge = edge
     app.state.authenticator = authenticator
     problems.install(app)
-    # Routes are tried in order: sends, the most frequent, come first.
-    for module in (messages, rooms, events, replies, export, personas, usage, keys, files, admin, health, docs, page):
+    for module in ROUTES:
         app.include_router(module.router)
     app.mount("/assets", page.assets, name="assets")
     app.state.methods = MethodTable(app.openapi)

@@ -28,6 +28,7 @@ from parlor.model.requests import (
     StateReport,
 )
 from parlor.model.rooms import Room, RoomMemory, RoomPage
+from parlor.model.search import SearchPage
 from parlor.store.access import Access
 
 
@@ -153,6 +154,12 @@ class Gateway(Protocol):
     async def usage(self, session: Session, first: date, last: date, zone: tzinfo) -> list[DailyUse]:
         """Returns the committed use of each day of the zone from ``first`` to ``last`` inclusive, ascending. Days
         without use are left out."""
+
+    async def search(
+        self, session: Session, query: str, room_id: RoomId | None, limit: int, cursor: str | None
+    ) -> SearchPage:
+        """Returns messages of the account (of one room) that have every word of the query as a part, newest first.
+        Raises ``InvalidRequest`` for a query without a word, and ``InvalidCursor``."""
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport: ...
 

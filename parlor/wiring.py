@@ -33,6 +33,7 @@ from parlor.reading.identity import Identity
 from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.reading.loading import Loader
 from parlor.reading.room_list import RoomDirectory
+from parlor.reading.search import MessageSearch
 from parlor.reading.streams import EventStreams
 from parlor.rooms.follow_up import FollowUp
 from parlor.rooms.reply import ReplyPorts
@@ -42,6 +43,7 @@ from parlor.state_machine import ChatStateMachine, set_chat_state_machine
 from parlor.store.files import StoredFileRows
 from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore
+from parlor.store.search import SearchStore
 
 
 class Wiring:
@@ -62,6 +64,7 @@ class Wiring:
         self.usage = UsageCache(self.live)
         self.memories = InternalMemories(self.summaries, store, self.loader)
         self.tickets = Tickets(self.live, self.mint)
+        self.search = MessageSearch(self.reader, SearchStore(store))
         self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
         self.dependencies = Dependencies(self.live, store)
         file_store = open_file_store(settings.files, store.installation)

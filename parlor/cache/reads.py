@@ -17,7 +17,7 @@ from parlor.model.ids import AccountId, MessageId, Partition, RoomId, home_of
 from parlor.model.messages import MessageDoc
 from parlor.model.parts import Said, drafted
 from parlor.model.rooms import RoomRow, RoomsBefore
-from parlor.model.states import MessageState
+from parlor.model.states import MessageState, RoomState
 
 _STANDINGS = (Standing.ACTIVE, Standing.DISABLED, Standing.DELETED)
 """By the number in a score of the set of standings."""
@@ -29,6 +29,15 @@ class PageRow(msgspec.Struct, frozen=True):
     """One slot of a page, as far as Redis knows it; the shard has what is missing."""
 
     seq: int
+    state: MessageState | None
+    doc: MessageDoc | None
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """One message and its room, as far as Redis knows them."""
+
+    account_id: AccountId | None
+    room_state: RoomState | None
     state: MessageState | None
     doc: MessageDoc | None
 
@@ -174,6 +183,22 @@ class CacheReader:
             live_message=message,
             live_attempt=int(attempt or 0),
             live=drafted(text(answer[9]), decode_layout(answer[10])),
+        )
+
+    async def slot(self, room_id: RoomId, seq: int) -> Slot:
+        """What Redis knows of one message. It loads nothing."""
+        keys, partition, read = self._live.keys, home_of(room_id), self._live.pipeline.read
+        # Asked together, they go out in one pipeline.
+        (account, room_state), state, doc = await asyncio.gather(
+            read("HMGET", keys.room(partition, room_id), "account", "state"),
+            read("HGET", keys.states(partition, room_id), f"s:{seq}"),
+            read("HGET", keys.messages(partition, room_id), f"d:{seq}"),
+        )
+        return Slot(
+            AccountId(text(account)) if account else None,
+            RoomState(text(room_state)) if room_state else None,
+            MessageState(text(state)) if state else None,
+            decode_doc(doc) if doc else None,
         )
 
     async def versions(self, room_id: RoomId, seq: int) -> list[MessageDoc]:

@@ -2,8 +2,8 @@
 
 An *event cursor* is the id of an event log's entry, ``<number>-<number>``; Redis prints it. A *list cursor* names the
 last room of a page: ``<activity>:<room id>`` in base64url without padding, opaque to clients. A *number cursor* is the
-seq or version of the last message of a page. All of them come from outside and are checked here; anything else is an
-``InvalidCursor``.
+seq or version of the last message of a page, a *message cursor* is its id. All of them come from outside and are
+checked here; anything else is an ``InvalidCursor``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import binascii
 import re
 
 from parlor.errors import InvalidRequest
-from parlor.model.ids import RoomId, partition_of
+from parlor.model.ids import MessageId, RoomId, partition_of
 from parlor.model.rooms import RoomsBefore
 
 START = "0-0"
@@ -63,3 +63,10 @@ def parse_number_cursor(cursor: str) -> int:
     if _NUMBER.fullmatch(cursor) is None:
         raise InvalidCursor(_NOT_OURS)
     return int(cursor)
+
+
+def parse_message_cursor(cursor: str) -> MessageId:
+    """Raises ``InvalidCursor``."""
+    if partition_of(cursor) is None:
+        raise InvalidCursor(_NOT_OURS)
+    return MessageId(cursor)

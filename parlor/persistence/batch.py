@@ -8,7 +8,7 @@ from typing import TypeVar
 from msgspec import structs
 
 from parlor.cache.queue import QueueEntry
-from parlor.model.ids import MessageId, Partition, RoomId
+from parlor.model.ids import MessageId, Partition, RoomId, home_of
 from parlor.model.messages import QueuePosition, SenderType, Usage
 from parlor.store.ports import (
     QUARTER_SECONDS,
@@ -20,6 +20,7 @@ from parlor.store.ports import (
     RoomDelete,
     RoomTouch,
     RoomUpdate,
+    SearchNote,
     SummarySave,
     Use,
     VersionSave,
@@ -84,7 +85,13 @@ class _Rows:
             message_deletes=_sorted(self._deletes),
             room_deletes=_sorted(self._room_deletes),
             uses=_sorted(self._uses),
+            search_notes=self._search_notes(),
         )
+
+    def _search_notes(self) -> list[SearchNote]:
+        """What was said anew, or is not said any more; a row that only keeps a reply's slot says nothing."""
+        said = {key for key, save in self._saves.items() if save.doc.content}
+        return [SearchNote(home_of(room), room, seq) for room, seq in sorted(said | self._deletes.keys())]
 
     def _create_room(self, entry: QueueEntry) -> None:
         address = entry.address

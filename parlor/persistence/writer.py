@@ -17,7 +17,9 @@ from parlor.model.ids import Partition, ShardId
 from parlor.model.messages import QueuePosition
 from parlor.persistence.commit import Committer
 from parlor.persistence.health import WriterHealth
+from parlor.persistence.indexer import SearchIndexer
 from parlor.persistence.leases import Leases, WriterPorts
+from parlor.store.search import SearchStore
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ class ShardWriterLoop:
         self._shard = shard
         self._leases = Leases(ports, shard, name, partitions)
         self._committer = Committer(ports, shard, self._leases)
+        self._indexer = SearchIndexer(SearchStore(ports.store), shard, lambda: self.held, ports.clock)
         self._buffer: list[QueueEntry] = []
         """Read, and not committed yet."""
         self._health = WriterHealth(shard, len(partitions), ports.metrics)
@@ -59,6 +62,7 @@ class ShardWriterLoop:
     async def run(self) -> None:
         """Works until ``stop``; failures of Redis or of the shard delay it, they do not end it."""
         keeping = asyncio.create_task(self._leases.keep())
+        indexing = asyncio.create_task(self._indexer.run())
         try:
             while not self._stopping.is_set():
                 try:
@@ -75,7 +79,8 @@ class ShardWriterLoop:
             await self._flush()
         finally:
             keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            indexing.cancel()
+            await asyncio.gather(keeping, indexing, return_exceptions=True)
             await self._leases.release()
 
     async def stop(self) -> None:
@@ -142,6 +147,8 @@ class ShardWriterLoop:
                     held.read = max(held.read, after)
                     await self._commit_buffer()
                 held.history_read = len(entries) < limit
+                # Whoever held the partition before may have left something to be read for the search.
+                self._indexer.wake()
 
     async def _flush(self) -> None:
         """At shut-down: everything that is queued by now."""
@@ -160,6 +167,7 @@ class ShardWriterLoop:
     async def _commit_buffer(self) -> None:
         entries, self._buffer = self._buffer, []
         await self._committer.commit(entries)
+        self._indexer.wake()
 
     def _start_over(self) -> None:
         self._buffer.clear()

@@ -157,6 +157,14 @@ class Use(msgspec.Struct, frozen=True):
     output_tokens: int
 
 
+class SearchNote(msgspec.Struct, frozen=True):
+    """A message that the search is to read (again): it was saved, edited or deleted."""
+
+    partition: Partition
+    room_id: RoomId
+    seq: int
+
+
 class DaySpan(msgspec.Struct, frozen=True):
     """A day of some time zone: the quarters of an hour with ``first <= quarter < beyond``."""
 
@@ -179,6 +187,7 @@ class Batch(msgspec.Struct, frozen=True):
     message_deletes: list[MessageDelete] = []
     room_deletes: list[RoomDelete] = []
     uses: list[Use] = []
+    search_notes: list[SearchNote] = []
 
 
 class PartitionProgress(msgspec.Struct, frozen=True):
@@ -266,6 +275,11 @@ class ChatStore(Protocol):
         self, shard: ShardId, name: str, args: tuple[object, ...]
     ) -> list[tuple[object, ...]]:
         """The specification's primitive: calls a stored procedure, returns its first result set."""
+
+    async def call_newest(
+        self, shard: ShardId, name: str, args: tuple[str | int | None, ...]
+    ) -> list[tuple[object, ...]]:
+        """Calls the newest version of a procedure of a shard, returns its first result set."""
 
     async def call_global_procedure(self, name: str, args: tuple[str | int | None, ...]) -> list[tuple[object, ...]]:
         """Calls the newest version of a procedure of the global database, returns its first result set."""

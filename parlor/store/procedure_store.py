@@ -186,6 +186,9 @@ class ProcedureStore:
         except NoSuchProcedure as error:
             raise InvalidRequest(f"There is no procedure {name}", debug=str(error)) from error
 
+    async def call_newest(self, shard: ShardId, name: str, args: Args) -> list[Row]:
+        return await self._call(shard, name, args)
+
     async def call_global_procedure(self, name: str, args: Args) -> list[Row]:
         return await self._call(None, name, args)
 

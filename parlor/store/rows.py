@@ -32,6 +32,7 @@ from parlor.store.ports import (
     RoomTouch,
     RoomUpdate,
     RowRefused,
+    SearchNote,
     SummarySave,
     Use,
     VersionSave,
@@ -74,6 +75,7 @@ class BatchRows(msgspec.Struct, frozen=True):
     message_deletes: list[MessageDelete] = []
     room_deletes: list[RoomDelete] = []
     uses: list[Use] = []
+    search_notes: list[SearchNote] = []
     version_saves: list[MessageSaveRow] = []
     message_saves: list[MessageSaveRow] = []
 
@@ -105,6 +107,7 @@ def encode_batch(batch: Batch) -> str:
             message_deletes=sorted(batch.message_deletes, key=lambda row: (row.room_id, row.seq)),
             room_deletes=sorted(batch.room_deletes, key=lambda row: row.room_id),
             uses=sorted(batch.uses, key=lambda row: (row.account_db_key, row.quarter)),
+            search_notes=sorted(batch.search_notes, key=lambda row: (row.room_id, row.seq)),
         )
         for row in _all(rows):
             _check(row)

@@ -26,11 +26,13 @@ from parlor.store.ports import (
     SummarySave,
     Use,
 )
-from parlor.store.rows import IDS, Args, BatchRows, FenceRow, RoomTouchRow, Row, is_id
+from parlor.store.rows import IDS, Args, BatchRows, FenceRow, RoomTouchRow, Row
 from parlor.store.sql_files import base_name, procedure_names, version_of
 from parlor.store.sqlite_access import ACCESS_READS, ACCESS_WRITES, ACCOUNT_GET
 from parlor.store.sqlite_files import FILE_READS, FILE_WRITES
 from parlor.store.sqlite_messages import MESSAGES
+from parlor.store.sqlite_search import SEARCH_READS, SEARCH_WRITES, add_notes
+from parlor.store.sqlite_values import decode_rows, id_bytes
 
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
 Values: TypeAlias = dict[str, str | int | bytes | None]
@@ -61,7 +63,7 @@ def _rooms_page(connection: sqlite3.Connection, args: Args, statement: str) -> l
         "account_db_key": account_db_key,
         "limit": limit,
         "activity": _MAX if activity is None else activity,
-        "room_id": b"\xff" * 16 if room_id is None else _blob(room_id),
+        "room_id": b"\xff" * 16 if room_id is None else id_bytes(room_id),
     }
     return connection.execute(statement, values).fetchall()
 
@@ -84,13 +86,13 @@ def _room_find(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 def _rooms_scan(connection: sqlite3.Connection, args: Args) -> list[Row]:
     start, limit = args
-    return connection.execute(sql.ROOMS_SCAN, {"from": _blob(start) or b"", "limit": limit}).fetchall()
+    return connection.execute(sql.ROOMS_SCAN, {"from": id_bytes(start) or b"", "limit": limit}).fetchall()
 
 
 def _messages_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
     room_id, above, below, limit, newest = args
     values: Values = {
-        "room_id": _blob(room_id),
+        "room_id": id_bytes(room_id),
         "above": above,
         "below": _MAX if below is None else below,
         "limit": limit,
@@ -212,12 +214,12 @@ def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
     fences, parts = args
     refused = [
         fence.partition
-        for fence in _decode(fences, list[FenceRow])
+        for fence in decode_rows(fences, list[FenceRow])
         if connection.execute(sql.FENCE, msgspec.structs.asdict(fence)).rowcount != 1
     ]
     if refused:
         raise FenceRefused(refused)
-    batch = _decode(parts, BatchRows)
+    batch = decode_rows(parts, BatchRows)
     _write(connection, sql.ROOM_CREATE, batch.room_creates)
     _save_messages(connection, batch.message_saves)
     _save_versions(connection, batch.version_saves)
@@ -227,6 +229,7 @@ def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
     _delete_messages(connection, batch.message_deletes)
     _write(connection, sql.ROOM_DELETE, batch.room_deletes)
     _write(connection, sql.USE_ADD, batch.uses)
+    add_notes(connection, batch.search_notes)
     return [("[]",)]
 
 
@@ -247,6 +250,7 @@ READS: Mapping[str, Procedure] = {
     "fp_partition_progress": _partition_progress,
     **ACCESS_READS,
     **FILE_READS,
+    **SEARCH_READS,
 }
 WRITES: Mapping[str, Procedure] = {
     "fp_chat_room_create": _room_create,
@@ -269,6 +273,7 @@ WRITES: Mapping[str, Procedure] = {
     "fp_writer_apply": _writer_apply,
     **ACCESS_WRITES,
     **FILE_WRITES,
+    **SEARCH_WRITES,
 }
 
 
@@ -286,7 +291,7 @@ def every_version(procedures: Mapping[str, Procedure]) -> dict[str, Procedure]:
 
 
 def _select(connection: sqlite3.Connection, statement: str, args: Args, *names: str) -> list[Row]:
-    values: Values = {name: _blob(arg) if name in IDS else arg for name, arg in zip(names, args, strict=True)}
+    values: Values = {name: id_bytes(arg) if name in IDS else arg for name, arg in zip(names, args, strict=True)}
     return connection.execute(statement, values).fetchall()
 
 
@@ -325,22 +330,10 @@ def _check_slots(connection: sqlite3.Connection, rows: Iterable[MessageSaveRow |
 def _values(row: msgspec.Struct) -> Values:
     values: Values = msgspec.structs.asdict(row)
     for name in IDS & values.keys():
-        values[name] = _blob(values[name])
+        values[name] = id_bytes(values[name])
     return values
-
-
-def _blob(text: object) -> bytes | None:
-    """An id's 16 bytes; None, which no column takes, for anything that is no id."""
-    return bytes.fromhex(text.replace("-", "")) if isinstance(text, str) and is_id(text) else None
 
 
 def _batch(args: Args, kind: type[_T]) -> list[_T]:
     (text,) = args
-    return _decode(text, list[kind])  # type: ignore[valid-type]  # a type built at run time
-
-
-def _decode(text: object, kind: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(str(text), type=kind)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise RowRefused("The batch is not an array of rows", debug=str(error)) from error
+    return decode_rows(text, list[kind])  # type: ignore[valid-type]  # a type built at run time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from string import Formatter
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 Schema = dict[str, Any]
 
@@ -26,9 +27,10 @@ class DocumentedCall(NamedTuple):
     """Whether the body is a form with a file."""
     reads: bool
     """Whether it changes nothing, by the document."""
-
     is_admins: bool
     """Whether it needs the scope `admin`, by the document."""
+    query: str
+    """The parameters that it cannot do without; with its question mark."""
 
     @property
     def request(self) -> dict[str, Any]:
@@ -47,7 +49,7 @@ class DocumentedCall(NamedTuple):
         return [name for _, name, _, _ in Formatter().parse(self.path) if name]
 
     def at(self, **names: str) -> str:
-        return self.path.format(**names)
+        return self.path.format(**names) + self.query
 
 
 def documented_calls(document: Schema) -> list[DocumentedCall]:
@@ -67,9 +69,14 @@ def _call(document: Schema, method: str, path: str, operation: Schema) -> Docume
     if content is not None:
         body = EXAMPLES.get((method, path)) or _example(document, content["schema"])
     reads = method == "GET" or operation.get("x-parlor-scope") == "read"
-    return DocumentedCall(
-        method, path, body, "multipart/form-data" in kinds, reads, operation.get("x-parlor-scope") == "admin"
-    )
+    needed = {
+        parameter["name"]: _example(document, parameter["schema"])
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "query" and parameter["required"]
+    }
+    query = f"?{urlencode(needed)}" if needed else ""
+    is_admins = operation.get("x-parlor-scope") == "admin"
+    return DocumentedCall(method, path, body, "multipart/form-data" in kinds, reads, is_admins, query)
 
 
 def _example(document: Schema, schema: Schema) -> Any:

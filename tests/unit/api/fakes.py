@@ -30,6 +30,7 @@ from parlor.model.requests import (
     Transition,
 )
 from parlor.model.rooms import Room, RoomMemory, RoomPage
+from parlor.model.search import SearchPage
 from parlor.model.states import MessageState, RoomState
 from parlor.settings import Settings
 from tests.unit.api.fake_access import FakeAccess
@@ -40,7 +41,6 @@ from tests.unit.memory_files import MemoryFileStore
 
 NOW_MS = 1_795_403_885_042  # 2026-11-23T03:18:05.042Z
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
-CURSOR = "1795403885042-7"
 EDITED_AT = "2026-11-23T03:18:05.042Z"
 
 
@@ -83,6 +83,7 @@ class CountingEntropy:
         return self._count % (1 << count)
 
 
+CURSOR = "1795403885042-7"
 MINT = IdMint(FakeClock(), CountingEntropy())
 ROOM = MINT.room_id(Partition(17))
 MESSAGE = MINT.message_id(Partition(17))
@@ -150,6 +151,7 @@ class FakeGateway:
         self.edited = EditReceipt(message(content="better", metadata={"edited_at": EDITED_AT}), reply(), CURSOR)
         self.memory = RoomMemory("They talked about tea.", 12, NOW_MS, 3)
         self.uses: list[DailyUse] = []
+        self.found = SearchPage([], None)
         self.exported: list[Message] = [message(), reply(content="hi")]
         self.export_breaks: Exception | None = None
         self.replays = False
@@ -287,6 +289,12 @@ class FakeGateway:
     async def usage(self, session: Session, first: date, last: date, zone: tzinfo) -> list[DailyUse]:
         self._called("usage", session.account_id, first.isoformat(), last.isoformat(), str(zone))
         return self.uses
+
+    async def search(
+        self, session: Session, query: str, room_id: RoomId | None, limit: int, cursor: str | None
+    ) -> SearchPage:
+        self._called("search", session.account_id, query, room_id, limit, cursor)
+        return self.found
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
         self._called("message_state", room_id, message_id)

@@ -27,6 +27,7 @@ GETS = [
     f"{PATH}/state",
     f"{PATH}/export",
     "/v1/usage",
+    "/v1/search?q=tea",
     "/v1/nothing",
 ]
 

@@ -1,0 +1,74 @@
+"""Reading messages for the search: what the writer's transactions noted becomes entries of the index.
+
+It works behind the writer, in its process, for the partitions that the writer holds. The backlog is in the shard and is
+filled by the transactions themselves, so nothing is forgotten when a process ends; and two indexers of one partition
+only do the same work twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from parlor.clock import Clock
+from parlor.errors import ParlorError
+from parlor.model.ids import Partition, ShardId
+from parlor.reading.terms import tokens
+from parlor.store.search import Search, SearchEntry, SearchText
+
+_log = structlog.get_logger(__name__)
+
+BATCH = 100
+"""Messages that are read and kept at a time."""
+RETRY_SECONDS = 2.0
+"""After a failure. With a batch of 3 s, an acknowledged message is found within 5 s."""
+
+
+class SearchIndexer:
+    """``held`` tells the partitions that its writer holds at this moment."""
+
+    def __init__(self, search: Search, shard: ShardId, held: Callable[[], list[Partition]], clock: Clock) -> None:
+        self._search = search
+        self._shard = shard
+        self._held = held
+        self._clock = clock
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Says that there may be something in the backlog."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Works until it is cancelled. A failure delays it; the backlog keeps what is to be done."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            try:
+                while await self.index() == BATCH:
+                    pass
+            except ParlorError as error:
+                _log.warning("search_not_indexed", shard=self._shard, code=error.code, debug=error.debug)
+                await self._clock.sleep(RETRY_SECONDS)
+                self._woken.set()
+
+    async def index(self) -> int:
+        """Takes up to ``BATCH`` messages out of the backlog; returns how many there were. Raises
+        ``StoreUnavailable``."""
+        texts = await self._search.backlog(self._shard, self._held(), BATCH)
+        entries = []
+        for text in texts:
+            entries.append(_entry(text))
+            # A long text takes milliseconds, and the writer's leases are to be kept meanwhile.
+            await asyncio.sleep(0)
+        if entries:
+            await self._search.save(self._shard, entries)
+        return len(entries)
+
+
+def _entry(text: SearchText) -> SearchEntry:
+    found = ""
+    if text.content and text.account_db_key is not None:
+        found = tokens(text.content, text.account_db_key, text.room_id)
+    return SearchEntry(text.partition, text.room_id, text.seq, text.mark, text.version or 0, found)
