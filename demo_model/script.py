@@ -17,6 +17,14 @@ Durations: ``20ms``, ``1.5s``, or a bare number of milliseconds.
 ``echo=1``      the answer is the JSON of the request
 ``first=D``     time before the first token
 ``delay=D``     time between two tokens
+``think=N``     N filler words of reasoning before the answer
+``think_as=F``  where they stand: ``reasoning_content`` (default), ``reasoning``, or ``tags`` (``<think>`` in the text)
+``call=T``      a call of the tool T, offered or not (several are separated by commas: parallel calls)
+``args=J``      with ``call``: the arguments as they are sent, without white space, valid or not; default: made from
+                the tool's schema
+``call_as=F``   ``one`` (default): each call in one chunk; ``many``: its arguments in pieces
+``calls=N``     with ``call``: as often, one after the other, each after the results of the one before; default 1
+``usage=U``     ``end`` (default, when it is asked for), ``none``, or ``null`` (a usage without counts)
 ``finish=R``    the finish reason: ``stop``, ``length``, ``content_filter``, ...
 ``fail=S``      HTTP status S, 400 to 599, instead of an answer
 ``retry_after=S``  seconds, sent as ``Retry-After`` with ``fail``
@@ -27,6 +35,9 @@ Durations: ``20ms``, ``1.5s``, or a bare number of milliseconds.
 ``reject=P``    HTTP 400 when the request has the parameter P (several are separated by commas)
 ``times=N``     ``fail``, ``fail_after``, ``hang`` and ``hang_after`` apply to the first N requests with this message
 ==============  ======================================================================================
+
+Tools and schemas (``response_format``) without a directive: see ``demo_model/tools.py``. An image is acknowledged with
+its size.
 
 A prompt that ends with an answer is continued: the rest of that answer follows, if it was one of this model's.
 
@@ -49,8 +60,8 @@ TOKENS_MAX = 100_000
 DURATION_MAX = 3600.0
 _QUOTED = 200
 _BLOCK = re.compile(
-    r"\[\[\s*((?:text|tokens|stamp|echo|first|delay|finish|fail|retry_after|fail_after|fail_as|hang|hang_after|reject|"
-    r"times)=.*?)\]\]",
+    r"\[\[\s*((?:text|tokens|stamp|echo|think|think_as|call|args|call_as|calls|usage|first|delay|finish|fail|retry_after|"
+    r"fail_after|fail_as|hang|hang_after|reject|times)=.*?)\]\]",
     re.DOTALL,
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)?")
@@ -58,6 +69,12 @@ _TOKEN = re.compile(r"\s*\S+|\s+$")
 FACT_LENGTH, FACTS_FIRST, FACTS_LAST = 80, 5, 15
 """Characters that a summary quotes of a turn, and how many of its first and last lines it keeps."""
 TITLE_WORDS = 5
+_WORDS = {
+    "fail_as": ("error", "cut", "end"),
+    "think_as": ("reasoning_content", "reasoning", "tags"),
+    "call_as": ("one", "many"),
+    "usage": ("end", "none", "null"),
+}
 _FILLER = ("the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and")
 
 
@@ -68,6 +85,13 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int | None = None
     stamp: bool = False
     echo: bool = False
+    think: int = 0
+    think_as: str = "reasoning_content"
+    call: tuple[str, ...] = ()
+    args: str | None = None
+    call_as: str = "one"
+    calls: int = 1
+    usage: str = "end"
     first: float = 0.0
     delay: float = 0.0
     finish: str = "stop"
@@ -193,9 +217,9 @@ def _plain(text: str, length: int) -> str:
 
 def _value(key: str, value: str) -> object:
     match key:
-        case "text" | "finish":
+        case "text" | "finish" | "args":
             return value
-        case "tokens":
+        case "tokens" | "think" | "calls":
             return _integer(key, value, 0, TOKENS_MAX)
         case "fail":
             return _integer(key, value, 400, 599)
@@ -207,12 +231,12 @@ def _value(key: str, value: str) -> object:
             return bool(_integer(key, value, 0, 1))
         case "first" | "delay":
             return _duration(key, value)
-        case "reject":
+        case "reject" | "call":
             return tuple(value.split(","))
-        case "fail_as" if value in {"error", "cut", "end"}:
-            return value
-        case "fail_as":
-            raise DirectiveError(f"fail_as={value!r} is not error, cut or end")
+    if key in _WORDS:
+        if value not in _WORDS[key]:
+            raise DirectiveError(f"{key}={value!r} is not {', '.join(_WORDS[key][:-1])} or {_WORDS[key][-1]}")
+        return value
     raise DirectiveError(f"{key!r} is not a directive")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demo_model.server import MODEL
+from demo_model.request import MODEL
 from parlor.llm.personas import load_personas
 from parlor.store.addresses import SqliteAddress, store_addresses
 from parlor_cli import configuration
