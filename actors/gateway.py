@@ -69,6 +69,7 @@ from parlor.rooms.commands import (
     Stop,
     UpdateRoom,
 )
+from parlor.rooms.tracing import current_request
 from parlor.settings import Settings
 from parlor.store.access import AccessStore
 from parlor.wiring import Wiring
@@ -154,10 +155,10 @@ class ActorGateway:
     async def update_room(self, session: Session, room_id: RoomId, title: str | None, ai_persona: str | None) -> Room:
         if ai_persona is not None:
             self._personas.named(ai_persona)
-        return (await self._ask(UpdateRoom(session, room_id, _request_id(), title, ai_persona), RoomDone)).room
+        return (await self._ask(UpdateRoom(session, room_id, current_request(), title, ai_persona), RoomDone)).room
 
     async def delete_room(self, session: Session, room_id: RoomId) -> Room:
-        return (await self._ask(DeleteRoom(session, room_id, _request_id()), RoomDone)).room
+        return (await self._ask(DeleteRoom(session, room_id, current_request()), RoomDone)).room
 
     async def room_state(self, session: Session, room_id: RoomId) -> StateReport:
         await self.get_room(session, room_id)
@@ -171,7 +172,7 @@ class ActorGateway:
         _require_home(session, room_id)
         mint = self._wiring.mint
         reply_id = mint.message_id(session.partition) if request.reply is ReplyMode.AUTO else None
-        command = Send(session, room_id, _request_id(), mint.message_id(session.partition), reply_id, request)
+        command = Send(session, room_id, current_request(), mint.message_id(session.partition), reply_id, request)
         return (await self._ask(command, SendDone)).receipt
 
     async def list_messages(
@@ -188,7 +189,7 @@ class ActorGateway:
 
     async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt:
         await self._require_message_home(session, room_id, message_id)
-        return (await self._ask(DeleteMessage(session, room_id, _request_id(), message_id), DeleteDone)).receipt
+        return (await self._ask(DeleteMessage(session, room_id, current_request(), message_id), DeleteDone)).receipt
 
     async def edit_message(
         self,
@@ -199,7 +200,7 @@ class ActorGateway:
         idempotency: Idempotency | None = None,
     ) -> EditReceipt:
         await self._require_message_home(session, room_id, message_id)
-        command = Edit(session, room_id, _request_id(), message_id, content, self._wiring.mint.token(), idempotency)
+        command = Edit(session, room_id, current_request(), message_id, content, self._wiring.mint.token(), idempotency)
         return (await self._ask(command, EditDone)).receipt
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
@@ -224,7 +225,7 @@ class ActorGateway:
         self, session: Session, room_id: RoomId, message_id: MessageId, attempt: int | None
     ) -> Message:
         await self._require_message_home(session, room_id, message_id)
-        return (await self._ask(Stop(session, room_id, _request_id(), message_id, attempt), MessageDone)).message
+        return (await self._ask(Stop(session, room_id, current_request(), message_id, attempt), MessageDone)).message
 
     async def regenerate(
         self,
@@ -239,7 +240,7 @@ class ActorGateway:
         await self._require_message_home(session, room_id, message_id)
         nonce = self._wiring.mint.token()
         return await self._begin(
-            Regenerate(session, room_id, _request_id(), message_id, nonce, idempotency, ai_persona)
+            Regenerate(session, room_id, current_request(), message_id, nonce, idempotency, ai_persona)
         )
 
     async def continue_reply(
@@ -247,7 +248,7 @@ class ActorGateway:
     ) -> AttemptReceipt:
         await self._require_message_home(session, room_id, message_id)
         return await self._begin(
-            Continue(session, room_id, _request_id(), message_id, self._wiring.mint.token(), idempotency)
+            Continue(session, room_id, current_request(), message_id, self._wiring.mint.token(), idempotency)
         )
 
     async def variants(
@@ -264,7 +265,7 @@ class ActorGateway:
         return await self._wiring.rooms.memory(room_id, session.account_id)
 
     async def reset_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
-        await self._ask(ResetMemory(session, room_id, _request_id()), Done)
+        await self._ask(ResetMemory(session, room_id, current_request()), Done)
         return await self.room_memory(session, room_id)
 
     async def usage(self, session: Session, first: date, last: date, zone: tzinfo) -> list[DailyUse]:
@@ -370,8 +371,3 @@ def _require_home(session: Session, room_id: RoomId) -> None:
     """Raises ``RoomNotFound`` for an id of another partition: without a lookup, it is not a room of this account."""
     if home_of(room_id) != session.partition:
         raise RoomNotFound
-
-
-def _request_id() -> str:
-    """Returns the id of the HTTP request, for the logs of the room's owner."""
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))

@@ -30,7 +30,7 @@ async def overdue_wakes(reader: CacheReader, partitions: Sequence[Partition]) ->
     found = await asyncio.gather(*(reader.overdue_rooms(p, AT_ONCE) for p in partitions), return_exceptions=True)
     rooms = [room for _, overdue in _read("partitions", partitions, found) for room in overdue]
     tickets = await asyncio.gather(*map(reader.claims, rooms), return_exceptions=True)
-    return [Wake(None, room, "sweep", ticket=ticket) for room, ticket in _read("rooms", rooms, tickets)]
+    return [Wake(None, room, "", ticket=ticket) for room, ticket in _read("rooms", rooms, tickets)]
 
 
 def _read(what: str, keys: Sequence[_Key], answers: Iterable[_Answer | BaseException]) -> list[tuple[_Key, _Answer]]:

@@ -39,12 +39,12 @@ class RequestContext:
         scope.setdefault("state", {})["request_id"] = request_id
         scope["path"] = path_of(scope)
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        started = False
+        started, status = False, 0
 
         async def traced(message: Message) -> None:
-            nonlocal started
+            nonlocal started, status
             if message["type"].endswith(".response.start"):
-                started = True
+                started, status = True, message["status"]
                 headers = list(message["headers"])
                 given = {name for name, _ in headers}
                 headers += [(name, value) for name, value in _ANSWER_HEADERS.items() if name not in given]
@@ -75,6 +75,7 @@ class RequestContext:
             await respond(Problem.of(InternalError()), scope)(scope, receive, traced)
         finally:
             self._edge.under_way -= 1
+            _log.debug("answered", method=scope["method"], path=scope["path"], status=status)
 
     def _refusal(self, scope: Scope) -> ParlorError | None:
         if scope["path"] in _UNLIMITED:

@@ -91,7 +91,8 @@ class Committer:
     async def _park(self, entry: QueueEntry, error: RowRefused) -> None:
         """Sets an operation aside as a dead letter."""
         reason = error.debug or error.detail
-        _log.error("operation_parked", room_id=entry.address.room_id, op=entry.op, reason=reason)
+        room_id, message_id = entry.address.room_id, entry.message_id
+        _log.error("operation_parked", room_id=room_id, message_id=message_id, op=entry.op, reason=reason)
         await self._ports.queue.park(self._leases.token, entry, f"{error.code}: {reason}"[:500])
         self._ports.metrics.parked(self._shard)
 

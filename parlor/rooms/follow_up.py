@@ -30,6 +30,7 @@ from parlor.llm.ports import ChatService, Completion, Context, PromptTurn, Reaso
 from parlor.llm.usage import UsageMeter
 from parlor.model.ids import Claim, IdMint, RoomId
 from parlor.model.messages import FinishReason
+from parlor.rooms.tracing import current_request, work_for
 from parlor.settings import LlmSettings
 
 SLOTS = 4
@@ -62,6 +63,8 @@ class _Due(msgspec.Struct, frozen=True):
     ask: bool
     """Whether the language model is asked for it, as after each complete reply."""
     fold: bool
+    request_id: str
+    """Of the request that asked for the reply."""
 
 
 class FollowUp:
@@ -104,7 +107,8 @@ class FollowUp:
             wants_fold = wants_fold or waiting.fold
         if not (wants_title or wants_fold):
             return
-        self._due[room_id] = _Due(address, claim, persona, seq + 1, wants_title, asks, wants_fold)
+        request_id = current_request()
+        self._due[room_id] = _Due(address, claim, persona, seq + 1, wants_title, asks, wants_fold, request_id)
         if room_id not in self._tasks:
             self._tasks[room_id] = asyncio.create_task(self._serve(room_id))
 
@@ -121,6 +125,7 @@ class FollowUp:
         try:
             async with self._slots:
                 while (due := self._due.pop(room_id, None)) is not None:
+                    work_for(due.request_id)
                     if due.title:
                         await self._safely(due, "title", self._give_title)
                     if due.fold:

@@ -65,6 +65,8 @@ class ReplyJob(msgspec.Struct, frozen=True):
     """What the previous attempt had written when its owner died. Kept if this attempt is stopped before it begins."""
     ends: bool = False
     """Whether to end the reply as interrupted, with the text that it has, instead of beginning it again."""
+    request_id: str = ""
+    """Of the request that asked for it; empty when its owner took it over."""
 
 
 class ReplyObserver(Protocol):
@@ -172,6 +174,8 @@ class ReplyRun:
         complete = self._ports.cache.complete_reply
         await self._insist(partial(complete, self._address, self._claim, job.seq, doc, _EVENTS[reason]))
         self._ports.metrics.reply(reason)
+        room_id, message_id = self._address.room_id, job.message_id
+        _log.info("reply_ended", room_id=room_id, message_id=message_id, attempt=job.attempt, reason=reason)
         self._ports.observer.reply_ended(self._address, self._claim, job.persona, job.seq, reason)
 
     async def count_withdrawn(self) -> None:

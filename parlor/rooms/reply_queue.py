@@ -21,6 +21,7 @@ from parlor.errors import (
 from parlor.model.ids import Claim, MessageId
 from parlor.model.messages import FinishReason
 from parlor.rooms.reply import ReplyJob, ReplyPorts, ReplyRun
+from parlor.rooms.tracing import work_for
 
 STOP_SECONDS = 5.0
 """Longest wait until a stopped reply's end is written. It takes milliseconds unless Redis does not answer."""
@@ -132,6 +133,7 @@ class ReplyQueue:
                 await self._news.wait()
                 continue
             address, _ = self._jobs[job.message_id]
+            work_for(job.request_id)
             alive = asyncio.create_task(self._keep_alive(address))
             forgotten = False
             try:

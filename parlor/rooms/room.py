@@ -64,6 +64,7 @@ from parlor.rooms.commands import (
 from parlor.rooms.reply import ReplyJob, ReplyPorts
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.revision import Revision
+from parlor.rooms.tracing import work_for
 from parlor.rooms.turns import adopted_job, job_of, turn_of
 from parlor.state_machine import ChatStateMachine
 
@@ -173,15 +174,19 @@ class Room:
         while True:
             command, answer = await self._mailbox.get()
             self._serving = True
+            work_for(command.request_id)
+            what = type(command).__name__
             try:
                 answer.set_result(await self._serve(command))
+                _log.debug("command_served", room_id=self.room_id, command=what)
             except asyncio.CancelledError:
                 answer.set_exception(RoomMoved())
                 raise
             except ParlorError as error:
+                _log.debug("command_refused", room_id=self.room_id, command=what, code=error.code, debug=error.debug)
                 answer.set_exception(error)
             except Exception as error:  # noqa: BLE001 - the room lives on: one command's fault is not another's
-                _log.exception("command_failed", room_id=self.room_id, request_id=command.request_id)
+                _log.exception("command_failed", room_id=self.room_id, command=what)
                 answer.set_exception(InternalError(debug=repr(error)))
             finally:
                 self._serving = False

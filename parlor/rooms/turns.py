@@ -8,6 +8,7 @@ from parlor.model.parts import Said
 from parlor.model.requests import OnBusy
 from parlor.rooms.commands import Send
 from parlor.rooms.reply import ReplyJob
+from parlor.rooms.tracing import current_request
 from parlor.settings import RoomSettings
 
 
@@ -43,7 +44,7 @@ def turn_of(command: Send, room_persona: str, now: int) -> Turn:
 
 
 def job_of(reply: MessageDoc, seq: int, attempt: int) -> ReplyJob:
-    """Returns the job of writing a reserved reply."""
+    """Returns the job of writing a reserved reply, for the request that this task works for."""
     return ReplyJob(
         reply.message_id,
         seq,
@@ -53,6 +54,7 @@ def job_of(reply: MessageDoc, seq: int, attempt: int) -> ReplyJob:
         attempt=attempt,
         kept=Said(reply.content, reply.parts),
         so_far=Said(reply.content, reply.parts),
+        request_id=current_request(),
     )
 
 
