@@ -62,11 +62,18 @@ class RoomCache:
         )
 
     async def load(
-        self, address: RoomAddress, row: RoomRow, tail: list[MessageRow], last_seq: int, incarnation: int
+        self,
+        address: RoomAddress,
+        row: RoomRow,
+        tail: list[MessageRow],
+        last_seq: int,
+        incarnation: int,
+        quoted: int | None = None,
     ) -> None:
         """Puts a room back from its shard, unless it is here by now; replies that have not ended are open again.
         ``last_seq`` may be beyond the tail's: the queue had more. ``incarnation`` is the partition's from before the
-        shard was read. Raises ``PartitionUnknown``; ``OutOfStep`` when the partition has another one by now."""
+        shard was read. ``quoted`` is the seq of a message whose first words the title is. Raises
+        ``PartitionUnknown``; ``OutOfStep`` when the partition has another one by now."""
         rest: list[str | int | bytes] = []
         for stored in tail:
             doc = stored.doc
@@ -88,6 +95,7 @@ class RoomCache:
                 "persisted": row.last_seq,
                 "version": row.version,
                 **stored_summary(row),
+                "quoted": "" if quoted is None else quoted,
                 "incarnation": incarnation,
                 "room_ttl": milliseconds(self._live.cache.record_ttl),
                 "message_ttl": milliseconds(self._live.cache.message_list_ttl),

@@ -8,7 +8,9 @@ from parlor.cache.live import Live, RoomAddress
 from parlor.cache.reads import CacheReader, QueueTail, later_tail
 from parlor.cache.rooms import RoomCache
 from parlor.errors import OutOfStep, PartitionUnknown, RoomNotFound
+from parlor.llm.title import first_words
 from parlor.model.ids import Partition, RoomId, home_of
+from parlor.model.messages import MessageRow, SenderType
 from parlor.store.ports import ChatStore
 
 LOAD_ATTEMPTS = 3
@@ -62,4 +64,11 @@ class Loader:
         tail = await self._store.messages_get(shard, room_id, limit=self._live.cache.messages_per_room, newest=True)
         now = later_tail(queued, QueueTail(row.last_seq, row.message_count))
         row = structs.replace(row, message_count=now.count)
-        await self._rooms.load(address, row, tail, now.last_seq, incarnation)
+        await self._rooms.load(address, row, tail, now.last_seq, incarnation, _quoted(row.title, tail))
+
+
+def _quoted(title: str, tail: list[MessageRow]) -> int | None:
+    """The seq of the first of these messages whose first words the title is: it goes with them, for the shard does not
+    know whether somebody gave it, or whether it stands in for one (I10)."""
+    said = (row for row in tail if title and row.doc.sender_type is SenderType.USER and not row.deleted)
+    return next((row.seq for row in said if first_words(row.doc.content) == title), None)

@@ -1,7 +1,8 @@
 -- What: puts a room that Redis does not have back from its shard, with the newest of its messages.
 -- KEYS: partition generating room messages states open
 -- ARGV: room owner db_key title persona external created active count seq persisted version summary summary_version
---       now incarnation installation room_ttl message_ttl *rows
+--       now quoted incarnation installation room_ttl message_ttl *rows
+--       quoted is the seq of a message whose first words the title is, '' for none
 --       incarnation is the partition's from before the shard was read; persisted is the last seq of the shard; rows:
 --       seq, message id, state, doc, version of each message, ascending; a state COMPOSING is a reply whose end never
 --       came to the shard: it is open again, and overdue, so that a sweeper finds it an owner; its row's version is one
@@ -51,6 +52,9 @@ redis.call('HSET', K.room, 'account', A.owner, 'db_key', A.db_key, 'title', A.ti
   'persisted', persisted, 'version', A.version, 'summary', A.summary, 'summary_version', A.summary_version,
   'state', 'ACTIVE', 'claim', '', 'event', A.now .. '-0', 'log_start', A.now .. '-0',
   'trimmed', below, 'forgotten', below)
+if A.quoted ~= '' then
+  redis.call('HSET', K.room, 'quotes', A.quoted .. ' ' .. A.title)
+end
 redis.call('PEXPIRE', K.room, A.room_ttl)
 redis.call('PEXPIRE', K.states, A.room_ttl)
 redis.call('PEXPIRE', K.messages, A.message_ttl)

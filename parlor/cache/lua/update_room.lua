@@ -13,6 +13,6 @@ if refused then
 end
 if given(A.title) then
   -- Who gives the title that stands in for one wants it to stay.
-  redis.call('HDEL', K.room, 'stand_in')
+  redis.call('HDEL', K.room, 'stand_in', 'quotes')
 end
 return describe(given(A.title), given(A.persona))

@@ -147,6 +147,21 @@ async def test_a_stand_in_goes_when_the_message_that_it_quotes_is_edited(
     assert (await fixtures.room(address)).room.title == ""
 
 
+@pytest.mark.parametrize("quoted", [2, 3, None])
+async def test_a_title_that_was_a_quote_when_the_room_was_loaded_goes_with_its_message(
+    fixtures: CacheFixtures, summaries: SummaryCache, quoted: int | None
+) -> None:
+    address = fixtures.address()
+    rows = [fixtures.message_row(seq) for seq in (1, 2, 3)]
+    await fixtures.rooms.load(address, fixtures.room_row(address, 3), rows, 3, 1, quoted)
+    await fixtures.rooms.claim(address.room_id, CLAIM_1, 0)
+    assert await summaries.title_version(address) is None, "it is not known to stand in for one"
+    await delete(fixtures, address, 1)
+    assert (await fixtures.room(address)).room.title == "Stored"
+    await delete(fixtures, address, 2)
+    assert (await fixtures.room(address)).room.title == ("" if quoted == 2 else "Stored")
+
+
 @pytest.mark.parametrize("mine", [True, False])
 async def test_a_title_of_another_origin_stays_when_the_message_goes(
     fixtures: CacheFixtures, summaries: SummaryCache, mine: bool

@@ -10,7 +10,7 @@ from parlor.llm.memory import Memory
 from parlor.model.messages import FinishReason
 from parlor.rooms import follow_up as module
 from parlor.rooms.follow_up import TITLE_RETRIES
-from tests.unit.domain import Domain, DomainMaker
+from tests.unit.domain import SHARD, Domain, DomainMaker
 from tests.unit.fake_clock import settle
 from tests.unit.llm.fake_history import AI, USER, talk
 from tests.unit.rooms.follow_up_fixture import CLAIM, PERSONA, STOP, FollowUpFixture, turn_numbers
@@ -136,6 +136,35 @@ async def test_a_question_that_is_deleted_while_its_title_is_found_is_in_no_titl
     assert (await domain.directory.room(room.room_id, address.account_id)).title == ""
     assert await title_after(FinishReason.STOPPED) == ""
     await follow_up.close()
+
+
+@pytest.mark.parametrize(
+    ("title", "stays"), [("My secret", False), ("My", True), ("My secret is not safe", True), ("", True)]
+)
+async def test_first_words_go_with_their_message_also_when_redis_forgot_whose_they_are(
+    domain: Domain, title: str, stays: bool
+) -> None:
+    room = domain.room(await domain.new_room(title=title))
+    await domain.say(room, "Something else")
+    secret = await domain.say(room, "My  secret")
+    await domain.write_all()
+    await domain.forget_room(room.room_id)
+    await domain.delete_message(room, secret.message_id)
+    assert (await domain.directory.room(room.room_id, domain.ada.account_id)).title == (title if stays else "")
+    await domain.write_all()
+    row = await domain.store.room_get(SHARD, room.room_id)
+    assert row is not None
+    assert row.title == (title if stays else "")
+
+
+async def test_a_person_who_gives_the_first_words_again_keeps_them(domain: Domain) -> None:
+    room = domain.room(await domain.new_room(title="My secret"))
+    secret = await domain.say(room, "My secret")
+    await domain.write_all()
+    await domain.forget_room(room.room_id)
+    await domain.rename(room, "My secret")
+    await domain.delete_message(room, secret.message_id)
+    assert (await domain.directory.room(room.room_id, domain.ada.account_id)).title == "My secret"
 
 
 async def test_another_process_knows_that_the_first_words_only_stand_in(follow_ups: FollowUpFixture) -> None:
