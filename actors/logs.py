@@ -32,6 +32,7 @@ def configure_logs(settings: LogSettings, actor: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Not sys.stderr: in a replica Serve has put a buffer of 1,000 lines there, which it writes elsewhere.
+        logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
         cache_logger_on_first_use=True,
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import io
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -22,7 +24,9 @@ def _as_before() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-async def test_every_line_names_the_actor(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_line_names_the_actor(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # As Serve does it in a replica, whose lines would be elsewhere, and late.
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
     configure_logs(LogSettings(), "rooms-000")
 
     async def work() -> None:
@@ -31,7 +35,7 @@ async def test_every_line_names_the_actor(capsys: pytest.CaptureFixture[str]) ->
     # As Ray runs a method: not in the context of the constructor.
     await asyncio.create_task(work(), context=contextvars.Context())
     await work()
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert [(line["event"], line["actor"], line["level"], line["room_id"]) for line in lines] == [
         ("llm_failed", "rooms-000", "warning", "r")
     ] * 2
