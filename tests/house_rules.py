@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "parlor/cache": frozenset(),
     "parlor/store": frozenset(),
     "parlor/llm": frozenset(),
-    "parlor/reading": frozenset({"parlor/cache", "parlor/store"}),
+    "parlor/reading": frozenset({"parlor/cache", "parlor/llm", "parlor/store"}),
     "parlor/rooms": frozenset({"parlor/cache", "parlor/llm", "parlor/reading", "parlor/store"}),
     "parlor/persistence": frozenset({"parlor/cache", "parlor/reading", "parlor/store"}),
     "parlor/fsck": frozenset({"parlor/cache", "parlor/reading", "parlor/store"}),
