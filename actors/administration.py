@@ -15,7 +15,7 @@ class ActorAdministration(Operations):
     """See ``parlor.administration.ports.Administration``."""
 
     def __init__(self, wiring: Wiring, rooms: RoomRouter) -> None:
-        super().__init__(wiring.store, wiring.reader, wiring.dead_letters(), wiring.clock)
+        super().__init__(wiring.store, wiring.reader, wiring.dead_letters(), wiring.mint, wiring.clock)
         self._rooms = rooms
 
     async def overview(self) -> Overview:

@@ -143,6 +143,7 @@ class Supervisor:
         self._sweeping = [
             asyncio.create_task(self._for_ever(self._reconcile, self._pool_may_grow)),
             asyncio.create_task(self._for_ever(self._wake_overdue, asyncio.Event())),
+            asyncio.create_task(self._for_ever(self._wiring.deletions().step, asyncio.Event())),
         ]
         return self._wiring
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool, model_validator
 
@@ -68,6 +68,22 @@ class AdminUse(ChatUsageTotal):
     to: str
 
 
+class AdminDeletion(_Body):
+    """The receipt of an account that is deleted."""
+
+    account_id: str
+    receipt_id: str
+    state: Literal["deleting", "deleted"]
+    rooms: int | None
+    """How many rooms it had; known when all of them are gone."""
+    requested_at: Timestamp
+    finished_at: Timestamp | None
+
+
+class AdminDeletionResponse(AdminDeletion, _Answer):
+    """The receipt."""
+
+
 class AdminAccountResponse(AdminAccount, _Answer):
     rooms: int
     """Rooms that are stored and not deleted."""
@@ -76,6 +92,8 @@ class AdminAccountResponse(AdminAccount, _Answer):
     """Of the last 30 days."""
     limits: dict[str, int | float | None]
     """What one account may use; null: not limited."""
+    deletion: AdminDeletion | None
+    """Of a deleted account."""
 
 
 class AdminAccountUpdateRequest(_Body):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from parlor.administration.deletions import Deletions
 from parlor.cache.audit import AuditCache
 from parlor.cache.connection import connect
 from parlor.cache.dead_letters import DeadLetterCache
@@ -118,6 +119,10 @@ class Wiring:
         audit = AuditCache(self.live, self.settings.redis.prefix)
         operators = OperatorCache(self.live)
         return DeadLetters(DeadLetterCache(self.live), audit, operators, self.state_machine, self.loader, self.store)
+
+    def deletions(self) -> Deletions:
+        dead_letters = self.dead_letters()
+        return Deletions(self.store, self.live, self.rooms, self.loader, self.files, dead_letters, self.clock)
 
     def event_hub(self) -> EventHub:
         return EventHub(connect(self.settings.redis, self.live.guard, blocking=True))

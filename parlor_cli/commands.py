@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from parlor_cli.installation import DEFAULT_DATA_DIR, Installation
-from parlor_cli.operator_commands import dead_letters
+from parlor_cli.operator_commands import accounts, dead_letters
 from parlor_cli.options import DEFAULT_SHARDS, DataDir, Json, UpOptions, Wide, lifetime
 from parlor_cli.own_packages import check_packages
 from parlor_cli.progress import ScreenProgress
@@ -236,6 +236,7 @@ def fsck(
 
 
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(accounts, name="accounts")
 keys = typer.Typer(help="The keys that sign tokens, and the API keys of accounts.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 Account = Annotated[str | None, typer.Option(help="The API keys of this account, instead of the keys that sign.")]

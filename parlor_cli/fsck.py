@@ -10,7 +10,7 @@ import msgspec
 from parlor.cache.audit import AuditCache
 from parlor.cache.dead_letters import DeadLetterCache
 from parlor.fsck.check import Fsck, Report
-from parlor.fsck.findings import EntryFinding, Finding, MessageFinding, PartitionFinding
+from parlor.fsck.findings import DeletionFinding, EntryFinding, Finding, MessageFinding, PartitionFinding
 from parlor.fsck.look import FsckPorts, Scope
 from parlor.model.ids import AccountId, RoomId, partition_of
 from parlor.wiring import Wiring
@@ -28,9 +28,9 @@ class FsckReport(msgspec.Struct, frozen=True):
     waiting: int
     dead_letters: int
     findings: list[dict[str, object]]
-    """Each with ``about`` (room, message, list, account, partition or entry), ``invariant``, ``kind``, ``what``,
-    ``repair`` (the remedy's name or null) and ``repaired``; and, by what it is about, ``room_id`` and ``account_id``,
-    ``seq``, ``partition``, ``position``."""
+    """Each with ``about`` (room, message, list, account, partition, entry or deletion), ``invariant``, ``kind``,
+    ``what``, ``repair`` (the remedy's name or null) and ``repaired``; and, by what it is about, ``room_id`` and
+    ``account_id``, ``seq``, ``partition``, ``position``, ``receipt_id``."""
 
 
 def run(data_dir: Path, *, repair: bool, account: str | None, room: str | None, as_json: bool) -> int:
@@ -99,4 +99,6 @@ def _print(report: Report) -> None:
 def _subject(finding: Finding) -> str:
     if isinstance(finding, PartitionFinding | EntryFinding):
         return "-"  # The text names the partition.
+    if isinstance(finding, DeletionFinding):
+        return finding.account_id
     return f"{finding.room_id} seq {finding.seq}" if isinstance(finding, MessageFinding) else finding.room_id

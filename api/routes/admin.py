@@ -15,6 +15,7 @@ from api.admin_schemas import (
     AdminAccountUpdateRequest,
     AdminDeadLetterListResponse,
     AdminDeadLetterResponse,
+    AdminDeletionResponse,
     AdminListRequest,
     AdminStatusResponse,
 )
@@ -25,7 +26,7 @@ from api.problems import invalid
 from api.tokens import is_account_name
 from parlor.cache.dead_letters import DeadLetter
 from parlor.errors import AccountNotFound, DeadLetterNotFound, IllegalTransition
-from parlor.model.access import AccountRow, Standing
+from parlor.model.access import AccountRow, Deletion, Standing
 from parlor.model.administration import AccountReport
 from parlor.model.cursors import InvalidCursor
 from parlor.model.ids import AccountId
@@ -88,6 +89,20 @@ async def update_account(request: Request, account_id: str, body: AdminAccountUp
     return await _account_answer(edge, account)
 
 
+@router.delete(
+    "/accounts/{account_id}",
+    status_code=202,
+    response_model=AdminDeletionResponse,
+    responses=refusals(AccountNotFound),
+    summary="Delete an account",
+)
+async def delete_account(request: Request, account_id: str) -> Response:
+    """Shuts the account out for ever and ends its keys at once. Its rooms with all that is in them, and what it used,
+    are deleted in the background. Again: the same receipt, which says when it is done."""
+    deletion = await edge_of(request).gateway.administration.delete(_name(account_id))
+    return answers.answer(_receipt(deletion), 202)
+
+
 @router.get("/dead-letters", response_model=AdminDeadLetterListResponse, responses=refusals(), summary="Dead letters")
 async def list_dead_letters(request: Request, query: Annotated[AdminListRequest, Query()]) -> Response:
     """Operations that their shard refused for their content, by partition and age."""
@@ -137,6 +152,19 @@ def _report(report: AccountReport, first: date, last: date, limits: LimitSetting
         "api_keys": report.api_keys,
         "usage": {"from": first, "to": last, **total},
         "limits": {name: getattr(limits, name) for name in _LIMITS},
+        "deletion": None if report.deletion is None else _receipt(report.deletion),
+    }
+
+
+def _receipt(deletion: Deletion) -> JsonForm:
+    finished = deletion.finished_at
+    return {
+        "account_id": deletion.account_id,
+        "receipt_id": deletion.receipt_id,
+        "state": "deleting" if finished is None else "deleted",
+        "rooms": None if finished is None else deletion.rooms,
+        "requested_at": timestamp(deletion.requested_at),
+        "finished_at": None if finished is None else timestamp(finished),
     }
 
 

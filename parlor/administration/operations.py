@@ -10,13 +10,14 @@ from parlor.cache.dead_letters import DeadLetter
 from parlor.cache.reads import CacheReader
 from parlor.clock import Clock
 from parlor.errors import AccountNotFound, CacheUnavailable, DeadLetterNotFound
-from parlor.model.access import AccountRow, Standing
+from parlor.model.access import AccountRow, Deletion, Standing
 from parlor.model.administration import AccountReport
-from parlor.model.ids import AccountId
+from parlor.model.ids import AccountId, IdMint
 from parlor.persistence.dead_letters import DeadLetters
 from parlor.reading.usage import daily_use
 from parlor.store.access import AccessStore
 from parlor.store.accounts import AccountStore
+from parlor.store.deletions import DeletionStore
 from parlor.store.ports import ChatStore
 
 KEYS_SHOWN = 1000
@@ -27,11 +28,15 @@ _log = structlog.get_logger(__name__)
 class Operations:
     """See ``parlor.administration.ports.Administration``; the rest of it asks the actors."""
 
-    def __init__(self, store: ChatStore, reader: CacheReader, dead_letters: DeadLetters, clock: Clock) -> None:
+    def __init__(
+        self, store: ChatStore, reader: CacheReader, dead_letters: DeadLetters, mint: IdMint, clock: Clock
+    ) -> None:
         self._store = store
         self._access = AccessStore(store)
         self._accounts = AccountStore(store)
+        self._deletions = DeletionStore(store)
         self._reader = reader
+        self._mint = mint
         self._dead_letters = dead_letters
         self._clock = clock
 
@@ -43,7 +48,8 @@ class Operations:
         shard, key = await self._store.shard_of(row.partition), row.account_db_key
         use = await daily_use(self._store, shard, key, first, last, UTC)
         api_keys = await self._access.api_keys(key, KEYS_SHOWN)
-        return AccountReport(row, await self._store.rooms_count(shard, key), len(api_keys), use)
+        deletion = await self._deletions.find(account) if row.standing is Standing.DELETED else None
+        return AccountReport(row, await self._store.rooms_count(shard, key), len(api_keys), use, deletion)
 
     async def revoke(self, account: AccountId, not_before: int) -> None:
         await self._found(account)
@@ -58,6 +64,13 @@ class Operations:
         if row is None or row.standing is not wanted:  # deleted meanwhile
             raise AccountNotFound
         await self._remember(row)
+
+    async def delete(self, account: AccountId) -> Deletion:
+        deletion = await self._deletions.begin(account, self._mint.token(), self._clock.now_ms())
+        if deletion is None:
+            raise AccountNotFound
+        await self._remember(await self._found(account))
+        return deletion
 
     async def dead_letters(self, limit: int, after: str | None) -> list[DeadLetter]:
         return await self._dead_letters.page(limit, after)

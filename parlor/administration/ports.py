@@ -6,7 +6,7 @@ from datetime import date
 from typing import Protocol
 
 from parlor.cache.dead_letters import DeadLetter
-from parlor.model.access import AccountRow
+from parlor.model.access import AccountRow, Deletion
 from parlor.model.administration import AccountReport, Overview
 from parlor.model.ids import AccountId
 
@@ -28,6 +28,10 @@ class Administration(Protocol):
 
     async def set_disabled(self, account: AccountId, disabled: bool) -> None:
         """Shuts an account out, or lets it in again. Raises ``AccountNotFound``, also for a deleted one."""
+
+    async def delete(self, account: AccountId) -> Deletion:
+        """Shuts an account out for ever and has it deleted with everything that it has; returns the receipt, the first
+        one when it is repeated. Raises ``AccountNotFound``."""
 
     async def dead_letters(self, limit: int, after: str | None) -> list[DeadLetter]:
         """Returns dead letters by partition and age, from the one after the id ``after``. Raises ``InvalidCursor``."""

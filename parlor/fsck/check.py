@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from parlor.fsck.findings import EntryFinding, Finding, PartitionFinding, Requeue, same_words, subject
+from parlor.fsck.deletions import false_receipts
+from parlor.fsck.findings import DeletionFinding, EntryFinding, Finding, PartitionFinding, Requeue, same_words, subject
 from parlor.fsck.look import FsckPorts, Look, Looker, Rooms, Scope
 from parlor.fsck.repairs import Repairs
 from parlor.fsck.view import RoomView
@@ -59,6 +60,8 @@ class Fsck:
         repaired: list[Finding] = []
         if repair and findings:
             repaired = await self._repaired(findings, looker, repairs)
+        if scope.room_id is None:
+            findings += await false_receipts(self._ports.store, scope.account_id)
         return Report(
             rooms=first.rooms,
             messages=first.messages,
@@ -100,6 +103,8 @@ def _brings_counters_only(finding: Finding) -> bool:
 def _rooms_of(findings: Iterable[Finding]) -> Rooms:
     found: dict[Partition, set[RoomId]] = {}
     for finding in findings:
+        if isinstance(finding, DeletionFinding):
+            continue
         if isinstance(finding, PartitionFinding | EntryFinding):
             found.setdefault(finding.partition, set())
         else:
@@ -108,4 +113,6 @@ def _rooms_of(findings: Iterable[Finding]) -> Rooms:
 
 
 def _view(finding: Finding, look: Look) -> RoomView | None:
-    return None if isinstance(finding, PartitionFinding | EntryFinding) else look.views[finding.room_id]
+    return (
+        None if isinstance(finding, PartitionFinding | EntryFinding | DeletionFinding) else look.views[finding.room_id]
+    )

@@ -97,9 +97,16 @@ class EntryFinding(_Finding, frozen=True, kw_only=True, tag="entry"):
     position: QueuePosition
 
 
+class DeletionFinding(_Finding, frozen=True, kw_only=True, tag="deletion"):
+    """The receipt of a deleted account says that nothing is left, and something is."""
+
+    account_id: AccountId
+    receipt_id: str
+
+
 InRoom: TypeAlias = RoomFinding | MessageFinding | ListFinding | AccountFinding
 InQueue: TypeAlias = PartitionFinding | EntryFinding
-Finding: TypeAlias = InRoom | InQueue
+Finding: TypeAlias = InRoom | InQueue | DeletionFinding
 
 
 def same_words(finding: Finding) -> Finding:

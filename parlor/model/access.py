@@ -66,6 +66,21 @@ class AccountRow(msgspec.Struct, frozen=True):
     """When the standing was last changed (unix milliseconds); 0: never."""
 
 
+class Deletion(msgspec.Struct, frozen=True):
+    """The receipt of an account that is deleted."""
+
+    account_id: AccountId
+    account_db_key: int
+    partition: Partition
+    receipt_id: str
+    requested_at: int
+    """Unix milliseconds, like ``finished_at``."""
+    finished_at: int | None
+    """None: its rooms are being deleted."""
+    rooms: int
+    """How many rooms it had; known when it is finished."""
+
+
 class DailyUse(msgspec.Struct, frozen=True):
     """An account's messages and tokens of one day."""
 

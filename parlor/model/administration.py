@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from parlor.model.access import AccountRow, DailyUse
+from parlor.model.access import AccountRow, DailyUse, Deletion
 
 
 class ActorLine(msgspec.Struct, frozen=True):
@@ -45,3 +45,4 @@ class AccountReport(msgspec.Struct, frozen=True):
     api_keys: int
     use: list[DailyUse]
     """The days of UTC on which it used something, of those that were asked for."""
+    deletion: Deletion | None = None

@@ -16,7 +16,7 @@ from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
 from parlor.cache.operators import OperatorCache
 from parlor.errors import IllegalTransition, MessageNotFound, PartitionUnknown, RoomNotFound
 from parlor.model.cursors import InvalidCursor
-from parlor.model.ids import Partition
+from parlor.model.ids import AccountId, Partition
 from parlor.model.states import GONE, GONE_MESSAGES, MessageState
 from parlor.reading.loading import Loader
 from parlor.state_machine import ChatStateMachine
@@ -24,6 +24,7 @@ from parlor.store.ports import ChatStore
 
 OPERATOR = "operator"
 """The actor that transition logs name."""
+DELETES = ("CHAT_MESSAGE_DELETE", "CHAT_ROOM_DELETE")
 AT_ONCE = 64
 """Partitions that are asked together."""
 _ID = re.compile(r"([0-9]{1,4}):([0-9]{1,20}-[0-9]{1,20})")
@@ -82,6 +83,14 @@ class DeadLetters:
                 break
         return found[:limit]
 
+    async def forget(self, partition: Partition, account: AccountId) -> None:
+        """Takes away what is parked of an account whose rooms are deleted. Deletes stay: their shard has to learn of
+        them."""
+        for one in await self._cache.of_partition(partition):
+            entry = one.entry
+            if entry.address.account_id == account and entry.op not in DELETES:
+                await self._cache.drop(one)
+
     async def find(self, dead_letter_id: str) -> DeadLetter | None:
         """The dead letter with this id (``DeadLetter.id``)."""
         form = _ID.fullmatch(dead_letter_id)
@@ -112,7 +121,7 @@ class DeadLetters:
 
     async def _let_go(self, dead_letter: DeadLetter) -> str:
         entry = dead_letter.entry
-        if entry.op in ("CHAT_MESSAGE_DELETE", "CHAT_ROOM_DELETE"):
+        if entry.op in DELETES:
             raise NotDropped(
                 "It deletes something: put the rows right that refuse it, then replay it",
                 extra={"from": "parked", "to": "dropped"},

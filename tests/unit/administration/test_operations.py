@@ -31,7 +31,7 @@ def operations(domain: Domain) -> Operations:
     dead_letters = DeadLetters(
         DeadLetterCache(domain.live), audit, OperatorCache(domain.live), domain.states, domain.loader, domain.store
     )
-    return Operations(domain.store, domain.reader, dead_letters, domain.clock)
+    return Operations(domain.store, domain.reader, dead_letters, domain.mint, domain.clock)
 
 
 def refuse_everything(batch: Batch) -> bool:
@@ -72,7 +72,12 @@ async def test_each_change_of_standing_is_told_once(domain: Domain) -> None:
 
 async def test_nothing_is_done_to_an_account_that_is_not_there(domain: Domain) -> None:
     asked = operations(domain)
-    for work in (asked.account(BOB, DAY, DAY), asked.revoke(BOB, 1), asked.set_disabled(BOB, True)):
+    for work in (
+        asked.account(BOB, DAY, DAY),
+        asked.revoke(BOB, 1),
+        asked.set_disabled(BOB, True),
+        asked.delete(BOB),
+    ):
         with pytest.raises(AccountNotFound):
             await work
     assert await asked.accounts(10, 0) == []

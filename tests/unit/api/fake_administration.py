@@ -9,7 +9,7 @@ from parlor.cache.dead_letters import DeadLetter
 from parlor.cache.live import RoomAddress
 from parlor.cache.queue import QueueEntry
 from parlor.errors import AccountNotFound, DeadLetterNotFound
-from parlor.model.access import AccountRow, DailyUse, Standing
+from parlor.model.access import AccountRow, DailyUse, Deletion, Standing
 from parlor.model.administration import AccountReport, ActorLine, Overview, ShardLine
 from parlor.model.ids import AccountId, Partition, RoomId
 from parlor.model.messages import QueuePosition
@@ -37,6 +37,7 @@ class FakeAdministration:
         self.calls: list[tuple[Any, ...]] = []
         self.numbers = {"alice": 5, "bob": 7}
         self.parked = [dead_letter(1), dead_letter(2)]
+        self.deleted_at: int | None = None
         self.fails: Exception | None = None
 
     async def overview(self) -> Overview:
@@ -63,6 +64,13 @@ class FakeAdministration:
         standing = Standing.DISABLED if disabled else Standing.ACTIVE
         self._access.standings[account] = standing
         self._access.tell(f"account-{standing}", account)
+
+    async def delete(self, account: AccountId) -> Deletion:
+        row = self._row(account)
+        self.calls.append(("delete", account))
+        self._access.standings[account] = Standing.DELETED
+        self._access.tell("account-deleted", account)
+        return Deletion(account, row.account_db_key, row.partition, "receipt", 1_795_403_885_042, self.deleted_at, 4)
 
     async def dead_letters(self, limit: int, after: str | None) -> list[DeadLetter]:
         return [one for one in self.parked if after is None or one.id > after][:limit]

@@ -81,12 +81,13 @@ async def test_an_account_is_shown_with_its_use_and_its_limits(client: httpx2.As
             "streams": 1000,
             "rooms": 10_000,
         },
+        "deletion": None,
         "errorCode": 0,
     }
 
 
 @pytest.mark.parametrize("name", ["nobody", "Alice", "%20alice", "x" * 129, "a%00b"])
-@pytest.mark.parametrize("method", ["GET", "PATCH"])
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 async def test_an_account_that_is_not_there_is_not_made(
     client: httpx2.AsyncClient, gateway: FakeGateway, method: str, name: str
 ) -> None:
@@ -140,6 +141,22 @@ async def test_the_streams_of_a_disabled_account_end_and_open_again_when_it_is_l
         await again.chunk()
         gateway.subscription.batches.put_nowait([])
         assert await again.chunk() == b": ping\n\n"
+
+
+async def test_a_deleted_account_is_401_and_its_receipt_says_when_it_is_done(
+    client: httpx2.AsyncClient, gateway: FakeGateway, settings: Settings, clock: FakeClock
+) -> None:
+    alice, bob = token(settings), token(settings, "bob")
+    assert [await status(client, text) for text in (alice, bob)] == [200, 200]
+    answer = await client.delete("/v1/admin/accounts/alice")
+    receipt = {"account_id": "alice", "receipt_id": "receipt", "requested_at": NOW, "errorCode": 0}
+    going_on = {"state": "deleting", "rooms": None, "finished_at": None}
+    assert (answer.status_code, answer.json()) == (202, receipt | going_on)
+    await followed(gateway, clock)
+    assert [await status(client, text) for text in (alice, bob)] == [401, 200]
+    gateway.administration.deleted_at = 1_795_403_885_042
+    answer = await client.delete("/v1/admin/accounts/alice")
+    assert answer.json() == receipt | {"state": "deleted", "rooms": 4, "finished_at": NOW}
 
 
 async def test_what_was_issued_to_an_account_is_ended(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
