@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from api import openapi, problems
@@ -19,7 +20,7 @@ from api.edge import Edge, EdgeMetrics, NoMetrics
 from api.hot_routes import HotRoutes, hot_routes
 from api.methods import HeadAsGet, MethodTable
 from api.provider import Provider
-from api.request_context import RequestContext
+from api.request_context import SOCKET, RequestContext
 from api.routes import (
     admin,
     docs,
@@ -36,6 +37,7 @@ from api.routes import (
     search,
     usage,
 )
+from api.socket import socket
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
 from parlor.gateway import Gateway
 from parlor.settings import Settings
@@ -74,6 +76,13 @@ ROUTES = (
     page,
 )
 """Modules of routes, which are tried in order: sends, the most frequent, come first."""
+
+
+class _Socket:
+    """The ASGI application of a WebSocket: Starlette hands one that is no function its messages as they come."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await socket(scope, receive, send)
 
 
 def build_app(
@@ -123,6 +132,7 @@ def build_app(
     problems.install(app)
     for module in ROUTES:
         app.include_router(module.router)
+    app.router.routes.append(WebSocketRoute(SOCKET, _Socket()))
     app.mount("/assets", page.assets, name="assets")
     app.state.methods = MethodTable(app.openapi)
     # Added last is outermost.

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from actors.logs import configure_logs
 from actors.threads import take_shorter_turns
-from api import http10, node_ports, serve_log
+from api import http10, node_ports, serve_log, socket_server
 from api.app import build_app
 from api.metrics import RayEdgeMetrics
 from parlor.gateway import Gateway
@@ -56,6 +56,7 @@ class ChatApi:
         configure_logs(self._settings.log, "ChatApi")
         take_shorter_turns()
         http10.install()
+        socket_server.install(self._settings.api.body_limit)
         node_ports.install()
         if self._settings.log.level != "debug":
             serve_log.install()

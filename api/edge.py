@@ -102,6 +102,11 @@ class Edge:
         self._gateway: Gateway | None = None
 
     @property
+    def is_full(self) -> bool:
+        """Whether more requests are under way than the replica takes."""
+        return self.under_way - self.streams.taken > self.settings.max_requests
+
+    @property
     def gateway(self) -> Gateway:
         """Raises ``RuntimeError`` outside of the application's lifespan."""
         if self._gateway is None:

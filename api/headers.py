@@ -86,6 +86,13 @@ def parse_idempotency_key(headers: Sequence[str]) -> str | None:
         key = text
     else:
         raise _bad_key("is neither a quoted string nor a bare word of printable ASCII")
+    return checked_key(key)
+
+
+def checked_key(key: str) -> str:
+    """An idempotency key without its quotes. Raises ``InvalidRequest``."""
+    if not all(" " <= each <= "~" for each in key):
+        raise _bad_key("has other characters than printable ASCII")
     if not 1 <= len(key) <= _KEY_MAX:
         raise _bad_key(f"has {len(key)} characters; 1 to {_KEY_MAX} are allowed")
     return key
@@ -98,9 +105,9 @@ def cursor_of(request: Request) -> str | None:
     """
     header = request.headers.get("last-event-id")
     if header:
-        return _checked_cursor(header, ("header", "Last-Event-ID"))
+        return checked_cursor(header, ("header", "Last-Event-ID"))
     after = request.query_params.get("after")
-    return None if after is None else _checked_cursor(after, ("query", "after"))
+    return None if after is None else checked_cursor(after, ("query", "after"))
 
 
 def _quality(parameters: list[str]) -> float:
@@ -122,7 +129,8 @@ def _bad_key(reason: str) -> Exception:
     return invalid(("header", "Idempotency-Key"), f"The key {reason}")
 
 
-def _checked_cursor(text: str, where: tuple[str, str]) -> str:
+def checked_cursor(text: str, where: tuple[str, ...]) -> str:
+    """A cursor of an event log. Raises ``InvalidRequest``."""
     try:
         parse_event_cursor(text)
     except InvalidCursor as error:

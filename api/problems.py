@@ -17,9 +17,9 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
-from api.edge import edge_of
+from api.edge import Edge, edge_of
 from api.methods import MethodTable
 from parlor.errors import (
     ERROR_CLASSES,
@@ -96,6 +96,16 @@ def invalid(where: Sequence[str | int], message: str) -> InvalidRequest:
     return InvalidRequest(message, extra={"errors": [{"loc": list(where), "msg": message, "type": "value_error"}]})
 
 
+def invalid_fields(found: Sequence[Mapping[str, Any]], *where: str) -> InvalidRequest:
+    """An ``InvalidRequest`` for what pydantic ``found``; ``where`` is put before each place."""
+    # `input` is left out: it is the client's text.
+    errors: list[dict[str, Any]] = [
+        {"loc": [*where, *(_loc_part(part) for part in each["loc"])], "msg": _message(each), "type": each["type"]}
+        for each in found[:_ERRORS_MAX]
+    ]
+    return InvalidRequest("; ".join(_sentence(each) for each in errors[:3]), extra={"errors": errors})
+
+
 def respond(problem: Problem, scope: Scope) -> Response:
     """The response; ``instance`` and ``request_id`` come from the request's scope."""
     body: dict[str, Any] = {
@@ -118,6 +128,15 @@ def respond(problem: Problem, scope: Scope) -> Response:
     return Response(_encode(body), problem.status, headers, media_type=MEDIA_TYPE)
 
 
+async def deny(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers the handshake of a WebSocket with the problem; a server that cannot closes it, which a client sees as
+    403."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await respond(problem, scope)(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": 1000, "reason": ""})
+
+
 def install(app: FastAPI) -> None:
     """Registers the exception handlers, so that every error is answered with a problem."""
     app.add_exception_handler(ParlorError, _on_parlor_error)
@@ -133,26 +152,25 @@ async def explain(request: Request, error: ParlorError | HTTPException) -> Respo
 async def _on_parlor_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ParlorError):  # never: Starlette's signature is wider
         raise error
+    return respond(await refusal(edge_of(request), error, request.url.path), request.scope)
+
+
+async def refusal(edge: Edge, error: ParlorError, path: str) -> Problem:
+    """The problem of a call that was refused; what a log has to know of it is logged."""
     problem = Problem.of(error)
     if isinstance(error, RateLimited):
-        await edge_of(request).limits.hold_back()
+        await edge.limits.hold_back()
     if not is_public(type(error)):
-        _log.error("internal_error", error=type(error).__name__, debug=error.debug, path=request.url.path)
+        _log.error("internal_error", error=type(error).__name__, debug=error.debug, path=path)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("refused", code=problem.code, debug=error.debug, path=request.url.path)
-    return respond(problem, request.scope)
+        _log.warning("refused", code=problem.code, debug=error.debug, path=path)
+    return problem
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    # `input` is left out: it is the client's text.
-    errors: list[dict[str, Any]] = [
-        {"loc": [_loc_part(part) for part in each["loc"]], "msg": _message(each), "type": each["type"]}
-        for each in error.errors()[:_ERRORS_MAX]
-    ]
-    refused = InvalidRequest("; ".join(_sentence(each) for each in errors[:3]), extra={"errors": errors})
-    return respond(Problem.of(refused), request.scope)
+    return respond(Problem.of(invalid_fields(error.errors())), request.scope)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -11,13 +11,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.edge import Edge
 from api.path_ids import path_of
-from api.problems import Problem, not_found, respond
+from api.problems import Problem, deny, not_found, respond
 from api.rates import rate_fields
 from parlor.errors import InternalError, Overloaded, ParlorError, RateLimited
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ANSWER_HEADERS = {b"cache-control": b"no-store", b"x-content-type-options": b"nosniff"}
 """Of every answer that does not say otherwise: what is private must not stay in a cache, nor be taken for a page."""
+SOCKET = "/v1/socket"
+"""The only path that takes a WebSocket."""
+_SWITCHING = 101
 _UNLIMITED = frozenset({"/healthz", "/readyz"})
 _log = structlog.get_logger(__name__)
 
@@ -43,9 +46,9 @@ class RequestContext:
 
         async def traced(message: Message) -> None:
             nonlocal started, status
-            if message["type"].endswith(".response.start"):
-                started, status = True, message["status"]
-                headers = list(message["headers"])
+            if message["type"].endswith((".response.start", ".accept")):
+                started, status = True, message.get("status", _SWITCHING)
+                headers = list(message.get("headers", ()))
                 given = {name for name, _ in headers}
                 headers += [(name, value) for name, value in _ANSWER_HEADERS.items() if name not in given]
                 headers += rate_fields(scope)
@@ -54,8 +57,9 @@ class RequestContext:
                 message["headers"] = headers
             await send(message)
 
-        if scope["type"] == "websocket":
-            await _refuse_socket(scope, receive, traced)
+        if scope["type"] == "websocket" and scope["path"] != SOCKET:
+            await receive()  # websocket.connect
+            await deny(not_found("There is no WebSocket at this path"), scope, receive, traced)
             return
         self._edge.under_way += 1
         try:
@@ -63,7 +67,7 @@ class RequestContext:
             if refusal is not None:
                 if isinstance(refusal, RateLimited):
                     await self._edge.limits.hold_back()
-                await respond(Problem.of(refusal), scope)(scope, receive, traced)
+                await _answer(Problem.of(refusal), scope, receive, traced)
             else:
                 await self._app(scope, receive, traced)
         except ClientDisconnect:
@@ -72,15 +76,15 @@ class RequestContext:
             _log.exception("request_failed", path=scope["path"])
             if started:
                 raise  # the answer has begun: only a cut connection tells the client that it is incomplete
-            await respond(Problem.of(InternalError()), scope)(scope, receive, traced)
+            await _answer(Problem.of(InternalError()), scope, receive, traced)
         finally:
             self._edge.under_way -= 1
-            _log.debug("answered", method=scope["method"], path=scope["path"], status=status)
+            _log.debug("answered", method=scope.get("method", "GET"), path=scope["path"], status=status)
 
     def _refusal(self, scope: Scope) -> ParlorError | None:
         if scope["path"] in _UNLIMITED:
             return None
-        if self._edge.under_way - self._edge.streams.taken > self._edge.settings.max_requests:
+        if self._edge.is_full:
             return Overloaded("Too many requests are under way")
         try:
             self._edge.limits.admit_address(scope)
@@ -95,10 +99,8 @@ class RequestContext:
         return f"{self._edge.entropy.bits(128):032x}"
 
 
-async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers the handshake of a WebSocket as any other request; a server that cannot closes it with 403."""
-    await receive()  # websocket.connect
-    if "websocket.http.response" in scope.get("extensions", {}):
-        await respond(not_found("There is no WebSocket at this path"), scope)(scope, receive, send)
+async def _answer(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await deny(problem, scope, receive, send)
     else:
-        await send({"type": "websocket.close", "code": 1000, "reason": ""})
+        await respond(problem, scope)(scope, receive, send)

@@ -37,6 +37,9 @@ def read(body: bytes) -> SendBody | None:
         found = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    if is_blank(found.content) or text_fault(found.content) or text_fault(found.ai_persona or ""):
-        return None
-    return found
+    return found if is_sayable(found) else None
+
+
+def is_sayable(body: SendBody) -> bool:
+    """Whether the texts are such that the databases can store them, and somebody can see them."""
+    return not (is_blank(body.content) or text_fault(body.content) or text_fault(body.ai_persona or ""))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 import structlog
 from fastapi import Request, Response
@@ -22,8 +25,8 @@ from parlor.errors import ParlorError, Unavailable
 from parlor.model.access import Session
 from parlor.model.ids import MessageId, RoomId
 from parlor.model.messages import Message
-from parlor.model.parts import StoredParts
-from parlor.model.requests import SendReceipt, SendRequest
+from parlor.model.requests import Idempotency, SendReceipt, SendRequest
+from parlor.settings import ApiSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -31,12 +34,8 @@ _log = structlog.get_logger(__name__)
 async def send(request: Request, room_id: RoomId, body: SendBody | ChatMessageSendRequest) -> Response:
     """Sends ``body`` and answers as the request's headers ask. Raises what the gateway raises."""
     edge, caller = edge_of(request), caller_of(request)
-    content, parts = sent_form(body.content, body.parts)
-    check_content(content, edge.settings)
-    if body.metadata:
-        check_metadata(body.metadata, edge.settings)
     preferences = parse_prefer(request.headers.getlist("prefer"))
-    command = _command(request, body, content, parts, preferences)
+    command = command_of(body, edge.settings, partial(idempotency_of, request), urgent=preferences.persisted)
     # Before anything is appended: afterwards a refusal would have the sender send the message again.
     charge(edge.limits.sends, caller.session.account_id, request.scope)
     slot = (
@@ -83,13 +82,19 @@ def values(body: SendBody | ChatMessageSendRequest) -> tuple[object, ...]:
     return asked if body.parts is None else (*asked, [part.model_dump() for part in body.parts])
 
 
-def _command(
-    request: Request,
+def command_of(
     body: SendBody | ChatMessageSendRequest,
-    content: str,
-    parts: StoredParts | None,
-    preferences: Preferences,
+    settings: ApiSettings,
+    idempotency: Callable[..., Idempotency | None],
+    *,
+    urgent: bool = False,
 ) -> SendRequest:
+    """What is asked for, if it is within the limits. ``idempotency`` is called with the values that make up the
+    digest. Raises ``ContentTooLarge``, ``InvalidRequest`` and what ``idempotency`` raises."""
+    content, parts = sent_form(body.content, body.parts)
+    check_content(content, settings)
+    if body.metadata:
+        check_metadata(body.metadata, settings)
     return SendRequest(
         content=content,
         parts=parts,
@@ -97,8 +102,8 @@ def _command(
         metadata=body.metadata or {},
         on_busy=body.on_busy,
         reply=body.reply,
-        idempotency=idempotency_of(request, *values(body)),
-        urgent=preferences.persisted,
+        idempotency=idempotency(*values(body)),
+        urgent=urgent,
     )
 
 

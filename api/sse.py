@@ -31,9 +31,9 @@ HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-
 _PING = b": ping\n\n"
 _OPENED = b": open\n\n"
 """Sent first, so that proxies pass the headers on before there is an event."""
-_GRACE = 5.0
+GRACE = 5.0
 """Seconds to finish a write to a slow client when its stream has to end."""
-_STALL = 30.0
+STALL = 30.0
 """Seconds for one write. A client that does not read for so long is cut off, and can resume. Until then one batch and
 the web server's buffer (64 KiB) are kept for it."""
 _JITTER = 0.1
@@ -89,7 +89,7 @@ class EventStream(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
 
     async def _serve(self, relay: _Relay, receive: Receive, revoked: asyncio.Future[str]) -> None:
-        seconds, reason = self._allowance()
+        seconds, reason = allowance(self._edge, self._caller)
         running = asyncio.create_task(relay.run())
         gone = asyncio.create_task(wait_for_disconnect(receive))
         deadline = asyncio.create_task(self._edge.clock.sleep(seconds))
@@ -103,11 +103,11 @@ class EventStream(Response):
             if not running.done():
                 await relay.stop(running)
             elif not running.cancelled() and (error := running.exception()) is not None:
-                reason = _reason(error)
+                reason = why(error)
             else:
                 reason = ""
             if running.done():
-                async with asyncio.timeout(_GRACE):
+                async with asyncio.timeout(GRACE):
                     await relay.close(reason)
         except (TimeoutError, OSError):
             _log.debug("stream_cut", cursor=relay.cursor)  # the client has stopped reading, or is gone
@@ -115,13 +115,6 @@ class EventStream(Response):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _allowance(self) -> tuple[float, str]:
-        """The seconds until the deadline of the stream, and the reason for it."""
-        early = _JITTER * self._edge.entropy.bits(16) / 2**16
-        lifetime = self._edge.settings.stream_lifetime.total_seconds() * (1 - early)
-        token = (self._caller.credential.valid_until - self._edge.clock.now_ms()) / 1000
-        return (lifetime, "lifetime") if lifetime <= token else (max(0.0, token), "token-expired")
 
 
 class _Relay:
@@ -155,7 +148,7 @@ class _Relay:
         self._ending = True
         if not self._sending:
             running.cancel()
-        await asyncio.wait({running}, timeout=_GRACE)
+        await asyncio.wait({running}, timeout=GRACE)
 
     async def close(self, reason: str) -> None:
         """Ends the body; with a reason, after ``stream.reconnect``, unless the subscription has sent that event."""
@@ -163,17 +156,30 @@ class _Relay:
 
     async def _write(self, chunk: bytes) -> None:
         self._sending = True
-        async with asyncio.timeout(_STALL):
+        async with asyncio.timeout(STALL):
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         self._sending = False
 
 
+def allowance(edge: Edge, caller: Caller) -> tuple[float, str]:
+    """The seconds until the deadline of a stream that begins now, and the reason for it."""
+    early = _JITTER * edge.entropy.bits(16) / 2**16
+    lifetime = edge.settings.stream_lifetime.total_seconds() * (1 - early)
+    token = (caller.credential.valid_until - edge.clock.now_ms()) / 1000
+    return (lifetime, "lifetime") if lifetime <= token else (max(0.0, token), "token-expired")
+
+
+def reconnect(cursor: str, reason: str) -> Event:
+    """The last event of a stream that the server ends."""
+    return Event(cursor, RECONNECT, encode({"cursor": cursor, "reason": reason}))
+
+
 async def _end_body(send: Send, cursor: str, reason: str) -> None:
-    last = frame(Event(cursor, RECONNECT, encode({"cursor": cursor, "reason": reason}))) if reason else b""
+    last = frame(reconnect(cursor, reason)) if reason else b""
     await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
-def _reason(error: BaseException) -> str:
+def why(error: BaseException) -> str:
     """The reason in ``stream.reconnect`` for a stream that failed. Raises an ``OSError`` again: the client is gone."""
     if isinstance(error, OSError):
         raise error

@@ -62,8 +62,12 @@ _UNWATCHED = "x-request-disconnect-disabled"
 _UNWATCHED_REQUESTS = (
     "METH_POST { path_end /messages } !{ req.hdr(prefer) -m found }",
     "METH_GET { path_end /events }",
+    "METH_GET { path /v1/socket }",
 )
-"""A send that waits for nothing but its acknowledgement, and event streams."""
+"""A send that waits for nothing but its acknowledgement, event streams and sockets. Of a socket Serve would also read
+all that comes, whether it is served or not."""
+_SOCKET_SILENCE = 60_000
+"""A replica pings the client of a socket every 20 s (`api/socket_server.py`)."""
 
 
 _LOG = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %ts %ac/%fc/%bc/%sc/%rc %HM %HP"
@@ -282,6 +286,8 @@ def _backend_rules(front: FrontEnd) -> list[str]:
     streams = ("{ req.hdr(accept) -m sub text/event-stream }", "{ path_end /events }")
     return [
         f"http-request set-timeout server {front.answer}",
+        # Once a socket is open this is the only timeout that holds for it.
+        f"http-request set-timeout tunnel {max(front.stream, _SOCKET_SILENCE)}",
         f"http-request set-timeout server {longer} if {{ req.fhdr(prefer) -i -m sub wait }}",
         *(f"http-request set-timeout server {front.stream} if {stream}" for stream in streams),
     ]

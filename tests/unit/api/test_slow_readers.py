@@ -53,7 +53,7 @@ async def test_a_client_that_takes_nothing_is_cut_off(
     async with events(app, headers) as stream:
         await stream.start()
         await stream.chunk()
-        monkeypatch.setattr("api.sse._STALL", 0.01)
+        monkeypatch.setattr("api.sse.STALL", 0.01)
         stream.reading.clear()
         gateway.subscription.batches.put_nowait([DELTA])
         await stream.finished()

@@ -15,7 +15,7 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
-from api import http10
+from api import http10, socket_server
 from api.app import build_app
 from parlor.gateway import Gateway
 from parlor.settings import AuthSettings, Settings
@@ -109,6 +109,7 @@ class Edge:
             return self.gateway
 
         http10.install()
+        socket_server.install(self.settings.api.body_limit)
         app = build_app(self.settings, factory, clock=FakeClock(), echo_request_id=False)
 
         async def replica(scope: Scope, receive: Receive, send: Send) -> None:
