@@ -32,6 +32,7 @@ from parlor.gateway import Subscription
 from parlor.llm.personas import Personas, load_personas
 from parlor.llm.ports import Persona
 from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
+from parlor.model.budgets import Budget, Payer
 from parlor.model.ids import AccountId, MessageId, RoomId, home_of, partition_of
 from parlor.model.messages import Message, MessageList, MessagePage
 from parlor.model.requests import (
@@ -92,6 +93,7 @@ class ActorGateway:
         self.access = AccessStore(wiring.store)
         self.administration = ActorAdministration(wiring, self._rooms)
         self.files = wiring.files
+        self.budgets = wiring.budgets
 
     # Accounts
 
@@ -111,7 +113,13 @@ class ActorGateway:
             except CacheUnavailable as error:
                 _log.warning("session_not_remembered", debug=error.debug)
         shard = await store.shard_of(row.partition)
-        return Session(account, row.account_db_key, row.partition, shard, row.not_before, row.standing)
+        session = Session(account, row.account_db_key, row.partition, shard, row.not_before, row.standing)
+        # Now, so that its first send does not have to wait for it, or fail when its shard does not answer.
+        try:
+            await self._wiring.loader.load_budget(_payer(session))
+        except ParlorError as error:
+            _log.warning("budget_not_loaded", code=error.code, debug=error.debug)
+        return session
 
     async def personas(self) -> list[Persona]:
         return self._personas.listed()
@@ -278,6 +286,9 @@ class ActorGateway:
             await self.get_room(session, room_id)
         return await self._wiring.search.page(session, query, room_id=room_id, limit=limit, cursor=cursor)
 
+    async def budget(self, session: Session) -> list[Budget]:
+        return await self._wiring.loader.standings(_payer(session))
+
     # Streams
 
     def room_events(
@@ -371,3 +382,7 @@ def _require_home(session: Session, room_id: RoomId) -> None:
     """Raises ``RoomNotFound`` for an id of another partition: without a lookup, it is not a room of this account."""
     if home_of(room_id) != session.partition:
         raise RoomNotFound
+
+
+def _payer(session: Session) -> Payer:
+    return Payer(session.account_id, session.account_db_key, session.partition)

@@ -35,6 +35,8 @@ _log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 1.0
 """Seconds between two sweeps. An owner's death is noticed within one, and its replies go on within a few."""
+BUDGETS_SECONDS = 10.0
+"""Seconds between two looks at what accounts have reserved: what nothing needs any more is found within a minute."""
 DOUBT_SECONDS = 0.5
 """Seconds in which an actor has to answer after a caller has reported it as failed."""
 PATIENCE_SECONDS = 2.0
@@ -65,6 +67,7 @@ class Supervisor:
         """Shard, number and partitions by name; empty until the partition map has been read."""
         self._writers_wait_for = "the partition map"
         self._nodes_draining: set[str] = set()
+        self._budgets_due = 0.0
         self._draining = False
         configure_logs(self._settings.log, SUPERVISOR)
 
@@ -144,6 +147,7 @@ class Supervisor:
             asyncio.create_task(self._for_ever(self._reconcile, self._pool_may_grow)),
             asyncio.create_task(self._for_ever(self._wake_overdue, asyncio.Event())),
             asyncio.create_task(self._for_ever(self._wiring.deletions().step, asyncio.Event())),
+            asyncio.create_task(self._for_ever(self._sweep_budgets, asyncio.Event())),
         ]
         return self._wiring
 
@@ -279,6 +283,16 @@ class Supervisor:
             self._pools.rooms[name].execute.remote(encode_commands(batch), True) for name, batch in batches.items()
         ]
         await _settle(calls, ANSWER_SECONDS)
+
+    async def _sweep_budgets(self) -> None:
+        """Settles reservations that nothing needs any more, every ``BUDGETS_SECONDS``."""
+        if self._clock.monotonic() < self._budgets_due:
+            return
+        self._budgets_due = self._clock.monotonic() + BUDGETS_SECONDS
+        assert self._wiring is not None  # noqa: S101 - sweeps begin after the start
+        store = self._wiring.store
+        for shard in store.shard_ids():
+            await self._wiring.budgets.sweep(await store.partitions_of(shard))
 
     # Actors
 

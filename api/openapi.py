@@ -19,6 +19,7 @@ from parlor.errors import (
     Overloaded,
     ParlorError,
     ProviderUnavailable,
+    QuotaExceeded,
     RateLimited,
     StoreUnavailable,
     Unauthenticated,
@@ -35,6 +36,7 @@ EVERYWHERE: tuple[type[ParlorError], ...] = (
     InternalError,
     Overloaded,
     RateLimited,
+    QuotaExceeded,
     CacheUnavailable,
     StoreUnavailable,
     ProviderUnavailable,
@@ -47,9 +49,15 @@ _TYPES: dict[str, dict[str, Any]] = {
     "from": {"type": "string"},
     "to": {"type": "string"},
     "oldest_cursor": {"type": "string"},
+    "limit": {"type": "string"},
     "errors": {"type": "array", "items": {"type": "object"}},
 }
-_EXTRA = {"IllegalTransition": ["from", "to"], "InvalidRequest": ["errors"], "StreamExpired": ["oldest_cursor"]}
+_EXTRA = {
+    "IllegalTransition": ["from", "to"],
+    "InvalidRequest": ["errors"],
+    "StreamExpired": ["oldest_cursor"],
+    "QuotaExceeded": ["limit"],
+}
 
 
 def refusals(*classes: type[ParlorError]) -> Responses:

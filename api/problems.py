@@ -30,6 +30,7 @@ from parlor.errors import (
     LlmError,
     MethodNotAllowed,
     ParlorError,
+    QuotaExceeded,
     RateLimited,
     Unauthenticated,
     UnsupportedMediaType,
@@ -152,13 +153,15 @@ async def explain(request: Request, error: ParlorError | HTTPException) -> Respo
 async def _on_parlor_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ParlorError):  # never: Starlette's signature is wider
         raise error
+    if isinstance(error, QuotaExceeded):
+        edge_of(request).limits.note_budget(error, request.scope)
     return respond(await refusal(edge_of(request), error, request.url.path), request.scope)
 
 
 async def refusal(edge: Edge, error: ParlorError, path: str) -> Problem:
     """The problem of a call that was refused; what a log has to know of it is logged."""
     problem = Problem.of(error)
-    if isinstance(error, RateLimited):
+    if isinstance(error, (RateLimited, QuotaExceeded)):
         await edge.limits.hold_back()
     if not is_public(type(error)):
         _log.error("internal_error", error=type(error).__name__, debug=error.debug, path=path)

@@ -17,7 +17,7 @@ import msgspec
 from starlette.types import Scope
 
 from parlor.clock import Clock
-from parlor.errors import RateLimited
+from parlor.errors import QuotaExceeded, RateLimited
 from parlor.settings.limits import LimitSettings
 
 _KEYS_MAX = 20_000
@@ -25,6 +25,8 @@ _KEYS_MAX = 20_000
 bucket."""
 _HELD_MAX = 200
 """Refusals that are held back at a time; they count as requests under way, of which others need some too."""
+_DAY, _MONTH = 86_400, 30 * 86_400
+"""Seconds of a budget's period, roughly."""
 _ROUNDING = 1e-6
 """Of a request: sums of floats do not make a bucket that is full a little more than full."""
 
@@ -114,6 +116,12 @@ class Limits:
         self._refused_tokens = Rate(
             "refused tokens", settings.refused_tokens_per_second, settings.refused_tokens_burst, clock
         )
+        self._budgets = {
+            "tokens_per_day": settings.tokens_per_day,
+            "tokens_per_month": settings.tokens_per_month,
+            "cost_per_day": settings.cost_per_day,
+            "cost_per_month": settings.cost_per_month,
+        }
         self._delay = settings.refusal_delay.total_seconds()
         self._clock = clock
         self._held = 0
@@ -130,6 +138,14 @@ class Limits:
     def admit_token(self, scope: Scope) -> None:
         """Raises ``RateLimited`` when the address has sent too many tokens that are not valid."""
         _require(self._refused_tokens.look(address_of(scope)), self._refused_tokens.name, scope)
+
+    def note_budget(self, error: QuotaExceeded, scope: Scope) -> None:
+        """Notes the budget that refused a request for its answer."""
+        name = str(error.extra.get("limit", "budget"))
+        window = _MONTH if name.endswith("month") else _DAY
+        policy = f'"{name}";q={math.ceil(self._budgets.get(name) or 0)};w={window}'
+        retry_after = error.retry_after or 0.0
+        scope["state"]["rate"] = Standing(policy, f'"{name}";r=0;t={math.ceil(retry_after)}', retry_after)
 
     async def hold_back(self) -> None:
         """Waits a little before a refusal is answered, unless too many wait already."""

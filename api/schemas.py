@@ -298,6 +298,28 @@ class ChatUsageTotal(_Body):
     messages: int
     input_tokens: int
     output_tokens: int
+    cost: float
+    """By the prices in `personas.toml`, in their currency."""
+
+
+class ChatLimit(_Body):
+    """A budget: tokens, or their cost."""
+
+    limit: float
+    used: float
+    reserved: float
+    """By replies that wait or are being written."""
+    left: float
+    resets_at: Timestamp
+
+
+class ChatLimits(_Body):
+    """What the account may use on one day and in one month, in UTC; null: no limit."""
+
+    tokens_per_day: ChatLimit | None
+    tokens_per_month: ChatLimit | None
+    cost_per_day: ChatLimit | None
+    cost_per_month: ChatLimit | None
 
 
 class ChatUsageDay(ChatUsageTotal):
@@ -313,6 +335,8 @@ class ChatUsageResponse(_Answer):
     days: list[ChatUsageDay]
     """Ascending; days without usage are left out."""
     total: ChatUsageTotal
+    limits: ChatLimits
+    """Where the account stands now."""
 
 
 class ChatRoomResponse(ChatRoom, _Answer):

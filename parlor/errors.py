@@ -12,6 +12,7 @@
     ├── ContentTooLarge          1008  content-too-large     413
     ├── Unauthenticated          1009  unauthenticated       401
     ├── RateLimited              1010  rate-limited          429
+    ├── QuotaExceeded            1010  quota-exceeded        429
     ├── Overloaded               1011  overloaded            503
     ├── Unavailable              1012                        503
     │   ├── CacheUnavailable     1012  cache-unavailable     503
@@ -37,6 +38,7 @@
         ├── Fenced               another owner has claimed the room
         ├── RoomMoved            this actor does not own the room
         ├── OutOfStep            the cache's last seq is not the owner's
+        │   └── Uncounted        Redis does not know what the account has used
         ├── PartitionUnknown     Redis has no record of the partition
         └── LeaseLost            another writer holds the partition
 
@@ -178,6 +180,14 @@ class RateLimited(ParlorError):
 
     code, error_code, http_status = "rate-limited", 1010, 429
     title = "Too many requests"
+    retryable = True
+
+
+class QuotaExceeded(ParlorError):
+    """The account's budget of the day or of the month does not allow it; ``extra`` has ``limit``, its name."""
+
+    code, error_code, http_status = "quota-exceeded", 1010, 429
+    title = "The account's budget is used up"
     retryable = True
 
 
@@ -334,6 +344,12 @@ class OutOfStep(ParlorError):
     """The cache's last seq is not the owner's: the room has to be loaded again."""
 
     code, title, retryable = "out-of-step", "The room has to be loaded again", True
+
+
+class Uncounted(OutOfStep):
+    """Redis does not know what the account has used today and this month: it has to be loaded from its shard."""
+
+    code, title = "uncounted", "The account's use has to be loaded"
 
 
 class PartitionUnknown(ParlorError):

@@ -14,8 +14,9 @@ from parlor.administration.ports import Administration
 from parlor.files.files import FileShelf
 from parlor.llm.ports import Persona
 from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
+from parlor.model.budgets import Ask, Budget, Payer, Reservation
 from parlor.model.ids import MessageId, RoomId
-from parlor.model.messages import Event, Message, MessageList, MessagePage
+from parlor.model.messages import Event, Message, MessageList, MessagePage, Usage
 from parlor.model.requests import (
     AttemptReceipt,
     DeleteReceipt,
@@ -41,6 +42,20 @@ class Subscription(Protocol):
         """Where the reader begins; sent in ``stream.reconnect`` when a stream ends before its first event."""
 
     def __aiter__(self) -> AsyncIterator[list[Event]]: ...
+
+
+class Budgets(Protocol):
+    """Reservations for calls of the language model that belong to no turn (I23). ``parlor.llm.prices.ask_of`` says what
+    a call may use; the answer may have ``Reservation.answer_tokens``."""
+
+    async def reserve(self, payer: Payer, ask: Ask) -> Reservation:
+        """Raises ``QuotaExceeded``. Whoever has reserved something renews it every ten seconds, and settles it."""
+
+    async def renew(self, reservation: Reservation, usage: Usage) -> None:
+        """A sign of life, with what was used so far."""
+
+    async def settle(self, reservation: Reservation, usage: Usage) -> None:
+        """Counts what was used, once, and gives back the rest."""
 
 
 class Gateway(Protocol):
@@ -160,6 +175,13 @@ class Gateway(Protocol):
     ) -> SearchPage:
         """Returns messages of the account (of one room) that have every word of the query as a part, newest first.
         Raises ``InvalidRequest`` for a query without a word, and ``InvalidCursor``."""
+
+    @property
+    def budgets(self) -> Budgets:
+        """Reservations for calls of the language model that belong to no turn."""
+
+    async def budget(self, session: Session) -> list[Budget]:
+        """Returns where the account's budgets of tokens and cost stand."""
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport: ...
 

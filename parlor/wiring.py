@@ -28,6 +28,7 @@ from parlor.metrics import RoomMetrics, WriterMetrics
 from parlor.model.ids import IdMint
 from parlor.persistence.dead_letters import DeadLetters
 from parlor.persistence.leases import WriterPorts
+from parlor.reading.budgets import Budgets
 from parlor.reading.health import Dependencies
 from parlor.reading.history import HistoryReader
 from parlor.reading.identity import Identity
@@ -64,6 +65,7 @@ class Wiring:
         self.summaries = SummaryCache(self.live)
         self.usage = UsageCache(self.live)
         self.memories = InternalMemories(self.summaries, store, self.loader)
+        self.budgets = Budgets(self.live, self.loader, self.mint)
         self.tickets = Tickets(self.live, self.mint)
         self.search = MessageSearch(self.reader, SearchStore(store))
         self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
@@ -87,7 +89,7 @@ class Wiring:
 
     def follow_up(self, model: AIChatService) -> FollowUp:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""
-        return FollowUp(model, model.memory, self.summaries, self.usage, self.mint, self.settings.llm)
+        return FollowUp(model, model.memory, self.summaries, self.budgets, self.settings.llm)
 
     def room_ports(self, model: AIChatService, metrics: RoomMetrics) -> RoomPorts:
         cache = RoomCache(self.live)

@@ -24,7 +24,8 @@ _DAYS_MAX = 366
 
 @router.get("", response_model=ChatUsageResponse, responses=refusals(), summary="Usage")
 async def usage(request: Request, query: Annotated[ChatUsageRequest, Query()]) -> Response:
-    """Messages and tokens for each day from `from` to `to`, both included, as the days of the time zone `tz` are.
+    """Messages, tokens and their cost for each day from `from` to `to`, both included, as the days of the time zone
+    `tz` are; and what the account's budgets leave it.
 
     Use is counted by the quarter of an hour, so the days of every zone are exact; what was counted before Parlor knew
     time zones is told on its day of UTC.
@@ -32,8 +33,9 @@ async def usage(request: Request, query: Annotated[ChatUsageRequest, Query()]) -
     edge = edge_of(request)
     zone = _zone(query.tz)
     first, last = _period(query, edge.clock.now_ms(), zone)
-    days = await edge.gateway.usage(caller_of(request).session, first, last, zone)
-    return answers.usage_answer(first, last, query.tz, days)
+    session = caller_of(request).session
+    days = await edge.gateway.usage(session, first, last, zone)
+    return answers.usage_answer(first, last, query.tz, days, await edge.gateway.budget(session))
 
 
 def _zone(name: str) -> tzinfo:

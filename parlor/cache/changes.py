@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from parlor.model.budgets import Ask
 from parlor.model.ids import AccountId, MessageId
 from parlor.model.messages import MessageDoc
 from parlor.model.parts import Layout, Part
@@ -79,6 +80,8 @@ class Turn(msgspec.Struct, frozen=True):
     """Whether it is refused while any other reply is open ..."""
     stays: list[MessageId] = []
     """... but these."""
+    ask: Ask | None = None
+    """What the reply may use, which is reserved; None: without a budget."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -87,6 +90,8 @@ class Change(msgspec.Struct, frozen=True):
     seq: int
     past: MessageDoc
     doc: MessageDoc
+    ask: Ask | None = None
+    """What a reply that begins anew may use."""
 
 
 class Revised(msgspec.Struct, frozen=True):

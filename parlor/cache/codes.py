@@ -27,6 +27,10 @@ class Code(IntEnum):
     LIMIT = -13
     FOREIGN = -14
     """The partition is another installation's."""
+    UNCOUNTED = -15
+    """What the account has used is not here: load it from its shard."""
+    QUOTA = -16
+    """A budget does not allow it."""
 
 
 _REFUSALS: dict[Code, type[errors.ParlorError]] = {
@@ -44,6 +48,8 @@ _REFUSALS: dict[Code, type[errors.ParlorError]] = {
     Code.NO_MESSAGE: errors.MessageNotFound,
     Code.LIMIT: errors.LimitReached,
     Code.FOREIGN: errors.ForeignCache,
+    Code.UNCOUNTED: errors.Uncounted,
+    Code.QUOTA: errors.QuotaExceeded,
 }
 
 FOREIGN = "Redis belongs to another installation"

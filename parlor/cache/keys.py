@@ -8,6 +8,8 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
     <prefix>:{p17}:queue                STREAM  operations to persist; group and consumer `writer`
     <prefix>:{p17}:dead                 STREAM  operations that the shard refused for their content
     <prefix>:{p17}:generating           ZSET    rooms with unfinished replies, by when their owner has to be heard of
+    <prefix>:{p17}:reserving            ZSET    accounts that have reserved something (number and name), by when a sweep
+                                                looks at it
     <prefix>:{p17}:room:<id>            HASH    the room, its claim and how many there were (claims), seq,
                                                 version, state, log, event position, counters
     <prefix>:{p17}:messages:<room>      HASH    d:<seq> -> the message's document
@@ -20,7 +22,11 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
     <prefix>:{p17}:creation:<account>:<digest>  HASH  which room was created with this key
     <prefix>:{p17}:ticket:<digest>      HASH    whose ticket, for which event stream, until when
     <prefix>:{p17}:account:<account>    HASH    event position, pending, complete and filling (the list),
-                                                x:<external id> -> room
+                                                x:<external id> -> room;
+                                                what is used: budget_day, budget_month, day_tokens and so on; held:...
+                                                what is reserved of it, r:<message> each reservation, o:<message> since
+                                                when its turn is not open, l:<call> its caller's last sign of life;
+                                                charged (the last queued operation that counts tokens)
     <prefix>:{p17}:rooms:<account>      ZSET    the account's rooms by their last activity
     <prefix>:{p17}:account_events:<account>  STREAM  the account's event log
     <prefix>:session:<account>          HASH    the account's row, for when the global database does not answer
@@ -55,6 +61,9 @@ class Keys:
 
     def generating(self, partition: Partition) -> str:
         return f"{self._tag(partition)}:generating"
+
+    def reserving(self, partition: Partition) -> str:
+        return f"{self._tag(partition)}:reserving"
 
     def room(self, partition: Partition, room: RoomId) -> str:
         return f"{self._tag(partition)}:room:{room}"

@@ -134,6 +134,7 @@ class Live:
             "queue": keys.queue(partition),
             "dead": keys.dead(partition),
             "generating": keys.generating(partition),
+            "reserving": keys.reserving(partition),
             "room": keys.room(partition, room),
             "messages": keys.messages(partition, room),
             "states": keys.states(partition, room),

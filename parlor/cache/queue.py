@@ -59,6 +59,10 @@ class QueueEntry(msgspec.Struct, frozen=True):
     summary_version: int = 0
     usage: Usage | None = None
     """Of CHAT_USAGE_ADD: tokens that no message counts."""
+    cost: int = 0
+    """Of the tokens, in billionths."""
+    since: int = 0
+    """When the tokens were reserved, in ms: they count for that day. 0: at ``at``."""
     urgent: bool = False
     raw: dict[bytes, bytes] = {}
     """As it stands in the queue, for the dead letters."""
@@ -107,6 +111,8 @@ def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, byte
         through_seq=number(b"through"),
         summary_version=number(b"summary_version"),
         usage=Usage(number(b"input"), number(b"output")) if b"input" in fields else None,
+        cost=number(b"cost"),
+        since=number(b"since"),
         urgent=fields.get(b"urgent") == b"1",
         raw=fields,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from parlor.cache.budgets import asking, refused
 from parlor.cache.changes import Change, Revised
+from parlor.cache.codes import Code
 from parlor.cache.live import Live, RoomAddress, key_of
 from parlor.cache.records import encode_doc, text
 from parlor.cache.rooms import accepted, queueing
@@ -14,7 +16,7 @@ from parlor.model.states import MessageState
 
 _REOPENED = (
     *("partition", "queue", "generating", "room", "messages", "states", "open", "events"),
-    *("account", "rooms"),
+    *("account", "rooms", "reserving"),
 )
 """The keys of scripts that open a reply's slot again."""
 
@@ -30,7 +32,7 @@ class RevisionCache:
     ) -> Revised:
         """Opens the last reply's slot again; its next attempt begins with what ``reply.doc`` says. Raises ``Fenced``,
         ``RoomNotFound``, ``OutOfStep``, ``RoomBusy`` (it is being written), ``IllegalTransition`` (deleted, or not the
-        last), ``Overloaded``, ``IdempotencyMismatch``."""
+        last), ``Overloaded``, ``IdempotencyMismatch``, ``Uncounted``, ``QuotaExceeded``."""
         live = self._live
         answer = await live.attempt(
             "regenerate_reply",
@@ -47,8 +49,11 @@ class RevisionCache:
                 **live.repeatable(idempotency),
                 "backlog_limit": live.queue.backlog_limit,
                 "lease_until": live.lease_until(),
+                "budget": asking(live, reply.ask),
             },
         )
+        if answer[0] == Code.QUOTA:
+            raise refused(live, answer)
         done = accepted(answer, MessageState.COMPOSING)
         return Revised(done, text(answer[1]) != nonce)
 
@@ -88,8 +93,11 @@ class RevisionCache:
                 **live.repeatable(idempotency),
                 "backlog_limit": live.queue.backlog_limit,
                 "lease_until": live.lease_until(),
+                "budget": asking(live, reply.ask if reply else None),
             },
         )
+        if answer[0] == Code.QUOTA:
+            raise refused(live, answer)
         done = accepted(answer, MessageState.PENDING)
         return Revised(done, text(answer[1]) != nonce, text(answer[2]))
 

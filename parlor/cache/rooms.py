@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from parlor.cache.budgets import asking, refused
 from parlor.cache.changes import NOTHING_KEPT, Appended, Claimed, Opening, Piece, Turn
 from parlor.cache.codes import Code, refusal
 from parlor.cache.connection import Answer
@@ -11,6 +12,7 @@ from parlor.cache.live import ACCOUNT, Live, RoomAddress, key_of, milliseconds, 
 from parlor.cache.loader import Argument
 from parlor.cache.records import encode_doc, encode_layout, encode_part, stored_state, stored_summary, text
 from parlor.errors import IllegalTransition, LimitReached
+from parlor.model.budgets import Ask
 from parlor.model.ids import AccountId, Claim, MessageId, RoomId, home_of
 from parlor.model.messages import MessageDoc, MessageRow, attempt_of, ended_version
 from parlor.model.parts import Part, TextPart
@@ -19,6 +21,10 @@ from parlor.model.states import MessageState, RoomState
 
 _ENDED = ("partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events", *ACCOUNT)
 """Keys of what may end a reply."""
+_STARTED = (
+    *("partition", "queue", "generating", "room", "messages", "states", "draft", "events"),
+    *("account", "rooms", "reserving"),
+)
 
 
 class RoomCache:
@@ -109,9 +115,9 @@ class RoomCache:
 
     async def append(self, address: RoomAddress, claim: Claim, expected_seq: int, turn: Turn) -> Appended:
         """Raises ``Fenced``, ``OutOfStep``, ``RoomNotFound``, ``RoomNotActive``, ``RoomBusy``, ``Overloaded``,
-        ``IdempotencyMismatch``, ``LimitReached``, ``PartitionUnknown``."""
+        ``IdempotencyMismatch``, ``LimitReached``, ``PartitionUnknown``, ``Uncounted``, ``QuotaExceeded``."""
         live = self._live
-        keys = live.room_keys(address, *_ENDED)
+        keys = live.room_keys(address, *_ENDED, "reserving")
         rest: list[str | int | bytes] = []
         for each in turn.unwanted:
             rest += [each.seq, each.tombstone.message_id, encode_doc(each.tombstone), each.reply]
@@ -133,13 +139,14 @@ class RoomCache:
                 "backlog_limit": live.queue.backlog_limit,
                 "waiting_limit": or_empty(live.limits.waiting_turns),
                 "lease_until": live.lease_until(),
+                "budget": asking(live, turn.ask),
             },
             rest,
         )
         if answer[0] == Code.LIMIT:
             raise LimitReached(f"{live.limits.waiting_turns} turns wait in this room; more are not allowed")
         if answer[0] < 0:
-            raise refusal(answer[0])
+            raise refused(live, answer)
         return Appended(
             seq=int(answer[1]),
             cursor=text(answer[2]),
@@ -156,14 +163,19 @@ class RoomCache:
         seq: int,
         attempt: int,
         opening: Opening = NOTHING_KEPT,
-    ) -> None:
-        """``opening`` is what the attempt begins with. Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (the
-        reply has ended or was deleted)."""
-        await self._live.run(
+        had: int = 0,
+        ask: Ask | None = None,
+    ) -> int | None:
+        """``opening`` is what the attempt begins with, ``had`` the tokens of what one had said whose owner died: that
+        one is charged. Returns the tokens that the answer may have, None for any number. Raises ``Fenced``,
+        ``RoomNotFound``, ``IllegalTransition`` (the reply has ended or was deleted), ``Uncounted``,
+        ``QuotaExceeded``."""
+        live = self._live
+        answer = await live.attempt(
             "start_attempt",
-            self._live.room_keys(address, "partition", "generating", "room", "states", "draft", "events"),
+            live.room_keys(address, *_STARTED),
             {
-                **owned(address, claim),
+                **queueing(address, claim),
                 "message": message_id,
                 "seq": seq,
                 "attempt": attempt,
@@ -171,10 +183,15 @@ class RoomCache:
                 "text": opening.draft,
                 "length": len(opening.draft),
                 "layout": encode_layout(opening.layout),
-                "lease_until": self._live.lease_until(),
+                "had": had,
+                "lease_until": live.lease_until(),
+                "budget": asking(live, ask),
             },
             _standing(opening.parts),
         )
+        if answer[0] < 0:
+            raise refused(live, answer)
+        return int(answer[1]) if answer[1] not in (b"", "") else None
 
     async def append_delta(
         self, address: RoomAddress, claim: Claim, message_id: MessageId, attempt: int, piece: Piece
@@ -210,9 +227,19 @@ class RoomCache:
             },
         )
 
-    async def complete_reply(self, address: RoomAddress, claim: Claim, seq: int, doc: MessageDoc, event: str) -> None:
-        """Ends a reply; harmless when it has ended. Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition``
-        (deleted)."""
+    async def complete_reply(
+        self,
+        address: RoomAddress,
+        claim: Claim,
+        seq: int,
+        doc: MessageDoc,
+        event: str,
+        cost: int = 0,
+        had: int | None = None,
+    ) -> None:
+        """Ends a reply; harmless when it has ended. What ``doc`` says that it used, and its cost, are counted; ``had``
+        is the tokens of what an attempt had written whose owner died, when it ends that one. Raises ``Fenced``,
+        ``RoomNotFound``, ``IllegalTransition`` (deleted)."""
         live = self._live
         await live.run(
             "complete_reply",
@@ -225,6 +252,10 @@ class RoomCache:
                 "doc": encode_doc(doc),
                 "event": event,
                 "lease_until": live.lease_until(),
+                "input": doc.usage.input_tokens if doc.usage else 0,
+                "output": doc.usage.output_tokens if doc.usage else 0,
+                "cost": cost,
+                "had": or_empty(had),
             },
         )
 

@@ -12,8 +12,11 @@ class UsageCache:
     def __init__(self, live: Live) -> None:
         self._live = live
 
-    async def add(self, address: RoomAddress, purpose: str, call: str, usage: Usage) -> None:
-        """Counts once for each ``call`` of a ``purpose``; the calls of one purpose come one after the other."""
+    async def add(
+        self, address: RoomAddress, purpose: str, call: str, usage: Usage, cost: int = 0, reply: str = ""
+    ) -> None:
+        """Counts once for each ``call`` of a ``purpose``; the calls of one purpose come one after the other. ``reply``
+        is the one whose reservation it settles."""
         await self._live.run(
             "count_usage",
             self._live.room_keys(address, "partition", "queue", "room", "messages", "states", "account", "rooms"),
@@ -23,6 +26,8 @@ class UsageCache:
                 "db_key": address.account_db_key,
                 "purpose": purpose,
                 "call": call,
+                "message": reply,
+                "cost": cost,
                 "input": usage.input_tokens,
                 "output": usage.output_tokens,
             },

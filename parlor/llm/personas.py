@@ -23,6 +23,7 @@ _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$
 _Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _MAX_TOKENS = 10_000_000
 """More than any model writes; a larger number is a slip of the pen."""
+_Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 _SHOWN_MAX = 80
 """Characters of a value that an error shows."""
 
@@ -39,6 +40,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TOKENS)] | None = None
     think_tags: bool = True
     send_reasoning: bool = False
+    input_price: _Price = 0.0
+    output_price: _Price = 0.0
 
 
 class PersonasError(ValueError):
@@ -122,8 +125,9 @@ def _persona(table: object, where: str) -> Persona:
             raise PersonasError(f"{where}: field '{field}' is {_shown(text)}: it {what}")
     if not entry.system_prompt.strip():
         raise PersonasError(f"{where}: field 'system_prompt': is blank")
-    if entry.temperature is not None and math.isnan(entry.temperature):
-        raise PersonasError(f"{where}: field 'temperature' is nan: it has to be a number from 0 to 2")
+    for field in ("temperature", "input_price", "output_price"):
+        if (number := getattr(entry, field)) is not None and math.isnan(number):
+            raise PersonasError(f"{where}: field '{field}' is nan: it has to be a number")
     return Persona(
         name=entry.name,
         title=entry.title,
@@ -134,6 +138,8 @@ def _persona(table: object, where: str) -> Persona:
         max_tokens=entry.max_tokens,
         think_tags=entry.think_tags,
         send_reasoning=entry.send_reasoning,
+        input_price=entry.input_price,
+        output_price=entry.output_price,
     )
 
 

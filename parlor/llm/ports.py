@@ -27,6 +27,10 @@ class Persona(msgspec.Struct, frozen=True):
     """Whether ``<think>`` at the start of an answer begins reasoning."""
     send_reasoning: bool = False
     """Whether prompts have what the model thought in earlier answers."""
+    input_price: float = 0.0
+    """Of a million tokens of prompts, in whatever currency the budgets are."""
+    output_price: float = 0.0
+    """Of a million tokens of answers."""
 
 
 class UnknownPersona(InvalidRequest):
@@ -52,6 +56,8 @@ class Context(msgspec.Struct, frozen=True):
     """Older messages of the room that did not fit and are not in the summary."""
     said: int = 0
     """Characters that the answer has already, of which the last turn is the end."""
+    answer_tokens: int | None = None
+    """Most tokens of the answer; None: as many as its persona allows."""
 
 
 class TextDelta(msgspec.Struct, frozen=True):

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+import msgspec
+
 from parlor.clock import Clock, Entropy, SystemEntropy
 from parlor.errors import LlmError
 from parlor.llm.memory import Memory
@@ -62,9 +64,10 @@ class AIChatService:
         self._reply_max = settings.reply_max
         self.memory = Memory(history, summaries, settings.context_tokens, settings.summary_tokens)
         """Also used to decide when to fold."""
-        default_model = self._personas.named(settings.default_persona).model
-        own = (summarist(default_model, self.memory.summary_tokens), titler(default_model))
-        self._own_personas = {persona.name: persona for persona in own}
+        default = self._personas.named(settings.default_persona)
+        prices = {"input_price": default.input_price, "output_price": default.output_price}
+        own = (summarist(default.model, self.memory.summary_tokens), titler(default.model))
+        self._own_personas = {persona.name: msgspec.structs.replace(persona, **prices) for persona in own}
         self._model = model
         self._clock = clock
         self._entropy = entropy or SystemEntropy()
@@ -74,8 +77,8 @@ class AIChatService:
         await self._model.close()
 
     def persona(self, name: str) -> Persona:
-        """Returns the persona with this name. Raises ``UnknownPersona``."""
-        return self._personas.named(name)
+        """Returns the persona with this name, which may be one of Parlor's own. Raises ``UnknownPersona``."""
+        return self._own_personas.get(name) or self._personas.named(name)
 
     def personas(self) -> list[Persona]:
         """Returns all personas, in the order of their file."""
@@ -100,7 +103,7 @@ class AIChatService:
         The total timeout includes the retry and the time that the caller spends on each delta. Closing or cancelling
         the generator closes the connection to the provider.
         """
-        asked = self._own_personas.get(persona) or self.persona(persona)
+        asked = _limited(self.persona(persona), context.answer_tokens)
         deadline = self._clock.monotonic() + self._total_timeout
         left, used = self._reply_max - context.said, None
         for last_try in (False, True):
@@ -159,3 +162,11 @@ async def _split(parts: AsyncGenerator[Part, None], asked: Persona, context: Con
             for piece in splitter.end() if splitter is not None else ():
                 yield piece
             raise
+
+
+def _limited(persona: Persona, answer_tokens: int | None) -> Persona:
+    """The persona with answers of this many tokens at most."""
+    if answer_tokens is None:
+        return persona
+    most = min(answer_tokens, persona.max_tokens or answer_tokens)
+    return msgspec.structs.replace(persona, max_tokens=most)

@@ -82,7 +82,7 @@ class Deletion(msgspec.Struct, frozen=True):
 
 
 class DailyUse(msgspec.Struct, frozen=True):
-    """An account's messages and tokens of one day."""
+    """An account's messages, tokens and their cost of one day."""
 
     account_db_key: int
     day: str
@@ -90,3 +90,5 @@ class DailyUse(msgspec.Struct, frozen=True):
     messages: int
     input_tokens: int
     output_tokens: int
+    cost: int = 0
+    """In billionths of the currency of the personas' prices."""

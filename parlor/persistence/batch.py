@@ -69,7 +69,7 @@ class _Rows:
             case "CHAT_ROOM_DELETE":
                 self._delete_room(entry)
             case "CHAT_USAGE_ADD":
-                self._use(entry, 0, entry.usage)
+                self._use(entry, entry.at, 0, entry.usage)
 
     def batch(self, epochs: dict[Partition, int]) -> Batch:
         """Everything that was added, sorted so that all batches lock rows in one order."""
@@ -144,19 +144,23 @@ class _Rows:
             self._touches[room] = RoomTouch(room, entry.last_seq, entry.count, entry.active)
 
     def _count(self, entry: QueueEntry) -> None:
-        """Counts a message when it ends: the row of a reserved reply counts nothing, a further end only tokens."""
+        """Counts a message when it ends: the row of a reserved reply counts nothing, a further end only tokens. Tokens
+        count for when they were reserved, as in the budgets (I23)."""
         if entry.doc is not None and entry.final:
             usage = entry.doc.usage if entry.doc.sender_type is SenderType.AI else None
-            self._use(entry, 0 if entry.recount else 1, usage)
+            self._use(entry, entry.at, 0 if entry.recount else 1, None)
+            if usage is not None:
+                self._use(entry, entry.since or entry.at, 0, usage)
 
-    def _use(self, entry: QueueEntry, messages: int, usage: Usage | None) -> None:
-        key = (entry.address.account_db_key, entry.at // 1000 // QUARTER_SECONDS)
+    def _use(self, entry: QueueEntry, at: int, messages: int, usage: Usage | None) -> None:
+        key = (entry.address.account_db_key, at // 1000 // QUARTER_SECONDS)
         known = self._uses.get(key) or Use(*key, 0, 0, 0)
         self._uses[key] = Use(
             *key,
             known.messages + messages,
             known.input_tokens + (usage.input_tokens if usage else 0),
             known.output_tokens + (usage.output_tokens if usage else 0),
+            known.cost + (entry.cost if usage else 0),
         )
 
 

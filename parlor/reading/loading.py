@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import UTC, date, timedelta
+
 from msgspec import structs
 
-from parlor.cache.live import Live, RoomAddress
+from parlor.cache.budgets import BudgetCache, Sums, limits_of, standings_of
+from parlor.cache.live import NOTHING_APPLIED, Live, RoomAddress
 from parlor.cache.reads import CacheReader, QueueTail, later_tail
 from parlor.cache.rooms import RoomCache
-from parlor.errors import OutOfStep, PartitionUnknown, RoomNotFound
+from parlor.errors import CacheUnavailable, OutOfStep, Overloaded, PartitionUnknown, RoomNotFound
 from parlor.llm.title import first_words
+from parlor.model.budgets import Budget, Payer, Period
 from parlor.model.ids import Partition, RoomId, home_of
 from parlor.model.messages import MessageRow, SenderType
+from parlor.reading.usage import day_spans
 from parlor.store.ports import ChatStore
 
 LOAD_ATTEMPTS = 3
 """How often a room is read from its shard if Redis loses its data each time in between."""
+COMMIT_PAUSE = 1.0
+"""Seconds between attempts to load what was used, while some of it is on its way to the shard."""
 
 
 class Loader:
@@ -25,6 +33,7 @@ class Loader:
         self._store = store
         self._reader = CacheReader(live)
         self._rooms = RoomCache(live)
+        self._budgets = BudgetCache(live)
 
     async def open_partition(self, partition: Partition) -> None:
         """Opens a partition in Redis, with a higher incarnation than any before (I7)."""
@@ -49,6 +58,50 @@ class Loader:
                 continue
             return
         raise PartitionUnknown
+
+    async def load_budget(self, payer: Payer) -> None:
+        """Loads what the account has used today and this month, unless Redis knows it or there is no limit."""
+        if not any(limit is not None for limit in limits_of(self._live.limits)):
+            return
+        for attempt in range(LOAD_ATTEMPTS):
+            await self.open_partition(payer.partition)
+            if await self._budgets.standings(payer) is not None:
+                return
+            with suppress(OutOfStep, PartitionUnknown):
+                await self._load_budget(payer)
+                return
+            if attempt < LOAD_ATTEMPTS - 1:
+                await self._live.clock.sleep(COMMIT_PAUSE)
+        raise Overloaded("What the account has used is still being stored", retry_after=2.0)
+
+    async def standings(self, payer: Payer) -> list[Budget]:
+        """Returns where the account's budgets stand; without Redis, by what its shard has."""
+        with suppress(CacheUnavailable):
+            await self.load_budget(payer)
+            if (found := await self._budgets.standings(payer)) is not None:
+                return found
+        period = Period.at(self._live.clock.now_ms())
+        return standings_of(self._live.limits, period, await self.used(payer, period), Sums(0, 0, 0, 0))
+
+    async def used(self, payer: Payer, period: Period) -> Sums:
+        """Returns what the account has used today and this month, by its shard."""
+        shard = await self._store.shard_of(payer.partition)
+        today = date(1970, 1, 1) + timedelta(days=period.day)
+        days = await self._store.daily_use(shard, payer.account_db_key, day_spans(today.replace(day=1), today, UTC))
+        of_today = [day for day in days if day.day == today.isoformat()]
+        tokens, cost = (lambda day: day.input_tokens + day.output_tokens), (lambda day: day.cost)
+        return Sums(sum(map(tokens, of_today)), sum(map(tokens, days)), sum(map(cost, of_today)), sum(map(cost, days)))
+
+    async def _load_budget(self, payer: Payer) -> None:
+        incarnation = await self._reader.incarnation(payer.partition)
+        if incarnation is None:
+            raise PartitionUnknown
+        period = Period.at(self._live.clock.now_ms())
+        shard = await self._store.shard_of(payer.partition)
+        # Before the sums: what is committed by then is in them.
+        progress = {row.partition: row.applied for row in await self._store.progress(shard)}
+        applied = progress.get(payer.partition, NOTHING_APPLIED)
+        await self._budgets.load(payer, period, await self.used(payer, period), incarnation, applied)
 
     async def _load(self, room_id: RoomId, partition: Partition) -> None:
         incarnation = await self._reader.incarnation(partition)

@@ -12,8 +12,9 @@ from parlor.cache.changes import Claimed
 from parlor.cache.live import RoomAddress
 from parlor.cache.reads import CacheReader
 from parlor.cache.rooms import RoomCache
-from parlor.errors import CacheUnavailable, Fenced, OutOfStep, PartitionUnknown, RoomMoved, RoomNotFound
+from parlor.errors import CacheUnavailable, Fenced, OutOfStep, PartitionUnknown, RoomMoved, RoomNotFound, Uncounted
 from parlor.model.access import Session
+from parlor.model.budgets import Payer
 from parlor.model.ids import Claim, RoomId, home_of
 from parlor.reading.loading import Loader
 
@@ -61,6 +62,8 @@ class Ownership:
         self._ticket: int | None = None
         """What it claims with: the number of its own claim, or the ticket of the command that is being served."""
         self._in_step = False
+        self._uncounted = False
+        """Whether Redis may not know what the account has used."""
 
     async def admit(self, ticket: int | None) -> None:
         """Has a command served under a claim that is newer than its ticket, which refuses its other copies (ADR 0013).
@@ -78,6 +81,7 @@ class Ownership:
     def doubt(self) -> None:
         """What is known here may not be what Redis has: the room is claimed again before the next action."""
         self._in_step = False
+        self._uncounted = True
 
     async def run(self, session: Session | None, action: Callable[[RoomAddress], Awaitable[_T]]) -> _T:
         """Runs the action as the room's owner, claimed and loaded again as often as it takes.
@@ -93,6 +97,8 @@ class Ownership:
                 address = self.address if self._in_step and self.address else await self._activate()
                 if session is None or session.account_id == address.account_id:
                     return await action(address)
+            except Uncounted:
+                self.doubt()
             except (OutOfStep, PartitionUnknown):
                 self._in_step = False
             except Fenced as error:
@@ -131,10 +137,15 @@ class Ownership:
             claimed = await self._cache.claim(self._room_id, self.claim, self._ticket)
         if claimed is None:
             await self._loader.load_room(self._room_id)
+            self._uncounted = True
             claimed = await self._cache.claim(self._room_id, self.claim, self._ticket)
         if claimed is None:
             raise OutOfStep
         self._ticket = claimed.number
+        if self._uncounted:
+            payer = Payer(claimed.account_id, claimed.account_db_key, home_of(self._room_id))
+            await self._loader.load_budget(payer)
+            self._uncounted = False
         begin = await self._take_up(claimed)
         # Last: an object that cannot find out what is left to do is not the owner yet, and tries again.
         self.address = RoomAddress(self._room_id, claimed.account_id, claimed.account_db_key)

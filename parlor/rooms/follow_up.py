@@ -22,14 +22,16 @@ import structlog
 
 from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
-from parlor.cache.usage import UsageCache
-from parlor.errors import LlmError, ParlorError, Unavailable
+from parlor.errors import LlmError, ParlorError, QuotaExceeded, Unavailable
 from parlor.llm import summary, title
 from parlor.llm.memory import Memory
 from parlor.llm.ports import ChatService, Completion, Context, PromptTurn, ReasoningDelta, TextDelta
+from parlor.llm.prices import ask_of
 from parlor.llm.usage import UsageMeter
-from parlor.model.ids import Claim, IdMint, RoomId
+from parlor.model.budgets import Payer
+from parlor.model.ids import Claim, RoomId
 from parlor.model.messages import FinishReason
+from parlor.reading.budgets import Budgets
 from parlor.rooms.tracing import current_request, work_for
 from parlor.settings import LlmSettings
 
@@ -41,6 +43,8 @@ TITLE_RETRIES = 3
 """How many later replies are used to ask for a title again."""
 TITLE_TURNS, TITLE_TURN_TOKENS = 8, 300
 """A title is made from this many of the newest messages, each cut to this many tokens."""
+ANSWER_TOKENS = 4096
+"""Reserved for an answer whose persona has no limit; those of titles and summaries have one."""
 REMEMBERED = 10_000
 """Rooms whose need for a title is remembered; for any other room it is looked up again."""
 
@@ -75,16 +79,14 @@ class FollowUp:
         model: ChatService,
         memory: Memory,
         summaries: SummaryCache,
-        usage: UsageCache,
-        mint: IdMint,
+        budgets: Budgets,
         settings: LlmSettings,
     ) -> None:
         """``memory`` must be the one that ``model`` builds its prompts with."""
         self._model = model
         self._memory = memory
         self._summaries = summaries
-        self._usage = usage
-        self._mint = mint
+        self._budgets = budgets
         self._settings = settings
         self._slots = asyncio.Semaphore(SLOTS)
         self._due: dict[RoomId, _Due] = {}
@@ -163,7 +165,7 @@ class FollowUp:
             found = title.clean_title(await self._written(due, title.NAME, asked))
             if not found:
                 raise LlmError("The language model found no title")
-        except LlmError:
+        except (LlmError, QuotaExceeded):
             await self._stand_in(due, version, turns)
             raise
         if await self._summaries.give_title(due.address, due.claim, version, found):
@@ -192,11 +194,15 @@ class FollowUp:
                 return
 
     async def _written(self, due: _Due, persona: str, context: Context) -> str:
-        """Returns a whole answer as one text, and counts what it used, also when it failed. Raises ``LlmError``."""
+        """Returns a whole answer as one text, and counts what it used, also when it failed. Raises ``LlmError`` and
+        ``QuotaExceeded``."""
         pieces: list[str] = []
         written: list[str] = []
         meter = UsageMeter(context.estimated_tokens, written)
-        try:
+        payer = Payer(due.address.account_id, due.address.account_db_key, due.address.partition)
+        ask = ask_of(self._model.persona(persona), context.estimated_tokens, ANSWER_TOKENS)
+        async with self._budgets.call(payer, ask, lambda: meter.usage) as reserved:
+            context = msgspec.structs.replace(context, answer_tokens=reserved.answer_tokens)
             async with aclosing(self._model.chat(persona, context)) as parts:
                 async for part in parts:
                     if isinstance(part, TextDelta | ReasoningDelta):
@@ -208,9 +214,6 @@ class FollowUp:
                     if isinstance(part, Completion):
                         return "".join(pieces)
             raise LlmError("The answer ended without an end")
-        finally:
-            if meter.usage is not None:
-                await self._usage.add(due.address, "follow_up", self._mint.token(), meter.usage)
 
     def _count_tries(self, room_id: RoomId, tries: int) -> None:
         self._title_tries.pop(room_id, None)

@@ -21,14 +21,26 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
 from parlor.cache.usage import UsageCache
 from parlor.clock import Clock
-from parlor.errors import AnswerEmpty, CacheUnavailable, LlmError, StoreUnavailable
-from parlor.llm.ports import ChatService, Completion, ReasoningDelta, TextDelta
+from parlor.errors import (
+    AnswerEmpty,
+    CacheUnavailable,
+    LlmError,
+    OutOfStep,
+    ParlorError,
+    PartitionUnknown,
+    QuotaExceeded,
+    RoomNotFound,
+    StoreUnavailable,
+)
+from parlor.llm.ports import ChatService, Completion, Context, ReasoningDelta, TextDelta
+from parlor.llm.tokens import estimate_tokens
 from parlor.llm.usage import UsageMeter
 from parlor.metrics import RoomMetrics
 from parlor.model.ids import Claim, MessageId
-from parlor.model.messages import FinishReason, MessageDoc, SenderType, ended_version
-from parlor.model.parts import Said
+from parlor.model.messages import FinishReason, MessageDoc, SenderType, Usage, ended_version
+from parlor.model.parts import ReasoningPart, Said, TextPart
 from parlor.rooms.draft import Draft
+from parlor.rooms.estimates import Estimates
 from parlor.settings import Settings
 
 RETRY_AFTER = 0.25
@@ -109,6 +121,7 @@ class ReplyRun:
         """None until the model has been asked."""
         self._ended_as: FinishReason | None = None
         self._llm: asyncio.Task[FinishReason] | None = None
+        self._estimates = Estimates(ports.model, ports.settings)
 
     def end(self, reason: FinishReason) -> None:
         """Ends the reply early: closes the connection to the LLM and keeps the text so far."""
@@ -119,11 +132,13 @@ class ReplyRun:
 
     async def run(self) -> None:
         """Begins the attempt, writes the answer as it arrives, and ends the reply."""
-        job = self.job
-        cache, address, claim = self._ports.cache, self._address, self._claim
-        opening = self._draft.opening()
-        await self._insist(partial(cache.start_attempt, address, claim, job.message_id, job.seq, job.attempt, opening))
-        self._llm = asyncio.create_task(self._generate())
+        prompt = await self._prompt()
+        try:
+            may = await self._begin(prompt)
+        except QuotaExceeded as over:
+            await self.finish(FinishReason.ERROR, over)
+            return
+        self._llm = asyncio.create_task(self._generate(prompt, may))
         if self._ended_as is not None:
             self._llm.cancel()
         writing = asyncio.create_task(self._write_deltas())
@@ -148,9 +163,11 @@ class ReplyRun:
             await asyncio.gather(self._llm, writing, return_exceptions=True)
         await self.finish(reason, error)
 
-    async def finish(self, reason: FinishReason, error: LlmError | None = None, said: Said | None = None) -> None:
-        """Ends the reply in one atomic step. ``said`` replaces what this run has, for a run that never began."""
+    async def finish(self, reason: FinishReason, error: ParlorError | None = None, said: Said | None = None) -> None:
+        """Ends the reply in one atomic step. ``said`` replaces what this run has, for a run that never began; an
+        attempt whose owner died is charged with it."""
         job = self.job
+        had = None if said is None else _tokens_had(job)
         said = self._draft.said() if said is None else said
         error_code, detail = (error.code, error.detail) if error else (None, None)
         if reason is FinishReason.INTERRUPTED:
@@ -172,7 +189,8 @@ class ReplyRun:
             retry_after=error.retry_after if error is not None else None,
         )
         complete = self._ports.cache.complete_reply
-        await self._insist(partial(complete, self._address, self._claim, job.seq, doc, _EVENTS[reason]))
+        cost = self._estimates.cost(job.persona, doc.usage)
+        await self._insist(partial(complete, self._address, self._claim, job.seq, doc, _EVENTS[reason], cost, had))
         self._ports.metrics.reply(reason)
         room_id, message_id = self._address.room_id, job.message_id
         _log.info("reply_ended", room_id=room_id, message_id=message_id, attempt=job.attempt, reason=reason)
@@ -180,10 +198,11 @@ class ReplyRun:
 
     async def count_withdrawn(self) -> None:
         """Counts what a reply used that was deleted while it was written, and so has no end that counts it."""
-        usage = self._meter.usage if self._meter is not None else None
-        if usage is not None:
-            add, call = self._ports.usage.add, f"{self.job.message_id}:{self.job.attempt}"
-            await self._insist(partial(add, self._address, "reply", call, usage))
+        if self._meter is not None:
+            add, job, usage = self._ports.usage.add, self.job, self._meter.usage or Usage(0, 0)
+            cost = self._estimates.cost(job.persona, usage)
+            call = f"{job.message_id}:{job.attempt}"
+            await self._insist(partial(add, self._address, "reply", call, usage, cost, job.message_id))
 
     async def _outcome(self, llm: asyncio.Task[FinishReason]) -> tuple[FinishReason, LlmError | None]:
         try:
@@ -201,16 +220,36 @@ class ReplyRun:
             _log.exception("llm_faulty", room_id=self._address.room_id)
             return FinishReason.ERROR, LlmError(debug=repr(error))
 
-    async def _generate(self) -> FinishReason:
-        job, address, model, clock = self.job, self._address, self._ports.model, self._ports.clock
-        began = clock.monotonic()
+    async def _prompt(self) -> Context | Exception:
+        """What the model is asked, or why it cannot be: then the attempt begins all the same, and fails."""
+        job, model = self.job, self._ports.model
         try:
-            context = await self._insist(
-                partial(model.mem, address.room_id, persona=job.persona, before_seq=job.seq, said=job.kept.content)
+            return await self._insist(
+                partial(
+                    model.mem, self._address.room_id, persona=job.persona, before_seq=job.seq, said=job.kept.content
+                )
             )
         except StoreUnavailable as error:
-            raise LlmError("The conversation could not be read", debug=error.debug) from error
-        context = structs.replace(context, said=job.kept.characters)
+            return LlmError("The conversation could not be read", debug=error.debug)
+        except (OutOfStep, PartitionUnknown, RoomNotFound):
+            raise
+        except Exception as error:  # noqa: BLE001 - as a fault of the model's client: it ends the reply
+            return error
+
+    async def _begin(self, prompt: Context | Exception) -> int | None:
+        """Starts the attempt with what its prompt needs; returns the tokens that the answer may have."""
+        job = self.job
+        ask = self._estimates.of_prompt(job.persona, prompt.estimated_tokens) if isinstance(prompt, Context) else None
+        start, had = self._ports.cache.start_attempt, _tokens_had(job)
+        about = (self._address, self._claim, job.message_id, job.seq, job.attempt, self._draft.opening())
+        return await self._insist(partial(start, *about, had, ask))
+
+    async def _generate(self, prompt: Context | Exception, may: int | None) -> FinishReason:
+        job, model, clock = self.job, self._ports.model, self._ports.clock
+        began = clock.monotonic()
+        if isinstance(prompt, Exception):
+            raise prompt
+        context = structs.replace(prompt, said=job.kept.characters, answer_tokens=may)
         self._meter = UsageMeter(context.estimated_tokens, self._draft.texts)
         async with aclosing(model.chat(job.persona, context)) as parts:
             async for part in parts:
@@ -252,3 +291,13 @@ class ReplyRun:
             except CacheUnavailable as error:
                 _log.warning("reply_delayed", room_id=self._address.room_id, debug=error.debug)
                 await self._ports.clock.sleep(RETRY_AFTER)
+
+
+def _tokens_had(job: ReplyJob) -> int:
+    """The tokens that an attempt had written whose owner died."""
+    return max(0, _tokens(job.so_far) - _tokens(job.kept))
+
+
+def _tokens(said: Said) -> int:
+    texts = (part.text for part in said.shown if isinstance(part, TextPart | ReasoningPart))
+    return estimate_tokens("".join(texts))

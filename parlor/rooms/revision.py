@@ -21,6 +21,7 @@ from parlor.model.states import GONE_MESSAGES, MessageState
 from parlor.model.wire import timestamp
 from parlor.reading.internal import InternalHistory
 from parlor.rooms.commands import Continue, Edit, MessageDone, Regenerate, Stop
+from parlor.rooms.estimates import Estimates
 from parlor.rooms.reply import ReplyJob
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.turns import job_of
@@ -40,6 +41,7 @@ class Revision:
         clock: Clock,
         claim: Claim,
         replies: ReplyQueue,
+        estimates: Estimates,
         reply_max: int,
         versions_max: int | None,
     ) -> None:
@@ -49,6 +51,7 @@ class Revision:
         self._clock = clock
         self._claim = claim
         self._replies = replies
+        self._estimates = estimates
         self._reply_max = reply_max
         self._versions_max = versions_max
 
@@ -171,7 +174,7 @@ class Revision:
             ai_persona=persona or past.ai_persona,
             parent_message_id=past.parent_message_id,
         )
-        return Change(seq, past, doc)
+        return Change(seq, past, doc, self._estimates.of_reply(doc.ai_persona or ""))
 
     async def _require_free_versions(
         self,

@@ -61,6 +61,7 @@ from parlor.rooms.commands import (
     UpdateRoom,
     Wake,
 )
+from parlor.rooms.estimates import Estimates
 from parlor.rooms.reply import ReplyJob, ReplyPorts
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.revision import Revision
@@ -109,12 +110,14 @@ class Room:
         )
         self._mailbox: asyncio.Queue[tuple[Command, asyncio.Future[Result]]] = asyncio.Queue()
         self._replies = ReplyQueue(ports.reply, self._own.claim, self._own.lose, self._reload)
+        self._estimates = Estimates(ports.reply.model, ports.reply.settings)
         self._revision = Revision(
             ports.revisions,
             ports.history,
             self._clock,
             self._own.claim,
             self._replies,
+            self._estimates,
             ports.reply.settings.llm.reply_max,
             ports.reply.settings.limits.versions,
         )
@@ -266,7 +269,8 @@ class Room:
     async def _append(self, address: RoomAddress, command: Send) -> tuple[Appended, Turn]:
         """Raises ``RoomBusy`` when the sender does not want to wait for a reply in progress."""
         on_busy = command.request.on_busy
-        turn = turn_of(command, self._own.persona, self._clock.now_ms())
+        first = self._own.last_seq == 0
+        turn = turn_of(command, self._own.persona, self._clock.now_ms(), self._estimates, first=first)
         if on_busy is OnBusy.ENQUEUE or on_busy is OnBusy.REJECT:
             return await self._ports.cache.append(address, self._own.claim, self._own.last_seq, turn), turn
         with self._replies.held():

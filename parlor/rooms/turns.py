@@ -7,13 +7,15 @@ from parlor.model.messages import Message, MessageDoc, SenderType, reserved_vers
 from parlor.model.parts import Said
 from parlor.model.requests import OnBusy
 from parlor.rooms.commands import Send
+from parlor.rooms.estimates import Estimates
 from parlor.rooms.reply import ReplyJob
 from parlor.rooms.tracing import current_request
 from parlor.settings import RoomSettings
 
 
-def turn_of(command: Send, room_persona: str, now: int) -> Turn:
-    """Returns the turn that a command asks for; ``now`` is in milliseconds."""
+def turn_of(command: Send, room_persona: str, now: int, estimates: Estimates, *, first: bool) -> Turn:
+    """Returns the turn that a command asks for; ``now`` is in milliseconds, ``first`` whether nothing was said
+    before."""
     request = command.request
     message = MessageDoc(
         message_id=command.message_id,
@@ -23,15 +25,17 @@ def turn_of(command: Send, room_persona: str, now: int) -> Turn:
         metadata=request.metadata,
         parts=request.parts,
     )
-    reply = None
+    reply = ask = None
     if command.reply_id is not None:
+        persona = request.ai_persona or room_persona
+        ask = estimates.of_turn(persona, request.content, first=first)
         reply = MessageDoc(
             message_id=command.reply_id,
             sender_type=SenderType.AI,
             content="",
             timestamp=now,
             version=reserved_version(1),
-            ai_persona=request.ai_persona or room_persona,
+            ai_persona=persona,
             parent_message_id=command.message_id,
         )
     return Turn(
@@ -40,6 +44,7 @@ def turn_of(command: Send, room_persona: str, now: int) -> Turn:
         request.idempotency,
         urgent=request.urgent,
         strict=request.on_busy is not OnBusy.ENQUEUE,
+        ask=ask,
     )
 
 

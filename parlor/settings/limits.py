@@ -23,6 +23,11 @@ Cap = Annotated[Annotated[int, Field(ge=1, le=1_000_000_000)] | None, BeforeVali
 """A number that is not exceeded; None: no limit."""
 Bytes = Annotated[Annotated[int, Field(ge=1, le=2**60)] | None, BeforeValidator(_switched_off)]
 """A size that is not exceeded; None: no limit."""
+Money = Annotated[
+    Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] | None, BeforeValidator(_switched_off)
+]
+"""An amount in the currency of the personas' prices; None: no limit."""
+Tokens = Annotated[Annotated[int, Field(ge=0, le=1_000_000_000_000)] | None, BeforeValidator(_switched_off)]
 Burst = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -55,6 +60,19 @@ class LimitSettings(Section):
     """Bytes of all files of one account; equal ones count once. What exceeds it is refused as `limit-reached`."""
     uploads_at_once: Cap = 4
     """Files of one account that are on their way at a time."""
+    tokens_per_day: Tokens = 50_000_000
+    """Tokens, of prompts and answers, that an account may use on one day (UTC); a reply that would exceed it is refused
+    as `quota-exceeded`."""
+    tokens_per_month: Tokens = 500_000_000
+    """Tokens that an account may use in one month (UTC)."""
+    cost_per_day: Money = 50.0
+    """What an account's tokens may cost on one day, by the prices in `personas.toml`; personas without prices cost
+    nothing."""
+    cost_per_month: Money = 500.0
+    """What an account's tokens may cost in one month."""
+    answer_tokens: int = Field(default=16_384, ge=1, le=10_000_000)
+    """Tokens that are reserved for an answer, and that it may have, if its persona has no `max_tokens`. Without any
+    budget such an answer has no limit."""
     address_requests_per_second: PerSecond = 500.0
     """Requests from one address, on average, with or without a token. Addresses of this machine have no limit: a
     proxy on it speaks for everybody."""

@@ -155,6 +155,8 @@ class Use(msgspec.Struct, frozen=True):
     messages: int
     input_tokens: int
     output_tokens: int
+    cost: int = 0
+    """In billionths of the currency of the personas' prices."""
 
 
 class SearchNote(msgspec.Struct, frozen=True):

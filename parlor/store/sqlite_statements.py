@@ -65,22 +65,22 @@ SELECT account_db_key, day, messages, input_tokens, output_tokens FROM account_d
  WHERE account_db_key = :account_db_key AND day BETWEEN :first AND :last ORDER BY day
 """
 USE_ADD = """
-INSERT INTO account_use (account_db_key, quarter, messages, input_tokens, output_tokens)
-VALUES (:account_db_key, :quarter, :messages, :input_tokens, :output_tokens)
+INSERT INTO account_use (account_db_key, quarter, messages, input_tokens, output_tokens, cost)
+VALUES (:account_db_key, :quarter, :messages, :input_tokens, :output_tokens, :cost)
 ON CONFLICT (account_db_key, quarter) DO UPDATE SET
   messages = messages + excluded.messages, input_tokens = input_tokens + excluded.input_tokens,
-  output_tokens = output_tokens + excluded.output_tokens
+  output_tokens = output_tokens + excluded.output_tokens, cost = cost + excluded.cost
 """
 USE_GET = """
 WITH days AS (SELECT json_extract(value, '$.day') AS day, json_extract(value, '$.first') AS first,
                      json_extract(value, '$.beyond') AS beyond
                 FROM json_each(:days))
-SELECT :account_db_key, day, SUM(messages), SUM(input_tokens), SUM(output_tokens)
-  FROM (SELECT days.day, messages, input_tokens, output_tokens
+SELECT :account_db_key, day, SUM(messages), SUM(input_tokens), SUM(output_tokens), SUM(cost)
+  FROM (SELECT days.day, messages, input_tokens, output_tokens, cost
           FROM days CROSS JOIN account_use
          WHERE account_db_key = :account_db_key AND quarter >= first AND quarter < beyond
          UNION ALL
-        SELECT days.day, messages, input_tokens, output_tokens
+        SELECT days.day, messages, input_tokens, output_tokens, 0
           FROM days CROSS JOIN account_daily AS daily
          WHERE account_db_key = :account_db_key AND daily.day = days.day)
  GROUP BY day ORDER BY day

@@ -74,7 +74,7 @@ BEGIN
     SET v_part = JSON_EXTRACT(p_batch, '$.room_deletes');
     IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_room_delete(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.uses');
-    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_account_use_add(v_part); END IF;
+    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_account_use_add_v2(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.search_notes');
     IF JSON_LENGTH(v_part) > 0 THEN CALL fp_search_note(v_part); END IF;
     COMMIT;

@@ -7,6 +7,7 @@ real time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import zlib
 from collections.abc import Callable, Coroutine, Sequence
@@ -27,10 +28,11 @@ from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.usage import UsageCache
-from parlor.errors import PartitionUnknown
+from parlor.errors import PartitionUnknown, StoreUnavailable
 from parlor.files.files import Files
 from parlor.llm.memory import Memory
 from parlor.model.access import Session
+from parlor.model.budgets import Payer
 from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId, home_of
 from parlor.model.messages import Message, MessagePage, MessageRow
 from parlor.model.requests import DeleteReceipt, EditReceipt, Idempotency, OnBusy, ReplyMode, SendReceipt, SendRequest
@@ -38,6 +40,7 @@ from parlor.model.rooms import NewRoom
 from parlor.model.rooms import Room as RoomView
 from parlor.persistence.leases import WriterPorts
 from parlor.persistence.writer import ShardWriterLoop
+from parlor.reading.budgets import Budgets
 from parlor.reading.history import HistoryReader
 from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.reading.loading import Loader
@@ -123,6 +126,7 @@ class Domain:
         self.states = ChatStateMachine(self.live, self.store, self.loader)
         self.summaries = SummaryCache(self.live)
         self.usage = UsageCache(self.live)
+        self.budgets = Budgets(self.live, self.loader, self.mint)
         self.memories = InternalMemories(self.summaries, self.store, self.loader)
         self.directory = RoomDirectory(self.reader, self.memories, self.store, self.loader)
         self.file_store = MemoryFileStore(self.clock)
@@ -187,6 +191,8 @@ class Domain:
         except PartitionUnknown:
             await self.loader.open_partition(session.partition)
             await CreationCache(self.live).create(address, NewRoom(title, "GPT4O"), "account")
+        with contextlib.suppress(StoreUnavailable):  # As the gateway does when the account comes in.
+            await self.loader.load_budget(Payer(session.account_id, session.account_db_key, session.partition))
         return room_id
 
     def room(self, room_id: RoomId) -> Room:
@@ -205,7 +211,7 @@ class Domain:
         return host
 
     def new_follow_up(self, memory: Memory, settings: LlmSettings) -> FollowUp:
-        return FollowUp(self.model, memory, self.summaries, self.usage, self.mint, settings)
+        return FollowUp(self.model, memory, self.summaries, self.budgets, settings)
 
     def ports(self) -> RoomPorts:
         return RoomPorts(
@@ -255,7 +261,6 @@ class Domain:
         return (await self.send(room, text, reply=ReplyMode.NONE)).message
 
     async def answer(self, talk: int, text: str) -> None:
-        """Has the model answer its request number ``talk`` with this text."""
         await settle()
         self.model.talks[talk].say(text)
         self.model.talks[talk].finish()

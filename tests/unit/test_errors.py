@@ -31,6 +31,7 @@ TABLE = """
 1008 content-too-large 413
 1009 unauthenticated 401
 1010 rate-limited 429
+1010 quota-exceeded 429
 1011 overloaded 503
 1012 cache-unavailable 503
 1012 store-unavailable 503
@@ -55,6 +56,7 @@ INSIDE = {
     errors.Fenced,
     errors.RoomMoved,
     errors.OutOfStep,
+    errors.Uncounted,
     errors.PartitionUnknown,
     errors.LeaseLost,
     errors.Unavailable,
@@ -113,7 +115,10 @@ def test_every_error_is_drawn_in_the_tree() -> None:
 
 def test_what_is_retryable_is_what_a_retry_can_help() -> None:
     retryable = {kind.code for kind in answered if kind.retryable}
-    assert retryable == {"rate-limited", "overloaded", "cache-unavailable", "store-unavailable", "provider-unavailable"}
+    assert retryable == {
+        *("rate-limited", "quota-exceeded", "overloaded"),
+        *("cache-unavailable", "store-unavailable", "provider-unavailable"),
+    }
 
 
 @every

@@ -1,16 +1,17 @@
 -- What: a user's message and the reply reserved for it, appended together: seq, cache, states, queue, events.
 -- KEYS: partition queue generating room messages states open draft events idempotency account rooms account_events
+--       reserving
 -- ARGV: room owner db_key claim expected_seq now message doc reply reply_doc fingerprint idempotency_ttl strict stays
---       urgent backlog_limit waiting_limit lease_until event_ttl event_max *unwanted
+--       urgent backlog_limit waiting_limit lease_until budget event_ttl event_max *unwanted
 --       reply is '' for none, fingerprint is '' for no idempotency key, urgent is '1' when the sender waits for the
 --       commit; unwanted: what makes way for this turn (seq, message id, tombstone, and the reply that must still be
 --       open for it to go); strict is '1' when no other reply may be open then, but those of the list `stays`;
 --       waiting_limit is how many replies may wait beside the one that is being written, '' for any number
 -- Returns: OK | DUPLICATE, then seq, cursor (the last event before the turn's), message id, reply id or ''
 --          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | NOT_ACTIVE | OUT_OF_STEP | BUSY | OVERLOADED | IDEMPOTENCY
---          | LIMIT
+--          | LIMIT | UNCOUNTED | QUOTA, which, '1' if it may be had once others have ended
 -- Guarantees: seq is contiguous; the turn is in the cache, the states, the queue and the events, or in none of them;
---       what makes way goes in the same step.
+--       what makes way goes in the same step; what the reply may use is reserved in it (I23).
 -- Safe to repeat because: the idempotency key or the message's id is found, and the first answer is given again.
 --@include require_room
 --@include emit
@@ -18,6 +19,7 @@
 --@include touch_list
 --@include drop_message
 --@include idempotency
+--@include budget
 local refused = require_room()
 if refused then
   return {refused}
@@ -62,6 +64,14 @@ if A.strict == '1' then
   end
 end
 
+local asked
+if A.reply ~= '' then
+  asked, refused = check_budget(A.reply)
+  if refused then
+    return refused
+  end
+end
+
 local going = {}
 for i = 1, #REST, 4 do
   -- Looked at before the first one goes: a turn goes whole.
@@ -87,6 +97,7 @@ if A.reply ~= '' then
   redis.call('HSET', K.messages, 'd:' .. last, A.reply_doc)
   redis.call('HSET', K.states, 's:' .. last, 'COMPOSING', 'i:' .. A.reply, last, 'm:' .. last, A.reply)
   redis.call('ZADD', K.open, last, A.reply)
+  hold_budget(A.reply, A.room, 0, asked)
   redis.call('ZADD', K.generating, A.lease_until, A.room)
   enqueue('CHAT_MESSAGE_SAVE', 'seq', last, 'message', A.reply, 'final', '0', 'doc', A.reply_doc,
     'last', last, 'count', count, 'at', A.now)

@@ -1,10 +1,11 @@
 -- What: the end of a reply: its final text, COMPOSING to PENDING, queued, told to its readers.
 -- KEYS: partition queue generating room messages states open draft events account rooms account_events
--- ARGV: room owner db_key claim now message seq version doc event lease_until event_ttl event_max
+-- ARGV: room owner db_key claim now message seq version doc event lease_until input output cost had event_ttl event_max
+--       input, output and cost are what the attempt used; had is the tokens of text of one whose owner died, or '';
 --       version is that of `doc`; event is message.completed, message.stopped or message.failed
 -- Returns: OK | DUPLICATE (it had ended, or a later attempt was asked for) | PARTITION_UNKNOWN | MISSING | GONE
 --          | FENCED | ILLEGAL, state (deleted)
--- Guarantees: a reply ends once (I14).
+-- Guarantees: a reply ends once (I14), and what was reserved for it is settled (I23).
 -- Safe to repeat because: a reply that is not open any more is left alone.
 --@include require_room
 --@include emit
@@ -12,6 +13,7 @@
 --@include transition
 --@include touch_list
 --@include drop_live
+--@include settle
 local refused = require_room()
 if refused then
   return {refused}
@@ -24,6 +26,10 @@ end
 if tonumber(A.version) < tonumber(about[2] or '0') or redis.call('ZREM', K.open, A.message) == 0 then
   return {CODE.DUPLICATE}
 end
+if A.had ~= '' then
+  charge_cut_off(A.message, A.had)
+end
+local since = settle(A.message, A.input, A.output, A.cost)
 move_message(A.seq, 'PENDING', 'room')
 redis.call('HSET', K.messages, 'd:' .. A.seq, A.doc)
 drop_live(A.message)
@@ -34,8 +40,12 @@ else
   redis.call('ZADD', K.generating, A.lease_until, A.room)
 end
 local found = redis.call('HMGET', K.room, 'seq', 'count')
-enqueue('CHAT_MESSAGE_SAVE', 'seq', A.seq, 'message', A.message, 'final', '1', 'doc', A.doc,
-  'recount', tonumber(about[2] or '0') > 1 and '1' or '', 'last', found[1], 'count', found[2], 'at', A.now)
+local queued = enqueue('CHAT_MESSAGE_SAVE', 'seq', A.seq, 'message', A.message, 'final', '1', 'doc', A.doc,
+  'recount', tonumber(about[2] or '0') > 1 and '1' or '', 'last', found[1], 'count', found[2], 'at', A.now,
+  'cost', A.cost, 'since', since)
+if A.input + A.output + A.cost > 0 then
+  charged(queued)
+end
 emit(K.events, K.room, 'type', A.event, 'message', A.message, 'seq', A.seq, 'state', 'PENDING', 'doc', A.doc)
 touch_list(A.now)
 emit(K.account_events, K.account, 'type', 'room.updated', 'room', A.room)

@@ -1,12 +1,14 @@
 -- What: queues tokens that the language model used for a room and that no message's end counts: for its title, for its
 --       summary, for a reply that was deleted while it was written.
 -- KEYS: partition queue room messages states account rooms
--- ARGV: room owner db_key now purpose call input output
+-- ARGV: room owner db_key now purpose call message input output cost
+--       message is the reply whose reservation it settles, '' for none;
 --       call names this count among those of its purpose, which come one after the other
 -- Returns: OK | DUPLICATE | PARTITION_UNKNOWN | MISSING
 -- Guarantees: what is counted here is added once to the account's day. No claim is needed: tokens were used, whoever
 --       owns the room by now and whether it is deleted.
 -- Safe to repeat because: the room remembers the last call of each purpose.
+--@include settle
 --@include enqueue
 if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
   return {CODE.PARTITION_UNKNOWN}
@@ -19,5 +21,8 @@ if redis.call('HGET', K.room, field) == A.call then
   return {CODE.DUPLICATE}
 end
 redis.call('HSET', K.room, field, A.call)
-enqueue('CHAT_USAGE_ADD', 'input', A.input, 'output', A.output, 'at', A.now)
+local since = settle(A.message, A.input, A.output, A.cost)
+if A.input + A.output + A.cost > 0 then
+  charged(enqueue('CHAT_USAGE_ADD', 'input', A.input, 'output', A.output, 'cost', A.cost, 'at', since))
+end
 return {CODE.OK}

@@ -1,15 +1,16 @@
 -- What: new content for a person's message; the reply to it begins anew, unless it has not begun yet.
--- KEYS: partition queue generating room messages states open events account rooms account_events idempotency
+-- KEYS: partition queue generating room messages states open events account rooms account_events reserving
+--       idempotency
 -- ARGV: room owner db_key claim now message seq nonce waits past past_version doc version reply reply_seq reply_past
---       reply_past_version reply_doc reply_needed fingerprint idempotency_ttl backlog_limit lease_until event_ttl
---       event_max
+--       reply_past_version reply_doc reply_needed fingerprint idempotency_ttl backlog_limit lease_until budget
+--       event_ttl event_max
 --       waits is '1' for a message that no reply has read yet; reply is '' when there is none to begin anew; past and
 --       reply_past are the two as they are now, version is that of `doc`
 -- Returns: OK | DUPLICATE, then the nonce that did it (this one, or the first with the idempotency key) and the
 --          cursor (the last event before the edit's)
 --          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | IDEMPOTENCY | ILLEGAL, state (deleted, or not the last)
 --          | BUSY (a reply that has read it is being written) | OUT_OF_STEP (one of them does not say `past` now)
---          | OVERLOADED
+--          | OVERLOADED | UNCOUNTED | QUOTA as append_turn
 -- Guarantees: message and reply change together; what both said is in their versions, here and in the queue.
 -- Safe to repeat because: the nonce is kept with the message, and with the idempotency key.
 --@include require_room
@@ -20,6 +21,7 @@
 --@include drop_summary
 --@include drop_stand_in
 --@include idempotency
+--@include budget
 local refused = require_room()
 if refused then
   return {refused}
@@ -63,6 +65,13 @@ end
 if redis.call('XLEN', K.queue) >= tonumber(A.backlog_limit) then
   return {CODE.OVERLOADED}
 end
+local asked, over
+if A.reply ~= '' then
+  asked, over = check_budget(A.reply)
+  if over then
+    return over
+  end
+end
 
 redis.call('HSET', K.states, 'n:' .. A.seq, A.nonce .. ' ' .. about[2])
 restate(A.seq, 'PENDING', 'room', A.version)
@@ -76,6 +85,7 @@ drop_summary(tonumber(A.seq))
 drop_stand_in(A.seq)
 if A.reply ~= '' then
   reopen(A.reply_seq, A.reply, A.reply_doc, A.reply_past, A.reply_needed)
+  hold_budget(A.reply, A.room, 0, asked)
   emit(K.events, K.room, 'type', 'message.updated', 'message', A.reply, 'seq', A.reply_seq, 'state', 'COMPOSING',
     'doc', A.reply_doc)
 end

@@ -1,16 +1,22 @@
 -- What: begins a run of the LLM for a reserved reply; from the second on, readers are told to forget what it said,
 --       and what an attempt keeps of the one before is told at once.
--- KEYS: partition generating room states draft events
--- ARGV: room claim now message seq attempt version text length layout lease_until event_ttl event_max *parts
+-- KEYS: partition queue generating room messages states draft events account rooms reserving
+-- ARGV: room owner db_key claim now message seq attempt version text length layout had lease_until budget event_ttl
+--       event_max *parts
 --       version is what the attempt ends with, text the draft that it begins with ('' for nothing), length its
---       characters, layout what its parts are ('' for a single text); parts: what stands, an event for each: type,
---       index, offset, and the text or the whole part
--- Returns: OK | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state
+--       characters, layout what its parts are ('' for a single text); had is the tokens of what an attempt said whose
+--       owner died before its end; parts: what stands, an event for each: type, index, offset, and the text or the
+--       whole part
+-- Returns: OK, the tokens that the answer may have or '' | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state
+--          | UNCOUNTED | QUOTA as append_turn, after an attempt whose owner died was charged
 -- Guarantees: a room has one live attempt; deltas of any other are refused. A reply's attempts only go up. What is
 --       kept is told before anything new.
 -- Safe to repeat because: an attempt that is live already is left as it is.
 --@include require_room
 --@include emit
+--@include budget
+--@include reservation
+--@include settle
 local refused = require_room()
 if refused then
   return {refused}
@@ -23,12 +29,22 @@ end
 local live = A.message .. ':' .. A.attempt
 local found = redis.call('HGET', K.room, 'live') or ''
 if found == live then
-  return {CODE.OK}
+  local own = reservation(A.message)
+  return {CODE.OK, own and own.answer or ''}
 end
 local message, attempt = string.match(found, '^([^:]+):(%d+)$')
 if message == A.message and tonumber(attempt) > tonumber(A.attempt) then
   return {CODE.ILLEGAL, state}  -- A copy of a command that the network held back.
 end
+if A.budget ~= '' and redis.call('HEXISTS', K.account, 'budget_day') == 0 then
+  return {CODE.UNCOUNTED}
+end
+charge_cut_off(A.message, A.had)
+local asked, over = check_budget(A.message)
+if over then
+  return over
+end
+local may = hold_budget(A.message, A.room, A.attempt, asked)
 redis.call('HSET', K.room, 'live', live, 'live_length', A.length)
 redis.call('HDEL', K.room, 'live_layout')
 redis.call('DEL', K.draft)
@@ -46,4 +62,4 @@ for i = 1, #REST, 4 do
   emit(K.events, K.room, 'type', REST[i], 'message', A.message, 'attempt', A.attempt, 'index', REST[i + 1],
     'offset', REST[i + 2], REST[i] == 'message.part' and 'part' or 'text', REST[i + 3])
 end
-return {CODE.OK}
+return {CODE.OK, may}

@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from parlor.cache.audit import AuditCache, Correction, Fact
+from parlor.cache.budgets import BudgetCache, Sums
 from parlor.cache.changes import Appended
 from parlor.cache.dead_letters import DeadLetterCache
 from parlor.cache.live import RoomAddress
@@ -18,7 +19,8 @@ from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
 from parlor.cache.usage import UsageCache
 from parlor.model.access import Credential
-from parlor.model.ids import Claim, MessageId
+from parlor.model.budgets import Ask, Payer, Period
+from parlor.model.ids import AccountId, Claim, MessageId
 from parlor.model.messages import Usage
 from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
@@ -35,6 +37,7 @@ async def everything(fixtures: CacheFixtures) -> None:
     await fixtures.rooms.update(address, CLAIM_1, "Another", None)
     turn = await fixtures.rooms.append(address, CLAIM_1, 0, fixtures.turn(key="k"))
     reply = await fixtures.start(address, turn)
+    await budgets(fixtures)
     await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(0, "Hi"))
     await fixtures.rooms.renew_reply(address, CLAIM_1)
     await fixtures.start(address, turn, attempt=2)
@@ -70,6 +73,18 @@ async def everything(fixtures: CacheFixtures) -> None:
     await fixtures.live.own_partition(fixtures.partition)
     await fixtures.queue.release(fixtures.partition, LEASE, APPLIED)
     await fixtures.queue.hold(fixtures.partition, "lease-2", "writer-2")
+
+
+async def budgets(fixtures: CacheFixtures) -> None:
+    """What is counted for an account, and a call that belongs to no turn."""
+    cache, payer = BudgetCache(fixtures.live), Payer(AccountId("ada"), 7, fixtures.partition)
+    period = Period.at(fixtures.clock.now_ms())
+    await cache.load(payer, period, Sums(0, 0, 0, 0), 1, APPLIED)
+    reservation = await cache.reserve(payer, fixtures.message_id(), Ask(1, 1, 1, 1))
+    await cache.renew(reservation, Usage(1, 0))
+    for held in await cache.held(payer):
+        await cache.sweep(held)
+    await cache.settle(reservation, Usage(1, 1))
 
 
 async def operate(fixtures: CacheFixtures, address: RoomAddress, seq: int) -> None:

@@ -14,6 +14,7 @@ from api.tokens import issue
 from parlor.gateway import Subscription
 from parlor.llm.ports import Persona
 from parlor.model.access import Credential, DailyUse, Session, Standing, StreamTicket, TicketHolder
+from parlor.model.budgets import Budget
 from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
 from parlor.model.messages import Durability, FinishReason, Message, MessageList, MessagePage, SenderType, Usage
 from parlor.model.requests import (
@@ -35,6 +36,7 @@ from parlor.model.states import MessageState, RoomState
 from parlor.settings import Settings
 from tests.unit.api.fake_access import FakeAccess
 from tests.unit.api.fake_administration import FakeAdministration
+from tests.unit.api.fake_budgets import STANDINGS, FakeBudgets
 from tests.unit.api.fake_files import FakeFileRows, fake_files
 from tests.unit.api.fake_subscription import FakeSubscription
 from tests.unit.memory_files import MemoryFileStore
@@ -142,6 +144,7 @@ class FakeGateway:
         self.administration = FakeAdministration(self.access)
         self.file_rows, self.file_store = FakeFileRows(), MemoryFileStore(FakeClock())
         self.files = fake_files(self.file_rows, self.file_store, FakeClock(), CountingEntropy())
+        self.budgets = FakeBudgets()
         self.calls: list[tuple[Any, ...]] = []
         self.fails: Exception | None = None
         self.commit_fails: Exception | None = None
@@ -152,6 +155,7 @@ class FakeGateway:
         self.memory = RoomMemory("They talked about tea.", 12, NOW_MS, 3)
         self.uses: list[DailyUse] = []
         self.found = SearchPage([], None)
+        self.standings: list[Budget] = STANDINGS
         self.exported: list[Message] = [message(), reply(content="hi")]
         self.export_breaks: Exception | None = None
         self.replays = False
@@ -295,6 +299,9 @@ class FakeGateway:
     ) -> SearchPage:
         self._called("search", session.account_id, query, room_id, limit, cursor)
         return self.found
+
+    async def budget(self, session: Session) -> list[Budget]:
+        return self.standings
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
         self._called("message_state", room_id, message_id)

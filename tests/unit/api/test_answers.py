@@ -26,6 +26,7 @@ from parlor.model.requests import (
 )
 from parlor.model.rooms import RoomMemory, RoomPage
 from parlor.model.states import MessageState
+from tests.unit.api.fake_budgets import STANDINGS
 from tests.unit.api.fakes import CURSOR, MESSAGE, NOW_MS, message, reply, room
 
 pytestmark = pytest.mark.unit
@@ -52,7 +53,9 @@ CASES: list[tuple[type[BaseModel], Response]] = [
     (schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("", 0, None, 0))),
     (
         schemas.ChatUsageResponse,
-        answers.usage_answer(date(2026, 11, 1), date(2026, 11, 30), "UTC", [DailyUse(5, "2026-11-23", 1, 2, 3)]),
+        answers.usage_answer(
+            date(2026, 11, 1), date(2026, 11, 30), "UTC", [DailyUse(5, "2026-11-23", 1, 2, 3)], STANDINGS
+        ),
     ),
     (schemas.EventTicketResponse, answers.ticket_answer(StreamTicket("17-abc", NOW_MS))),
     (

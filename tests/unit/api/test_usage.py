@@ -15,11 +15,18 @@ from tests.unit.api.fakes import FakeClock, FakeGateway, token
 
 pytestmark = pytest.mark.unit
 
-EMPTY = {"messages": 0, "input_tokens": 0, "output_tokens": 0}
+EMPTY = {"messages": 0, "input_tokens": 0, "output_tokens": 0, "cost": 0}
+TOMORROW = "2026-11-24T00:00:00.000Z"
+LIMITS = {
+    "tokens_per_day": {"limit": 1000, "used": 100, "reserved": 50, "left": 850, "resets_at": TOMORROW},
+    "tokens_per_month": None,
+    "cost_per_day": {"limit": 2.5, "used": 0.5, "reserved": 0, "left": 2.0, "resets_at": TOMORROW},
+    "cost_per_month": None,
+}
 
 
 async def test_days_and_their_total_are_told(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
-    gateway.uses = [DailyUse(5, "2026-11-01", 4, 100, 2**40), DailyUse(5, "2026-11-03", 2, 10, 20)]
+    gateway.uses = [DailyUse(5, "2026-11-01", 4, 100, 2**40, 1_250_000_000), DailyUse(5, "2026-11-03", 2, 10, 20)]
     answer = await client.get("/v1/usage?from=2026-11-01&to=2026-11-03")
     assert answer.status_code == 200
     assert answer.json() == {
@@ -27,10 +34,11 @@ async def test_days_and_their_total_are_told(client: httpx2.AsyncClient, gateway
         "to": "2026-11-03",
         "tz": "UTC",
         "days": [
-            {"date": "2026-11-01", "messages": 4, "input_tokens": 100, "output_tokens": 2**40},
-            {"date": "2026-11-03", "messages": 2, "input_tokens": 10, "output_tokens": 20},
+            {"date": "2026-11-01", "messages": 4, "input_tokens": 100, "output_tokens": 2**40, "cost": 1.25},
+            {"date": "2026-11-03", "messages": 2, "input_tokens": 10, "output_tokens": 20, "cost": 0},
         ],
-        "total": {"messages": 6, "input_tokens": 110, "output_tokens": 2**40 + 20},
+        "total": {"messages": 6, "input_tokens": 110, "output_tokens": 2**40 + 20, "cost": 1.25},
+        "limits": LIMITS,
         "errorCode": 0,
     }
     assert gateway.last_call() == ("usage", "alice", "2026-11-01", "2026-11-03", "UTC")
@@ -53,7 +61,9 @@ async def test_what_is_not_said_is_the_last_thirty_days(
 ) -> None:
     answer = await client.get(f"/v1/usage?{query}")
     assert answer.status_code == 200
-    assert answer.json() == {"from": first, "to": last, "tz": "UTC", "days": [], "total": EMPTY, "errorCode": 0}
+    told = answer.json()
+    assert told.pop("limits") == LIMITS
+    assert told == {"from": first, "to": last, "tz": "UTC", "days": [], "total": EMPTY, "errorCode": 0}
     assert gateway.last_call() == ("usage", "alice", first, last, "UTC")
 
 

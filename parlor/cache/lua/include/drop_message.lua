@@ -2,13 +2,14 @@
 --   Final (I10): a queued save is skipped or buried by the delete behind it, a late end of a reply is refused. Its
 --   earlier versions go with it, a summary that covers it, and a title that only quotes it.
 -- Uses K.partition, K.queue, K.generating, K.room, K.messages, K.states, K.open, K.draft, K.events, K.account,
---   K.rooms, A.now and what enqueue, emit, transition, drop_live, drop_summary and drop_stand_in use.
+--   K.rooms, A.now and what enqueue, emit, transition, drop_live, drop_summary, drop_stand_in and reservation use.
 --@include enqueue
 --@include emit
 --@include transition
 --@include drop_live
 --@include drop_summary
 --@include drop_stand_in
+--@include reservation
 local OUTCOME = {COMPOSING = 'stopped_and_deleted', PENDING = 'cancelled', PROCESSING = 'deleting', SENT = 'deleting'}
 
 local function drop_message(seq, message, tombstone, by)
@@ -17,6 +18,7 @@ local function drop_message(seq, message, tombstone, by)
   move_message(seq, state, by)
   if redis.call('ZREM', K.open, message) == 1 then
     drop_live(message)
+    withdraw(message)
     if redis.call('ZCARD', K.open) == 0 then
       redis.call('ZREM', K.generating, A.room)
     end

@@ -1,10 +1,11 @@
 -- drop_room(refused) deletes the room for everybody at once; returns the script's answer. `refused` is what
 --   require_room or require_room_alive has said: a room that is going already is left alone.
--- Uses K.generating, K.draft, K.open, K.events, K.account_events, A.by, A.now and what enqueue, emit and transition
---   use.
+-- Uses K.generating, K.draft, K.open, K.events, K.account_events, A.by, A.now and what enqueue, emit, transition
+--   and reservation use.
 --@include emit
 --@include enqueue
 --@include transition
+--@include reservation
 local function drop_room(refused)
   if refused == CODE.GONE then
     return {CODE.DUPLICATE}
@@ -18,6 +19,9 @@ local function drop_room(refused)
   redis.call('HSET', K.room, 'claim', '')
   redis.call('HDEL', K.room, 'live', 'live_length', 'live_layout')
   redis.call('ZREM', K.generating, A.room)
+  for _, message in ipairs(redis.call('ZRANGE', K.open, 0, -1)) do
+    withdraw(message)
+  end
   redis.call('DEL', K.messages, K.states, K.open, K.draft)
   redis.call('ZREM', K.rooms, A.room)
   local external = 'x:' .. (redis.call('HGET', K.room, 'external') or '')

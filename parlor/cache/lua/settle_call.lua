@@ -1,0 +1,16 @@
+-- What: the end of a call that belongs to no turn: what it used is counted, what it had reserved is free again.
+-- KEYS: partition queue room messages states account rooms
+-- ARGV: room owner db_key now message input output cost
+--       room is what names the call in the queue
+-- Returns: OK | DUPLICATE (it was settled, or given up by the sweep) | PARTITION_UNKNOWN
+-- Guarantees: it is counted once, here and in the shard.
+-- Safe to repeat because: the call is forgotten with the first.
+--@include settle_call
+if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
+  return {CODE.PARTITION_UNKNOWN}
+end
+if redis.call('HEXISTS', K.account, 'l:' .. A.message) == 0 then
+  return {CODE.DUPLICATE}
+end
+settle_call(A.message, A.input, A.output, A.cost)
+return {CODE.OK}
