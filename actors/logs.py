@@ -32,7 +32,8 @@ def configure_logs(settings: LogSettings, actor: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        # Not sys.stderr: in a replica Serve has put a buffer of 1,000 lines there, which it writes elsewhere.
-        logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
+        # Neither sys.stderr nor print: in a replica Serve has put its own in their places, with a buffer of 1,000 lines
+        # that are written elsewhere.
+        logger_factory=structlog.WriteLoggerFactory(sys.__stderr__),
         cache_logger_on_first_use=True,
     )

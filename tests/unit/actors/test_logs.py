@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import contextvars
 import io
 import json
@@ -27,6 +28,7 @@ def _as_before() -> Iterator[None]:
 async def test_every_line_names_the_actor(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     # As Serve does it in a replica, whose lines would be elsewhere, and late.
     monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(builtins, "print", lambda *_: None)
     configure_logs(LogSettings(), "rooms-000")
 
     async def work() -> None:
