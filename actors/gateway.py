@@ -73,6 +73,7 @@ from parlor.rooms.commands import (
 from parlor.rooms.tracing import current_request
 from parlor.settings import Settings
 from parlor.store.access import AccessStore
+from parlor.store.audit_log import AuditStore
 from parlor.wiring import Wiring
 
 _T = TypeVar("_T", bound=Outcome)
@@ -91,6 +92,7 @@ class ActorGateway:
         self._states = NodeStateMachine(wiring.settings.ray.namespace)
         self._personas = Personas(load_personas(wiring.settings.llm))
         self.access = AccessStore(wiring.store)
+        self.audit = AuditStore(wiring.store)
         self.administration = ActorAdministration(wiring, self._rooms)
         self.files = wiring.files
         self.budgets = wiring.budgets

@@ -109,6 +109,24 @@ class AdminAccountUpdateRequest(_Body):
         return self
 
 
+class AdminAuditEntry(_Body):
+    entry_id: int
+    at: Timestamp
+    way: str
+    """`http` or `command`."""
+    actor: str
+    """The account of the token, or who ran the command."""
+    action: str
+    subject: str
+    detail: str
+
+
+class AdminAuditResponse(_Answer):
+    entries: list[AdminAuditEntry]
+    """Newest first."""
+    next_cursor: str | None
+
+
 class AdminDeadLetter(_Body):
     """An operation that its shard refused, without anybody's text."""
 

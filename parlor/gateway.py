@@ -31,6 +31,7 @@ from parlor.model.requests import (
 from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.model.search import SearchPage
 from parlor.store.access import Access
+from parlor.store.audit_log import AuditLog
 
 
 class Subscription(Protocol):
@@ -73,6 +74,10 @@ class Gateway(Protocol):
     @property
     def files(self) -> FileShelf:
         """The files of accounts."""
+
+    @property
+    def audit(self) -> AuditLog:
+        """Who did what to whom."""
 
     async def session(self, account_id: str) -> Session:
         """Returns the account's session; creates the account at its first request. Raises ``StoreUnavailable``."""

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from api.api_keys import KEYS_MAX, PREFIX, digest_of, new_key
+from api.api_keys import KEYS_MAX, PREFIX, digest_of, is_key_id, new_key
 from parlor.clock import SystemClock, SystemEntropy
+from parlor.model.administration import Action
 from parlor.model.ids import AccountId
 from parlor.store.access import AccessStore
 from parlor.wiring import Wiring
+from parlor_cli.audit import note
 from parlor_cli.live_stores import ask
 from parlor_cli.refusal import Refusal
 from parlor_cli.tables import write_json
@@ -39,6 +41,7 @@ def add(data_dir: Path, account: str, name: str, scopes: list[str], ttl: timedel
 
     async def work(wiring: Wiring) -> None:
         row = await wiring.store.open_account(AccountId(account))
+        await note(wiring, Action.API_KEY_MADE, account, key.key_id)
         if not await AccessStore(wiring.store).add_api_key(row.account_db_key, key, digest_of(text), KEYS_MAX):
             raise Refusal(f"{account} has {KEYS_MAX} API keys; retire one first")
 
@@ -52,6 +55,9 @@ def retire(data_dir: Path, account: str, key: str) -> None:
     async def work(wiring: Wiring) -> bool:
         row = await wiring.store.open_account(AccountId(account))
         key_id, now = key.removeprefix(PREFIX), SystemClock().now_ms()
+        if not is_key_id(key_id):
+            return False
+        await note(wiring, Action.API_KEY_ENDED, account, key_id)
         return await AccessStore(wiring.store).end_api_key(row.account_db_key, key_id, now)
 
     if not ask(data_dir, work):

@@ -13,9 +13,10 @@ from parlor.administration.operations import Operations
 from parlor.clock import SystemClock
 from parlor.errors import AccountNotFound
 from parlor.model.access import AccountRow, Deletion
-from parlor.model.administration import AccountReport
+from parlor.model.administration import AccountReport, Action
 from parlor.model.ids import AccountId
 from parlor.wiring import Wiring
+from parlor_cli.audit import note
 from parlor_cli.live_stores import ask
 from parlor_cli.refusal import Refusal
 from parlor_cli.tables import Plain, write, write_json
@@ -75,12 +76,22 @@ def show(data_dir: Path, account: str, *, as_json: bool) -> None:
 
 def set_disabled(data_dir: Path, account: str, disabled: bool) -> None:
     """Shuts an account out, or lets it in again. Raises ``Refusal``."""
-    _ask(data_dir, account, lambda wiring: _operations(wiring).set_disabled(AccountId(account), disabled))
+
+    async def work(wiring: Wiring) -> None:
+        await note(wiring, Action.ACCOUNT_DISABLED if disabled else Action.ACCOUNT_ENABLED, account)
+        await _operations(wiring).set_disabled(AccountId(account), disabled)
+
+    _ask(data_dir, account, work)
 
 
 def delete(data_dir: Path, account: str, *, as_json: bool) -> None:
     """Deletes an account and prints the receipt. Raises ``Refusal``."""
-    receipt = _receipt(_ask(data_dir, account, lambda wiring: _operations(wiring).delete(AccountId(account))))
+
+    async def work(wiring: Wiring) -> Deletion:
+        await note(wiring, Action.ACCOUNT_DELETED, account)
+        return await _operations(wiring).delete(AccountId(account))
+
+    receipt = _receipt(_ask(data_dir, account, work))
     if as_json:
         write_json(receipt)
     else:

@@ -157,6 +157,17 @@ def revoke(
 
 
 @app.command()
+def audit(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="The newest so many.")] = 1000,
+) -> None:
+    """Print who did what to whom, as JSON lines in the order of time."""
+    from parlor_cli.audit import show
+
+    show(data_dir, limit)
+
+
+@app.command()
 def config(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Check the configuration as `up` does, and print the effective settings as TOML, secrets masked."""
     from parlor_cli.checks import check

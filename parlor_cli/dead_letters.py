@@ -10,8 +10,10 @@ from pathlib import Path
 import msgspec
 
 from parlor.cache.dead_letters import DeadLetter
+from parlor.model.administration import Action
 from parlor.persistence.dead_letters import DeadLetters
 from parlor.wiring import Wiring
+from parlor_cli.audit import note
 from parlor_cli.live_stores import ask
 from parlor_cli.refusal import Refusal
 from parlor_cli.tables import Plain, write
@@ -59,7 +61,7 @@ def replay(data_dir: Path, ids: list[str], *, every: bool, as_json: bool) -> Non
 
     if every == bool(ids):
         raise Refusal("give the ids of dead letters (`parlor dead-letters list`), or --all")
-    _each(data_dir, ids, work, as_json=as_json)
+    _each(data_dir, ids, Action.DEAD_LETTER_REPLAYED, work, as_json=as_json)
 
 
 def drop(data_dir: Path, ids: list[str], *, as_json: bool) -> None:
@@ -68,11 +70,16 @@ def drop(data_dir: Path, ids: list[str], *, as_json: bool) -> None:
     async def work(dead_letters: DeadLetters, dead_letter: DeadLetter) -> str:
         return "dropped: " + (await dead_letters.drop(dead_letter)).effect
 
-    _each(data_dir, ids, work, as_json=as_json)
+    _each(data_dir, ids, Action.DEAD_LETTER_DROPPED, work, as_json=as_json)
 
 
 def _each(
-    data_dir: Path, ids: list[str], work: Callable[[DeadLetters, DeadLetter], Awaitable[str]], *, as_json: bool
+    data_dir: Path,
+    ids: list[str],
+    action: Action,
+    work: Callable[[DeadLetters, DeadLetter], Awaitable[str]],
+    *,
+    as_json: bool,
 ) -> None:
     """Works on each, oldest first, and on none unless all ids are known."""
 
@@ -82,7 +89,11 @@ def _each(
         if unknown := [name for name in ids if name not in known]:
             raise Refusal(f"there is no dead letter {', '.join(unknown)}")
         chosen = [one for one in known.values() if not ids or one.id in ids]
-        return [DeadLetterResult(one.id, await work(dead_letters, one)) for one in chosen]
+        results = []
+        for one in chosen:
+            await note(wiring, action, one.id)
+            results.append(DeadLetterResult(one.id, await work(dead_letters, one)))
+        return results
 
     results = ask(data_dir, all_of)
     if as_json:

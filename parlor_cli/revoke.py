@@ -7,9 +7,11 @@ from pathlib import Path
 
 from parlor.clock import SystemClock
 from parlor.errors import CacheUnavailable
+from parlor.model.administration import Action
 from parlor.model.ids import AccountId
 from parlor.store.access import AccessStore
 from parlor.wiring import Wiring
+from parlor_cli.audit import note
 from parlor_cli.live_stores import ask
 from parlor_cli.refusal import Refusal
 
@@ -20,6 +22,7 @@ def run(data_dir: Path, account: str) -> str:
     async def work(wiring: Wiring) -> int:
         # An account that was never here may have tokens all the same.
         row = await wiring.store.open_account(AccountId(account))
+        await note(wiring, Action.ACCOUNT_REVOKED, account)
         not_before = await AccessStore(wiring.store).revoke_account(row.account_id, SystemClock().now_ms())
         try:
             await wiring.reader.remember_session(await wiring.store.open_account(row.account_id))

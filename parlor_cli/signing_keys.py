@@ -26,10 +26,12 @@ from jwt.algorithms import OKPAlgorithm
 from api.key_ring import ALGORITHM, SECRET, SECRET_ALGORITHM
 from api.tokens import Signer
 from parlor.clock import SystemClock
+from parlor.model.administration import Action
 from parlor.settings import Settings
 from parlor.store.access import AccessStore, SigningKey
 from parlor.store.migrations import open_store
 from parlor.wiring import Wiring
+from parlor_cli.audit import note
 from parlor_cli.installation import Installation, keep_secret, read_secret
 from parlor_cli.live_stores import ask
 from parlor_cli.options import present
@@ -73,7 +75,11 @@ def add(data_dir: Path) -> str:
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     if settings.redis.url.get_secret_value():
         # Made known before it signs anything.
-        ask(data_dir, lambda wiring: AccessStore(wiring.store).add_signing_key(_public(kid, pem)))
+        async def work(wiring: Wiring) -> None:
+            await note(wiring, Action.SIGNING_KEY_MADE, kid)
+            await AccessStore(wiring.store).add_signing_key(_public(kid, pem))
+
+        ask(data_dir, work)
     keep_secret(folder / f"{kid}.pem", pem)
     return kid
 
@@ -108,6 +114,7 @@ def retire(data_dir: Path, kid: str) -> None:
         secret_signs = SECRET not in known and kid != SECRET
         if not secret_signs and not set(_names(folder)) - {kid}:
             raise Refusal(f"{kid} is the only key that signs here: make another one first, with `parlor keys add`")
+        await note(wiring, Action.SIGNING_KEY_RETIRED, kid)
         await access.retire_signing_key(kid, SystemClock().now_ms())
 
     ask(data_dir, work)

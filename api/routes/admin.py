@@ -13,12 +13,14 @@ from api.admin_schemas import (
     AdminAccountListResponse,
     AdminAccountResponse,
     AdminAccountUpdateRequest,
+    AdminAuditResponse,
     AdminDeadLetterListResponse,
     AdminDeadLetterResponse,
     AdminDeletionResponse,
     AdminListRequest,
     AdminStatusResponse,
 )
+from api.audit import note
 from api.auth import AdminRoute
 from api.edge import Edge, edge_of
 from api.openapi import WITH_BODY, refusals
@@ -27,11 +29,13 @@ from api.tokens import is_account_name
 from parlor.cache.dead_letters import DeadLetter
 from parlor.errors import AccountNotFound, DeadLetterNotFound, IllegalTransition
 from parlor.model.access import AccountRow, Deletion, Standing
-from parlor.model.administration import AccountReport
+from parlor.model.administration import AccountReport, Action
 from parlor.model.cursors import InvalidCursor
 from parlor.model.ids import AccountId
 from parlor.model.wire import JsonForm, timestamp
+from parlor.persistence.dead_letters import is_dead_letter_id
 from parlor.settings.limits import LimitSettings
+from parlor.store.audit_log import NEWEST
 
 router = APIRouter(prefix="/v1/admin", tags=["administration"], route_class=AdminRoute)
 
@@ -51,7 +55,7 @@ async def status(request: Request) -> Response:
 async def list_accounts(request: Request, query: Annotated[AdminListRequest, Query()]) -> Response:
     """Every account, in the order in which they were first seen; deleted ones stay, so that their names stay taken."""
     administration = edge_of(request).gateway.administration
-    found = await administration.accounts(query.limit + 1, _account_number(query.cursor))
+    found = await administration.accounts(query.limit + 1, 0 if query.cursor is None else _number(query.cursor))
     page = found[: query.limit]
     more = str(page[-1].account_db_key) if len(found) > query.limit else None
     return answers.answer({"accounts": [_account(row) for row in page], "next_cursor": more})
@@ -83,8 +87,10 @@ async def update_account(request: Request, account_id: str, body: AdminAccountUp
         not_before = int(body.not_before.timestamp() * 1000)
         if not_before > edge.clock.now_ms():
             raise invalid(("body", "not_before"), "The time is in the future")
+        await note(request, Action.ACCOUNT_REVOKED, account, timestamp(max(0, not_before)))
         await administration.revoke(account, max(0, not_before))
     if body.disabled is not None:
+        await note(request, Action.ACCOUNT_DISABLED if body.disabled else Action.ACCOUNT_ENABLED, account)
         await administration.set_disabled(account, body.disabled)
     return await _account_answer(edge, account)
 
@@ -99,7 +105,9 @@ async def update_account(request: Request, account_id: str, body: AdminAccountUp
 async def delete_account(request: Request, account_id: str) -> Response:
     """Shuts the account out for ever and ends its keys at once. Its rooms with all that is in them, and what it used,
     are deleted in the background. Again: the same receipt, which says when it is done."""
-    deletion = await edge_of(request).gateway.administration.delete(_name(account_id))
+    account = _name(account_id)
+    await note(request, Action.ACCOUNT_DELETED, account)
+    deletion = await edge_of(request).gateway.administration.delete(account)
     return answers.answer(_receipt(deletion), 202)
 
 
@@ -120,6 +128,7 @@ async def list_dead_letters(request: Request, query: Annotated[AdminListRequest,
 )
 async def replay_dead_letter(request: Request, dead_letter_id: str) -> Response:
     """Puts it back into its queue, when the reason for its refusal is gone."""
+    await note(request, Action.DEAD_LETTER_REPLAYED, _dead_letter_id(dead_letter_id))
     await edge_of(request).gateway.administration.replay(dead_letter_id)
     return answers.answer({"id": dead_letter_id, "result": "queued again"})
 
@@ -132,8 +141,20 @@ async def replay_dead_letter(request: Request, dead_letter_id: str) -> Response:
 )
 async def drop_dead_letter(request: Request, dead_letter_id: str) -> Response:
     """Gives it up: a message becomes a tombstone, a room that was never stored is deleted."""
+    await note(request, Action.DEAD_LETTER_DROPPED, _dead_letter_id(dead_letter_id))
     effect = await edge_of(request).gateway.administration.drop(dead_letter_id)
     return answers.answer({"id": dead_letter_id, "result": f"dropped: {effect}"})
+
+
+@router.get("/audit", response_model=AdminAuditResponse, responses=refusals(), summary="Audit log")
+async def list_audit(request: Request, query: Annotated[AdminListRequest, Query()]) -> Response:
+    """Who did what to whom, newest first: what was asked for and allowed, written down before it was done."""
+    below = NEWEST if query.cursor is None else _number(query.cursor)
+    found = await edge_of(request).gateway.audit.page(query.limit + 1, below)
+    page = found[: query.limit]
+    more = str(page[-1].entry_id) if len(found) > query.limit else None
+    entries = [{**msgspec.structs.asdict(entry), "at": timestamp(entry.at)} for entry in page]
+    return answers.answer({"entries": entries, "next_cursor": more})
 
 
 async def _account_answer(edge: Edge, account: AccountId) -> Response:
@@ -200,10 +221,15 @@ def _name(text: str) -> AccountId:
     return AccountId(text)
 
 
-def _account_number(cursor: str | None) -> int:
+def _dead_letter_id(text: str) -> str:
+    """Raises ``DeadLetterNotFound`` for what is none."""
+    if not is_dead_letter_id(text):
+        raise DeadLetterNotFound
+    return text
+
+
+def _number(cursor: str) -> int:
     """Raises ``InvalidCursor``."""
-    if cursor is None:
-        return 0
     if not (cursor.isascii() and cursor.isdecimal()) or int(cursor) >= 2**63:
         raise InvalidCursor("The cursor is not one of this list")
     return int(cursor)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api import answers
 from api.api_keys import KEYS_MAX, PREFIX, digest_of, is_api_key, is_key_id, new_key
+from api.audit import note
 from api.auth import AuthenticatedRoute, caller_of
 from api.callers import Caller
 from api.edge import edge_of
@@ -15,6 +16,7 @@ from api.key_schemas import ApiKeyCreateRequest, ApiKeyListRequest, ApiKeyListRe
 from api.openapi import WITH_BODY, refusals
 from api.problems import invalid
 from parlor.errors import Forbidden, KeyNotFound, LimitReached
+from parlor.model.administration import Action
 from parlor.model.wire import JsonForm, timestamp
 from parlor.store.access import ApiKey
 
@@ -46,6 +48,7 @@ async def create_key(request: Request, body: ApiKeyCreateRequest) -> Response:
     if expires_at is not None and expires_at <= edge.clock.now_ms():
         raise invalid(("body", "expires_at"), "The key would have expired already")
     key, text = new_key(body.name, set(body.scopes), expires_at, edge.clock, edge.entropy)
+    await note(request, Action.API_KEY_MADE, caller.session.account_id, key.key_id)
     if not await edge.gateway.access.add_api_key(caller.session.account_db_key, key, digest_of(text), KEYS_MAX):
         raise LimitReached(f"The account has {KEYS_MAX} API keys; end one first")
     headers = {"Location": f"/v1/keys/{key.key_id}", "Cache-Control": "no-store"}
@@ -58,7 +61,10 @@ async def end_key(request: Request, key_id: str) -> Response:
     edge, caller = edge_of(request), caller_of(request)
     _require_person(caller)
     account, now = caller.session.account_db_key, edge.clock.now_ms()
-    if not is_key_id(key_id) or not await edge.gateway.access.end_api_key(account, key_id, now):
+    if not is_key_id(key_id):
+        raise KeyNotFound
+    await note(request, Action.API_KEY_ENDED, caller.session.account_id, key_id)
+    if not await edge.gateway.access.end_api_key(account, key_id, now):
         raise KeyNotFound
     return Response(status_code=204)
 

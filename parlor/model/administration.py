@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 from parlor.model.access import AccountRow, DailyUse, Deletion
@@ -46,3 +48,50 @@ class AccountReport(msgspec.Struct, frozen=True):
     use: list[DailyUse]
     """The days of UTC on which it used something, of those that were asked for."""
     deletion: Deletion | None = None
+
+
+class Way(StrEnum):
+    """How somebody came in."""
+
+    HTTP = "http"
+    COMMAND = "command"
+
+
+class Action(StrEnum):
+    """What is written down. A newer program may write others."""
+
+    ACCOUNT_DISABLED = "account-disabled"
+    ACCOUNT_ENABLED = "account-enabled"
+    ACCOUNT_REVOKED = "account-revoked"
+    ACCOUNT_DELETED = "account-deleted"
+    API_KEY_MADE = "api-key-made"
+    API_KEY_ENDED = "api-key-ended"
+    SIGNING_KEY_MADE = "signing-key-made"
+    SIGNING_KEY_RETIRED = "signing-key-retired"
+    DEAD_LETTER_REPLAYED = "dead-letter-replayed"
+    DEAD_LETTER_DROPPED = "dead-letter-dropped"
+    SIGNED_IN = "signed-in"
+    SIGNED_OUT = "signed-out"
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who does it."""
+
+    way: Way
+    name: str
+    """The account of the token, or who ran the command."""
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """One line of the audit log: what was asked for and allowed."""
+
+    entry_id: int
+    at: int
+    """Unix milliseconds."""
+    way: str
+    actor: str
+    action: str
+    subject: str
+    """The account, or the id of the dead letter or the signing key."""
+    detail: str
+    """The key of an account, or since when; never anybody's text."""

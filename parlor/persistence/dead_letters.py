@@ -180,6 +180,10 @@ class DeadLetters:
         return "the room has its stored title and persona again"
 
 
+def is_dead_letter_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
 def _position(after: str | None) -> tuple[int, str | None]:
     """The partition and the id in its stream. Raises ``InvalidCursor``."""
     if after is None:

@@ -29,6 +29,7 @@ from parlor.store.ports import (
 from parlor.store.rows import IDS, Args, BatchRows, FenceRow, RoomTouchRow, Row
 from parlor.store.sql_files import base_name, procedure_names, version_of
 from parlor.store.sqlite_access import ACCESS_READS, ACCESS_WRITES, ACCOUNT_GET
+from parlor.store.sqlite_audit import AUDIT_READS, AUDIT_WRITES
 from parlor.store.sqlite_deletions import DELETION_READS, DELETION_WRITES
 from parlor.store.sqlite_files import FILE_READS, FILE_WRITES
 from parlor.store.sqlite_messages import MESSAGES
@@ -250,6 +251,7 @@ READS: Mapping[str, Procedure] = {
     "fp_account_use_get": _account_use_get,
     "fp_partition_progress": _partition_progress,
     **ACCESS_READS,
+    **AUDIT_READS,
     **DELETION_READS,
     **FILE_READS,
     **SEARCH_READS,
@@ -274,6 +276,7 @@ WRITES: Mapping[str, Procedure] = {
     "fp_partition_acquire": _partition_acquire,
     "fp_writer_apply": _writer_apply,
     **ACCESS_WRITES,
+    **AUDIT_WRITES,
     **DELETION_WRITES,
     **FILE_WRITES,
     **SEARCH_WRITES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +15,7 @@ import pytest
 from tests.installation import Installation
 from tests.integration.sse import reading
 from tests.integration.user import EVENTS, User
-from tests.integration.waiting import patience
+from tests.integration.waiting import eventually, patience
 
 pytestmark = pytest.mark.integration
 
@@ -67,7 +68,11 @@ async def undisturbed(user: User) -> AsyncIterator[None]:
 
 
 async def ends_everywhere(
-    installation: Installation, other_door: str, credential: str, end: Callable[[], Awaitable[object]]
+    installation: Installation,
+    other_door: str,
+    credential: str,
+    end: Callable[[], Awaitable[object]],
+    refused: int = 401,
 ) -> None:
     """What ``end`` does takes a credential out of use in time: requests at both replicas, and streams."""
     async with doors(installation, other_door, credential) as clients, contextlib.AsyncExitStack() as stack:
@@ -77,7 +82,7 @@ async def ends_everywhere(
         ]
         await end()
         ended = time.monotonic()
-        while await statuses(clients) != [401, 401]:
+        while await statuses(clients) != [refused, refused]:
             assert time.monotonic() - ended < patience(REFUSED_WITHIN)
             await asyncio.sleep(0.1)
         for stream in streams:
@@ -132,3 +137,47 @@ async def test_the_command_line_makes_keys_for_an_account(
     listed = json.loads(await parlor(installation, "keys", "list", "--account", user.account, "--json"))["keys"]
     assert [(line["name"], line["scopes"]) for line in listed] == [("cron", "read")]
     await parlor(installation, "keys", "retire", listed[0]["prefix"], "--account", user.account)
+
+
+async def test_an_account_is_disabled_and_let_in_again(
+    installation: Installation, other_door: str, user: User, stranger: User
+) -> None:
+    path, token = f"/v1/admin/accounts/{user.account}", installation.token(user.account)
+    async with undisturbed(stranger), operator(installation) as admin:
+        assert (await user.http.patch(path, json={"disabled": False})).status_code == 403
+        disable = functools.partial(admin.http.patch, path, json={"disabled": True})
+        await ends_everywhere(installation, other_door, token, disable, refused=403)
+        await parlor(installation, "accounts", "enable", user.account)
+        async with doors(installation, other_door, token) as clients:
+            await eventually(lambda: statuses(clients), lambda found: found == [200, 200], REFUSED_WITHIN)
+        shown = json.loads(await parlor(installation, "accounts", "show", user.account, "--json"))
+        assert (shown["account_id"], shown["standing"]) == (user.account, "active")
+
+
+async def test_an_account_is_deleted_with_its_rooms(
+    installation: Installation, other_door: str, user: User, stranger: User
+) -> None:
+    path, token = f"/v1/admin/accounts/{user.account}", installation.token(user.account)
+    rooms = [await user.create_room() for _ in range(2)]
+    for room in rooms:
+        await user.note(room, "Private", persisted=True)
+    async with undisturbed(stranger), operator(installation) as admin:
+        await ends_everywhere(installation, other_door, token, lambda: admin.http.delete(path))
+        receipt = (await admin.http.delete(path)).json()
+        done = await eventually(
+            lambda: admin.get(path), lambda found: found["deletion"]["state"] == "deleted", seconds=60
+        )
+        assert (done["deletion"]["receipt_id"], done["deletion"]["rooms"]) == (receipt["receipt_id"], 2)
+        assert (done["standing"], done["rooms"], done["usage"]["messages"]) == ("deleted", 0, 0)
+        status = await admin.get("/v1/admin/status")
+        assert {service for service, state in status["services"].items() if state != "ok"} == set()
+    checked = json.loads(await parlor(installation, "fsck", "--account", user.account, "--json"))
+    assert checked["findings"] == []
+
+
+@contextlib.asynccontextmanager
+async def operator(installation: Installation) -> AsyncIterator[User]:
+    token = await parlor(installation, "token", "olga", "--scope", "admin")
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx2.AsyncClient(base_url=installation.base_url, headers=headers, timeout=30) as http:
+        yield User(http, "olga")

@@ -10,9 +10,18 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.queue import QueueEntry
 from parlor.errors import AccountNotFound, DeadLetterNotFound
 from parlor.model.access import AccountRow, DailyUse, Deletion, Standing
-from parlor.model.administration import AccountReport, ActorLine, Overview, ShardLine
+from parlor.model.administration import (
+    AccountReport,
+    Action,
+    Actor,
+    ActorLine,
+    AuditEntry,
+    Overview,
+    ShardLine,
+)
 from parlor.model.ids import AccountId, Partition, RoomId
 from parlor.model.messages import QueuePosition
+from parlor.store.audit_log import NEWEST
 from tests.unit.api.fake_access import FakeAccess
 
 ROOM = RoomId("019ed0f0-2362-8011-8000-00000000002a")
@@ -95,3 +104,20 @@ class FakeAdministration:
     def _found(self, dead_letter_id: str) -> None:
         if dead_letter_id not in [one.id for one in self.parked]:
             raise DeadLetterNotFound
+
+
+class FakeAuditLog:
+    """Entries in memory; ``fails`` is raised by each."""
+
+    def __init__(self) -> None:
+        self.entries: list[AuditEntry] = []
+        self.fails: Exception | None = None
+
+    async def note(self, actor: Actor, action: Action, subject: str, now_ms: int, detail: str = "") -> None:
+        if self.fails is not None:
+            raise self.fails
+        number = len(self.entries) + 1
+        self.entries.append(AuditEntry(number, now_ms, actor.way, actor.name, action, subject, detail))
+
+    async def page(self, limit: int, below: int = NEWEST) -> list[AuditEntry]:
+        return [entry for entry in reversed(self.entries) if entry.entry_id < below][:limit]

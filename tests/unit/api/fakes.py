@@ -35,7 +35,7 @@ from parlor.model.search import SearchPage
 from parlor.model.states import MessageState, RoomState
 from parlor.settings import Settings
 from tests.unit.api.fake_access import FakeAccess
-from tests.unit.api.fake_administration import FakeAdministration
+from tests.unit.api.fake_administration import FakeAdministration, FakeAuditLog
 from tests.unit.api.fake_budgets import STANDINGS, FakeBudgets
 from tests.unit.api.fake_files import FakeFileRows, fake_files
 from tests.unit.api.fake_subscription import FakeSubscription
@@ -142,6 +142,7 @@ class FakeGateway:
     def __init__(self) -> None:
         self.access = FakeAccess()
         self.administration = FakeAdministration(self.access)
+        self.audit = FakeAuditLog()
         self.file_rows, self.file_store = FakeFileRows(), MemoryFileStore(FakeClock())
         self.files = fake_files(self.file_rows, self.file_store, FakeClock(), CountingEntropy())
         self.budgets = FakeBudgets()

@@ -106,6 +106,7 @@ def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
         ("GET", "/v1/admin/accounts/{account_id}"),
         ("PATCH", "/v1/admin/accounts/{account_id}"),
         ("DELETE", "/v1/admin/accounts/{account_id}"),
+        ("GET", "/v1/admin/audit"),
         ("GET", "/v1/admin/dead-letters"),
         ("POST", "/v1/admin/dead-letters/{dead_letter_id}/replay"),
         ("POST", "/v1/admin/dead-letters/{dead_letter_id}/drop"),

@@ -1,0 +1,16 @@
+"""Writes down what callers do to accounts, keys and dead letters, before it is done."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from api.auth import caller_of
+from api.edge import edge_of
+from parlor.model.administration import Action, Actor, Way
+
+
+async def note(request: Request, action: Action, subject: str, detail: str = "") -> None:
+    """Raises ``StoreUnavailable``; what cannot be written down is not done."""
+    edge = edge_of(request)
+    actor = Actor(Way.HTTP, caller_of(request).session.account_id)
+    await edge.gateway.audit.note(actor, action, subject, edge.clock.now_ms(), detail)
