@@ -182,8 +182,13 @@ class ActorGateway:
         _require_home(session, room_id)
         mint = self._wiring.mint
         reply_id = mint.message_id(session.partition) if request.reply is ReplyMode.AUTO else None
-        command = Send(session, room_id, current_request(), mint.message_id(session.partition), reply_id, request)
-        return (await self._ask(command, SendDone)).receipt
+        message_id = mint.message_id(session.partition)
+        async with self._wiring.files.named(session, room_id, message_id, request.parts) as named:
+            request = msgspec.structs.replace(request, parts=named.parts)
+            command = Send(session, room_id, current_request(), message_id, reply_id, request)
+            receipt = (await self._ask(command, SendDone)).receipt
+            named.sent = receipt.message.message_id == message_id
+        return receipt
 
     async def list_messages(
         self, session: Session, room_id: RoomId, limit: int, before: int | None, after: int | None

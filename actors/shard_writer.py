@@ -31,6 +31,7 @@ class ShardWriter:
         self._partitions = partitions
         self._loop = Once(self._open)
         self._running: asyncio.Task[None] | None = None
+        self._removing: asyncio.Task[None] | None = None
         configure_logs(self._settings.log, name)
 
     async def start(self) -> None:
@@ -48,6 +49,9 @@ class ShardWriter:
         await loop.stop()
         if self._running is not None:
             await self._running
+        if self._removing is not None:
+            self._removing.cancel()
+            await asyncio.gather(self._removing, return_exceptions=True)
 
     async def _open(self) -> ShardWriterLoop:
         wiring = await Wiring.open(self._settings)
@@ -57,6 +61,9 @@ class ShardWriter:
         loop = ShardWriterLoop(wiring.writer_ports(metrics), self._shard, holder, self._partitions)
         self._running = asyncio.create_task(loop.run())
         self._running.add_done_callback(_end_process_on_failure)
+        if self._settings.files.url:
+            self._removing = asyncio.create_task(wiring.file_removal(self._shard).run())
+            self._removing.add_done_callback(_end_process_on_failure)
         return loop
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field
 
 from api.fields import _Body, _storable
-from parlor.model.parts import Part, StoredParts, TextPart, stored_form
+from parlor.model.parts import FilePart, ImagePart, Part, StoredParts, TextPart, stored_form
 
 PARTS_MAX = 64
 """Parts of one message that a client sends."""
@@ -60,20 +60,43 @@ class ChatTextInput(_Body):
     text: Annotated[str, Field(min_length=1), AfterValidator(_storable)]
 
 
-ChatPartInput: TypeAlias = ChatTextInput
+class ChatImageInput(_Body):
+    type: Literal["image"]
+    file_id: str
+    """An image that was uploaded to `/v1/files`."""
+
+
+class ChatFileInput(_Body):
+    type: Literal["file"]
+    file_id: str
+    """A file that was uploaded to `/v1/files`."""
+
+
+ChatPartInput: TypeAlias = Annotated[ChatTextInput | ChatImageInput | ChatFileInput, Field(discriminator="type")]
 """A part that a client can send."""
 
 
 def joined(parts: Sequence[ChatPartInput]) -> str:
     """The content that the parts make up."""
-    return "".join(part.text for part in parts)
+    return "".join(part.text for part in parts if isinstance(part, ChatTextInput))
+
+
+def _part(part: ChatPartInput) -> Part:
+    """The part without what is known of its file: that comes from the file, not from the client."""
+    match part:
+        case ChatTextInput():
+            return TextPart(part.text)
+        case ChatImageInput():
+            return ImagePart(part.file_id.lower(), "", "", 0)
+        case ChatFileInput():
+            return FilePart(part.file_id.lower(), "", "", 0)
 
 
 def sent_form(content: str | None, parts: Sequence[ChatPartInput] | None) -> tuple[str, StoredParts | None]:
     """What is asked to be sent, as content and stored parts."""
     if parts is None:
         return content or "", None
-    sent: list[Part] = [TextPart(part.text) for part in parts]
+    sent: list[Part] = [_part(part) for part in parts]
     if content is not None and content != joined(parts):
         sent.insert(0, TextPart(content))
     return stored_form(sent)

@@ -26,7 +26,7 @@ from api.fields import (
     _Body,
     _Query,
 )
-from api.part_schemas import PARTS_MAX, ChatPart, ChatPartInput, joined
+from api.part_schemas import PARTS_MAX, ChatPart, ChatPartInput, ChatTextInput, joined
 from parlor.llm.text import is_blank
 from parlor.model.messages import Durability, FinishReason, JsonObject, SenderType
 from parlor.model.requests import DeleteOutcome, OnBusy, ReplyMode
@@ -172,7 +172,8 @@ class ChatMessageSendRequest(_Body):
     def _says_something(self) -> Self:
         if self.content is None and self.parts is None:
             raise ValueError("Give content or parts")
-        if self.content is None and is_blank(joined(self.parts or ())):
+        shown = any(not isinstance(part, ChatTextInput) for part in self.parts or ())
+        if self.content is None and not shown and is_blank(joined(self.parts or ())):
             raise ValueError("must not be blank")
         return self
 

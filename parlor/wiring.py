@@ -19,13 +19,15 @@ from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
 from parlor.cache.usage import UsageCache
 from parlor.clock import Clock, SystemClock, SystemEntropy
+from parlor.files.contents import FileContents
 from parlor.files.files import Files
+from parlor.files.removal import FileRemoval
 from parlor.files.stores import open_file_store
 from parlor.llm.personas import load_personas
 from parlor.llm.providers import load_provider
 from parlor.llm.service import AIChatService
 from parlor.metrics import RoomMetrics, WriterMetrics
-from parlor.model.ids import IdMint
+from parlor.model.ids import IdMint, ShardId
 from parlor.persistence.dead_letters import DeadLetters
 from parlor.persistence.leases import WriterPorts
 from parlor.reading.budgets import Budgets
@@ -70,8 +72,10 @@ class Wiring:
         self.search = MessageSearch(self.reader, SearchStore(store))
         self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
         self.dependencies = Dependencies(self.live, store)
-        file_store = open_file_store(settings.files, store.installation)
-        self.files = Files(StoredFileRows(store), file_store, settings.files, settings.limits, self.mint, self.clock)
+        self.file_rows = StoredFileRows(store)
+        self.file_store = open_file_store(settings.files, store.installation)
+        files, limits = settings.files, settings.limits
+        self.files = Files(self.file_rows, self.file_store, files, limits, self.mint, self.clock)
         self.identity = Identity(self.live, AuditCache(self.live, settings.redis.prefix), store)
         set_chat_state_machine(self.state_machine)
 
@@ -85,7 +89,9 @@ class Wiring:
         llm = self.settings.llm
         # Loaded here: the openai package takes half a second to import, and only a RoomActor uses it.
         model = load_provider(llm.provider)(llm, self.settings.llm_api_key, self.clock)
-        return AIChatService(llm, model, load_personas(llm), self.internal_history, self.memories, self.clock)
+        history, memories = self.internal_history, self.memories
+        contents = FileContents(self.file_rows, self.file_store, self.store.shard_of, self.settings.files)
+        return AIChatService(llm, model, load_personas(llm), history, memories, self.clock, attachments=contents)
 
     def follow_up(self, model: AIChatService) -> FollowUp:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""
@@ -125,6 +131,9 @@ class Wiring:
     def deletions(self) -> Deletions:
         dead_letters = self.dead_letters()
         return Deletions(self.store, self.live, self.rooms, self.loader, self.files, dead_letters, self.clock)
+
+    def file_removal(self, shard: ShardId) -> FileRemoval:
+        return FileRemoval(self.file_rows, self.file_store, shard, self.clock)
 
     def event_hub(self) -> EventHub:
         return EventHub(connect(self.settings.redis, self.live.guard, blocking=True))

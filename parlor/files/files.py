@@ -7,7 +7,7 @@ what a crash leaves is bytes that nobody sees, which ``parlor fsck`` finds.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from parlor.errors import (
     FileNotFound,
     InvalidRequest,
     LimitReached,
+    ParlorError,
     StoreUnavailable,
     UnsupportedMediaType,
 )
@@ -28,7 +29,8 @@ from parlor.files.ports import BlobWriter, FileStore
 from parlor.model.access import Session
 from parlor.model.cursors import InvalidCursor
 from parlor.model.files import File, FilePage
-from parlor.model.ids import FileId, IdMint, partition_of
+from parlor.model.ids import FileId, IdMint, MessageId, RoomId, partition_of
+from parlor.model.parts import FilePart, ImagePart, StoredPart, StoredParts
 from parlor.settings.limits import LimitSettings
 from parlor.settings.uploads import FileSettings
 from parlor.store.files import FileQuota, FileRows
@@ -65,6 +67,15 @@ class FileShelf(Protocol):
 
     async def delete(self, session: Session, file_id: str) -> None:
         """Raises ``FileNotFound``."""
+
+
+class Named:
+    """The parts of a message that is about to be sent, with what is known of its files."""
+
+    def __init__(self, parts: StoredParts | None) -> None:
+        self.parts = parts
+        self.sent = True
+        """Whether a message with this id was sent, or may have been."""
 
 
 class Files:
@@ -136,6 +147,47 @@ class Files:
         if blob_id is not None and await self._drop(blob_id):
             await self._rows.removal_done(session.shard_id, blob_id)
 
+    @asynccontextmanager
+    async def named(
+        self, session: Session, room_id: RoomId, message_id: MessageId, parts: StoredParts | None
+    ) -> AsyncGenerator[Named]:
+        """Notes that a message names its files, before it is sent: from then on they stay. When the block ends with a
+        refusal, or says that it was not sent, that is taken back. Entering raises ``FileNotFound`` and
+        ``InvalidRequest``."""
+        asked = [FileId(part.file_id) for part in parts or () if isinstance(part, ImagePart | FilePart)]
+        if parts is None or not asked:
+            yield Named(parts)
+            return
+        found = await self._find(session, room_id, message_id, [*dict.fromkeys(asked)])
+        named = Named(tuple(_described(part, found) for part in parts))
+        try:
+            yield named
+        except ParlorError as error:
+            # Of one that a retry can mend it is not known whether the message was sent.
+            named.sent = error.retryable
+            raise
+        finally:
+            if not named.sent:
+                await self._forget(session, message_id)
+
+    async def _find(
+        self, session: Session, room_id: RoomId, message_id: MessageId, asked: list[FileId]
+    ) -> dict[str, File]:
+        if any(partition_of(file_id) != session.partition for file_id in asked):
+            raise FileNotFound
+        shard, account = session.shard_id, session.account_db_key
+        files = await self._rows.refer(shard, account, asked, message_id, room_id)
+        if len(files) < len(asked):
+            raise FileNotFound
+        return {file.file_id: file for file in files}
+
+    async def _forget(self, session: Session, message_id: MessageId) -> None:
+        try:
+            await self._rows.drop_references(session.shard_id, message_id)
+        except StoreUnavailable as error:
+            # `parlor fsck` finds it; until then the files outlive their messages.
+            _log.warning("file_references_left", message_id=message_id, debug=error.debug)
+
     async def close(self) -> None:
         await self._store.close()
 
@@ -152,6 +204,16 @@ class Files:
         files = "any number of" if self._quota.files is None else self._quota.files
         size = "" if self._quota.bytes is None else f" with {self._quota.bytes} bytes in all"
         return LimitReached(f"An account may have {files} files{size}; delete some first")
+
+
+def _described(part: StoredPart, files: Mapping[str, File]) -> StoredPart:
+    """Raises ``InvalidRequest`` for an image that is none."""
+    if not isinstance(part, ImagePart | FilePart):
+        return part
+    file = files[part.file_id]
+    if isinstance(part, ImagePart) and not file.media_type.startswith("image/"):
+        raise InvalidRequest(f"The file {file.file_id} is no image but {file.media_type}")
+    return type(part)(file.file_id, file.name, file.media_type, file.size)
 
 
 class _Upload:

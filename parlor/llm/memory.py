@@ -22,6 +22,9 @@ Rules:
 8. An answer that is continued ends the prompt, as the assistant's turn: the model goes on from there. That is how
    servers of OpenAI's protocol are asked for it; what they make of it is theirs. Of a long one only the end is given,
    at most ``SAID_SHARE`` of the budget. An answer that has no word yet is asked for like any other.
+9. What a person's files add stands behind the message: documents as text, images beside it. Of long documents the
+   beginning is given, ``FILES_SHARE`` of the budget for those of one message, and the prompt says that they are cut. A
+   file that is gone is said to be. A summary has the names of files only.
 
 Tokens are estimated; the estimate is corrected by the provider's own counts (``tokens.py``).
 """
@@ -33,13 +36,14 @@ from math import ceil
 
 import msgspec
 
-from parlor.llm.ports import Context, History, Persona, PromptTurn, Summaries
+from parlor.llm.ports import Attachments, Context, History, Persona, PromptTurn, Summaries
 from parlor.llm.text import is_blank
 from parlor.llm.thoughts import without_thoughts
 from parlor.llm.tokens import TURN_OVERHEAD, TokenRatios, cut, end_of, estimate_tokens
+from parlor.model.files import Attached, ShownFile
 from parlor.model.ids import RoomId
 from parlor.model.messages import Message, SenderType
-from parlor.model.parts import ReasoningPart
+from parlor.model.parts import FilePart, ImagePart, ReasoningPart
 from parlor.model.rooms import RoomMemory
 from parlor.model.states import MessageState
 
@@ -51,6 +55,10 @@ KEPT = 0.5
 """Share of the budget that turns take after a fold, so that each fold covers half a window of new turns."""
 SUMMARY_SHARE = 0.25
 """Largest share of ``context_tokens`` for a summary, whatever ``summary_tokens`` allows."""
+FILES_SHARE = 0.5
+"""Largest share of the budget for the texts of one message's files."""
+IMAGE_TOKENS = 1000
+"""What an image is taken for: OpenAI counts 85 to 1,105, Anthropic up to 1,600."""
 SAID_SHARE = 0.5
 """Largest share of the budget for an answer that is continued."""
 SUMMARY_HEADING = "Summary of the conversation so far:"
@@ -59,18 +67,26 @@ _NEWEST = 2**53 - 1
 _LEFT_OUT = frozenset({MessageState.COMPOSING, MessageState.DELETING, MessageState.DELETED})
 
 
-def turn_of(message: Message) -> PromptTurn | None:
-    """Returns a message as a turn of the prompt; None if it is left out."""
-    if message.state in _LEFT_OUT or message.is_streaming or is_blank(message.content):
+def turn_of(message: Message, attached: Attached | None = None) -> PromptTurn | None:
+    """Returns a message as a turn of the prompt, with what its files add, or else with their names; None if it is left
+    out."""
+    named = _names(message) if attached is None else attached.text
+    said = "\n\n".join(filter(None, (message.content, named)))
+    if message.state in _LEFT_OUT or message.is_streaming or is_blank(said):
         return None
     match message.sender_type:
         case SenderType.USER:
-            return PromptTurn("user", message.content)
+            return PromptTurn("user", said, images=attached.images if attached else ())
         case SenderType.AI:
             said = without_thoughts(message.content)
             return None if is_blank(said) else PromptTurn("assistant", said)
         case SenderType.SYSTEM:
             return PromptTurn("system", message.content)
+
+
+def _names(message: Message) -> str:
+    files = (part for part in message.parts or () if isinstance(part, ImagePart | FilePart))
+    return "\n".join(f"[{'Image' if isinstance(part, ImagePart) else 'File'}: {part.name}]" for part in files)
 
 
 def reasoning_of(message: Message) -> str:
@@ -92,9 +108,18 @@ class Fold(msgspec.Struct, frozen=True):
 class Memory:
     """Builds prompts from a room's history, reading backwards from its newest message."""
 
-    def __init__(self, history: History, summaries: Summaries, context_tokens: int, summary_tokens: int) -> None:
+    def __init__(
+        self,
+        history: History,
+        summaries: Summaries,
+        context_tokens: int,
+        summary_tokens: int,
+        attachments: Attachments | None = None,
+    ) -> None:
+        """Without ``attachments`` files are only named."""
         self._history = history
         self._summaries = summaries
+        self._attachments = attachments
         self._context_tokens = context_tokens
         self.summary_tokens = min(summary_tokens, int(context_tokens * SUMMARY_SHARE))
         """The most tokens that a summary may have."""
@@ -161,13 +186,20 @@ class Memory:
             for message in reversed(page):
                 if not window.wants(message.seq):
                     return
-                window.offer(message)
+                window.offer(message, await self._attached(message, window.file_tokens))
                 scanned += 1
             if scanned >= SCAN_MAX or not window.wants(window.below - 1):
                 return
             page = await self._history.before(room_id, window.below, PAGE)
             if not page:
                 window.below = 1
+
+    async def _attached(self, message: Message, tokens: int) -> Attached | None:
+        if self._attachments is None or not message.parts or message.state in _LEFT_OUT:
+            return None
+        if not any(isinstance(part, ImagePart | FilePart) for part in message.parts):
+            return None
+        return await self._attachments.load(message, tokens)
 
     async def _oldest(
         self, room_id: RoomId, known: RoomMemory, keep_from: int, ratio: float
@@ -211,6 +243,7 @@ class _Window:
         self._turns: list[tuple[int, PromptTurn, int]] = []
         self._end: list[PromptTurn] = []
         self._said = 0
+        self._files: tuple[ShownFile, ...] = ()
         self._left_out = 0
         self._full = False
         self._asked = False
@@ -240,15 +273,20 @@ class _Window:
         yet."""
         return seq > 0 and ((seq > self._floor and not self._full) or not self._asked)
 
-    def offer(self, message: Message) -> None:
+    @property
+    def file_tokens(self) -> int:
+        """What the texts of one message's files may take."""
+        return int(self._budget * FILES_SHARE / self._ratio)
+
+    def offer(self, message: Message, attached: Attached | None = None) -> None:
         """Takes the next older message if it belongs in the prompt and fits."""
         self.below = message.seq
-        turn = turn_of(message)
+        turn = turn_of(message, attached)
         if turn is None or (message.seq <= self._floor and turn.role != "user"):
             return
         if self.reasons:
-            turn = PromptTurn(turn.role, turn.content, reasoning_of(message))
-        cost = self._cost(turn.content + turn.reasoning)
+            turn = PromptTurn(turn.role, turn.content, reasoning_of(message), turn.images)
+        cost = self._cost(turn.content + turn.reasoning) + IMAGE_TOKENS * len(turn.images)
         question = turn.role == "user" and not self._asked
         fits = not self._full and self._spent + cost <= self._budget
         if not fits:
@@ -257,6 +295,7 @@ class _Window:
             self._left_out += 1
             return
         self._turns.append((message.seq, turn, cost))
+        self._files = (attached.files if attached else ()) + self._files
         self._spent += cost
         self._asked = self._asked or turn.role == "user"
 
@@ -280,6 +319,7 @@ class _Window:
             turns=_merged([self._system, *kept, *self._end]),
             estimated_tokens=self._spent - sum(orphans),
             omitted=max(self.below - 1 - self._floor, 0) + self._left_out + len(orphans),
+            files=self._files,
             said=self._said,
         )
 
@@ -293,7 +333,8 @@ def _merged(turns: list[PromptTurn]) -> list[PromptTurn]:
         if merged and merged[-1].role == turn.role:
             before = merged[-1]
             reasoning = "\n\n".join(filter(None, (before.reasoning, turn.reasoning)))
-            merged[-1] = PromptTurn(turn.role, f"{before.content}\n\n{turn.content}", reasoning)
+            content = f"{before.content}\n\n{turn.content}"
+            merged[-1] = PromptTurn(turn.role, content, reasoning, before.images + turn.images)
         else:
             merged.append(turn)
     return merged

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from parlor.errors import InvalidRequest
+from parlor.model.files import Attached, PromptImage, ShownFile
 from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason, Message, Usage
 from parlor.model.rooms import RoomMemory
@@ -44,6 +45,8 @@ class PromptTurn(msgspec.Struct, frozen=True):
     content: str
     reasoning: str = ""
     """What the model thought before it said this; for models that have to be told."""
+    images: tuple[PromptImage, ...] = ()
+    """What a person shows with it."""
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -58,6 +61,8 @@ class Context(msgspec.Struct, frozen=True):
     """Characters that the answer has already, of which the last turn is the end."""
     answer_tokens: int | None = None
     """Most tokens of the answer; None: as many as its persona allows."""
+    files: tuple[ShownFile, ...] = ()
+    """What the prompt has of the files that its messages name."""
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -96,6 +101,14 @@ class Summaries(Protocol):
 
     async def memory(self, room_id: RoomId) -> RoomMemory:
         """Returns the room's summary. Raises ``RoomNotFound``."""
+
+
+class Attachments(Protocol):
+    """Reads the files that messages name, for the memory."""
+
+    async def load(self, message: Message, tokens: int) -> Attached:
+        """Returns what the files add to a prompt; their texts together have at most ``tokens``. A file that is gone, or
+        cannot be shown, is said to be so."""
 
 
 class ChatModel(Protocol):

@@ -19,6 +19,7 @@ from parlor.errors import LlmError
 from parlor.llm.memory import Memory
 from parlor.llm.personas import Personas
 from parlor.llm.ports import (
+    Attachments,
     ChatModel,
     Completion,
     Context,
@@ -55,6 +56,7 @@ class AIChatService:
         summaries: Summaries,
         clock: Clock,
         entropy: Entropy | None = None,
+        attachments: Attachments | None = None,
     ) -> None:
         """``model`` is closed with the service. ``personas`` come from ``load_personas`` and include the default
         one."""
@@ -62,7 +64,7 @@ class AIChatService:
         self._default_persona = settings.default_persona
         self._total_timeout = settings.total_timeout.total_seconds()
         self._reply_max = settings.reply_max
-        self.memory = Memory(history, summaries, settings.context_tokens, settings.summary_tokens)
+        self.memory = Memory(history, summaries, settings.context_tokens, settings.summary_tokens, attachments)
         """Also used to decide when to fold."""
         default = self._personas.named(settings.default_persona)
         prices = {"input_price": default.input_price, "output_price": default.output_price}

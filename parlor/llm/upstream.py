@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
@@ -203,9 +204,20 @@ def _body(persona: Persona, context: Context, refused: frozenset[str]) -> dict[s
     return body
 
 
-def _message(turn: PromptTurn) -> dict[str, str]:
-    message = {"role": turn.role, "content": turn.content}
+def _message(turn: PromptTurn) -> dict[str, object]:
+    message: dict[str, object] = {"role": turn.role, "content": _content(turn)}
     return {**message, "reasoning_content": turn.reasoning} if turn.reasoning else message
+
+
+def _content(turn: PromptTurn) -> str | list[dict[str, object]]:
+    """The text alone, which every server takes, or a list of parts with the images."""
+    if not turn.images:
+        return turn.content
+    parts: list[dict[str, object]] = [{"type": "text", "text": turn.content}]
+    for image in turn.images:
+        url = f"data:{image.media_type};base64,{base64.b64encode(image.data).decode()}"
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+    return parts
 
 
 def _refused_parameter(error: openai.APIStatusError, refused: frozenset[str]) -> str | None:

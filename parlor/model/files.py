@@ -29,3 +29,31 @@ class FilePage(msgspec.Struct, frozen=True):
 
     files: list[File]
     next_cursor: str | None
+
+
+class PromptImage(msgspec.Struct, frozen=True):
+    """An image as a language model is shown it."""
+
+    media_type: str
+    data: bytes
+
+
+class ShownFile(msgspec.Struct, frozen=True):
+    """What a prompt has of a file."""
+
+    file_id: str
+    name: str
+    state: str
+    """``whole``, ``cut``, ``gone``, or ``unreadable``: nothing of it could be shown."""
+    shown: int = 0
+    """Characters of its text in the prompt."""
+    characters: int = 0
+    """Characters of its whole text."""
+
+
+class Attached(msgspec.Struct, frozen=True):
+    """What the files of a message add to a prompt."""
+
+    text: str = ""
+    images: tuple[PromptImage, ...] = ()
+    files: tuple[ShownFile, ...] = ()

@@ -37,7 +37,7 @@ from parlor.llm.tokens import estimate_tokens
 from parlor.llm.usage import UsageMeter
 from parlor.metrics import RoomMetrics
 from parlor.model.ids import Claim, MessageId
-from parlor.model.messages import FinishReason, MessageDoc, SenderType, Usage, ended_version
+from parlor.model.messages import FinishReason, JsonObject, MessageDoc, SenderType, Usage, ended_version
 from parlor.model.parts import ReasoningPart, Said, TextPart
 from parlor.rooms.draft import Draft
 from parlor.rooms.estimates import Estimates
@@ -119,6 +119,8 @@ class ReplyRun:
         """Whether the delta writer is waiting for more text."""
         self._meter: UsageMeter | None = None
         """None until the model has been asked."""
+        self._told: list[JsonObject] = []
+        """What of the files in the prompt the model was not shown, or not whole."""
         self._ended_as: FinishReason | None = None
         self._llm: asyncio.Task[FinishReason] | None = None
         self._estimates = Estimates(ports.model, ports.settings)
@@ -184,6 +186,7 @@ class ReplyRun:
             parent_message_id=job.parent_message_id,
             finish_reason=reason,
             usage=self._meter.usage if self._meter is not None else None,
+            metadata={"files": self._told} if self._told else {},
             error_code=error_code,
             error_detail=detail,
             retry_after=error.retry_after if error is not None else None,
@@ -250,6 +253,11 @@ class ReplyRun:
         if isinstance(prompt, Exception):
             raise prompt
         context = structs.replace(prompt, said=job.kept.characters, answer_tokens=may)
+        self._told = [
+            {"file_id": file.file_id, "state": file.state, "shown": file.shown, "characters": file.characters}
+            for file in context.files
+            if file.state != "whole"
+        ]
         self._meter = UsageMeter(context.estimated_tokens, self._draft.texts)
         async with aclosing(model.chat(job.persona, context)) as parts:
             async for part in parts:

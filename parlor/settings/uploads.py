@@ -49,6 +49,8 @@ class FileSettings(Section):
     )
     """Media types that are taken, with commas or as a JSON list. A file's type is found in its bytes;
     `application/octet-stream` is everything that is not recognised."""
+    image_max: int = Field(default=5 * 1024 * 1024, ge=1, le=100 * 1024 * 1024)
+    """Most bytes of an image that the language model is shown; of a larger one it is told that it is there."""
     upload_timeout: TimeLimit = timedelta(minutes=10)
     """Longest time for a file to arrive. Between two pieces of it, `PARLOR_CONNECTIONS__BODY_TIMEOUT` counts."""
     store_timeout: TimeLimit = timedelta(seconds=30)

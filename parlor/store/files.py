@@ -10,7 +10,7 @@ import msgspec
 
 from parlor.errors import StoreUnavailable
 from parlor.model.files import File
-from parlor.model.ids import FileId, ShardId
+from parlor.model.ids import FileId, MessageId, RoomId, ShardId
 from parlor.store.ports import ChatStore
 
 PAGE = 1000
@@ -51,6 +51,21 @@ class FileRows(Protocol):
     ) -> tuple[bool, FileId | None]:
         """Deletes a file; returns whether there was one, and the ``blob_id`` of bytes that no file names any more."""
 
+    async def refer(
+        self, shard: ShardId, account_db_key: int, file_ids: Sequence[FileId], message_id: MessageId, room_id: RoomId
+    ) -> list[File]:
+        """Notes that a message names these files, which are different ones; returns those that the account has. Fewer
+        than asked for: nothing was noted."""
+
+    async def drop_references(self, shard: ShardId, message_id: MessageId) -> None: ...
+
+    async def find(self, shard: ShardId, file_id: FileId) -> File | None:
+        """Returns a file that a message names, whoever's it is."""
+
+    async def release_next(self, shard: ShardId, now_ms: int) -> tuple[FileId, FileId | None] | None:
+        """Takes the next file that deleted messages named, and deletes it unless another one names it; returns its id
+        and the ``blob_id`` of bytes that no file names any more. None: there is no other."""
+
     async def removals(self, shard: ShardId, limit: int) -> list[FileId]:
         """Returns bytes that no file names any more and that are still to be deleted."""
 
@@ -89,6 +104,26 @@ class StoredFileRows:
         args = (file_id, account_db_key, now_ms)
         ((gone, blob_id),) = await self._store.call_shard_procedure(shard, "fp_file_delete", args)
         return bool(gone), None if blob_id is None else _id(blob_id)
+
+    async def refer(
+        self, shard: ShardId, account_db_key: int, file_ids: Sequence[FileId], message_id: MessageId, room_id: RoomId
+    ) -> list[File]:
+        args = (msgspec.json.encode(file_ids).decode(), account_db_key, message_id, room_id)
+        return [_file(row) for row in await self._store.call_shard_procedure(shard, "fp_file_uses_add", args)]
+
+    async def drop_references(self, shard: ShardId, message_id: MessageId) -> None:
+        await self._store.call_shard_procedure(shard, "fp_file_uses_drop", (message_id,))
+
+    async def find(self, shard: ShardId, file_id: FileId) -> File | None:
+        found = await self._store.call_shard_procedure(shard, "fp_file_find", (file_id,))
+        return _file(found[0]) if found else None
+
+    async def release_next(self, shard: ShardId, now_ms: int) -> tuple[FileId, FileId | None] | None:
+        found = await self._store.call_shard_procedure(shard, "fp_file_release_next", (now_ms,))
+        if not found:
+            return None
+        file_id, blob_id = found[0]
+        return _id(file_id), None if blob_id is None else _id(blob_id)
 
     async def removals(self, shard: ShardId, limit: int) -> list[FileId]:
         found = await self._store.call_shard_procedure(shard, "fp_file_removals_get", (limit,))

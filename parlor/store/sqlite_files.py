@@ -6,6 +6,9 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+import msgspec
+
+from parlor.store.ports import RowRefused
 from parlor.store.rows import Args, Row, is_id
 
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
@@ -47,6 +50,33 @@ BLOB_NAMED = "SELECT 1 FROM files WHERE blob_id = ?"
 REMOVAL_ADD = "INSERT INTO file_removals (blob_id, removed_at) VALUES (?, ?) ON CONFLICT (blob_id) DO NOTHING"
 REMOVALS_GET = "SELECT blob_id FROM file_removals ORDER BY removed_at, blob_id LIMIT ?"
 REMOVAL_DONE = "DELETE FROM file_removals WHERE blob_id = ?"
+FILE_FIND = """
+SELECT file_id, blob_id, name, media_type, size, sha256, created_at FROM files WHERE file_id = ?
+"""
+USE_ADD = """
+INSERT INTO file_uses (file_id, message_id, room_id) VALUES (?, ?, ?) ON CONFLICT (file_id, message_id) DO NOTHING
+"""
+USES_DROP = "DELETE FROM file_uses WHERE message_id = ?"
+RELEASE_MESSAGES = (
+    """
+INSERT INTO file_releases (file_id, released_at) SELECT file_id, :deleted_at FROM file_uses
+ WHERE message_id = :message_id ON CONFLICT (file_id) DO NOTHING
+""",
+    "DELETE FROM file_uses WHERE message_id = :message_id",
+)
+RELEASE_ROOMS = (
+    """
+INSERT INTO file_releases (file_id, released_at) SELECT file_id, :deleted_at FROM file_uses
+ WHERE room_id = :room_id ON CONFLICT (file_id) DO NOTHING
+""",
+    "DELETE FROM file_uses WHERE room_id = :room_id",
+)
+RELEASE_NEXT = "SELECT file_id FROM file_releases ORDER BY released_at, file_id LIMIT 1"
+RELEASE_DONE = "DELETE FROM file_releases WHERE file_id = ?"
+FILE_UNUSED_DELETE = """
+DELETE FROM files WHERE file_id = :file_id AND NOT EXISTS (SELECT 1 FROM file_uses WHERE file_id = :file_id)
+RETURNING blob_id
+"""
 
 
 def _file_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -84,13 +114,53 @@ def _files_scan(connection: sqlite3.Connection, args: Args) -> list[Row]:
 def _file_delete(connection: sqlite3.Connection, args: Args) -> list[Row]:
     file_id, account_db_key, deleted_at = args
     gone = connection.execute(FILE_DELETE, (_blob(file_id), account_db_key)).fetchall()
-    if not gone:
-        return [(0, None)]
-    ((blob_id,),) = gone
-    if connection.execute(BLOB_NAMED, (blob_id,)).fetchone():
-        return [(1, None)]
-    connection.execute(REMOVAL_ADD, (blob_id, deleted_at))
-    return [(1, blob_id)]
+    return [(len(gone), _unnamed(connection, gone, deleted_at))]
+
+
+def _unnamed(connection: sqlite3.Connection, gone: list[Row], now: object) -> object:
+    """Notes the bytes of a file that is gone, unless another file has them; returns what was noted."""
+    if not gone or connection.execute(BLOB_NAMED, gone[0]).fetchone():
+        return None
+    connection.execute(REMOVAL_ADD, (gone[0][0], now))
+    return gone[0][0]
+
+
+def _file_find(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    (file_id,) = args
+    return connection.execute(FILE_FIND, (_blob(file_id),)).fetchall()
+
+
+def _file_uses_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    files, account_db_key, message_id, room_id = args
+    asked = _strings(files)
+    found = [row for each in asked for row in connection.execute(FILE_GET, (_blob(each), account_db_key)).fetchall()]
+    if len(found) == len(asked):
+        message, room = _blob(message_id), _blob(room_id)
+        connection.executemany(USE_ADD, [(row[0], message, room) for row in found])
+    return found
+
+
+def _strings(text: object) -> list[str]:
+    try:
+        return msgspec.json.decode(str(text), type=list[str])
+    except msgspec.DecodeError as error:
+        raise RowRefused("The files are no array of ids", debug=str(error)) from error
+
+
+def _file_uses_drop(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    (message_id,) = args
+    connection.execute(USES_DROP, (_blob(message_id),))
+    return []
+
+
+def _file_release_next(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    (now,) = args
+    released = connection.execute(RELEASE_NEXT).fetchone()
+    if released is None:
+        return []
+    gone = connection.execute(FILE_UNUSED_DELETE, {"file_id": released[0]}).fetchall()
+    connection.execute(RELEASE_DONE, released)
+    return [(released[0], _unnamed(connection, gone, now))]
 
 
 def _file_removals_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -109,6 +179,7 @@ def _blob(text: object) -> bytes | None:
 
 
 FILE_READS: Mapping[str, Procedure] = {
+    "fp_file_find": _file_find,
     "fp_file_get": _file_get,
     "fp_file_removals_get": _file_removals_get,
     "fp_files_count": _files_count,
@@ -118,5 +189,8 @@ FILE_READS: Mapping[str, Procedure] = {
 FILE_WRITES: Mapping[str, Procedure] = {
     "fp_file_add": _file_add,
     "fp_file_delete": _file_delete,
+    "fp_file_release_next": _file_release_next,
     "fp_file_removal_done": _file_removal_done,
+    "fp_file_uses_add": _file_uses_add,
+    "fp_file_uses_drop": _file_uses_drop,
 }

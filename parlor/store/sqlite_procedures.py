@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -31,7 +31,7 @@ from parlor.store.sql_files import base_name, procedure_names, version_of
 from parlor.store.sqlite_access import ACCESS_READS, ACCESS_WRITES, ACCOUNT_GET
 from parlor.store.sqlite_audit import AUDIT_READS, AUDIT_WRITES
 from parlor.store.sqlite_deletions import DELETION_READS, DELETION_WRITES
-from parlor.store.sqlite_files import FILE_READS, FILE_WRITES
+from parlor.store.sqlite_files import FILE_READS, FILE_WRITES, RELEASE_MESSAGES, RELEASE_ROOMS
 from parlor.store.sqlite_messages import MESSAGES
 from parlor.store.sqlite_search import SEARCH_READS, SEARCH_WRITES, add_notes
 from parlor.store.sqlite_values import decode_rows, id_bytes
@@ -200,6 +200,14 @@ def _room_delete(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return _write(connection, sql.ROOM_DELETE, _batch(args, RoomDelete))
 
 
+def _release_messages(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _release(connection, RELEASE_MESSAGES, _batch(args, MessageDelete))
+
+
+def _release_rooms(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _release(connection, RELEASE_ROOMS, _batch(args, RoomDelete))
+
+
 def _account_daily_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return _write(connection, sql.DAILY_ADD, _batch(args, DailyUse))
 
@@ -229,7 +237,9 @@ def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
     _write(connection, sql.ROOM_UPDATE, batch.room_updates)
     _write(connection, sql.SUMMARY_SAVE, batch.summary_saves)
     _delete_messages(connection, batch.message_deletes)
+    _release(connection, RELEASE_MESSAGES, batch.message_deletes)
     _write(connection, sql.ROOM_DELETE, batch.room_deletes)
+    _release(connection, RELEASE_ROOMS, batch.room_deletes)
     _write(connection, sql.USE_ADD, batch.uses)
     add_notes(connection, batch.search_notes)
     return [("[]",)]
@@ -265,6 +275,8 @@ WRITES: Mapping[str, Procedure] = {
     "fp_chat_room_summary_save": _room_summary_save,
     "fp_chat_message_delete": _message_delete,
     "fp_chat_room_delete": _room_delete,
+    "fp_file_uses_release_messages": _release_messages,
+    "fp_file_uses_release_rooms": _release_rooms,
     "fp_account_daily_add": _account_daily_add,
     "fp_account_use_add": _account_use_add,
     "fp_account_open": _account_open,
@@ -303,6 +315,12 @@ def _select(connection: sqlite3.Connection, statement: str, args: Args, *names: 
 
 def _write(connection: sqlite3.Connection, statement: str, rows: Iterable[msgspec.Struct]) -> list[Row]:
     connection.executemany(statement, [_values(row) for row in rows])
+    return []
+
+
+def _release(connection: sqlite3.Connection, statements: Iterable[str], rows: Sequence[msgspec.Struct]) -> list[Row]:
+    for statement in statements:
+        _write(connection, statement, rows)
     return []
 
 

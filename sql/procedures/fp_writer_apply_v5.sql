@@ -70,9 +70,15 @@ BEGIN
     SET v_part = JSON_EXTRACT(p_batch, '$.summary_saves');
     IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_room_summary_save(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.message_deletes');
-    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_message_delete_v2(v_part); END IF;
+    IF JSON_LENGTH(v_part) > 0 THEN
+      CALL fp_chat_message_delete_v2(v_part);
+      CALL fp_file_uses_release_messages(v_part);
+    END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.room_deletes');
-    IF JSON_LENGTH(v_part) > 0 THEN CALL fp_chat_room_delete(v_part); END IF;
+    IF JSON_LENGTH(v_part) > 0 THEN
+      CALL fp_chat_room_delete(v_part);
+      CALL fp_file_uses_release_rooms(v_part);
+    END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.uses');
     IF JSON_LENGTH(v_part) > 0 THEN CALL fp_account_use_add_v2(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.search_notes');

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests import sample_files
 from tests.installation import Installation
-from tests.integration.user import User, succeeded
+from tests.integration.user import User, of, succeeded
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -94,3 +97,38 @@ async def test_an_upload_that_is_cut_leaves_nothing(user: User, installation: In
 
     await eventually(left, lambda found: not found)
     assert (await user.get("/v1/files"))["files"] == []
+
+
+async def test_the_model_is_shown_what_a_message_names(user: User) -> None:
+    room = await user.create_room("Files")
+    text = succeeded(await user.http.post("/v1/files", files={"file": ("tea.md", b"# Oolong")}), 201)
+    image = succeeded(await user.http.post("/v1/files", files={"file": ("dot.png", sample_files.png(30, 20))}), 201)
+    paper = succeeded(await user.http.post("/v1/files", files={"file": ("p.pdf", sample_files.pdf("Darjeeling"))}), 201)
+    parts = [
+        {"type": "text", "text": "[[echo=1]]"},
+        {"type": "file", "file_id": text["file_id"]},
+        {"type": "image", "file_id": image["file_id"]},
+        {"type": "file", "file_id": paper["file_id"]},
+    ]
+    answer = await user.http.post(f"{of(room)}/messages", json={"parts": parts}, headers={"Prefer": "wait=30"})
+    sent = succeeded(answer, 201)
+    assert sent["message"]["parts"][2] == {
+        "type": "image",
+        **{name: image[name] for name in ("file_id", "name", "media_type", "size")},
+    }
+    *_, asked = json.loads(sent["reply"]["content"])["messages"]
+    shown, picture = asked["content"]
+    assert "# Oolong" in shown["text"]
+    assert "Darjeeling" in shown["text"]
+    data = base64.b64encode(sample_files.png(30, 20)).decode()
+    assert picture == {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+
+    answer = await user.http.post(f"{of(room)}/messages", json={"parts": parts[2:3]}, headers={"Prefer": "wait=30"})
+    assert f"an image (image/png, {image['size']} bytes)" in succeeded(answer, 201)["reply"]["content"]
+
+    assert (await user.http.delete(f"/v1/files/{text['file_id']}")).status_code == 204
+    again = await user.converse(room, "[[echo=1]] What was in it?")
+    assert "tea.md: it was deleted" in again["reply"]["content"]
+    assert {"file_id": text["file_id"], "state": "gone"}.items() <= again["reply"]["metadata"]["files"][0].items()
+    answer = await user.http.post(f"{of(room)}/messages", json={"parts": parts})
+    assert (answer.status_code, answer.json()["code"]) == (404, "file-not-found")

@@ -9,9 +9,9 @@ import pytest
 from msgspec import structs
 
 from parlor.model.files import File
-from parlor.model.ids import FileId, IdMint
+from parlor.model.ids import FileId, IdMint, MessageId, RoomId
 from parlor.store.files import FileQuota, FileUse, StoredFileRows
-from parlor.store.ports import ChatStore, RowRefused
+from parlor.store.ports import ChatStore, MessageDelete, RoomDelete, RowRefused
 from tests.contract.store.fixtures import SHARD, FixedClock, SeededEntropy, StoreFixtures
 
 pytestmark = pytest.mark.contract
@@ -165,3 +165,96 @@ async def test_files_of_another_shard_are_not_here(store: ChatStore, account: Ac
     file = await account.added()
     other = next(shard for shard in store.shard_ids() if shard != SHARD)
     assert await account.rows.get(other, account.key, file.file_id) is None
+
+
+async def use(
+    account: Account, *files: File, message: MessageId | None = None, room: RoomId | None = None
+) -> MessageId:
+    message = message or account.mint.message_id(account.partition)
+    room = room or account.mint.room_id(account.partition)
+    ids = [file.file_id for file in files]
+    assert await account.rows.refer(SHARD, account.key, ids, message, room) == [*files]
+    return message
+
+
+async def released(account: Account) -> set[FileId]:
+    """What goes because nobody names it; files of other tests too."""
+    gone = set()
+    while (found := await account.rows.release_next(SHARD, 7)) is not None:
+        file_id, _ = found
+        if await account.rows.find(SHARD, file_id) is None:
+            gone.add(file_id)
+    return gone
+
+
+async def delete(fixtures: StoreFixtures, *messages: MessageId) -> None:
+    room = fixtures.room_id()
+    deletes = [MessageDelete(room, seq, message, 5) for seq, message in enumerate(messages, 1)]
+    await fixtures.write(deletes=deletes)
+
+
+async def test_a_file_goes_with_the_last_message_that_names_it(account: Account, fixtures: StoreFixtures) -> None:
+    file, other = await account.added("a"), await account.added("b")
+    first, second = await use(account, file), await use(account, file, other)
+    assert await released(account) == set()
+    await delete(fixtures, first)
+    assert file.file_id not in await released(account)
+    assert await account.get(file.file_id) == file
+    await delete(fixtures, second)
+    assert {file.file_id, other.file_id} <= await released(account)
+    assert (await account.get(file.file_id), await account.rows.use(SHARD, account.key)) == (None, FileUse(0, 0))
+    assert {file.blob_id, other.blob_id} <= set(await account.rows.removals(SHARD, 1000))
+
+
+async def test_files_go_with_their_room(account: Account, fixtures: StoreFixtures) -> None:
+    file = await account.added()
+    room = account.mint.room_id(account.partition)
+    await use(account, file, room=room)
+    deleted = RoomDelete(room, account.partition, fixtures.account, account.key, 5)
+    await fixtures.write(room_deletes=[deleted])
+    assert file.file_id in await released(account)
+
+
+async def test_a_file_that_is_named_again_stays(account: Account, fixtures: StoreFixtures) -> None:
+    file = await account.added()
+    await delete(fixtures, await use(account, file))
+    again = await use(account, file)
+    assert await use(account, file, message=again) == again, "noting it again changes nothing"
+    assert file.file_id not in await released(account)
+    await delete(fixtures, again)
+    assert file.file_id in await released(account)
+
+
+async def test_a_file_of_a_message_that_was_refused_stays(account: Account, fixtures: StoreFixtures) -> None:
+    file = await account.added()
+    message = await use(account, file)
+    await account.rows.drop_references(SHARD, message)
+    await delete(fixtures, message)
+    assert await released(account) == set()
+    assert await account.get(file.file_id) == file
+
+
+@pytest.mark.parametrize("absent", ["gone", "another account's"])
+async def test_a_message_that_names_a_file_that_is_not_there_notes_nothing(account: Account, absent: str) -> None:
+    here, there = await account.added("a"), account.new("b")
+    if absent == "gone":
+        await account.add(there)
+        await account.delete(there)
+    else:
+        assert await account.rows.add(SHARD, account.key + 1_000_000, there, PLENTY) == there
+    message, room = account.mint.message_id(account.partition), account.mint.room_id(account.partition)
+    ids = [here.file_id, there.file_id]
+    assert await account.rows.refer(SHARD, account.key, ids, message, room) == [here]
+    assert await account.rows.refer(SHARD, account.key, ids[1:], message, room) == []
+
+
+async def test_a_file_is_not_removed_under_a_message_that_is_sent(account: Account, fixtures: StoreFixtures) -> None:
+    """Either the file is found and stays, or it is not found."""
+    for number in range(10):
+        file = await account.added(f"{number:x}")
+        await delete(fixtures, await use(account, file))
+        message, room = account.mint.message_id(account.partition), account.mint.room_id(account.partition)
+        found, _ = await asyncio.gather(
+            account.rows.refer(SHARD, account.key, [file.file_id], message, room), released(account)
+        )
+        assert (await account.get(file.file_id) is not None) == (found == [file])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from parlor.clock import Clock, Entropy
 from parlor.files.files import Files
 from parlor.model.files import File
-from parlor.model.ids import FileId, IdMint, ShardId
+from parlor.model.ids import FileId, IdMint, MessageId, RoomId, ShardId
 from parlor.settings.limits import LimitSettings
 from parlor.settings.uploads import FileSettings
 from parlor.store.files import FileQuota, FileUse
@@ -44,6 +46,23 @@ class FakeFileRows:
         self._called()
         gone = self.files.pop(file_id, None)
         return (False, None) if gone is None else (True, gone.blob_id)
+
+    async def refer(
+        self, shard: ShardId, account_db_key: int, file_ids: Sequence[FileId], message_id: MessageId, room_id: RoomId
+    ) -> list[File]:
+        self._called()
+        return [self.files[file_id] for file_id in file_ids if file_id in self.files]
+
+    async def drop_references(self, shard: ShardId, message_id: MessageId) -> None:
+        self._called()
+
+    async def find(self, shard: ShardId, file_id: FileId) -> File | None:
+        self._called()
+        return self.files.get(file_id)
+
+    async def release_next(self, shard: ShardId, now_ms: int) -> tuple[FileId, FileId | None] | None:
+        self._called()
+        return None
 
     async def removals(self, shard: ShardId, limit: int) -> list[FileId]:
         self._called()

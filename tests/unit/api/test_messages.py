@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from parlor.errors import StoreUnavailable
 from parlor.model.messages import Event
-from parlor.model.parts import TextSpan
+from parlor.model.parts import FilePart, ImagePart, StoredParts, TextSpan
 from parlor.model.requests import OnBusy, ReplyMode, SendRequest
 from parlor.settings import Settings
 from tests.unit.api.exchange import Exchange
@@ -226,6 +226,12 @@ async def test_what_is_no_id_of_ours_is_no_message(client: httpx2.AsyncClient, m
         ),
         ({"content": "x", "parts": [{"type": "text", "text": "ab"}]}, "xab", (TextSpan(1), TextSpan(2))),
         ({"content": "ab", "parts": [{"type": "text", "text": "ab"}]}, "ab", None),
+        ({"parts": [{"type": "image", "file_id": "AB"}]}, "", (ImagePart("ab", "", "", 0),)),
+        (
+            {"content": "a", "parts": [{"type": "file", "file_id": "x"}]},
+            "a",
+            (TextSpan(1), FilePart("x", "", "", 0)),
+        ),
     ],
 )
 async def test_a_message_is_sent_in_parts(
@@ -233,7 +239,7 @@ async def test_a_message_is_sent_in_parts(
     gateway: FakeGateway,
     body: dict[str, object],
     content: str,
-    parts: tuple[TextSpan, ...] | None,
+    parts: StoredParts | None,
 ) -> None:
     answer = await client.post(PATH, json=body)
     assert answer.status_code == 201
@@ -250,6 +256,8 @@ async def test_a_message_is_sent_in_parts(
         {"parts": [{"type": "text", "text": "a\u0000"}]},
         {"parts": [{"type": "text", "text": "a", "more": 1}]},
         {"parts": [{"type": "reasoning", "text": "a"}]},
+        {"parts": [{"type": "image", "file_id": "x", "name": "y"}]},
+        {"parts": [{"type": "file"}]},
         {"parts": [{"type": "text", "text": "a"}] * 65},
         {"parts": {"type": "text", "text": "a"}},
     ],
