@@ -28,9 +28,9 @@ from parlor.errors import (
     RoomNotFound,
     StoreUnavailable,
 )
-from parlor.gateway import Subscription
+from parlor.gateway import Answer, Subscription
 from parlor.llm.personas import Personas, load_personas
-from parlor.llm.ports import Persona
+from parlor.llm.ports import ModelCall, Persona
 from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
 from parlor.model.budgets import Budget, Payer
 from parlor.model.ids import AccountId, MessageId, RoomId, home_of, partition_of
@@ -88,6 +88,7 @@ class ActorGateway:
         self._settings = wiring.settings
         self._hub = hub
         self._streams = wiring.streams(hub)
+        self._calls = wiring.stateless_calls()
         self._rooms = RoomRouter(wiring.reader, wiring.settings.ray.namespace)
         self._states = NodeStateMachine(wiring.settings.ray.namespace)
         self._personas = Personas(load_personas(wiring.settings.llm))
@@ -318,6 +319,9 @@ class ActorGateway:
     def account_events(self, session: Session, after: str | None) -> AbstractAsyncContextManager[Subscription]:
         return self._streams.account(session.partition, session.account_id, after)
 
+    def answer(self, session: Session, call: ModelCall) -> Answer:
+        return self._calls.answer(session, call)
+
     async def issue_ticket(self, session: Session, path: str, credential: Credential) -> StreamTicket:
         return await self._wiring.tickets.issue(session.partition, session.account_id, path, credential)
 
@@ -341,6 +345,7 @@ class ActorGateway:
     async def close(self) -> None:
         await self._rooms.close()
         await self._hub.close()
+        await self._calls.close()
         await self._wiring.close()
 
     # Commands

@@ -30,6 +30,8 @@ from api.routes import (
     health,
     keys,
     messages,
+    openai_chat,
+    openai_models,
     page,
     personas,
     replies,
@@ -132,6 +134,8 @@ def build_app(
     problems.install(app)
     for module in ROUTES:
         app.include_router(module.router)
+    for dialect in (openai_chat, openai_models):
+        app.include_router(dialect.router)
     app.router.routes.append(WebSocketRoute(SOCKET, _Socket()))
     app.mount("/assets", page.assets, name="assets")
     app.state.methods = MethodTable(app.openapi)

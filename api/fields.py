@@ -62,8 +62,9 @@ Title = Annotated[
     ),
 ]
 PersonaName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
+EXTERNAL_ID_MAX = 128
 ExternalId = Annotated[
-    str, Field(min_length=1, max_length=128, description="Printable characters"), AfterValidator(_printable)
+    str, Field(min_length=1, max_length=EXTERNAL_ID_MAX, description="Printable characters"), AfterValidator(_printable)
 ]
 Day = Annotated[date, BeforeValidator(_day), Field(description="`YYYY-MM-DD`, UTC")]
 Timestamp = Annotated[

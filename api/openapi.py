@@ -85,7 +85,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         }
         for path, operations in schema["paths"].items():
             for operation in operations.values():
-                operation["security"] = [{"bearer": []}] if path.startswith("/v1/") else []
+                operation["security"] = [{"bearer": []}] if path.startswith(("/v1/", "/openai/")) else []
                 if any(parameter["name"] == "ticket" for parameter in operation.get("parameters", ())):
                     operation["security"].append({"ticket": []})
         app.openapi_schema = schema

@@ -16,6 +16,7 @@ from functools import lru_cache
 import msgspec
 from starlette.types import Scope
 
+from api.dialects.openai_errors import OPENAI
 from parlor.clock import Clock
 from parlor.errors import QuotaExceeded, RateLimited
 from parlor.settings.limits import LimitSettings
@@ -40,6 +41,10 @@ class Standing(msgspec.Struct, frozen=True):
     """The value of the field ``RateLimit``."""
     retry_after: float
     """Seconds until the next request is allowed; 0 when this one was."""
+    quota: int
+    remaining: int
+    reset: int
+    """Seconds until the bucket is full again, or until the next request is allowed."""
 
 
 class Rate:
@@ -51,6 +56,7 @@ class Rate:
         self._cost = 0.0 if per_second is None else 1 / per_second
         """Seconds in which the bucket gets back what one request takes."""
         self._size = self._cost * burst
+        self._burst = burst
         self._clock = clock
         self._full_at: dict[str, float] = {}
         self._policy = f'"{name}";q={burst};w={max(1, math.ceil(self._size))}'
@@ -78,7 +84,8 @@ class Rate:
         left = math.floor((self._size - missing) / self._cost + _ROUNDING)
         retry_after = missing - self._size if left < 0 else 0.0
         reset = math.ceil(retry_after or missing)
-        return Standing(self._policy, f'"{self.name}";r={max(0, left)};t={reset}', retry_after)
+        told = f'"{self.name}";r={max(0, left)};t={reset}'
+        return Standing(self._policy, told, retry_after, self._burst, max(0, left), reset)
 
 
 class Shares:
@@ -143,9 +150,9 @@ class Limits:
         """Notes the budget that refused a request for its answer."""
         name = str(error.extra.get("limit", "budget"))
         window = _MONTH if name.endswith("month") else _DAY
-        policy = f'"{name}";q={math.ceil(self._budgets.get(name) or 0)};w={window}'
-        retry_after = error.retry_after or 0.0
-        scope["state"]["rate"] = Standing(policy, f'"{name}";r=0;t={math.ceil(retry_after)}', retry_after)
+        quota, retry_after = math.ceil(self._budgets.get(name) or 0), error.retry_after or 0.0
+        policy, reset = f'"{name}";q={quota};w={window}', math.ceil(retry_after)
+        scope["state"]["rate"] = Standing(policy, f'"{name}";r=0;t={reset}', retry_after, quota, 0, reset)
 
     async def hold_back(self) -> None:
         """Waits a little before a refusal is answered, unless too many wait already."""
@@ -172,6 +179,12 @@ def rate_fields(scope: Scope) -> list[tuple[bytes, bytes]]:
     standing: Standing | None = scope["state"].get("rate")
     if standing is None:
         return []
+    if scope["path"].startswith(OPENAI):
+        return [
+            (b"x-ratelimit-limit-requests", b"%d" % standing.quota),
+            (b"x-ratelimit-remaining-requests", b"%d" % standing.remaining),
+            (b"x-ratelimit-reset-requests", b"%ds" % standing.reset),
+        ]
     return [(b"ratelimit-policy", standing.policy.encode()), (b"ratelimit", standing.left.encode())]
 
 

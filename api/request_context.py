@@ -9,6 +9,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.dialects.openai_errors import OPENAI
 from api.edge import Edge
 from api.path_ids import path_of
 from api.problems import Problem, deny, not_found, respond
@@ -42,7 +43,7 @@ class RequestContext:
         scope.setdefault("state", {})["request_id"] = request_id
         scope["path"] = path_of(scope)
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        started, status = False, 0
+        began, started, status = self._edge.clock.monotonic(), False, 0
 
         async def traced(message: Message) -> None:
             nonlocal started, status
@@ -52,6 +53,9 @@ class RequestContext:
                 given = {name for name, _ in headers}
                 headers += [(name, value) for name, value in _ANSWER_HEADERS.items() if name not in given]
                 headers += rate_fields(scope)
+                if scope["path"].startswith(OPENAI):
+                    spent = (self._edge.clock.monotonic() - began) * 1000
+                    headers += [(b"openai-processing-ms", b"%d" % spent), (b"openai-version", b"2020-10-01")]
                 if self._echo or scope["type"] == "websocket":
                     headers.append((b"x-request-id", request_id.encode()))
                 message["headers"] = headers

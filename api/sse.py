@@ -11,8 +11,9 @@ exactly the last event that the client got.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Protocol
 
 import structlog
 from fastapi import Response
@@ -29,8 +30,6 @@ from parlor.model.wire import encode
 RECONNECT = "stream.reconnect"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _PING = b": ping\n\n"
-_OPENED = b": open\n\n"
-"""Sent first, so that proxies pass the headers on before there is an event."""
 GRACE = 5.0
 """Seconds to finish a write to a slow client when its stream has to end."""
 STALL = 30.0
@@ -46,6 +45,41 @@ def frame(event: Event) -> bytes:
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (event.cursor.encode(), event.type.encode(), event.data)
 
 
+class Frames(Protocol):
+    """One event stream as a dialect writes it."""
+
+    opening: bytes
+    """Sent first, so that proxies pass the headers on before there is an event."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream has said that it ends."""
+
+    def write(self, batch: Sequence[Event]) -> bytes: ...
+
+    def end(self, cursor: str, reason: str) -> bytes:
+        """What is written last; ``reason`` is the server's, empty when the events have ended."""
+
+
+class NativeFrames:
+    """The dialect of ``/v1``."""
+
+    opening = b": open\n\n"
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def write(self, batch: Sequence[Event]) -> bytes:
+        if batch:
+            self.ended = batch[-1].type == RECONNECT
+        return b"".join(map(frame, batch))
+
+    def end(self, cursor: str, reason: str) -> bytes:
+        if self.ended or not reason:
+            return b""
+        return frame(reconnect(cursor, reason))
+
+
 class EventStream(Response):
     """The response of a call that streams events."""
 
@@ -58,9 +92,10 @@ class EventStream(Response):
         *,
         slot: StreamSlot | None = None,
         begins_at: str = "",
+        frames: Frames | None = None,
     ) -> None:
         """``slot`` is one that the caller has taken; None: take one. ``begins_at`` is the cursor of a turn that was
-        appended, and whose stream is not refused any more."""
+        appended, and whose stream is not refused any more. ``frames`` None: those of ``/v1``."""
         super().__init__(b"", 200, {**HEADERS, **(headers or {})})
         del self.headers["content-length"]
         self._source = source
@@ -68,6 +103,7 @@ class EventStream(Response):
         self._caller = caller
         self._slot = slot
         self._begins_at = begins_at
+        self._frames = frames or NativeFrames()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._slot or self._edge.streams.take(self._caller.session.account_id):
@@ -79,11 +115,11 @@ class EventStream(Response):
                         raise
                     _log.warning("stream_not_begun", code=error.code, debug=error.debug)
                     await self._start(send)
-                    await _end_body(send, self._begins_at, error.code)
+                    await _end_body(send, self._frames.end(self._begins_at, error.code))
                     return
                 await self._start(send)
                 with self._edge.open_streams.watch(self._caller) as revoked:
-                    await self._serve(_Relay(subscription, send), receive, revoked)
+                    await self._serve(_Relay(subscription, send, self._frames), receive, revoked)
 
     async def _start(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -120,24 +156,23 @@ class EventStream(Response):
 class _Relay:
     """Writes the batches of a subscription to the client."""
 
-    def __init__(self, subscription: Subscription, send: Send) -> None:
+    def __init__(self, subscription: Subscription, send: Send, frames: Frames) -> None:
         self._subscription = subscription
         self._send = send
+        self._frames = frames
         self._sending = False
         self._ending = False
-        self._announced = False
         self.cursor = subscription.cursor
 
     async def run(self) -> None:
         batches = aiter(self._subscription)
         try:
-            await self._write(_OPENED)
+            await self._write(self._frames.opening)
             async for batch in batches:
-                await self._write(b"".join(map(frame, batch)) or _PING)
+                await self._write(self._frames.write(batch) or _PING)
                 if batch:
                     self.cursor = batch[-1].cursor
-                    self._announced = batch[-1].type == RECONNECT
-                if self._ending or self._announced:
+                if self._ending or self._frames.ended:
                     return
         finally:
             if isinstance(batches, AsyncGenerator):
@@ -151,8 +186,8 @@ class _Relay:
         await asyncio.wait({running}, timeout=GRACE)
 
     async def close(self, reason: str) -> None:
-        """Ends the body; with a reason, after ``stream.reconnect``, unless the subscription has sent that event."""
-        await _end_body(self._send, self.cursor, "" if self._announced else reason)
+        """Ends the body, with a reason unless the events have said that they end."""
+        await _end_body(self._send, self._frames.end(self.cursor, reason))
 
     async def _write(self, chunk: bytes) -> None:
         self._sending = True
@@ -174,8 +209,7 @@ def reconnect(cursor: str, reason: str) -> Event:
     return Event(cursor, RECONNECT, encode({"cursor": cursor, "reason": reason}))
 
 
-async def _end_body(send: Send, cursor: str, reason: str) -> None:
-    last = frame(reconnect(cursor, reason)) if reason else b""
+async def _end_body(send: Send, last: bytes) -> None:
     await send({"type": "http.response.body", "body": last, "more_body": False})
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import date, tzinfo
-from typing import Protocol
+from typing import Protocol, Self
 
 from parlor.administration.ports import Administration
 from parlor.files.files import FileShelf
-from parlor.llm.ports import Persona
+from parlor.llm.ports import ModelCall, Persona
 from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
 from parlor.model.budgets import Ask, Budget, Payer, Reservation
 from parlor.model.ids import MessageId, RoomId
@@ -43,6 +43,19 @@ class Subscription(Protocol):
         """Where the reader begins; sent in ``stream.reconnect`` when a stream ends before its first event."""
 
     def __aiter__(self) -> AsyncIterator[list[Event]]: ...
+
+
+class Answer(Subscription, Protocol):
+    """The events of an answer outside of any room: ``message.delta``, then ``message.completed`` or ``message.failed``.
+    Entering begins it, and raises ``UnknownPersona`` and ``ContentTooLarge``."""
+
+    @property
+    def message(self) -> Message:
+        """The answer as it is now."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
 
 
 class Budgets(Protocol):
@@ -217,6 +230,9 @@ class Gateway(Protocol):
         """Subscribes to the events of one turn, from ``receipt.cursor`` to the reply's last event."""
 
     def account_events(self, session: Session, after: str | None) -> AbstractAsyncContextManager[Subscription]: ...
+
+    def answer(self, session: Session, call: ModelCall) -> Answer:
+        """Asks a persona's model outside of any room: nothing is stored, what it uses is counted."""
 
     async def issue_ticket(self, session: Session, path: str, credential: Credential) -> StreamTicket:
         """Returns a ticket that opens the event stream at ``path`` for the session's account, as the credential

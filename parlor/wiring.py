@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from parlor.administration.deletions import Deletions
 from parlor.cache.audit import AuditCache
 from parlor.cache.connection import connect
@@ -42,6 +44,7 @@ from parlor.reading.streams import EventStreams
 from parlor.rooms.follow_up import FollowUp
 from parlor.rooms.reply import ReplyPorts
 from parlor.rooms.room import RoomPorts
+from parlor.rooms.stateless import StatelessCalls, StatelessPorts
 from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine, set_chat_state_machine
 from parlor.store.files import StoredFileRows
@@ -92,6 +95,26 @@ class Wiring:
         history, memories = self.internal_history, self.memories
         contents = FileContents(self.file_rows, self.file_store, self.store.shard_of, self.settings.files)
         return AIChatService(llm, model, load_personas(llm), history, memories, self.clock, attachments=contents)
+
+    def stateless_calls(self) -> StatelessCalls:
+        """Answers outside of any room; ``close`` them. The language model is opened with the first."""
+
+        async def opened() -> AIChatService:
+            # Importing the provider takes half a second, in which others are served.
+            await asyncio.to_thread(load_provider, self.settings.llm.provider)
+            return self.chat_service()
+
+        settings, heartbeat = self.settings, self.settings.api.heartbeat.total_seconds()
+        ports = StatelessPorts(
+            opened,
+            self.budgets,
+            self.mint,
+            self.clock,
+            heartbeat,
+            settings.llm.context_tokens,
+            settings.limits.answer_tokens,
+        )
+        return StatelessCalls(ports)
 
     def follow_up(self, model: AIChatService) -> FollowUp:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""

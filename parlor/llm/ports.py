@@ -65,6 +65,16 @@ class Context(msgspec.Struct, frozen=True):
     """What the prompt has of the files that its messages name."""
 
 
+class ModelCall(msgspec.Struct, frozen=True):
+    """A prompt that a client brings along, for a persona's model."""
+
+    persona: str
+    turns: list[PromptTurn]
+    temperature: float | None = None
+    max_tokens: int | None = None
+    """Most tokens of the answer."""
+
+
 class TextDelta(msgspec.Struct, frozen=True):
     """A piece of the answer, as it arrived."""
 
@@ -142,7 +152,7 @@ class ChatService(Protocol):
         """Returns the room's conversation as a prompt, up to but not including ``before_seq`` (None: all of it).
         ``said`` is what the answer has already: the prompt ends with it, for the model to go on from there."""
 
-    def chat(self, persona: str, context: Context) -> AsyncGenerator[Part, None]:
+    def chat(self, persona: str | Persona, context: Context) -> AsyncGenerator[Part, None]:
         """Streams the answer: deltas of text and of reasoning, usages, then one completion. Raises ``LlmError``.
         ``persona`` may also be one of Parlor's own: ``summary.NAME``, ``title.NAME``.
 

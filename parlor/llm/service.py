@@ -97,7 +97,7 @@ class AIChatService:
         answering = self.persona(persona or self._default_persona)
         return await self.memory.build_prompt(room_id, answering, before_seq, said)
 
-    async def chat(self, persona: str, context: Context) -> AsyncGenerator[Part, None]:
+    async def chat(self, persona: str | Persona, context: Context) -> AsyncGenerator[Part, None]:
         """Streams the answer: deltas of text and of reasoning, usages, then one completion. The usages include a try
         that failed.
 
@@ -105,7 +105,8 @@ class AIChatService:
         The total timeout includes the retry and the time that the caller spends on each delta. Closing or cancelling
         the generator closes the connection to the provider.
         """
-        asked = _limited(self.persona(persona), context.answer_tokens)
+        named = persona if isinstance(persona, Persona) else self.persona(persona)
+        asked = _limited(named, context.answer_tokens)
         deadline = self._clock.monotonic() + self._total_timeout
         left, used = self._reply_max - context.said, None
         for last_try in (False, True):

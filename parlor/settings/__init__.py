@@ -24,7 +24,7 @@ from parlor.settings.limits import LimitSettings
 from parlor.settings.section import Section as _Section
 from parlor.settings.uploads import FileSettings
 from parlor.settings.urls import ApiUrl, Origins, RedisUrl, StoreUrl, StoreUrls
-from parlor.settings.values import ApiKey, Lifetime, Pause, SigningKey, Text, TimeLimit
+from parlor.settings.values import ApiKey, HeaderNames, Lifetime, Pause, SigningKey, Text, TimeLimit
 
 
 def _in_order(section: BaseModel, least: str, most: str) -> None:
@@ -273,6 +273,9 @@ class ApiSettings(_Section):
     origins: Origins = ()
     """Origins of web pages that may call the API from a browser: `https://chat.example.org`, several with commas or as
     a JSON list. Empty: none but Parlor's own page."""
+    external_id_headers: HeaderNames = ("X-OpenWebUI-Chat-Id", "X-Conversation-Id")
+    """Request headers whose value is the external id of the room that a chat completion belongs to; the first one that
+    a request has counts. `Parlor-Room` comes before them."""
     heartbeat: TimeLimit = timedelta(seconds=15)
     """Time after which a silent stream gets a comment line."""
     stream_lifetime: TimeLimit = timedelta(minutes=10)

@@ -94,6 +94,19 @@ def listed(value: object) -> object:
     return found
 
 
+def _names(value: object) -> object:
+    """Reads text as names with commas between them, or as a JSON list."""
+    if not isinstance(value, str) or value.strip().startswith("["):
+        return listed(value)
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _header_name(name: str) -> str:
+    if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", name):
+        raise ValueError(f"{name!r} is not the name of a header")
+    return name
+
+
 Text = Annotated[str, BeforeValidator(without_line_ends), AfterValidator(bare)]
 Secret = Annotated[
     SecretStr,
@@ -104,6 +117,9 @@ Secret = Annotated[
 """A secret that is masked wherever it is printed, except by ``Settings.dump_secrets``."""
 ApiKey = Annotated[Secret, AfterValidator(_header_value)]
 SigningKey = Annotated[Secret, AfterValidator(_long_enough)]
+
+HeaderNames = Annotated[tuple[Annotated[str, AfterValidator(_header_name)], ...], BeforeValidator(_names)]
+"""Names of request headers: several with commas, or as a JSON list."""
 
 TimeLimit = Annotated[timedelta, Field(ge=timedelta(milliseconds=1), le=timedelta(days=1)), BeforeValidator(duration)]
 """What somebody or something waits for: it passes some time, and within a day."""

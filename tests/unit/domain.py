@@ -14,8 +14,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from fakeredis import FakeAsyncRedis
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from parlor.cache.creations import CreationCache
 from parlor.cache.events import EventLog
@@ -66,7 +64,8 @@ from parlor.rooms.follow_up import FollowUp
 from parlor.rooms.host import RoomHost
 from parlor.rooms.reply import ReplyPorts
 from parlor.rooms.room import Room, RoomPorts
-from parlor.settings import LlmSettings, Settings
+from parlor.rooms.stateless import StatelessCalls, StatelessPorts
+from parlor.settings import LlmSettings
 from parlor.state_machine import ChatStateMachine
 from parlor.store.files import StoredFileRows
 from tests.fake_redis import fake_server
@@ -75,6 +74,7 @@ from tests.unit.fake_cache import FakeQueue, FaultyPipeline
 from tests.unit.fake_clock import FakeClock, SeededEntropy, settle
 from tests.unit.memory_files import MemoryFileStore
 from tests.unit.memory_store import PARTITIONS, SHARDS, MemoryStore, Templates
+from tests.unit.plain_settings import plain_settings
 from tests.unit.scripted_model import ScriptedModel
 
 SHARD = ShardId(1)
@@ -83,27 +83,8 @@ HOME, NEIGHBOUR = Partition(0), Partition(2)
 """Two partitions of the first shard."""
 HEARTBEAT = 0.05
 """Seconds of real time, because a reader waits on a socket, not on the fake clock."""
-COMMAND_TIMEOUT = 60.0
-"""Seconds of real time, long enough for a busy machine. No test waits for it: a server that is down refuses at once."""
 
 _T = TypeVar("_T")
-
-
-class PlainSettings(Settings):
-    """Settings from defaults and arguments only, without the environment and files."""
-
-    model_config = SettingsConfigDict(**{**Settings.model_config, "env_file": None, "toml_file": None})
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
-
-
-def plain_settings(**sections: object) -> Settings:
-    redis = {"url": SecretStr("redis://fake"), "command_timeout": COMMAND_TIMEOUT}
-    return PlainSettings.model_validate({"redis": redis, **sections})
 
 
 class Domain:
@@ -143,6 +124,9 @@ class Domain:
             self.live, self.settings.redis, FakeAsyncRedis(server=self.server, protocol=2), self.pipeline
         )
         self.log = EventLog(self.live)
+        self.calls = StatelessCalls(
+            StatelessPorts(self._open_model, self.budgets, self.mint, self.clock, 15.0, 1000, 100)
+        )
         self.ada = self.session("ada")
         self._rooms: list[Room] = []
         self._hosts: list[RoomHost] = []
@@ -204,6 +188,9 @@ class Domain:
     async def opened(self) -> Room:
         """Returns the owner of a new room."""
         return self.room(await self.new_room())
+
+    async def _open_model(self) -> ScriptedModel:
+        return self.model
 
     def host(self) -> RoomHost:
         host = RoomHost(self.ports())

@@ -55,6 +55,9 @@ class ScriptedModel:
         self.auto: list[str] | None = None
         self.mem_error: Exception | None = None
 
+    async def close(self) -> None:
+        """There is nothing to close."""
+
     def persona(self, name: str) -> Persona:
         return Persona(name, name, "", "", "scripted")
 
@@ -72,8 +75,8 @@ class ScriptedModel:
         ]
         return Context([*turns, PromptTurn("assistant", said)] if said else turns, 100, 0, len(said))
 
-    async def chat(self, persona: str, context: Context) -> AsyncGenerator[Part, None]:
-        talk = Talk(persona, context)
+    async def chat(self, persona: str | Persona, context: Context) -> AsyncGenerator[Part, None]:
+        talk = Talk(persona if isinstance(persona, str) else persona.name, context)
         self.talks.append(talk)
         if self.auto is not None:
             talk.say(*self.auto)

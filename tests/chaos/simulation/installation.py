@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from parlor.cache.events import CHUNK
 from parlor.errors import Overloaded, ParlorError, RoomMoved
 from parlor.llm.memory import Memory
-from parlor.llm.ports import Completion, Context, Part, ReasoningDelta, TextDelta
+from parlor.llm.ports import Completion, Context, Part, Persona, ReasoningDelta, TextDelta
 from parlor.metrics import NoMetrics
 from parlor.model.ids import Partition, RoomId, ShardId
 from parlor.model.messages import FinishReason, Usage
@@ -103,7 +103,7 @@ class SimModel(ScriptedModel):
         self._chance = chance
         self._cut = cut
 
-    async def chat(self, persona: str, context: Context) -> AsyncGenerator[Part, None]:
+    async def chat(self, persona: str | Persona, context: Context) -> AsyncGenerator[Part, None]:
         chance = self._chance
         for number in range(chance.choice([0, 0, 0, 1, 3])):
             await asyncio.sleep(chance.uniform(0.01, 0.5))

@@ -27,6 +27,7 @@ from parlor.reading.streams import EventStreams
 from parlor.rooms.commands import Command, Outcome, decode_commands, encode_outcomes
 from parlor.rooms.host import RoomHost
 from parlor.rooms.placement import PlacementBook
+from parlor.rooms.stateless import StatelessCalls
 from parlor.wiring import Wiring
 from tests.unit.domain import Domain
 
@@ -193,6 +194,9 @@ class DomainWiring(Wiring):
 
     def streams(self, hub: EventHub) -> EventStreams:
         return self._domain.streams()
+
+    def stateless_calls(self) -> StatelessCalls:
+        return self._domain.calls
 
     async def close(self) -> None:
         """The domain closes itself."""

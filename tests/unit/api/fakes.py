@@ -12,7 +12,7 @@ import msgspec
 
 from api.tokens import issue
 from parlor.gateway import Subscription
-from parlor.llm.ports import Persona
+from parlor.llm.ports import ModelCall, Persona
 from parlor.model.access import Credential, DailyUse, Session, Standing, StreamTicket, TicketHolder
 from parlor.model.budgets import Budget
 from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
@@ -36,6 +36,7 @@ from parlor.model.states import MessageState, RoomState
 from parlor.settings import Settings
 from tests.unit.api.fake_access import FakeAccess
 from tests.unit.api.fake_administration import FakeAdministration, FakeAuditLog
+from tests.unit.api.fake_answer import FakeAnswer
 from tests.unit.api.fake_budgets import STANDINGS, FakeBudgets
 from tests.unit.api.fake_files import FakeFileRows, fake_files
 from tests.unit.api.fake_subscription import FakeSubscription
@@ -157,6 +158,10 @@ class FakeGateway:
         self.uses: list[DailyUse] = []
         self.found = SearchPage([], None)
         self.standings: list[Budget] = STANDINGS
+        self.waited = reply(
+            content="all of it", is_streaming=False, state=MessageState.PENDING, finish_reason=FinishReason.STOP
+        )
+        self.answering = FakeAnswer(CURSOR, reply(finish_reason=FinishReason.STOP))
         self.exported: list[Message] = [message(), reply(content="hi")]
         self.export_breaks: Exception | None = None
         self.replays = False
@@ -190,6 +195,10 @@ class FakeGateway:
     ) -> RoomReceipt:
         self._called("create_room", session.account_id, title, ai_persona, idempotency, external_id)
         return RoomReceipt(room(title=title or "New room", external_id=external_id), self.replays)
+
+    def answer(self, session: Session, call: ModelCall) -> FakeAnswer:
+        self._called("answer", session.account_id, call)
+        return self.answering
 
     async def find_rooms(self, session: Session, external_id: str) -> RoomPage:
         self._called("find_rooms", session.account_id, external_id)
@@ -312,7 +321,7 @@ class FakeGateway:
         self._called("wait_for_reply", message_id, seconds)
         if self.wait_fails is not None:
             raise self.wait_fails
-        return reply(content="all of it", is_streaming=False, state=MessageState.PENDING)
+        return self.waited
 
     async def wait_for_commit(
         self, session: Session, room_id: RoomId, message_id: MessageId, seconds: float

@@ -31,6 +31,7 @@ NAMES = {
     "key_id": "0123456789abcdef",
     "file_id": FILE_ID,
     "account_id": "alice",
+    "model": "GPT4O",
     "dead_letter_id": "17:1795403885042-1",
 }
 CLAIMS = {"sub": "alice", "iss": "parlor", "aud": "parlor-api", "iat": NOW_MS // 1000, "exp": NOW_MS // 1000 + 600}
@@ -93,7 +94,16 @@ async def credentials(app: FastAPI, gateway: FakeGateway, clock: FakeClock) -> C
             await access.end_api_key(5, key.key_id, NOW_MS)
     await followed(gateway, clock)
     clock.ms = NOW_MS
+    gateway.answering.batches.put_nowait(None)  # Else an answer would not end.
     return made
+
+
+def code_of(answer: httpx2.Response) -> str:
+    """Parlor's code of an error, whatever the dialect."""
+    if answer.headers.get("content-type") == "application/problem+json":
+        return str(answer.json()["code"])
+    error = answer.json().get("error") if answer.is_error else None
+    return {"invalid_api_key": "unauthenticated"}.get(error["code"], error["code"]) if error else ""
 
 
 def names(calls: list[DocumentedCall]) -> list[str]:
@@ -108,8 +118,7 @@ async def answers(
     headers, found = [("Authorization", value) for value in authorizations], {}
     for call in calls:
         answer = await client.request(call.method, call.at(**NAMES), headers=headers, **call.request)
-        problem = answer.headers.get("content-type") == "application/problem+json"
-        found[call.name] = (answer.status_code, answer.json()["code"] if problem else "")
+        found[call.name] = (answer.status_code, code_of(answer))
     return found
 
 

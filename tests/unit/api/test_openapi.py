@@ -110,6 +110,9 @@ def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
         ("GET", "/v1/admin/dead-letters"),
         ("POST", "/v1/admin/dead-letters/{dead_letter_id}/replay"),
         ("POST", "/v1/admin/dead-letters/{dead_letter_id}/drop"),
+        ("GET", "/openai/v1/models"),
+        ("GET", "/openai/v1/models/{model}"),
+        ("POST", "/openai/v1/chat/completions"),
     }
 
 
@@ -121,7 +124,7 @@ def test_every_error_is_in_the_document(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in referenced
     for path, found in document["paths"].items():
         for operation in found.values():
-            assert bool(operation["security"]) == path.startswith("/v1/")
+            assert bool(operation["security"]) == path.startswith(("/v1/", "/openai/"))
 
 
 def test_every_error_in_the_document_has_the_status_of_its_class(document: dict[str, Any]) -> None:
@@ -144,7 +147,9 @@ def test_every_route_is_in_the_map(document: dict[str, Any]) -> None:
     """The tables of ARCHITECTURE.md; `.../` stands for the path of the room."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     section = text.partition("\n### Requests\n")[2].partition("\n### ")[0]
-    rows = re.findall(r"^\|.*?`([A-Z]+) (/v1|/|\.\.\.)(\S*)` \| `(api/[\w/]+\.py)` `(\w+)`", section, re.MULTILINE)
+    rows = re.findall(
+        r"^\|.*?`([A-Z]+) (/openai/v1|/v1|/|\.\.\.)(\S*)` \| `(api/[\w/]+\.py)` `(\w+)`", section, re.MULTILINE
+    )
     mapped = {
         (method, f"{'/v1/rooms/{room_id}' if prefix == '...' else prefix}{path}"): (file, name)
         for method, prefix, path, file, name in rows

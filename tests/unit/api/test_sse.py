@@ -13,15 +13,7 @@ from parlor.errors import CacheUnavailable, Fenced, RoomNotFound, StreamExpired
 from parlor.model.messages import Event
 from parlor.settings import Settings
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import (
-    CURSOR,
-    MESSAGE,
-    ROOM,
-    FakeClock,
-    FakeGateway,
-    RecordingMetrics,
-    token,
-)
+from tests.unit.api.fakes import CURSOR, MESSAGE, ROOM, FakeClock, FakeGateway, RecordingMetrics, token
 
 pytestmark = pytest.mark.unit
 

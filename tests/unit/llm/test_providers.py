@@ -12,8 +12,9 @@ from parlor.llm.service import AIChatService
 from parlor.llm.upstream import Upstream
 from parlor.settings import LLM_PROVIDERS, LlmSettings
 from parlor.wiring import Wiring
-from tests.unit.domain import Domain, plain_settings
+from tests.unit.domain import Domain
 from tests.unit.llm.echo_model import EchoModel
+from tests.unit.plain_settings import plain_settings
 
 pytestmark = pytest.mark.unit
 

@@ -1,0 +1,162 @@
+"""OpenAI's chat completions: a reply as one object, and its events as chunks.
+
+A chunk cannot take text back: when a reply begins anew after some of it was sent, its stream ends with an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from api.dialects.openai_errors import ErrorForm, error_form
+from parlor.model.messages import Event, FinishReason, Message, ReplyError, Usage
+from parlor.model.parts import ReasoningPart
+from parlor.model.wire import JsonForm, encode
+
+_FINISH = {
+    FinishReason.STOP: "stop",
+    FinishReason.STOPPED: "stop",
+    FinishReason.LENGTH: "length",
+    FinishReason.CONTENT_FILTER: "content_filter",
+}
+_DONE = b"data: [DONE]\n\n"
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def usage_form(usage: Usage | None) -> JsonForm | None:
+    if usage is None:
+        return None
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def finish_of(reason: FinishReason | None) -> str | None:
+    """None for a reply that did not end as an answer does."""
+    return _FINISH.get(reason) if reason is not None else None
+
+
+def completion_form(reply: Message, model: str) -> JsonForm:
+    """The whole reply."""
+    message: JsonForm = {"role": "assistant", "content": reply.content, "refusal": None, "annotations": []}
+    thoughts = [part.text for part in reply.parts or () if isinstance(part, ReasoningPart)]
+    if thoughts:
+        message["reasoning_content"] = "".join(thoughts)
+    return {
+        "id": f"chatcmpl-{reply.message_id}",
+        "object": "chat.completion",
+        "created": reply.timestamp // 1000,
+        "model": model,
+        "choices": [
+            {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_of(reply.finish_reason)}
+        ],
+        "usage": usage_form(reply.usage),
+        "service_tier": "default",
+    }
+
+
+def failure_form(error: ReplyError | None, reason: FinishReason | None) -> ErrorForm:
+    """Why a reply is no answer."""
+    if error is None:
+        return error_form("The reply was cut off before its end", 500, str(reason or "interrupted"))
+    return error_form(error.detail or "The language model failed", HTTPStatus.INTERNAL_SERVER_ERROR, error.code)
+
+
+class ChatFrames:
+    """The chunks of one reply. ``ended`` when the stream has nothing more to say."""
+
+    opening = b": open\n\n"
+
+    def __init__(self, message_id: str, model: str, created_ms: int, *, include_usage: bool) -> None:
+        self._message_id = message_id
+        self._head: JsonForm = {
+            "id": f"chatcmpl-{message_id}",
+            "object": "chat.completion.chunk",
+            "created": created_ms // 1000,
+            "model": model,
+        }
+        self._include_usage = include_usage
+        self._begun = False
+        self._sent = 0
+        self.ended = False
+
+    def write(self, batch: Sequence[Event]) -> bytes:
+        """The chunks for some events."""
+        return b"".join(self._frames(event) for event in batch if not self.ended)
+
+    def end(self, cursor: str, reason: str) -> bytes:
+        """What ends a stream that was cut for a reason of the server's."""
+        del cursor
+        if self.ended or not reason:
+            return b""
+        return self._fail(error_form(f"The stream ended before the reply did: {reason}", 503, reason))
+
+    def _frames(self, event: Event) -> bytes:
+        if event.type == "room.deleted":
+            return self._fail(error_form("The room was deleted", HTTPStatus.NOT_FOUND, "room-not-found"))
+        if event.message_id != self._message_id:
+            return b""
+        match event.type:
+            case "message.delta":
+                data = _decode(event.data)
+                return self._text(str(data["text"]))
+            case "message.reasoning":
+                # As DeepSeek's and vLLM's servers send it, which OpenAI's clients pass on.
+                return self._begin() + self._chunk({"reasoning_content": str(_decode(event.data)["text"])})
+            case "message.completed" | "message.stopped" | "message.failed":
+                return self._close(_decode(event.data))
+            case "message.deleted":
+                return self._fail(error_form("The reply was deleted", HTTPStatus.NOT_FOUND, "message-not-found"))
+            case "message.reset" if self._begun:
+                return self._fail(error_form("The reply began anew; ask for it again", 503, "message-reset"))
+        return b""
+
+    def _text(self, text: str) -> bytes:
+        self._sent += len(text)
+        return self._begin() + self._chunk({"content": text}) if text else b""
+
+    def _begin(self) -> bytes:
+        if self._begun:
+            return b""
+        self._begun = True
+        return self._chunk({"role": "assistant", "content": "", "refusal": None})
+
+    def _close(self, data: JsonForm) -> bytes:
+        message = data["message"]
+        rest = self._text(str(message["content"])[self._sent :])
+        finish = finish_of(FinishReason(message["finish_reason"])) if message["finish_reason"] else None
+        if finish is None:
+            error = message.get("error") or data.get("error") or {}
+            told = ReplyError(error["code"], error.get("detail", "")) if error else None
+            return rest + self._fail(failure_form(told, message["finish_reason"]))
+        last = self._begin() + rest + self._chunk({}, finish)
+        if self._include_usage:
+            usage = message["usage"] and usage_form(msgspec.convert(message["usage"], Usage))
+            last += _frame({**self._head, "choices": [], "usage": usage})
+        self.ended = True
+        return last + _DONE
+
+    def _fail(self, error: ErrorForm) -> bytes:
+        self.ended = True
+        return _frame(error) + _DONE
+
+    def _chunk(self, delta: JsonForm, finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        usage = {"usage": None} if self._include_usage else {}
+        return _frame({**self._head, "choices": [choice], **usage})
+
+
+def _frame(form: JsonForm) -> bytes:
+    return b"data: %b\n\n" % encode(form)

@@ -1,0 +1,100 @@
+"""What OpenAI's clients ask for: parameters that Parlor knows. Others are ignored, as clients send more and more of
+them; those that would change what the answer is, and that Parlor cannot heed, are refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.fields import PersonaName
+
+
+class Lenient(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+
+class TextContent(Lenient):
+    type: Literal["text", "input_text", "output_text"]
+    text: str
+
+
+class OtherContent(Lenient):
+    """A kind of content that Parlor cannot take: an image, audio, a file."""
+
+    type: str
+
+
+Content: TypeAlias = str | list[TextContent | OtherContent] | None
+
+
+class InputMessage(Lenient):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Content = None
+
+
+class StreamOptions(Lenient):
+    include_usage: bool = False
+
+
+class ResponseFormat(Lenient):
+    type: str = "text"
+
+
+class ChatCompletionRequest(Lenient):
+    """Other parameters are ignored."""
+
+    model: PersonaName
+    """The name of a persona."""
+    messages: Annotated[list[InputMessage], Field(min_length=1)]
+    """With the header `Parlor-Room` only the last one of the role `user` counts."""
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    """1."""
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    functions: list[dict[str, Any]] | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    modalities: list[str] | None = None
+    audio: dict[str, Any] | None = None
+    stop: str | list[str] | None = None
+
+    @property
+    def tokens(self) -> int | None:
+        return self.max_completion_tokens or self.max_tokens
+
+
+def unsupported(body: ChatCompletionRequest) -> str | None:
+    """The name of a parameter that asks for what Parlor does not have."""
+    asked = {
+        "n": body.n not in (None, 1),
+        "tools": bool(body.tools) and body.tool_choice != "none",
+        "functions": bool(body.functions),
+        "response_format": body.response_format is not None and body.response_format.type != "text",
+        "logprobs": bool(body.logprobs),
+        "top_logprobs": bool(body.top_logprobs),
+        "modalities": body.modalities not in (None, ["text"]),
+        "audio": body.audio is not None,
+        "stop": bool(body.stop),
+    }
+    return next((name for name, is_asked in asked.items() if is_asked), None)
+
+
+def text_of(content: Content) -> str:
+    """The text of a message's content."""
+    if isinstance(content, str) or content is None:
+        return content or ""
+    return "".join(part.text for part in content if isinstance(part, TextContent))
+
+
+def odd_part(content: Content) -> tuple[int, str] | None:
+    """Where a content has what is not text, and of which type it is."""
+    parts: Sequence[TextContent | OtherContent] = content if isinstance(content, list) else ()
+    return next(((at, part.type) for at, part in enumerate(parts) if isinstance(part, OtherContent)), None)

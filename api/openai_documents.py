@@ -1,0 +1,70 @@
+"""OpenAI's answers and errors, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+class ModelForm(BaseModel):
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelListForm(BaseModel):
+    object: Literal["list"]
+    data: list[ModelForm]
+
+
+class ChatCompletionMessageForm(BaseModel):
+    role: Literal["assistant"]
+    content: str
+    refusal: str | None
+
+
+class ChatCompletionChoiceForm(BaseModel):
+    index: int
+    message: ChatCompletionMessageForm
+    finish_reason: Literal["stop", "length", "content_filter"]
+
+
+class ChatCompletionUsageForm(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ChatCompletionForm(BaseModel):
+    """The completion."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatCompletionChoiceForm]
+    usage: ChatCompletionUsageForm | None
+
+
+class OpenAIErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIError(BaseModel):
+    """An error as OpenAI writes it."""
+
+    error: OpenAIErrorDetail
+
+
+OPENAI_REFUSALS: Responses = {
+    "4XX": {"description": "Refused: `param` says what of the request is wrong", "model": OpenAIError},
+    "5XX": {"description": "A fault, not available now, or the language model failed", "model": OpenAIError},
+}
+"""The documented errors of every call."""
