@@ -13,7 +13,7 @@ CODE := $(wildcard api actors demo_model examples parlor parlor_bench parlor_cli
 export PIP_NO_INPUT := 1
 PYTHON ?=
 
-.PHONY: help run install-dev check lint types unit test servers bench chaos image image-steps package lock
+.PHONY: help run install-dev check lint types unit test servers bench bench-check chaos image image-steps package lock
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -53,6 +53,18 @@ bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own (
 	@trap '$(BIN)/parlor down --data-dir .parlor-bench; rm -rf .parlor-bench' EXIT; \
 	$(BIN)/parlor up --data-dir .parlor-bench --port 0 --servers private --detach; \
 	$(BIN)/parlor bench send --data-dir .parlor-bench
+
+# The commit to compare with.
+BASE ?= HEAD~1
+
+bench-check: $(DEV_STAMP) servers ## Whether sends are as fast as at BASE=HEAD~1, by paired ratios of one run
+	@home=$$(mktemp -d); tree=$$home/tree; \
+	trap 'for side in new base; do $(BIN)/parlor down --data-dir $$home/$$side; done; \
+		git worktree remove --force $$tree; rm -rf $$home' EXIT; \
+	git worktree add --quiet --detach $$tree $(BASE); \
+	(cd $$tree && PYTHONPATH=$$tree $(abspath $(BIN))/parlor up --data-dir $$home/base --port 0 --servers private --detach); \
+	$(BIN)/parlor up --data-dir $$home/new --port 0 --servers private --detach; \
+	$(BIN)/parlor bench compare $$home/base --data-dir $$home/new
 
 # Of each fault; the least that says something about it.
 CHAOS_TIMES ?= 20

@@ -68,7 +68,7 @@ async def measure(target: Target, *, seconds: float, rounds: int, say: Callable[
 async def _measure(target: Target, made: Rooms, seconds: float, rounds: int, say: Callable[[str], None]) -> Report:
     say(f"creating {ROOMS} rooms of {ACCOUNTS} accounts")
     rooms = await made.create([target.tokens[number % len(target.tokens)] for number in range(ROOMS)])
-    requests = [_send(target, room, token) for room, token in rooms]
+    requests = [send_to(target.host, target.port, room, token) for room, token in rooms]
     noop: list[Request] = [_constant(post(target.host, target.port, target.noop_path, target.tokens[0], BODY))]
     await run(target.host, target.port, 16, 1.0, requests)  # warm-up: afterwards every room has an owner
     await run(target.host, target.port, 16, 1.0, noop)
@@ -96,8 +96,9 @@ async def _measure(target: Target, made: Rooms, seconds: float, rounds: int, say
     )
 
 
-def _send(target: Target, room: str, token: str) -> Request:
-    return _constant(post(target.host, target.port, f"/v1/rooms/{room}/messages", token, BODY))
+def send_to(host: str, port: int, room: str, token: str) -> Request:
+    """A send of ``BODY`` into the room."""
+    return _constant(post(host, port, f"/v1/rooms/{room}/messages", token, BODY))
 
 
 def _constant(request: bytes) -> Request:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ import msgspec
 
 from parlor_cli import processes
 from parlor_cli.bearer import sign
+from parlor_cli.configuration import restore
 from parlor_cli.installation import MARKER, Installation, RunFile
 from parlor_cli.refusal import Refusal
 from parlor_cli.running import joined, running
@@ -100,3 +102,47 @@ def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
             f"through Parlor p50 {first.parlor_p50} p99 {first.parlor_p99} ms"
         )
     return 0
+
+
+def compare(data_dir: Path, base_dir: Path, *, seconds: float, rounds: int, at_least: float, as_json: bool) -> int:
+    """Sends to the installations of both directories by turns; returns 1 when the first one takes less than so much of
+    the sends of the other, or when a send fails. Raises ``Refusal`` when one of them does not run."""
+    from parlor_bench.compare import Comparison, Side
+    from parlor_bench.compare import compare as measure
+    from parlor_bench.rooms import Rooms
+    from parlor_bench.send import ACCOUNTS, ROOMS, send_to
+
+    targets = [_target(directory, ACCOUNTS) for directory in (base_dir, data_dir)]
+    say = (lambda line: None) if as_json else print
+
+    async def measured() -> Comparison:
+        async with AsyncExitStack() as stack:
+            sides = []
+            for name, (host, port, tokens) in zip(("base", "new"), targets, strict=True):
+                made = await stack.enter_async_context(Rooms(host, port, say))
+                rooms = await made.create([tokens[number % len(tokens)] for number in range(ROOMS)])
+                sides.append(Side(name, host, port, [send_to(host, port, room, token) for room, token in rooms]))
+            return await measure(*sides, seconds=seconds, rounds=rounds, say=say)
+
+    found = asyncio.run(measured())
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+    else:
+        rates = [pair.rate for pair in found.many]
+        print(
+            f"\nsends/s of the base's, 64 connections: {found.rate:.2f} (median; {min(rates):.2f} to {max(rates):.2f})"
+        )
+        print(f"p50 of the base's, one connection: {found.wait:.2f} (median); errors: {found.errors}")
+    return 1 if found.rate < at_least or found.errors else 0
+
+
+def _target(data_dir: Path, accounts: int) -> tuple[str, int, list[str]]:
+    """Where the installation of a directory listens, and tokens of accounts."""
+    installation, run = _ready(data_dir)
+    settings_json = installation.read_settings()
+    if settings_json is None:
+        raise Refusal(f"{data_dir}/settings.json is gone although the installation runs")
+    settings = restore(settings_json)
+    where = urlsplit(run.url)
+    tokens = [sign(settings, data_dir, f"bench-{number}") for number in range(accounts)]
+    return where.hostname or "", where.port or 80, tokens

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -341,6 +342,21 @@ def bench_stream(
     from parlor_cli.bench import stream
 
     raise typer.Exit(stream(data_dir, replies=replies or [200, 500], seconds=seconds, as_json=json))
+
+
+@bench.command("compare")
+def bench_compare(
+    base: Annotated[Path, typer.Argument(help="The data directory of the installation to compare with.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    seconds: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds for each measurement.")] = 3.0,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Number of rounds; the result is their median.")] = 5,
+    at_least: Annotated[float, typer.Option(min=0, max=100, help="Exit code 1 below this ratio of sends/s.")] = 0.9,
+    json: Json = False,
+) -> None:
+    """Compare the sends of two installations by turns, as ratios (`make bench-check`)."""
+    from parlor_cli.bench import compare
+
+    raise typer.Exit(compare(data_dir, base, seconds=seconds, rounds=rounds, at_least=at_least, as_json=json))
 
 
 cluster = typer.Typer(help="An installation that `serve deploy` started (docs/CLUSTER.md).", no_args_is_help=True)
