@@ -23,6 +23,7 @@ from parlor.cache.usage import UsageCache
 from parlor.clock import Clock, SystemClock, SystemEntropy
 from parlor.files.contents import FileContents
 from parlor.files.files import Files
+from parlor.files.ports import FileStore
 from parlor.files.removal import FileRemoval
 from parlor.files.stores import open_file_store
 from parlor.llm.personas import load_personas
@@ -154,6 +155,11 @@ class Wiring:
     def deletions(self) -> Deletions:
         dead_letters = self.dead_letters()
         return Deletions(self.store, self.live, self.rooms, self.loader, self.files, dead_letters, self.clock)
+
+    @property
+    def files_to_check(self) -> FileStore | None:
+        """None where there is no place for files."""
+        return self.file_store if self.settings.files.url else None
 
     def file_removal(self, shard: ShardId) -> FileRemoval:
         return FileRemoval(self.file_rows, self.file_store, shard, self.clock)

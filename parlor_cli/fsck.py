@@ -10,7 +10,7 @@ import msgspec
 from parlor.cache.audit import AuditCache
 from parlor.cache.dead_letters import DeadLetterCache
 from parlor.fsck.check import Fsck, Report
-from parlor.fsck.findings import DeletionFinding, EntryFinding, Finding, MessageFinding, PartitionFinding
+from parlor.fsck.findings import DeletionFinding, EntryFinding, FileFinding, Finding, MessageFinding, PartitionFinding
 from parlor.fsck.look import FsckPorts, Scope
 from parlor.model.ids import AccountId, RoomId, partition_of
 from parlor.wiring import Wiring
@@ -28,9 +28,9 @@ class FsckReport(msgspec.Struct, frozen=True):
     waiting: int
     dead_letters: int
     findings: list[dict[str, object]]
-    """Each with ``about`` (room, message, list, account, partition, entry or deletion), ``invariant``, ``kind``,
+    """Each with ``about`` (room, message, list, account, partition, entry, deletion or file), ``invariant``, ``kind``,
     ``what``, ``repair`` (the remedy's name or null) and ``repaired``; and, by what it is about, ``room_id`` and
-    ``account_id``, ``seq``, ``partition``, ``position``, ``receipt_id``."""
+    ``account_id``, ``seq``, ``partition``, ``position``, ``receipt_id``, ``file_id``."""
 
 
 def run(data_dir: Path, *, repair: bool, account: str | None, room: str | None, as_json: bool) -> int:
@@ -44,7 +44,9 @@ def run(data_dir: Path, *, repair: bool, account: str | None, room: str | None, 
 
     async def check(wiring: Wiring) -> Report:
         audit = AuditCache(wiring.live, wiring.settings.redis.prefix)
-        ports = FsckPorts(audit, DeadLetterCache(wiring.live), wiring.store, wiring.loader, wiring.clock)
+        ports = FsckPorts(
+            audit, DeadLetterCache(wiring.live), wiring.store, wiring.loader, wiring.clock, wiring.files_to_check
+        )
         return await Fsck(ports, _report).run(scope, repair=repair)
 
     report = ask(data_dir, check, exit_code=NOT_RUN, also_stopped=True)
@@ -101,4 +103,6 @@ def _subject(finding: Finding) -> str:
         return "-"  # The text names the partition.
     if isinstance(finding, DeletionFinding):
         return finding.account_id
+    if isinstance(finding, FileFinding):
+        return f"file {finding.file_id}"
     return f"{finding.room_id} seq {finding.seq}" if isinstance(finding, MessageFinding) else finding.room_id

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from parlor.fsck.deletions import false_receipts
-from parlor.fsck.findings import DeletionFinding, EntryFinding, Finding, PartitionFinding, Requeue, same_words, subject
+from parlor.fsck.files import FileCheck
+from parlor.fsck.findings import Elsewhere, EntryFinding, Finding, PartitionFinding, Requeue, same_words, subject
 from parlor.fsck.look import FsckPorts, Look, Looker, Rooms, Scope
 from parlor.fsck.repairs import Repairs
 from parlor.fsck.view import RoomView
@@ -62,6 +63,10 @@ class Fsck:
             repaired = await self._repaired(findings, looker, repairs)
         if scope.room_id is None:
             findings += await false_receipts(self._ports.store, scope.account_id)
+        if scope == Scope() and self._ports.files is not None:
+            files = FileCheck(self._ports.store, self._ports.files, self._ports.clock)
+            found, mended = await files.run(repair=repair)
+            findings, repaired = [*findings, *found], [*repaired, *mended]
         return Report(
             rooms=first.rooms,
             messages=first.messages,
@@ -103,7 +108,7 @@ def _brings_counters_only(finding: Finding) -> bool:
 def _rooms_of(findings: Iterable[Finding]) -> Rooms:
     found: dict[Partition, set[RoomId]] = {}
     for finding in findings:
-        if isinstance(finding, DeletionFinding):
+        if isinstance(finding, Elsewhere):
             continue
         if isinstance(finding, PartitionFinding | EntryFinding):
             found.setdefault(finding.partition, set())
@@ -113,6 +118,4 @@ def _rooms_of(findings: Iterable[Finding]) -> Rooms:
 
 
 def _view(finding: Finding, look: Look) -> RoomView | None:
-    return (
-        None if isinstance(finding, PartitionFinding | EntryFinding | DeletionFinding) else look.views[finding.room_id]
-    )
+    return None if isinstance(finding, PartitionFinding | EntryFinding | Elsewhere) else look.views[finding.room_id]

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from parlor.cache.audit import Correction
-from parlor.model.ids import AccountId, MessageId, Partition, RoomId
+from parlor.model.ids import AccountId, FileId, MessageId, Partition, RoomId, ShardId
 from parlor.model.messages import QueuePosition
 
 # Remedies. None of them touches what anybody said.
@@ -39,7 +39,17 @@ class RequeueEntry(msgspec.Struct, frozen=True, tag="requeue-entry"):
     """A stranded entry goes back to the end of its queue."""
 
 
-Remedy: TypeAlias = Requeue | Correct | Relist | Load | RequeueEntry
+class DropBytes(msgspec.Struct, frozen=True, tag="drop-bytes"):
+    """Bytes that no file has are deleted."""
+
+
+class DropFile(msgspec.Struct, frozen=True, tag="drop-file"):
+    """A file whose bytes are lost is taken out of its shard, and is answered and told as one that is gone."""
+
+    shard: ShardId
+
+
+Remedy: TypeAlias = Requeue | Correct | Relist | Load | RequeueEntry | DropBytes | DropFile
 
 # Findings
 
@@ -104,9 +114,17 @@ class DeletionFinding(_Finding, frozen=True, kw_only=True, tag="deletion"):
     receipt_id: str
 
 
+class FileFinding(_Finding, frozen=True, kw_only=True, tag="file"):
+    """A file lacks its bytes, or bytes lack a file."""
+
+    file_id: FileId
+    """Of the file, or of the upload that brought the bytes."""
+
+
 InRoom: TypeAlias = RoomFinding | MessageFinding | ListFinding | AccountFinding
 InQueue: TypeAlias = PartitionFinding | EntryFinding
-Finding: TypeAlias = InRoom | InQueue | DeletionFinding
+Elsewhere: TypeAlias = DeletionFinding | FileFinding
+Finding: TypeAlias = InRoom | InQueue | Elsewhere
 
 
 def same_words(finding: Finding) -> Finding:

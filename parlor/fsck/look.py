@@ -13,6 +13,7 @@ from parlor.cache.audit import AuditCache, PartitionSnapshot, QueuedOperation, R
 from parlor.cache.dead_letters import DeadLetter, DeadLetterCache
 from parlor.cache.live import NOTHING_APPLIED, RoomAddress
 from parlor.clock import Clock
+from parlor.files.ports import FileStore
 from parlor.fsck.findings import AccountFinding, EntryFinding, Finding, PartitionFinding, RequeueEntry
 from parlor.fsck.room import compare
 from parlor.fsck.view import RoomView
@@ -46,6 +47,8 @@ class FsckPorts(msgspec.Struct, frozen=True):
     store: ChatStore
     loader: Loader
     clock: Clock
+    files: FileStore | None = None
+    """None where there is no place for files."""
 
 
 class Look(msgspec.Struct):

@@ -132,6 +132,10 @@ class StoredFileRows:
     async def removal_done(self, shard: ShardId, blob_id: FileId) -> None:
         await self._store.call_shard_procedure(shard, "fp_file_removal_done", (blob_id,))
 
+    async def lose(self, shard: ShardId, file_id: FileId) -> None:
+        """Takes away a file whose bytes are lost."""
+        await self._store.call_shard_procedure(shard, "fp_file_lost", (file_id,))
+
     async def scan(self, shard: ShardId) -> AsyncIterator[File]:
         """Every file of the shard, ascending; those that are added meanwhile may be missing."""
         after: FileId | None = None

@@ -46,6 +46,7 @@ SELECT file_id, blob_id, name, media_type, size, sha256, created_at FROM files
  WHERE file_id > COALESCE(?, x'') ORDER BY file_id LIMIT ?
 """
 FILE_DELETE = "DELETE FROM files WHERE file_id = ? AND account_db_key = ? RETURNING blob_id"
+FILE_LOST = "DELETE FROM files WHERE file_id = ?"
 BLOB_NAMED = "SELECT 1 FROM files WHERE blob_id = ?"
 REMOVAL_ADD = "INSERT INTO file_removals (blob_id, removed_at) VALUES (?, ?) ON CONFLICT (blob_id) DO NOTHING"
 REMOVALS_GET = "SELECT blob_id FROM file_removals ORDER BY removed_at, blob_id LIMIT ?"
@@ -153,6 +154,12 @@ def _file_uses_drop(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return []
 
 
+def _file_lost(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    (file_id,) = args
+    connection.execute(FILE_LOST, (_blob(file_id),))
+    return []
+
+
 def _file_release_next(connection: sqlite3.Connection, args: Args) -> list[Row]:
     (now,) = args
     released = connection.execute(RELEASE_NEXT).fetchone()
@@ -189,6 +196,7 @@ FILE_READS: Mapping[str, Procedure] = {
 FILE_WRITES: Mapping[str, Procedure] = {
     "fp_file_add": _file_add,
     "fp_file_delete": _file_delete,
+    "fp_file_lost": _file_lost,
     "fp_file_release_next": _file_release_next,
     "fp_file_removal_done": _file_removal_done,
     "fp_file_uses_add": _file_uses_add,

@@ -258,3 +258,12 @@ async def test_a_file_is_not_removed_under_a_message_that_is_sent(account: Accou
             account.rows.refer(SHARD, account.key, [file.file_id], message, room), released(account)
         )
         assert (await account.get(file.file_id) is not None) == (found == [file])
+
+
+async def test_a_file_whose_bytes_are_lost_is_taken_out(account: Account) -> None:
+    file = await account.added()
+    await account.rows.lose(SHARD, file.file_id)
+    await account.rows.lose(SHARD, file.file_id)
+    assert await account.get(file.file_id) is None
+    assert file.blob_id not in await account.rows.removals(SHARD, 1000)
+    assert (await account.added()).blob_id != file.blob_id

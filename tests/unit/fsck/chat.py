@@ -16,10 +16,13 @@ from tests.unit.domain import HOME, SHARD, Domain, settle
 from tests.unit.memory_store import MemoryDatabase
 
 
+def ports_of(domain: Domain) -> FsckPorts:
+    audit, dead_letters = AuditCache(domain.live, domain.settings.redis.prefix), DeadLetterCache(domain.live)
+    return FsckPorts(audit, dead_letters, domain.store, domain.loader, domain.clock, domain.file_store)
+
+
 def fsck(domain: Domain, lines: list[str] | None = None) -> Fsck:
-    audit = AuditCache(domain.live, domain.settings.redis.prefix)
-    ports = FsckPorts(audit, DeadLetterCache(domain.live), domain.store, domain.loader, domain.clock)
-    return Fsck(ports, (lines if lines is not None else []).append)
+    return Fsck(ports_of(domain), (lines if lines is not None else []).append)
 
 
 async def check(domain: Domain, scope: Scope = Scope(), *, repair: bool = False) -> Report:  # noqa: B008 - immutable

@@ -52,7 +52,7 @@ def test_only_what_is_a_transaction_of_its_own_commits() -> None:
         for file in read_procedures("shard")
         if re.search(r"^ *COMMIT;", file.statements[-1], re.MULTILINE)
     }
-    files = {"fp_file_add", "fp_file_delete", "fp_file_release_next", "fp_file_uses_add"}
+    files = {"fp_file_add", "fp_file_delete", "fp_file_lost", "fp_file_release_next", "fp_file_uses_add"}
     assert committing == {"fp_partition_acquire", "fp_partition_open", "fp_search_save", "fp_writer_apply", *files}
 
 
