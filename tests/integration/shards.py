@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
 
 from parlor.store.addresses import Address, MySqlAddress, SqliteAddress
 from tests.mysql import connect_mysql
+from tests.stored_rows import select
 
 
 class StoredRoom(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class Shards:
         found = [
             StoredRoom(shard, row[0], row[1], row[2], row[3], row[4], row[5] is not None)
             for shard, address in enumerate(self._addresses, 1)
-            for row in await _select(address, sql, UUID(room_id).bytes)
+            for row in await select(address, sql, UUID(room_id).bytes)
         ]
         assert len(found) <= 1
         return found[0] if found else None
@@ -68,7 +68,7 @@ class Shards:
             "SELECT seq, message_id, sender_type, content, finish_reason, error_code, version, deleted_at "
             "FROM messages WHERE room_id = {} ORDER BY seq"
         )
-        by_shard = [await _select(address, sql, UUID(room_id).bytes) for address in self._addresses]
+        by_shard = [await select(address, sql, UUID(room_id).bytes) for address in self._addresses]
         with_rows = [rows for rows in by_shard if rows]
         assert len(with_rows) <= 1
         return [_message(row) for rows in with_rows for row in rows]
@@ -79,7 +79,7 @@ class Shards:
             "SELECT seq, version, attempt, content, finish_reason FROM message_versions "
             "WHERE room_id = {} ORDER BY seq, version"
         )
-        found = [await _select(address, sql, UUID(room_id).bytes) for address in self._addresses]
+        found = [await select(address, sql, UUID(room_id).bytes) for address in self._addresses]
         return [StoredVersion(*row) for rows in found for row in rows]
 
     async def tables_with(self, text: str) -> list[str]:
@@ -126,33 +126,15 @@ async def _tables_with(address: Address, text: str) -> list[str]:
     match address:
         case SqliteAddress():
             tables = "SELECT name FROM sqlite_schema WHERE type = {} AND name NOT LIKE 'sqlite_%'"
-            found = await _select(address, tables, "table")
+            found = await select(address, tables, "table")
         case MySqlAddress():
             tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = {}"
-            found = await _select(address, tables, address.database)
+            found = await select(address, tables, address.database)
     names = [name for (name,) in found]
     assert {"messages", "message_versions", "rooms"} <= set(names)
     # The condition is always true: all rows are looked at, in all of their columns.
-    rows = {name: await _select(address, f"SELECT * FROM {name} WHERE {{}} IS NOT NULL", "") for name in names}  # noqa: S608 - names that the database gave
+    rows = {name: await select(address, f"SELECT * FROM {name} WHERE {{}} IS NOT NULL", "") for name in names}  # noqa: S608 - names that the database gave
     return [name for name, lines in rows.items() if any(text in str(value) for line in lines for value in line)]
-
-
-async def _select(address: Address, sql: str, key: bytes | str) -> list[tuple[Any, ...]]:
-    match address:
-        case SqliteAddress():
-            connection = sqlite3.connect(f"file:{quote(str(address.path))}?mode=ro", uri=True, timeout=10)
-            try:
-                return connection.execute(sql.format("?"), (key,)).fetchall()
-            finally:
-                connection.close()
-        case MySqlAddress():
-            link = await connect_mysql(address)
-            try:
-                async with link.cursor() as cursor:
-                    await cursor.execute(sql.format("%s"), (key,))
-                    return list(await cursor.fetchall())
-            finally:
-                await link.ensure_closed()
 
 
 async def _execute(address: Address, sql: str, values: tuple[Any, ...]) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
-from asyncmy.errors import MySQLError
 from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
 from parlor.model.ids import Partition
-from parlor.store.addresses import Address, MySqlAddress, SqliteAddress
+from parlor.store.addresses import Address
 from tests.chaos.history import ObservedMessage
-from tests.mysql import connect_mysql
+from tests.stored_rows import select
 
 _ROOMS = "SELECT room_id, account_id, title, deleted_at FROM rooms"
 _MESSAGES = (
@@ -81,29 +77,3 @@ def _row(columns: Sequence[Any]) -> ObservedMessage:
         deleted=deleted_at is not None,
         open=sender == "AI" and finish_reason is None and deleted_at is None,
     )
-
-
-async def select(address: Address, sql: str) -> list[tuple[Any, ...]]:
-    """Past all of Parlor. Raises ``AssertionError`` when the database does not answer."""
-    match address:
-        case SqliteAddress():
-            return await asyncio.to_thread(_select_sqlite, address, sql)
-        case MySqlAddress():
-            try:
-                link = await connect_mysql(address)
-                try:
-                    async with link.cursor() as cursor:
-                        await cursor.execute(sql)
-                        return list(await cursor.fetchall())
-                finally:
-                    await link.ensure_closed()
-            except (MySQLError, OSError) as error:
-                raise AssertionError(f"{address.database} does not answer: {error}") from error
-
-
-def _select_sqlite(address: SqliteAddress, sql: str) -> list[tuple[Any, ...]]:
-    link = sqlite3.connect(f"file:{quote(str(address.path))}?mode=ro", uri=True, timeout=10)
-    try:
-        return link.execute(sql).fetchall()
-    finally:
-        link.close()
