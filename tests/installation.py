@@ -37,12 +37,16 @@ COMMAND_TIMEOUT = 60.0
 RUNNING = "PARLOR_TEST_RUNNING"
 """Environment variable: the data directory of an installation that runs already. Tests then use it and leave it."""
 
+ORIGIN = f"http://localhost:{31_000 + os.getpid() % 1_000}"
+"""Whose pages may use the API; a test listens there. The port is above those of installations and below those that the
+kernel gives out, so nobody takes it meanwhile."""
 SETTINGS = {
+    "PARLOR_API__ORIGINS": ORIGIN,
     "PARLOR_LLM__FIRST_TOKEN_TIMEOUT": "5",
     "PARLOR_LLM__IDLE_TIMEOUT": "5",
     "PARLOR_API__PERSISTED_TIMEOUT": "6",
 }
-"""What differs from the defaults: tests do not wait as long as people."""
+"""What differs from the defaults: tests do not wait as long as people, and one of them is a page of another origin."""
 
 
 class Installation:

@@ -171,6 +171,19 @@ class Conversation:
         found: dict[str, Any] = answer["message"]
         return found
 
+    def ask(self, content: str, request_id: str) -> None:
+        """Sends and waits for the whole reply."""
+        status, _, answer = self._parlor.ask(
+            "POST",
+            f"/v1/rooms/{self.room_id}/messages",
+            {"content": content},
+            Authorization=self._bearer,
+            Prefer="wait=30",
+            X_Request_Id=request_id,
+        )
+        assert status == 201, answer
+        assert not answer["reply"]["is_streaming"]
+
     def contents(self) -> list[str]:
         """What the room holds, in order."""
         status, _, page = self._parlor.ask(

@@ -16,6 +16,7 @@ from parlor_cli import processes
 from tests.integration.lifecycle import listening
 from tests.integration.lifecycle.command import Conversation, Parlor
 from tests.integration.lifecycle.conftest import installations
+from tests.integration.waiting import patience
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
@@ -36,6 +37,10 @@ class Life:
         assert self._talk.send(content)["durability"] == "persisted"
         self._sent.append(content)
 
+    def ask(self, content: str, request_id: str) -> None:
+        """In another room, with a reply that is waited for."""
+        Conversation(self.parlor).ask(content, request_id)
+
     @property
     def count(self) -> int:
         """How many messages were acknowledged."""
@@ -48,7 +53,9 @@ class Life:
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     with installations(tmp_path_factory.mktemp("life")) as make_parlor:
-        yield Life(make_parlor("data", "--partitions", "8", "--host", HOST))
+        parlor = make_parlor("data", "--partitions", "8", "--host", HOST)
+        parlor.environment["PARLOR_LOG__LEVEL"] = "debug"
+        yield Life(parlor)
 
 
 def test_a_start_says_what_it_started_and_keeps_its_secrets(life: Life) -> None:
@@ -85,6 +92,24 @@ def test_health_checks_have_a_port_of_their_own(life: Life) -> None:
     assert url.startswith("http://127.0.0.1:")
     for path, status in (("/healthz", 200), ("/readyz", 200), ("/", 404)):
         assert httpx2.get(url + path, timeout=10).status_code == status
+
+
+def test_the_way_of_a_request_is_found_by_its_id(life: Life) -> None:
+    life.ask("What happened to this one?", request_id="what-happened")
+    wanted = {("answered", ""), ("command_served", "Send"), ("reply_ended", "")}
+    deadline = time.monotonic() + patience(20)
+    while True:
+        done = life.parlor.command("logs", "--request", "what-happened")
+        assert done.returncode == 0, done.stderr
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        if {(line["event"], line.get("command", "")) for line in lines} >= wanted:
+            break
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.2)
+    assert {line.get("request_id") for line in lines} == {"what-happened"}
+    assert "What happened" not in done.stdout, "no log has a message's text"
+    actors = {line["event"]: line["actor"] for line in lines}
+    assert actors["reply_ended"] == actors["command_served"] != actors["answered"]
 
 
 def test_a_second_start_is_refused_and_disturbs_nothing(life: Life) -> None:
