@@ -31,7 +31,7 @@ from parlor.errors import (
 from parlor.gateway import Answer, Subscription
 from parlor.llm.personas import Personas, load_personas
 from parlor.llm.ports import ModelCall, Persona
-from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
+from parlor.model.access import Credential, DailyUse, Session, StreamTicket
 from parlor.model.budgets import Budget, Payer
 from parlor.model.ids import AccountId, MessageId, RoomId, home_of, partition_of
 from parlor.model.messages import Message, MessageList, MessagePage
@@ -92,6 +92,8 @@ class ActorGateway:
         self._rooms = RoomRouter(wiring.reader, wiring.settings.ray.namespace)
         self._states = NodeStateMachine(wiring.settings.ray.namespace)
         self._personas = Personas(load_personas(wiring.settings.llm))
+        self.installation = wiring.live.guard.installation
+        self.use_ticket, self.take_sign_in_code = wiring.tickets.use, wiring.sign_in_codes.take
         self.access = AccessStore(wiring.store)
         self.audit = AuditStore(wiring.store)
         self.administration = ActorAdministration(wiring, self._rooms)
@@ -324,9 +326,6 @@ class ActorGateway:
 
     async def issue_ticket(self, session: Session, path: str, credential: Credential) -> StreamTicket:
         return await self._wiring.tickets.issue(session.partition, session.account_id, path, credential)
-
-    async def use_ticket(self, ticket: str, path: str) -> TicketHolder | None:
-        return await self._wiring.tickets.use(ticket, path)
 
     async def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
         _require_home(session, room_id)

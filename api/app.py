@@ -37,6 +37,7 @@ from api.routes import (
     replies,
     rooms,
     search,
+    session,
     usage,
 )
 from api.socket import socket
@@ -70,6 +71,7 @@ ROUTES = (
     search,
     personas,
     usage,
+    session,
     keys,
     files,
     admin,

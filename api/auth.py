@@ -1,4 +1,4 @@
-"""Authentication: from the bearer token to the session, before the body is read.
+"""Authentication: from the bearer token or session cookie to the account, before the body is read.
 
 ``AuthenticatedRoute`` is a route class and not a dependency, because FastAPI parses the body before it runs
 dependencies: it would parse the body of a caller without a token, and answer a malformed one with 422.
@@ -12,9 +12,11 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from msgspec import structs
+from starlette.datastructures import Headers
 
+from api import session_cookie
 from api.access import AccessFollower
-from api.api_keys import PREFIX, ApiKeys, credential_of, is_api_key
+from api.api_keys import NEVER, PREFIX, ApiKeys, credential_of, is_api_key
 from api.callers import Caller, OpenStreams
 from api.edge import Edge, edge_of
 from api.key_ring import KeyRing
@@ -22,14 +24,15 @@ from api.media_types import require_json
 from api.path_ids import canonical_path
 from api.provider import Provider
 from api.rates import charge
+from api.session_cookie import SAFE
 from api.sessions import Sessions
 from api.tokens import ADMIN, Claims, TokenVerifier, UnknownKey, secret_of
 from parlor.clock import Clock
 from parlor.errors import Forbidden, Unauthenticated
 from parlor.model.access import Credential, Standing
+from parlor.model.ids import InstallationId
 from parlor.settings import AuthSettings
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 SCOPE = "x-parlor-scope"
 ADMITTED = "admitted"
 """In the state of a request's scope: gives back the share of one that was admitted."""
@@ -38,12 +41,14 @@ READS = {SCOPE: "read"}
 
 
 class Authenticator:
-    """Resolves ``Authorization`` headers to callers."""
+    """Resolves the credentials of requests to callers."""
 
     def __init__(
         self, auth: AuthSettings, streams: OpenStreams, clock: Clock, provider: Provider | None = None
     ) -> None:
         """Raises ``ValueError`` when the secret is shorter than 32 bytes."""
+        self._auth = auth
+        self._clock = clock
         self._provider = provider
         ring = KeyRing(secret_of(auth))
         self._sessions = Sessions()
@@ -51,23 +56,60 @@ class Authenticator:
         self._keys = ApiKeys(clock)
         self.follower = AccessFollower(ring, self._keys, self._sessions, streams, clock)
 
-    async def caller(self, edge: Edge, authorizations: Sequence[str]) -> Caller:
-        """Raises ``Unauthenticated`` or ``StoreUnavailable``."""
-        if len(authorizations) > 1:
-            # A proxy in front may have checked another one than we would.
-            raise Unauthenticated("The request has more than one `Authorization` header")
-        scheme, _, token = "".join(authorizations).partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token:
+    async def caller(self, edge: Edge, headers: Headers, method: str) -> Caller:
+        """By the ``Authorization`` header or, without one, by the session cookie. Raises ``Unauthenticated``,
+        ``Forbidden`` (a cookie's change that another page asks for) or ``StoreUnavailable``."""
+        caller = await self.handshake_caller(edge, headers, method)
+        if caller is None:
             raise Unauthenticated("The request needs `Authorization: Bearer <token>`")
+        return caller
+
+    async def handshake_caller(self, edge: Edge, headers: Headers, method: str) -> Caller | None:
+        """Finds the caller as ``caller`` does; None: the headers have no credential."""
+        authorizations = headers.getlist("authorization")
+        if authorizations:
+            return await self.token_caller(edge, _bearer(authorizations))
+        sessions = session_cookie.tokens_in(headers)
+        own = sessions.get(session_cookie.name_of(await edge.gateway.installation())) if sessions else None
+        if own is None:
+            return None
+        caller = await self.session_caller(edge, session_cookie.only(own))
+        session_cookie.require_own_page(headers, method)
+        return caller
+
+    async def token_caller(self, edge: Edge, token: str) -> Caller:
+        """By a token or an API key. Raises ``Unauthenticated`` or ``StoreUnavailable``."""
+        if not token.startswith(PREFIX):
+            return await self.session_caller(edge, token)
         await self.follower.ready(edge.gateway.access)
-        if token.startswith(PREFIX):
-            key = await self._keys.verify(edge.gateway.access, token)
-            caller = await self._resolve(edge, key.account_id, credential_of(key))
-            return structs.replace(caller, scopes=frozenset(key.scopes.split()))
+        key = await self._keys.verify(edge.gateway.access, token)
+        caller = await self._resolve(edge, key.account_id, credential_of(key))
+        return structs.replace(caller, scopes=frozenset(key.scopes.split()))
+
+    async def session_caller(self, edge: Edge, token: str) -> Caller:
+        """By a token, which is no API key. Raises ``Unauthenticated`` or ``StoreUnavailable``."""
+        await self.follower.ready(edge.gateway.access)
         claims = await self._claims(edge, token)
         caller = await self._resolve(edge, claims.account_id, claims.credential)
         return structs.replace(caller, scopes=claims.scopes)
+
+    def cookie(self, installation: InstallationId, token: str, caller: Caller, headers: Headers) -> str:
+        """The ``Set-Cookie`` of a session that ends with its token."""
+        seconds = max(0, caller.credential.valid_until - self._clock.now_ms()) // 1000
+        return session_cookie.set_cookie(installation, token, seconds, secure=self._is_secure(headers))
+
+    def no_cookie(self, installation: InstallationId, headers: Headers) -> str:
+        """The ``Set-Cookie`` that has the browser forget the session."""
+        return session_cookie.set_cookie(installation, "", 0, secure=self._is_secure(headers))
+
+    def _is_secure(self, headers: Headers) -> bool:
+        return self._auth.session_cookie == "secure" or session_cookie.is_tls(headers)
+
+    def end_of(self, credential: Credential) -> int | None:
+        """When it expires, as its maker said it, in ms; None: never."""
+        if is_api_key(credential):
+            return None if credential.valid_until == NEVER else credential.valid_until
+        return credential.valid_until - round(self._auth.leeway.total_seconds() * 1000)
 
     async def _claims(self, edge: Edge, token: str) -> Claims:
         try:
@@ -150,11 +192,23 @@ class AuthenticatedRoute(APIRoute):
 
     async def find_caller(self, request: Request, authenticator: Authenticator) -> Caller:
         """Raises ``Unauthenticated`` and what resolving the account raises."""
-        return await authenticator.caller(edge_of(request), request.headers.getlist("authorization"))
+        return await authenticator.caller(edge_of(request), request.headers, request.method)
 
     def get_caller_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of a request whose caller is known."""
         return super().get_route_handler()
+
+
+def _bearer(authorizations: Sequence[str]) -> str:
+    """Raises ``Unauthenticated``."""
+    if len(authorizations) > 1:
+        # A proxy in front may have checked another one than we would.
+        raise Unauthenticated("The request has more than one `Authorization` header")
+    scheme, _, token = "".join(authorizations).partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("The request needs `Authorization: Bearer <token>`")
+    return token
 
 
 def require_scope(caller: Caller, scope: str) -> None:
@@ -176,7 +230,8 @@ class AdminRoute(AuthenticatedRoute):
 
 
 class TicketRoute(AuthenticatedRoute):
-    """The route of an event stream, which `?ticket=` opens too: a browser's EventSource sends no token."""
+    """The route of an event stream, which `?ticket=` opens too: a browser's EventSource sends no token. A session
+    cookie beside the ticket does not count."""
 
     async def find_caller(self, request: Request, authenticator: Authenticator) -> Caller:
         tickets = request.query_params.getlist("ticket")

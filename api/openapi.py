@@ -50,6 +50,7 @@ _TYPES: dict[str, dict[str, Any]] = {
     "to": {"type": "string"},
     "oldest_cursor": {"type": "string"},
     "limit": {"type": "string"},
+    "account_id": {"type": "string"},
     "errors": {"type": "array", "items": {"type": "object"}},
 }
 _EXTRA = {
@@ -57,6 +58,7 @@ _EXTRA = {
     "InvalidRequest": ["errors"],
     "StreamExpired": ["oldest_cursor"],
     "QuotaExceeded": ["limit"],
+    "AnotherAccount": ["account_id"],
 }
 
 
@@ -81,11 +83,20 @@ def document(app: FastAPI) -> dict[str, Any]:
         components.setdefault("schemas", {}).update({name(found): _schema(found) for found in PUBLIC_ERRORS})
         components["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "session": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "parlor_<installation>",
+                "description": "Set by `POST /v1/session`; the name has the installation's id. What changes something "
+                "needs `Sec-Fetch-Site: same-origin` or an `Origin` that is the host's, as browsers send them.",
+            },
             "ticket": {"type": "apiKey", "in": "query", "name": "ticket"},
         }
         for path, operations in schema["paths"].items():
             for operation in operations.values():
-                operation["security"] = [{"bearer": []}] if path.startswith(("/v1/", "/openai/")) else []
+                needs_one = path.startswith(("/v1/", "/openai/"))
+                known: list[dict[str, list[str]]] = [{"bearer": []}, {"session": []}] if needs_one else []
+                operation.setdefault("security", known)
                 if any(parameter["name"] == "ticket" for parameter in operation.get("parameters", ())):
                     operation["security"].append({"ticket": []})
         app.openapi_schema = schema

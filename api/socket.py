@@ -83,8 +83,9 @@ def _subprotocol(scope: Scope) -> str | None:
 
 async def _caller_of_handshake(edge: Edge, authenticator: Authenticator, scope: Scope) -> Caller | None:
     """None: the handshake has no credential. Raises ``Unauthenticated`` and what resolving the account raises."""
-    authorizations = Headers(scope=scope).getlist("authorization")
-    return await _find(edge, authenticator, authorizations, scope) if authorizations else None
+    # A page of another origin could open it with somebody's cookie, and a connection changes things.
+    with _counting(edge, scope):
+        return await authenticator.handshake_caller(edge, Headers(scope=scope), "POST")
 
 
 async def _caller_of_first_frame(edge: Edge, authenticator: Authenticator, scope: Scope, receive: Receive) -> Caller:
@@ -97,13 +98,16 @@ async def _caller_of_first_frame(edge: Edge, authenticator: Authenticator, scope
         frame = None
     if not isinstance(frame, Authenticate):
         raise Unauthenticated("The first frame of a connection without a token has to be `authenticate`, at once")
-    return await _find(edge, authenticator, [f"Bearer {frame.token}"], scope)
+    with _counting(edge, scope):
+        return await authenticator.token_caller(edge, frame.token)
 
 
-async def _find(edge: Edge, authenticator: Authenticator, authorizations: list[str], scope: Scope) -> Caller:
+@contextmanager
+def _counting(edge: Edge, scope: Scope) -> Iterator[None]:
+    """Counts a credential that is not valid. Raises ``RateLimited`` when there were too many."""
     edge.limits.admit_token(scope)
     try:
-        return await authenticator.caller(edge, authorizations)
+        yield
     except Unauthenticated:
         edge.limits.token_refused(scope)
         raise

@@ -13,9 +13,9 @@ from typing import Protocol, Self
 from parlor.administration.ports import Administration
 from parlor.files.files import FileShelf
 from parlor.llm.ports import ModelCall, Persona
-from parlor.model.access import Credential, DailyUse, Session, StreamTicket, TicketHolder
+from parlor.model.access import Credential, DailyUse, SealedSession, Session, StreamTicket, TicketHolder
 from parlor.model.budgets import Ask, Budget, Payer, Reservation
-from parlor.model.ids import MessageId, RoomId
+from parlor.model.ids import AccountId, InstallationId, MessageId, RoomId
 from parlor.model.messages import Event, Message, MessageList, MessagePage, Usage
 from parlor.model.requests import (
     AttemptReceipt,
@@ -240,6 +240,13 @@ class Gateway(Protocol):
 
     async def use_ticket(self, ticket: str, path: str) -> TicketHolder | None:
         """Returns who opens the event stream at ``path`` with this ticket; None when it is not good for that."""
+
+    async def take_sign_in_code(self, code: str, expected: AccountId | None) -> SealedSession | None:
+        """Uses a sign-in code up; None when it is good for nothing. One that is for another account than the expected
+        one stays. Raises ``CacheUnavailable``."""
+
+    async def installation(self) -> InstallationId:
+        """Raises ``StoreUnavailable`` while nobody can tell it."""
 
     def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
         """Yields every message of the room in order; reads them in pages."""

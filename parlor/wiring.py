@@ -16,6 +16,7 @@ from parlor.cache.queue import WriterQueue
 from parlor.cache.reads import CacheReader
 from parlor.cache.revisions import RevisionCache
 from parlor.cache.rooms import RoomCache
+from parlor.cache.sign_in_codes import SignInCodes
 from parlor.cache.states import StateCache
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
@@ -74,6 +75,7 @@ class Wiring:
         self.budgets = Budgets(self.live, self.loader, self.mint)
         self.tickets = Tickets(self.live, self.mint)
         self.search = MessageSearch(self.reader, SearchStore(store))
+        self.sign_in_codes = SignInCodes(self.live)
         self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
         self.dependencies = Dependencies(self.live, store)
         self.file_rows = StoredFileRows(store)

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from parlor_cli.account_commands import sign_in
 from parlor_cli.installation import DEFAULT_DATA_DIR, Installation
 from parlor_cli.operator_commands import accounts, dead_letters
 from parlor_cli.options import DEFAULT_SHARDS, DataDir, Json, UpOptions, Wide, lifetime
@@ -144,6 +145,9 @@ def token(
     from parlor_cli.bearer import issue_token
 
     typer.echo(issue_token(data_dir, account, ttl, scope or ()))
+
+
+app.command("sign-in")(sign_in)
 
 
 @app.command()

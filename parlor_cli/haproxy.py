@@ -259,6 +259,7 @@ def _frontend_rules(front: FrontEnd) -> list[str]:
         f"http-request return {_reply(404)} if {{ so_name health }} !{{ path {' '.join(HEALTH_PATHS)} }}",
         f"http-request set-header x-request-id {_REQUEST_ID}",
         "http-request set-header x-parlor-address %[src]",
+        f"http-request del-header x-forwarded-proto unless {_from_proxy(front)}",
         f"http-request set-header x-parlor-address %[{named}] if {_from_proxy(front)} {{ {named} -m found }}",
         f"http-request del-header {_SERVES_HEADERS} -m reg",
         # A send that waits for nothing is done in milliseconds, and a stream looks for itself (`api/sse.py`).

@@ -29,16 +29,17 @@ def ask(
         installation = Installation.find(data_dir)
         if also_stopped and installation is not None and installation.running() is None:
             with servers_of(installation) as settings:
-                return _run(settings, work)
+                return ask_with(settings, work)
         settings = present(installation)
         if not settings.redis.url.get_secret_value():
             raise Refusal(f"nothing runs in {data_dir}, and no Redis is configured")
-        return _run(settings, work)
+        return ask_with(settings, work)
     except Refusal as error:
         raise Refusal(error.message, exit_code=exit_code) from error
 
 
-def _run(settings: Settings, work: Callable[[Wiring], Awaitable[_T]]) -> _T:
+def ask_with(settings: Settings, work: Callable[[Wiring], Awaitable[_T]]) -> _T:
+    """Does the same as ``ask`` with the stores of these settings."""
     try:
         return asyncio.run(_ask(settings, work))
     except ParlorError as error:

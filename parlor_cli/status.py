@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from parlor_cli import processes
-from parlor_cli.bearer import FIRST_ACCOUNT, sign
 from parlor_cli.configuration import restore
 from parlor_cli.installation import Installation, RunFile
 from parlor_cli.readiness import Readiness, readiness
 from parlor_cli.refusal import Refusal
 from parlor_cli.running import joined, running
+from parlor_cli.summary import page_rows
 from parlor_cli.tables import Plain, write, write_json
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def show(data_dir: Path, *, as_json: bool, wide: bool) -> int:
     installation, run = found
     report = _services(installation, run)
     if not as_json and run.ready:
-        # Not for programs, whose output ends up in other places: it contains a token.
+        # Not for programs, whose output ends up in other places: it contains a sign-in code.
         report["sign_in"] = sign_in(installation, run)
     code = 0
     if run.ready:
@@ -45,11 +45,12 @@ def show(data_dir: Path, *, as_json: bool, wide: bool) -> int:
 
 
 def sign_in(installation: Installation, run: RunFile) -> str:
-    """The address that signs the first account in on the page."""
+    """The page with a code that signs the first account in, or why there is none; and what prints another."""
     settings_json = installation.read_settings()
     if settings_json is None:
         return "-"
-    return f"{run.url}/#token={sign(restore(settings_json), installation.data_dir, FIRST_ACCOUNT)}"
+    rows = page_rows(restore(settings_json), run.url, installation.data_dir)
+    return "  ".join(value for _, value in rows)
 
 
 def nothing_runs(data_dir: Path, *, as_json: bool) -> int:

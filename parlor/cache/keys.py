@@ -21,6 +21,7 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
     <prefix>:{p17}:idempotency:<room>:<digest>  HASH  what a request in the room with this key was answered
     <prefix>:{p17}:creation:<account>:<digest>  HASH  which room was created with this key
     <prefix>:{p17}:ticket:<digest>      HASH    whose ticket, for which event stream, until when
+    <prefix>:{p17}:code:<digest>        STRING  the account of a sign-in code, and its session, sealed with the code
     <prefix>:{p17}:account:<account>    HASH    event position, pending, complete and filling (the list),
                                                 x:<external id> -> room;
                                                 what is used: budget_day, budget_month, day_tokens and so on; held:...
@@ -93,6 +94,9 @@ class Keys:
     def ticket(self, partition: Partition, ticket: str) -> str:
         # A digest: who can list keys must not be able to use the ticket.
         return f"{self._tag(partition)}:ticket:{_digest(ticket)}"
+
+    def code(self, partition: Partition, code: str) -> str:
+        return f"{self._tag(partition)}:code:{_digest(code)}"
 
     def account(self, partition: Partition, account: AccountId) -> str:
         return f"{self._tag(partition)}:account:{account}"

@@ -54,6 +54,14 @@ class TicketHolder(msgspec.Struct, frozen=True):
     credential: Credential
 
 
+class SealedSession(msgspec.Struct, frozen=True):
+    """What a sign-in code is good for."""
+
+    account_id: AccountId
+    sealed: str
+    """The session's token, readable with the code alone."""
+
+
 class AccountRow(msgspec.Struct, frozen=True):
     """An account, as stored in the global database."""
 

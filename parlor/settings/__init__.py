@@ -23,7 +23,7 @@ from parlor.settings.identity import IdentitySettings
 from parlor.settings.limits import LimitSettings
 from parlor.settings.section import Section as _Section
 from parlor.settings.uploads import FileSettings
-from parlor.settings.urls import ApiUrl, Origins, RedisUrl, StoreUrl, StoreUrls
+from parlor.settings.urls import ApiUrl, Origins, PageUrl, RedisUrl, StoreUrl, StoreUrls
 from parlor.settings.values import ApiKey, HeaderNames, Lifetime, Pause, SigningKey, Text, TimeLimit
 
 
@@ -237,12 +237,18 @@ class AuthSettings(_Section):
     """Lifetime of the tokens that `parlor token` prints, unless it is told another."""
     token_ttl_max: Lifetime = timedelta(days=90)
     """Longest lifetime of a token: one that says it lives longer is refused, whoever signed it."""
+    session_ttl: Lifetime = timedelta(days=7)
+    """Lifetime of a session that a sign-in code gives."""
+    session_cookie: Literal["auto", "secure"] = "auto"
+    """`secure`: browsers send the session cookie over TLS alone. `auto`: so does one that was set while a proxy said
+    `X-Forwarded-Proto: https`."""
     leeway: Pause = timedelta(seconds=10)
     """Difference between clocks that is tolerated."""
 
     @model_validator(mode="after")
     def _tokens_are_accepted(self) -> AuthSettings:
         _in_order(self, "token_ttl", "token_ttl_max")
+        _in_order(self, "session_ttl", "token_ttl_max")
         return self
 
 
@@ -253,6 +259,9 @@ class ApiSettings(_Section):
     """Address to listen on, without a port."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0: a free one."""
+    public_url: PageUrl = ""
+    """Where browsers reach the page, as in `https://chat.example.org`: for the links of `parlor sign-in`. Empty: `host`
+    and `port`."""
     replicas_min: int = Field(default=1, ge=1)
     """Fewest Serve replicas of the API."""
     replicas_max: int = Field(default=1, ge=1)

@@ -95,7 +95,16 @@ def _origin(text: str) -> str:
     return origin.removesuffix({"http": ":80", "https": ":443"}.get(origin.partition("://")[0], "/"))
 
 
+def _page_url(text: str) -> str:
+    if text:
+        parts = split_url(text, "http", "https")
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("the page is at the root of its host: write scheme, host and port alone")
+    return text.rstrip("/")
+
+
 ApiUrl = Annotated[Text, AfterValidator(_api_url)]
+PageUrl = Annotated[Text, AfterValidator(_page_url)]
 RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
 StoreUrl = Annotated[Secret, AfterValidator(_store_url)]
 StoreUrls = Annotated[tuple[StoreUrl, ...], BeforeValidator(listed)]

@@ -25,6 +25,7 @@ Answer = tuple[int, Json | str]
 """A status, and JSON or the text of an event stream (which then ends: a cut)."""
 
 
+SESSION: Json = {"account_id": "ada", "scopes": ["read", "write"], "expires_at": "2026-12-23T10:00:00Z"}
 PERSONA = {"name": "GPT4O", "title": "Assistant", "description": "Helps", "model": "llama3.2:3b"}
 
 
@@ -80,6 +81,7 @@ class ScriptedApi:
         }
         rooms: Json = {"rooms": [room], "total_count": 1, "next_cursor": None, "events_cursor": "1-0"}
         self.answers: dict[str, Callable[[Request], Answer]] = {
+            r"GET session": lambda _: (200, SESSION),
             r"GET personas": lambda _: (200, {"personas": [PERSONA]}),
             r"GET rooms": lambda _: (200, rooms),
             r"GET rooms/[^/]+": lambda _: (200, room),
@@ -94,7 +96,7 @@ class ScriptedApi:
 
     async def open_room(self, page: Page) -> None:
         """Signed in, in the room."""
-        await page.goto(f"{ORIGIN}/#token=scripted")
+        await page.goto(ORIGIN)
         await page.click("#rooms a")
 
     def seen(self, pattern: str) -> list[Request]:

@@ -273,16 +273,6 @@ async def test_a_deletion_that_overtakes_its_page_of_history_holds(tab: Tab, scr
     await expect(tab.bodies).to_have_text(["old", "newest", "marker"])
 
 
-async def test_an_expired_token_asks_for_another_and_forgets_everything(tab: Tab, scripted: ScriptedApi) -> None:
-    tab.allow(r"status of 401")
-    scripted.answers[EVENTS] = lambda _: (401, {"code": "unauthenticated"})
-    await scripted.open_room(tab.page)
-
-    await expect(tab.page.locator("#sign-in-problem")).to_contain_text("expired")
-    await expect(tab.page.locator("#workspace")).to_be_hidden()
-    assert await tab.page.evaluate("sessionStorage.length") == 0
-
-
 async def test_history_is_shown_while_the_live_store_is_away(tab: Tab, scripted: ScriptedApi) -> None:
     scripted.answers[MESSAGES] = lambda _: (200, page_of([message(1, "From the database")], cursor=""))
     await scripted.open_room(tab.page)

@@ -351,7 +351,7 @@ async def test_versions_that_cannot_be_fetched_are_offered(tab: Tab, scripted: S
 async def test_nothing_moves_when_a_reply_begins_and_ends(tab: Tab, scripted: ScriptedApi) -> None:
     stream = open_turns(tab, scripted)
     await tab.page.set_viewport_size({"width": 360, "height": 700})
-    await tab.page.goto("http://parlor.test/#token=scripted")
+    await tab.page.goto("http://parlor.test")
     await tab.page.click("#open-drawer")
     await tab.page.click("#rooms a")
     box = tab.page.locator(".composer-box")

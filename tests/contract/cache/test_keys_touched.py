@@ -15,10 +15,11 @@ from parlor.cache.dead_letters import DeadLetterCache
 from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
 from parlor.cache.server_check import require_rights
+from parlor.cache.sign_in_codes import SignInCodes
 from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
 from parlor.cache.usage import UsageCache
-from parlor.model.access import Credential
+from parlor.model.access import Credential, SealedSession
 from parlor.model.budgets import Ask, Payer, Period
 from parlor.model.ids import AccountId, Claim, MessageId
 from parlor.model.messages import Usage
@@ -68,6 +69,9 @@ async def everything(fixtures: CacheFixtures) -> None:
         fixtures.partition, address.account_id, "/v1/events", Credential("k", 1, fixtures.clock.now + 60_000)
     )
     assert await tickets.use(ticket.ticket, "/v1/events") is not None
+    codes, code = SignInCodes(fixtures.live), f"{fixtures.partition}-{'0' * 32}"
+    await codes.keep(code, SealedSession(address.account_id, "sealed"))
+    assert await codes.take(code, address.account_id) is not None
     await fixtures.queue.renew(fixtures.partition, LEASE, APPLIED)
     await fixtures.live.init_partition(fixtures.partition, 2)
     await fixtures.live.own_partition(fixtures.partition)

@@ -60,7 +60,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
 
 def test_a_start_says_what_it_started_and_keeps_its_secrets(life: Life) -> None:
     parlor = life.parlor
-    assert f"http://{HOST}:{parlor.port}/#token=" in life.printed
+    assert f"http://{HOST}:{parlor.port}/#code=" in life.printed
     assert f"http://{HOST}:{parlor.port}/docs" in life.printed
     assert "Valkey" in life.printed
     assert "fsync always" in life.printed

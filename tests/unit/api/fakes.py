@@ -39,6 +39,7 @@ from tests.unit.api.fake_administration import FakeAdministration, FakeAuditLog
 from tests.unit.api.fake_answer import FakeAnswer
 from tests.unit.api.fake_budgets import STANDINGS, FakeBudgets
 from tests.unit.api.fake_files import FakeFileRows, fake_files
+from tests.unit.api.fake_sign_in import FakeSignIn
 from tests.unit.api.fake_subscription import FakeSubscription
 from tests.unit.memory_files import MemoryFileStore
 
@@ -137,10 +138,11 @@ def reply(**changes: Any) -> Message:
     )
 
 
-class FakeGateway:
+class FakeGateway(FakeSignIn):
     """Records the calls, and always gives the same answers; the next call raises ``fails``."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.access = FakeAccess()
         self.administration = FakeAdministration(self.access)
         self.audit = FakeAuditLog()

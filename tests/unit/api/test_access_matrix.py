@@ -15,7 +15,17 @@ from api.api_keys import digest_of, new_key
 from parlor.model.files import File
 from parlor.model.ids import AccountId
 from tests.unit.api.document_calls import DocumentedCall, documented_calls
-from tests.unit.api.fakes import FILE_ID, MESSAGE, NOW_MS, ROOM, SECRET, CountingEntropy, FakeClock, FakeGateway
+from tests.unit.api.fake_sign_in import INSTALLATION
+from tests.unit.api.fakes import (
+    FILE_ID,
+    MESSAGE,
+    NOW_MS,
+    ROOM,
+    SECRET,
+    CountingEntropy,
+    FakeClock,
+    FakeGateway,
+)
 from tests.unit.api.signing import TestKey, hmac_signed
 from tests.unit.api.test_signing_keys import followed
 
@@ -25,6 +35,7 @@ Credentials: TypeAlias = dict[str, str]
 
 FILE = File(FILE_ID, FILE_ID, "a.txt", "text/plain", 1, "0" * 64, NOW_MS)
 KEY, RETIRED, UNKNOWN = TestKey("2026-a"), TestKey("2025-z"), TestKey("elsewhere")
+COOKIE, OUR_PAGE = f"parlor_{INSTALLATION}", ("Sec-Fetch-Site", "same-origin")
 NAMES = {
     "room_id": ROOM,
     "message_id": MESSAGE,
@@ -111,34 +122,69 @@ def names(calls: list[DocumentedCall]) -> list[str]:
 
 
 async def answers(
-    client: httpx2.AsyncClient, calls: list[DocumentedCall], authorizations: list[str]
+    client: httpx2.AsyncClient, calls: list[DocumentedCall], headers: list[tuple[str, str]]
 ) -> dict[str, tuple[int, str]]:
-    """Status and code of every call."""
-    del client.headers["authorization"]
-    headers, found = [("Authorization", value) for value in authorizations], {}
+    """Status and code of every call with these headers."""
+    client.headers.pop("authorization", None)
+    found = {}
     for call in calls:
         answer = await client.request(call.method, call.at(**NAMES), headers=headers, **call.request)
         found[call.name] = (answer.status_code, code_of(answer))
     return found
 
 
+def bearer(token: str) -> tuple[str, str]:
+    return "Authorization", f"Bearer {token}"
+
+
+def cookie(token: str) -> tuple[str, str]:
+    return "Cookie", f"{COOKIE}={token}"
+
+
+@pytest.mark.parametrize("carried", [bearer, cookie])
 @pytest.mark.parametrize("case", REFUSED)
 async def test_nobody_gets_in_with(
-    client: httpx2.AsyncClient, gateway: FakeGateway, calls: list[DocumentedCall], credentials: Credentials, case: str
+    client: httpx2.AsyncClient,
+    gateway: FakeGateway,
+    calls: list[DocumentedCall],
+    credentials: Credentials,
+    case: str,
+    carried: Callable[[str], tuple[str, str]],
 ) -> None:
-    found = await answers(client, calls, [f"Bearer {REFUSED[case](credentials)}"])
+    found = await answers(client, calls, [carried(REFUSED[case](credentials)), OUR_PAGE])
     assert found == dict.fromkeys(names(calls), (401, "unauthenticated"))
     assert [call for call in gateway.calls if call[0] != "session"] == [], "nothing was done"
 
 
 @pytest.mark.usefixtures("credentials")
-@pytest.mark.parametrize("authorizations", [[], ["Basic YWxpY2U6eA=="], [f"Bearer {signed()}"] * 2])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("Authorization", "Basic YWxpY2U6eA==")],
+        [bearer(signed())] * 2,
+        [("Cookie", f"parlor_{'0' * 36}={signed()}")],
+        [("Cookie", f"{COOKIE}={signed()}; {COOKIE}={signed()}")],
+        [cookie(signed()), bearer("x")],
+    ],
+)
 async def test_nobody_gets_in_without_one_token(
-    client: httpx2.AsyncClient, gateway: FakeGateway, calls: list[DocumentedCall], authorizations: list[str]
+    client: httpx2.AsyncClient, gateway: FakeGateway, calls: list[DocumentedCall], headers: list[tuple[str, str]]
 ) -> None:
-    found = await answers(client, calls, authorizations)
+    found = await answers(client, calls, [*headers, OUR_PAGE])
     assert found == dict.fromkeys(names(calls), (401, "unauthenticated"))
     assert gateway.calls == []
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_a_cookie_changes_nothing_for_another_page(
+    client: httpx2.AsyncClient, gateway: FakeGateway, calls: list[DocumentedCall]
+) -> None:
+    calls = [call for call in calls if call.method not in ("GET", "HEAD")]
+    assert len(calls) > 10
+    found = await answers(client, calls, [cookie(signed()), ("Sec-Fetch-Site", "cross-site")])
+    assert found == dict.fromkeys(names(calls), (403, "forbidden"))
+    assert [call for call in gateway.calls if call[0] != "session"] == [], "nothing was done"
 
 
 @pytest.mark.parametrize("scope", ["read", "write"])
@@ -147,9 +193,7 @@ async def test_a_key_with_one_scope_gets_nowhere_else(
 ) -> None:
     calls = [call for call in calls if call.reads == (scope == "write") or call.is_admins]
     assert len(calls) > 8
-    assert await answers(client, calls, [f"Bearer {credentials[scope]}"]) == dict.fromkeys(
-        names(calls), (403, "forbidden")
-    )
+    assert await answers(client, calls, [bearer(credentials[scope])]) == dict.fromkeys(names(calls), (403, "forbidden"))
 
 
 USERS: dict[str, Callable[[Credentials], str]] = {
@@ -168,7 +212,7 @@ async def test_a_user_is_no_operator(
     calls = [call for call in calls if call.path.startswith("/v1/admin/")]
     assert len(calls) > 6
     assert all(call.is_admins for call in calls), "the document says so"
-    found = await answers(client, calls, [f"Bearer {USERS[case](credentials)}"])
+    found = await answers(client, calls, [bearer(USERS[case](credentials))])
     assert found == dict.fromkeys(names(calls), (403, "forbidden"))
     assert gateway.administration.calls == []
 
@@ -182,22 +226,26 @@ async def test_a_token_may_do_what_its_scope_says(
     client: httpx2.AsyncClient, calls: list[DocumentedCall], scope: str, barred: set[str]
 ) -> None:
     calls = [call for call in calls if not call.path.endswith("/events")]
-    found = await answers(client, calls, [f"Bearer {signed(scope=scope)}"])
+    found = await answers(client, calls, [bearer(signed(scope=scope))])
     refused = {name for name, answer in found.items() if answer == (403, "forbidden")}
     needed = {call.name: "admin" if call.is_admins else "read" if call.reads else "write" for call in calls}
     assert refused == {name for name, each in needed.items() if each in barred}
 
 
 @pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("carried", [bearer, cookie])
 async def test_the_same_requests_get_in_with_a_good_token(
-    client: httpx2.AsyncClient, gateway: FakeGateway, calls: list[DocumentedCall]
+    client: httpx2.AsyncClient,
+    gateway: FakeGateway,
+    calls: list[DocumentedCall],
+    carried: Callable[[str], tuple[str, str]],
 ) -> None:
     """Else the others would show nothing. Streams are not begun: they would not end."""
     gateway.file_rows.files[FILE.file_id] = FILE
     gateway.file_store.kept[FILE.file_id] = b"x"
     calls = [call for call in calls if not call.path.endswith("/events") and call.path != "/v1/keys/{key_id}"]
     calls.sort(key=lambda call: call.name == "DELETE /v1/admin/accounts/{account_id}")  # alice's end
-    found = await answers(client, calls, [f"Bearer {signed(scope='admin')}"])
+    found = await answers(client, calls, [carried(signed(scope="admin")), OUR_PAGE])
     assert {call: answer for call, answer in found.items() if answer[0] not in (200, 201, 202, 204)} == {}
-    done = len(gateway.calls) + len([call for call in calls if call.is_admins])
-    assert done > len(calls) - 5
+    elsewhere = [call for call in calls if call.is_admins or call.path == "/v1/session"]
+    assert len(gateway.calls) + len(elsewhere) > len(calls) - 5

@@ -113,6 +113,9 @@ def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
         ("GET", "/openai/v1/models"),
         ("GET", "/openai/v1/models/{model}"),
         ("POST", "/openai/v1/chat/completions"),
+        ("POST", "/v1/session"),
+        ("GET", "/v1/session"),
+        ("DELETE", "/v1/session"),
     }
 
 
@@ -123,8 +126,11 @@ def test_every_error_is_in_the_document(document: dict[str, Any]) -> None:
         assert document["components"]["schemas"][openapi.name(kind)]["properties"]["code"]["const"] == kind.code
     assert "HTTPValidationError" not in referenced
     for path, found in document["paths"].items():
-        for operation in found.values():
-            assert bool(operation["security"]) == path.startswith(("/v1/", "/openai/"))
+        for method, operation in found.items():
+            # A sign-in is how one gets a credential.
+            needs_one = path.startswith(("/v1/", "/openai/")) and (method, path) != ("post", "/v1/session")
+            ways = [way for known in operation["security"] for way in known]
+            assert ways[:2] == (["bearer", "session"] if needs_one else []), path
 
 
 def test_every_error_in_the_document_has_the_status_of_its_class(document: dict[str, Any]) -> None:
@@ -148,7 +154,7 @@ def test_every_route_is_in_the_map(document: dict[str, Any]) -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     section = text.partition("\n### Requests\n")[2].partition("\n### ")[0]
     rows = re.findall(
-        r"^\|.*?`([A-Z]+) (/openai/v1|/v1|/|\.\.\.)(\S*)` \| `(api/[\w/]+\.py)` `(\w+)`", section, re.MULTILINE
+        r"^\|.*?`([A-Z]+) (/openai/v1|/v1|/|\.\.\.)(\S*)` \| `(api/routes/\w+\.py)` `(\w+)`", section, re.MULTILINE
     )
     mapped = {
         (method, f"{'/v1/rooms/{room_id}' if prefix == '...' else prefix}{path}"): (file, name)

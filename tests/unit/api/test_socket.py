@@ -270,12 +270,12 @@ async def test_what_only_writers_may_do_is_forbidden_to_others(
     app: FastAPI, gateway: FakeGateway, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authenticator = app.state.authenticator
-    found = authenticator.caller
+    found = authenticator.handshake_caller
 
     async def reader(*args: Any) -> Any:
         return msgspec.structs.replace(await found(*args), scopes=frozenset({"read"}))
 
-    monkeypatch.setattr(authenticator, "caller", reader)
+    monkeypatch.setattr(authenticator, "handshake_caller", reader)
     async with Socket(app, headers) as socket:
         await socket.accepted()
         socket.say(SEND, {"op": "stop", "ref": "s", "room_id": ROOM, "message_id": REPLY}, {"op": "ping", "ref": "p"})

@@ -23,6 +23,7 @@ def of(partition: Partition) -> dict[str, str]:
     return made | {
         "idempotency": KEYS.idempotency(partition, ROOM, "k"),
         "ticket": KEYS.ticket(partition, "k"),
+        "code": KEYS.code(partition, "k"),
         "creation": KEYS.creation(partition, ACCOUNT, "k"),
     }
 

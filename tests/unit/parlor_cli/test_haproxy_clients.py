@@ -181,3 +181,11 @@ async def test_what_looks_after_its_client_itself_is_not_watched_by_serve(
     async with opened() as edge:
         await edge.say(request_line + b" HTTP/1.1\r\nHost: x\r\n" + headers + CLOSE)
         assert [found.get(b"x-request-disconnect-disabled") for found in edge.seen] == [None if watched else b"?1"]
+
+
+@pytest.mark.parametrize(("source", "said"), [("127.0.0.1", b"https"), ("127.0.0.2", None)])
+async def test_a_replica_hears_of_tls_from_known_proxies_alone(opened: Open, source: str, said: bytes | None) -> None:
+    async with opened(proxies=["127.0.0.1"]) as edge:
+        request = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\n" + CLOSE
+        assert (await edge.say(request, source=source)).status == 200
+        assert [headers.get(b"x-forwarded-proto") for headers in edge.seen] == [said]

@@ -7,11 +7,10 @@ import os
 import re
 import socket
 
-import jwt
 import pytest
 
 from actors.contracts import InstallationStatus, QueueStatus
-from parlor_cli import status
+from parlor_cli import sign_in, status
 from parlor_cli.installation import Installation, RunFile
 from parlor_cli.options import effective
 from parlor_cli.processes import boot_id, reference
@@ -23,6 +22,7 @@ from tests.unit.parlor_cli.json_server import serving
 
 pytestmark = pytest.mark.unit
 
+CODE = f"17-{'a' * 32}"
 STATUS = InstallationStatus(
     "parlor",
     [],
@@ -93,15 +93,29 @@ def test_ready_is_not_what_the_start_wrote_down(started: Installation, capsys: p
     assert found["services"] == {"cache": "ok"}
 
 
-def test_the_sign_in_link_is_for_people(started: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_sign_in_link_is_for_people(
+    started: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sign_in, "ask_with", lambda *_: CODE)
+    assert status.show(started.data_dir, as_json=False, wide=False) == 0
+    line = re.search(r"^sign in: (.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert line is not None
+    assert line[1].startswith(f"http://127.0.0.1:1/#code={CODE}  signs ada in, once, within 60 s; ")
+    assert line[1].endswith(f"parlor sign-in --data-dir {started.data_dir}")
+    assert status.show(started.data_dir, as_json=True, wide=False) == 0
+    assert CODE not in capsys.readouterr().out
+
+
+def test_without_redis_it_says_how_to_sign_in_later(
+    started: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def silent(*_: object) -> str:
+        raise Refusal("Redis at unix:///x cannot be used")
+
+    monkeypatch.setattr(sign_in, "ask_with", silent)
     assert status.show(started.data_dir, as_json=False, wide=False) == 0
     printed = capsys.readouterr().out
-    link = re.search(r"^sign in: http://127\.0\.0\.1:1/#token=(\S+)$", printed, re.MULTILINE)
-    assert link is not None
-    claims = jwt.decode(link[1], started.jwt_secret(), algorithms=["HS256"], audience="parlor-api")
-    assert claims["sub"] == "ada"
-    assert status.show(started.data_dir, as_json=True, wide=False) == 0
-    assert link[1] not in capsys.readouterr().out
+    assert f"parlor sign-in --data-dir {started.data_dir} (Redis at unix:///x cannot be used)" in printed
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -6,12 +6,25 @@ const TIMEOUT_MS = 30_000;
 const BASE = new URL("v1/", document.baseURI);
 
 export class Api {
-  #token;
   #onUnauthenticated;
 
-  constructor(token, onUnauthenticated = () => {}) {
-    this.#token = token;
+  /** The browser adds the session's cookie to each request. `onUnauthenticated` learns of each 401. */
+  constructor(onUnauthenticated = () => {}) {
     this.#onUnauthenticated = onUnauthenticated;
+  }
+
+  /** Who is signed in; 401 when nobody is. */
+  session() {
+    return this.#json("GET", "session");
+  }
+
+  /** With `{ code, account_id }` or `{ token }`; from then on the browser has a session. */
+  signIn(given) {
+    return this.#json("POST", "session", { body: given });
+  }
+
+  signOut() {
+    return this.#fetch("DELETE", "session", { signal: AbortSignal.timeout(TIMEOUT_MS) });
   }
 
   personas(signal) {
@@ -103,7 +116,7 @@ export class Api {
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined && value !== null) url.searchParams.set(name, value);
     }
-    const request = { method, signal, headers: { Authorization: `Bearer ${this.#token}`, ...headers } };
+    const request = { method, signal, headers: { ...headers } };
     request.cache = "no-store";
     if (body !== undefined) {
       request.body = JSON.stringify(body);

@@ -1,75 +1,146 @@
 // The page's start: who is signed in decides what is shown.
 
 import { Api } from "./api.js";
+import { confirm } from "./dialog.js";
 import { byId } from "./element.js";
+import { notify } from "./notice.js";
 import { Problem } from "./problem.js";
-import { accountName, forgetSession, keepToken, restoreToken } from "./session.js";
+import { AccountStorage, codeIn, tabs, takeCode } from "./session.js";
 import { delayMs, pause } from "./stream.js";
 import { Workspace } from "./workspace.js";
 
 const workspace = new Workspace();
+/** For what is asked before somebody is signed in: a 401 is an answer here, not the end of a session. */
+const door = new Api();
+/** Who is signed in in this tab, or null. */
+let account = null;
+/** How often that has changed: what an earlier session still answers changes nothing. */
+let sessions = 0;
 
-function showSignIn(problem = null) {
+function showSignIn(text = "") {
+  sessions += 1;
+  account = null;
   workspace.close();
   byId("sign-in").hidden = false;
-  byId("sign-in-problem").textContent = problem?.sentence ?? "";
-  byId("sign-in-problem").hidden = problem === null;
+  showProblem(text);
   byId("token-field").value = "";
   byId("token-field").focus();
 }
 
-function signOut(problem = null) {
-  forgetSession();
-  showSignIn(problem);
+function showProblem(text) {
+  byId("sign-in-problem").textContent = text;
+  byId("sign-in-problem").hidden = !text;
 }
 
-async function enter(token) {
-  let current = true;
-  const api = new Api(token, (problem) => {
+async function enter({ account_id: name }) {
+  sessions += 1;
+  const mine = sessions;
+  workspace.close();
+  account = name;
+  const api = new Api((problem) => {
     // Several requests may learn it at once; the first one is enough.
-    if (current) signOut(problem);
-    current = false;
+    if (mine === sessions) showSignIn(problem.sentence);
   });
   try {
-    const personas = await loadPersonas(api);
+    const { personas } = await patiently(() => api.personas());
+    if (mine !== sessions) return;
     byId("sign-in").hidden = true;
-    byId("account").textContent = accountName(token);
-    await workspace.open(api, personas);
+    byId("account").textContent = name;
+    await workspace.open(api, personas, new AccountStorage(name));
   } catch (error) {
-    if (!(error instanceof Problem) || (error.status !== 401 && current)) throw error;
+    if (!(error instanceof Problem) || (error.status !== 401 && mine === sessions)) throw error;
   }
 }
 
-/** The first request of all: it waits for a server that is still starting, and tells whether the token is good. */
-async function loadPersonas(api) {
+/** Waits for a server that is still starting. */
+async function patiently(ask) {
   for (let failures = 1; ; failures += 1) {
     try {
-      return (await api.personas()).personas;
+      return await ask();
     } catch (error) {
       if (!(error instanceof Problem) || !error.retryable) throw error;
       byId("sign-in").hidden = false;
-      byId("sign-in-problem").textContent = `${error.sentence} Trying again…`;
-      byId("sign-in-problem").hidden = false;
+      showProblem(`${error.sentence} Trying again…`);
       await pause(delayMs(failures, error));
     }
   }
 }
 
-byId("sign-in-form").addEventListener("submit", (event) => {
+/** Whose session the browser has, or null. */
+async function present() {
+  try {
+    return await patiently(() => door.session());
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) return null;
+    throw error;
+  }
+}
+
+/** Sign in with a code. One for another account than that of `known` asks first. Resolves to who is signed in then. */
+async function useCode(code, known) {
+  const expected = known?.account_id;
+  try {
+    return await patiently(() => door.signIn({ code, account_id: expected }));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    if (error.code !== "another-account") {
+      if (known) notify(error.detail);
+      else showSignIn(error.detail);
+      return known;
+    }
+    const other = error.account;
+    const text = `You are signed in as ${expected}. The link signs you in as ${other}, in every tab.`;
+    const question = { heading: "Sign in as somebody else?", text, button: "Sign in" };
+    return (await confirm(question, () => door.signIn({ code }))) ?? known;
+  }
+}
+
+async function start() {
+  const code = takeCode();
+  const known = await present();
+  const session = code ? await useCode(code, known) : known;
+  if (session && session !== known) tabs.postMessage({ account: session.account_id });
+  if (session) await enter(session);
+  else if (!code) showSignIn();
+}
+
+byId("sign-in-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const given = byId("token-field").value.trim();
   if (!given) return;
-  keepToken(given);
-  enter(given);
-});
-byId("sign-out").addEventListener("click", () => {
-  history.replaceState(null, "", location.pathname);
-  signOut();
-});
-window.addEventListener("hashchange", () => {
-  if (location.hash.startsWith("#token=")) location.reload();
+  const code = codeIn(given);
+  try {
+    const session = await door.signIn(code ? { code } : { token: given });
+    tabs.postMessage({ account: session.account_id });
+    await enter(session);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    showSignIn(error.status === 401 ? error.detail : error.whole);
+  }
 });
 
-const token = restoreToken();
-if (token) enter(token);
-else showSignIn();
+byId("sign-out").addEventListener("click", async () => {
+  const leaving = account;
+  try {
+    await door.signOut();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    if (error.status !== 401) return notify(error.whole);
+  }
+  new AccountStorage(leaving).clear();
+  history.replaceState(null, "", location.pathname);
+  tabs.postMessage({ account: null });
+  return showSignIn();
+});
+
+tabs.addEventListener("message", ({ data }) => {
+  if (data.account === account) return;
+  if (data.account === null) showSignIn("You have signed out in another tab.");
+  else enter({ account_id: data.account });
+});
+
+window.addEventListener("hashchange", () => {
+  if (codeIn(location.hash)) location.reload();
+});
+
+start();

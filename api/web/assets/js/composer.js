@@ -5,7 +5,7 @@ import { icon } from "./icon.js";
 import { CONTENT_MAX, fitHeight, isSendable, onEnter } from "./text_field.js";
 import { characters } from "./transcript.js";
 
-const ON_BUSY_KEY = "parlor.on_busy";
+const ON_BUSY = "on_busy";
 const COUNT_FROM = CONTENT_MAX - 2_000;
 
 export class Composer {
@@ -16,7 +16,8 @@ export class Composer {
   #busy = byId("busy");
   #stop = byId("stop");
   #onBusy = byId("on-busy");
-  #draftKey = null;
+  #storage = null;
+  #draft = null;
   #stopping = false;
   /** Set by whoever shows the room now. `onSend(text, onBusy)`; `onStop()` resolves when that is over. */
   onSend = () => {};
@@ -32,14 +33,15 @@ export class Composer {
     this.#field.addEventListener("input", () => this.#changed());
     this.#stop.prepend(icon("stop"));
     this.#stop.addEventListener("click", () => this.#stopReply());
-    this.#onBusy.addEventListener("change", () => sessionStorage.setItem(ON_BUSY_KEY, this.#onBusy.value));
+    this.#onBusy.addEventListener("change", () => this.#storage?.set(ON_BUSY, this.#onBusy.value));
   }
 
-  /** Take up a room's draft. */
-  open(roomId) {
-    this.#draftKey = `parlor.draft.${roomId}`;
-    this.#field.value = sessionStorage.getItem(this.#draftKey) ?? "";
-    this.#onBusy.value = sessionStorage.getItem(ON_BUSY_KEY) ?? "enqueue";
+  /** Take up an account's draft in a room. */
+  open(roomId, storage) {
+    this.#storage = storage;
+    this.#draft = `draft/${roomId}`;
+    this.#field.value = storage.get(this.#draft) ?? "";
+    this.#onBusy.value = storage.get(ON_BUSY) ?? "enqueue";
     this.#changed();
   }
 
@@ -89,8 +91,8 @@ export class Composer {
     this.#count.hidden = length < COUNT_FROM;
     this.#count.textContent = `${length.toLocaleString()} of ${CONTENT_MAX.toLocaleString()} characters`;
     this.#count.classList.toggle("over", length > CONTENT_MAX);
-    if (this.#draftKey && text) sessionStorage.setItem(this.#draftKey, text);
-    else if (this.#draftKey) sessionStorage.removeItem(this.#draftKey);
+    if (text) this.#storage?.set(this.#draft, text);
+    else this.#storage?.remove(this.#draft);
     fitHeight(this.#field);
   }
 }

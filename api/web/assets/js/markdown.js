@@ -53,7 +53,7 @@ function guardLink(link) {
   } catch {
     // Not an absolute address: handled like every other link that leads nowhere.
   }
-  // A link back to this page could carry a #token= and sign the reader in as somebody else.
+  // A link back to this page could carry a #code= and offer to sign the reader in as somebody else.
   if (!target || !["http:", "https:", "mailto:"].includes(target.protocol) || target.origin === location.origin) {
     link.removeAttribute("href");
     return;

@@ -11,7 +11,8 @@ const PATIENCE_S = 20;
 export class Outbox {
   #api;
   #roomId;
-  #storageKey;
+  #storage;
+  #kept;
   #chain = Promise.resolve();
   #pause;
   /** `{key, content, onBusy, state: "sending" | "failed", problem}`, oldest first. */
@@ -20,12 +21,13 @@ export class Outbox {
   onChange = () => {};
   onSent = () => {};
 
-  constructor(api, roomId, wait = pause) {
+  constructor(api, roomId, storage, wait = pause) {
     this.#api = api;
     this.#roomId = roomId;
     this.#pause = wait;
-    this.#storageKey = `parlor.outbox.${roomId}`;
-    const kept = JSON.parse(sessionStorage.getItem(this.#storageKey) ?? "[]");
+    this.#storage = storage;
+    this.#kept = `outbox/${roomId}`;
+    const kept = JSON.parse(storage.get(this.#kept) ?? "[]");
     this.entries = kept.map((entry) => ({ ...entry, state: "failed", problem: null }));
   }
 
@@ -87,8 +89,8 @@ export class Outbox {
 
   #changed() {
     const kept = this.entries.map(({ key, content, onBusy }) => ({ key, content, onBusy }));
-    if (kept.length) sessionStorage.setItem(this.#storageKey, JSON.stringify(kept));
-    else sessionStorage.removeItem(this.#storageKey);
+    if (kept.length) this.#storage.set(this.#kept, JSON.stringify(kept));
+    else this.#storage.remove(this.#kept);
     this.onChange();
   }
 }

@@ -8,7 +8,7 @@ const SENTENCES = {
   "illegal-transition": "That is no longer possible: the conversation has gone on.",
   "limit-reached": "There is as much of it as there may be.",
   "idempotency-mismatch": "This message was already sent with another text.",
-  unauthenticated: "The access token is not valid, or it has expired.",
+  unauthenticated: "Your session has ended. Sign in to go on; what you were writing is kept.",
   overloaded: "There is too much to do right now.",
   "cache-unavailable": "The live store does not answer right now.",
   "store-unavailable": "The permanent store does not answer right now.",
@@ -20,7 +20,7 @@ const SENTENCES = {
 export class Problem extends Error {
   #title;
 
-  constructor({ status = 0, code, title = "", detail = "", retryAfter = null, requestId = "" }) {
+  constructor({ status = 0, code, title = "", detail = "", retryAfter = null, requestId = "", account = "" }) {
     super(detail || code);
     this.name = "Problem";
     this.status = status;
@@ -30,6 +30,8 @@ export class Problem extends Error {
     /** Seconds after which it is worth trying again, or null. */
     this.retryAfter = retryAfter;
     this.requestId = requestId;
+    /** Whose the sign-in code is that was not used. */
+    this.account = account;
   }
 
   /** Whether the same request may succeed later. Without an answer it may also have succeeded already. */
@@ -75,6 +77,7 @@ export class Problem extends Error {
       detail: [body.detail ?? body.title ?? response.statusText, ...fieldErrors(body)].filter(Boolean).join(" "),
       retryAfter: body.retry_after_seconds ?? (header > 0 ? header : null),
       requestId: body.request_id ?? "",
+      account: body.account_id ?? "",
     });
   }
 }

@@ -1,38 +1,42 @@
-// Who is signed in: a bearer token, kept in this tab's sessionStorage only.
+// Who is signed in, as far as a script may know it: the session is a cookie that only the server reads. All tabs share
+// it; what a tab keeps for itself is kept for each account.
 
-const KEY = "parlor.token";
+/** Tells the other tabs of this browser: `{ account }`, null when signed out. */
+export const tabs = new BroadcastChannel("parlor.session");
 
-/** The token of `#token=...` (which then leaves the address bar), else the one this tab has, else null. */
-export function restoreToken() {
-  const fragment = new URLSearchParams(location.hash.slice(1));
-  const given = fragment.get("token");
-  if (given) {
-    history.replaceState(null, "", location.pathname + location.search);
-    keepToken(given);
+/** The code of `#code=...`, which then leaves the address bar; null without one. */
+export function takeCode() {
+  const code = codeIn(location.hash);
+  if (code) history.replaceState(null, "", location.pathname + location.search);
+  return code;
+}
+
+/** The code in a sign-in link or its fragment, or one alone; null when there is none. */
+export function codeIn(text) {
+  return /(?:#code=|^)(\d{1,4}-[0-9a-f]{32})$/.exec(text.trim())?.[1] ?? null;
+}
+
+/** What this tab keeps of an account: drafts, and messages that were not sent. It outlives the session. */
+export class AccountStorage {
+  #prefix;
+
+  constructor(account) {
+    this.#prefix = `parlor/${account}/`;
   }
-  return sessionStorage.getItem(KEY);
-}
 
-/** Drafts and unsent messages are an account's own: another token starts without them. */
-export function keepToken(token) {
-  const known = sessionStorage.getItem(KEY);
-  if (known === token) return;
-  sessionStorage.clear();
-  sessionStorage.setItem(KEY, token);
-}
+  get(name) {
+    return sessionStorage.getItem(this.#prefix + name);
+  }
 
-/** Forget everything that this tab knows of the account. */
-export function forgetSession() {
-  sessionStorage.clear();
-}
+  set(name, value) {
+    sessionStorage.setItem(this.#prefix + name, value);
+  }
 
-/** The account's name as the token says it, for display only; empty when the token is not a JWT. */
-export function accountName(token) {
-  try {
-    const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
-    return String(JSON.parse(new TextDecoder().decode(bytes)).sub ?? "");
-  } catch {
-    return ""; // An opaque token is as good as any: the server judges it, not the page.
+  remove(name) {
+    sessionStorage.removeItem(this.#prefix + name);
+  }
+
+  clear() {
+    for (const key of Object.keys(sessionStorage)) if (key.startsWith(this.#prefix)) sessionStorage.removeItem(key);
   }
 }

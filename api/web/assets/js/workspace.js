@@ -15,6 +15,7 @@ const ROUTE = /^#\/rooms\/([0-9a-f-]{36})$/;
 
 export class Workspace {
   #api;
+  #storage;
   #personas = [];
   #rooms;
   #room = null;
@@ -38,8 +39,9 @@ export class Workspace {
   }
 
   /** Start for an account; ends when `close` is called. */
-  async open(api, personas) {
+  async open(api, personas, storage) {
     this.#api = api;
+    this.#storage = storage;
     this.#personas = personas;
     this.#rooms = new RoomList(api, {
       onChange: (room) => room.room_id === this.#room?.room_id && this.#showRoom(room),
@@ -82,7 +84,7 @@ export class Workspace {
 
   #enterRoom(room) {
     const { room_id: roomId } = room;
-    if (!this.#outboxes.has(roomId)) this.#outboxes.set(roomId, new Outbox(this.#api, roomId));
+    if (!this.#outboxes.has(roomId)) this.#outboxes.set(roomId, new Outbox(this.#api, roomId, this.#storage));
     byId("welcome").hidden = true;
     byId("conversation").hidden = false;
     byId("room-actions").hidden = false;
@@ -97,7 +99,7 @@ export class Workspace {
       onGone: () => this.#onRoomGone(roomId),
     });
     this.#conversation.open();
-    this.#composer.open(roomId);
+    this.#composer.open(roomId, this.#storage);
     this.#composer.focus();
   }
 

@@ -1,0 +1,9 @@
+-- What: a sign-in code, for which its holder gets a session once.
+-- KEYS: code
+-- ARGV: value lifetime
+--       value is JSON: the account, and its session, sealed; lifetime is in ms
+-- Returns: OK
+-- Guarantees: a code that is not used in time is gone.
+-- Safe to repeat because: the same code says the same.
+redis.call('SET', K.code, A.value, 'PX', A.lifetime)
+return {CODE.OK}
