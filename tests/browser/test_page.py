@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -213,6 +215,41 @@ async def test_a_message_written_while_offline_is_sent_once_when_the_network_is_
     await expect(tab.page.locator("#messages .message.user")).to_have_count(1)
     await tab.page.reload()
     await expect(tab.page.locator("#messages .message.user")).to_have_count(1)
+
+
+async def test_rooms_are_found_by_their_titles_and_by_what_was_said(
+    tab: Tab, installation: Installation, token: str
+) -> None:
+    await tab.sign_in(installation.base_url, token)
+    await tab.create_room("Gardening, and a title that is much longer than the list of rooms is wide")
+    await tab.send("Wann blühen Pfingstrosen? 작약은 언제 피나요?")
+    await tab.create_room("Cooking")
+    search, found = tab.page.locator("#search-field"), tab.page.locator("#found li")
+    await search.fill("garden")
+    await expect(found).to_have_count(1)
+    await expect(tab.page.locator("#rooms")).to_be_hidden()
+    await expect(found.first).to_contain_text("Gardening")
+
+    async def marks(query: str) -> str:
+        # What was said is found some seconds later: typed again, it is looked for again.
+        await search.fill("")
+        await search.fill(query)
+        shown = tab.page.locator("#found mark")
+        await expect(shown.or_(tab.page.locator("#found-note:not(:empty)")).first).to_be_visible()
+        return await shown.first.inner_text() if await shown.count() else ""
+
+    for query in ("작약", "pfingst"):
+        async with asyncio.timeout(REPLY_MS / 1000):
+            while (await marks(query)).casefold() != query:
+                pass
+    await found.first.click()
+    await expect(tab.page.locator("#room-title")).to_contain_text("Gardening")
+    await search.press("Escape")
+    await expect(tab.page.locator("#rooms li")).to_have_count(2)
+    box = await tab.page.locator("#sidebar").bounding_box()
+    assert box is not None
+    assert box["width"] == 288
+    assert await tab.page.evaluate("document.querySelector('.rooms').scrollWidth <= 288")
 
 
 async def test_on_a_phone_the_rooms_are_a_drawer(browser: Browser, installation: Installation, token: str) -> None:

@@ -93,6 +93,10 @@ export class Api {
     return this.#json("DELETE", `rooms/${roomId}/messages/${messageId}`);
   }
 
+  search({ q, limit, cursor }, signal) {
+    return this.#json("GET", "search", { query: { q, limit, cursor }, signal });
+  }
+
   /** Opens an event stream after `cursor` (null: from its start or from now) and returns its body's byte stream. */
   async openEvents(path, cursor, signal) {
     const headers = { Accept: "text/event-stream" };

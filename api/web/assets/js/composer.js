@@ -30,6 +30,10 @@ export class Composer {
       this.#submit();
     });
     onEnter(this.#field, () => this.#submit());
+    this.#form.addEventListener("keydown", (event) => {
+      // While a word is being composed, Escape ends that.
+      if (event.key === "Escape" && !event.isComposing && !this.#busy.hidden) this.#stopReply();
+    });
     this.#field.addEventListener("input", () => this.#changed());
     this.#stop.prepend(icon("stop"));
     this.#stop.addEventListener("click", () => this.#stopReply());

@@ -5,7 +5,33 @@ import { Marked } from "../vendor/marked/marked.esm.js";
 
 const INLINE_IMAGE = /^data:image\/(png|jpeg|gif|webp);base64,/i;
 
+/** A formula, as TeX between the marks that models write. A dollar before a digit or a blank is money. */
+const BLOCK_FORMULA = /^(?:\$\$([^]+?)\$\$|\\\[([^]+?)\\\])[ \t]*(?:\n|$)/;
+const INLINE_FORMULA =
+  /^(?:\\\(([^\n]+?)\\\)|\$\$([^\n]+?)\$\$|\\\[([^\n]+?)\\\]|\$(?!\s)((?:\\[^\n]|[^\\$\n])+?)(?<!\s)\$(?!\d))/;
+
+function formula(name, level, pattern, start) {
+  return {
+    name,
+    level,
+    start: (text) => start.exec(text)?.index,
+    tokenizer(text) {
+      const found = pattern.exec(text);
+      if (!found) return undefined;
+      return { type: name, raw: found[0], text: found.slice(1).find((part) => part !== undefined).trim() };
+    },
+    renderer: ({ text }) => {
+      const code = `<code class="language-math-${level}">${escape(text)}</code>`;
+      return level === "block" ? `<p>${code}</p>` : code;
+    },
+  };
+}
+
 const marked = new Marked({
+  extensions: [
+    formula("blockFormula", "block", BLOCK_FORMULA, /\$\$|\\\[/),
+    formula("inlineFormula", "inline", INLINE_FORMULA, /\$|\\[([]/),
+  ],
   gfm: true,
   breaks: true,
   renderer: {
@@ -25,7 +51,7 @@ const PURIFY = {
     "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "input", "li", "ol",
     "p", "pre", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
   ],
-  ALLOWED_ATTR: ["align", "alt", "checked", "disabled", "href", "src", "start", "title", "type"],
+  ALLOWED_ATTR: ["align", "alt", "checked", "class", "disabled", "href", "src", "start", "title", "type"],
   // Not addresses, so the next rule is not about them.
   ADD_URI_SAFE_ATTR: ["align", "checked", "disabled", "start", "type"],
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|data:image\/)/i,
@@ -34,8 +60,12 @@ const PURIFY = {
   RETURN_DOM_FRAGMENT: true,
 };
 
+const CLASSES = { CODE: /^language-[\w+#.-]{1,40}$/, SPAN: /^hljs-[\w -]+$/ };
+
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   if (node.nodeName === "A") guardLink(node);
+  // A language's name on code, and what highlighting made of it (enrich.js); nothing that the page's styles know.
+  if (!CLASSES[node.nodeName]?.test(node.getAttribute("class") ?? "")) node.removeAttribute("class");
   if (node.nodeName === "INPUT") {
     // Task lists only: a tick that nobody can press.
     if (node.getAttribute("type") !== "checkbox") node.removeAttribute("type");
@@ -73,6 +103,12 @@ export function render(text) {
 
 function finishBlocks(fragment) {
   for (const block of fragment.querySelectorAll("p, li, h1, h2, h3, h4, h5, h6, blockquote, td, th")) block.dir = "auto";
+  for (const code of fragment.querySelectorAll("code[class]")) {
+    const name = code.className.slice("language-".length);
+    code.removeAttribute("class");
+    if (name === "math-block" || name === "math-inline") code.dataset.math = name.slice("math-".length);
+    else if (code.parentElement?.localName === "pre") code.parentElement.dataset.language = name;
+  }
   for (const table of fragment.querySelectorAll("table")) {
     const frame = document.createElement("div");
     frame.className = "table-frame";

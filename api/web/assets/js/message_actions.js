@@ -1,7 +1,7 @@
 // What can be done with a message, in the order of the buttons; a later action is one more entry.
 
 import { confirm } from "./dialog.js";
-import { announce, notify } from "./notice.js";
+import { copy } from "./enrich.js";
 
 /** How replies end that can be continued. */
 const UNFINISHED = new Set(["length", "stopped", "error", "interrupted"]);
@@ -19,7 +19,7 @@ export function messageActions({ api, roomId, transcript, viewOf, attempt, onBeg
       icon: "copy",
       // The clipboard is there on https and localhost only.
       when: (message) => !message.open && message.content !== "" && !!navigator.clipboard,
-      run: (message) => copy(viewOf(message).text),
+      run: (message, button) => copy(viewOf(message).text, button),
     },
     {
       name: "continue",
@@ -93,14 +93,5 @@ export function messageActions({ api, roomId, transcript, viewOf, attempt, onBeg
       // At once; the event follows.
       transcript.take({ ...message, state });
     });
-  }
-}
-
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    announce("Copied.");
-  } catch (error) {
-    notify(`The text could not be copied: ${error.message}`);
   }
 }

@@ -2,6 +2,7 @@
 
 import { MessageEditor } from "./editor.js";
 import { element } from "./element.js";
+import { enrich } from "./enrich.js";
 import { icon } from "./icon.js";
 import { GrowingMarkdown } from "./markdown.js";
 import { ReasoningView } from "./reasoning_view.js";
@@ -57,7 +58,7 @@ export class MessageView {
     this.element = element(
       "article",
       // The focus comes here when what had it goes.
-      { className: `message ${sender}`, tabIndex: -1, data },
+      { className: `message ${sender}`, tabIndex: -1, data, aria: { label: `${author}, ${shownTime(message.timestamp)}` } },
       head,
       this.#reasoning.element,
       this.#body,
@@ -69,7 +70,7 @@ export class MessageView {
       button.setAttribute("aria-label", action.label);
       button.dataset.action = action.name;
       button.append(icon(action.icon));
-      button.addEventListener("click", () => action.run(this.message));
+      button.addEventListener("click", () => action.run(this.message, button));
       this.#buttons.set(action, button);
       shownActions.append(button);
     }
@@ -181,7 +182,10 @@ export class MessageView {
     this.#shown = shown;
     if (!this.#markdown) this.#body.textContent = message.content;
     else if (message.open) this.#markdown.grow(message.content);
-    else this.#markdown.finish(message.content);
+    else {
+      this.#markdown.finish(message.content);
+      enrich(this.#body).catch((error) => console.warn("Shown as it was written:", error));
+    }
   }
 
   #showEnding(message) {

@@ -56,6 +56,13 @@ export class RoomList {
     return this.#rooms.get(roomId);
   }
 
+  /** Those that are loaded and have this in their titles, newest activity first. */
+  titled(text) {
+    const wanted = text.toLocaleLowerCase();
+    const ids = [...this.#list.children].map((item) => item.dataset.roomId);
+    return ids.map((id) => this.#rooms.get(id)).filter((room) => room.title?.toLocaleLowerCase().includes(wanted));
+  }
+
   select(roomId) {
     this.#selected = roomId;
     for (const [id, item] of this.#items) mark(item, id === roomId);

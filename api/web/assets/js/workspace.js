@@ -10,6 +10,7 @@ import { announce, notify } from "./notice.js";
 import { Outbox } from "./outbox.js";
 import { Problem } from "./problem.js";
 import { RoomList } from "./room_list.js";
+import { RoomSearch } from "./room_search.js";
 
 const ROUTE = /^#\/rooms\/([0-9a-f-]{36})$/;
 
@@ -18,6 +19,7 @@ export class Workspace {
   #storage;
   #personas = [];
   #rooms;
+  #search = null;
   #room = null;
   #conversation = null;
   /** The room that is being deleted from here: no notice says so. */
@@ -49,6 +51,7 @@ export class Workspace {
       onProblem: (problem) => notify(problem.whole),
       personaTitle: (name) => this.#personaTitle(name),
     });
+    this.#search = new RoomSearch(api, this.#rooms);
     byId("workspace").hidden = false;
     const following = this.#rooms.open();
     await Promise.all([following, this.#route()]);
@@ -56,6 +59,7 @@ export class Workspace {
 
   close() {
     this.#leaveRoom();
+    this.#search?.close();
     this.#rooms?.close();
     this.#api = null;
     this.#outboxes.clear();
