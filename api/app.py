@@ -32,6 +32,7 @@ from api.routes import (
     messages,
     openai_chat,
     openai_models,
+    openai_responses,
     page,
     personas,
     replies,
@@ -136,7 +137,7 @@ def build_app(
     problems.install(app)
     for module in ROUTES:
         app.include_router(module.router)
-    for dialect in (openai_chat, openai_models):
+    for dialect in (openai_chat, openai_models, openai_responses):
         app.include_router(dialect.router)
     app.router.routes.append(WebSocketRoute(SOCKET, _Socket()))
     app.mount("/assets", page.assets, name="assets")

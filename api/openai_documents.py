@@ -50,6 +50,20 @@ class ChatCompletionForm(BaseModel):
     usage: ChatCompletionUsageForm | None
 
 
+class ResponseForm(BaseModel):
+    """The response; more of what was asked for comes with it."""
+
+    id: str
+    object: Literal["response"]
+    created_at: int
+    status: Literal["completed", "incomplete", "failed"]
+    model: str
+    output: list[dict[str, Any]]
+    usage: dict[str, Any] | None
+    error: dict[str, Any] | None
+    store: bool
+
+
 class OpenAIErrorDetail(BaseModel):
     message: str
     type: str

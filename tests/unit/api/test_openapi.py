@@ -113,6 +113,7 @@ def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
         ("GET", "/openai/v1/models"),
         ("GET", "/openai/v1/models/{model}"),
         ("POST", "/openai/v1/chat/completions"),
+        ("POST", "/openai/v1/responses"),
         ("POST", "/v1/session"),
         ("GET", "/v1/session"),
         ("DELETE", "/v1/session"),

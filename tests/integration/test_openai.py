@@ -1,0 +1,101 @@
+"""The unmodified openai package and an outside suite against the running installation."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import openai
+import pytest
+
+from tests.integration.user import Json, User, succeeded
+from tests.integration.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+HELLO: list[Any] = [{"role": "user", "content": "Hello there"}]
+COMPLY = ("chat-basic-response", "chat-system-prompt", "chat-multi-turn", "chat-streaming-response")
+COMPLY_MORE = ("chat-streaming-usage", "chat-error-handling")
+TITLE = "### Task:\nGenerate a concise, 3-5 word title.\n### Chat History:\n<chat_history>\nUSER: Hi\n</chat_history>"
+"""As Open WebUI asks for one, with the id of the chat."""
+
+
+def base_url(user: User) -> str:
+    return f"{str(user.http.base_url).rstrip('/')}/openai/v1"
+
+
+def key_of(user: User) -> str:
+    return user.http.headers["authorization"].removeprefix("Bearer ")
+
+
+def client_of(user: User) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(api_key=key_of(user), base_url=base_url(user), max_retries=0)
+
+
+async def room_of(user: User, external_id: str) -> Json:
+    (room,) = (await user.get("/v1/rooms", external_id=external_id))["rooms"]
+    found: Json = room
+    return found
+
+
+async def test_a_chat_of_a_front_end_is_one_room_and_its_title_requests_are_not_stored(user: User) -> None:
+    chat = {"X-OpenWebUI-Chat-Id": str(uuid4())}
+    said: list[Any] = []
+    async with client_of(user) as client:
+        for text in ("One", "Two"):
+            said.append({"role": "user", "content": text})
+            stream = await client.chat.completions.create(model="GPT4O", messages=said, stream=True, extra_headers=chat)
+            answer = "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+            assert answer
+            said.append({"role": "assistant", "content": answer})
+            asked: list[Any] = [{"role": "user", "content": TITLE}]
+            await client.chat.completions.create(model="GPT4O", messages=asked, extra_headers=chat)
+    room = await room_of(user, chat["X-OpenWebUI-Chat-Id"])
+    assert [message["content"] for message in await user.history(room["room_id"])] == [each["content"] for each in said]
+
+
+async def test_an_api_key_and_the_synchronous_client_work(user: User) -> None:
+    made = succeeded(await user.http.post("/v1/keys", json={"name": "SDK", "scopes": ["read", "write"]}), 201)
+
+    def ask() -> tuple[str | None, list[str]]:
+        with openai.OpenAI(api_key=made["key"], base_url=base_url(user), max_retries=0) as client:
+            answer = client.chat.completions.create(model="GPT4O", messages=HELLO)
+            return answer.choices[0].message.content, [model.id for model in client.models.list()]
+
+    content, models = await asyncio.to_thread(ask)
+    assert content
+    assert "GPT4O" in models
+
+
+async def test_what_is_asked_outside_of_rooms_is_counted_and_not_stored(user: User) -> None:
+    async with client_of(user) as client:
+        answer = await client.chat.completions.create(model="GPT4O", messages=HELLO)
+    assert answer.usage is not None
+    assert (await user.get("/v1/rooms"))["rooms"] == []
+
+    async def counted() -> int:
+        total: Json = (await user.get("/v1/usage"))["total"]
+        return int(total["output_tokens"])
+
+    await eventually(counted, lambda tokens: tokens == answer.usage.completion_tokens)  # type: ignore[union-attr]
+
+
+async def comply(user: User, kind: str, tests: tuple[str, ...]) -> list[Json]:
+    """The results of the suite's tests."""
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("llm-comply")),
+        *("-u", base_url(user), "-k", key_of(user), "-m", "GPT4O", "--json", "--format", kind, "-f", ",".join(tests)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    printed, _ = await asyncio.wait_for(process.communicate(), 120)
+    found: Json = msgspec.json.decode(printed)
+    return list(found["results"])
+
+
+async def test_an_outside_suite_finds_chat_completions_as_openai_has_them(user: User) -> None:
+    results = await comply(user, "openai-chat", COMPLY + COMPLY_MORE)
+    assert {each["id"]: each["status"] for each in results} == dict.fromkeys(COMPLY + COMPLY_MORE, "passed"), results

@@ -1,0 +1,207 @@
+"""OpenAI's responses through the unmodified openai package, and held to the schema of Open Responses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import llm_comply  # type: ignore[import-untyped]
+import openai
+import pytest
+from fastapi import FastAPI
+from llm_comply.schema import SpecLoader  # type: ignore[import-untyped]
+
+from parlor.errors import CacheUnavailable
+from parlor.llm.ports import ModelCall, PromptTurn
+from parlor.model.messages import Event, FinishReason, Message, ReplyError, Usage
+from parlor.model.requests import OnBusy
+from parlor.model.states import MessageState
+from parlor.model.wire import encode, message_form
+from parlor.settings import Settings
+from tests.unit.api.fakes import REPLY, ROOM, FakeGateway, reply, token
+
+pytestmark = pytest.mark.unit
+
+SPEC = SpecLoader(str(Path(llm_comply.__file__).parent / "specs" / "openresponses.json"))
+CONVERSATION = f"conv_{ROOM}"
+HISTORY: list[Any] = [
+    {"type": "message", "role": "developer", "content": "Be brief."},
+    {"role": "user", "content": "Hello"},
+    {"role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]},
+    {"role": "user", "content": [{"type": "input_text", "text": "Bye"}]},
+]
+
+
+def event(kind: str, **data: Any) -> Event:
+    return Event("1-1", kind, encode({"message_id": REPLY, "attempt": 1, **data}), REPLY, 1)
+
+
+def final(**changes: Any) -> Message:
+    about = {"content": "Hi!", "is_streaming": False, "state": MessageState.PENDING, "usage": Usage(7, 2), "attempt": 1}
+    return reply(**{**about, "finish_reason": FinishReason.STOP, **changes})
+
+
+def ended(kind: str = "message.completed", **changes: Any) -> Event:
+    return event(kind, message=message_form(final(**changes)))
+
+
+IMAGE = {"role": "user", "content": [{"type": "input_image", "image_url": "data:,"}]}
+BROKEN = ReplyError("llm-error", "The model failed")
+
+
+@pytest.fixture
+async def sdk(app: FastAPI, settings: Settings) -> AsyncIterator[openai.AsyncOpenAI]:
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app))
+    async with openai.AsyncOpenAI(
+        api_key=token(settings), base_url="http://parlor/openai/v1", http_client=http, max_retries=0
+    ) as made:
+        yield made
+
+
+async def test_a_conversation_is_a_room(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+    gateway.waited = final()
+    metadata = {"parlor_on_busy": "interrupt", "mine": "1"}
+    key, asked = {"Idempotency-Key": "k"}, {"input": HISTORY, "conversation": CONVERSATION, "metadata": metadata}
+    response = await sdk.responses.create(model="GPT4O", extra_headers=key, **asked)  # type: ignore[call-overload]
+    assert (response.output_text, response.status, response.id) == ("Hi!", "completed", f"resp_{REPLY}")
+    assert response.conversation is not None
+    assert (response.conversation.id, response.metadata) == (CONVERSATION, metadata)
+    assert response.usage is not None
+    assert (response.usage.input_tokens, response.usage.output_tokens, response.usage.total_tokens) == (7, 2, 9)
+    (sent,) = [call for call in gateway.calls if call[0] == "send_message"]
+    assert (sent[1], sent[2].content, sent[2].on_busy, sent[2].idempotency.key) == (ROOM, "Bye", OnBusy.INTERRUPT, "k")
+
+
+async def test_one_message_begins_a_room(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+    gateway.waited = final()
+    response = await sdk.responses.create(model="GPT4O", input="Hello")
+    assert response.conversation is not None
+    assert response.conversation.id == CONVERSATION
+    assert ("create_room", "alice", None, "GPT4O", None, None) in gateway.calls
+
+
+@pytest.mark.parametrize(
+    ("asked", "turns"),
+    [
+        ({"input": "Hello", "store": False}, [PromptTurn("user", "Hello")]),
+        ({"input": "Hello", "instructions": "Sing."}, [PromptTurn("system", "Sing."), PromptTurn("user", "Hello")]),
+        (
+            {"input": HISTORY},
+            [
+                PromptTurn("system", "Be brief."),
+                PromptTurn("user", "Hello"),
+                PromptTurn("assistant", "Hi"),
+                PromptTurn("user", "Bye"),
+            ],
+        ),
+    ],
+)
+async def test_what_brings_its_own_history_is_not_stored_and_says_so(
+    sdk: openai.AsyncOpenAI, gateway: FakeGateway, asked: dict[str, Any], turns: list[PromptTurn]
+) -> None:
+    gateway.answering.message = final()
+    gateway.answering.batches.put_nowait(None)
+    response = await sdk.responses.create(model="GPT4O", temperature=0.5, max_output_tokens=9, **asked)
+    assert (response.output_text, response.to_dict()["store"], response.conversation) == ("Hi!", False, None)
+    assert ("answer", "alice", ModelCall("GPT4O", turns, 0.5, 9)) in gateway.calls
+    assert not any(call[0] in ("send_message", "create_room") for call in gateway.calls)
+
+
+async def test_a_stream_has_every_event_in_order_and_numbered(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+    deltas = [event("message.delta", text="H"), event("message.delta", text="i")]
+    gateway.subscription.batches.put_nowait([event("message.created"), *deltas, ended()])
+    stream = await sdk.responses.create(model="GPT4O", input="Hello", conversation=CONVERSATION, stream=True)
+    events = [each async for each in stream]
+    assert [each.type for each in events] == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        *["response.output_text.delta"] * 3,
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    assert [each.sequence_number for each in events] == list(range(11))
+    assert "".join(each.delta for each in events if each.type == "response.output_text.delta") == "Hi!"
+
+
+async def test_the_helper_of_the_package_collects_a_stream(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+    gateway.subscription.batches.put_nowait([event("message.delta", text="Hi"), ended()])
+    async with sdk.responses.stream(model="GPT4O", input="Hello", conversation=CONVERSATION) as stream:
+        async for _ in stream:
+            pass
+        whole = await stream.get_final_response()
+    assert (whole.output_text, whole.status) == ("Hi!", "completed")
+
+
+@pytest.mark.parametrize(
+    ("last", "status", "reason"),
+    [
+        (ended(finish_reason=FinishReason.LENGTH), "incomplete", "max_output_tokens"),
+        (ended("message.stopped", finish_reason=FinishReason.STOPPED), "incomplete", "stopped"),
+        (ended(finish_reason=FinishReason.CONTENT_FILTER), "incomplete", "content_filter"),
+        (ended("message.failed", finish_reason=FinishReason.ERROR, error=BROKEN), "failed", "llm-error"),
+        (ended(finish_reason=FinishReason.INTERRUPTED), "failed", "interrupted"),
+        (event("message.reset"), "failed", "message-reset"),
+        (event("message.deleted"), "failed", "message-not-found"),
+        (Event("1-1", "room.deleted", b"{}"), "failed", "room-not-found"),
+    ],
+)
+async def test_a_reply_that_is_not_whole_ends_as_such(
+    sdk: openai.AsyncOpenAI, gateway: FakeGateway, last: Event, status: str, reason: str
+) -> None:
+    gateway.subscription.batches.put_nowait([event("message.delta", text="Hi"), last])
+    stream = await sdk.responses.create(model="GPT4O", input="Hello", conversation=CONVERSATION, stream=True)
+    events: list[Any] = [each async for each in stream]
+    response = events[-1].response
+    assert (events[-1].type, response.status) == (f"response.{status}", status)
+    told = response.error.code if status == "failed" else response.incomplete_details.reason
+    assert told == reason
+    assert response.output_text.startswith("Hi")
+
+
+async def test_a_stream_that_is_cut_ends_with_an_error(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+    gateway.subscription.batches.put_nowait([event("message.delta", text="Hi")])
+    gateway.subscription.batches.put_nowait(CacheUnavailable())
+    stream = await sdk.responses.create(model="GPT4O", input="Hello", conversation=CONVERSATION, stream=True)
+    events: list[Any] = [each async for each in stream]
+    assert (events[-1].type, events[-1].code) == ("error", "cache-unavailable")
+
+
+@pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated")  # In the suite's own code.
+@pytest.mark.parametrize("finish", [FinishReason.STOP, FinishReason.LENGTH, FinishReason.ERROR])
+async def test_a_response_has_the_form_of_open_responses(
+    client: httpx2.AsyncClient, gateway: FakeGateway, finish: FinishReason
+) -> None:
+    gateway.waited = final(finish_reason=finish, error=BROKEN if finish is FinishReason.ERROR else None)
+    body = {"model": "GPT4O", "input": "Hello", "conversation": CONVERSATION}
+    answer = await client.post("/openai/v1/responses", json=body)
+    assert SPEC.validate(answer.json(), "ResponseResource") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"background": True}, "background"),
+        ({"tools": [{"type": "function", "name": "f", "parameters": {}}]}, "tools"),
+        ({"text": {"format": {"type": "json_object"}}}, "text"),
+        ({"model": "NOBODY"}, "model"),
+        ({"input": " "}, "input"),
+        ({"input": [IMAGE]}, "input[0].content[0]"),
+        ({"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, "input[0].type"),
+        ({"metadata": {"parlor_on_busy": "never"}}, "metadata.parlor_on_busy"),
+    ],
+)
+async def test_what_parlor_cannot_do_is_refused_by_name(
+    sdk: openai.AsyncOpenAI, gateway: FakeGateway, changes: dict[str, Any], param: str
+) -> None:
+    asked = {"model": "GPT4O", "input": "Hello", "conversation": CONVERSATION, **changes}
+    with pytest.raises((openai.BadRequestError, openai.NotFoundError)) as refused:
+        await sdk.responses.create(**asked)
+    assert refused.value.param == param
+    assert not any(call[0] in ("answer", "send_message", "create_room") for call in gateway.calls)
