@@ -46,7 +46,7 @@ def run(data_dir: Path, *, as_json: bool) -> None:
             raise Refusal(f"{data_dir} holds no installation, and no database URL is configured")
         report = apply(settings, print_step)
     elif installation.running() is not None:
-        report = apply(present(installation), print_step, installation)
+        report = apply(_with_owner(present(installation)), print_step, installation)
     else:
         with installation.locked():
             report = apply(_stopped(installation), print_step, installation)
@@ -54,6 +54,13 @@ def run(data_dir: Path, *, as_json: bool) -> None:
         print(msgspec.json.encode(report).decode())
     elif not report.changed:
         print("nothing to do")
+
+
+def _with_owner(settings: Settings) -> Settings:
+    """With the user that migrates, which what runs does not know."""
+    given = load().store
+    names = {"migration_user": given.migration_user, "migration_password": given.migration_password}
+    return settings.model_copy(update={"store": settings.store.model_copy(update=names)})
 
 
 def _stopped(installation: Installation) -> Settings:

@@ -99,8 +99,9 @@ class PrivateServer:
                 return False
 
 
-def mariadb_server(directory: Path) -> PrivateServer:
-    """A MariaDB server that is not started yet; its data directory is made here. Raises ``Unavailable``."""
+def mariadb_server(directory: Path, *more: str) -> PrivateServer:
+    """A MariaDB server that is not started yet, with these options too; its data directory is made here. Raises
+    ``Unavailable``."""
     server, install = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
     if server is None or install is None:
         raise Unavailable("mariadbd and mariadb-install-db are not installed")
@@ -117,11 +118,12 @@ def mariadb_server(directory: Path) -> PrivateServer:
         f"--pid-file={directory / 'pid'}",
     ]
     url = f"mysql://root@localhost/parlor?unix_socket={socket_path}"
-    return PrivateServer("mariadb", [server, *common, *options], socket_path, directory / "log", url)
+    return PrivateServer("mariadb", [server, *common, *options, *more], socket_path, directory / "log", url)
 
 
-def redis_server(directory: Path, program: str | None = None) -> PrivateServer:
-    """A Redis (or Valkey, by ``program``) server that is not started yet. Raises ``Unavailable``."""
+def redis_server(directory: Path, program: str | None = None, *more: str) -> PrivateServer:
+    """A Redis (or Valkey, by ``program``) server that is not started yet, with these options too. Raises
+    ``Unavailable``."""
     found = program or shutil.which("redis-server")
     if found is None:
         raise Unavailable("redis-server is not installed")
@@ -129,7 +131,7 @@ def redis_server(directory: Path, program: str | None = None) -> PrivateServer:
     options = ["--port", "0", "--unixsocket", str(socket_path), "--dir", str(directory), "--save", ""]
     durable = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"]
     return PrivateServer(
-        "redis", [found, *options, *durable], socket_path, directory / "redis.log", f"unix://{socket_path}"
+        "redis", [found, *options, *durable, *more], socket_path, directory / "redis.log", f"unix://{socket_path}"
     )
 
 

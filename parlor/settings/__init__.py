@@ -24,7 +24,7 @@ from parlor.settings.limits import LimitSettings
 from parlor.settings.section import Section as _Section
 from parlor.settings.uploads import FileSettings
 from parlor.settings.urls import ApiUrl, Origins, PageUrl, RedisUrl, StoreUrl, StoreUrls
-from parlor.settings.values import ApiKey, HeaderNames, Lifetime, Pause, SigningKey, Text, TimeLimit
+from parlor.settings.values import ApiKey, HeaderNames, Lifetime, Pause, Secret, SigningKey, Text, TimeLimit
 
 
 def _in_order(section: BaseModel, least: str, most: str) -> None:
@@ -57,6 +57,12 @@ class StoreSettings(_Section):
     global_url: StoreUrl = SecretStr("")
     """The database of accounts and the partition map. Empty: the first shard's server, with ``_global`` added to the
     database name."""
+    migration_user: Text = Field(default="", exclude=True)
+    """Who migrates MySQL databases. Then the user of the URLs needs no right: the migration lets it call the stored
+    procedures, which run with the rights of this one, and nothing else. Empty: the user of the URLs migrates. No actor
+    gets it."""
+    migration_password: Secret = Field(default=SecretStr(""), exclude=True)
+    """Its password."""
     installation: str = Field(default="", pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$")
     """The installation's id, which its databases decide; `parlor up` fills it in. Empty: each process asks the global
     database."""

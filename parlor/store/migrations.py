@@ -72,7 +72,7 @@ async def migrate(
             on_step(f"{label}: {line}")
 
         if isinstance(address, MySqlAddress):
-            return await migrate_mysql(address, role, step, now)
+            return await migrate_mysql(_owner(settings, address), role, step, now, program=_program(settings, address))
         return await asyncio.to_thread(migrate_sqlite, address, role, step, now)
 
     # The global database goes first: when it refuses the settings, no shard is touched.
@@ -91,6 +91,19 @@ async def migrate(
             raise other
         reports.append(DatabaseReport(f"shard {shard}", other.applied))
     return MigrationReport(reports, first.installation)
+
+
+def _owner(settings: StoreSettings, address: MySqlAddress) -> MySqlAddress:
+    """The address with the user that migrates."""
+    if not settings.migration_user:
+        return address
+    password = settings.migration_password.get_secret_value()
+    return msgspec.structs.replace(address, user=settings.migration_user, password=password)
+
+
+def _program(settings: StoreSettings, address: MySqlAddress) -> MySqlAddress | None:
+    """The address with the user that only calls procedures; None when it migrates too."""
+    return address if settings.migration_user not in ("", address.user) else None
 
 
 async def open_store(settings: StoreSettings) -> ChatStore:

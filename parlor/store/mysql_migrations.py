@@ -33,6 +33,7 @@ from parlor.store.installation import (
     require_unused,
 )
 from parlor.store.mysql_errors import COLUMN_EXISTS, UNKNOWN_DATABASE, number_of, translate
+from parlor.store.mysql_grants import grant_calls, user_of
 from parlor.store.mysql_pool import open_connection
 from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
 from parlor.store.rows import Args, Row
@@ -69,9 +70,15 @@ CREATE TABLE IF NOT EXISTS schema_procedures (
 
 
 async def migrate_mysql(
-    address: MySqlAddress, role: GlobalRole | ShardRole, on_step: Callable[[str], None], clock: Clock
+    address: MySqlAddress,
+    role: GlobalRole | ShardRole,
+    on_step: Callable[[str], None],
+    clock: Clock,
+    *,
+    program: MySqlAddress | None = None,
 ) -> Migrated:
-    """Brings the database up to date. Raises ``StoreUnavailable`` and ``SchemaMismatch``."""
+    """Brings the database up to date. ``program`` is the address with a user that is to call procedures and nothing
+    else. Raises ``StoreUnavailable`` and ``SchemaMismatch``."""
     try:
         async with _locked(address) as connection:
             session = _Session(connection, on_step, clock)
@@ -79,6 +86,8 @@ async def migrate_mysql(
             await session.run(_PROCEDURE_BOOK)
             applied = [file.name for file in read_migrations("mysql", role.name) if await session.migrate(file)]
             applied += await session.create_procedures(read_procedures(role.name))
+            if program is not None:
+                await grant_calls(session.run, address.database, await user_of(program), role.name)
             if isinstance(role, ShardRole):
                 await session.join(role)
                 return Migrated(applied, role.belonging.installation)

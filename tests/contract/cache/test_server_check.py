@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from parlor.cache.loader import all_names, load
 from parlor.cache.server_check import OWN_COMMANDS, ServerReport, check_server, commands
@@ -75,11 +76,31 @@ async def test_a_user_with_every_right_is_enough(server: str) -> None:
     assert (await check_as(server, *EVERY_RIGHT)).warnings == []
 
 
-async def test_the_rights_that_the_documents_name_are_enough(server: str) -> None:
+def documented_rules() -> list[str]:
     rules = re.search(r"`ACL SETUSER chat on >password ([^`]+)`", OPERATIONS.read_text(encoding="utf-8"))
     assert rules is not None
-    report = await check_as(server, *rules[1].split())
+    return rules[1].split()
+
+
+async def test_the_rights_that_the_documents_name_are_enough(server: str) -> None:
+    report = await check_as(server, *documented_rules())
     assert all("settings cannot be read" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["CONFIG GET *", "KEYS *", "FLUSHALL", "SCRIPT KILL", "SCRIPT FLUSH", "SHUTDOWN", "ACL LIST"],
+)
+async def test_the_rights_that_the_documents_name_are_no_more_than_that(server: str, command: str) -> None:
+    await check_as(server, *documented_rules())
+    client = Redis.from_url(server.replace("unix://", f"unix://limited:{PASSWORD}@"))
+    try:
+        with pytest.raises(NoPermissionError):
+            await client.execute_command(*command.split())  # type: ignore[no-untyped-call] # redis-py's own
+        with pytest.raises(NoPermissionError):
+            await client.get("others:key")
+    finally:
+        await client.aclose()
 
 
 @pytest.mark.parametrize(
