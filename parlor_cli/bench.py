@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
+from parlor.settings import Settings
 from parlor_cli import processes
 from parlor_cli.bearer import sign
 from parlor_cli.configuration import restore
 from parlor_cli.installation import MARKER, Installation, RunFile
 from parlor_cli.refusal import Refusal
 from parlor_cli.running import joined, running
+
+if TYPE_CHECKING:
+    from parlor_bench.compare import Comparison
 
 NOOP = "noop"
 PREFIX = "/bench"
@@ -107,7 +113,7 @@ def send(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
 def compare(data_dir: Path, base_dir: Path, *, seconds: float, rounds: int, at_least: float, as_json: bool) -> int:
     """Sends to the installations of both directories by turns; returns 1 when the first one takes less than so much of
     the sends of the other, or when a send fails. Raises ``Refusal`` when one of them does not run."""
-    from parlor_bench.compare import Comparison, Side
+    from parlor_bench.compare import Side
     from parlor_bench.compare import compare as measure
     from parlor_bench.rooms import Rooms
     from parlor_bench.send import ACCOUNTS, ROOMS, send_to
@@ -125,24 +131,68 @@ def compare(data_dir: Path, base_dir: Path, *, seconds: float, rounds: int, at_l
             return await measure(*sides, seconds=seconds, rounds=rounds, say=say)
 
     found = asyncio.run(measured())
+    _print(found, "the base", as_json)
+    return 1 if found.rate < at_least or found.errors else 0
+
+
+def plain(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
+    """Sends to the installation and to the plain service, on the same servers, by turns; returns 1 when a send fails.
+
+    Raises ``Refusal`` when nothing runs here, or without MySQL.
+    """
+    from parlor.store.addresses import MySqlAddress, parse_address
+    from parlor_bench.compare import Side
+    from parlor_bench.compare import compare as measure
+    from parlor_bench.peers.plain_service import Where, token
+    from parlor_bench.peers.running import arguments_of, plain_service
+    from parlor_bench.rooms import Rooms
+    from parlor_bench.send import ACCOUNTS, ROOMS, send_to
+
+    settings = _settings(data_dir)
+    address = parse_address(settings.store.urls[0].get_secret_value())
+    if not isinstance(address, MySqlAddress):
+        raise Refusal("the plain service needs MySQL: start Parlor with `parlor up --servers private --detach`")
+    where = Where(settings.redis.url.get_secret_value(), arguments_of(address), secrets.token_urlsafe(32))
+    host, port, tokens = _target(data_dir, ACCOUNTS)
+    say = (lambda line: None) if as_json else print
+
+    async def measured() -> Comparison:
+        async with Rooms(host, port, say) as made, plain_service(where) as plain_port:
+            rooms = await made.create([tokens[number % len(tokens)] for number in range(ROOMS)])
+            requests = [send_to(host, port, room, owner) for room, owner in rooms]
+            others = [
+                send_to("127.0.0.1", plain_port, room, token(where, f"bench-{number % ACCOUNTS}"))
+                for number, (room, _) in enumerate(rooms)
+            ]
+            sides = Side("plain", "127.0.0.1", plain_port, others), Side("parlor", host, port, requests)
+            return await measure(*sides, seconds=seconds, rounds=rounds, say=say)
+
+    found = asyncio.run(measured())
+    _print(found, "the plain service", as_json)
+    return 1 if found.errors else 0
+
+
+def _print(found: Comparison, other: str, as_json: bool) -> None:
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
-    else:
-        rates = [pair.rate for pair in found.many]
-        print(
-            f"\nsends/s of the base's, 64 connections: {found.rate:.2f} (median; {min(rates):.2f} to {max(rates):.2f})"
-        )
-        print(f"p50 of the base's, one connection: {found.wait:.2f} (median); errors: {found.errors}")
-    return 1 if found.rate < at_least or found.errors else 0
+        return
+    rates = [pair.rate for pair in found.many]
+    spread = f"{min(rates):.2f} to {max(rates):.2f}"
+    print(f"\nsends/s over those of {other}, 64 connections: {found.rate:.2f} (median; {spread})")
+    print(f"p50 over that of {other}, one connection: {found.wait:.2f} (median); errors: {found.errors}")
+
+
+def _settings(data_dir: Path) -> Settings:
+    """Of the installation that is ready here. Raises ``Refusal``."""
+    settings_json = _ready(data_dir)[0].read_settings()
+    if settings_json is None:
+        raise Refusal(f"{data_dir}/settings.json is gone although the installation runs")
+    return restore(settings_json)
 
 
 def _target(data_dir: Path, accounts: int) -> tuple[str, int, list[str]]:
     """Where the installation of a directory listens, and tokens of accounts."""
-    installation, run = _ready(data_dir)
-    settings_json = installation.read_settings()
-    if settings_json is None:
-        raise Refusal(f"{data_dir}/settings.json is gone although the installation runs")
-    settings = restore(settings_json)
+    settings, (_, run) = _settings(data_dir), _ready(data_dir)
     where = urlsplit(run.url)
     tokens = [sign(settings, data_dir, f"bench-{number}") for number in range(accounts)]
     return where.hostname or "", where.port or 80, tokens

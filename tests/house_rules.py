@@ -32,9 +32,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 program of its own: nobody imports it."""
 
 HOMES = {
-    "redis": ("parlor/cache/",),
+    "redis": ("parlor/cache/", "parlor_bench/peers/"),
     "fakeredis": (),
-    "asyncmy": ("parlor/store/",),
+    "asyncmy": ("parlor/store/", "parlor_bench/peers/"),
     "sqlite3": ("parlor/store/",),
     "ray": (
         "actors/",
@@ -45,7 +45,7 @@ HOMES = {
         "parlor_bench/noop.py",
         "parlor_cli/",
     ),
-    "fastapi": ("api/", "parlor_bench/noop.py"),
+    "fastapi": ("api/", "parlor_bench/noop.py", "parlor_bench/peers/"),
     "starlette": ("api/",),
     "openai": ("parlor/llm/",),
 }
@@ -114,7 +114,7 @@ def time_is_injected(path: str, tree: ast.Module) -> Iterator[Finding]:
 
 
 def sql_stays_at_home(path: str, tree: ast.Module) -> Iterator[Finding]:
-    if path.startswith("parlor/store/"):
+    if path.startswith(("parlor/store/", "parlor_bench/peers/")):
         return
     for node in nodes(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.match(node.value):

@@ -1,0 +1,97 @@
+"""The chat service that one writes first: FastAPI, a lock in Redis for each room, an INSERT in the request.
+
+    PLAIN_SERVICE='{"redis": ..., "mysql": {...}, "secret": ...}' uvicorn --factory parlor_bench.peers.plain_service:app
+
+It keeps a room's messages in order and commits each before it answers. It has no idempotency, no queue, no replies, and
+no answer when its database is away.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import uuid4
+
+import asyncmy
+import jwt
+import msgspec
+from fastapi import FastAPI, Header, HTTPException
+from pydantic import BaseModel
+from redis.asyncio import Redis
+
+VARIABLE = "PLAIN_SERVICE"
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS messages (room_id VARCHAR(64) NOT NULL, seq INT NOT NULL, message_id CHAR(36) NOT NULL,"
+    " account_id VARCHAR(128) NOT NULL, content MEDIUMTEXT NOT NULL, created_at DATETIME(3) NOT NULL,"
+    " PRIMARY KEY (room_id, seq), UNIQUE KEY (message_id)) CHARACTER SET utf8mb4"
+)
+_LAST = "SELECT COALESCE(MAX(seq), 0) FROM messages WHERE room_id = %s"
+_SAVE = (
+    "INSERT INTO messages (room_id, seq, message_id, account_id, content, created_at) VALUES (%s, %s, %s, %s, %s, %s)"
+)
+_LOCK_SECONDS = 10
+_POOL = 16
+
+
+class Where(msgspec.Struct, frozen=True):
+    """The servers, and the secret of the tokens."""
+
+    redis: str
+    mysql: dict[str, Any]
+    """Arguments of ``asyncmy.connect``."""
+    secret: str
+
+
+class NewMessage(BaseModel):
+    """What is sent."""
+
+    content: str
+    reply: str = "none"
+
+
+def token(where: Where, account: str) -> str:
+    return jwt.encode({"sub": account}, where.secret, algorithm="HS256")
+
+
+def build(where: Where) -> FastAPI:
+    """The application of one worker."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.redis = Redis.from_url(where.redis)
+        app.state.pool = await asyncmy.create_pool(minsize=1, maxsize=_POOL, autocommit=True, **where.mysql)
+        try:
+            yield
+        finally:
+            app.state.pool.close()
+            await app.state.pool.wait_closed()
+            await app.state.redis.aclose()
+
+    service = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @service.post("/v1/rooms/{room_id}/messages", status_code=201)
+    async def send(room_id: str, body: NewMessage, authorization: Annotated[str, Header()]) -> dict[str, Any]:
+        try:
+            claims = jwt.decode(authorization.removeprefix("Bearer "), where.secret, algorithms=["HS256"])
+        except jwt.PyJWTError:
+            raise HTTPException(401) from None
+        message_id, now = str(uuid4()), datetime.now(UTC).replace(tzinfo=None)
+        async with (
+            service.state.redis.lock(f"plain:{room_id}", timeout=_LOCK_SECONDS),
+            service.state.pool.acquire() as connection,
+            connection.cursor() as cursor,
+        ):
+            await cursor.execute(_LAST, (room_id,))
+            seq = (await cursor.fetchone())[0] + 1
+            await cursor.execute(_SAVE, (room_id, seq, message_id, claims["sub"], body.content, now))
+        return {"message_id": message_id, "room_id": room_id, "seq": seq, "content": body.content, "created_at": now}
+
+    return service
+
+
+def app() -> FastAPI:
+    """For ``uvicorn --factory``."""
+    return build(msgspec.json.decode(os.environ[VARIABLE], type=Where))
