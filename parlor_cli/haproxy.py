@@ -269,8 +269,9 @@ def _frontend_rules(front: FrontEnd) -> list[str]:
             f"http-request del-header {name} unless {{ req.fhdr({name}) -m reg ^[[:print:]]+$ }}"
             for name in ("traceparent", "tracestate")
         ),
-        # Bodies that do not come keep no replica busy.
-        f"http-request wait-for-body time {front.body}",
+        # Bodies that do not come keep no replica busy. Who asks first whether to send one is answered by the replica,
+        # which refuses without it, and gives up a body that stops.
+        f"http-request wait-for-body time {front.body} unless {{ req.fhdr(expect) -m found }}",
         # The application answers in JSON only; plain text is from Serve, when it has no replica for the request.
         f"http-response return {_reply(503)} if {{ status 404 408 502 503 504 }} {plain}",
         f"http-response return {_reply(400)} if {{ status 400 }} {plain}",

@@ -100,6 +100,28 @@ async def test_a_client_that_waits_for_a_100_gets_it(opened: Open) -> None:
         writer.close()
 
 
+async def test_a_client_that_waits_for_a_100_and_is_refused_need_not_send_its_body(opened: Open) -> None:
+    head = SEND.replace(b"Bearer ", b"Bearer not-") + b"Connection: close\r\nExpect: 100-continue\r\n"
+    async with opened() as edge:
+        reader, writer = await edge.connect()
+        writer.write(head + b"Content-Length: 5000\r\n\r\n")
+        async with asyncio.timeout(LONG):
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.readexactly(int(Answer(head).headers["content-length"]))
+        writer.close()
+    answer = Answer(head + body)
+    assert (answer.status, answer.problem()["code"]) == (401, "unauthenticated")
+
+
+async def test_a_body_that_does_not_come_after_a_100_is_given_up_by_the_replica(opened: Open) -> None:
+    connections = ConnectionSettings(body_timeout=timedelta(milliseconds=SHORT))
+    async with opened(Edge(SETTINGS.model_copy(update={"connections": connections}))) as edge:
+        raw, seconds = await edge.trickle(SEND + b"Expect: 100-continue\r\nContent-Length: 5000\r\n\r\n{", b" ")
+    answer = Answer(raw.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n"))
+    assert (answer.status, answer.problem()["code"]) == (408, "invalid-request")
+    assert SHORT / 1000 <= seconds < LONG / 2
+
+
 async def _stay(edge: Edge, source: str, stack: contextlib.ExitStack) -> bool:
     """Connects, asks, and stays connected until the end; whether there was an answer."""
     try:
