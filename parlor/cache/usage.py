@@ -13,10 +13,17 @@ class UsageCache:
         self._live = live
 
     async def add(
-        self, address: RoomAddress, purpose: str, call: str, usage: Usage, cost: int = 0, reply: str = ""
+        self,
+        address: RoomAddress,
+        purpose: str,
+        call: str,
+        usage: Usage,
+        cost: int = 0,
+        reply: str = "",
+        attempt: int = 0,
     ) -> None:
         """Counts once for each ``call`` of a ``purpose``; the calls of one purpose come one after the other. ``reply``
-        is the one whose reservation it settles."""
+        and ``attempt`` are those whose reservation it settles, unless whoever took the reply over has done so."""
         await self._live.run(
             "count_usage",
             self._live.room_keys(address, "partition", "queue", "room", "messages", "states", "account", "rooms"),
@@ -27,6 +34,7 @@ class UsageCache:
                 "purpose": purpose,
                 "call": call,
                 "message": reply,
+                "attempt": attempt,
                 "cost": cost,
                 "input": usage.input_tokens,
                 "output": usage.output_tokens,

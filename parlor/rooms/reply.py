@@ -205,7 +205,7 @@ class ReplyRun:
             add, job, usage = self._ports.usage.add, self.job, self._meter.usage or Usage(0, 0)
             cost = self._estimates.cost(job.persona, usage)
             call = f"{job.message_id}:{job.attempt}"
-            await self._insist(partial(add, self._address, "reply", call, usage, cost, job.message_id))
+            await self._insist(partial(add, self._address, "reply", call, usage, cost, job.message_id, job.attempt))
 
     async def _outcome(self, llm: asyncio.Task[FinishReason]) -> tuple[FinishReason, LlmError | None]:
         try:

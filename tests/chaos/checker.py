@@ -20,6 +20,8 @@ the rows of every shard, and what the pages show.
     C14 what was deleted is not handed out again: no event and no answer to a send that is asked for later has its text
     C15 a reply that is continued begins with what it had
     C16 in a Redis that is another installation's nothing is changed
+    C17 no account is overdrawn: what it used and reserved is within its budget at any time; in the end nothing is
+        reserved, and what it is charged is what is stored
 
 A page that was read while Redis was away (its cursor is 0-0) shows what is stored: it may be behind, so C6 does not
 hold it to the deletes that were queued.
@@ -36,6 +38,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from tests.chaos.budget_rules import Spending, spending_rules
 from tests.chaos.history import Kind, Operation, Outcome, in_order
 from tests.chaos.room_rules import FinalRoom, RoomRules
 from tests.chaos.violation import Violation
@@ -53,6 +56,7 @@ CODES = frozenset(
         "idempotency-mismatch",
         "invalid-request",
         "limit-reached",
+        "quota-exceeded",
         "content-too-large",
         "unauthenticated",
         "overloaded",
@@ -87,6 +91,7 @@ def check(
     codes: frozenset[str] = CODES,
     *,
     foreign: Sequence[Foreign] = (),
+    spending: Sequence[Spending] = (),
 ) -> list[Violation]:
     """Every violation, by rule. Operations may come in any order."""
     operations = in_order(history)
@@ -103,6 +108,7 @@ def check(
     for room in sorted(final.keys() - by_room.keys()):
         found.append(Violation("C13", room, "a room that nobody created"))
     found += _trespasses(foreign)
+    found += spending_rules(spending)
     return sorted(found, key=lambda violation: int(violation.rule[1:]))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from tests.chaos.budget_stories import PLANTED_BUDGETS
 from tests.chaos.checker import Lost
 from tests.chaos.history import Heard, Kind, ObservedMessage, Outcome, Recorder, Request, Response, read_history
 from tests.chaos.stories import (
@@ -74,7 +75,10 @@ def test_readers_need_not_have_got_what_was_deleted_meanwhile() -> None:
     assert story.found() == []
 
 
-@pytest.mark.parametrize(("rule", "plant"), PLANTED, ids=[plant.__name__ for _, plant in PLANTED])
+EVERY = [*PLANTED, *PLANTED_BUDGETS]
+
+
+@pytest.mark.parametrize(("rule", "plant"), EVERY, ids=[plant.__name__ for _, plant in EVERY])
 def test_a_planted_violation_is_reported_as_what_it_is(rule: str, plant: Callable[[Story], None]) -> None:
     story = Story()
     assert story.found() == []

@@ -1,13 +1,14 @@
 -- What: queues tokens that the language model used for a room and that no message's end counts: for its title, for its
 --       summary, for a reply that was deleted while it was written.
 -- KEYS: partition queue room messages states account rooms
--- ARGV: room owner db_key now purpose call message input output cost
---       message is the reply whose reservation it settles, '' for none;
+-- ARGV: room owner db_key now purpose call message attempt input output cost
+--       message and attempt are the reply's whose reservation it settles, '' for none;
 --       call names this count among those of its purpose, which come one after the other
 -- Returns: OK | DUPLICATE | PARTITION_UNKNOWN | MISSING
 -- Guarantees: what is counted here is added once to the account's day. No claim is needed: tokens were used, whoever
 --       owns the room by now and whether it is deleted.
 -- Safe to repeat because: the room remembers the last call of each purpose.
+--@include reservation
 --@include settle
 --@include enqueue
 if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
@@ -15,6 +16,10 @@ if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
 end
 if redis.call('EXISTS', K.room) == 0 then
   return {CODE.MISSING}
+end
+local own = reservation(A.message)
+if own and own.attempt ~= tonumber(A.attempt) then
+  return {CODE.DUPLICATE}  -- Who took the reply over has charged this attempt.
 end
 local field = 'counted:' .. A.purpose
 if redis.call('HGET', K.room, field) == A.call then

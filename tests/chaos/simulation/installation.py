@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import zlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from datetime import timedelta
@@ -23,13 +24,15 @@ from parlor.errors import Overloaded, ParlorError, RoomMoved
 from parlor.llm.memory import Memory
 from parlor.llm.ports import Completion, Context, Part, Persona, ReasoningDelta, TextDelta
 from parlor.metrics import NoMetrics
-from parlor.model.ids import Partition, RoomId, ShardId
+from parlor.model.budgets import Payer
+from parlor.model.ids import AccountId, Partition, RoomId, ShardId
 from parlor.model.messages import FinishReason, Usage
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.rooms.commands import Command, Outcome, Refused, Wake
 from parlor.rooms.host import RoomHost
 from parlor.settings import CacheSettings, LlmSettings, QueueSettings, RedisSettings, RoomSettings, Settings
+from parlor.settings.limits import LimitSettings
 from parlor.wiring import Wiring
 from tests.chaos.simulation.loop import Process, current_process
 from tests.chaos.simulation.redis_client import SimClient, virtual_seconds
@@ -45,6 +48,13 @@ SKEW_MAX = 2.0
 SHARD = ShardId(1)
 PARTITIONS = (Partition(0), Partition(2))
 """Both of the first shard."""
+PAYERS = [
+    Payer(AccountId(name), zlib.crc32(name.encode()), partition)
+    for name, partition in zip(("ada", "eve"), PARTITIONS, strict=True)
+]
+"""The accounts of the people."""
+ANSWER_TOKENS, OVERUSE = 150, 1
+"""Tokens that an answer may have, and how many times that it has at the most."""
 CALL_SECONDS = 5.0
 """Longest wait of the edge for an owner, before it asks another one (``actors.channel``)."""
 ROUTES = 4
@@ -96,12 +106,15 @@ class SimEntropy:
 class SimModel(ScriptedModel):
     """Answers every prompt after a while, in pieces; now and then it fails."""
 
-    def __init__(self, history: InternalHistory, memories: InternalMemories, chance: random.Random, cut: float) -> None:
-        """``cut`` is the share of answers that end by their length."""
+    def __init__(
+        self, history: InternalHistory, memories: InternalMemories, chance: random.Random, cut: float, *, counted: bool
+    ) -> None:
+        """``cut`` is the share of answers that end by their length; ``counted``: answers use up what they may."""
         super().__init__(history)
         self.memory = Memory(history, memories, 8000, 800)
         self._chance = chance
         self._cut = cut
+        self._counted = counted
 
     async def chat(self, persona: str | Persona, context: Context) -> AsyncGenerator[Part, None]:
         chance = self._chance
@@ -114,7 +127,10 @@ class SimModel(ScriptedModel):
         if chance.random() < 0.1:
             return
         whole = not self._cut or chance.random() > self._cut
-        yield Completion(FinishReason.STOP if whole else FinishReason.LENGTH, Usage(1, 1))
+        usage = Usage(1, 1)
+        if self._counted and context.answer_tokens is not None:
+            usage = Usage(context.estimated_tokens, chance.randint(1, context.answer_tokens * OVERUSE))
+        yield Completion(FinishReason.STOP if whole else FinishReason.LENGTH, usage)
 
 
 class SimMetrics(NoMetrics):
@@ -141,7 +157,7 @@ class Node:
     def __init__(self, installation: SimInstallation, name: str) -> None:
         self.installation = installation
         self.process = Process(name)
-        settings = Settings(**SETTINGS)
+        settings = Settings(**SETTINGS | installation.short)
         self.wiring: Wiring = self.process.context.run(Wiring, settings, SimStore(installation.shards))
 
 
@@ -155,6 +171,7 @@ class Owner(Node):
             self.wiring.memories,
             random.Random(installation.chance.random()),
             installation.cut,
+            counted=installation.budget is not None,
         )
         ports = self.wiring.room_ports(model, installation.metrics)
         self.host = self.process.context.run(RoomHost, ports)
@@ -184,7 +201,15 @@ class SimInstallation:
         *,
         chunk: int = CHUNK,
         cut: float = 0.0,
+        budget: int | None = None,
     ) -> None:
+        """``budget``: tokens that an account may use on one day."""
+        self.budget = budget
+        self.short: dict[str, Any] = {}
+        """Settings of a run with a budget: a few replies use it up."""
+        if budget is not None:
+            self.short["limits"] = LimitSettings(tokens_per_day=budget, answer_tokens=ANSWER_TOKENS)
+            self.short["llm"] = LlmSettings(summaries=False, titles=False, context_tokens=256)
         self.cut = cut
         self._chunk = chunk
         self.chance = random.Random(seed)
@@ -204,6 +229,8 @@ class SimInstallation:
         self._dead: list[Node] = []
         self._known: dict[RoomId, int] = {}
         self._sweep = self.edge.process.spawn(self._wake_overdue())
+        if budget is not None:
+            self._budgets_sweep = self.edge.process.spawn(self._sweep_budgets())
 
     async def close(self) -> None:
         """Ends every task that was ever begun; by now nothing that they do counts."""
@@ -297,6 +324,12 @@ class SimInstallation:
             if queued or open_rooms:
                 left.append(f"partition {partition}: {queued} queued, {open_rooms} rooms with open replies")
         return "; ".join(left)
+
+    async def _sweep_budgets(self) -> None:
+        """As the Supervisor does it."""
+        while True:
+            await asyncio.sleep(10.0)
+            await self.edge.wiring.budgets.sweep(PARTITIONS)
 
     async def _wake_overdue(self) -> None:
         """The Supervisor's sweep."""

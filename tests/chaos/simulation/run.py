@@ -22,6 +22,7 @@ from tests.chaos.observed import seen
 from tests.chaos.simulation.installation import SimInstallation
 from tests.chaos.simulation.loop import VirtualLoop
 from tests.chaos.simulation.nemesis import Nemesis
+from tests.chaos.simulation.spending import Watch
 from tests.chaos.simulation.users import Users
 from tests.unit.memory_store import Templates
 
@@ -29,6 +30,8 @@ SETTLE_SECONDS = 10.0
 """Virtual seconds in which an owner that was stopped until now serves what was asked of it meanwhile."""
 REST_SECONDS = 120.0
 """Virtual seconds after the last fault in which everything has to come to rest."""
+SWEPT_SECONDS = 60.0
+"""Virtual seconds in which what no turn owns any more is settled."""
 RUN_SECONDS = 300.0
 """Virtual seconds that the people may take."""
 REVISING_FROM = 10_000
@@ -42,6 +45,9 @@ LOOKING_BACK_FROM = 30_000
 length; logs are read in short chunks, clocks do not jump."""
 SWAPPING_FROM = 40_000
 """As those before; and another installation's Redis is at the address for a while. Redis loses nothing in them."""
+SPENDING_FROM = 50_000
+"""As those from ``LOOKING_BACK_FROM``; and accounts have a budget that does not last."""
+BUDGETS = (300, 900)
 SHORT_CHUNK = 8
 CUT_ANSWERS = 0.3
 LOSSES = 0.15
@@ -56,6 +62,8 @@ class Report(msgspec.Struct, frozen=True):
     stale: dict[str, int]
     """Writes of stale owners and writers that were refused."""
     faults: dict[str, int]
+    over_budget: int
+    """Operations that were refused as ``quota-exceeded``."""
     seconds: float
     """Virtual."""
     digest: str
@@ -75,7 +83,10 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
     loop = asyncio.get_running_loop()
     looking_back = seed >= LOOKING_BACK_FROM
     chunk, cut = (SHORT_CHUNK, CUT_ANSWERS) if looking_back else (CHUNK, 0.0)
-    installation = SimInstallation(seed, templates, chunk=chunk, cut=cut)
+    budget = chance.randint(*BUDGETS) if seed >= SPENDING_FROM else None
+    installation = SimInstallation(seed, templates, chunk=chunk, cut=cut, budget=budget)
+    watch = Watch(installation)
+    watching = asyncio.create_task(watch.watch())
     recorder = Recorder(out, loop.time, "people")
     users = Users(
         installation,
@@ -84,7 +95,7 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
         revising=seed >= REVISING_FROM,
         looking_back=looking_back,
     )
-    jumping, swapping = JUMPING_FROM <= seed < LOOKING_BACK_FROM, seed >= SWAPPING_FROM
+    jumping, swapping = JUMPING_FROM <= seed < LOOKING_BACK_FROM, SWAPPING_FROM <= seed < SPENDING_FROM
     nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES and not (jumping or swapping)
     nemesis = Nemesis(installation, users, nemesis_chance, may_lose=may_lose, may_jump=jumping, may_swap=swapping)
     try:
@@ -98,15 +109,18 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
         await nemesis.rest()
         await asyncio.sleep(SETTLE_SECONDS)
         await _visit(installation, recorder.operations)
-        unrest = await _come_to_rest(installation)
+        unrest = await _come_to_rest(installation) or await _swept(installation)
         recorder.close()
         final, unreadable = await _final(installation, recorder.operations)
-        violations = check(recorder.operations, final, nemesis.lost, foreign=nemesis.foreign) + unreadable
+        spending = await watch.spending()
+        violations = check(recorder.operations, final, nemesis.lost, foreign=nemesis.foreign, spending=spending)
+        violations += unreadable
         if unrest:
             violations.append(Violation("C5", "", unrest))
         if installation.metrics.parked_count:
             violations.append(Violation("C1", "", f"{installation.metrics.parked_count} operations were parked"))
     finally:
+        watching.cancel()
         await installation.close()
     history = msgspec.json.encode(recorder.operations)
     return Report(
@@ -120,6 +134,7 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
             + installation.server.injected
             + Counter({f"store-{k}": n for k, n in installation.shards.injected.items()})
         ),
+        sum(operation.error == "quota-exceeded" for operation in recorder.operations),
         loop.time(),
         f"{zlib.crc32(history):08x}",
     )
@@ -143,6 +158,14 @@ async def _come_to_rest(installation: SimInstallation) -> str:
             return ""
         await asyncio.sleep(1.0)
     return f"after {REST_SECONDS:.0f} s: {left}"
+
+
+async def _swept(installation: SimInstallation) -> str:
+    """Until what no turn owns any more is settled, and that is stored."""
+    if installation.budget is None:
+        return ""
+    await asyncio.sleep(SWEPT_SECONDS)
+    return await _come_to_rest(installation)
 
 
 async def _final(installation: SimInstallation, history: list[Operation]) -> tuple[list[FinalRoom], list[Violation]]:

@@ -15,13 +15,13 @@ import pytest
 from parlor.cache.loader import Script, load
 from parlor.cache.queue import QueueEntry, WriterQueue
 from tests.chaos.simulation.__main__ import kept_seeds, seeds_of
-from tests.chaos.simulation.run import LOOKING_BACK_FROM, SWAPPING_FROM, Report, run_seed
+from tests.chaos.simulation.run import LOOKING_BACK_FROM, SPENDING_FROM, SWAPPING_FROM, Report, run_seed
 from tests.chaos.simulation.worker import run_all
 from tests.unit.memory_store import make_templates
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-SEEDS = "0-59,10000-10139,20000-20059,30000-30059,40000-40029"
+SEEDS = "0-59,10000-10139,20000-20059,30000-30059,40000-40029,50000-50039"
 """`make chaos` runs thousands more."""
 AGAIN = [0, 1, 2]
 """Run a second time, in another process."""
@@ -69,6 +69,20 @@ def test_every_kind_of_fault_was_made(reports: list[Report]) -> None:
     }
     kinds |= {"refuse", "lose", "halve", "hang", "hold", "store-refuse", "store-lose", "store-slow", "redis_away"}
     assert kinds <= made.keys()
+
+
+def test_budgets_refused_what_they_had_no_room_for(reports: list[Report]) -> None:
+    assert sum(report.over_budget for report in reports) > 5
+    assert all(report.over_budget == 0 for report in reports if report.seed < SPENDING_FROM)
+
+
+def test_an_answer_that_uses_more_than_it_reserved_is_found_out(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.chaos.simulation.installation.OVERUSE", 5)
+    templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
+    broken = [run_seed(seed, templates).violations for seed in range(SPENDING_FROM, SPENDING_FROM + 10)]
+    assert {violation.rule for violations in broken for violation in violations} == {"C17"}
 
 
 def test_a_seed_is_one_run(reports: list[Report]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import zlib
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -13,7 +12,7 @@ from parlor.cache.creations import CreationCache
 from parlor.cache.live import RoomAddress
 from parlor.errors import ParlorError, PartitionUnknown
 from parlor.model.access import Session
-from parlor.model.ids import AccountId, MessageId, RoomId, home_of
+from parlor.model.ids import MessageId, RoomId, home_of
 from parlor.model.messages import Event
 from parlor.model.requests import EditReceipt, Idempotency, OnBusy, ReplyMode, SendReceipt, SendRequest
 from parlor.model.rooms import NewRoom
@@ -37,7 +36,7 @@ from parlor.rooms.commands import (
 from tests.chaos.history import Heard, Kind, ObservedMessage, Recorder, Request, Response, thought_of
 from tests.chaos.history import Outcome as End
 from tests.chaos.observed import seen
-from tests.chaos.simulation.installation import PARTITIONS, SHARD, SimInstallation
+from tests.chaos.simulation.installation import PAYERS, SHARD, SimInstallation
 
 DEADLINE = 60.0
 """Seconds (virtual): twice what an edge's longest way takes, through owners that are stopped and a store that hangs."""
@@ -49,6 +48,7 @@ REFUSALS = frozenset(
         "room-not-active",
         "illegal-transition",
         "limit-reached",
+        "quota-exceeded",
         "stream-expired",
     }
 )
@@ -76,10 +76,7 @@ class Users:
         self._installation = installation
         self._recorder = recorder
         self._chance = chance
-        self._sessions = [
-            Session(AccountId(name), zlib.crc32(name.encode()), partition, SHARD)
-            for name, partition in zip(("ada", "eve"), PARTITIONS, strict=True)
-        ]
+        self._sessions = [Session(payer.account_id, payer.account_db_key, payer.partition, SHARD) for payer in PAYERS]
         self.rooms: dict[RoomId, Session] = {}
         self._messages: dict[RoomId, list[MessageId]] = {}
         self._replies: dict[RoomId, list[MessageId]] = {}

@@ -214,7 +214,10 @@ async def test_a_delete_gives_back_what_has_not_begun(fixtures: CacheFixtures, w
         await delete(fixtures, address, 4)
     # What the running one has used is told when its owner has noticed.
     assert await spent(fixtures) == (0, 100)
-    await UsageCache(fixtures.live).add(address, "reply", f"{running}:1", Usage(20, 3), 70, running)
+    usage = UsageCache(fixtures.live)
+    await usage.add(address, "reply", f"{running}:2", Usage(20, 9), 70, running, 2)
+    assert await spent(fixtures) == (0, 100), "that attempt has nothing reserved"
+    await usage.add(address, "reply", f"{running}:1", Usage(20, 3), 70, running, 1)
     assert await spent(fixtures) == (23, 0)
 
 
