@@ -211,3 +211,22 @@ async def test_a_replica_hears_of_tls_from_known_proxies_alone(opened: Open, sou
         request = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\n" + CLOSE
         assert (await edge.say(request, source=source)).status == 200
         assert [headers.get(b"x-forwarded-proto") for headers in edge.seen] == [said]
+
+
+@pytest.mark.parametrize("pause", [SHORT / 3000, SHORT * 1.5 / 1000])
+async def test_an_upload_takes_longer_than_an_answer_may(opened: Open, pause: float) -> None:
+    """The first piece fills HAProxy's buffer; what comes behind it goes to the replica, which has limits of its own."""
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+    pieces = [form + b"x" * 40_000, *[b"y" * 1000] * 4, b"\r\n--b--\r\n"]
+    async with opened(answer=SHORT, body=SHORT) as edge:
+        reader, writer = await edge.connect()
+        length = b"Content-Length: %d\r\n" % sum(map(len, pieces))
+        kind = b"Content-Type: multipart/form-data; boundary=b\r\n"
+        writer.write(b"POST /v1/files HTTP/1.1\r\n" + AUTHORIZED + kind + length + CLOSE)
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(pause)
+        async with asyncio.timeout(LONG):
+            answer = Answer(await reader.read())
+        writer.close()
+    assert (answer.status, edge.gateway.file_store.kept.popitem()[1]) == (201, b"x" * 40_000 + b"y" * 4000)
