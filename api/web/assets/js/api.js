@@ -3,6 +3,7 @@
 import { Problem } from "./problem.js";
 
 const TIMEOUT_MS = 30_000;
+const UPLOAD_TIMEOUT_MS = 600_000;
 const BASE = new URL("v1/", document.baseURI);
 
 export class Api {
@@ -56,12 +57,29 @@ export class Api {
   }
 
   /** Safe to repeat with the same key: the same message comes back. */
-  sendMessage(roomId, { key, content, metadata, onBusy }, signal) {
+  sendMessage(roomId, { key, content, metadata, onBusy, files = [] }, signal) {
+    const parts = files.map(({ type, file_id }) => ({ type, file_id }));
+    const said = parts.length ? { content: content.trim() ? content : undefined, parts } : { content };
     return this.#json("POST", `rooms/${roomId}/messages`, {
-      body: { content, metadata, on_busy: onBusy },
+      body: { ...said, metadata, on_busy: onBusy },
       headers: { "Idempotency-Key": `"${key}"` },
       signal,
     });
+  }
+
+  uploadFile(file, name, signal) {
+    const form = new FormData();
+    form.append("file", file, name);
+    return this.#json("POST", "files", { form, signal, timeout: UPLOAD_TIMEOUT_MS });
+  }
+
+  async getFile(fileId, signal) {
+    const response = await this.#fetch("GET", `files/${fileId}`, { signal });
+    return response.blob();
+  }
+
+  deleteFile(fileId) {
+    return this.#fetch("DELETE", `files/${fileId}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   }
 
   getMessage(roomId, messageId, signal) {
@@ -104,9 +122,9 @@ export class Api {
     return response.body;
   }
 
-  async #json(method, path, { signal, ...rest } = {}) {
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
-    const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
+  async #json(method, path, { signal, timeout = TIMEOUT_MS, ...rest } = {}) {
+    const late = AbortSignal.timeout(timeout);
+    const either = signal ? AbortSignal.any([signal, late]) : late;
     const response = await this.#fetch(method, path, { ...rest, signal: either });
     try {
       return await response.json();
@@ -115,7 +133,7 @@ export class Api {
     }
   }
 
-  async #fetch(method, path, { query = {}, body, headers = {}, signal }) {
+  async #fetch(method, path, { query = {}, body, form, headers = {}, signal }) {
     const url = new URL(path, BASE);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined && value !== null) url.searchParams.set(name, value);
@@ -126,6 +144,8 @@ export class Api {
       request.body = JSON.stringify(body);
       request.headers["Content-Type"] = "application/json";
     }
+    // The browser names the boundary of a form itself.
+    if (form !== undefined) request.body = form;
     let response;
     try {
       response = await fetch(url, request);

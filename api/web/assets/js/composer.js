@@ -1,5 +1,6 @@
 // Where a message is written.
 
+import { Attachments } from "./attachments.js";
 import { byId } from "./element.js";
 import { icon } from "./icon.js";
 import { CONTENT_MAX, fitHeight, isSendable, onEnter } from "./text_field.js";
@@ -16,15 +17,30 @@ export class Composer {
   #busy = byId("busy");
   #stop = byId("stop");
   #onBusy = byId("on-busy");
+  #attach = byId("attach");
+  #chooser = byId("attach-files");
   #storage = null;
   #draft = null;
   #stopping = false;
-  /** Set by whoever shows the room now. `onSend(text, onBusy)`; `onStop()` resolves when that is over. */
+  /** The files of the message that is being written. */
+  attachments = new Attachments();
+  /** Set by whoever shows the room now. `onSend(text, onBusy, files)`; `onStop()` resolves when that is over. */
   onSend = () => {};
   onStop = async () => {};
 
   constructor() {
     this.#send.append(icon("send"));
+    this.#attach.append(icon("attach"));
+    this.#form.prepend(this.attachments.element);
+    this.attachments.onChange = () => this.#changed();
+    this.#attach.addEventListener("click", () => this.#chooser.click());
+    this.#chooser.addEventListener("change", () => {
+      this.attachments.add(this.#chooser.files);
+      this.#chooser.value = "";
+    });
+    this.#field.addEventListener("paste", (event) => this.#takeFiles(event, event.clipboardData));
+    this.#form.addEventListener("dragover", (event) => event.preventDefault());
+    this.#form.addEventListener("drop", (event) => this.#takeFiles(event, event.dataTransfer));
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -42,6 +58,7 @@ export class Composer {
 
   /** Take up an account's draft in a room. */
   open(roomId, storage) {
+    this.attachments.clear();
     this.#storage = storage;
     this.#draft = `draft/${roomId}`;
     this.#field.value = storage.get(this.#draft) ?? "";
@@ -57,8 +74,9 @@ export class Composer {
     this.#form.classList.toggle("running", running);
   }
 
-  /** Put a text back, before what is written already. */
-  restore(text) {
+  /** Put a text and files back, before what is written already. */
+  restore(text, files = []) {
+    this.attachments.restore(files);
     this.#field.value = [text, this.#field.value].filter(Boolean).join("\n");
     this.#changed();
     this.focus();
@@ -72,8 +90,15 @@ export class Composer {
     const text = this.#field.value;
     if (this.#send.disabled) return;
     this.#field.value = "";
+    const files = this.attachments.take();
     this.#changed();
-    this.onSend(text, this.#onBusy.value);
+    this.onSend(text, this.#onBusy.value, files);
+  }
+
+  #takeFiles(event, { files }) {
+    if (files.length === 0) return;
+    event.preventDefault();
+    this.attachments.add(files);
   }
 
   async #stopReply() {
@@ -91,7 +116,8 @@ export class Composer {
   #changed() {
     const text = this.#field.value;
     const length = characters(text);
-    this.#send.disabled = !isSendable(text);
+    const ready = this.attachments.isReady && (isSendable(text) || (!this.attachments.isEmpty && text.trim() === ""));
+    this.#send.disabled = !ready;
     this.#count.hidden = length < COUNT_FROM;
     this.#count.textContent = `${length.toLocaleString()} of ${CONTENT_MAX.toLocaleString()} characters`;
     this.#count.classList.toggle("over", length > CONTENT_MAX);

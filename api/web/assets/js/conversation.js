@@ -43,7 +43,7 @@ export class Conversation {
   #toNewest = byId("to-newest");
 
   /**
-   * `hooks`: `author(message)` names its sender, `restore(text)` puts a text back into the composer, `announce(text)`
+   * `hooks`: `author(message)` names its sender, `restore(text, files)` puts them back into the composer, `announce(text)`
    * tells a screen reader, `onRunning(whether)` hears of replies that begin and end, `onStatus`, `onGone`, and
    * `onProblem(problem, retry, signal)`, where `retry` may be missing.
    */
@@ -107,9 +107,9 @@ export class Conversation {
     this.#hooks.onRunning(false);
   }
 
-  send(content, onBusy) {
+  send(content, onBusy, files) {
     this.#scrollToNewest();
-    this.#run(this.#outbox.send(content, onBusy));
+    this.#run(this.#outbox.send(content, onBusy, files));
   }
 
   /** Stop the reply that is being written; resolves when the server has answered, or has failed to. */
@@ -210,6 +210,7 @@ export class Conversation {
       view = new MessageView(message, {
         author: this.#hooks.author(message),
         actions: this.#actions,
+        fetchFile: (fileId) => this.#api.getFile(fileId),
         onVersion: (words) => this.#hooks.announce(words),
         onVersions: (asked) => this.#attempt(async () => view.showVersions(await this.#loadVersions(asked))),
       });
@@ -259,8 +260,9 @@ export class Conversation {
     this.#keepBottom();
   }
 
-  #outboxEntry({ key, content, state, problem }) {
-    const body = element("div", { className: "message-body", dir: "auto", textContent: content });
+  #outboxEntry({ key, content, files = [], state, problem }) {
+    const said = [content, ...files.map((file) => file.name)].filter(Boolean).join("\n");
+    const body = element("div", { className: "message-body", dir: "auto", textContent: said });
     const ending = element("p", { className: "message-ending" });
     const shown = element("article", { className: "message user", data: { outbox: state } }, body, ending);
     if (state === "sending") {
@@ -271,7 +273,7 @@ export class Conversation {
     ending.textContent = problem ? `Not sent. ${problem.whole}` : "Not confirmed before the page was closed.";
     const choices = [
       ["Try again", () => this.#run(this.#outbox.retry(key))],
-      ["Edit", () => (this.#outbox.remove(key), this.#hooks.restore(content))],
+      ["Edit", () => (this.#outbox.remove(key), this.#hooks.restore(content, files))],
       ["Discard", () => this.#outbox.remove(key)],
     ].map(([label, run]) => {
       const button = element("button", { type: "button", className: "button quiet", textContent: label });

@@ -3,6 +3,7 @@
 import { MessageEditor } from "./editor.js";
 import { element } from "./element.js";
 import { enrich } from "./enrich.js";
+import { FilesView } from "./files_view.js";
 import { icon } from "./icon.js";
 import { GrowingMarkdown } from "./markdown.js";
 import { ReasoningView } from "./reasoning_view.js";
@@ -21,6 +22,7 @@ export class MessageView {
   #waits = element("span", { className: "message-note", textContent: "waits for its turn", hidden: true });
   #edited = element("span", { className: "message-note", hidden: true });
   #reasoning = new ReasoningView();
+  #files;
   #body = element("div", { className: "message-body", dir: "auto" });
   #ending = element("p", { className: "message-ending", hidden: true });
   #mark = element("span", { className: "message-mark" });
@@ -34,10 +36,11 @@ export class MessageView {
 
   /**
    * `author` is the name above the message. `actions` are `{name, label, icon, when(message), run(message)}`: what
-   * can be done with it; the buttons appear in this order. `onVersion(words)` hears which version is shown,
+   * can be done with it; the buttons appear in this order. `fetchFile(fileId)` gets a blob. `onVersion(words)` hears which version is shown,
    * `onVersions(message)` that the person asks for them.
    */
-  constructor(message, { author, actions, onVersion, onVersions }) {
+  constructor(message, { author, actions, fetchFile, onVersion, onVersions }) {
+    this.#files = new FilesView(fetchFile);
     const sender = message.sender_type.toLowerCase();
     if (sender !== "user") this.#markdown = new GrowingMarkdown(this.#body);
     this.#versions = new VersionSwitcher({
@@ -62,6 +65,7 @@ export class MessageView {
       head,
       this.#reasoning.element,
       this.#body,
+      this.#files.element,
       this.#ending,
       foot,
     );
@@ -162,6 +166,7 @@ export class MessageView {
     const shown = earlier ? { ...earlier, open: false } : this.message;
     this.element.classList.toggle("earlier", earlier !== null);
     this.#reasoning.show(shown);
+    this.#files.show(shown);
     this.#showContent(shown);
     this.#showEdited(shown);
     this.#showEnding(shown);

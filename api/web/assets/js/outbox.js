@@ -15,7 +15,7 @@ export class Outbox {
   #kept;
   #chain = Promise.resolve();
   #pause;
-  /** `{key, content, onBusy, state: "sending" | "failed", problem}`, oldest first. */
+  /** `{key, content, onBusy, files, state: "sending" | "failed", problem}`, oldest first. */
   entries = [];
   /** Set by whoever shows the room now. */
   onChange = () => {};
@@ -33,10 +33,10 @@ export class Outbox {
 
   /**
    * Resolves when the message is acknowledged or has failed; messages leave in the order of the calls. `onBusy` is the
-   * API's `on_busy`; it stays with the message, because a key stands for one body.
+   * API's `on_busy`, `files` are parts; they stay with the message, because a key stands for one body.
    */
-  send(content, onBusy) {
-    const entry = { key: newKey(), content, onBusy, state: "sending", problem: null };
+  send(content, onBusy, files = []) {
+    const entry = { key: newKey(), content, onBusy, files, state: "sending", problem: null };
     this.entries.push(entry);
     return this.#queue(entry);
   }
@@ -70,6 +70,7 @@ export class Outbox {
           content: entry.content,
           metadata: { client_key: entry.key },
           onBusy: entry.onBusy,
+          files: entry.files,
         });
         this.onSent(receipt);
         this.remove(entry.key);
@@ -88,7 +89,7 @@ export class Outbox {
   }
 
   #changed() {
-    const kept = this.entries.map(({ key, content, onBusy }) => ({ key, content, onBusy }));
+    const kept = this.entries.map(({ key, content, onBusy, files }) => ({ key, content, onBusy, files }));
     if (kept.length) this.#storage.set(this.#kept, JSON.stringify(kept));
     else this.#storage.remove(this.#kept);
     this.onChange();

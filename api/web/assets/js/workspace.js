@@ -36,7 +36,10 @@ export class Workspace {
     byId("rename-room").addEventListener("click", () => this.#renameRoom());
     byId("delete-room").addEventListener("click", () => this.#deleteRoom());
     window.addEventListener("hashchange", () => this.#api && this.#route());
-    this.#composer.onSend = (text, onBusy) => this.#conversation.send(text, onBusy);
+    this.#composer.onSend = (text, onBusy, files) => this.#conversation.send(text, onBusy, files);
+    this.#composer.attachments.upload = (file, name) => this.#api.uploadFile(file, name);
+    this.#composer.attachments.discard = (fileId) => this.#api.deleteFile(fileId);
+    this.#composer.attachments.onProblem = (problem) => notify(problem.whole);
     this.#composer.onStop = () => this.#conversation.stop();
   }
 
@@ -95,7 +98,7 @@ export class Workspace {
     this.#showRoom(room);
     this.#conversation = new Conversation(this.#api, room, this.#outboxes.get(roomId), {
       author: (message) => this.#author(message),
-      restore: (text) => this.#composer.restore(text),
+      restore: (text, files) => this.#composer.restore(text, files),
       announce,
       onRunning: (running) => this.#composer.setRunning(running),
       onStatus: (status) => showConnection(status),
