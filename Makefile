@@ -13,7 +13,7 @@ CODE := $(wildcard api actors demo_model examples parlor parlor_bench parlor_cli
 export PIP_NO_INPUT := 1
 PYTHON ?=
 
-.PHONY: help run install-dev check lint types unit test servers bench bench-check chaos image image-steps package lock
+.PHONY: help run install-dev check lint types unit test servers bench bench-check chaos image image-steps package lock sbom audit
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -98,6 +98,15 @@ lock: ## Resolve requirements/*.lock anew (needs uv)
 		--no-annotate --no-header -o requirements/dev.lock pyproject.toml
 	uv pip compile --universal --python-version 3.11 --generate-hashes --extra embedded --group build \
 		--no-annotate --no-header -c requirements/dev.lock -o requirements/run.lock pyproject.toml
+
+sbom: $(DEV_STAMP) ## sbom.json: what is installed, with checksums, as CycloneDX
+	@$(BIN)/python -m tests.sbom > sbom.json; echo "make: sbom.json"
+
+audit: $(DEV_STAMP) ## Known vulnerabilities of what is installed, where pip-audit is there; else its versions
+	@if $(BIN)/python -m pip_audit --version >/dev/null 2>&1; then \
+		$(BIN)/python -m pip_audit --require-hashes -r requirements/run.lock; \
+	else echo "make: pip-audit is not installed: no vulnerability was looked up; what is installed:"; \
+		$(PIP) list --not-required 2>/dev/null || $(PIP) list; fi
 
 # The interpreter of .venv: PYTHON when it is given, else the active one (python3 on PATH, so a virtual environment's
 # too), else another on PATH that fits. Debian's python3 needs the package python3-venv.
