@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
 from api import answers
+from api.audit import note_by
 from api.auth import AuthenticatedRoute, Authenticator, caller_of
 from api.callers import Caller
 from api.edge import edge_of
@@ -19,6 +20,7 @@ from api.session_cookie import require_no_other_page
 from api.session_schemas import SessionCreateRequest, SessionResponse
 from api.sign_in_codes import unseal
 from parlor.errors import AnotherAccount, Unauthenticated
+from parlor.model.administration import Action
 from parlor.model.ids import AccountId
 from parlor.model.wire import timestamp
 
@@ -57,6 +59,7 @@ async def sign_in(request: Request, body: SessionCreateRequest) -> Response:
     edge, authenticator = edge_of(request), _authenticator(request)
     token = body.token if body.token is not None else await _use(request, body.code or "", body.account_id)
     caller = await authenticator.session_caller(edge, token)
+    await note_by(request, caller, Action.SIGNED_IN, caller.session.account_id)
     cookie = authenticator.cookie(await edge.gateway.installation(), token, caller, request.headers)
     return answers.answer(_form(request, caller), 201, {"Set-Cookie": cookie})
 

@@ -71,7 +71,6 @@ class Action(StrEnum):
     DEAD_LETTER_REPLAYED = "dead-letter-replayed"
     DEAD_LETTER_DROPPED = "dead-letter-dropped"
     SIGNED_IN = "signed-in"
-    SIGNED_OUT = "signed-out"
 
 
 class Actor(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from api.api_keys import digest_of, new_key
 from api.sign_in_codes import seal
+from parlor.model.administration import Action, Way
 from parlor.model.ids import AccountId
 from parlor.settings import AuthSettings, Settings
 from tests.unit.api.exchange import Exchange
@@ -42,6 +43,16 @@ def keep(gateway: FakeGateway, settings: Settings, account: str = "alice") -> No
 
 def cookie(session: str, name: str = NAME) -> dict[str, str]:
     return {"Cookie": f"{name}={session}"}
+
+
+async def test_a_sign_in_is_written_down_and_a_failed_one_is_not(
+    browser: httpx2.AsyncClient, gateway: FakeGateway, settings: Settings
+) -> None:
+    keep(gateway, settings)
+    for _ in range(2):
+        await browser.post("/v1/session", json={"code": CODE})
+    (entry,) = gateway.audit.entries
+    assert (entry.action, entry.way, entry.actor, entry.subject) == (Action.SIGNED_IN, Way.HTTP, "alice", "alice")
 
 
 async def test_a_code_is_exchanged_for_a_cookie_once(
