@@ -17,6 +17,8 @@ from actors.gateway import ActorGateway
 from actors.state_machine import _answer
 from parlor.cache.hub import EventHub
 from parlor.cache.live import RoomAddress
+from parlor.cache.sign_in_codes import SignInCodes
+from parlor.cache.tickets import Tickets
 from parlor.errors import Overloaded
 from parlor.model.ids import MessageId, RoomId
 from parlor.model.requests import DependencyHealth, Idempotency
@@ -189,6 +191,8 @@ class DomainWiring(Wiring):
         self.history = domain.history
         self.rooms = domain.directory
         self.files = domain.files
+        self.budgets = domain.budgets
+        self.tickets, self.sign_in_codes = Tickets(domain.live, domain.mint), SignInCodes(domain.live)
         self.dependencies = NoDependencies(domain.live, domain.store)
         self._domain = domain
 
