@@ -7,8 +7,10 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from api.fields import _Body, _storable
+from api.fields import Timestamp, _Body, _storable
+from parlor.model.messages import JsonObject
 from parlor.model.parts import FilePart, ImagePart, Part, StoredParts, TextPart, stored_form
+from parlor.model.tools import ToolState
 
 PARTS_MAX = 64
 """Parts of one message that a client sends."""
@@ -50,8 +52,34 @@ class ChatFilePart(_Body):
     size: int
 
 
+class ChatToolResult(_Body):
+    content: str
+    is_error: bool
+    truncated: bool
+    """Whether there was more than is kept."""
+
+
+class ChatToolCallPart(_Body):
+    """A tool that the model uses."""
+
+    type: Literal["tool_call"]
+    tool_call_id: str
+    name: str
+    title: str
+    arguments: JsonObject
+    digest: str
+    """Over the name and the arguments."""
+    state: ToolState
+    approval: Literal["none", "required"]
+    decided_by: str | None
+    decided_at: Timestamp | None
+    result: ChatToolResult | None
+    attempts: int
+    """How often it was sent; always with the same `Idempotency-Key`."""
+
+
 ChatPart: TypeAlias = Annotated[
-    ChatTextPart | ChatReasoningPart | ChatImagePart | ChatFilePart, Field(discriminator="type")
+    ChatTextPart | ChatReasoningPart | ChatImagePart | ChatFilePart | ChatToolCallPart, Field(discriminator="type")
 ]
 
 

@@ -53,6 +53,8 @@ from parlor.store.files import StoredFileRows
 from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore
 from parlor.store.search import SearchStore
+from parlor.tools.http import HttpCaller
+from parlor.tools.toolbox import Toolbox
 
 
 class Wiring:
@@ -119,6 +121,10 @@ class Wiring:
         )
         return StatelessCalls(ports)
 
+    def toolbox(self) -> Toolbox:
+        """What the models of this process use tools with."""
+        return Toolbox(HttpCaller(), self.mint.token, self.live.guard.installation)
+
     def follow_up(self, model: AIChatService) -> FollowUp:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""
         return FollowUp(model, model.memory, self.summaries, self.budgets, self.settings.llm)
@@ -126,7 +132,9 @@ class Wiring:
     def room_ports(self, model: AIChatService, metrics: RoomMetrics) -> RoomPorts:
         cache = RoomCache(self.live)
         return RoomPorts(
-            reply=ReplyPorts(cache, self.usage, model, self.clock, metrics, self.settings, self.follow_up(model)),
+            reply=ReplyPorts(
+                cache, self.usage, model, self.clock, metrics, self.settings, self.follow_up(model), self.toolbox()
+            ),
             cache=cache,
             revisions=RevisionCache(self.live),
             reader=self.reader,

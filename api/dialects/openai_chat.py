@@ -21,6 +21,8 @@ _FINISH = {
     FinishReason.STOPPED: "stop",
     FinishReason.LENGTH: "length",
     FinishReason.CONTENT_FILTER: "content_filter",
+    FinishReason.REASONING_LIMIT: "length",
+    FinishReason.TOOL_LIMIT: "length",
 }
 _DONE = b"data: [DONE]\n\n"
 _decode = msgspec.json.Decoder(dict[str, Any]).decode

@@ -24,6 +24,8 @@ class Claimed(msgspec.Struct, frozen=True):
     live_message: str
     """The one of them that was being written; empty for none."""
     live_attempt: int
+    live_since: int
+    """The attempt that recorded its last step; 0 for none."""
     number: int
     """Of this claim: higher than that of any before it, and than the ticket."""
 
@@ -56,6 +58,18 @@ class Piece(msgspec.Struct, frozen=True):
     """What the draft's parts are from here on; None if that is as before."""
     ended: Part | None = None
     """The reasoning that ended before this part."""
+
+
+class PartChange(msgspec.Struct, frozen=True):
+    """A call of a tool that appeared or changed: a step of the reply, which its next owner inherits."""
+
+    number: int
+    """Of the attempt's changes, from 1."""
+    index: int
+    part: Part
+    layout: Layout
+    ended: Part | None = None
+    """As of a piece."""
 
 
 class Unwanted(msgspec.Struct, frozen=True):

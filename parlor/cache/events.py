@@ -14,16 +14,14 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 from typing import TypeAlias
 
-import msgspec
-
 from parlor.cache.live import Live
 from parlor.cache.reads import CacheReader
-from parlor.cache.records import decode_doc, text, view
+from parlor.cache.records import decode_doc, decode_part, text, view
 from parlor.errors import LlmError
 from parlor.model.ids import MessageId, RoomId, home_of
 from parlor.model.messages import Event, ReplyError
 from parlor.model.states import GONE, GONE_MESSAGES, MessageState
-from parlor.model.wire import JsonForm, encode, message_form, room_form
+from parlor.model.wire import JsonForm, encode, message_form, part_form, room_form
 
 Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
 """Id and fields, as redis-py reads them."""
@@ -151,7 +149,7 @@ def _about_message(room_id: RoomId, kind: str, message_id: MessageId, fields: di
                 "text": fields[b"text"].decode(),
             }
         case "message.part":
-            part = msgspec.Raw(fields[b"part"])
+            part = part_form(decode_part(fields[b"part"]))
             index = int(fields[b"index"])
             return {"message_id": message_id, "attempt": int(fields[b"attempt"]), "index": index, "part": part}
         case "message.reset":

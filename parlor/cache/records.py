@@ -17,6 +17,7 @@ from parlor.model.states import GONE_MESSAGES, MessageState, RoomState
 _ENCODER = msgspec.json.Encoder()
 _DOC = msgspec.json.Decoder(MessageDoc)
 _LAYOUT = msgspec.json.Decoder(Layout)
+_PART: msgspec.json.Decoder[Part] = msgspec.json.Decoder(Part)
 
 ROOM_FIELDS = ("account", "title", "persona", "created", "active", "count", "state", "persisted", "seq", "external")
 """The fields of the room's hash that make a ``Room``, in the order in which ``read_room`` takes them."""
@@ -35,6 +36,10 @@ def decode_doc(data: bytes) -> MessageDoc:
 
 def encode_part(part: Part) -> bytes:
     return _ENCODER.encode(part)
+
+
+def decode_part(data: bytes) -> Part:
+    return _PART.decode(data)
 
 
 def encode_layout(layout: Layout | None) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from parlor.cache.budgets import asking, refused
-from parlor.cache.changes import NOTHING_KEPT, Appended, Claimed, Opening, Piece, Turn
+from parlor.cache.changes import NOTHING_KEPT, Appended, Claimed, Opening, PartChange, Piece, Turn
 from parlor.cache.codes import Code, refusal
 from parlor.cache.connection import Answer
 from parlor.cache.live import ACCOUNT, Live, RoomAddress, key_of, milliseconds, or_empty
@@ -65,6 +65,7 @@ class RoomCache:
             live_message=live_message,
             live_attempt=int(live_attempt or 0),
             number=answer[7],
+            live_since=answer[8],
         )
 
     async def load(
@@ -215,6 +216,45 @@ class RoomCache:
                 "lease_until": self._live.lease_until(),
             },
         )
+
+    async def record_part(
+        self, address: RoomAddress, claim: Claim, message_id: MessageId, attempt: int, change: PartChange
+    ) -> None:
+        """Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (not live any more)."""
+        await self._live.run(
+            "record_part",
+            self._live.room_keys(address, "partition", "generating", "room", "events"),
+            {
+                **owned(address, claim),
+                "message": message_id,
+                "attempt": attempt,
+                "number": change.number,
+                "index": change.index,
+                "part": encode_part(change.part),
+                "layout": encode_layout(change.layout),
+                "ended": b"" if change.ended is None else encode_part(change.ended),
+                "lease_until": self._live.lease_until(),
+            },
+        )
+
+    async def reserve_step(
+        self, address: RoomAddress, claim: Claim, message_id: MessageId, attempt: int, ask: Ask
+    ) -> int | None:
+        """Reserves ``ask`` for the reply, instead of what it had; returns the tokens that all its answers may have
+        (None: any number). Raises ``QuotaExceeded``, ``Uncounted``, ``Fenced``, ``RoomNotFound``,
+        ``IllegalTransition``."""
+        live = self._live
+        budget = asking(live, ask)
+        if not budget:
+            return None
+        answer = await live.attempt(
+            "reserve_step",
+            live.room_keys(address, *_STARTED),
+            {**queueing(address, claim), "message": message_id, "attempt": attempt, "budget": budget},
+        )
+        if answer[0] < 0:
+            raise refused(live, answer)
+        return int(answer[1]) if answer[1] not in (b"", "") else None
 
     async def renew_reply(self, address: RoomAddress, claim: Claim) -> None:
         """A sign of life for a room with unfinished replies. Raises ``Fenced``, ``RoomNotFound``."""

@@ -32,6 +32,7 @@ from parlor.llm.failures import llm_error, reported_error
 from parlor.llm.ports import Completion, Piece, ReasoningDelta, TextDelta
 from parlor.llm.sse import Body, Document, ErrorData, SseParser, TooLongError
 from parlor.llm.thoughts import Spoken
+from parlor.llm.tool_calls import ToolCalls
 from parlor.model.messages import FinishReason, Usage
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -62,7 +63,9 @@ such as SGLang's empty text or DashScope's "null" in each chunk, says nothing.""
 class AnswerParser:
     """Parses one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tools: bool = False) -> None:
+        """``tools``: whether the model was offered any. Calls of others are no answer."""
+        self._calls = ToolCalls() if tools else None
         self._body: Body | None = None
         """None until the first bytes have shown what it is."""
         self._head = b""
@@ -91,7 +94,7 @@ class AnswerParser:
         if self.done or self._ending not in {_Ending.WHOLE, _Ending.LENGTH}:
             return self.done or self._ending is not None
         # While a model thinks, some servers say in each chunk that it has stopped.
-        return self._says_something
+        return self._says_something or bool(self._calls)
 
     def feed(self, read: bytes) -> list[Piece]:
         """Returns what this read adds, which may be nothing. Raises ``LlmError``, or leaves that to ``check``."""
@@ -125,6 +128,8 @@ class AnswerParser:
             raise llm_error("The language model's answer broke off", debug=self._reason, retryable=True)
         if self._ending is _Ending.FAILED:
             raise reported_error({"message": f"finish reason {self._reason}"})
+        if self._calls and self._ending not in (_Ending.LENGTH, _Ending.FILTERED):
+            return Completion(FinishReason.STOP, self.usage, self._calls.calls())
         if self._says_something or self._spoken.ends():
             reasons = {_Ending.LENGTH: FinishReason.LENGTH, _Ending.FILTERED: FinishReason.CONTENT_FILTER}
             return Completion(reasons.get(self._ending or _Ending.WHOLE, FinishReason.STOP), self.usage)
@@ -258,6 +263,8 @@ class AnswerParser:
                 self._thought += delta.thought()
             if text and self._ending is not None:
                 self._ending, self._is_hasty = None, True
+            if delta.tool_calls and self._calls is not None and self._calls.take(delta.tool_calls):
+                self.tokens += 1
         if choice.finish_reason:
             self._end(choice.finish_reason, text)
         return text

@@ -35,6 +35,7 @@ class Delta(msgspec.Struct):
     """Why the model will not answer. Shown to the reader like ``content``."""
     reasoning_content: object = None
     reasoning: object = None
+    tool_calls: object = None
 
     def text(self) -> str:
         content = self.content
@@ -146,6 +147,7 @@ def _odd_delta(found: object) -> Delta | None:
         refusal=refusal if isinstance(refusal, str) else None,
         reasoning_content=fields.get("reasoning_content"),
         reasoning=fields.get("reasoning"),
+        tool_calls=fields.get("tool_calls"),
     )
 
 

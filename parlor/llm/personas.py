@@ -6,15 +6,18 @@ The file is a list of ``[[personas]]`` tables with the fields of ``Entry``. The 
 from __future__ import annotations
 
 import math
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from parlor.llm.ports import Persona, UnknownPersona
+from parlor.llm.tools import ToolError, read_tool
+from parlor.model.tools import HttpTool
 from parlor.settings import LlmSettings
 from parlor.settings.files import read_text
 from parlor.settings.names import nearest
@@ -42,6 +45,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     send_reasoning: bool = False
     input_price: _Price = 0.0
     output_price: _Price = 0.0
+    max_steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
+    tools: list[dict[str, Any]] = []
 
 
 class PersonasError(ValueError):
@@ -140,7 +145,22 @@ def _persona(table: object, where: str) -> Persona:
         send_reasoning=entry.send_reasoning,
         input_price=entry.input_price,
         output_price=entry.output_price,
+        max_steps=entry.max_steps,
+        tools=_tools(entry.tools, where),
     )
+
+
+def _tools(tables: list[dict[str, Any]], where: str) -> tuple[HttpTool, ...]:
+    tools: list[HttpTool] = []
+    for number, table in enumerate(tables, start=1):
+        try:
+            tool = read_tool(table, os.environ)
+        except ToolError as error:
+            raise PersonasError(f"{where}: tool {number}: {error}") from error
+        if any(tool.name == other.name for other in tools):
+            raise PersonasError(f"{where}: tool {number}: field 'name': {tool.name!r} is already used")
+        tools.append(tool)
+    return tuple(tools)
 
 
 def _problem(message: str, table: Mapping[str, object]) -> str:

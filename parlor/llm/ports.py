@@ -12,6 +12,7 @@ from parlor.model.files import Attached, PromptImage, ShownFile
 from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason, Message, Usage
 from parlor.model.rooms import RoomMemory
+from parlor.model.tools import AskedCall, HttpTool, PromptCall
 
 
 class Persona(msgspec.Struct, frozen=True):
@@ -32,6 +33,10 @@ class Persona(msgspec.Struct, frozen=True):
     """Of a million tokens of prompts, in whatever currency the budgets are."""
     output_price: float = 0.0
     """Of a million tokens of answers."""
+    tools: tuple[HttpTool, ...] = ()
+    """What the model may use."""
+    max_steps: int = 8
+    """Most steps with tools in one reply."""
 
 
 class UnknownPersona(InvalidRequest):
@@ -41,12 +46,16 @@ class UnknownPersona(InvalidRequest):
 class PromptTurn(msgspec.Struct, frozen=True):
     """One message of a prompt."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
     reasoning: str = ""
     """What the model thought before it said this; for models that have to be told."""
     images: tuple[PromptImage, ...] = ()
     """What a person shows with it."""
+    calls: tuple[PromptCall, ...] = ()
+    """Tools that the answer called; a turn of the role "tool" follows for each."""
+    call_id: str = ""
+    """Of the role "tool": the call whose result it is."""
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -63,6 +72,8 @@ class Context(msgspec.Struct, frozen=True):
     """Most tokens of the answer; None: as many as its persona allows."""
     files: tuple[ShownFile, ...] = ()
     """What the prompt has of the files that its messages name."""
+    tools: tuple[HttpTool, ...] = ()
+    """What the model is offered."""
 
 
 class ModelCall(msgspec.Struct, frozen=True):
@@ -92,6 +103,8 @@ class Completion(msgspec.Struct, frozen=True):
 
     finish_reason: FinishReason
     usage: Usage | None
+    calls: tuple[AskedCall, ...] = ()
+    """Tools that the model wants to use before it goes on."""
 
 
 Piece: TypeAlias = TextDelta | ReasoningDelta

@@ -142,7 +142,7 @@ class AIChatService:
         if end.usage is None:
             return end
         self.memory.ratios.learn(asked.model, context.turns, end.usage.input_tokens)
-        return Completion(end.finish_reason, total(before, end.usage))
+        return Completion(end.finish_reason, total(before, end.usage), end.calls)
 
     def _retry_delay(self) -> float:
         return RETRY_DELAY * (0.5 + self._entropy.bits(16) / 2**16)
@@ -150,7 +150,8 @@ class AIChatService:
 
 async def _split(parts: AsyncGenerator[Part, None], asked: Persona, context: Context) -> AsyncGenerator[Part, None]:
     """The same answer; what it thinks between tags at its start is reasoning, if its persona's are."""
-    splitter = Splitter() if asked.think_tags and not context.said else None
+    goes_on = context.turns[-1].role == "assistant"
+    splitter = Splitter() if asked.think_tags and not goes_on else None
     async with aclosing(parts):
         try:
             async for part in parts:

@@ -34,6 +34,7 @@ from parlor.errors import LlmError
 from parlor.llm.answer import AnswerParser
 from parlor.llm.failures import llm_error, refusal
 from parlor.llm.ports import Context, Part, Persona, PromptTurn
+from parlor.model.tools import HttpTool
 from parlor.settings import OPENAI_URL, LlmSettings
 from parlor.settings.urls import is_loopback
 
@@ -95,7 +96,7 @@ class Upstream:
             until = min(self._clock.monotonic() + self._first_token_timeout, deadline)
             response = await self._open(stack, persona, context, until)
             reads = await stack.enter_async_context(aclosing(_reads(response)))
-            answer = AnswerParser()
+            answer = AnswerParser(tools=bool(context.tools))
             while not answer.done:
                 tokens, usage, finished = answer.tokens, answer.usage, answer.finished
                 read = await self._read(reads, answer, until)
@@ -195,6 +196,8 @@ def _body(persona: Persona, context: Context, refused: frozenset[str]) -> dict[s
         "messages": [_message(turn) for turn in context.turns],
         "stream": True,
     }
+    if context.tools:
+        body["tools"] = [_tool(tool) for tool in context.tools]
     if "stream_options" not in refused:
         body["stream_options"] = {"include_usage": True}
     if persona.max_tokens is not None:
@@ -206,7 +209,21 @@ def _body(persona: Persona, context: Context, refused: frozenset[str]) -> dict[s
 
 def _message(turn: PromptTurn) -> dict[str, object]:
     message: dict[str, object] = {"role": turn.role, "content": _content(turn)}
-    return {**message, "reasoning_content": turn.reasoning} if turn.reasoning else message
+    if turn.reasoning:
+        message["reasoning_content"] = turn.reasoning
+    if turn.calls:
+        message["tool_calls"] = [
+            {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in turn.calls
+        ]
+    if turn.call_id:
+        message["tool_call_id"] = turn.call_id
+    return message
+
+
+def _tool(tool: HttpTool) -> dict[str, object]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
 
 
 def _content(turn: PromptTurn) -> str | list[dict[str, object]]:

@@ -30,6 +30,8 @@ class FinishReason(StrEnum):
     CONTENT_FILTER = "content_filter"
     REASONING_LIMIT = "reasoning_limit"
     """The model thought until its limit and said nothing."""
+    TOOL_LIMIT = "tool_limit"
+    """The model wanted more steps with tools than its persona allows."""
 
 
 class Durability(StrEnum):

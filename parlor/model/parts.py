@@ -7,9 +7,11 @@ characters of the content are its own. A message that is one text part, as most 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
+
+from parlor.model.tools import ToolResult, ToolState
 
 
 class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
@@ -50,6 +52,26 @@ class FilePart(msgspec.Struct, frozen=True, tag_field="type", tag="file"):
     size: int
 
 
+class ToolCallPart(msgspec.Struct, frozen=True, tag_field="type", tag="tool_call"):
+    """A tool that the model uses."""
+
+    tool_call_id: str
+    name: str
+    title: str
+    arguments: str
+    """A JSON object, byte for byte as it was digested and is sent."""
+    digest: str
+    state: ToolState
+    approval: Literal["none", "required"] = "none"
+    decided_by: str | None = None
+    decided_at: int | None = None
+    result: ToolResult | None = None
+    attempts: int = 0
+    """How often it was sent."""
+    step: int = 1
+    """Which of the reply's steps it belongs to; the calls of one step were asked for together. Not shown."""
+
+
 class ReasoningSpan(msgspec.Struct, frozen=True, tag_field="type", tag="reasoning"):
     """Reasoning of a reply that is being written: the next ``length`` characters of its draft."""
 
@@ -60,12 +82,12 @@ class ReasoningSpan(msgspec.Struct, frozen=True, tag_field="type", tag="reasonin
 OPEN = -1
 """The length of a draft's last part, which goes on to the end."""
 
-Part: TypeAlias = TextPart | ReasoningPart | ImagePart | FilePart
+Part: TypeAlias = TextPart | ReasoningPart | ImagePart | FilePart | ToolCallPart
 """A part as its readers see it."""
-StoredPart: TypeAlias = TextSpan | ReasoningPart | ImagePart | FilePart
+StoredPart: TypeAlias = TextSpan | ReasoningPart | ImagePart | FilePart | ToolCallPart
 StoredParts: TypeAlias = tuple[StoredPart, ...]
-Layout: TypeAlias = tuple[TextSpan | ReasoningSpan, ...]
-"""What the parts of a draft are: its texts and its reasoning stand in it one behind the other."""
+Layout: TypeAlias = tuple[TextSpan | ReasoningSpan | ToolCallPart, ...]
+"""What the parts of a draft are: its texts and its reasoning stand in it one behind the other, calls of tools here."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -80,9 +102,17 @@ class Said(msgspec.Struct, frozen=True):
 
     @property
     def characters(self) -> int:
-        """The size of the whole: the content, and what the model thought."""
-        thoughts = (len(part.text) for part in self.parts or () if isinstance(part, ReasoningPart))
-        return len(self.content) + sum(thoughts)
+        """The size of the whole: the content, what the model thought, what its tools were told and answered."""
+        return len(self.content) + sum(map(_size, self.parts or ()))
+
+
+def _size(part: StoredPart) -> int:
+    match part:
+        case ReasoningPart():
+            return len(part.text)
+        case ToolCallPart():
+            return len(part.arguments) + (len(part.result.content) if part.result else 0)
+    return 0
 
 
 def said_of(parts: Sequence[Part]) -> Said:
@@ -96,6 +126,9 @@ def drafted(draft: str, layout: Layout | None) -> Said:
     parts: list[Part] = []
     at = 0
     for part in layout:
+        if isinstance(part, ToolCallPart):
+            parts.append(part)
+            continue
         text = draft[at:] if part.length == OPEN else draft[at : at + part.length]
         at += len(text)
         parts.append(TextPart(text) if isinstance(part, TextSpan) else ReasoningPart(text, part.duration_ms))

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from parlor.model.messages import Message
-from parlor.model.parts import parts_of
+from parlor.model.parts import Part, ToolCallPart, parts_of
 from parlor.model.rooms import Room
 
 _ENCODER = msgspec.json.Encoder()
@@ -43,8 +43,19 @@ def room_form(room: Room) -> JsonForm:
 def message_form(message: Message) -> JsonForm:
     form = msgspec.structs.asdict(message)
     form["timestamp"] = timestamp(message.timestamp)
-    form["parts"] = parts_of(message.content, message.parts)
+    form["parts"] = [part_form(part) for part in parts_of(message.content, message.parts)]
     return form
+
+
+def part_form(part: Part) -> Part | JsonForm:
+    """A part as JSON shows it: the arguments of a call as the object that they are, byte for byte."""
+    if not isinstance(part, ToolCallPart):
+        return part
+    form = msgspec.structs.asdict(part)
+    del form["step"]
+    form["arguments"] = msgspec.Raw(part.arguments.encode())
+    form["decided_at"] = None if part.decided_at is None else timestamp(part.decided_at)
+    return {"type": "tool_call", **form}
 
 
 def encode(form: JsonForm) -> bytes:

@@ -6,7 +6,11 @@ reasoning knows how long it took.
 
 from __future__ import annotations
 
-from parlor.cache.changes import Opening, Piece
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from parlor.cache.changes import Opening, PartChange, Piece
 from parlor.clock import Clock
 from parlor.model.parts import (
     OPEN,
@@ -17,8 +21,10 @@ from parlor.model.parts import (
     Said,
     TextPart,
     TextSpan,
+    ToolCallPart,
     said_of,
 )
+from parlor.model.tools import TOOL_TRANSITIONS, ToolState
 
 
 class _Growing:
@@ -46,12 +52,15 @@ class Draft:
             self._parts[-1] = _Growing(clock.monotonic(), reasoning=False, text=last.text)
         self._known = len(self._parts)
         """How many parts Redis knows."""
-        self._offsets = {False: len(kept.content), True: kept.characters - len(kept.content)}
+        thoughts = sum(len(part.text) for part in self._parts if isinstance(part, ReasoningPart))
+        self._offsets = {False: len(kept.content), True: thoughts}
         """Written characters of texts, and of reasoning."""
-        self._unwritten: list[tuple[int, str]] = []
-        """Indexes of parts, and what was added to each, in order."""
+        self._unwritten: list[tuple[int, str | ToolCallPart]] = []
+        """Indexes of parts, and what was added to each, or the whole of a call, in order."""
         self.texts: list[str] = []
         """What the model has written in this attempt, piece by piece."""
+        self._changes = 0
+        """How many calls appeared or changed, as far as that was taken."""
 
     def __bool__(self) -> bool:
         """Whether there is something to write."""
@@ -65,30 +74,63 @@ class Draft:
             last = _Growing(self._clock.monotonic(), reasoning=reasoning)
             self._parts.append(last)
         last.pieces.append(text)
-        self._unwritten.append((len(self._parts) - 1, text))
         self.texts.append(text)
+        self._unwritten.append((len(self._parts) - 1, text))
+
+    def put_call(self, call: ToolCallPart) -> None:
+        """Takes a call of a tool: a new one, or one that is here and has changed. Raises ``ValueError`` for a change
+        that is not in the table of states."""
+        at = next((at for at, part in enumerate(self._parts) if _is_call(part, call.tool_call_id)), None)
+        if at is None:
+            self._end_last()
+            at = len(self._parts)
+            self._parts.append(call)
+        else:
+            was = self._parts[at]
+            if isinstance(was, ToolCallPart) and call.state not in {was.state, *TOOL_TRANSITIONS[was.state]}:
+                raise ValueError(f"a call that is {was.state} does not become {call.state}")
+            self._parts[at] = call
+        self._unwritten.append((at, call))
+
+    @property
+    def shown(self) -> list[Part]:
+        """What there is so far."""
+        return [part.shown() if isinstance(part, _Growing) else part for part in self._parts]
 
     def opening(self) -> Opening:
         """What the attempt begins with."""
-        parts = [part.shown() if isinstance(part, _Growing) else part for part in self._parts]
+        parts = self.shown
         drafted = "".join(part.text for part in parts if isinstance(part, TextPart | ReasoningPart))
         plain = len(parts) < 2 and all(isinstance(part, TextPart) for part in parts)
         return Opening(drafted, None if plain else self._layout(len(parts) - 1), parts)
 
-    def take(self) -> list[Piece]:
+    def take(self) -> list[Piece | PartChange]:
         """Returns what is to be written, with neighbours in one part joined. It counts as written from now on."""
-        joined: list[tuple[int, list[str]]] = []
-        for index, text in self._unwritten:
-            if not joined or joined[-1][0] != index:
-                joined.append((index, []))
-            joined[-1][1].append(text)
+        joined: list[tuple[int, list[str] | ToolCallPart]] = []
+        for index, added in self._unwritten:
+            if isinstance(added, ToolCallPart):
+                joined.append((index, added))
+            elif joined and joined[-1][0] == index and isinstance(texts := joined[-1][1], list):
+                texts.append(added)
+            else:
+                joined.append((index, [added]))
         self._unwritten.clear()
-        return [self._piece(index, "".join(texts)) for index, texts in joined]
+        return [
+            self._change(index, added) if isinstance(added, ToolCallPart) else self._piece(index, "".join(added))
+            for index, added in joined
+        ]
 
     def said(self) -> Said:
-        """Returns the whole. Reasoning that goes on ends here."""
+        """Returns the whole. Reasoning that goes on ends here; so do calls, of which nobody hears any more."""
         self._end_last()
-        return said_of([part.shown() if isinstance(part, _Growing) else part for part in self._parts])
+        return said_of(ended_calls(self.shown))
+
+    def _change(self, index: int, call: ToolCallPart) -> PartChange:
+        begins, self._known = index >= self._known, max(self._known, index + 1)
+        before = self._parts[index - 1] if index else None
+        ended = before.shown() if begins and isinstance(before, _Growing) and before.reasoning else None
+        self._changes += 1
+        return PartChange(self._changes, index, call, self._layout(self._known - 1), ended)
 
     def _end_last(self) -> None:
         last = self._parts[-1] if self._parts else None
@@ -113,12 +155,37 @@ class Draft:
 
     def _layout(self, last: int) -> Layout:
         """The parts up to this one, which goes on to the draft's end."""
-        spans: list[TextSpan | ReasoningSpan] = []
+        spans: list[TextSpan | ReasoningSpan | ToolCallPart] = []
         for index, each in enumerate(self._parts[: last + 1]):
             part = each.shown() if isinstance(each, _Growing) else each
             grows = index == last and isinstance(each, _Growing)
-            if isinstance(part, TextPart):
+            if isinstance(part, ToolCallPart):
+                spans.append(part)
+            elif isinstance(part, TextPart):
                 spans.append(TextSpan(OPEN if grows else len(part.text)))
             elif isinstance(part, ReasoningPart):
                 spans.append(ReasoningSpan(OPEN if grows else len(part.text), None if grows else part.duration_ms))
         return tuple(spans)
+
+
+def ended_calls(parts: Sequence[Part]) -> list[Part]:
+    """The same parts of a reply that has ended: what was not sent is cancelled, what became of the rest is unknown."""
+    ends = {ToolState.APPROVED: ToolState.CANCELLED, ToolState.RUNNING: ToolState.UNKNOWN}
+    return [
+        structs.replace(part, state=ends.get(part.state, part.state)) if isinstance(part, ToolCallPart) else part
+        for part in parts
+    ]
+
+
+def inherited(live: Said, kept: Said) -> Said:
+    """What the next owner of a reply begins with: everything up to the last call of a tool in what it says so far
+    (``live``), or what its attempts begin with (``kept``) when no call was made since."""
+    parts = live.shown
+    calls = [at for at, part in enumerate(parts) if isinstance(part, ToolCallPart)]
+    if len(calls) <= sum(1 for part in kept.shown if isinstance(part, ToolCallPart)):
+        return kept
+    return said_of(parts[: calls[-1] + 1])
+
+
+def _is_call(part: Part | _Growing, tool_call_id: str) -> bool:
+    return isinstance(part, ToolCallPart) and part.tool_call_id == tool_call_id

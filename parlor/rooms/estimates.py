@@ -3,12 +3,18 @@ its attempt starts."""
 
 from __future__ import annotations
 
-from parlor.llm.ports import ChatService, UnknownPersona
+from collections.abc import Sequence
+
+from parlor.llm.ports import ChatService, PromptTurn, UnknownPersona
 from parlor.llm.prices import ask_of, cost_of
 from parlor.llm.tokens import TURN_OVERHEAD, estimate_tokens
 from parlor.model.budgets import Ask
 from parlor.model.messages import Usage
+from parlor.model.parts import ReasoningPart, Said, TextPart
 from parlor.settings import Settings
+
+STEP_LEAST = 16
+"""Tokens of an answer for which another step is worth its prompt."""
 
 
 class Estimates:
@@ -57,3 +63,15 @@ class Estimates:
     def _fullest(self, ask: Ask) -> int:
         """Tokens of the longest prompt (``parlor.llm.memory``)."""
         return self._context_tokens - min(ask.answer, self._context_tokens // 2)
+
+
+def step_tokens(turns: Sequence[PromptTurn]) -> int:
+    """Estimates what a reply's own steps add to its prompt."""
+    texts = [turn.content + "".join(call.name + call.arguments for call in turn.calls) for turn in turns]
+    return sum(TURN_OVERHEAD + estimate_tokens(text) for text in texts)
+
+
+def written_tokens(said: Said) -> int:
+    """Estimates what the model has written of a reply."""
+    texts = (part.text for part in said.shown if isinstance(part, TextPart | ReasoningPart))
+    return estimate_tokens("".join(texts))

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 from msgspec import structs
 
+from parlor.cache.changes import PartChange, Piece
 from parlor.cache.live import RoomAddress
 from parlor.cache.rooms import RoomCache
 from parlor.cache.usage import UsageCache
@@ -33,15 +34,16 @@ from parlor.errors import (
     StoreUnavailable,
 )
 from parlor.llm.ports import ChatService, Completion, Context, ReasoningDelta, TextDelta
-from parlor.llm.tokens import estimate_tokens
-from parlor.llm.usage import UsageMeter
+from parlor.llm.usage import UsageMeter, total
 from parlor.metrics import RoomMetrics
 from parlor.model.ids import Claim, MessageId
 from parlor.model.messages import FinishReason, JsonObject, MessageDoc, SenderType, Usage, ended_version
-from parlor.model.parts import ReasoningPart, Said, TextPart
-from parlor.rooms.draft import Draft
-from parlor.rooms.estimates import Estimates
+from parlor.model.parts import Said, ToolCallPart, said_of
+from parlor.rooms.draft import Draft, ended_calls
+from parlor.rooms.estimates import STEP_LEAST, Estimates, step_tokens, written_tokens
+from parlor.rooms.tool_steps import ToolSteps, prompt_of
 from parlor.settings import Settings
+from parlor.tools.toolbox import Toolbox
 
 RETRY_AFTER = 0.25
 """Seconds before a call that Redis did not answer is repeated."""
@@ -55,6 +57,7 @@ _EVENTS = {
     FinishReason.LENGTH: "message.completed",
     FinishReason.CONTENT_FILTER: "message.completed",
     FinishReason.REASONING_LIMIT: "message.completed",
+    FinishReason.TOOL_LIMIT: "message.completed",
     FinishReason.STOPPED: "message.stopped",
     FinishReason.ERROR: "message.failed",
     FinishReason.INTERRUPTED: "message.failed",
@@ -73,6 +76,8 @@ class ReplyJob(msgspec.Struct, frozen=True):
     """Counts from 1."""
     kept: Said = Said()
     """What the attempt begins with: what a reply says that is continued."""
+    asked: Said | None = None
+    """What its attempts begin with without the steps that stand; None if that is ``kept``."""
     so_far: Said = Said()
     """What the previous attempt had written when its owner died. Kept if this attempt is stopped before it begins."""
     ends: bool = False
@@ -101,6 +106,7 @@ class ReplyPorts(msgspec.Struct, frozen=True):
     metrics: RoomMetrics
     settings: Settings
     observer: ReplyObserver
+    toolbox: Toolbox
 
 
 class ReplyRun:
@@ -117,10 +123,17 @@ class ReplyRun:
         self._complete = False
         self._pausing = False
         """Whether the delta writer is waiting for more text."""
+        self._writing = asyncio.Lock()
+        self._unwritten: list[Piece | PartChange] = []
+        """Taken from the draft, to be written in this order."""
         self._meter: UsageMeter | None = None
-        """None until the model has been asked."""
+        """Of the step that is being written; None until the model has been asked."""
         self._told: list[JsonObject] = []
         """What of the files in the prompt the model was not shown, or not whole."""
+        self._used: Usage | None = None
+        """By the steps before."""
+        self._refusal: ParlorError | None = None
+        """Why a step could not be recorded."""
         self._ended_as: FinishReason | None = None
         self._llm: asyncio.Task[FinishReason] | None = None
         self._estimates = Estimates(ports.model, ports.settings)
@@ -170,7 +183,7 @@ class ReplyRun:
         attempt whose owner died is charged with it."""
         job = self.job
         had = None if said is None else _tokens_had(job)
-        said = self._draft.said() if said is None else said
+        said = self._draft.said() if said is None else said_of(ended_calls(said.shown))
         error_code, detail = (error.code, error.detail) if error else (None, None)
         if reason is FinishReason.INTERRUPTED:
             error_code, detail = "interrupted", "The reply was cut off before its end"
@@ -185,7 +198,7 @@ class ReplyRun:
             ai_persona=job.persona,
             parent_message_id=job.parent_message_id,
             finish_reason=reason,
-            usage=self._meter.usage if self._meter is not None else None,
+            usage=self._usage(),
             metadata={"files": self._told} if self._told else {},
             error_code=error_code,
             error_detail=detail,
@@ -202,12 +215,14 @@ class ReplyRun:
     async def count_withdrawn(self) -> None:
         """Counts what a reply used that was deleted while it was written, and so has no end that counts it."""
         if self._meter is not None:
-            add, job, usage = self._ports.usage.add, self.job, self._meter.usage or Usage(0, 0)
+            add, job, usage = self._ports.usage.add, self.job, self._usage() or Usage(0, 0)
             cost = self._estimates.cost(job.persona, usage)
             call = f"{job.message_id}:{job.attempt}"
             await self._insist(partial(add, self._address, "reply", call, usage, cost, job.message_id, job.attempt))
 
-    async def _outcome(self, llm: asyncio.Task[FinishReason]) -> tuple[FinishReason, LlmError | None]:
+    async def _outcome(self, llm: asyncio.Task[FinishReason]) -> tuple[FinishReason, ParlorError | None]:
+        if self._refusal is not None and llm.done():
+            raise self._refusal
         try:
             return await llm, None
         except LlmError as error:
@@ -215,6 +230,8 @@ class ReplyRun:
                 return FinishReason.STOP, None  # There was nothing to add.
             _log.warning("llm_failed", room_id=self._address.room_id, detail=error.detail, debug=error.debug)
             return FinishReason.ERROR, error
+        except QuotaExceeded as over:
+            return FinishReason.ERROR, over
         except asyncio.CancelledError:
             if self._ended_as is None or not llm.cancelled():
                 raise
@@ -226,11 +243,11 @@ class ReplyRun:
     async def _prompt(self) -> Context | Exception:
         """What the model is asked, or why it cannot be: then the attempt begins all the same, and fails."""
         job, model = self.job, self._ports.model
+        # What was said before a call of a tool is told with the call.
+        said = "" if any(isinstance(part, ToolCallPart) for part in job.kept.shown) else job.kept.content
         try:
             return await self._insist(
-                partial(
-                    model.mem, self._address.room_id, persona=job.persona, before_seq=job.seq, said=job.kept.content
-                )
+                partial(model.mem, self._address.room_id, persona=job.persona, before_seq=job.seq, said=said)
             )
         except StoreUnavailable as error:
             return LlmError("The conversation could not be read", debug=error.debug)
@@ -247,29 +264,92 @@ class ReplyRun:
         about = (self._address, self._claim, job.message_id, job.seq, job.attempt, self._draft.opening())
         return await self._insist(partial(start, *about, had, ask))
 
+    def _usage(self) -> Usage | None:
+        """What all steps have used."""
+        now = self._meter.usage if self._meter is not None else None
+        return self._used if now is None else total(self._used, now)
+
     async def _generate(self, prompt: Context | Exception, may: int | None) -> FinishReason:
-        job, model, clock = self.job, self._ports.model, self._ports.clock
-        began = clock.monotonic()
+        """Has the model speak, and use its tools, until it is done."""
         if isinstance(prompt, Exception):
             raise prompt
-        context = structs.replace(prompt, said=job.kept.characters, answer_tokens=may)
         self._told = [
             {"file_id": file.file_id, "state": file.state, "shown": file.shown, "characters": file.characters}
-            for file in context.files
+            for file in prompt.files
             if file.state != "whole"
         ]
-        self._meter = UsageMeter(context.estimated_tokens, self._draft.texts)
-        async with aclosing(model.chat(job.persona, context)) as parts:
+        persona = self._ports.model.persona(self.job.persona)
+        steps = ToolSteps(self._ports.toolbox, persona.tools, self._draft, self._record)
+        await steps.finish()
+        inherited = steps.taken > 0
+        while True:
+            stands = prompt_of(self._draft.shown) if steps.taken else []
+            size, needs = said_of(self._draft.shown).characters, prompt.estimated_tokens + step_tokens(stands)
+            if inherited or self._meter is not None:
+                may = await self._reserve(needs)
+            context = structs.replace(
+                prompt,
+                turns=[*prompt.turns, *stands],
+                estimated_tokens=needs,
+                said=size,
+                answer_tokens=may,
+                tools=persona.tools,
+            )
+            end = await self._speak(context)
+            if not end.calls:
+                return end.finish_reason
+            if steps.taken >= persona.max_steps:
+                return FinishReason.TOOL_LIMIT
+            await steps.take(end.calls)
+
+    async def _reserve(self, prompt_tokens: int) -> int | None:
+        """Reserves the next step beside those before (I23); returns the tokens that its answer may have."""
+        job, used = self.job, self._usage() or Usage(0, 0)
+        next_one = self._estimates.of_prompt(job.persona, prompt_tokens)
+        ask = structs.replace(
+            next_one, prompt=used.input_tokens + next_one.prompt, answer=used.output_tokens + next_one.answer
+        )
+        reserve = self._ports.cache.reserve_step
+        call = partial(reserve, self._address, self._claim, job.message_id, job.attempt, ask)
+        may = await self._or_end(self._insist(call))
+        if may is None:
+            return None
+        if may - used.output_tokens < STEP_LEAST:
+            raise QuotaExceeded("The account's budget leaves too little for another step")
+        return may - used.output_tokens
+
+    async def _record(self) -> None:
+        """Has a step written before what follows from it."""
+        await self._or_end(self._write_piece())
+
+    async def _or_end(self, work: Awaitable[_T]) -> _T:
+        """Does what a step needs. A refusal ends the run, for the reply is not this owner's any more; a budget that is
+        used up only ends the reply."""
+        try:
+            return await work
+        except QuotaExceeded:
+            raise
+        except ParlorError as error:
+            self._refusal = error
+            raise
+
+    async def _speak(self, context: Context) -> Completion:
+        """Takes one answer of the model, up to its end or its calls of tools."""
+        clock, texts = self._ports.clock, list[str]()
+        began = clock.monotonic()
+        self._used, self._meter = self._usage(), UsageMeter(context.estimated_tokens, texts)
+        async with aclosing(self._ports.model.chat(self.job.persona, context)) as parts:
             async for part in parts:
                 if isinstance(part, TextDelta | ReasoningDelta):
-                    if not self._draft.texts:
+                    if not texts and self._used is None:
                         self._ports.metrics.first_token_seconds(clock.monotonic() - began)
+                    texts.append(part.text)
                     self._draft.add(part.text, reasoning=isinstance(part, ReasoningDelta))
                     self._news.set()
                     continue
                 self._meter.take(part)
                 if isinstance(part, Completion):
-                    return part.finish_reason
+                    return part
         raise LlmError("The answer ended without an end")
 
     async def _write_deltas(self) -> None:
@@ -279,7 +359,7 @@ class ReplyRun:
             await self._news.wait()
             self._news.clear()
             await self._write_piece()
-            if self._complete and not self._draft:
+            if self._complete and not self._draft and not self._unwritten:
                 return
             if not self._complete:
                 self._pausing = True
@@ -287,9 +367,19 @@ class ReplyRun:
                 self._pausing = False
 
     async def _write_piece(self) -> None:
-        job, append = self.job, self._ports.cache.append_delta
-        for piece in self._draft.take():
-            await self._insist(partial(append, self._address, self._claim, job.message_id, job.attempt, piece))
+        """Writes everything that is not written yet. Who calls this has it written when it returns."""
+        job, cache = self.job, self._ports.cache
+        async with self._writing:
+            self._unwritten += self._draft.take()
+            while self._unwritten:
+                # Taken out when it is written: who was cancelled in between leaves it to the next.
+                piece = self._unwritten[0]
+                if isinstance(piece, Piece):
+                    write = partial(cache.append_delta, self._address, self._claim, job.message_id, job.attempt, piece)
+                else:
+                    write = partial(cache.record_part, self._address, self._claim, job.message_id, job.attempt, piece)
+                await self._insist(write)
+                del self._unwritten[0]
 
     async def _insist(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Repeats a call until Redis answers; every call here is safe to repeat."""
@@ -302,10 +392,5 @@ class ReplyRun:
 
 
 def _tokens_had(job: ReplyJob) -> int:
-    """The tokens that an attempt had written whose owner died."""
-    return max(0, _tokens(job.so_far) - _tokens(job.kept))
-
-
-def _tokens(said: Said) -> int:
-    texts = (part.text for part in said.shown if isinstance(part, TextPart | ReasoningPart))
-    return estimate_tokens("".join(texts))
+    """The tokens that an attempt had written whose owner died, those of its steps included."""
+    return max(0, written_tokens(job.so_far) - written_tokens(job.asked or job.kept))

@@ -231,9 +231,12 @@ class Room:
         unfinished: list[ReplyJob] = []
         for message_id, first in claimed.open_replies:
             if message_id not in self._replies:
-                cut_off = claimed.live_attempt if message_id == claimed.live_message else None
+                is_live = message_id == claimed.live_message
                 message = await self._ports.history.message(self.room_id, message_id)
-                unfinished.append(await self._adopted(message, first, cut_off, claimed.persona))
+                # What counts is how often a reply was cut off since its last step.
+                since = max(first, claimed.live_since) if is_live else first
+                cut_off = claimed.live_attempt if is_live else None
+                unfinished.append(await self._adopted(message, since, cut_off, claimed.persona))
         return lambda: self._queue(*unfinished)
 
     async def _adopted(self, reply: Message, first: int, cut_off: int | None, persona: str) -> ReplyJob:

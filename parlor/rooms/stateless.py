@@ -183,7 +183,8 @@ class AnswerEvents:
                 if isinstance(part, TextDelta | ReasoningDelta):
                     self._draft.add(part.text, reasoning=isinstance(part, ReasoningDelta))
                     for piece in self._draft.take():
-                        yield self._delta(piece)
+                        if isinstance(piece, Piece):  # Outside of rooms no tools are used.
+                            yield self._delta(piece)
                     continue
                 meter.take(part)
                 if isinstance(part, Completion):

@@ -7,6 +7,7 @@ from parlor.model.messages import Message, MessageDoc, SenderType, reserved_vers
 from parlor.model.parts import Said
 from parlor.model.requests import OnBusy
 from parlor.rooms.commands import Send
+from parlor.rooms.draft import inherited
 from parlor.rooms.estimates import Estimates
 from parlor.rooms.reply import ReplyJob
 from parlor.rooms.tracing import current_request
@@ -79,7 +80,8 @@ def adopted_job(
         reply.ai_persona or room_persona,
         reply.timestamp,
         attempt=attempt - 1 if ends else attempt,
-        kept=kept,
+        kept=inherited(Said(reply.content, reply.parts), kept),
+        asked=kept,
         so_far=Said(reply.content, reply.parts),
         ends=ends,
     )

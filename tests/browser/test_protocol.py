@@ -125,6 +125,32 @@ async def test_what_the_model_thinks_is_folded_away_above_what_it_says(tab: Tab,
     await expect(text).to_have_text("Hm 😀 <b>so</b>")
 
 
+async def test_tools_that_a_reply_uses_are_shown_with_what_came_of_them(tab: Tab, scripted: ScriptedApi) -> None:
+    call = {
+        "type": "tool_call",
+        "tool_call_id": "c",
+        "name": "weather",
+        "title": "Weather",
+        "arguments": {"city": "<b>"},
+    }
+    about = {"message_id": message(2, "")["message_id"], "attempt": 1, "index": 1}
+    told = [
+        {**call, "state": "running", "result": None},
+        {**call, "state": "done", "result": {"content": "<i>Sun", "is_error": False, "truncated": True}},
+    ]
+    body = turn_begins() + frame("1-3", "message.delta", delta(2, 1, 0, "Let me see"))
+    body += "".join(frame(f"1-{4 + at}", "message.part", {**about, "part": part}) for at, part in enumerate(told))
+    scripted.answers[EVENTS] = Turns((200, body), QUIET)
+    await scripted.open_room(tab.page)
+
+    tool = tab.replies.locator(".tool")
+    await expect(tool.locator("summary")).to_have_text("Weather was used")
+    await tool.locator("summary").click()
+    await expect(tool.locator("pre").nth(0)).to_have_text('{ "city": "<b>" }')
+    await expect(tool.locator("pre").nth(1)).to_have_text("<i>Sun")
+    await expect(tool.locator("p")).to_have_text("The rest was left out.")
+
+
 async def test_a_reply_that_only_thought_says_why_it_is_empty(tab: Tab, scripted: ScriptedApi) -> None:
     parts = [{"type": "reasoning", "text": "Hm", "duration_ms": 100}]
     reply = message(2, "", finish_reason="reasoning_limit", parts=parts)

@@ -68,6 +68,7 @@ from parlor.rooms.stateless import StatelessCalls, StatelessPorts
 from parlor.settings import LlmSettings
 from parlor.state_machine import ChatStateMachine
 from parlor.store.files import StoredFileRows
+from parlor.tools.toolbox import Toolbox
 from tests.fake_redis import fake_server
 from tests.unit.counting_metrics import CountingMetrics
 from tests.unit.fake_cache import FakeQueue, FaultyPipeline
@@ -76,6 +77,7 @@ from tests.unit.memory_files import MemoryFileStore
 from tests.unit.memory_store import PARTITIONS, SHARDS, MemoryStore, Templates
 from tests.unit.plain_settings import plain_settings
 from tests.unit.scripted_model import ScriptedModel
+from tests.unit.scripted_tools import ScriptedTools
 
 SHARD = ShardId(1)
 OTHER_SHARD = ShardId(2)
@@ -105,6 +107,7 @@ class Domain:
         self.internal_history = InternalHistory(self.reader, StateCache(self.live), self.store, self.loader)
         self.history = HistoryReader(self.internal_history)
         self.states = ChatStateMachine(self.live, self.store, self.loader)
+        self.tools = ScriptedTools()
         self.summaries = SummaryCache(self.live)
         self.usage = UsageCache(self.live)
         self.budgets = Budgets(self.live, self.loader, self.mint)
@@ -203,7 +206,14 @@ class Domain:
     def ports(self) -> RoomPorts:
         return RoomPorts(
             reply=ReplyPorts(
-                self.cache, self.usage, self.model, self.clock, self.metrics, self.settings, self.follow_up
+                self.cache,
+                self.usage,
+                self.model,
+                self.clock,
+                self.metrics,
+                self.settings,
+                self.follow_up,
+                Toolbox(self.tools, self.mint.token, self.live.guard.installation),
             ),
             cache=self.cache,
             revisions=RevisionCache(self.live),

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from parlor.llm.ports import Completion, Context, History, Part, Persona, PromptTurn, ReasoningDelta, TextDelta
 from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason, SenderType, Usage
+from parlor.model.tools import AskedCall, HttpTool
 
 USAGE = Usage(input_tokens=3, output_tokens=5)
 
@@ -37,6 +38,11 @@ class Talk:
     def finish(self, reason: FinishReason = FinishReason.STOP, usage: Usage | None = USAGE) -> None:
         self.parts.put_nowait(Completion(reason, usage))
 
+    def call(self, *calls: tuple[str, str], usage: Usage | None = USAGE) -> None:
+        """Ends with calls of tools: names and arguments."""
+        made = tuple(AskedCall(name, arguments) for name, arguments in calls)
+        self.parts.put_nowait(Completion(FinishReason.STOP, usage, made))
+
     def fail(self, error: Exception) -> None:
         self.parts.put_nowait(error)
 
@@ -54,12 +60,14 @@ class ScriptedModel:
         self.talks: list[Talk] = []
         self.auto: list[str] | None = None
         self.mem_error: Exception | None = None
+        self.tools: tuple[HttpTool, ...] = ()
+        self.max_steps = 8
 
     async def close(self) -> None:
         """There is nothing to close."""
 
     def persona(self, name: str) -> Persona:
-        return Persona(name, name, "", "", "scripted")
+        return Persona(name, name, "", "", "scripted", tools=self.tools, max_steps=self.max_steps)
 
     def personas(self) -> list[Persona]:
         return [self.persona("GPT4O")]

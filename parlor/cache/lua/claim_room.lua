@@ -4,7 +4,8 @@
 -- KEYS: partition generating room states open
 -- ARGV: room claim ticket installation
 -- Returns: OK, seq, owner account, db_key, persona, {message id, seq, the version that closes it or ''} of each reply
---          that is not finished, live message:attempt or '', the claim's number
+--          that is not finished, live message:attempt or '', the claim's number,
+--          the attempt that recorded the live message's last step or 0
 --          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | FOREIGN
 -- Guarantees: at most one claim holds; its number is higher than that of any before it, and than its ticket; a room
 --       that has nothing to finish is not listed as generating.
@@ -15,7 +16,7 @@ if refused then
   return {refused}
 end
 local found = redis.call('HMGET', K.room, 'state', 'seq', 'account', 'db_key', 'persona', 'live', 'claim',
-  'claims')
+  'claims', 'live_since')
 if not found[1] then
   return {CODE.MISSING}
 end
@@ -40,4 +41,5 @@ for _, message in ipairs(redis.call('ZRANGE', K.open, 0, -1)) do
   unfinished[#unfinished + 1] = seq
   unfinished[#unfinished + 1] = redis.call('HGET', K.states, 'v:' .. seq) or ''
 end
-return {CODE.OK, tonumber(found[2]), found[3], found[4], found[5], unfinished, found[6] or '', number}
+return {CODE.OK, tonumber(found[2]), found[3], found[4], found[5], unfinished, found[6] or '', number,
+  tonumber(found[9] or '0')}

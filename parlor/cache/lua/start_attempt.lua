@@ -46,7 +46,10 @@ if over then
 end
 local may = hold_budget(A.message, A.room, A.attempt, asked)
 redis.call('HSET', K.room, 'live', live, 'live_length', A.length)
-redis.call('HDEL', K.room, 'live_layout')
+redis.call('HDEL', K.room, 'live_layout', 'live_changes')
+if message ~= A.message then
+  redis.call('HDEL', K.room, 'live_since')
+end
 redis.call('DEL', K.draft)
 redis.call('ZADD', K.generating, A.lease_until, A.room)
 if tonumber(A.attempt) > 1 then

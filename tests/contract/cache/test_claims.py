@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
-from parlor.cache.changes import Appended
+from parlor.cache.changes import Appended, PartChange
 from parlor.cache.live import RoomAddress
 from parlor.cache.summaries import SummaryCache
-from parlor.errors import Fenced, OutOfStep, ParlorError, PartitionUnknown, RoomNotFound
+from parlor.errors import Fenced, OutOfStep, ParlorError, PartitionUnknown, RoomNotFound, Uncounted
+from parlor.model.budgets import Ask
 from parlor.model.ids import Claim
+from parlor.model.parts import ToolCallPart
+from parlor.model.tools import ToolState
 from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, CLAIM_3, CacheFixtures, plain
 
 pytestmark = pytest.mark.contract
@@ -30,6 +34,18 @@ async def _start(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, tu
 async def _delta(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
     assert turn.reply_id is not None
     await fixtures.rooms.append_delta(address, claim, turn.reply_id, 1, plain(0, "x"))
+
+
+async def _record(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
+    assert turn.reply_id is not None
+    call = ToolCallPart("c", "t", "T", "{}", "sha256:0", ToolState.RUNNING)
+    await fixtures.rooms.record_part(address, claim, turn.reply_id, 1, PartChange(1, 0, call, (call,)))
+
+
+async def _reserve(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
+    assert turn.reply_id is not None
+    with suppress(Uncounted):  # Nothing is counted here; the claim is checked first.
+        await fixtures.rooms.reserve_step(address, claim, turn.reply_id, 1, Ask(1, 1, 0, 0))
 
 
 async def _renew(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
@@ -61,6 +77,8 @@ CHANGES: dict[str, Change] = {
     "append_turn": _append,
     "start_attempt": _start,
     "append_delta": _delta,
+    "record_part": _record,
+    "reserve_step": _reserve,
     "renew_reply": _renew,
     "complete_reply": _complete,
     "update_room": _rename,

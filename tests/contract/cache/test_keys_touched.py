@@ -10,7 +10,7 @@ from msgspec import structs
 
 from parlor.cache.audit import AuditCache, Correction, Fact
 from parlor.cache.budgets import BudgetCache, Sums
-from parlor.cache.changes import Appended
+from parlor.cache.changes import Appended, PartChange
 from parlor.cache.dead_letters import DeadLetterCache
 from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
@@ -23,8 +23,10 @@ from parlor.model.access import Credential, SealedSession
 from parlor.model.budgets import Ask, Payer, Period
 from parlor.model.ids import AccountId, Claim, MessageId
 from parlor.model.messages import Usage
+from parlor.model.parts import TextSpan, ToolCallPart
 from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
+from parlor.model.tools import ToolState
 from tests.contract.cache.fixtures import APPLIED, CLAIM_1, LEASE, CacheFixtures, plain
 from tests.contract.cache.test_deletes import delete
 from tests.contract.cache.test_revisions import change
@@ -40,6 +42,9 @@ async def everything(fixtures: CacheFixtures) -> None:
     reply = await fixtures.start(address, turn)
     await budgets(fixtures)
     await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(0, "Hi"))
+    call = ToolCallPart("c", "t", "T", "{}", "sha256:0", ToolState.RUNNING)
+    await fixtures.rooms.reserve_step(address, CLAIM_1, reply, 1, Ask(1, 1, 0, 0))
+    await fixtures.rooms.record_part(address, CLAIM_1, reply, 1, PartChange(1, 1, call, (TextSpan(2), call)))
     await fixtures.rooms.renew_reply(address, CLAIM_1)
     await fixtures.start(address, turn, attempt=2)
     await fixtures.page(address)

@@ -15,6 +15,7 @@ from api import answers, schemas
 from parlor.llm.ports import Persona
 from parlor.model.access import DailyUse, StreamTicket
 from parlor.model.messages import FinishReason, Message, MessageList, MessagePage, Usage
+from parlor.model.parts import FilePart, ReasoningPart, TextSpan, ToolCallPart
 from parlor.model.requests import (
     DeleteOutcome,
     DeleteReceipt,
@@ -26,13 +27,20 @@ from parlor.model.requests import (
 )
 from parlor.model.rooms import RoomMemory, RoomPage
 from parlor.model.states import MessageState
+from parlor.model.tools import ToolResult, ToolState
 from tests.unit.api.fake_budgets import STANDINGS
 from tests.unit.api.fakes import CURSOR, MESSAGE, NOW_MS, message, reply, room
 
 pytestmark = pytest.mark.unit
 
+CALL = ToolCallPart("c", "t", "T", '{"a":[1,"ü"],"b":{}}', "sha256:0", ToolState.DONE, result=ToolResult("ok"))
 FULL = reply(
-    finish_reason=FinishReason.LENGTH, usage=Usage(1, 2), metadata={"k": ["ü", {"n": 1.5}]}, is_streaming=False
+    content="So it is",
+    finish_reason=FinishReason.LENGTH,
+    usage=Usage(1, 2),
+    metadata={"k": ["ü", {"n": 1.5}]},
+    is_streaming=False,
+    parts=(ReasoningPart("hm", 5), TextSpan(2), CALL, FilePart("f", "a", "text/plain", 1), TextSpan(6)),
 )
 
 CASES: list[tuple[type[BaseModel], Response]] = [

@@ -7,6 +7,7 @@ import { FilesView } from "./files_view.js";
 import { icon } from "./icon.js";
 import { GrowingMarkdown } from "./markdown.js";
 import { ReasoningView } from "./reasoning_view.js";
+import { ToolView } from "./tool_view.js";
 import { isRevised } from "./transcript.js";
 import { VersionSwitcher } from "./versions.js";
 
@@ -15,6 +16,7 @@ const ENDINGS = {
   stopped: "The reply was stopped.",
   interrupted: "The reply was interrupted.",
   content_filter: "The reply was cut short by the language model's content filter.",
+  tool_limit: "The model wanted to use more tools than it may in one reply.",
   reasoning_limit: "The model thought up to its limit, and said nothing.",
 };
 
@@ -23,6 +25,7 @@ export class MessageView {
   #edited = element("span", { className: "message-note", hidden: true });
   #reasoning = new ReasoningView();
   #files;
+  #tools = new ToolView();
   #body = element("div", { className: "message-body", dir: "auto" });
   #ending = element("p", { className: "message-ending", hidden: true });
   #mark = element("span", { className: "message-mark" });
@@ -64,6 +67,7 @@ export class MessageView {
       { className: `message ${sender}`, tabIndex: -1, data, aria: { label: `${author}, ${shownTime(message.timestamp)}` } },
       head,
       this.#reasoning.element,
+      this.#tools.element,
       this.#body,
       this.#files.element,
       this.#ending,
@@ -167,6 +171,7 @@ export class MessageView {
     this.element.classList.toggle("earlier", earlier !== null);
     this.#reasoning.show(shown);
     this.#files.show(shown);
+    this.#tools.show(shown);
     this.#showContent(shown);
     this.#showEdited(shown);
     this.#showEnding(shown);

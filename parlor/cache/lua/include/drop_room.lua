@@ -17,7 +17,8 @@ local function drop_room(refused)
     return {CODE.ILLEGAL, state}
   end
   redis.call('HSET', K.room, 'claim', '')
-  redis.call('HDEL', K.room, 'live', 'live_length', 'live_layout')
+  redis.call('HDEL', K.room, 'live', 'live_length', 'live_layout',
+    'live_changes', 'live_since')
   redis.call('ZREM', K.generating, A.room)
   for _, message in ipairs(redis.call('ZRANGE', K.open, 0, -1)) do
     withdraw(message)

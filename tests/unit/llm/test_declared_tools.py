@@ -1,0 +1,63 @@
+"""Tools in personas.toml, and what is wrong with one."""
+
+from __future__ import annotations
+
+import pytest
+
+from parlor.llm.personas import PersonasError, parse_personas
+from tests.unit.llm.test_personas import GOOD
+
+pytestmark = pytest.mark.unit
+
+TOOL = """
+[[personas.tools]]
+kind = "http"
+name = "weather"
+description = "Tells the weather"
+url = "https://weather.test/v1"
+idempotent = true
+parameters = { type = "object", properties = { city = { type = "string" } } }
+"""
+
+
+def test_a_tool_is_declared_below_its_persona(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEATHER_KEY", "s3cret")
+    more = 'headers = { Authorization = "Bearer ${WEATHER_KEY}" }\ntimeout = 5\ntitle = "Weather"\n'
+    (persona,) = parse_personas(f"{GOOD}max_steps = 3\n{TOOL}{more}", "f")
+    (tool,) = persona.tools
+    assert persona.max_steps == 3
+    assert (tool.name, tool.title, tool.url, tool.timeout) == ("weather", "Weather", "https://weather.test/v1", 5.0)
+    assert tool.headers == {"Authorization": "Bearer s3cret"}
+    assert tool.parameters["properties"] == {"city": {"type": "string"}}
+    assert not tool.allow_private
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "words"),
+    [
+        ("idempotent = false", "idempotent = true", "idempotent = true"),
+        ("", "idempotent = true", "idempotent"),
+        ('kind = "shell"', 'kind = "http"', "shell"),
+        ('name = "a b"', 'name = "weather"', "name"),
+        ('url = "file:///etc/passwd"', 'url = "https://weather.test/v1"', "url"),
+        ('url = "https://user:pw@weather.test"', 'url = "https://weather.test/v1"', "url"),
+        ('url = "https:///x"', 'url = "https://weather.test/v1"', "url"),
+        ('type = "array"', 'type = "object"', "object"),
+        ('type = "objekt"', 'type = "object"', "not a JSON schema"),
+        ("idempotent = true\ncolour = 1", "idempotent = true", "colour"),
+        ("idempotent = true\ntimeout = 0", "idempotent = true", "timeout"),
+        ('idempotent = true\nheaders = { A = "${NOT_THERE}" }', "idempotent = true", "NOT_THERE"),
+        ('idempotent = true\nheaders = { "A b" = "c" }', "idempotent = true", "not a header"),
+        ('idempotent = true\nheaders = { A = "b\\r\\nC: d" }', "idempotent = true", "cannot be sent"),
+    ],
+)
+def test_a_tool_that_cannot_be_used_is_refused_at_the_start(wrong: str, right: str, words: str) -> None:
+    assert right in TOOL
+    with pytest.raises(PersonasError, match=words) as caught:
+        parse_personas(GOOD + TOOL.replace(right, wrong), "f")
+    assert "entry 1 (A): tool 1" in str(caught.value)
+
+
+def test_two_tools_have_two_names() -> None:
+    with pytest.raises(PersonasError, match="already used"):
+        parse_personas(GOOD + TOOL + TOOL, "f")
