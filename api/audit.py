@@ -16,7 +16,7 @@ async def note(request: Request, action: Action, subject: str, detail: str = "")
 
 
 async def note_by(request: Request, caller: Caller, action: Action, subject: str, detail: str = "") -> None:
-    """As ``note``, for a request that says in its body who makes it."""
+    """Does what ``note`` does, for a request that says in its body who makes it."""
     edge = edge_of(request)
     actor = Actor(Way.HTTP, caller.session.account_id)
     await edge.gateway.audit.note(actor, action, subject, edge.clock.now_ms(), detail)

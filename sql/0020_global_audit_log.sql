@@ -1,7 +1,7 @@
 -- 0020_global_audit_log: who did what to whom
 -- Database: global
--- Design: 1. Rows are added, and no procedure changes or deletes one. 2. actor and subject are bytes, as names of accounts
---      are everywhere. 3. Nobody's text is in it.
+-- Design: 1. Rows are added, and no procedure changes or deletes one. 2. actor and subject are bytes, as names of
+--   accounts are everywhere. 3. Nobody's text is in it.
 -- Parameters: none
 -- Result sets: none
 -- Errors: none

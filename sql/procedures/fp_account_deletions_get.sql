@@ -1,6 +1,7 @@
 -- fp_account_deletions_get: a page of receipts, of deletions that go on or of those that are done
 -- Database: global
--- Design: by the key of (finished_at, account_db_key) for those that go on: asked every second, and nearly always empty.
+-- Design: by the key of (finished_at, account_db_key) for those that go on: asked every second, and nearly always
+--   empty.
 -- Parameters: p_finished, 0 or 1; p_after, an account_db_key, or 0 for the first page; p_limit.
 -- Result sets: one, ascending account_db_key: as fp_account_delete.
 -- Errors: none.

@@ -2,7 +2,8 @@
 -- Database: shard
 -- Design: joins go from the account's rooms to their messages, by primary key.
 -- Parameters: p_account_db_key.
--- Result sets: one row: rooms that are not deleted; rows of messages, of versions and of the search; rows of use; files.
+-- Result sets: one row: rooms that are not deleted; rows of messages, of versions and of the search; rows of use;
+--   files.
 -- Errors: none.
 -- Safe to repeat because: it only reads.
 

@@ -1,8 +1,8 @@
 -- fp_chat_room_purge: takes what a deleted room held out of the tables
 -- Database: shard
--- Design: 1. The room's row stays as its tombstone: without title, summary and the id that another program gave it, and a
---   late create still finds the place taken. 2. At most p_limit messages, and as many versions and
---   entries of the search, at a time, so that no transaction is long. 3. A room that is not deleted is left alone.
+-- Design: 1. The room's row stays as its tombstone: without title, summary and the id that another program gave
+--   it, and a late create still finds the place taken. 2. At most p_limit messages, and as many versions and entries
+--   of the search, at a time, so that no transaction is long. 3. A room that is not deleted is left alone.
 -- Parameters: p_room_id; p_limit.
 -- Result sets: one row: how many rows were taken out; 0: nothing is left.
 -- Errors: none.

@@ -53,7 +53,14 @@ def test_only_what_is_a_transaction_of_its_own_commits() -> None:
         if re.search(r"^ *COMMIT;", file.statements[-1], re.MULTILINE)
     }
     files = {"fp_file_add", "fp_file_delete", "fp_file_lost", "fp_file_release_next", "fp_file_uses_add"}
-    assert committing == {"fp_partition_acquire", "fp_partition_open", "fp_search_save", "fp_writer_apply", *files}
+    assert committing == {
+        "fp_chat_room_purge",
+        "fp_partition_acquire",
+        "fp_partition_open",
+        "fp_search_save",
+        "fp_writer_apply",
+        *files,
+    }
 
 
 def test_sqlite_has_a_function_for_every_procedure() -> None:
