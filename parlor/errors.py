@@ -32,7 +32,7 @@
     ├── DeadLetterNotFound       1024  dead-letter-not-found 404
     ├── FileNotFound             1017  file-not-found        404
     ├── Forbidden                1019  forbidden             403
-    ├── AnotherAccount           1023  another-account       409  account_id
+    ├── AnotherAccount           1025  another-account       409  account_id
     ├── UnsupportedMediaType     1018  unsupported-media-type  415
     ├── MethodNotAllowed         1020  method-not-allowed    405
     └── (internal, never sent to a client)
@@ -292,7 +292,7 @@ class Forbidden(ParlorError):
 class AnotherAccount(ParlorError):
     """A sign-in code is for another account than the one that was expected; it was not used up."""
 
-    code, error_code, http_status = "another-account", 1023, 409
+    code, error_code, http_status = "another-account", 1025, 409
     title = "The sign-in code is for another account"
 
 

@@ -82,6 +82,10 @@ class AIChatService:
         """Returns the persona with this name, which may be one of Parlor's own. Raises ``UnknownPersona``."""
         return self._own_personas.get(name) or self._personas.named(name)
 
+    def chosen(self, name: str) -> Persona:
+        """Returns the persona that a caller chose; Parlor's own are nobody's to choose. Raises ``UnknownPersona``."""
+        return self._personas.named(name)
+
     def personas(self) -> list[Persona]:
         """Returns all personas, in the order of their file."""
         return self._personas.listed()

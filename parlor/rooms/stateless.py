@@ -44,6 +44,9 @@ from parlor.rooms.draft import Draft
 class OpenService(ChatService, Protocol):
     """A language model of this process."""
 
+    def chosen(self, name: str) -> Persona:
+        """Returns the persona that a caller chose. Raises ``UnknownPersona``, also for Parlor's own."""
+
     async def close(self) -> None: ...
 
 
@@ -138,7 +141,7 @@ class AnswerEvents:
 
     async def __aenter__(self) -> Self:
         service = await self._opened()
-        asked = _asked(service.persona(self._call.persona), self._call)
+        asked = _asked(service.chosen(self._call.persona), self._call)
         turns = _prompt(asked, self._call.turns)
         tokens, most = estimate_prompt(turns), self._ports.context_tokens
         if tokens > most:

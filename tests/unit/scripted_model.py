@@ -69,6 +69,9 @@ class ScriptedModel:
     def persona(self, name: str) -> Persona:
         return Persona(name, name, "", "", "scripted", tools=self.tools, max_steps=self.max_steps)
 
+    def chosen(self, name: str) -> Persona:
+        return self.persona(name)
+
     def personas(self) -> list[Persona]:
         return [self.persona("GPT4O")]
 

@@ -44,6 +44,7 @@ TABLE = """
 1022 key-not-found 404
 1023 account-not-found 404
 1024 dead-letter-not-found 404
+1025 another-account 409
 1017 file-not-found 404
 1019 forbidden 403
 1018 unsupported-media-type 415

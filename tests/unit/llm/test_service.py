@@ -103,8 +103,9 @@ async def test_parlors_own_personas_answer_and_are_nobody_elses_to_choose(servic
     texts, _ = await service.chat("[[echo=1]]", name)
     assert json.loads("".join(texts))["model"] == "gpt-4o"
     assert name not in {persona.name for persona in service.service.personas()}
+    assert service.service.persona(name).name == name
     with pytest.raises(UnknownPersona):
-        service.service.persona(name)
+        service.service.chosen(name)
 
 
 async def test_directives_in_the_material_are_not_followed(service: ServiceFixture) -> None:

@@ -61,6 +61,7 @@ def test_a_room_has_the_fields_of_the_contract() -> None:
         "message_count": 0,
         "state": "PENDING",
         "persisted_seq": 0,
+        "external_id": None,
     }
     used = msgspec.structs.replace(ROOM, last_message_at=1)
     assert room_form(used)["last_message_at"] == "1970-01-01T00:00:00.001Z"
