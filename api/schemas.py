@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from api.fields import (
     Content,
@@ -152,6 +153,12 @@ class ChatRoomDeleteResponse(ChatRoom, _Answer):
     """The room."""
 
 
+def _at(field: str, message: str) -> ValidationError:
+    """An error of a whole body that is told at one of its fields."""
+    error = PydanticCustomError("value_error", "{message}", {"message": message})
+    return ValidationError.from_exception_data("body", [InitErrorDetails(type=error, loc=(field,), input=None)])
+
+
 class ChatMessageSendRequest(_Body):
     """`content`, `parts`, or both: `content` is then one more text before the parts, unless it is their text."""
 
@@ -171,10 +178,10 @@ class ChatMessageSendRequest(_Body):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.content is None and self.parts is None:
-            raise ValueError("Give content or parts")
+            raise _at("content", "Give content or parts")
         shown = any(not isinstance(part, ChatTextInput) for part in self.parts or ())
         if self.content is None and not shown and is_blank(joined(self.parts or ())):
-            raise ValueError("must not be blank")
+            raise _at("parts", "must not be blank")
         return self
 
 

@@ -36,7 +36,10 @@ ENRICH = """async (text) => {
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page_tab(tab: Tab) -> Tab:
-    await ScriptedApi().attach(tab.page)
+    scripted = ScriptedApi()
+    # Signed out: the page itself does nothing.
+    scripted.answers["GET session"] = lambda _: (401, {"code": "unauthenticated"})
+    await scripted.attach(tab.page)
     await tab.page.goto(ORIGIN)
     return tab
 

@@ -101,6 +101,8 @@ async def test_stopped_from_the_keyboard_the_focus_goes_on_to_the_next_message(t
     await expect(tab.page.locator("#stop")).to_be_visible()
     await tab.page.focus("#composer-field")
     await tab.page.keyboard.press("Tab")
+    await expect(tab.page.locator("#attach")).to_be_focused()
+    await tab.page.keyboard.press("Tab")
     await expect(tab.page.locator("#stop")).to_be_focused()
     await tab.page.keyboard.press("Enter")
 

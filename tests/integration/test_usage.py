@@ -10,7 +10,7 @@ from tests.integration.user import Json, User
 
 pytestmark = pytest.mark.integration
 
-COUNTED = ("messages", "input_tokens", "output_tokens")
+COUNTED = ("messages", "input_tokens", "output_tokens", "cost")
 
 
 async def _used(user: User) -> Json:
@@ -40,7 +40,7 @@ async def test_every_message_and_every_attempt_is_counted_once(user: User, stran
     assert [attempt["usage"]["output_tokens"] for attempt in attempts] == [7, 11, 11, 13]
     input_tokens, output_tokens = _total(attempts)
     # Two turns and a note; a further attempt or an edit is no further message.
-    expected = {"messages": 5, "input_tokens": input_tokens, "output_tokens": output_tokens}
+    expected = {"messages": 5, "input_tokens": input_tokens, "output_tokens": output_tokens, "cost": 0.0}
     found = await _used(user)
     assert found["total"] == expected
     assert {name: sum(day[name] for day in found["days"]) for name in COUNTED} == expected
