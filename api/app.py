@@ -23,6 +23,7 @@ from api.provider import Provider
 from api.request_context import SOCKET, RequestContext
 from api.routes import (
     admin,
+    anthropic_messages,
     docs,
     events,
     export,
@@ -30,6 +31,7 @@ from api.routes import (
     health,
     keys,
     messages,
+    ollama,
     openai_chat,
     openai_models,
     openai_responses,
@@ -137,7 +139,7 @@ def build_app(
     problems.install(app)
     for module in ROUTES:
         app.include_router(module.router)
-    for dialect in (openai_chat, openai_models, openai_responses):
+    for dialect in (openai_chat, openai_models, openai_responses, anthropic_messages, ollama):
         app.include_router(dialect.router)
     app.router.routes.append(WebSocketRoute(SOCKET, _Socket()))
     app.mount("/assets", page.assets, name="assets")

@@ -9,6 +9,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.dialects.anthropic_errors import ANTHROPIC
+from api.dialects.ollama_errors import OLLAMA
+from api.dialects.openai_errors import OPENAI
 from api.problems import MEDIA_TYPE, PUBLIC_ERRORS
 from parlor.errors import (
     CacheUnavailable,
@@ -90,13 +93,16 @@ def document(app: FastAPI) -> dict[str, Any]:
                 "description": "Set by `POST /v1/session`; the name has the installation's id. What changes something "
                 "needs `Sec-Fetch-Site: same-origin` or an `Origin` that is the host's, as browsers send them.",
             },
+            "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "An API key or a token"},
             "ticket": {"type": "apiKey", "in": "query", "name": "ticket"},
         }
         for path, operations in schema["paths"].items():
             for operation in operations.values():
-                needs_one = path.startswith(("/v1/", "/openai/"))
+                needs_one = path.startswith(("/v1/", OPENAI, ANTHROPIC, OLLAMA))
                 known: list[dict[str, list[str]]] = [{"bearer": []}, {"session": []}] if needs_one else []
                 operation.setdefault("security", known)
+                if path.startswith(ANTHROPIC):
+                    operation["security"].append({"key": []})
                 if any(parameter["name"] == "ticket" for parameter in operation.get("parameters", ())):
                     operation["security"].append({"ticket": []})
         app.openapi_schema = schema

@@ -19,7 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from api.dialects.openai_errors import OPENAI, refusal_form
+from api.dialects.refusals import refusal_form
 from api.edge import Edge, edge_of
 from api.methods import MethodTable
 from parlor.errors import (
@@ -127,16 +127,13 @@ def respond(problem: Problem, scope: Scope) -> Response:
         body["retry_after_seconds"] = seconds
         headers["Retry-After"] = str(seconds)
     scope["app"].state.edge.metrics.refused(problem.code)
-    if scope["path"].startswith(OPENAI):
-        return _as_openai(problem, headers)
-    return Response(_encode(body), problem.status, headers, media_type=MEDIA_TYPE)
-
-
-def _as_openai(problem: Problem, headers: dict[str, str]) -> Response:
     errors = problem.extra.get("errors")
     told = errors if isinstance(errors, list) else []
-    form, status = refusal_form(_utf8(problem.detail), problem.status, problem.code, told)
-    return Response(_encode(form), status, headers, media_type="application/json")
+    other = refusal_form(scope["path"], body["detail"], problem.status, problem.code, told, body["request_id"])
+    if other is not None:
+        form, status = other
+        return Response(_encode(form), status, headers, media_type="application/json")
+    return Response(_encode(body), problem.status, headers, media_type=MEDIA_TYPE)
 
 
 async def deny(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,6 +9,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.dialects.anthropic_errors import ANTHROPIC
 from api.dialects.openai_errors import OPENAI
 from api.edge import Edge
 from api.path_ids import path_of
@@ -56,6 +57,8 @@ class RequestContext:
                 if scope["path"].startswith(OPENAI):
                     spent = (self._edge.clock.monotonic() - began) * 1000
                     headers += [(b"openai-processing-ms", b"%d" % spent), (b"openai-version", b"2020-10-01")]
+                elif scope["path"].startswith(ANTHROPIC):
+                    headers.append((b"request-id", request_id.encode()))
                 if self._echo or scope["type"] == "websocket":
                     headers.append((b"x-request-id", request_id.encode()))
                 message["headers"] = headers

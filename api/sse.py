@@ -29,7 +29,6 @@ from parlor.model.wire import encode
 
 RECONNECT = "stream.reconnect"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-_PING = b": ping\n\n"
 GRACE = 5.0
 """Seconds to finish a write to a slow client when its stream has to end."""
 STALL = 30.0
@@ -50,6 +49,8 @@ class Frames(Protocol):
 
     opening: bytes
     """Sent first, so that proxies pass the headers on before there is an event."""
+    ping: bytes
+    """Sent when nothing else was for a while."""
 
     @property
     def ended(self) -> bool:
@@ -65,6 +66,7 @@ class NativeFrames:
     """The dialect of ``/v1``."""
 
     opening = b": open\n\n"
+    ping = b": ping\n\n"
 
     def __init__(self) -> None:
         self.ended = False
@@ -169,7 +171,7 @@ class _Relay:
         try:
             await self._write(self._frames.opening)
             async for batch in batches:
-                await self._write(self._frames.write(batch) or _PING)
+                await self._write(self._frames.write(batch) or self._frames.ping)
                 if batch:
                     self.cursor = batch[-1].cursor
                 if self._ending or self._frames.ended:

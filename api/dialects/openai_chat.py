@@ -80,6 +80,7 @@ class ChatFrames:
     """The chunks of one reply. ``ended`` when the stream has nothing more to say."""
 
     opening = b": open\n\n"
+    ping = b": ping\n\n"
 
     def __init__(self, message_id: str, model: str, created_ms: int, *, include_usage: bool) -> None:
         self._message_id = message_id

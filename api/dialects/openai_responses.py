@@ -105,6 +105,7 @@ class ResponseFrames:
     """The events of one response. ``ended`` when the stream has nothing more to say."""
 
     opening = b": open\n\n"
+    ping = b": ping\n\n"
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked

@@ -85,6 +85,13 @@ class ModelCall(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     """Most tokens of the answer."""
 
+    def prompt(self, persona: Persona) -> list[PromptTurn]:
+        """One system prompt, which many models insist on: the persona's, then the call's; and the other turns."""
+        system = [persona.system_prompt, *(turn.content for turn in self.turns if turn.role == "system")]
+        said = "\n\n".join(filter(None, system))
+        rest = [turn for turn in self.turns if turn.role != "system"]
+        return [PromptTurn("system", said), *rest] if said else rest
+
 
 class TextDelta(msgspec.Struct, frozen=True):
     """A piece of the answer, as it arrived."""

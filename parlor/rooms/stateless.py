@@ -22,7 +22,6 @@ from parlor.llm.ports import (
     ModelCall,
     Part,
     Persona,
-    PromptTurn,
     ReasoningDelta,
     TextDelta,
 )
@@ -142,7 +141,7 @@ class AnswerEvents:
     async def __aenter__(self) -> Self:
         service = await self._opened()
         asked = _asked(service.chosen(self._call.persona), self._call)
-        turns = _prompt(asked, self._call.turns)
+        turns = self._call.prompt(asked)
         tokens, most = estimate_prompt(turns), self._ports.context_tokens
         if tokens > most:
             raise ContentTooLarge(f"The messages have about {tokens} tokens; at most {most} are allowed")
@@ -226,11 +225,3 @@ def _asked(persona: Persona, call: ModelCall) -> Persona:
         temperature=persona.temperature if call.temperature is None else call.temperature,
         max_tokens=min(tokens, default=None),
     )
-
-
-def _prompt(persona: Persona, turns: list[PromptTurn]) -> list[PromptTurn]:
-    """One system prompt, which many models insist on: the persona's, then the call's."""
-    system = [persona.system_prompt, *(turn.content for turn in turns if turn.role == "system")]
-    said = "\n\n".join(filter(None, system))
-    rest = [turn for turn in turns if turn.role != "system"]
-    return [PromptTurn("system", said), *rest] if said else rest

@@ -15,6 +15,16 @@ EXAMPLES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/admin/accounts/{account_id}"): {"disabled": False},
     ("POST", "/openai/v1/responses"): {"model": "GPT4O", "input": "x"},
     ("POST", "/openai/v1/chat/completions"): {"model": "GPT4O", "messages": [{"role": "user", "content": "x"}]},
+    ("POST", "/anthropic/v1/messages"): {
+        "model": "GPT4O",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "x"}],
+    },
+    ("POST", "/anthropic/v1/messages/count_tokens"): {
+        "model": "GPT4O",
+        "messages": [{"role": "user", "content": "x"}],
+    },
+    ("POST", "/api/chat"): {"model": "GPT4O", "stream": False, "messages": [{"role": "user", "content": "x"}]},
 }
 """Bodies of which the schema says too little."""
 

@@ -105,16 +105,30 @@ async def credentials(app: FastAPI, gateway: FakeGateway, clock: FakeClock) -> C
             await access.end_api_key(5, key.key_id, NOW_MS)
     await followed(gateway, clock)
     clock.ms = NOW_MS
-    gateway.answering.batches.put_nowait(None)  # Else an answer would not end.
+    for _ in range(3):  # Else the answers of the dialects would not end.
+        gateway.answering.batches.put_nowait(None)
     return made
+
+
+CODES = {
+    "invalid_api_key": "unauthenticated",
+    "authentication_error": "unauthenticated",
+    "permission_error": "forbidden",
+}
+"""Other programs' names for ours."""
 
 
 def code_of(answer: httpx2.Response) -> str:
     """Parlor's code of an error, whatever the dialect."""
     if answer.headers.get("content-type") == "application/problem+json":
         return str(answer.json()["code"])
-    error = answer.json().get("error") if answer.is_error else None
-    return {"invalid_api_key": "unauthenticated"}.get(error["code"], error["code"]) if error else ""
+    if not answer.is_error:
+        return ""
+    error = answer.json()["error"]
+    told = error if isinstance(error, str) else error.get("code", error["type"])
+    if isinstance(error, str):  # Ollama's errors have no code.
+        told = {401: "unauthenticated", 403: "forbidden"}.get(answer.status_code, error)
+    return CODES.get(told, told)
 
 
 def names(calls: list[DocumentedCall]) -> list[str]:
@@ -174,6 +188,38 @@ async def test_nobody_gets_in_without_one_token(
     found = await answers(client, calls, [*headers, OUR_PAGE])
     assert found == dict.fromkeys(names(calls), (401, "unauthenticated"))
     assert gateway.calls == []
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_nobody_gets_in_by_anthropics_header_with(
+    client: httpx2.AsyncClient, calls: list[DocumentedCall], credentials: Credentials, case: str
+) -> None:
+    calls = [call for call in calls if call.path.startswith("/anthropic/")]
+    assert len(calls) == 2
+    found = await answers(client, calls, [("X-Api-Key", REFUSED[case](credentials))])
+    assert found == dict.fromkeys(names(calls), (401, "unauthenticated"))
+
+
+@pytest.mark.parametrize("beside", [("X-Api-Key", signed()), ("Authorization", f"Bearer {signed()}")])
+async def test_anthropics_header_stands_alone(
+    client: httpx2.AsyncClient,
+    gateway: FakeGateway,
+    calls: list[DocumentedCall],
+    credentials: Credentials,
+    beside: tuple[str, str],
+) -> None:
+    calls = [call for call in calls if call.path.startswith("/anthropic/")]
+    key = ("X-Api-Key", credentials["both"])
+    assert await answers(client, calls, [key, beside]) == dict.fromkeys(names(calls), (401, "unauthenticated"))
+    assert gateway.calls == []
+    assert await answers(client, calls, [key]) == dict.fromkeys(names(calls), (200, ""))
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_anthropics_header_opens_nothing_else(client: httpx2.AsyncClient, calls: list[DocumentedCall]) -> None:
+    calls = [call for call in calls if not call.path.startswith("/anthropic/")]
+    found = await answers(client, calls, [("X-Api-Key", signed())])
+    assert found == dict.fromkeys(names(calls), (401, "unauthenticated"))
 
 
 @pytest.mark.usefixtures("credentials")

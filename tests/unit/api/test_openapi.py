@@ -23,6 +23,18 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
 Call = tuple[str, str]
+DIALECTS: set[Call] = {
+    ("GET", "/openai/v1/models"),
+    ("GET", "/openai/v1/models/{model}"),
+    ("POST", "/openai/v1/chat/completions"),
+    ("POST", "/openai/v1/responses"),
+    ("POST", "/anthropic/v1/messages"),
+    ("POST", "/anthropic/v1/messages/count_tokens"),
+    ("POST", "/api/chat"),
+    ("GET", "/api/tags"),
+    ("GET", "/api/version"),
+}
+"""Of other programs."""
 
 
 @pytest.fixture
@@ -110,13 +122,10 @@ def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
         ("GET", "/v1/admin/dead-letters"),
         ("POST", "/v1/admin/dead-letters/{dead_letter_id}/replay"),
         ("POST", "/v1/admin/dead-letters/{dead_letter_id}/drop"),
-        ("GET", "/openai/v1/models"),
-        ("GET", "/openai/v1/models/{model}"),
-        ("POST", "/openai/v1/chat/completions"),
-        ("POST", "/openai/v1/responses"),
         ("POST", "/v1/session"),
         ("GET", "/v1/session"),
         ("DELETE", "/v1/session"),
+        *DIALECTS,
     }
 
 
@@ -129,7 +138,8 @@ def test_every_error_is_in_the_document(document: dict[str, Any]) -> None:
     for path, found in document["paths"].items():
         for method, operation in found.items():
             # A sign-in is how one gets a credential.
-            needs_one = path.startswith(("/v1/", "/openai/")) and (method, path) != ("post", "/v1/session")
+            speaks = path.startswith(("/v1/", "/openai/", "/anthropic/", "/api/"))
+            needs_one = speaks and (method, path) != ("post", "/v1/session")
             ways = [way for known in operation["security"] for way in known]
             assert ways[:2] == (["bearer", "session"] if needs_one else []), path
 

@@ -1,0 +1,118 @@
+"""A turn in another program's dialect: in a room, or of a persona's model alone."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fastapi import Request, Response
+
+from api.auth import caller_of
+from api.dialect_rooms import ROOM_HEADER, collected, ended_reply, require_model, room_of
+from api.dialects.openai_asides import is_aside
+from api.edge import Edge, StreamSlot, edge_of
+from api.idempotency import REPLAYED, idempotency_of
+from api.limits import check_content
+from api.problems import refusal, respond
+from api.rates import charge
+from api.sse import EventStream, Frames
+from parlor.errors import InternalError, ParlorError
+from parlor.llm.ports import ModelCall
+from parlor.model.ids import RoomId
+from parlor.model.messages import Message
+from parlor.model.requests import SendRequest
+from parlor.model.wire import JsonForm, encode
+
+NOT_AGAIN = {"x-should-retry": "false"}
+"""The clients of some dialects send a request that failed once more, which would be another message in the room."""
+
+
+class Turn(Protocol):
+    """What a request asks for, and how its dialect writes the reply."""
+
+    operation: str
+    """Tells the digests of idempotent requests apart."""
+    stream_type: str
+    """The media type of a stream."""
+
+    @property
+    def model(self) -> str:
+        """The name of a persona."""
+
+    @property
+    def streams(self) -> bool: ...
+
+    @property
+    def last(self) -> str:
+        """The text of the last message, whoever said it."""
+
+    def said(self) -> str:
+        """The text to send to a room. Raises ``InvalidRequest``."""
+
+    def call(self) -> ModelCall:
+        """What the model is asked outside of rooms. Raises ``InvalidRequest``."""
+
+    def frames(self, reply: Message) -> Frames: ...
+
+    def whole(self, reply: Message) -> tuple[JsonForm, int]:
+        """The whole reply, or why it is none, and the status."""
+
+
+async def answered(request: Request, turn: Turn) -> Response:
+    """The reply to a turn."""
+    edge, caller = edge_of(request), caller_of(request)
+    await require_model(edge, turn.model)
+    room_id = None if is_aside(turn.last) else await room_of(request, turn.model)
+    # A refusal after the message was appended would have the client send it again.
+    charge(edge.limits.sends, caller.session.account_id, request.scope)
+    slot = edge.streams.take(caller.session.account_id) if turn.streams else None
+    try:
+        if room_id is None:
+            return await _stateless(request, turn, slot)
+        return await _in_room(request, turn, room_id, slot)
+    except BaseException:
+        if slot is not None:
+            slot.release()
+        raise
+
+
+async def _in_room(request: Request, turn: Turn, room_id: RoomId, slot: StreamSlot | None) -> Response:
+    edge, caller = edge_of(request), caller_of(request)
+    content = turn.said()
+    check_content(content, edge.settings)
+    idempotency = idempotency_of(request, turn.operation, turn.model, content)
+    command = SendRequest(content=content, ai_persona=turn.model, idempotency=idempotency)
+    receipt = await edge.gateway.send_message(caller.session, room_id, command)
+    reply = receipt.reply
+    if reply is None:
+        raise InternalError(debug="a send that asks for a reply has none")
+    headers = {ROOM_HEADER: room_id, **(REPLAYED if receipt.replayed else {})}
+    if slot is not None:
+        events, typed = edge.gateway.turn_events(caller.session, room_id, receipt), {"Content-Type": turn.stream_type}
+        frames, headers = turn.frames(reply), headers | typed
+        return EventStream(events, edge, caller, headers, slot=slot, begins_at=receipt.cursor, frames=frames)
+    try:
+        ended = await ended_reply(edge, caller.session, room_id, reply.message_id)
+    except ParlorError as error:
+        return await _not_again(request, edge, error, headers)
+    return _whole(turn, ended, headers)
+
+
+async def _stateless(request: Request, turn: Turn, slot: StreamSlot | None) -> Response:
+    edge, caller = edge_of(request), caller_of(request)
+    answer = edge.gateway.answer(caller.session, turn.call())
+    if slot is None:
+        return _whole(turn, await collected(answer), {})
+    headers = {"Content-Type": turn.stream_type}
+    return EventStream(answer, edge, caller, headers, slot=slot, frames=turn.frames(answer.message))
+
+
+def _whole(turn: Turn, reply: Message, headers: dict[str, str]) -> Response:
+    form, status = turn.whole(reply)
+    told = headers if status < 400 else {**headers, **NOT_AGAIN}
+    return Response(encode(form), status, told, "application/json")
+
+
+async def _not_again(request: Request, edge: Edge, error: ParlorError, headers: dict[str, str]) -> Response:
+    response = respond(await refusal(edge, error, request.url.path), request.scope)
+    response.headers.update({**headers, **NOT_AGAIN})
+    return response

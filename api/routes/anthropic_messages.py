@@ -1,0 +1,134 @@
+"""Anthropic's messages: in a room, or of a persona's model alone."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from api.auth import READS, AuthenticatedRoute, Authenticator
+from api.callers import Caller
+from api.dialect_documents import ANTHROPIC_REFUSALS, AnthropicMessageForm, TokenCountForm
+from api.dialect_rooms import checked_text, require_model, storable
+from api.dialect_turns import answered
+from api.dialects.anthropic_messages import MessageFrames, message_answer
+from api.dialects.anthropic_requests import (
+    AnthropicRequest,
+    Content,
+    CountTokensRequest,
+    odd_block,
+    text_of,
+    unsupported,
+)
+from api.edge import edge_of
+from api.idempotency import IdempotencyKey
+from api.openapi import event_stream
+from api.problems import invalid
+from parlor.errors import Unauthenticated
+from parlor.llm.ports import ModelCall, PromptTurn
+from parlor.llm.tokens import estimate_prompt
+from parlor.model.messages import Message
+from parlor.model.wire import JsonForm, encode
+
+_KEY = "x-api-key"
+
+
+class AnthropicRoute(AuthenticatedRoute):
+    """Takes an API key or a token in Anthropic's header too."""
+
+    async def find_caller(self, request: Request, authenticator: Authenticator) -> Caller:
+        given = request.headers.getlist(_KEY)
+        if not given:
+            return await super().find_caller(request, authenticator)
+        if len(given) > 1 or "authorization" in request.headers:
+            raise Unauthenticated(f"Give one `{_KEY}` or one `Authorization`, not both")
+        return await authenticator.token_caller(edge_of(request), given[0].strip())
+
+
+router = APIRouter(prefix="/anthropic/v1/messages", tags=["Anthropic"], route_class=AnthropicRoute)
+
+
+class _Turn:
+    operation = "anthropic"
+    stream_type = "text/event-stream"
+
+    def __init__(self, body: AnthropicRequest) -> None:
+        self._body = body
+        self._thinking = body.thinking is None or body.thinking.type != "disabled"
+        self.model = body.model
+        self.streams = bool(body.stream)
+        self.last = text_of(body.messages[-1].content)
+
+    def said(self) -> str:
+        messages = self._body.messages
+        for index in reversed(range(len(messages))):
+            if messages[index].role == "user":
+                return checked_text(("body", "messages", index, "content"), text_of(messages[index].content))
+        raise invalid(("body", "messages"), "None of the messages is a user's")
+
+    def call(self) -> ModelCall:
+        body = self._body
+        return ModelCall(body.model, _turns(body), body.temperature, body.max_tokens)
+
+    def frames(self, reply: Message) -> MessageFrames:
+        return MessageFrames(reply.message_id, self.model, thinking=self._thinking)
+
+    def whole(self, reply: Message) -> tuple[JsonForm, int]:
+        return message_answer(reply, self.model, thinking=self._thinking)
+
+
+@router.post(
+    "",
+    response_model=AnthropicMessageForm,
+    responses={
+        **ANTHROPIC_REFUSALS,
+        200: {**event_stream("The message; with `stream`, its events"), "model": AnthropicMessageForm},
+    },
+    summary="Message",
+)
+async def create_message(request: Request, body: AnthropicRequest, idempotency_key: IdempotencyKey = None) -> Response:
+    """With the header `Parlor-Room: <room id or external id>` the last user message is sent to that room and its reply
+    is the answer; a new external id gets a room. Without it the messages go to the persona's model, and nothing is
+    stored. `Idempotency-Key` makes a repeat in a room harmless."""
+    del idempotency_key
+    _check(body)
+    return await answered(request, _Turn(body))
+
+
+@router.post(
+    "/count_tokens",
+    response_model=TokenCountForm,
+    responses=ANTHROPIC_REFUSALS,
+    openapi_extra=READS,
+    summary="Count tokens",
+)
+async def count_message_tokens(request: Request, body: CountTokensRequest) -> Response:
+    """An estimate of the prompt without a room, the persona's own part included."""
+    _check(body)
+    edge = edge_of(request)
+    await require_model(edge, body.model)
+    (persona,) = [each for each in await edge.gateway.personas() if each.name == body.model]
+    tokens = estimate_prompt(ModelCall(body.model, _turns(body)).prompt(persona))
+    return Response(encode({"input_tokens": tokens}), media_type="application/json")
+
+
+def _check(body: CountTokensRequest) -> None:
+    """Raises ``InvalidRequest`` for what Parlor cannot do."""
+    name = unsupported(body)
+    if name is not None:
+        raise invalid(("body", name), f"{name}: Parlor does not have this")
+    contents: list[tuple[tuple[str | int, ...], Content | None, str]] = [(("system",), body.system, "system")]
+    contents += [(("messages", at, "content"), each.content, each.role) for at, each in enumerate(body.messages)]
+    for where, content, role in contents:
+        found = odd_block(content, role)
+        if found is not None:
+            place = ".".join(str(step) for step in (*where, found[0]))
+            raise invalid(("body", *where, found[0]), f"{place}: content of type `{found[1]}` is not taken")
+
+
+def _turns(body: CountTokensRequest) -> list[PromptTurn]:
+    """Raises ``InvalidRequest``."""
+    turns = [
+        PromptTurn(each.role, storable(("body", "messages", at, "content"), text_of(each.content)))
+        for at, each in enumerate(body.messages)
+    ]
+    system = storable(("body", "system"), text_of(body.system))
+    return [PromptTurn("system", system), *turns] if system else turns

@@ -1,0 +1,118 @@
+"""Ollama's chat, in a room or of a persona's model alone, and its models: the personas."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import version
+
+from fastapi import APIRouter, Request, Response
+
+from api.auth import AuthenticatedRoute
+from api.dialect_documents import OLLAMA_REFUSALS, OllamaChatForm, OllamaModelListForm, OllamaVersionForm
+from api.dialect_rooms import checked_text, storable
+from api.dialect_turns import answered
+from api.dialects.ollama_chat import ChatLines, chat_answer
+from api.dialects.ollama_requests import OllamaRequest, unsupported
+from api.edge import edge_of
+from api.idempotency import IdempotencyKey
+from api.problems import invalid
+from parlor.llm.ports import ModelCall, PromptTurn
+from parlor.model.messages import Message
+from parlor.model.wire import JsonForm, encode
+
+router = APIRouter(prefix="/api", tags=["Ollama"], route_class=AuthenticatedRoute)
+_LINES = "application/x-ndjson"
+_MODIFIED = "2023-11-14T22:13:20Z"
+"""Personas are made by the operator, nobody knows when."""
+
+
+class _Turn:
+    operation = "ollama"
+    stream_type = _LINES
+
+    def __init__(self, body: OllamaRequest) -> None:
+        self._body = body
+        self._thinking = body.think is not False
+        self.model = body.persona
+        self.streams = body.stream is not False
+        self.last = body.messages[-1].content
+
+    def said(self) -> str:
+        messages = self._body.messages
+        for index in reversed(range(len(messages))):
+            if messages[index].role == "user":
+                return checked_text(("body", "messages", index, "content"), messages[index].content)
+        raise invalid(("body", "messages"), "None of the messages is a user's")
+
+    def call(self) -> ModelCall:
+        body, options = self._body, self._body.options
+        turns = [
+            PromptTurn(each.role, storable(("body", "messages", at, "content"), each.content))
+            for at, each in enumerate(body.messages)
+        ]
+        most = options.num_predict if options is not None else None
+        temperature = options.temperature if options is not None else None
+        return ModelCall(self.model, turns, temperature, most if most is not None and most > 0 else None)
+
+    def frames(self, reply: Message) -> ChatLines:
+        return ChatLines(reply.message_id, self._body.model, reply.timestamp, thinking=self._thinking)
+
+    def whole(self, reply: Message) -> tuple[JsonForm, int]:
+        return chat_answer(reply, self._body.model, thinking=self._thinking)
+
+
+@router.post(
+    "/chat",
+    response_model=OllamaChatForm,
+    responses={
+        **OLLAMA_REFUSALS,
+        200: {
+            "description": "With `stream: false` the answer, else lines of JSON as it is written",
+            "content": {_LINES: {"schema": {"type": "string"}}},
+            "model": OllamaChatForm,
+        },
+    },
+    summary="Chat",
+)
+async def create_chat(request: Request, body: OllamaRequest, idempotency_key: IdempotencyKey = None) -> Response:
+    """With the header `Parlor-Room: <room id or external id>` the last user message is sent to that room and its reply
+    is the answer; a new external id gets a room. Without it the messages go to the persona's model, and nothing is
+    stored. `Idempotency-Key` makes a repeat in a room harmless."""
+    del idempotency_key
+    if (found := unsupported(body)) is not None:
+        where, message = found
+        raise invalid(("body", *where), message)
+    return await answered(request, _Turn(body))
+
+
+@router.get("/tags", response_model=OllamaModelListForm, responses=OLLAMA_REFUSALS, summary="List models")
+async def list_tags(request: Request) -> Response:
+    """The personas."""
+    models = [_model(persona.name) for persona in await edge_of(request).gateway.personas()]
+    return Response(encode({"models": models}), media_type="application/json")
+
+
+@router.get("/version", response_model=OllamaVersionForm, responses=OLLAMA_REFUSALS, summary="Version")
+async def read_version() -> Response:
+    """Parlor's own."""
+    return Response(encode({"version": version("parlor")}), media_type="application/json")
+
+
+def _model(name: str) -> JsonForm:
+    details = {
+        "parent_model": "",
+        "format": "",
+        "family": "parlor",
+        "families": ["parlor"],
+        "parameter_size": "",
+        "quantization_level": "",
+    }
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": _MODIFIED,
+        "size": 0,
+        "digest": digest,
+        "details": details,
+    }
