@@ -23,6 +23,7 @@ from api.provider import Provider
 from api.request_context import SOCKET, RequestContext
 from api.routes import (
     admin,
+    ai_sdk,
     anthropic_messages,
     docs,
     events,
@@ -139,7 +140,7 @@ def build_app(
     problems.install(app)
     for module in ROUTES:
         app.include_router(module.router)
-    for dialect in (openai_chat, openai_models, openai_responses, anthropic_messages, ollama):
+    for dialect in (openai_chat, openai_models, openai_responses, anthropic_messages, ollama, ai_sdk):
         app.include_router(dialect.router)
     app.router.routes.append(WebSocketRoute(SOCKET, _Socket()))
     app.mount("/assets", page.assets, name="assets")

@@ -32,10 +32,10 @@ async def room_of(request: Request, persona: str) -> RoomId | None:
         name = _checked(ROOM_HEADER, named)
         if partition_of(name.lower()) is not None:
             return (await edge.gateway.get_room(session, RoomId(name.lower()))).room_id
-        return await _external(edge, session, name, persona)
+        return await external_room(edge, session, name, persona)
     for header in edge.settings.external_id_headers:
         if given := request.headers.getlist(header):
-            return await _external(edge, session, _checked(header, given), persona)
+            return await external_room(edge, session, _checked(header, given), persona)
     return None
 
 
@@ -79,7 +79,8 @@ def checked_text(where: Sequence[str | int], text: str) -> str:
     return storable(where, text)
 
 
-async def _external(edge: Edge, session: Session, name: str, persona: str) -> RoomId:
+async def external_room(edge: Edge, session: Session, name: str, persona: str | None) -> RoomId:
+    """The room with this external id; a new one, with this persona or the default, when there is none."""
     receipt = await edge.gateway.create_room(session, None, persona, external_id=name)
     return receipt.room.room_id
 

@@ -20,7 +20,7 @@ _PREFERENCE = re.compile(rf"\s*+({_WORD})\s*+(?:=\s*+({_WORD}|{_QUOTED}))?\s*+(?
 _PREFER_MAX = 1024
 """Characters. A longer header is ignored, which RFC 7240 allows, so that parsing stays cheap."""
 
-_KEY_MAX = 128
+KEY_MAX = 128
 _BARE_KEY = re.compile(r"[!#-\[\]-~]+")  # printable ASCII without space, quote and backslash
 _QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')  # a structured-field string, RFC 8941 section 3.3.3
 
@@ -93,8 +93,8 @@ def checked_key(key: str) -> str:
     """An idempotency key without its quotes. Raises ``InvalidRequest``."""
     if not all(" " <= each <= "~" for each in key):
         raise _bad_key("has other characters than printable ASCII")
-    if not 1 <= len(key) <= _KEY_MAX:
-        raise _bad_key(f"has {len(key)} characters; 1 to {_KEY_MAX} are allowed")
+    if not 1 <= len(key) <= KEY_MAX:
+        raise _bad_key(f"has {len(key)} characters; 1 to {KEY_MAX} are allowed")
     return key
 
 

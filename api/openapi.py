@@ -98,7 +98,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         }
         for path, operations in schema["paths"].items():
             for operation in operations.values():
-                needs_one = path.startswith(("/v1/", OPENAI, ANTHROPIC, OLLAMA))
+                needs_one = path.startswith(("/v1/", OPENAI, ANTHROPIC, OLLAMA, "/ai-sdk/"))
                 known: list[dict[str, list[str]]] = [{"bearer": []}, {"session": []}] if needs_one else []
                 operation.setdefault("security", known)
                 if path.startswith(ANTHROPIC):

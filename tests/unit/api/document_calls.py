@@ -13,6 +13,10 @@ EXAMPLES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/events/ticket"): {"path": "/v1/events"},
     ("POST", "/v1/rooms/{room_id}/messages"): {"content": "x"},
     ("PATCH", "/v1/admin/accounts/{account_id}"): {"disabled": False},
+    ("POST", "/ai-sdk/chat"): {
+        "id": "tea",
+        "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "x"}]}],
+    },
     ("POST", "/openai/v1/responses"): {"model": "GPT4O", "input": "x"},
     ("POST", "/openai/v1/chat/completions"): {"model": "GPT4O", "messages": [{"role": "user", "content": "x"}]},
     ("POST", "/anthropic/v1/messages"): {

@@ -43,6 +43,7 @@ NAMES = {
     "file_id": FILE_ID,
     "account_id": "alice",
     "model": "GPT4O",
+    "id": "tea",
     "dead_letter_id": "17:1795403885042-1",
 }
 CLAIMS = {"sub": "alice", "iss": "parlor", "aud": "parlor-api", "iat": NOW_MS // 1000, "exp": NOW_MS // 1000 + 600}
@@ -107,6 +108,7 @@ async def credentials(app: FastAPI, gateway: FakeGateway, clock: FakeClock) -> C
     clock.ms = NOW_MS
     for _ in range(3):  # Else the answers of the dialects would not end.
         gateway.answering.batches.put_nowait(None)
+    gateway.subscription.batches.put_nowait(None)
     return made
 
 

@@ -122,6 +122,9 @@ def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
         ("GET", "/v1/admin/dead-letters"),
         ("POST", "/v1/admin/dead-letters/{dead_letter_id}/replay"),
         ("POST", "/v1/admin/dead-letters/{dead_letter_id}/drop"),
+        ("POST", "/ai-sdk/chat"),
+        ("GET", "/ai-sdk/chat/{id}/stream"),
+        ("POST", "/ai-sdk/chat/{id}/stop"),
         ("POST", "/v1/session"),
         ("GET", "/v1/session"),
         ("DELETE", "/v1/session"),
@@ -138,7 +141,7 @@ def test_every_error_is_in_the_document(document: dict[str, Any]) -> None:
     for path, found in document["paths"].items():
         for method, operation in found.items():
             # A sign-in is how one gets a credential.
-            speaks = path.startswith(("/v1/", "/openai/", "/anthropic/", "/api/"))
+            speaks = path.startswith(("/v1/", "/openai/", "/anthropic/", "/api/", "/ai-sdk/"))
             needs_one = speaks and (method, path) != ("post", "/v1/session")
             ways = [way for known in operation["security"] for way in known]
             assert ways[:2] == (["bearer", "session"] if needs_one else []), path

@@ -93,3 +93,22 @@ async def test_what_is_another_accounts_is_answered_as_what_there_is_not(
     assert await gateway.list_messages(alice, room, 10, None, None) == before, "nothing was changed"
     assert (await gateway.files.page(alice, 10, None)).files == [file]
     assert (await gateway.files.page(bob, 10, None)).files == []
+
+
+async def test_a_chat_is_its_accounts_own(app: FastAPI, cluster: Cluster, settings: Settings) -> None:
+    """Two accounts may call their chats alike."""
+    domain, gateway = cluster.domain, app.state.edge.gateway
+    alice = await gateway.session(ALICE)
+    await domain.loader.open_partition(alice.partition)
+    room = (await gateway.create_room(alice, None, None, external_id="tea")).room.room_id
+    sent = await gateway.send_message(alice, room, SendRequest("A secret"))
+    headers = {"Authorization": f"Bearer {token_of(settings, domain, BOB)}"}
+    transport = httpx2.ASGITransport(app=app)
+    said = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "A secret"}]}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://parlor", headers=headers) as client:
+        assert (await client.get("/ai-sdk/chat/tea/stream")).status_code == 204
+        assert (await client.post("/ai-sdk/chat/tea/stop")).status_code == 204
+        body = {"id": "tea", "messages": [said], "trigger": "regenerate-message", "messageId": sent.reply.message_id}
+        answer = await client.post("/ai-sdk/chat", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (404, "room-not-found")
+    assert (await gateway.get_message(alice, room, sent.reply.message_id)).is_streaming, "it was not stopped"
