@@ -1,4 +1,4 @@
-"""The program of docs/CLIENTS.md, as somebody would run it."""
+"""The programs of docs/CLIENTS.md, as somebody would run them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ pytestmark = pytest.mark.integration
 PAGE = Path(__file__).parents[2] / "docs" / "CLIENTS.md"
 
 
-async def test_the_program_for_openais_package_talks_in_a_room_and_outside_of_it(user: User) -> None:
-    (program,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+PROGRAMS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+PACKAGES = ("openai", "anthropic", "ollama")
+
+
+async def run(package: str, user: User) -> str:
+    """What the page's program for a package prints."""
+    (program,) = (found for found in PROGRAMS if f"from {package} import" in found)
     url, token = str(user.http.base_url).rstrip("/"), user.http.headers["authorization"].removeprefix("Bearer ")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program),
@@ -27,7 +32,17 @@ async def test_the_program_for_openais_package_talks_in_a_room_and_outside_of_it
     )
     printed, complaints = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0, complaints.decode()
-    assert len(printed.decode().strip().splitlines()) >= 3
+    return printed.decode().strip()
+
+
+async def test_the_program_for_openais_package_talks_in_a_room_and_outside_of_it(user: User) -> None:
+    assert len((await run("openai", user)).splitlines()) >= 3
     (room,) = (await user.get("/v1/rooms", external_id="tea"))["rooms"]
     said = [message["content"] for message in await user.history(room["room_id"]) if message["sender_type"] == "USER"]
     assert said == ["Which tea keeps me awake?", "And which one does not?"]
+
+
+@pytest.mark.parametrize("package", PACKAGES[1:])
+async def test_the_programs_for_other_packages_print_an_answer(user: User, package: str) -> None:
+    assert "Which tea keeps me awake?" in await run(package, user)
+    assert len(PROGRAMS) == len(PACKAGES)
