@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from parlor.store.rows import Args, Row, is_id
+from parlor.store.rows import Args, Row
 from parlor.store.sqlite_access import Procedure, _change_add
+from parlor.store.sqlite_values import id_bytes
 
 DELETION = """
 SELECT a.account_id, a.account_db_key, a.partition_id, d.receipt_id, d.requested_at, d.finished_at, d.rooms
@@ -84,11 +85,11 @@ def _finish(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 def _rooms_scan(connection: sqlite3.Connection, args: Args) -> list[Row]:
     account_db_key, after, limit = args
-    return connection.execute(ROOMS_SCAN, (account_db_key, _id(after) or b"", limit)).fetchall()
+    return connection.execute(ROOMS_SCAN, (account_db_key, id_bytes(after) or b"", limit)).fetchall()
 
 
 def _room_purge(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    room_id, limit = _id(args[0]), args[1]
+    room_id, limit = id_bytes(args[0]), args[1]
     (_, _) = args
     found = connection.execute("SELECT deleted_at FROM rooms WHERE room_id = ?", (room_id,)).fetchone()
     if found is None or found[0] is None:
@@ -110,10 +111,6 @@ def _use_purge(connection: sqlite3.Connection, args: Args) -> list[Row]:
 def _remains(connection: sqlite3.Connection, args: Args) -> list[Row]:
     (account_db_key,) = args
     return connection.execute(REMAINS, {"key": account_db_key}).fetchall()
-
-
-def _id(text: object) -> bytes | None:
-    return bytes.fromhex(text.replace("-", "")) if isinstance(text, str) and is_id(text) else None
 
 
 DELETION_READS: Mapping[str, Procedure] = {

@@ -9,7 +9,8 @@ from typing import TypeAlias
 import msgspec
 
 from parlor.store.ports import RowRefused
-from parlor.store.rows import Args, Row, is_id
+from parlor.store.rows import Args, Row
+from parlor.store.sqlite_values import id_bytes
 
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
 
@@ -85,7 +86,7 @@ def _file_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
         *("file_id", "account_db_key", "name", "media_type", "size", "sha256", "created_at"),
         *("bytes_most", "files_most"),
     )
-    values = dict(zip(names, args, strict=True)) | {"file_id": _blob(args[0])}
+    values = dict(zip(names, args, strict=True)) | {"file_id": id_bytes(args[0])}
     ((known,),) = connection.execute(FILE_KNOWN, values).fetchall()
     if known is None:
         connection.execute(FILE_ADD, values)
@@ -94,7 +95,7 @@ def _file_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 def _file_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
     file_id, account_db_key = args
-    return connection.execute(FILE_GET, (_blob(file_id), account_db_key)).fetchall()
+    return connection.execute(FILE_GET, (id_bytes(file_id), account_db_key)).fetchall()
 
 
 def _files_count(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -104,17 +105,17 @@ def _files_count(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 def _files_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
     account_db_key, before, limit = args
-    return connection.execute(FILES_GET, (account_db_key, _blob(before), limit)).fetchall()
+    return connection.execute(FILES_GET, (account_db_key, id_bytes(before), limit)).fetchall()
 
 
 def _files_scan(connection: sqlite3.Connection, args: Args) -> list[Row]:
     after, limit = args
-    return connection.execute(FILES_SCAN, (_blob(after), limit)).fetchall()
+    return connection.execute(FILES_SCAN, (id_bytes(after), limit)).fetchall()
 
 
 def _file_delete(connection: sqlite3.Connection, args: Args) -> list[Row]:
     file_id, account_db_key, deleted_at = args
-    gone = connection.execute(FILE_DELETE, (_blob(file_id), account_db_key)).fetchall()
+    gone = connection.execute(FILE_DELETE, (id_bytes(file_id), account_db_key)).fetchall()
     return [(len(gone), _unnamed(connection, gone, deleted_at))]
 
 
@@ -128,15 +129,15 @@ def _unnamed(connection: sqlite3.Connection, gone: list[Row], now: object) -> ob
 
 def _file_find(connection: sqlite3.Connection, args: Args) -> list[Row]:
     (file_id,) = args
-    return connection.execute(FILE_FIND, (_blob(file_id),)).fetchall()
+    return connection.execute(FILE_FIND, (id_bytes(file_id),)).fetchall()
 
 
 def _file_uses_add(connection: sqlite3.Connection, args: Args) -> list[Row]:
     files, account_db_key, message_id, room_id = args
     asked = _strings(files)
-    found = [row for each in asked for row in connection.execute(FILE_GET, (_blob(each), account_db_key)).fetchall()]
+    found = [row for each in asked for row in connection.execute(FILE_GET, (id_bytes(each), account_db_key)).fetchall()]
     if len(found) == len(asked):
-        message, room = _blob(message_id), _blob(room_id)
+        message, room = id_bytes(message_id), id_bytes(room_id)
         connection.executemany(USE_ADD, [(row[0], message, room) for row in found])
     return found
 
@@ -150,13 +151,13 @@ def _strings(text: object) -> list[str]:
 
 def _file_uses_drop(connection: sqlite3.Connection, args: Args) -> list[Row]:
     (message_id,) = args
-    connection.execute(USES_DROP, (_blob(message_id),))
+    connection.execute(USES_DROP, (id_bytes(message_id),))
     return []
 
 
 def _file_lost(connection: sqlite3.Connection, args: Args) -> list[Row]:
     (file_id,) = args
-    connection.execute(FILE_LOST, (_blob(file_id),))
+    connection.execute(FILE_LOST, (id_bytes(file_id),))
     return []
 
 
@@ -177,12 +178,8 @@ def _file_removals_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 def _file_removal_done(connection: sqlite3.Connection, args: Args) -> list[Row]:
     (blob_id,) = args
-    connection.execute(REMOVAL_DONE, (_blob(blob_id),))
+    connection.execute(REMOVAL_DONE, (id_bytes(blob_id),))
     return []
-
-
-def _blob(text: object) -> bytes | None:
-    return bytes.fromhex(text.replace("-", "")) if isinstance(text, str) and is_id(text) else None
 
 
 FILE_READS: Mapping[str, Procedure] = {
