@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fastapi import Request
 
@@ -13,6 +13,7 @@ from api.fields import EXTERNAL_ID_MAX, text_fault
 from api.problems import invalid
 from parlor.errors import InvalidRequest, Overloaded
 from parlor.gateway import Answer
+from parlor.llm.ports import Persona
 from parlor.llm.text import is_blank
 from parlor.model.access import Session
 from parlor.model.ids import MessageId, RoomId, partition_of
@@ -57,11 +58,13 @@ async def collected(answer: Answer) -> Message:
     return answer.message
 
 
-async def require_model(edge: Edge, name: str) -> None:
-    """Raises ``InvalidRequest`` unless there is such a persona."""
-    if all(persona.name != name for persona in await edge.gateway.personas()):
-        where = {"loc": ["body", "model"], "msg": "No such model", "type": MODEL_NOT_FOUND}
-        raise InvalidRequest(f"The model `{name}` does not exist", extra={"errors": [where]})
+async def require_model(edge: Edge, name: str) -> Persona:
+    """Returns the persona of this name. Raises ``InvalidRequest`` unless there is one."""
+    for persona in await edge.gateway.personas():
+        if persona.name == name:
+            return persona
+    where = {"loc": ["body", "model"], "msg": "No such model", "type": MODEL_NOT_FOUND}
+    raise InvalidRequest(f"The model `{name}` does not exist", extra={"errors": [where]})
 
 
 def storable(where: Sequence[str | int], text: str) -> str:
@@ -77,6 +80,15 @@ def checked_text(where: Sequence[str | int], text: str) -> str:
     if is_blank(text):
         raise invalid(where, "The message has no visible character")
     return storable(where, text)
+
+
+def last_said(roles: Sequence[str], text_of: Callable[[int], str]) -> str:
+    """The text of the last user message, to be sent to a room; ``text_of`` gives the text of a message by its index.
+    Raises ``InvalidRequest``."""
+    for index in reversed(range(len(roles))):
+        if roles[index] == "user":
+            return checked_text(("body", "messages", index, "content"), text_of(index))
+    raise invalid(("body", "messages"), "None of the messages is a user's")
 
 
 async def external_room(edge: Edge, session: Session, name: str, persona: str | None) -> RoomId:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from api.dialects.openai_requests import Lenient
+from api.dialects.reply_frames import ReplyFrames
 from api.fields import ExternalId, PersonaName
 from parlor.model.messages import Event, FinishReason
 from parlor.model.wire import JsonForm, encode
@@ -66,29 +67,19 @@ def file_part(message: UiMessage) -> int | None:
     return next((at for at, part in enumerate(message.parts) if part.type == "file"), None)
 
 
-class UiMessageFrames:
+class UiMessageFrames(ReplyFrames):
     """The chunks of one reply. ``ended`` when the stream has nothing more to say."""
 
-    ping = b": ping\n\n"
-
     def __init__(self, message_id: str) -> None:
+        super().__init__()
         self._message_id = message_id
         self._open: tuple[str, int] | None = None
         """Kind and index of the part that is being written."""
         self._parts = 0
         self._sent = 0
-        self.ended = False
         self.opening = _frame({"type": "start", "messageId": message_id}) + _frame({"type": "start-step"})
 
-    def write(self, batch: Sequence[Event]) -> bytes:
-        """The chunks for some events."""
-        return b"".join(self._frames(event) for event in batch if not self.ended)
-
-    def end(self, cursor: str, reason: str) -> bytes:
-        """What ends a stream that was cut for a reason of the server's."""
-        del cursor
-        if self.ended or not reason:
-            return b""
+    def _cut(self, reason: str) -> bytes:
         return self._fail(reason, "The stream ended before the reply did")
 
     def _frames(self, event: Event) -> bytes:

@@ -5,13 +5,13 @@ An event cannot take text back: when a reply begins anew after some of it was se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
 from api.dialects.anthropic_errors import error_form
+from api.dialects.reply_frames import ReplyFrames
 from parlor.model.messages import Event, FinishReason, Message, Usage
 from parlor.model.parts import ReasoningPart, TextSpan
 from parlor.model.wire import JsonForm, encode
@@ -39,12 +39,13 @@ def message_answer(reply: Message, model: str, *, thinking: bool) -> tuple[JsonF
     return form, int(HTTPStatus.OK)
 
 
-class MessageFrames:
+class MessageFrames(ReplyFrames):
     """The events of one message. ``ended`` when the stream has nothing more to say."""
 
     ping = b'event: ping\ndata: {"type":"ping"}\n\n'
 
     def __init__(self, message_id: str, model: str, *, thinking: bool) -> None:
+        super().__init__()
         self._message_id = message_id
         self._thinking = thinking
         self._sent = 0
@@ -52,17 +53,8 @@ class MessageFrames:
         self._open: str | None = None
         """The kind of the block that is open."""
         self.opening = _event("message_start", {"message": _head(message_id, model)})
-        self.ended = False
 
-    def write(self, batch: Sequence[Event]) -> bytes:
-        """The events of the message for some events of its room."""
-        return b"".join(self._frames(event) for event in batch if not self.ended)
-
-    def end(self, cursor: str, reason: str) -> bytes:
-        """What ends a stream that was cut for a reason of the server's."""
-        del cursor
-        if self.ended or not reason:
-            return b""
+    def _cut(self, reason: str) -> bytes:
         return self._fail(f"The stream ended before the reply did: {reason}", HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _frames(self, event: Event) -> bytes:

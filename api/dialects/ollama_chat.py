@@ -5,13 +5,13 @@ A line cannot take text back: when a reply begins anew after some of it was sent
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
 from api.dialects.ollama_errors import error_form
+from api.dialects.reply_frames import ReplyFrames
 from parlor.model.messages import Event, FinishReason, Message, Usage
 from parlor.model.parts import ReasoningPart
 from parlor.model.wire import JsonForm, encode, timestamp
@@ -41,10 +41,11 @@ def chat_answer(reply: Message, model: str, *, thinking: bool) -> tuple[JsonForm
     return {**head, "message": said, **_ending(done, reply.usage)}, int(HTTPStatus.OK)
 
 
-class ChatLines:
+class ChatLines(ReplyFrames):
     """The lines of one reply. ``ended`` when the stream has nothing more to say."""
 
     def __init__(self, message_id: str, model: str, created_ms: int, *, thinking: bool) -> None:
+        super().__init__()
         self._message_id = message_id
         self._head = {"model": model, "created_at": timestamp(created_ms)}
         self._thinking = thinking
@@ -52,20 +53,11 @@ class ChatLines:
         self._sent = 0
         self.opening = self.ping = self._line({"content": ""})
         """Clients read each line as JSON, so there is no other way to say nothing."""
-        self.ended = False
 
-    def write(self, batch: Sequence[Event]) -> bytes:
-        """The lines for some events."""
-        return b"".join(self._lines(event) for event in batch if not self.ended)
-
-    def end(self, cursor: str, reason: str) -> bytes:
-        """What ends a stream that was cut for a reason of the server's."""
-        del cursor
-        if self.ended or not reason:
-            return b""
+    def _cut(self, reason: str) -> bytes:
         return self._fail(error_form(f"The stream ended before the reply did: {reason}"))
 
-    def _lines(self, event: Event) -> bytes:
+    def _frames(self, event: Event) -> bytes:
         if event.type == "room.deleted":
             return self._fail(error_form("The room was deleted"))
         if event.message_id != self._message_id:

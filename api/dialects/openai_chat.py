@@ -5,13 +5,13 @@ A chunk cannot take text back: when a reply begins anew after some of it was sen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
 from api.dialects.openai_errors import ErrorForm, error_form
+from api.dialects.reply_frames import ReplyFrames
 from parlor.model.messages import Event, FinishReason, Message, ReplyError, Usage
 from parlor.model.parts import ReasoningPart
 from parlor.model.wire import JsonForm, encode
@@ -76,13 +76,13 @@ def failure_form(error: ReplyError | None, reason: FinishReason | None) -> Error
     return error_form(error.detail or "The language model failed", HTTPStatus.INTERNAL_SERVER_ERROR, error.code)
 
 
-class ChatFrames:
+class ChatFrames(ReplyFrames):
     """The chunks of one reply. ``ended`` when the stream has nothing more to say."""
 
     opening = b": open\n\n"
-    ping = b": ping\n\n"
 
     def __init__(self, message_id: str, model: str, created_ms: int, *, include_usage: bool) -> None:
+        super().__init__()
         self._message_id = message_id
         self._head: JsonForm = {
             "id": f"chatcmpl-{message_id}",
@@ -93,17 +93,8 @@ class ChatFrames:
         self._include_usage = include_usage
         self._begun = False
         self._sent = 0
-        self.ended = False
 
-    def write(self, batch: Sequence[Event]) -> bytes:
-        """The chunks for some events."""
-        return b"".join(self._frames(event) for event in batch if not self.ended)
-
-    def end(self, cursor: str, reason: str) -> bytes:
-        """What ends a stream that was cut for a reason of the server's."""
-        del cursor
-        if self.ended or not reason:
-            return b""
+    def _cut(self, reason: str) -> bytes:
         return self._fail(error_form(f"The stream ended before the reply did: {reason}", 503, reason))
 
     def _frames(self, event: Event) -> bytes:

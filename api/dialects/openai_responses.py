@@ -5,11 +5,11 @@ An event cannot take text back: when a reply begins anew after some of it was se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from api.dialects.reply_frames import ReplyFrames
 from parlor.model.messages import Event, FinishReason, Usage
 from parlor.model.wire import JsonForm, encode
 
@@ -101,29 +101,20 @@ def response_form(asked: Asked, ending: Ending) -> JsonForm:
     }
 
 
-class ResponseFrames:
+class ResponseFrames(ReplyFrames):
     """The events of one response. ``ended`` when the stream has nothing more to say."""
 
     opening = b": open\n\n"
-    ping = b": ping\n\n"
 
     def __init__(self, asked: Asked) -> None:
+        super().__init__()
         self._asked = asked
         self._sequence = 0
         self._text = ""
         self._created = False
         self._begun = False
-        self.ended = False
 
-    def write(self, batch: Sequence[Event]) -> bytes:
-        """The events of the response for some events of its room."""
-        return b"".join(self._frames(event) for event in batch if not self.ended)
-
-    def end(self, cursor: str, reason: str) -> bytes:
-        """What ends a stream that was cut for a reason of the server's."""
-        del cursor
-        if self.ended or not reason:
-            return b""
+    def _cut(self, reason: str) -> bytes:
         self.ended = True
         told = {"code": reason, "message": f"The stream ended before the reply did: {reason}", "param": None}
         return self._event("error", told) + _DONE

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from api.auth import READS, AuthenticatedRoute, Authenticator
 from api.callers import Caller
 from api.dialect_documents import ANTHROPIC_REFUSALS, AnthropicMessageForm, TokenCountForm
-from api.dialect_rooms import checked_text, require_model, storable
+from api.dialect_rooms import last_said, require_model, storable
 from api.dialect_turns import answered
 from api.dialects.anthropic_messages import MessageFrames, message_answer
 from api.dialects.anthropic_requests import (
@@ -59,10 +59,7 @@ class _Turn:
 
     def said(self) -> str:
         messages = self._body.messages
-        for index in reversed(range(len(messages))):
-            if messages[index].role == "user":
-                return checked_text(("body", "messages", index, "content"), text_of(messages[index].content))
-        raise invalid(("body", "messages"), "None of the messages is a user's")
+        return last_said([each.role for each in messages], lambda at: text_of(messages[at].content))
 
     def call(self) -> ModelCall:
         body = self._body
@@ -103,9 +100,7 @@ async def create_message(request: Request, body: AnthropicRequest, idempotency_k
 async def count_message_tokens(request: Request, body: CountTokensRequest) -> Response:
     """An estimate of the prompt without a room, the persona's own part included."""
     _check(body)
-    edge = edge_of(request)
-    await require_model(edge, body.model)
-    (persona,) = [each for each in await edge.gateway.personas() if each.name == body.model]
+    persona = await require_model(edge_of(request), body.model)
     tokens = estimate_prompt(ModelCall(body.model, _turns(body)).prompt(persona))
     return Response(encode({"input_tokens": tokens}), media_type="application/json")
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import AuthenticatedRoute
 from api.dialect_documents import OLLAMA_REFUSALS, OllamaChatForm, OllamaModelListForm, OllamaVersionForm
-from api.dialect_rooms import checked_text, storable
+from api.dialect_rooms import last_said, storable
 from api.dialect_turns import answered
 from api.dialects.ollama_chat import ChatLines, chat_answer
 from api.dialects.ollama_requests import OllamaRequest, unsupported
@@ -39,10 +39,7 @@ class _Turn:
 
     def said(self) -> str:
         messages = self._body.messages
-        for index in reversed(range(len(messages))):
-            if messages[index].role == "user":
-                return checked_text(("body", "messages", index, "content"), messages[index].content)
-        raise invalid(("body", "messages"), "None of the messages is a user's")
+        return last_said([each.role for each in messages], lambda at: messages[at].content)
 
     def call(self) -> ModelCall:
         body, options = self._body, self._body.options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from api.auth import AuthenticatedRoute
-from api.dialect_rooms import checked_text, storable
+from api.dialect_rooms import last_said, storable
 from api.dialect_turns import answered
 from api.dialects.openai_chat import ChatFrames, completion_form, failure_form, finish_of
 from api.dialects.openai_requests import ChatCompletionRequest, InputMessage, odd_part, text_of, unsupported
@@ -32,10 +32,7 @@ class _Turn:
 
     def said(self) -> str:
         messages = self._body.messages
-        for index in reversed(range(len(messages))):
-            if messages[index].role == "user":
-                return checked_text(("body", "messages", index, "content"), text_of(messages[index].content))
-        raise invalid(("body", "messages"), "None of the messages is a user's")
+        return last_said([each.role for each in messages], lambda at: text_of(messages[at].content))
 
     def call(self) -> ModelCall:
         turns = [_turn(index, message) for index, message in enumerate(self._body.messages)]

@@ -26,10 +26,8 @@ async def list_models(request: Request) -> Response:
 @router.get("/{model}", response_model=ModelForm, responses=OPENAI_REFUSALS, summary="Read a model")
 async def get_model(request: Request, model: str) -> Response:
     """One persona."""
-    edge = edge_of(request)
-    await require_model(edge, model)
-    (found,) = [persona for persona in await edge.gateway.personas() if persona.name == model]
-    return Response(encode(_form(found)), media_type="application/json")
+    persona = await require_model(edge_of(request), model)
+    return Response(encode(_form(persona)), media_type="application/json")
 
 
 def _form(persona: Persona) -> JsonForm:
