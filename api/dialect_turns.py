@@ -19,7 +19,7 @@ from parlor.errors import InternalError, ParlorError
 from parlor.llm.ports import ModelCall
 from parlor.model.ids import RoomId
 from parlor.model.messages import Message
-from parlor.model.requests import SendRequest
+from parlor.model.requests import OnBusy, SendRequest
 from parlor.model.wire import JsonForm, encode
 
 NOT_AGAIN = {"x-should-retry": "false"}
@@ -41,10 +41,6 @@ class Turn(Protocol):
     @property
     def streams(self) -> bool: ...
 
-    @property
-    def last(self) -> str:
-        """The text of the last message, whoever said it."""
-
     def said(self) -> str:
         """The text to send to a room. Raises ``InvalidRequest``."""
 
@@ -56,12 +52,32 @@ class Turn(Protocol):
     def whole(self, reply: Message) -> tuple[JsonForm, int]:
         """The whole reply, or why it is none, and the status."""
 
+    @property
+    def on_busy(self) -> OnBusy:
+        """What the message does to a reply that is being written in its room. Raises ``InvalidRequest``."""
+
+    async def room(self, request: Request) -> RoomId | None:
+        """The room to send the message to; None when it goes to the model alone."""
+
+
+class HeaderTurn:
+    """A turn whose room is named by a header of the request; front ends' own questions go to no room."""
+
+    stream_type = "text/event-stream"
+    on_busy = OnBusy.ENQUEUE
+    model: str
+    last: str
+    """The text of the last message, whoever said it."""
+
+    async def room(self, request: Request) -> RoomId | None:
+        return None if is_aside(self.last) else await room_of(request, self.model)
+
 
 async def answered(request: Request, turn: Turn) -> Response:
     """The reply to a turn."""
     edge, caller = edge_of(request), caller_of(request)
     await require_model(edge, turn.model)
-    room_id = None if is_aside(turn.last) else await room_of(request, turn.model)
+    room_id = await turn.room(request)
     # A refusal after the message was appended would have the client send it again.
     charge(edge.limits.sends, caller.session.account_id, request.scope)
     slot = edge.streams.take(caller.session.account_id) if turn.streams else None
@@ -80,7 +96,7 @@ async def _in_room(request: Request, turn: Turn, room_id: RoomId, slot: StreamSl
     content = turn.said()
     check_content(content, edge.settings)
     idempotency = idempotency_of(request, turn.operation, turn.model, content)
-    command = SendRequest(content=content, ai_persona=turn.model, idempotency=idempotency)
+    command = SendRequest(content=content, ai_persona=turn.model, on_busy=turn.on_busy, idempotency=idempotency)
     receipt = await edge.gateway.send_message(caller.session, room_id, command)
     reply = receipt.reply
     if reply is None:

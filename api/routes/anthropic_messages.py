@@ -8,7 +8,7 @@ from api.auth import READS, AuthenticatedRoute, Authenticator
 from api.callers import Caller
 from api.dialect_documents import ANTHROPIC_REFUSALS, AnthropicMessageForm, TokenCountForm
 from api.dialect_rooms import last_said, require_model, storable
-from api.dialect_turns import answered
+from api.dialect_turns import HeaderTurn, answered
 from api.dialects.anthropic_messages import MessageFrames, message_answer
 from api.dialects.anthropic_requests import (
     AnthropicRequest,
@@ -46,9 +46,8 @@ class AnthropicRoute(AuthenticatedRoute):
 router = APIRouter(prefix="/anthropic/v1/messages", tags=["Anthropic"], route_class=AnthropicRoute)
 
 
-class _Turn:
+class _Turn(HeaderTurn):
     operation = "anthropic"
-    stream_type = "text/event-stream"
 
     def __init__(self, body: AnthropicRequest) -> None:
         self._body = body

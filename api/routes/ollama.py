@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from api.auth import AuthenticatedRoute
 from api.dialect_documents import OLLAMA_REFUSALS, OllamaChatForm, OllamaModelListForm, OllamaVersionForm
 from api.dialect_rooms import last_said, storable
-from api.dialect_turns import answered
+from api.dialect_turns import HeaderTurn, answered
 from api.dialects.ollama_chat import ChatLines, chat_answer
 from api.dialects.ollama_requests import OllamaRequest, unsupported
 from api.edge import edge_of
@@ -26,7 +26,7 @@ _MODIFIED = "2023-11-14T22:13:20Z"
 """Personas are made by the operator, nobody knows when."""
 
 
-class _Turn:
+class _Turn(HeaderTurn):
     operation = "ollama"
     stream_type = _LINES
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import AuthenticatedRoute
 from api.dialect_rooms import last_said, storable
-from api.dialect_turns import answered
+from api.dialect_turns import HeaderTurn, answered
 from api.dialects.openai_chat import ChatFrames, completion_form, failure_form, finish_of
 from api.dialects.openai_requests import ChatCompletionRequest, InputMessage, odd_part, text_of, unsupported
 from api.idempotency import IdempotencyKey
@@ -20,9 +20,8 @@ from parlor.model.wire import JsonForm
 router = APIRouter(prefix="/openai/v1/chat/completions", tags=["OpenAI"], route_class=AuthenticatedRoute)
 
 
-class _Turn:
+class _Turn(HeaderTurn):
     operation = "chat"
-    stream_type = "text/event-stream"
 
     def __init__(self, body: ChatCompletionRequest) -> None:
         self._body = body

@@ -74,6 +74,16 @@ async def test_a_conversation_is_a_room(sdk: openai.AsyncOpenAI, gateway: FakeGa
     assert (sent[1], sent[2].content, sent[2].on_busy, sent[2].idempotency.key) == (ROOM, "Bye", OnBusy.INTERRUPT, "k")
 
 
+async def test_a_failure_behind_the_send_is_not_to_be_tried_again(
+    client: httpx2.AsyncClient, gateway: FakeGateway
+) -> None:
+    """OpenAI's packages repeat a request that was answered with 503, which would be another message."""
+    gateway.wait_fails = CacheUnavailable()
+    body = {"model": "GPT4O", "input": "Bye", "conversation": CONVERSATION}
+    answer = await client.post("/openai/v1/responses", json=body)
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (503, "false")
+
+
 async def test_one_message_begins_a_room(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.waited = final()
     response = await sdk.responses.create(model="GPT4O", input="Hello")
