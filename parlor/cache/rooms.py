@@ -249,7 +249,7 @@ class RoomCache:
             return None
         answer = await live.attempt(
             "reserve_step",
-            live.room_keys(address, *_STARTED),
+            live.room_keys(address, "partition", "room", "account", "reserving"),
             {**queueing(address, claim), "message": message_id, "attempt": attempt, "budget": budget},
         )
         if answer[0] < 0:

@@ -1,17 +1,19 @@
 -- What: puts what an account has used today and this month back from its shard, when the counters are not here.
 -- KEYS: partition account
--- ARGV: incarnation applied day month day_tokens month_tokens day_cost month_cost account_ttl
+-- ARGV: installation incarnation applied day month day_tokens month_tokens day_cost month_cost account_ttl
 --       incarnation is the partition's from before the shard was read, applied the shard's watermark from before its
 --       sums were
--- Returns: OK | DUPLICATE (they are here) | PARTITION_UNKNOWN
+-- Returns: OK | DUPLICATE (they are here) | PARTITION_UNKNOWN | FOREIGN
 --          | OUT_OF_STEP (Redis was lost meanwhile, or something that counts is not committed yet)
 -- Guarantees: the counters are exact: all that counts is in the sums (I23). What is reserved stays so.
 -- Safe to repeat because: counters that are here are left alone.
+--@include require_partition
 --@include reservation
-local incarnation = redis.call('HGET', K.partition, 'incarnation')
-if not incarnation then
-  return {CODE.PARTITION_UNKNOWN}
+local refused = require_partition()
+if refused then
+  return {refused}
 end
+local incarnation = redis.call('HGET', K.partition, 'incarnation')
 local found = redis.call('HMGET', K.account, 'budget_day', 'charged')
 if found[1] and tonumber(found[1]) <= A.day + 1 then
   return {CODE.DUPLICATE}

@@ -1,4 +1,5 @@
--- What: a call of a tool that appeared or changed in a reply that is being written: a step that its next owner inherits.
+-- What: a call of a tool that appeared or changed in a reply that is being written: a step that its next owner takes
+--       over.
 -- KEYS: partition generating room events
 -- ARGV: room claim now message attempt number index part layout ended lease_until event_ttl event_max
 --       number counts the attempt's changes from 1; part is the whole part; layout is what the draft's parts are now;

@@ -1,15 +1,18 @@
 -- What: reserves what a call of the language model may use that belongs to no turn: a title, a summary, a stateless
 --       request.
 -- KEYS: partition account reserving
--- ARGV: owner db_key now message budget alive_until account_ttl patience
+-- ARGV: installation owner db_key now message budget alive_until account_ttl patience
 --       message names the call, alive_until is by when its caller has to be heard of; patience until a sweep looks
--- Returns: OK, the tokens that the answer may have or '' | PARTITION_UNKNOWN | UNCOUNTED | QUOTA as append_turn
+-- Returns: OK, the tokens that the answer may have or '' | PARTITION_UNKNOWN | FOREIGN | UNCOUNTED
+--          | QUOTA as append_turn
 -- Guarantees: what is used and what is reserved together never exceed a limit (I23).
 -- Safe to repeat because: what is reserved for the call is left as it is.
+--@include require_partition
 --@include budget
 --@include reservation
-if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
-  return {CODE.PARTITION_UNKNOWN}
+local foreign = require_partition()
+if foreign then
+  return {foreign}
 end
 if redis.call('HEXISTS', K.account, 'l:' .. A.message) == 1 then
   local own = reservation(A.message)

@@ -1,5 +1,5 @@
 -- What: reserves what a reply may use with its next step, beside what its steps so far have used (I23).
--- KEYS: partition queue generating room messages states draft events account rooms reserving
+-- KEYS: partition room account reserving
 -- ARGV: room owner db_key claim now message attempt budget
 --       budget asks for all of it: what was used and what the next step may use
 -- Returns: OK, the tokens that all its answers together may have or '' | PARTITION_UNKNOWN | MISSING | GONE | FENCED
@@ -8,7 +8,6 @@
 -- Safe to repeat because: the same is reserved instead of itself.
 --@include require_room
 --@include budget
---@include reservation
 local refused = require_room()
 if refused then
   return {refused}

@@ -10,11 +10,11 @@ from msgspec import structs
 from parlor.cache.budgets import BudgetCache, Sums
 from parlor.cache.live import RoomAddress
 from parlor.cache.usage import UsageCache
-from parlor.errors import OutOfStep, QuotaExceeded, Uncounted
+from parlor.errors import ForeignCache, OutOfStep, QuotaExceeded, Uncounted
 from parlor.model.budgets import BILLION, DAY_MS, Budget, Period
 from parlor.model.ids import MessageId
 from parlor.model.messages import Usage
-from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, NOW, CacheFixtures
+from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, NOW, THEIRS, CacheFixtures
 from tests.contract.cache.spending import ASK, ask, end, limit, load, payer_of, spent, standing, start
 from tests.contract.cache.test_deletes import delete
 
@@ -124,6 +124,18 @@ async def test_what_redis_does_not_know_is_loaded_first(fixtures: CacheFixtures)
         await ask(fixtures, address, 0, structs.replace(ASK, prompt=40))
     await load(fixtures, Sums(1, 1, 0, 0))
     assert await spent(fixtures) == (950, 0)
+
+
+async def test_another_installations_redis_keeps_its_counters(fixtures: CacheFixtures) -> None:
+    limit(fixtures, tokens_per_day=1000)
+    await fixtures.claimed()
+    await fixtures.redis.hset(fixtures.keys.partition(fixtures.partition), "installation", THEIRS)
+    before = await fixtures.dump()
+    with pytest.raises(ForeignCache):
+        await load(fixtures)
+    with pytest.raises(ForeignCache):
+        await BudgetCache(fixtures.live).reserve(payer_of(fixtures), fixtures.message_id(), ASK)
+    assert await fixtures.dump() == before
 
 
 async def test_what_is_not_committed_yet_is_not_forgotten_by_loading(fixtures: CacheFixtures) -> None:
