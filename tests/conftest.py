@@ -7,8 +7,10 @@ both). Pytest groups tests by kind, so each is started once, and one at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 
@@ -55,3 +57,16 @@ def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
         skip_or_fail(f"not installed: {', '.join(missing)}")
     with installed(kind) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An actor that a test makes configures the logs of its whole process; later tests capture lines of every level."""
+    configure = structlog.configure
+
+    def without_cache(**options: Any) -> None:
+        configure(**options | {"cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", without_cache)
+    yield
+    structlog.reset_defaults()

@@ -8,7 +8,6 @@ import contextvars
 import io
 import json
 import sys
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -17,12 +16,6 @@ from actors.logs import configure_logs
 from parlor.settings import LogSettings
 
 pytestmark = pytest.mark.unit
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 async def test_every_line_names_the_actor(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
