@@ -1,4 +1,5 @@
-"""ActorGateway: how a process reaches rooms. Changes go to the room's actor (``routing.py``), reads go to the stores.
+"""ActorGateway: how a process reaches rooms. Changes go to the room's actor (``room_commands.py``), reads go to the
+stores.
 
 It holds no state of its own.
 """
@@ -9,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import date, tzinfo
-from typing import TypeVar
 
 import msgspec
 import structlog
@@ -17,81 +17,38 @@ from ray.exceptions import RayError
 
 from actors.administration import ActorAdministration
 from actors.node_state_machine import NodeStateMachine
-from actors.routing import RoomRouter
+from actors.room_commands import RoomCommands, require_home
 from parlor.cache.hub import EventHub
 from parlor.cache.live import RoomAddress
-from parlor.errors import (
-    CacheUnavailable,
-    InternalError,
-    MessageNotFound,
-    ParlorError,
-    RoomNotFound,
-    StoreUnavailable,
-)
+from parlor.errors import CacheUnavailable, MessageNotFound, ParlorError, RoomNotFound, StoreUnavailable
 from parlor.gateway import Answer, Subscription
-from parlor.llm.personas import Personas, load_personas
 from parlor.llm.ports import ModelCall, Persona
 from parlor.model.access import Credential, DailyUse, Session, StreamTicket
 from parlor.model.budgets import Budget, Payer
-from parlor.model.ids import AccountId, MessageId, RoomId, home_of, partition_of
+from parlor.model.ids import AccountId, MessageId, RoomId, partition_of
 from parlor.model.messages import Message, MessageList, MessagePage
-from parlor.model.requests import (
-    AttemptReceipt,
-    DeleteReceipt,
-    DependencyHealth,
-    EditReceipt,
-    Idempotency,
-    ReplyMode,
-    RoomReceipt,
-    SendReceipt,
-    SendRequest,
-    StateReport,
-)
+from parlor.model.requests import DependencyHealth, Idempotency, RoomReceipt, SendReceipt, StateReport
 from parlor.model.rooms import NewRoom, Room, RoomMemory, RoomPage
 from parlor.model.search import SearchPage
 from parlor.reading.usage import daily_use
-from parlor.rooms.commands import (
-    Command,
-    Continue,
-    DeleteDone,
-    DeleteMessage,
-    DeleteRoom,
-    Done,
-    Edit,
-    EditDone,
-    MessageDone,
-    Outcome,
-    Refused,
-    Regenerate,
-    ResetMemory,
-    RoomDone,
-    Send,
-    SendDone,
-    Stop,
-    UpdateRoom,
-)
-from parlor.rooms.tracing import current_request
 from parlor.settings import Settings
 from parlor.store.access import AccessStore
 from parlor.store.audit_log import AuditStore
 from parlor.wiring import Wiring
 
-_T = TypeVar("_T", bound=Outcome)
 _log = structlog.get_logger(__name__)
 
 
-class ActorGateway:
+class ActorGateway(RoomCommands):
     """See ``parlor.gateway.Gateway``."""
 
     def __init__(self, wiring: Wiring, hub: EventHub) -> None:
-        self._wiring = wiring
+        super().__init__(wiring)
         self._settings = wiring.settings
         self._hub = hub
         self._streams = wiring.streams(hub)
         self._calls = wiring.stateless_calls()
-        self._rooms = RoomRouter(wiring.reader, wiring.settings.ray.namespace)
         self._states = NodeStateMachine(wiring.settings.ray.namespace)
-        self._personas = Personas(load_personas(wiring.settings.llm))
         self.installation = wiring.live.guard.installation
         self.use_ticket, self.take_sign_in_code = wiring.tickets.use, wiring.sign_in_codes.take
         self.access = AccessStore(wiring.store)
@@ -162,16 +119,8 @@ class ActorGateway:
         return await self._wiring.rooms.page(session, limit, cursor)
 
     async def get_room(self, session: Session, room_id: RoomId) -> Room:
-        _require_home(session, room_id)
+        require_home(session, room_id)
         return await self._wiring.rooms.room(room_id, session.account_id)
-
-    async def update_room(self, session: Session, room_id: RoomId, title: str | None, ai_persona: str | None) -> Room:
-        if ai_persona is not None:
-            self._personas.named(ai_persona)
-        return (await self._ask(UpdateRoom(session, room_id, current_request(), title, ai_persona), RoomDone)).room
-
-    async def delete_room(self, session: Session, room_id: RoomId) -> Room:
-        return (await self._ask(DeleteRoom(session, room_id, current_request()), RoomDone)).room
 
     async def room_state(self, session: Session, room_id: RoomId) -> StateReport:
         await self.get_room(session, room_id)
@@ -179,24 +128,10 @@ class ActorGateway:
 
     # Messages
 
-    async def send_message(self, session: Session, room_id: RoomId, request: SendRequest) -> SendReceipt:
-        if request.ai_persona is not None:
-            self._personas.named(request.ai_persona)
-        _require_home(session, room_id)
-        mint = self._wiring.mint
-        reply_id = mint.message_id(session.partition) if request.reply is ReplyMode.AUTO else None
-        message_id = mint.message_id(session.partition)
-        async with self._wiring.files.named(session, room_id, message_id, request.parts) as named:
-            request = msgspec.structs.replace(request, parts=named.parts)
-            command = Send(session, room_id, current_request(), message_id, reply_id, request)
-            receipt = (await self._ask(command, SendDone)).receipt
-            named.sent = receipt.message.message_id == message_id
-        return receipt
-
     async def list_messages(
         self, session: Session, room_id: RoomId, limit: int, before: int | None, after: int | None
     ) -> MessagePage:
-        _require_home(session, room_id)
+        require_home(session, room_id)
         return await self._wiring.history.page(room_id, session.account_id, limit=limit, before=before, after=after)
 
     async def get_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
@@ -204,22 +139,6 @@ class ActorGateway:
         if partition_of(message_id) != session.partition:
             raise MessageNotFound
         return await self._wiring.history.message(room_id, session.account_id, message_id)
-
-    async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt:
-        await self._require_message_home(session, room_id, message_id)
-        return (await self._ask(DeleteMessage(session, room_id, current_request(), message_id), DeleteDone)).receipt
-
-    async def edit_message(
-        self,
-        session: Session,
-        room_id: RoomId,
-        message_id: MessageId,
-        content: str,
-        idempotency: Idempotency | None = None,
-    ) -> EditReceipt:
-        await self._require_message_home(session, room_id, message_id)
-        command = Edit(session, room_id, current_request(), message_id, content, self._wiring.mint.token(), idempotency)
-        return (await self._ask(command, EditDone)).receipt
 
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
         await self.get_message(session, room_id, message_id)
@@ -234,40 +153,8 @@ class ActorGateway:
         return await self._streams.wait_for_commit(room_id, session.account_id, message_id, seconds)
 
     async def queued_messages(self, session: Session, room_id: RoomId, limit: int, cursor: str | None) -> MessageList:
-        _require_home(session, room_id)
+        require_home(session, room_id)
         return await self._wiring.history.queued(room_id, session.account_id, limit=limit, cursor=cursor)
-
-    # Replies
-
-    async def stop_reply(
-        self, session: Session, room_id: RoomId, message_id: MessageId, attempt: int | None
-    ) -> Message:
-        await self._require_message_home(session, room_id, message_id)
-        return (await self._ask(Stop(session, room_id, current_request(), message_id, attempt), MessageDone)).message
-
-    async def regenerate(
-        self,
-        session: Session,
-        room_id: RoomId,
-        message_id: MessageId,
-        ai_persona: str | None = None,
-        idempotency: Idempotency | None = None,
-    ) -> AttemptReceipt:
-        if ai_persona is not None:
-            self._personas.named(ai_persona)
-        await self._require_message_home(session, room_id, message_id)
-        nonce = self._wiring.mint.token()
-        return await self._begin(
-            Regenerate(session, room_id, current_request(), message_id, nonce, idempotency, ai_persona)
-        )
-
-    async def continue_reply(
-        self, session: Session, room_id: RoomId, message_id: MessageId, idempotency: Idempotency | None = None
-    ) -> AttemptReceipt:
-        await self._require_message_home(session, room_id, message_id)
-        return await self._begin(
-            Continue(session, room_id, current_request(), message_id, self._wiring.mint.token(), idempotency)
-        )
 
     async def variants(
         self, session: Session, room_id: RoomId, message_id: MessageId, limit: int, cursor: str | None
@@ -279,12 +166,8 @@ class ActorGateway:
     # Memory and use
 
     async def room_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
-        _require_home(session, room_id)
+        require_home(session, room_id)
         return await self._wiring.rooms.memory(room_id, session.account_id)
-
-    async def reset_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
-        await self._ask(ResetMemory(session, room_id, current_request()), Done)
-        return await self.room_memory(session, room_id)
 
     async def usage(self, session: Session, first: date, last: date, zone: tzinfo) -> list[DailyUse]:
         return await daily_use(self._wiring.store, session.shard_id, session.account_db_key, first, last, zone)
@@ -304,13 +187,13 @@ class ActorGateway:
     def room_events(
         self, session: Session, room_id: RoomId, after: str | None
     ) -> AbstractAsyncContextManager[Subscription]:
-        _require_home(session, room_id)
+        require_home(session, room_id)
         return self._streams.room(room_id, session.account_id, after)
 
     def reply_events(
         self, session: Session, room_id: RoomId, message_id: MessageId, after: str | None
     ) -> AbstractAsyncContextManager[Subscription]:
-        _require_home(session, room_id)
+        require_home(session, room_id)
         return self._streams.reply(room_id, session.account_id, message_id, after)
 
     def turn_events(
@@ -328,7 +211,7 @@ class ActorGateway:
         return await self._wiring.tickets.issue(session.partition, session.account_id, path, credential)
 
     async def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
-        _require_home(session, room_id)
+        require_home(session, room_id)
         async for message in self._wiring.history.all(room_id, session.account_id):
             yield message
 
@@ -347,31 +230,6 @@ class ActorGateway:
         await self._calls.close()
         await self._wiring.close()
 
-    # Commands
-
-    async def _ask(self, command: Command, kind: type[_T]) -> _T:
-        """Has the room's owner serve the command, wherever the room is. The ids in the command make repeating it
-        harmless."""
-        if command.session is not None:
-            _require_home(command.session, command.room_id)
-        outcome = await self._rooms.route(command)
-        if isinstance(outcome, Refused):
-            raise ParlorError.from_wire(outcome.error)
-        if not isinstance(outcome, kind):
-            raise InternalError(debug=f"{type(command).__name__} was answered with {type(outcome).__name__}")
-        return outcome
-
-    async def _begin(self, command: Regenerate | Continue) -> AttemptReceipt:
-        done = await self._ask(command, MessageDone)
-        return AttemptReceipt(done.message, done.replayed)
-
-    async def _require_message_home(self, session: Session, room_id: RoomId, message_id: MessageId) -> None:
-        """Raises ``MessageNotFound`` for an id of another partition, or ``RoomNotFound`` if the room does not exist."""
-        _require_home(session, room_id)
-        if partition_of(message_id) != session.partition:
-            await self.get_room(session, room_id)
-            raise MessageNotFound
-
 
 async def open_gateway(settings: Settings, *, create_supervisor: bool = False) -> ActorGateway:
     """Opens a gateway for this process; call ``close`` when done. Servers that are down do not make this fail, only the
@@ -387,12 +245,6 @@ async def open_gateway(settings: Settings, *, create_supervisor: bool = False) -
         await asyncio.to_thread(obtain_supervisor, settings)
     wiring = await Wiring.open(settings)
     return ActorGateway(wiring, wiring.event_hub())
-
-
-def _require_home(session: Session, room_id: RoomId) -> None:
-    """Raises ``RoomNotFound`` for an id of another partition: without a lookup, it is not a room of this account."""
-    if home_of(room_id) != session.partition:
-        raise RoomNotFound
 
 
 def _payer(session: Session) -> Payer:

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool, model_va
 
 from api.fields import ListCursor, Timestamp, _Answer, _Body, _Query
 from api.key_schemas import read_time
-from api.schemas import ChatUsageTotal
+from api.usage_schemas import ChatUsageTotal
 from parlor.model.access import Standing
 
 

@@ -16,9 +16,9 @@ from api.edge import Edge, StreamSlot, edge_of
 from api.headers import Preferences, parse_prefer, wants_event_stream
 from api.idempotency import REPLAYED, idempotency_of
 from api.limits import check_content, check_metadata
+from api.message_schemas import ChatMessageSendRequest
 from api.part_schemas import sent_form
 from api.rates import charge
-from api.schemas import ChatMessageSendRequest
 from api.send_body import SendBody
 from api.sse import EventStream
 from parlor.errors import ParlorError, Unavailable

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from pydantic import ValidationError
 
+from api.message_schemas import ChatMessageSendRequest
 from api.problems import invalid, invalid_fields
-from api.schemas import ChatMessageSendRequest
 from api.send_body import SendBody, is_sayable
 from parlor.errors import InvalidRequest
 from parlor.model.messages import Event, JsonObject

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Response
 from ray import serve
 
 from api import answers
-from api.schemas import ChatMessageSendRequest
+from api.message_schemas import ChatMessageSendRequest
 from parlor.settings import ApiSettings
 
 

@@ -11,10 +11,7 @@ from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.idempotency import REPLAYED, IdempotencyKey, idempotency_of
 from api.limits import check_content
-from api.openapi import WITH_BODY, event_stream, refusals
-from api.path_ids import message_id_of, room_id_of
-from api.problems import invalid
-from api.schemas import (
+from api.message_schemas import (
     ChatMessageDeleteRequest,
     ChatMessageDeleteResponse,
     ChatMessageEditRequest,
@@ -24,8 +21,11 @@ from api.schemas import (
     ChatMessageResponse,
     ChatMessageSendRequest,
     ChatMessageSendResponse,
-    ChatStateResponse,
 )
+from api.openapi import WITH_BODY, event_stream, refusals
+from api.path_ids import message_id_of, room_id_of
+from api.problems import invalid
+from api.room_schemas import ChatStateResponse
 from api.sending import send
 from parlor.errors import (
     IdempotencyMismatch,

@@ -10,9 +10,7 @@ from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.idempotency import REPLAYED, IdempotencyKey, idempotency_of
-from api.openapi import WITH_BODY, refusals
-from api.path_ids import message_id_of, room_id_of
-from api.schemas import (
+from api.message_schemas import (
     ChatMessageContinueRequest,
     ChatMessageRegenerateRequest,
     ChatMessageResponse,
@@ -20,6 +18,8 @@ from api.schemas import (
     ChatMessageVariantsRequest,
     ChatMessageVariantsResponse,
 )
+from api.openapi import WITH_BODY, refusals
+from api.path_ids import message_id_of, room_id_of
 from parlor.errors import (
     IdempotencyMismatch,
     IllegalTransition,

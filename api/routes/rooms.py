@@ -11,9 +11,10 @@ from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.idempotency import REPLAYED, IdempotencyKey, idempotency_of
 from api.limits import check_title
+from api.message_schemas import ChatRoomQueueRequest, ChatRoomQueueResponse
 from api.openapi import WITH_BODY, refusals
 from api.path_ids import room_id_of
-from api.schemas import (
+from api.room_schemas import (
     ChatRoomCreateRequest,
     ChatRoomCreateResponse,
     ChatRoomDeleteRequest,
@@ -21,8 +22,6 @@ from api.schemas import (
     ChatRoomListRequest,
     ChatRoomListResponse,
     ChatRoomMemoryResponse,
-    ChatRoomQueueRequest,
-    ChatRoomQueueResponse,
     ChatRoomResponse,
     ChatRoomUpdateRequest,
     ChatRoomUpdateResponse,

@@ -13,7 +13,7 @@ from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.openapi import refusals
 from api.problems import invalid
-from api.schemas import ChatUsageRequest, ChatUsageResponse
+from api.usage_schemas import ChatUsageRequest, ChatUsageResponse
 
 router = APIRouter(prefix="/v1/usage", tags=["usage"], route_class=AuthenticatedRoute)
 

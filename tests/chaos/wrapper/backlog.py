@@ -118,7 +118,7 @@ async def measure(settings: Settings, entries: int, database: PrivateServer) -> 
     keys, partitions = Keys(settings.redis.prefix), settings.store.partitions
     await domain.open(owners=1)
     try:
-        rooms = await domain.settle_in(ACCOUNTS, ROOMS)
+        rooms = await domain.users.settle_in(ACCOUNTS, ROOMS)
         speakers = _Speakers(domain, rooms)
         await speakers.speak(len(rooms))
         database.kill()

@@ -88,11 +88,13 @@ async def test_nothing_is_lost_by_calls_that_fail_or_come_twice(redis_url: str, 
         # Owners and writers take from each other, and stand still for longer than a lease: some must be refused.
         async with asyncio.timeout(REFUSED_WITHIN):
             while not all(domain.tally.stale[what] for what in ("room", "batch")):
-                await asyncio.gather(*(domain.live_in(f"person-{number}", ROOMS, STEPS) for number in range(PEOPLE)))
+                await asyncio.gather(
+                    *(domain.users.live_in(f"person-{number}", ROOMS, STEPS) for number in range(PEOPLE))
+                )
         recorder.close()
         rooms = await domain.final_rooms()
     finally:
         await domain.close()
     assert check(recorder.operations, rooms) == []
     assert all(domain.counts[what] for what in ("refused", "unheard", "twice", "late", "stalled")), domain.counts
-    assert domain.stale_copies
+    assert domain.users.stale_copies

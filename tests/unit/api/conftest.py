@@ -18,7 +18,10 @@ from parlor.gateway import Gateway
 from parlor.settings import ApiSettings, AuthSettings, Settings
 from parlor.settings.limits import LimitSettings
 from parlor.settings.uploads import FileSettings
-from tests.unit.api.fakes import SECRET, CountingEntropy, FakeClock, FakeGateway, RecordingMetrics, token
+from tests.unit.api.bearer_tokens import SECRET, token
+from tests.unit.api.fake_clock import CountingEntropy, FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.recording_metrics import RecordingMetrics
 
 
 @pytest.fixture(autouse=True)

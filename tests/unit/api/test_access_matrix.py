@@ -14,18 +14,12 @@ from api import openapi
 from api.api_keys import digest_of, new_key
 from parlor.model.files import File
 from parlor.model.ids import AccountId
+from tests.unit.api.bearer_tokens import SECRET
 from tests.unit.api.document_calls import DocumentedCall, documented_calls
+from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.fake_sign_in import INSTALLATION
-from tests.unit.api.fakes import (
-    FILE_ID,
-    MESSAGE,
-    NOW_MS,
-    ROOM,
-    SECRET,
-    CountingEntropy,
-    FakeClock,
-    FakeGateway,
-)
+from tests.unit.api.samples import FILE_ID, MESSAGE, ROOM
 from tests.unit.api.signing import TestKey, hmac_signed
 from tests.unit.api.test_signing_keys import followed
 

@@ -10,9 +10,12 @@ from fastapi import FastAPI
 
 from parlor.errors import Overloaded
 from parlor.settings import Settings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fake_administration import ROOM as PARKED_ROOM
-from tests.unit.api.fakes import ROOM, FakeClock, FakeGateway, token
+from tests.unit.api.fake_clock import FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import ROOM
 from tests.unit.api.test_signing_keys import bearer, followed, status
 from tests.unit.api.test_sse import reconnect_of
 

@@ -9,8 +9,10 @@ from fastapi import FastAPI
 
 from parlor.errors import CacheUnavailable, Overloaded, StoreUnavailable, StreamExpired, Unavailable
 from parlor.settings import Settings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import CURSOR, MESSAGE, ROOM, FakeGateway, token
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import CURSOR, MESSAGE, ROOM
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,8 @@ from parlor.model.messages import Message, MessagePage
 from parlor.model.requests import SendReceipt
 from parlor.model.rooms import RoomPage
 from tests.unit.api.dialects.test_ai_sdk_frames import chunks, folded
-from tests.unit.api.fakes import CURSOR, MESSAGE, REPLY, ROOM, FakeGateway, message, reply
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import CURSOR, MESSAGE, REPLY, ROOM, message, reply
 from tests.unit.api.test_openai_chat import ended, event
 
 pytestmark = pytest.mark.unit

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from api import answers, schemas
+from api import answers, message_schemas, room_schemas, schemas, usage_schemas
 from parlor.llm.ports import Persona
 from parlor.model.access import DailyUse, StreamTicket
 from parlor.model.messages import FinishReason, Message, MessageList, MessagePage, Usage
@@ -29,7 +29,8 @@ from parlor.model.rooms import RoomMemory, RoomPage
 from parlor.model.states import MessageState
 from parlor.model.tools import ToolResult, ToolState
 from tests.unit.api.fake_budgets import STANDINGS
-from tests.unit.api.fakes import CURSOR, MESSAGE, NOW_MS, message, reply, room
+from tests.unit.api.fake_clock import NOW_MS
+from tests.unit.api.samples import CURSOR, MESSAGE, message, reply, room
 
 pytestmark = pytest.mark.unit
 
@@ -44,33 +45,42 @@ FULL = reply(
 )
 
 CASES: list[tuple[type[BaseModel], Response]] = [
-    (schemas.ChatRoomCreateResponse, answers.room_answer(room())),
-    (schemas.ChatRoomUpdateResponse, answers.room_answer(room(last_message_at=NOW_MS + 1))),
-    (schemas.ChatRoomDeleteResponse, answers.room_answer(room())),
-    (schemas.ChatRoomResponse, answers.room_answer(room())),
-    (schemas.ChatRoomListResponse, answers.room_page(RoomPage([room(), room()], 2, None, CURSOR))),
-    (schemas.ChatMessageResponse, answers.message_answer(FULL)),
-    (schemas.ChatMessageListResponse, answers.message_page(MessagePage([message(), FULL], False, None, 0, CURSOR))),
-    (schemas.ChatMessageSendResponse, answers.send_answer(SendReceipt(message(), FULL, CURSOR, False), 201, {})),
-    (schemas.ChatMessageSendResponse, answers.send_answer(SendReceipt(message(), None, CURSOR, False), 201, {})),
-    (schemas.ChatMessageEditResponse, answers.edit_answer(EditReceipt(message(), FULL, CURSOR))),
-    (schemas.ChatMessageEditResponse, answers.edit_answer(EditReceipt(message(), None, CURSOR))),
-    (schemas.ChatMessageVariantsResponse, answers.message_list("variants", MessageList([FULL, reply()], None))),
-    (schemas.ChatRoomQueueResponse, answers.message_list("messages", MessageList([message()], "5"))),
-    (schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("summary", 7, NOW_MS, 2))),
-    (schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("", 0, None, 0))),
+    (room_schemas.ChatRoomCreateResponse, answers.room_answer(room())),
+    (room_schemas.ChatRoomUpdateResponse, answers.room_answer(room(last_message_at=NOW_MS + 1))),
+    (room_schemas.ChatRoomDeleteResponse, answers.room_answer(room())),
+    (room_schemas.ChatRoomResponse, answers.room_answer(room())),
+    (room_schemas.ChatRoomListResponse, answers.room_page(RoomPage([room(), room()], 2, None, CURSOR))),
+    (message_schemas.ChatMessageResponse, answers.message_answer(FULL)),
     (
-        schemas.ChatUsageResponse,
+        message_schemas.ChatMessageListResponse,
+        answers.message_page(MessagePage([message(), FULL], False, None, 0, CURSOR)),
+    ),
+    (
+        message_schemas.ChatMessageSendResponse,
+        answers.send_answer(SendReceipt(message(), FULL, CURSOR, False), 201, {}),
+    ),
+    (
+        message_schemas.ChatMessageSendResponse,
+        answers.send_answer(SendReceipt(message(), None, CURSOR, False), 201, {}),
+    ),
+    (message_schemas.ChatMessageEditResponse, answers.edit_answer(EditReceipt(message(), FULL, CURSOR))),
+    (message_schemas.ChatMessageEditResponse, answers.edit_answer(EditReceipt(message(), None, CURSOR))),
+    (message_schemas.ChatMessageVariantsResponse, answers.message_list("variants", MessageList([FULL, reply()], None))),
+    (message_schemas.ChatRoomQueueResponse, answers.message_list("messages", MessageList([message()], "5"))),
+    (room_schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("summary", 7, NOW_MS, 2))),
+    (room_schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("", 0, None, 0))),
+    (
+        usage_schemas.ChatUsageResponse,
         answers.usage_answer(
             date(2026, 11, 1), date(2026, 11, 30), "UTC", [DailyUse(5, "2026-11-23", 1, 2, 3)], STANDINGS
         ),
     ),
     (schemas.EventTicketResponse, answers.ticket_answer(StreamTicket("17-abc", NOW_MS))),
     (
-        schemas.ChatMessageDeleteResponse,
+        message_schemas.ChatMessageDeleteResponse,
         answers.delete_answer(DeleteReceipt(MESSAGE, MessageState.DELETED, DeleteOutcome.CANCELLED)),
     ),
-    (schemas.ChatStateResponse, answers.state_answer(StateReport("SENT", [Transition(NOW_MS, "A", "B", "room")]))),
+    (room_schemas.ChatStateResponse, answers.state_answer(StateReport("SENT", [Transition(NOW_MS, "A", "B", "room")]))),
     (schemas.ChatPersonaListResponse, answers.persona_list([Persona("a", "b", "c", "d", "e")])),
     (schemas.HealthResponse, answers.health_answer([DependencyHealth("redis", True, "ok")])),
 ]
@@ -86,7 +96,7 @@ def test_an_answer_is_what_its_model_documents(model: type[BaseModel], answer: R
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])), st.integers(0, 4_102_444_800_000))
 def test_any_text_and_time_come_out_as_they_went_in(content: str, at: int) -> None:
     sent: Message = message(content=content, timestamp=at)
-    read = schemas.ChatMessageResponse.model_validate_json(bytes(answers.message_answer(sent).body))
+    read = message_schemas.ChatMessageResponse.model_validate_json(bytes(answers.message_answer(sent).body))
     assert read.content == content
     assert read.timestamp.endswith(f".{at % 1000:03d}Z")
     assert len(read.timestamp) == len("2026-11-23T03:18:05.042Z")

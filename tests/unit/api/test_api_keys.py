@@ -18,7 +18,9 @@ from parlor.errors import StoreUnavailable
 from parlor.model.access import Credential, TicketHolder
 from parlor.model.ids import AccountId
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import NOW_MS, ROOM, CountingEntropy, FakeClock, FakeGateway
+from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import ROOM
 from tests.unit.api.test_signing_keys import bearer, followed, status
 from tests.unit.api.test_sse import reconnect_of
 

@@ -9,7 +9,9 @@ import pytest
 
 from parlor.errors import StoreUnavailable
 from parlor.settings import Settings
-from tests.unit.api.fakes import NOW_MS, FakeGateway, token
+from tests.unit.api.bearer_tokens import token
+from tests.unit.api.fake_clock import NOW_MS
+from tests.unit.api.fake_gateway import FakeGateway
 
 pytestmark = pytest.mark.unit
 

@@ -9,8 +9,10 @@ import pytest
 from fastapi import FastAPI
 
 from parlor.settings import Settings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import ROOM, FakeGateway, token
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import ROOM
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from parlor.settings import ApiSettings, AuthSettings, Settings
 from parlor.settings.loading import ConfigurationError
-from tests.unit.api.fakes import SECRET
+from tests.unit.api.bearer_tokens import SECRET
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models use what pydantic deprecates

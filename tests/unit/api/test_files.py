@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from api.rates import Shares
 from parlor.errors import StoreUnavailable
 from parlor.settings import Settings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import FakeGateway, token
+from tests.unit.api.fake_gateway import FakeGateway
 
 pytestmark = pytest.mark.unit
 

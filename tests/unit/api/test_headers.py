@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from api.headers import Preferences, parse_idempotency_key, parse_prefer, wants_event_stream
 from api.idempotency import digest
-from api.schemas import ChatMessageSendRequest
+from api.message_schemas import ChatMessageSendRequest
 from api.sending import values
 from parlor.errors import InvalidRequest
 

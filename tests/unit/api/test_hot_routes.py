@@ -36,18 +36,11 @@ from parlor.model.ids import AccountId
 from parlor.model.messages import Event
 from parlor.settings import ApiSettings, AuthSettings, Settings
 from parlor.settings.limits import LimitSettings
-from tests.unit.api.fakes import (
-    CURSOR,
-    NOW_MS,
-    REPLY,
-    ROOM,
-    SECRET,
-    CountingEntropy,
-    FakeClock,
-    FakeGateway,
-    RecordingMetrics,
-    token,
-)
+from tests.unit.api.bearer_tokens import SECRET, token
+from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.recording_metrics import RecordingMetrics
+from tests.unit.api.samples import CURSOR, REPLY, ROOM
 
 pytestmark = pytest.mark.unit
 

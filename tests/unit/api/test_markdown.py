@@ -16,7 +16,7 @@ from parlor.model.ids import RoomId
 from parlor.model.messages import Message, SenderType
 from parlor.model.rooms import Room
 from parlor.model.states import RoomState
-from tests.unit.api.fakes import message
+from tests.unit.api.samples import message
 
 pytestmark = pytest.mark.unit
 

@@ -12,8 +12,10 @@ from parlor.model.messages import Event
 from parlor.model.parts import FilePart, ImagePart, StoredParts, TextSpan
 from parlor.model.requests import OnBusy, ReplyMode, SendRequest
 from parlor.settings import Settings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import CURSOR, EDITED_AT, MESSAGE, REPLY, ROOM, FakeGateway, token
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import CURSOR, EDITED_AT, MESSAGE, REPLY, ROOM
 
 pytestmark = pytest.mark.unit
 

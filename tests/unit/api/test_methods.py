@@ -10,8 +10,10 @@ from fastapi import FastAPI
 
 from parlor.errors import RoomNotFound
 from parlor.settings import Settings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import MESSAGE, REPLY, ROOM, FakeGateway, token
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import MESSAGE, REPLY, ROOM
 
 pytestmark = pytest.mark.unit
 

@@ -16,7 +16,9 @@ from parlor.llm.ports import ModelCall, PromptTurn
 from parlor.model.messages import Event, FinishReason
 from parlor.model.parts import ReasoningPart, TextSpan
 from parlor.settings import Settings
-from tests.unit.api.fakes import ROOM, FakeGateway, token
+from tests.unit.api.bearer_tokens import token
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import ROOM
 from tests.unit.api.test_openai_chat import BROKEN, FAILED, ended, event, final
 
 pytestmark = pytest.mark.unit

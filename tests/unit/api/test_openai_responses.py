@@ -20,7 +20,9 @@ from parlor.model.requests import OnBusy
 from parlor.model.states import MessageState
 from parlor.model.wire import encode, message_form
 from parlor.settings import Settings
-from tests.unit.api.fakes import REPLY, ROOM, FakeGateway, reply, token
+from tests.unit.api.bearer_tokens import token
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import REPLY, ROOM, reply
 
 pytestmark = pytest.mark.unit
 

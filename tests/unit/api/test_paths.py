@@ -6,7 +6,8 @@ import httpx2
 import pytest
 
 from api.path_ids import path_of
-from tests.unit.api.fakes import MESSAGE, ROOM, FakeGateway
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import MESSAGE, ROOM
 
 pytestmark = pytest.mark.unit
 

@@ -24,7 +24,9 @@ from parlor.errors import (
     Unauthenticated,
 )
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import MESSAGE, ROOM, FakeGateway, RecordingMetrics
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.recording_metrics import RecordingMetrics
+from tests.unit.api.samples import MESSAGE, ROOM
 
 pytestmark = pytest.mark.unit
 

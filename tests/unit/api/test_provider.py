@@ -22,8 +22,10 @@ from api.app import build_app
 from parlor.gateway import Gateway
 from parlor.settings import AuthSettings, Settings
 from parlor.settings.identity import IdentitySettings
+from tests.unit.api.bearer_tokens import SECRET, token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import NOW_MS, SECRET, CountingEntropy, FakeClock, FakeGateway, token
+from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.signing import hmac_signed
 from tests.unit.api.test_signing_keys import bearer, status
 from tests.unit.api.test_sse import reconnect_of

@@ -14,8 +14,11 @@ from api.rates import Limits, Rate, Shares
 from parlor.errors import RateLimited
 from parlor.settings import Settings
 from parlor.settings.limits import LimitSettings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import ROOM, FakeClock, FakeGateway, token
+from tests.unit.api.fake_clock import FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import ROOM
 from tests.unit.fake_clock import settle
 
 pytestmark = pytest.mark.unit

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from parlor.errors import IllegalTransition, LimitReached, MessageNotFound, RoomBusy, RoomNotFound
-from tests.unit.api.fakes import MESSAGE, REPLY, ROOM, FakeGateway
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import MESSAGE, REPLY, ROOM
 
 pytestmark = pytest.mark.unit
 

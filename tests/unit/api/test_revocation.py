@@ -13,8 +13,11 @@ from api.tokens import issue
 from parlor.model.access import Credential, Session, TicketHolder
 from parlor.model.ids import AccountId
 from parlor.settings import Settings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import NOW_MS, ROOM, FakeClock, FakeGateway, token
+from tests.unit.api.fake_clock import NOW_MS, FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import ROOM
 from tests.unit.api.test_signing_keys import bearer, followed, status
 from tests.unit.api.test_sse import reconnect_of
 

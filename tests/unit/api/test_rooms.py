@@ -10,7 +10,8 @@ import pytest
 from parlor.errors import CacheUnavailable, RoomNotFound
 from parlor.model.requests import DependencyHealth
 from parlor.model.rooms import RoomMemory
-from tests.unit.api.fakes import CURSOR, ROOM, FakeGateway
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import CURSOR, ROOM
 
 pytestmark = pytest.mark.unit
 

@@ -15,9 +15,11 @@ from api.sign_in_codes import seal
 from parlor.model.administration import Action, Way
 from parlor.model.ids import AccountId
 from parlor.settings import AuthSettings, Settings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
+from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.fake_sign_in import INSTALLATION
-from tests.unit.api.fakes import NOW_MS, CountingEntropy, FakeClock, FakeGateway, token
 from tests.unit.api.sockets import Socket
 from tests.unit.api.test_signing_keys import followed
 

@@ -18,8 +18,11 @@ from api.access import INTERVAL, LOOK_INTERVAL
 from parlor.errors import StoreUnavailable
 from parlor.settings import Settings
 from parlor.store.access import SigningKey
+from tests.unit.api.bearer_tokens import SECRET, token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import NOW_MS, ROOM, SECRET, FakeClock, FakeGateway, token
+from tests.unit.api.fake_clock import NOW_MS, FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import ROOM
 from tests.unit.api.signing import TestKey, hmac_signed
 from tests.unit.api.test_sse import reconnect_of
 

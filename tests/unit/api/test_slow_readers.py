@@ -10,8 +10,12 @@ from fastapi import FastAPI
 
 from parlor.model.messages import Event
 from parlor.settings import Settings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import CURSOR, ROOM, FakeClock, FakeGateway, RecordingMetrics, token
+from tests.unit.api.fake_clock import FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.recording_metrics import RecordingMetrics
+from tests.unit.api.samples import CURSOR, ROOM
 
 pytestmark = pytest.mark.unit
 

@@ -13,7 +13,10 @@ from api import socket as sockets_under_test
 from parlor.errors import CacheUnavailable, ParlorError, RoomBusy, RoomNotFound
 from parlor.model.requests import OnBusy, ReplyMode, SendRequest
 from parlor.settings import Settings
-from tests.unit.api.fakes import REPLY, ROOM, FakeGateway, RecordingMetrics, token
+from tests.unit.api.bearer_tokens import token
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.recording_metrics import RecordingMetrics
+from tests.unit.api.samples import REPLY, ROOM
 from tests.unit.api.sockets import Socket, is_idle
 
 pytestmark = pytest.mark.unit

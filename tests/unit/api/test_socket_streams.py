@@ -17,7 +17,10 @@ from parlor.model.ids import Partition, RoomId
 from parlor.model.messages import Event
 from parlor.model.requests import SendReceipt, SendRequest
 from parlor.settings import Settings
-from tests.unit.api.fakes import CURSOR, MINT, ROOM, FakeClock, FakeGateway, token
+from tests.unit.api.bearer_tokens import token
+from tests.unit.api.fake_clock import FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import CURSOR, MINT, ROOM
 from tests.unit.api.sockets import Socket, is_idle, until
 
 pytestmark = pytest.mark.unit

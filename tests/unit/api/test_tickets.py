@@ -14,8 +14,11 @@ from structlog.typing import EventDict
 from parlor.model.access import Credential, TicketHolder
 from parlor.model.ids import AccountId
 from parlor.settings import Settings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fakes import CURSOR, NOW_MS, REPLY, ROOM, FakeClock, FakeGateway, token
+from tests.unit.api.fake_clock import NOW_MS, FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import CURSOR, REPLY, ROOM
 
 pytestmark = pytest.mark.unit
 

@@ -15,7 +15,10 @@ from api.key_ring import KeyRing
 from api.tokens import TokenVerifier, issue, secret_of
 from parlor.errors import StoreUnavailable, Unauthenticated
 from parlor.settings import AuthSettings
-from tests.unit.api.fakes import NOW_MS, ROOM, SECRET, FakeClock, FakeGateway
+from tests.unit.api.bearer_tokens import SECRET
+from tests.unit.api.fake_clock import NOW_MS, FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import ROOM
 
 pytestmark = pytest.mark.unit
 

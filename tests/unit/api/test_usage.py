@@ -11,7 +11,9 @@ import pytest
 from parlor.errors import StoreUnavailable
 from parlor.model.access import DailyUse
 from parlor.settings import Settings
-from tests.unit.api.fakes import FakeClock, FakeGateway, token
+from tests.unit.api.bearer_tokens import token
+from tests.unit.api.fake_clock import FakeClock
+from tests.unit.api.fake_gateway import FakeGateway
 
 pytestmark = pytest.mark.unit
 

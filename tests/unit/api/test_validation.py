@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from api.limits import check_metadata
-from api.schemas import ChatMessageSendRequest
+from api.message_schemas import ChatMessageSendRequest
 from parlor.errors import InvalidRequest
 from parlor.llm.text import is_blank
 from parlor.settings import ApiSettings
-from tests.unit.api.fakes import MESSAGE, ROOM, FakeGateway
+from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.samples import MESSAGE, ROOM
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from parlor_cli import haproxy
 from tests.integration.socket_client import LONG, connected
-from tests.unit.api.fakes import ROOM, token
+from tests.unit.api.bearer_tokens import token
+from tests.unit.api.samples import ROOM
 from tests.unit.parlor_cli.edge import SETTINGS, Edge
 from tests.unit.parlor_cli.haproxy_front import a_front_end
 

@@ -1,22 +1,19 @@
-"""A fake gateway, and a clock that tests advance."""
+"""A gateway that records what it is asked."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, tzinfo
 from typing import Any
 
-import msgspec
-
-from api.tokens import issue
 from parlor.gateway import Subscription
 from parlor.llm.ports import ModelCall, Persona
 from parlor.model.access import Credential, DailyUse, Session, Standing, StreamTicket, TicketHolder
 from parlor.model.budgets import Budget
-from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
-from parlor.model.messages import Durability, FinishReason, Message, MessageList, MessagePage, SenderType, Usage
+from parlor.model.ids import AccountId, MessageId, Partition, RoomId, ShardId
+from parlor.model.messages import Durability, FinishReason, Message, MessageList, MessagePage, Usage
 from parlor.model.requests import (
     AttemptReceipt,
     DeleteOutcome,
@@ -33,109 +30,16 @@ from parlor.model.requests import (
 from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.model.search import SearchPage
 from parlor.model.states import MessageState, RoomState
-from parlor.settings import Settings
 from tests.unit.api.fake_access import FakeAccess
 from tests.unit.api.fake_administration import FakeAdministration, FakeAuditLog
 from tests.unit.api.fake_answer import FakeAnswer
 from tests.unit.api.fake_budgets import STANDINGS, FakeBudgets
+from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
 from tests.unit.api.fake_files import FakeFileRows, fake_files
 from tests.unit.api.fake_sign_in import FakeSignIn
 from tests.unit.api.fake_subscription import FakeSubscription
+from tests.unit.api.samples import CURSOR, EDITED_AT, message, reply, room
 from tests.unit.memory_files import MemoryFileStore
-
-NOW_MS = 1_795_403_885_042  # 2026-11-23T03:18:05.042Z
-SECRET = "a-secret-of-more-than-thirty-two-bytes"
-EDITED_AT = "2026-11-23T03:18:05.042Z"
-
-
-class FakeClock:
-    """Time stands still until ``advance``."""
-
-    def __init__(self) -> None:
-        self.ms = NOW_MS
-        self._sleepers: list[tuple[int, asyncio.Event]] = []
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic(self) -> float:
-        return self.ms / 1000
-
-    async def sleep(self, seconds: float) -> None:
-        due = self.ms + round(seconds * 1000)
-        if due <= self.ms:
-            return
-        woken = asyncio.Event()
-        self._sleepers.append((due, woken))
-        await woken.wait()
-
-    def advance(self, seconds: float) -> None:
-        self.ms += round(seconds * 1000)
-        for due, woken in self._sleepers:
-            if due <= self.ms:
-                woken.set()
-
-
-class CountingEntropy:
-    """1, 2, 3, ... instead of random bits."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def bits(self, count: int) -> int:
-        self._count += 1
-        return self._count % (1 << count)
-
-
-CURSOR = "1795403885042-7"
-MINT = IdMint(FakeClock(), CountingEntropy())
-ROOM = MINT.room_id(Partition(17))
-MESSAGE = MINT.message_id(Partition(17))
-REPLY = MINT.message_id(Partition(17))
-FILE_ID = MINT.file_id(Partition(17))
-
-
-def room(**changes: Any) -> Room:
-    return msgspec.structs.replace(
-        Room(ROOM, "제목 🫖 שלום", "GPT4O", NOW_MS, None, 0, RoomState.PENDING, 0), **changes
-    )
-
-
-def message(**changes: Any) -> Message:
-    return msgspec.structs.replace(
-        Message(
-            message_id=MESSAGE,
-            room_id=ROOM,
-            seq=1,
-            sender_type=SenderType.USER,
-            content="hello",
-            timestamp=NOW_MS,
-            state=MessageState.PENDING,
-            durability=Durability.CACHED,
-            is_streaming=False,
-            attempt=0,
-            parent_message_id=None,
-            finish_reason=None,
-            usage=None,
-            metadata={},
-        ),
-        **changes,
-    )
-
-
-def reply(**changes: Any) -> Message:
-    return message(
-        **{
-            "message_id": REPLY,
-            "seq": 2,
-            "sender_type": SenderType.AI,
-            "content": "",
-            "state": MessageState.COMPOSING,
-            "is_streaming": True,
-            "parent_message_id": MESSAGE,
-            **changes,
-        }
-    )
 
 
 class FakeGateway(FakeSignIn):
@@ -380,21 +284,3 @@ class FakeGateway(FakeSignIn):
 
     async def close(self) -> None:
         self.closed = True
-
-
-class RecordingMetrics:
-    def __init__(self) -> None:
-        self.streams: list[int] = []
-        self.codes: list[str] = []
-
-    def open_streams(self, count: int) -> None:
-        self.streams.append(count)
-
-    def refused(self, code: str) -> None:
-        self.codes.append(code)
-
-
-def token(
-    settings: Settings, account: str = "alice", ttl: timedelta = timedelta(hours=1), scopes: Sequence[str] = ()
-) -> str:
-    return issue(settings.auth, account, ttl, datetime.fromtimestamp(NOW_MS / 1000, UTC), scopes=scopes)
