@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -45,6 +46,7 @@ from api.routes import (
     usage,
 )
 from api.socket import socket
+from api.web_files import Assets
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
 from parlor.gateway import Gateway
 from parlor.settings import Settings
@@ -134,6 +136,7 @@ def build_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
     )
     app.state.edge = edge
     app.state.authenticator = authenticator
@@ -143,7 +146,7 @@ def build_app(
     for dialect in (openai_chat, openai_models, openai_responses, anthropic_messages, ollama, ai_sdk):
         app.include_router(dialect.router)
     app.router.routes.append(WebSocketRoute(SOCKET, _Socket()))
-    app.mount("/assets", page.assets, name="assets")
+    app.mount("/assets", Assets(), name="assets")
     app.state.methods = MethodTable(app.openapi)
     # Added last is outermost.
     app.add_middleware(HotRoutes, routes=hot_routes())
@@ -152,6 +155,11 @@ def build_app(
     app.add_middleware(RequestContext, edge=edge, echo_request_id=echo_request_id)
     app.add_middleware(Cors, origins=settings.api.origins)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """What generated clients call the operation: the name of its function."""
+    return route.name
 
 
 def _usual_body(settings: Settings) -> Allowance:

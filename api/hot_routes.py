@@ -127,24 +127,24 @@ async def _send(request: Request) -> Response | None:
 
 
 async def _account_events(request: Request) -> Response:
-    return await events.account_events(request)
+    return await events.follow_account(request)
 
 
 async def _room_events(request: Request) -> Response:
-    return await events.room_events(request, **request.path_params)
+    return await events.follow_room(request, **request.path_params)
 
 
 async def _reply_events(request: Request) -> Response:
-    return await events.reply_events(request, **request.path_params)
+    return await events.follow_reply(request, **request.path_params)
 
 
 def hot_routes() -> list[HotRoute]:
     """The routes, the most frequent first."""
     return [
         HotRoute("POST", "/messages", _route(messages.router.routes, messages.send_message), _send),
-        HotRoute("GET", "/events", _route(events.router.routes, events.room_events), _room_events),
-        HotRoute("GET", "/events", _route(events.router.routes, events.reply_events), _reply_events),
-        HotRoute("GET", "/events", _route(events.router.routes, events.account_events), _account_events),
+        HotRoute("GET", "/events", _route(events.router.routes, events.follow_room), _room_events),
+        HotRoute("GET", "/events", _route(events.router.routes, events.follow_reply), _reply_events),
+        HotRoute("GET", "/events", _route(events.router.routes, events.follow_account), _account_events),
     ]
 
 

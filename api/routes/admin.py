@@ -45,7 +45,7 @@ _LIMITS = ("requests_per_second", "sends_per_second", "requests_at_once", "strea
 
 
 @router.get("/status", response_model=AdminStatusResponse, responses=refusals(), summary="Status")
-async def status(request: Request) -> Response:
+async def get_status(request: Request) -> Response:
     """The services that Parlor needs, its actors, and how far the shards are behind."""
     overview = await edge_of(request).gateway.administration.overview()
     return answers.answer(msgspec.structs.asdict(overview))

@@ -67,7 +67,7 @@ _MAY_BE_STOPPED = refusals(RoomNotFound, MessageNotFound, RoomNotActive)
     },
     summary="Chat",
 )
-async def chat(request: Request, body: AiSdkChatRequest) -> Response:
+async def send_chat(request: Request, body: AiSdkChatRequest) -> Response:
     """What `DefaultChatTransport` of the package `ai` sends. `submit-message` sends the last user message to the room
     with this external id, which is made when there is none; the message's `id` makes a repeat harmless.
     `regenerate-message` begins the last reply of the room anew."""
@@ -101,7 +101,7 @@ async def chat(request: Request, body: AiSdkChatRequest) -> Response:
     },
     summary="Resume a chat",
 )
-async def resume(request: Request, chat_id: ChatId) -> Response:
+async def resume_chat(request: Request, chat_id: ChatId) -> Response:
     """The reply that is being written, from its start."""
     edge, caller = edge_of(request), caller_of(request)
     found = await _running(edge, caller.session, chat_id)
@@ -117,7 +117,7 @@ async def resume(request: Request, chat_id: ChatId) -> Response:
     responses={**_MAY_BE_STOPPED, **_NOTHING},
     summary="Stop a chat",
 )
-async def stop(request: Request, chat_id: ChatId) -> Response:
+async def stop_chat(request: Request, chat_id: ChatId) -> Response:
     """Ends the reply that is being written; its text stays. Harmless when there is none."""
     edge, session = edge_of(request), caller_of(request).session
     found = await _running(edge, session, chat_id)

@@ -7,16 +7,14 @@ from html import escape
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import StaticFiles
 
 from api.problems import PUBLIC_ERRORS
-from api.routes.page import HEADERS, WEB
+from api.web_files import HEADERS, REVALIDATED, WEB, file_answer, web_file
 from parlor.errors import ERROR_CLASSES, LlmError, ParlorError
 
 router = APIRouter(include_in_schema=False)
 
 _FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
-_swagger = StaticFiles(directory=WEB / "vendor" / "swagger", check_dir=False)
 # Swagger UI writes style attributes and uses images in data: URLs.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -50,7 +48,7 @@ _START = """SwaggerUIBundle({
 @router.get("/docs")
 async def docs() -> Response:
     """Swagger UI over ``/openapi.json``."""
-    return HTMLResponse(_PAGE, headers={**HEADERS, "Content-Security-Policy": _POLICY})
+    return HTMLResponse(_PAGE, headers={**HEADERS, "Cache-Control": REVALIDATED, "Content-Security-Policy": _POLICY})
 
 
 @router.get("/docs/errors")
@@ -69,7 +67,7 @@ async def errors() -> Response:
         "<p>Those without a status are the reason of a reply that failed, in its <code>error</code>.</p>\n"
         "</body></html>\n"
     )
-    return HTMLResponse(page, headers={**HEADERS, "Content-Security-Policy": _POLICY})
+    return HTMLResponse(page, headers={**HEADERS, "Cache-Control": REVALIDATED, "Content-Security-Policy": _POLICY})
 
 
 def _row(error: type[ParlorError], status: str) -> str:
@@ -83,7 +81,7 @@ def _row(error: type[ParlorError], status: str) -> str:
 @router.get("/docs/start.js")
 async def start() -> Response:
     """The script that starts Swagger UI; a file, because the policy forbids inline scripts."""
-    return Response(_START, media_type="text/javascript", headers=HEADERS)
+    return Response(_START, media_type="text/javascript", headers={**HEADERS, "Cache-Control": REVALIDATED})
 
 
 @router.get("/docs/{name}")
@@ -91,6 +89,4 @@ async def swagger_file(request: Request, name: str) -> Response:
     """The files of Swagger UI."""
     if name not in _FILES:
         raise HTTPException(404)
-    response = await _swagger.get_response(name, request.scope)
-    response.headers.update(HEADERS)
-    return response
+    return file_answer(request, web_file(WEB / "vendor" / "swagger" / name), REVALIDATED)

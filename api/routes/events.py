@@ -35,7 +35,7 @@ Ticket = Annotated[str | None, Query(description="From `POST /v1/events/ticket`,
     responses={**refusals(StreamExpired), 200: event_stream("The account's events: its list of rooms")},
     summary="Events of the account",
 )
-async def account_events(
+async def follow_account(
     request: Request, after: After = None, last_event_id: LastEventId = None, ticket: Ticket = None
 ) -> Response:
     """`room.created`, `room.updated`, `room.deleted`, from the cursor or from now."""
@@ -50,7 +50,7 @@ async def account_events(
     responses={**refusals(RoomNotFound, StreamExpired), 200: event_stream("The room's events")},
     summary="Events of a room",
 )
-async def room_events(
+async def follow_room(
     request: Request, room_id: str, after: After = None, last_event_id: LastEventId = None, ticket: Ticket = None
 ) -> Response:
     """All events of the room, from the cursor or from now. Of what was deleted, only its deletion is told."""
@@ -66,7 +66,7 @@ async def room_events(
     responses={**refusals(RoomNotFound, MessageNotFound, StreamExpired), 200: event_stream("The reply's events")},
     summary="Events of one reply",
 )
-async def reply_events(
+async def follow_reply(
     request: Request,
     room_id: str,
     message_id: str,
@@ -81,7 +81,7 @@ async def reply_events(
     return EventStream(edge.gateway.reply_events(caller.session, room, message, cursor_of(request)), edge, caller)
 
 
-async def event_ticket(request: Request, body: EventTicketRequest) -> Response:
+async def create_event_ticket(request: Request, body: EventTicketRequest) -> Response:
     """A ticket for the event stream at `path`: `?ticket=` opens it without a token, as a browser's `EventSource` needs.
 
     It has to be used within 30 seconds. After that it is good for reconnecting, with `Last-Event-ID`, until the token
@@ -97,7 +97,7 @@ async def event_ticket(request: Request, body: EventTicketRequest) -> Response:
 
 router.add_api_route(
     "/events/ticket",
-    event_ticket,
+    create_event_ticket,
     methods=["POST"],
     status_code=201,
     response_model=EventTicketResponse,

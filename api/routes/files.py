@@ -60,7 +60,7 @@ _PARTIAL: Responses = {
     openapi_extra=_FORM,
     summary="Upload",
 )
-async def upload(request: Request) -> Response:
+async def upload_file(request: Request) -> Response:
     """One file, as the field `file` of a form. Its type is found in its bytes; types that are not taken are 415.
 
     An account's equal bytes are kept, and count, once; under the same name they are the file that is there already.
@@ -99,7 +99,7 @@ async def list_files(request: Request, query: Annotated[FileListRequest, Query()
     responses={**refusals(FileNotFound), 200: {"description": "The bytes", **_BYTES}, **_PARTIAL},
     summary="Download",
 )
-async def download(request: Request, file_id: str) -> Response:
+async def download_file(request: Request, file_id: str) -> Response:
     """The bytes, or the `Range` of them that is asked for, always as an attachment."""
     files = edge_of(request).gateway.files
     file = await files.file(caller_of(request).session, file_id.lower())
@@ -131,7 +131,7 @@ async def download(request: Request, file_id: str) -> Response:
 
 
 @router.delete("/{file_id}", status_code=204, responses=refusals(FileNotFound), summary="Delete")
-async def delete(request: Request, file_id: str) -> Response:
+async def delete_file(request: Request, file_id: str) -> Response:
     """The file is gone. Messages that name it keep its name, and say so."""
     await edge_of(request).gateway.files.delete(caller_of(request).session, file_id.lower())
     return Response(status_code=204)

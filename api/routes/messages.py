@@ -134,7 +134,7 @@ async def delete_message(request: Request, room_id: str, message_id: str) -> Res
 
 
 @router.get("/{message_id}/state", response_model=ChatStateResponse, responses=_IN_ROOM, summary="State")
-async def message_state(request: Request, room_id: str, message_id: str) -> Response:
+async def get_message_state(request: Request, room_id: str, message_id: str) -> Response:
     """The state of the message, and its transition log."""
     session, room = caller_of(request).session, room_id_of(room_id)
     report = await edge_of(request).gateway.message_state(session, room, message_id_of(message_id))

@@ -1,45 +1,34 @@
-"""The web page at ``/`` and its files under ``/assets``."""
+"""The web page at ``/``; its files are below ``/assets``."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import lru_cache
 
 from fastapi import APIRouter, Request, Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
-WEB = Path(__file__).parent.parent / "web"
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    # A page that opened this one, or that it opened, cannot reach into it.
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    # Revalidated each time, so that a page of one version never runs with the scripts of another.
-    "Cache-Control": "no-cache",
-}
+from api.web_files import ASSETS, REVALIDATED, WEB, WebFile, file_answer, fingerprint, made_file, web_file
 
-
-class _Files(StaticFiles):
-    """Static files with ``HEADERS``."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers.update(HEADERS)
-        return response
-
-
-assets = _Files(directory=WEB / "assets", check_dir=False)
-_pages = _Files(directory=WEB, check_dir=False)
+# Not asked for before something needs them.
+_LATER = {"vendor/highlight/highlight.min.js", "vendor/katex/katex.mjs"}
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
 async def index(request: Request) -> Response:
-    """The page. Its token is in the fragment of the URL, which the browser does not send."""
-    return await _pages.get_response("index.html", request.scope)
+    """The page. A code that signs in is in the fragment of the URL, which the browser does not send."""
+    # Revalidated each time, so that a page of one version never runs with the scripts of another.
+    return file_answer(request, _index(fingerprint(), web_file(WEB / "index.html")), REVALIDATED)
+
+
+@lru_cache(maxsize=4)
+def _index(mark: str, template: WebFile) -> WebFile:
+    """The page with the fingerprint in the paths of its files, and its modules named, so that they load at once."""
+    modules = sorted(
+        name
+        for path in ASSETS.rglob("*js")
+        if (name := path.relative_to(ASSETS).as_posix()) not in _LATER and path.is_file()
+    )
+    preloads = "\n  ".join(f'<link rel="modulepreload" href="assets/{name}">' for name in modules)
+    text = template.body.decode().replace("<!-- modules -->", preloads)
+    return made_file(text.replace('"assets/', f'"assets/{mark}/').encode(), "text/html")

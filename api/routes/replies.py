@@ -74,7 +74,7 @@ _AGAIN: dict[str, Any] = {
     responses={**refusals(*_ATTEMPT), 200: _AGAIN},
     summary="Regenerate",
 )
-async def regenerate(
+async def regenerate_reply(
     request: Request,
     room_id: str,
     message_id: str,
@@ -127,7 +127,7 @@ def _begun(receipt: AttemptReceipt) -> Response:
     responses=refusals(RoomNotFound, MessageNotFound),
     summary="Variants",
 )
-async def variants(
+async def list_variants(
     request: Request, room_id: str, message_id: str, query: Annotated[ChatMessageVariantsRequest, Query()]
 ) -> Response:
     """The earlier versions of the message, one for each attempt or edit, and the current one."""

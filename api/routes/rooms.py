@@ -116,14 +116,14 @@ async def delete_room(request: Request, room_id: str) -> Response:
 
 
 @router.get("/{room_id}/state", response_model=ChatStateResponse, responses=refusals(RoomNotFound), summary="State")
-async def room_state(request: Request, room_id: str) -> Response:
+async def get_room_state(request: Request, room_id: str) -> Response:
     """The state of the room, and its transition log."""
     report = await edge_of(request).gateway.room_state(caller_of(request).session, room_id_of(room_id))
     return answers.state_answer(report)
 
 
 @router.get("/{room_id}/queue", response_model=ChatRoomQueueResponse, responses=refusals(RoomNotFound), summary="Queue")
-async def queued_messages(request: Request, room_id: str, query: Annotated[ChatRoomQueueRequest, Query()]) -> Response:
+async def list_queue(request: Request, room_id: str, query: Annotated[ChatRoomQueueRequest, Query()]) -> Response:
     """The messages whose replies wait for their turn."""
     session, room = caller_of(request).session, room_id_of(room_id)
     page = await edge_of(request).gateway.queued_messages(session, room, query.limit, query.cursor)
@@ -133,7 +133,7 @@ async def queued_messages(request: Request, room_id: str, query: Annotated[ChatR
 @router.get(
     "/{room_id}/memory", response_model=ChatRoomMemoryResponse, responses=refusals(RoomNotFound), summary="Memory"
 )
-async def room_memory(request: Request, room_id: str) -> Response:
+async def get_memory(request: Request, room_id: str) -> Response:
     """The summary of the turns that no longer fit into the prompt."""
     memory = await edge_of(request).gateway.room_memory(caller_of(request).session, room_id_of(room_id))
     return answers.memory_answer(memory)
@@ -145,7 +145,7 @@ async def room_memory(request: Request, room_id: str) -> Response:
     responses=refusals(RoomNotFound, RoomNotActive),
     summary="Forget",
 )
-async def reset_memory(request: Request, room_id: str) -> Response:
+async def forget_memory(request: Request, room_id: str) -> Response:
     """Deletes the summary; the next one is made from the messages."""
     memory = await edge_of(request).gateway.reset_memory(caller_of(request).session, room_id_of(room_id))
     return answers.memory_answer(memory)

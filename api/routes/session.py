@@ -77,14 +77,14 @@ router.add_api_route(
 )
 
 
-async def session(request: Request) -> Response:
+async def get_session(request: Request) -> Response:
     """Whose the credential of this request is, whatever its kind, what it allows, and when it ends."""
     return answers.answer(_form(request, caller_of(request)))
 
 
 router.add_api_route(
     "",
-    session,
+    get_session,
     methods=["GET"],
     response_model=SessionResponse,
     responses=refusals(),

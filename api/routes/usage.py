@@ -23,7 +23,7 @@ _DAYS_MAX = 366
 
 
 @router.get("", response_model=ChatUsageResponse, responses=refusals(), summary="Usage")
-async def usage(request: Request, query: Annotated[ChatUsageRequest, Query()]) -> Response:
+async def get_usage(request: Request, query: Annotated[ChatUsageRequest, Query()]) -> Response:
     """Messages, tokens and their cost for each day from `from` to `to`, both included, as the days of the time zone
     `tz` are; and what the account's budgets leave it.
 

@@ -132,6 +132,16 @@ def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
     }
 
 
+def test_operations_are_called_as_a_person_would(document: dict[str, Any]) -> None:
+    """Generated clients name their functions after them: a verb and a noun, and no two are the same."""
+    names = [operation["operationId"] for found in document["paths"].values() for operation in found.values()]
+    assert len(set(names)) == len(names)
+    assert [
+        name for name in names if not re.fullmatch(r"[a-z]+(_[a-z]+){1,3}|healthz|readyz|sign_(in|out)", name)
+    ] == []
+    assert {"send_message", "list_rooms", "upload_file", "follow_room"} <= set(names)
+
+
 def test_every_error_is_in_the_document(document: dict[str, Any]) -> None:
     referenced = json.dumps(document["paths"])
     for kind in set(PUBLIC_ERRORS) - {Unavailable, MethodNotAllowed}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 from pathlib import Path
@@ -70,3 +71,47 @@ async def test_the_page_lets_nobody_else_in(client: httpx2.AsyncClient, path: st
     assert "unsafe" not in policy
     assert found["cross-origin-opener-policy"] == "same-origin"
     assert (found["x-content-type-options"], found["referrer-policy"]) == ("nosniff", "no-referrer")
+
+
+async def test_what_the_page_loads_stays_in_the_browser_until_it_changes(client: httpx2.AsyncClient) -> None:
+    page = await client.get("/")
+    names = set(re.findall(r'"(assets/[^"]+)"', page.text))
+    (mark,) = {name.split("/")[1] for name in names}
+    # Every module is named by the page, so that they load side by side.
+    loaded = {path.name for path in (WEB / "assets" / "js").glob("*.js")}
+    assert {Path(name).name for name in names if "/js/" in name} == loaded
+    for name in names:
+        found = await client.get(f"/{name}")
+        assert (found.status_code, found.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
+    # A page of another version has its scripts now, and asks again the next time.
+    other = await client.get(f"/assets/{'0' * len(mark)}/js/app.js")
+    assert (other.status_code, other.headers["cache-control"]) == (200, "no-cache")
+
+
+@pytest.mark.parametrize("path", ["/", "/assets/js/app.js", "/docs/swagger-ui.css"])
+async def test_files_are_compressed_and_not_sent_twice(client: httpx2.AsyncClient, path: str) -> None:
+    whole = await client.get(path, headers={"Accept-Encoding": "identity, gzip;q=0"})
+    assert "content-encoding" not in whole.headers
+    small = await client.get(path, headers={"Accept-Encoding": "br, gzip"})
+    assert (small.headers["content-encoding"], small.headers["vary"]) == ("gzip", "Accept-Encoding")
+    assert int(small.headers["content-length"]) < len(whole.content) / 2
+    assert small.content == whole.content
+    again = await client.get(path, headers={"If-None-Match": f'"other", W/{whole.headers["etag"]}'})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", whole.headers["etag"])
+
+
+async def test_the_page_is_small(client: httpx2.AsyncClient) -> None:
+    """Without what is loaded only when a message needs it."""
+    page = await client.get("/")
+    sent = len(gzip.compress(page.content))
+    for name in set(re.findall(r'"(assets/[^"]+)"', page.text)):
+        sent += int((await client.get(f"/{name}", headers={"Accept-Encoding": "gzip"})).headers["content-length"])
+    assert sent < 200_000
+
+
+@pytest.mark.parametrize(
+    "path", ["/assets/", "/assets", "/assets/js", "/assets/%2e%2e/index.html", "/assets//etc/passwd"]
+)
+async def test_only_files_of_the_page_are_handed_out(client: httpx2.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 404
+    assert (await client.post(path)).status_code in (404, 405)
