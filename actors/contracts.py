@@ -68,6 +68,14 @@ class QueueStatus(msgspec.Struct, frozen=True):
     """Why the numbers are not known; empty: they are."""
 
 
+class SocketAddress(msgspec.Struct, frozen=True):
+    """Where a RoomActor takes commands beside Ray's calls: for processes of its node (``actors.room_socket``)."""
+
+    node: str
+    path: str
+    """Empty: nowhere."""
+
+
 class InstallationStatus(msgspec.Struct, frozen=True):
     """What `parlor status` prints."""
 
@@ -114,6 +122,9 @@ class RoomActorContract(PooledActorContract, Protocol):
     async def execute(self, commands: bytes, activate: bool) -> bytes:
         """Commands in, outcomes out (``parlor.rooms.commands``), in order. Starts the actor if need be: a room does not
         wait for the liveness check."""
+
+    async def socket(self) -> SocketAddress:
+        """Where ``execute`` may also be asked for. Starts the actor if need be."""
 
     async def leave(self, seconds: float) -> None:
         """Lets every room go to another actor, each when its reply has ended, all after ``seconds``; returns then."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 
+import structlog
 from msgspec.structs import replace
 
-from actors.contracts import ActorStatus
+from actors.contracts import ActorStatus, SocketAddress
 from actors.handles import this_node
 from actors.logs import configure_logs
 from actors.metrics import RayRoomMetrics
 from actors.once import Once
+from actors.room_socket import RoomSocket
 from actors.threads import take_shorter_turns
 from parlor.rooms.commands import decode_commands, encode_outcomes
 from parlor.rooms.host import RoomHost
 from parlor.settings import Settings
 from parlor.wiring import Wiring
+
+_log = structlog.get_logger(__name__)
 
 
 class RoomActor:
@@ -26,6 +30,7 @@ class RoomActor:
         self._settings = Settings.model_validate_json(settings_json)
         self._name = name
         self._host = Once(self._open)
+        self._socket = RoomSocket(self.execute)
         self._housekeeping: asyncio.Task[None] | None = None
         configure_logs(self._settings.log, name)
         take_shorter_turns()
@@ -33,6 +38,10 @@ class RoomActor:
     async def execute(self, commands: bytes, activate: bool) -> bytes:
         host = await self._host()
         return encode_outcomes(await host.execute(decode_commands(commands), activate=activate))
+
+    async def socket(self) -> SocketAddress:
+        await self._host()
+        return SocketAddress(this_node(), self._socket.path)
 
     async def start(self) -> None:
         await self._host()
@@ -54,6 +63,11 @@ class RoomActor:
         wiring = await Wiring.open(self._settings)
         host = RoomHost(wiring.room_ports(wiring.chat_service(), RayRoomMetrics(self._name)))
         self._housekeeping = asyncio.create_task(host.run())
+        try:
+            await self._socket.open(f"parlor-{wiring.mint.token()}")
+        except OSError as error:
+            # Ray's calls carry the commands then, only slower.
+            _log.warning("room_socket_not_opened", debug=str(error))
         return host
 
     def __repr__(self) -> str:

@@ -12,8 +12,9 @@ from ray.exceptions import RayActorError
 import actors.channel
 import actors.node_state_machine
 import actors.routing
-from actors.contracts import STATE_MACHINE, SUPERVISOR
+from actors.contracts import STATE_MACHINE, SUPERVISOR, SocketAddress
 from actors.gateway import ActorGateway
+from actors.room_socket import RoomSocket
 from actors.state_machine import _answer
 from parlor.cache.hub import EventHub
 from parlor.cache.live import RoomAddress
@@ -34,6 +35,8 @@ from parlor.wiring import Wiring
 from tests.unit.domain import Domain
 
 _T = TypeVar("_T")
+NODE = "node"
+"""Where everything runs."""
 
 
 class Method:
@@ -60,6 +63,9 @@ class FakeRoomActor:
         """The time of who waits for this actor is over at once: no test depends on how long that really takes."""
         self._serving: set[asyncio.Task[list[Outcome]]] = set()
         self.execute = Method(self._execute)
+        self.socket = Method(self._socket)
+        self.room_socket = RoomSocket(self._execute)
+        """Closed, as for processes of other nodes, until a test opens it."""
 
     async def _execute(self, blob: bytes, activate: bool) -> bytes:
         if self.dead or self.fails_once:
@@ -81,6 +87,11 @@ class FakeRoomActor:
             self.dead = True
             raise RayActorError
         return encode_outcomes(outcomes)
+
+    async def _socket(self) -> SocketAddress:
+        if self.dead:
+            raise RayActorError
+        return SocketAddress(NODE, self.room_socket.path)
 
     async def _wait(self, answer: Awaitable[_T]) -> _T:
         async with asyncio.timeout(0 if self.too_late else None):
@@ -223,7 +234,8 @@ class Cluster:
         self.missing: set[str] = set()
         for module in (actors.channel, actors.routing, actors.node_state_machine):
             monkeypatch.setattr(module, "find_actor", self._find)
-        monkeypatch.setattr(actors.node_state_machine, "this_node", lambda: "node")
+        for module in (actors.channel, actors.node_state_machine):
+            monkeypatch.setattr(module, "this_node", lambda: NODE)
         monkeypatch.setattr(actors.routing, "ROUTE_PAUSE", 0)
 
     async def _find(self, name: str, namespace: str) -> object:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 
@@ -42,9 +44,17 @@ async def test_what_is_asked_for_right_after_an_answer_is_sent_too(
     await made.close()
 
 
-@pytest.fixture
-def actor(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> FakeRoomActor:
-    return Cluster(domain, monkeypatch, actors_count=1).actors["rooms-0"]
+@pytest.fixture(params=["socket", "ray"])
+async def actor(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> AsyncIterator[FakeRoomActor]:
+    """On the caller's node, and on another."""
+    found = Cluster(domain, monkeypatch, actors_count=1).actors["rooms-0"]
+    if request.param == "socket":
+        await found.room_socket.open(f"parlor-test-{uuid4().hex}")
+    yield found
+    found.room_socket.close()
+    await settle()
 
 
 async def warm_room(domain: Domain, made: RoomChannel) -> RoomId:
