@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.sources import CODE, ROOT, files, nodes, relative, trees
+from tests.structure import imported_modules
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "parlor": frozenset(),
@@ -30,6 +31,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 }
 """What each package may import of the others, and each folder of ``parlor`` of its other folders. The demo model is a
 program of its own: nobody imports it."""
+
+CLIENT = "parlor/client"
 
 HOMES = {
     "redis": ("parlor/cache/", "parlor_bench/peers/"),
@@ -96,6 +99,19 @@ def arrows_go_one_way(path: str, tree: ast.Module) -> Iterator[Finding]:
         below = f"{target}/{inner.partition('.')[0]}"
         if folder in MAY_IMPORT and below in MAY_IMPORT.keys() - {folder, *MAY_IMPORT[folder]}:
             yield path, line, f"{folder} imports {name}"
+
+
+def client_stands_alone(path: str, tree: ast.Module) -> Iterator[Finding]:
+    """The client is a package of its own (``clients/python``): it uses nothing of ours, and only the command line uses
+    it."""
+    inside = path.startswith(f"{CLIENT}/")
+    client = CLIENT.replace("/", ".")
+    for name in imported_modules(path, tree):
+        of_client = f"{name}.".startswith(f"{client}.")
+        if inside and not of_client and name.partition(".")[0] in CODE:
+            yield path, 1, f"the client imports {name}"
+        if of_client and not inside and not path.startswith("parlor_cli/"):
+            yield path, 1, f"{name} is imported here"
 
 
 def packages_stay_at_home(path: str, tree: ast.Module) -> Iterator[Finding]:
@@ -226,6 +242,8 @@ class Rule(NamedTuple):
 RULES: dict[str, Rule] = {
     "arrows": Rule(arrows_go_one_way, "parlor/rooms/room.py", "from actors import gateway"),
     "folders": Rule(arrows_go_one_way, "parlor/cache/rooms.py", "from parlor.rooms.room import Room"),
+    "client": Rule(client_stands_alone, "parlor/client/calls.py", "from parlor import errors"),
+    "client's users": Rule(client_stands_alone, "parlor/rooms/room.py", "from parlor.client.models import Room"),
     "packages": Rule(packages_stay_at_home, "parlor/rooms/room.py", "from redis.asyncio import Redis"),
     "time": Rule(time_is_injected, "parlor/rooms/room.py", "import time\nnow = time.time()"),
     "sql": Rule(sql_stays_at_home, "parlor/rooms/room.py", "text = 'SELECT a FROM rooms WHERE b'"),

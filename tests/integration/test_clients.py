@@ -45,4 +45,12 @@ async def test_the_program_for_openais_package_talks_in_a_room_and_outside_of_it
 @pytest.mark.parametrize("package", PACKAGES[1:])
 async def test_the_programs_for_other_packages_print_an_answer(user: User, package: str) -> None:
     assert "Which tea keeps me awake?" in await run(package, user)
-    assert len(PROGRAMS) == len(PACKAGES)
+    assert len(PROGRAMS) == len(PACKAGES) + 1
+
+
+async def test_the_program_for_our_own_package_prints_the_reply_and_the_history(user: User) -> None:
+    printed = await run("parlor.client", user)
+    (room,) = (await user.get("/v1/rooms"))["rooms"]
+    asked, reply = await user.history(room["room_id"])
+    lines = [f"{each['seq']} {each['sender_type']} {each['content']}" for each in (asked, reply)]
+    assert printed == "\n".join([reply["content"], *lines]).strip()

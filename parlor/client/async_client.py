@@ -1,0 +1,269 @@
+"""The client for asyncio. ``sync_client.py`` is made from this module; what is decided is decided in the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Literal, Self
+
+import httpx2
+
+from parlor.client import calls
+from parlor.client.async_reply import AsyncReply
+from parlor.client.async_transport import AsyncTransport
+from parlor.client.connection import Connection, Token
+from parlor.client.errors import ReplyDeleted
+from parlor.client.models import (
+    Deleted,
+    Edited,
+    Event,
+    File,
+    JsonObject,
+    Message,
+    MessagePage,
+    Persona,
+    Room,
+    RoomPage,
+    SearchResult,
+    Sent,
+)
+from parlor.client.retries import Retries
+
+OnBusy = Literal["enqueue", "reject", "interrupt", "rollback", "merge"]
+
+
+class AsyncClient:
+    """One account's access to one server. Calls are repeated while that may help, and do what they do once however
+    often they are repeated; then they raise a ``ClientError``."""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        *,
+        retries: Retries | None = None,
+        timeout: float = 60.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        http: httpx2.AsyncClient | None = None,
+    ) -> None:
+        """``timeout``: seconds for one try. ``http``: a client of your own, for its proxies and certificates; it is not
+        closed with this one."""
+        self._transport = AsyncTransport(Connection(base_url, token, retries, timeout), http, sleep)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    async def personas(self) -> list[Persona]:
+        return await self._transport.call(calls.list_personas())
+
+    async def create_room(
+        self,
+        title: str | None = None,
+        *,
+        ai_persona: str | None = None,
+        external_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Room:
+        """A new room, or the one that has the ``external_id`` already."""
+        return await self._transport.call(calls.create_room(title, ai_persona, external_id, idempotency_key))
+
+    async def list_rooms(self, limit: int = 20, cursor: str | None = None) -> RoomPage:
+        """One page, newest activity first."""
+        return await self._transport.call(calls.list_rooms(limit, cursor))
+
+    async def rooms(self) -> AsyncIterator[Room]:
+        """All rooms, newest activity first."""
+        cursor: str | None = None
+        while True:
+            page = await self.list_rooms(100, cursor)
+            for room in page.rooms:
+                yield room
+            if (cursor := page.next_cursor) is None:
+                return
+
+    async def find_room(self, external_id: str) -> Room | None:
+        page = await self._transport.call(calls.list_rooms(1, None, external_id))
+        return page.rooms[0] if page.rooms else None
+
+    async def get_room(self, room_id: str) -> Room:
+        return await self._transport.call(calls.get_room(room_id))
+
+    async def update_room(self, room_id: str, *, title: str | None = None, ai_persona: str | None = None) -> Room:
+        return await self._transport.call(calls.update_room(room_id, title, ai_persona))
+
+    async def delete_room(self, room_id: str) -> Room:
+        return await self._transport.call(calls.delete_room(room_id))
+
+    async def send(
+        self,
+        room_id: str,
+        content: str | None = None,
+        *,
+        files: Sequence[File] = (),
+        ai_persona: str | None = None,
+        metadata: JsonObject | None = None,
+        on_busy: OnBusy | None = None,
+        reply: Literal["auto", "none"] | None = None,
+        wait: int | None = None,
+        persisted: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Sent:
+        """Sends a message; it is stored once, however often it has to be sent. ``wait``: seconds to wait for the end of
+        the reply. ``persisted``: wait for the commit in the database."""
+        call = calls.send(
+            room_id,
+            content,
+            files=files,
+            ai_persona=ai_persona,
+            metadata=metadata,
+            on_busy=on_busy,
+            reply=reply,
+            wait=wait,
+            persisted=persisted,
+            idempotency_key=idempotency_key,
+        )
+        return await self._transport.call(call)
+
+    async def ask(
+        self,
+        room_id: str,
+        content: str | None = None,
+        *,
+        files: Sequence[File] = (),
+        ai_persona: str | None = None,
+        metadata: JsonObject | None = None,
+        on_busy: OnBusy | None = None,
+        idempotency_key: str | None = None,
+    ) -> AsyncReply:
+        """Sends a message and returns its reply, to be iterated."""
+        sent = await self.send(
+            room_id,
+            content,
+            files=files,
+            ai_persona=ai_persona,
+            metadata=metadata,
+            on_busy=on_busy,
+            idempotency_key=idempotency_key,
+        )
+        if sent.reply is None:
+            raise ReplyDeleted("no reply is reserved")
+        return self.reply(room_id, sent.reply.message_id, cursor=sent.cursor, attempt=sent.reply.attempt)
+
+    def reply(self, room_id: str, message_id: str, *, cursor: str | None = None, attempt: int = 0) -> AsyncReply:
+        """A reply that was asked for: from the cursor, or from its start."""
+        return AsyncReply(self._transport, room_id, message_id, cursor, attempt)
+
+    async def list_messages(
+        self, room_id: str, limit: int = 50, *, before: int | None = None, after: int | None = None
+    ) -> MessagePage:
+        """One page by ascending seq: the newest, or the one before or after a seq."""
+        return await self._transport.call(calls.list_messages(room_id, limit, before, after))
+
+    async def history(self, room_id: str, *, after: int = 0) -> AsyncIterator[Message]:
+        """All messages, oldest first."""
+        while True:
+            page = await self.list_messages(room_id, 200, after=after)
+            for message in page.messages:
+                yield message
+                after = message.seq
+            if not page.has_more or not page.messages:
+                return
+
+    async def get_message(self, room_id: str, message_id: str) -> Message:
+        return await self._transport.call(calls.get_message(room_id, message_id))
+
+    async def delete_message(self, room_id: str, message_id: str) -> Deleted:
+        return await self._transport.call(calls.delete_message(room_id, message_id))
+
+    async def edit(self, room_id: str, message_id: str, content: str, *, idempotency_key: str | None = None) -> Edited:
+        """New content for the last user message, or for one that waits; its reply begins anew."""
+        return await self._transport.call(calls.edit_message(room_id, message_id, content, idempotency_key))
+
+    async def stop(self, room_id: str, message_id: str, attempt: int | None = None) -> Message:
+        """Ends a reply; its text stays. With its ``attempt`` the call is safe to repeat, and is repeated."""
+        return await self._transport.call(calls.stop(room_id, message_id, attempt))
+
+    async def regenerate(
+        self, room_id: str, message_id: str, *, ai_persona: str | None = None, idempotency_key: str | None = None
+    ) -> AsyncReply:
+        """Begins the next attempt of the room's last reply."""
+        message = await self._transport.call(calls.regenerate(room_id, message_id, ai_persona, idempotency_key))
+        return self.reply(room_id, message.message_id, attempt=message.attempt)
+
+    async def continue_reply(self, room_id: str, message_id: str, *, idempotency_key: str | None = None) -> AsyncReply:
+        """Lets the room's last reply go on behind the text that it has; that text comes first."""
+        message = await self._transport.call(calls.continue_reply(room_id, message_id, idempotency_key))
+        return self.reply(room_id, message.message_id, attempt=message.attempt)
+
+    async def variants(self, room_id: str, message_id: str) -> AsyncIterator[Message]:
+        """All versions of a message, oldest first; the last one is the current one."""
+        cursor: str | None = None
+        while True:
+            page = await self._transport.call(calls.list_variants(room_id, message_id, 100, cursor))
+            for message in page.variants:
+                yield message
+            if (cursor := page.next_cursor) is None:
+                return
+
+    async def queue(self, room_id: str) -> AsyncIterator[Message]:
+        """The user messages that wait for their turn."""
+        cursor: str | None = None
+        while True:
+            page = await self._transport.call(calls.list_queue(room_id, 100, cursor))
+            for message in page.messages:
+                yield message
+            if (cursor := page.next_cursor) is None:
+                return
+
+    async def search(self, text: str, *, room_id: str | None = None) -> AsyncIterator[SearchResult]:
+        """Messages that have every word of the text, newest first."""
+        cursor: str | None = None
+        while True:
+            page = await self._transport.call(calls.search(text, room_id, 20, cursor))
+            for result in page.results:
+                yield result
+            if (cursor := page.next_cursor) is None:
+                return
+
+    async def export(self, room_id: str, form: Literal["markdown", "jsonl"] = "markdown") -> str:
+        """The whole room as one text."""
+        return await self._transport.call(calls.export(room_id, form))
+
+    async def upload(self, name: str, content: bytes) -> File:
+        """Equal bytes under the same name are the file that is there already."""
+        return await self._transport.call(calls.upload(name, content))
+
+    async def files(self) -> AsyncIterator[File]:
+        """The account's files, newest first."""
+        cursor: str | None = None
+        while True:
+            page = await self._transport.call(calls.list_files(100, cursor))
+            for file in page.files:
+                yield file
+            if (cursor := page.next_cursor) is None:
+                return
+
+    async def download(self, file_id: str) -> bytes:
+        """The bytes of a file. After a cut it goes on where it was."""
+        return await self._transport.download(calls.file_path(file_id))
+
+    async def delete_file(self, file_id: str) -> None:
+        await self._transport.call(calls.delete_file(file_id))
+
+    def room_events(self, room_id: str, after: str | None = None) -> AsyncGenerator[Event]:
+        """The events of a room after a cursor, or from now on, without end; through cuts, none is missing and none
+        comes twice. Raises ``StreamExpired`` when the server does not have them any more."""
+        return self._transport.events(calls.room_events_path(room_id), after)
+
+    def account_events(self, after: str | None = None) -> AsyncGenerator[Event]:
+        """The events of the account, as ``room_events``."""
+        return self._transport.events("/v1/events", after)
