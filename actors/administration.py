@@ -15,7 +15,8 @@ class ActorAdministration(Operations):
     """See ``parlor.administration.ports.Administration``."""
 
     def __init__(self, wiring: Wiring, rooms: RoomRouter) -> None:
-        super().__init__(wiring.store, wiring.reader, wiring.dead_letters(), wiring.mint, wiring.clock)
+        dead_letters, limits = wiring.dead_letters(), wiring.limits
+        super().__init__(wiring.store, wiring.reader, dead_letters, limits, wiring.mint, wiring.clock)
         self._rooms = rooms
 
     async def overview(self) -> Overview:

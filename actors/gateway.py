@@ -55,7 +55,7 @@ class ActorGateway(RoomCommands):
         self.audit = AuditStore(wiring.store)
         self.administration = ActorAdministration(wiring, self._rooms)
         self.files = wiring.files
-        self.budgets = wiring.budgets
+        self.budgets, self.limits = wiring.budgets, wiring.limits
 
     # Accounts
 
@@ -244,6 +244,7 @@ async def open_gateway(settings: Settings, *, create_supervisor: bool = False) -
 
         await asyncio.to_thread(obtain_supervisor, settings)
     wiring = await Wiring.open(settings)
+    await wiring.follow_limits()
     return ActorGateway(wiring, wiring.event_hub())
 
 

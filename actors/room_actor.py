@@ -61,6 +61,7 @@ class RoomActor:
 
     async def _open(self) -> RoomHost:
         wiring = await Wiring.open(self._settings)
+        await wiring.follow_limits()
         host = RoomHost(wiring.room_ports(wiring.chat_service(), RayRoomMetrics(self._name)))
         self._housekeeping = asyncio.create_task(host.run())
         try:

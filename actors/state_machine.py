@@ -33,7 +33,7 @@ class StateMachine:
     def __init__(self, settings_json: str, name: str) -> None:
         self._settings = Settings.model_validate_json(settings_json)
         self._name = name
-        self._opened = Once(lambda: Wiring.open(self._settings))
+        self._opened = Once(self._open)
         self._watching: asyncio.Task[None] | None = None
         self._started = False
         self._clock = SystemClock()
@@ -83,6 +83,11 @@ class StateMachine:
             idle_seconds=idle,
             started=self._started,
         )
+
+    async def _open(self) -> Wiring:
+        wiring = await Wiring.open(self._settings)
+        await wiring.follow_limits()
+        return wiring
 
     async def _machine(self) -> ChatStateMachine:
         self._called_at = self._clock.monotonic()

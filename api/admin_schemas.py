@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from api.fields import ListCursor, Timestamp, _Answer, _Body, _Query
 from api.key_schemas import read_time
 from api.usage_schemas import ChatUsageTotal
 from parlor.model.access import Standing
+from parlor.settings.account_limits import LimitName
 
 
 class AdminListRequest(_Query):
@@ -91,7 +92,9 @@ class AdminAccountResponse(AdminAccount, _Answer):
     usage: AdminUse
     """Of the last 30 days."""
     limits: dict[str, int | float | None]
-    """What one account may use; null: not limited."""
+    """What the account may use, by the name of the setting; null: not limited."""
+    own_limits: list[str]
+    """Those that an operator has set for this account."""
     deletion: AdminDeletion | None
     """Of a deleted account."""
 
@@ -102,10 +105,14 @@ class AdminAccountUpdateRequest(_Body):
     not_before: Annotated[AwareDatetime, BeforeValidator(read_time)] | None = None
     """RFC 3339, not in the future: ends what was issued before. It never goes back."""
 
+    limits: dict[LimitName, StrictInt | StrictFloat | Literal["default"] | None] | None = None
+    """What this account may use instead of what the settings say, by their names; null: not limited, `default`: as the
+    settings say. Others stay as they are."""
+
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.disabled is None and self.not_before is None:
-            raise ValueError("disabled or not_before is needed")
+        if self.disabled is None and self.not_before is None and self.limits is None:
+            raise ValueError("disabled, not_before or limits is needed")
         return self
 
 

@@ -6,14 +6,11 @@ messages. Each answer has ``errorCode`` 0 at its top level.
 
 from __future__ import annotations
 
-from datetime import date
-
 import msgspec
 from fastapi import Response
 
 from parlor.llm.ports import Persona
-from parlor.model.access import DailyUse, StreamTicket
-from parlor.model.budgets import BILLION, Budget
+from parlor.model.access import StreamTicket
 from parlor.model.messages import Message, MessageList, MessagePage
 from parlor.model.requests import DeleteReceipt, DependencyHealth, EditReceipt, SendReceipt, StateReport
 from parlor.model.rooms import Room, RoomMemory, RoomPage
@@ -67,40 +64,6 @@ def memory_answer(memory: RoomMemory) -> Response:
     form = msgspec.structs.asdict(memory)
     form["updated_at"] = None if memory.updated_at is None else timestamp(memory.updated_at)
     return answer(form)
-
-
-def usage_answer(first: date, last: date, zone: str, days: list[DailyUse], standings: list[Budget]) -> Response:
-    counted = ("messages", "input_tokens", "output_tokens")
-    form = {
-        "from": first,
-        "to": last,
-        "tz": zone,
-        "days": [
-            {"date": day.day, **{name: getattr(day, name) for name in counted}, "cost": day.cost / BILLION}
-            for day in days
-        ],
-        "total": {
-            **{name: sum(getattr(day, name) for day in days) for name in counted},
-            "cost": sum(day.cost for day in days) / BILLION,
-        },
-        "limits": {standing.name: _limit_form(standing) for standing in standings},
-    }
-    return answer(form)
-
-
-def _limit_form(standing: Budget) -> dict[str, object] | None:
-    """None: no limit."""
-    if standing.limit is None:
-        return None
-    unit = BILLION if standing.name.startswith("cost") else None
-    numbers = {
-        "limit": standing.limit,
-        "used": standing.used,
-        "reserved": standing.reserved,
-        "left": max(0, standing.limit - standing.used - standing.reserved),
-    }
-    told = {name: number / unit if unit else number for name, number in numbers.items()}
-    return {**told, "resets_at": timestamp(standing.resets_at)}
 
 
 def delete_answer(receipt: DeleteReceipt) -> Response:

@@ -115,6 +115,7 @@ class Edge:
 
     def open(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self.limits.accounts = gateway.limits
 
     async def close(self) -> None:
         gateway, self._gateway = self._gateway, None

@@ -161,7 +161,7 @@ async def _on_parlor_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ParlorError):  # never: Starlette's signature is wider
         raise error
     if isinstance(error, QuotaExceeded):
-        edge_of(request).limits.note_budget(error, request.scope)
+        edge_of(request).limits.note_budget(error, request.state.caller.session.account_id, request.scope)
     return respond(await refusal(edge_of(request), error, request.url.path), request.scope)
 
 

@@ -19,6 +19,7 @@ from starlette.types import Scope
 from api.dialects.openai_errors import OPENAI
 from parlor.clock import Clock
 from parlor.errors import QuotaExceeded, RateLimited
+from parlor.settings.account_limits import AccountLimits
 from parlor.settings.limits import LimitSettings
 
 _KEYS_MAX = 20_000
@@ -28,7 +29,7 @@ _HELD_MAX = 200
 """Refusals that are held back at a time; they count as requests under way, of which others need some too."""
 _DAY, _MONTH = 86_400, 30 * 86_400
 """Seconds of a budget's period, roughly."""
-_ROUNDING = 1e-6
+_ROUNDING = 1e-3
 """Of a request: sums of floats do not make a bucket that is full a little more than full."""
 
 
@@ -47,59 +48,90 @@ class Standing(msgspec.Struct, frozen=True):
     """Seconds until the bucket is full again, or until the next request is allowed."""
 
 
-class Rate:
-    """One limit for many keys."""
+class Quota(msgspec.Struct, frozen=True):
+    """A bucket: how much it has, and how fast it fills."""
 
-    def __init__(self, name: str, per_second: float | None, burst: int, clock: Clock) -> None:
-        """``per_second`` None: no limit."""
+    cost: float
+    """Seconds in which it gets back what one request takes; 0: no limit."""
+    burst: int
+    policy: str
+
+    @property
+    def size(self) -> float:
+        """Seconds in which it fills."""
+        return self.cost * self.burst
+
+
+@lru_cache(maxsize=1024)
+def quota(name: str, per_second: float | None, burst: int) -> Quota:
+    """``per_second`` None: no limit."""
+    cost = 0.0 if per_second is None else 1 / per_second
+    return Quota(cost, burst, f'"{name}";q={burst};w={max(1, math.ceil(cost * burst))}')
+
+
+class Rate:
+    """One limit for many keys, each of which may have a quota of its own."""
+
+    def __init__(self, name: str, of: Callable[[str], tuple[float | None, int]], clock: Clock) -> None:
+        """``of`` gives a key's requests per second (None: no limit) and its burst."""
         self.name = name
-        self._cost = 0.0 if per_second is None else 1 / per_second
-        """Seconds in which the bucket gets back what one request takes."""
-        self._size = self._cost * burst
-        self._burst = burst
+        self._of = of
         self._clock = clock
         self._full_at: dict[str, float] = {}
-        self._policy = f'"{name}";q={burst};w={max(1, math.ceil(self._size))}'
 
     def look(self, key: str) -> Standing | None:
-        """Returns what is left, of which nothing is taken; None without a limit."""
-        return self._standing(self._full_at.get(key, 0.0)) if self._cost else None
+        """Returns what would be left after one more, of which nothing is taken; None without a limit."""
+        own = quota(self.name, *self._of(key))
+        return self._standing(own, self._full_at.get(key, 0.0)) if own.cost else None
+
+    def left(self, key: str) -> int | None:
+        """Returns how many may be taken now; None without a limit."""
+        own = quota(self.name, *self._of(key))
+        if not own.cost:
+            return None
+        missing = max(0.0, self._full_at.get(key, 0.0) - self._clock.monotonic())
+        return max(0, math.floor((own.size - missing) / own.cost + _ROUNDING))
 
     def take(self, key: str) -> Standing | None:
         """Takes one if there is one, and returns what is left; None without a limit."""
-        if not self._cost:
+        own = quota(self.name, *self._of(key))
+        if not own.cost:
             return None
         full_at = self._full_at.pop(key, 0.0)
-        standing = self._standing(full_at)
+        standing = self._standing(own, full_at)
         if not standing.retry_after:
-            full_at = max(full_at, self._clock.monotonic()) + self._cost
+            full_at = max(full_at, self._clock.monotonic()) + own.cost
         self._full_at[key] = full_at
         if len(self._full_at) > _KEYS_MAX:
             del self._full_at[next(iter(self._full_at))]
         return standing
 
-    def _standing(self, full_at: float) -> Standing:
+    def _standing(self, own: Quota, full_at: float) -> Standing:
         """Returns what one more request leaves of a bucket that is full at this moment."""
-        missing = max(0.0, full_at - self._clock.monotonic()) + self._cost
-        left = math.floor((self._size - missing) / self._cost + _ROUNDING)
-        retry_after = missing - self._size if left < 0 else 0.0
+        missing = max(0.0, full_at - self._clock.monotonic()) + own.cost
+        left = math.floor((own.size - missing) / own.cost + _ROUNDING)
+        retry_after = missing - own.size if left < 0 else 0.0
         reset = math.ceil(retry_after or missing)
         told = f'"{self.name}";r={max(0, left)};t={reset}'
-        return Standing(self._policy, told, retry_after, self._burst, max(0, left), reset)
+        return Standing(own.policy, told, retry_after, own.burst, max(0, left), reset)
 
 
 class Shares:
     """How many of one kind each key has at a time."""
 
-    def __init__(self, name: str, limit: int | None) -> None:
+    def __init__(self, name: str, of: Callable[[str], int | None]) -> None:
+        """``of`` gives how many a key may have; None: any number."""
         self._name = name
-        self._limit = limit
+        self._of = of
         self._taken: dict[str, int] = {}
+
+    def taken(self, key: str) -> int:
+        return self._taken.get(key, 0)
 
     def take(self, key: str) -> Callable[[], None]:
         """Returns what gives the share back; to be called once. Raises ``RateLimited`` when the key has its share."""
-        taken = self._taken.get(key, 0)
-        if self._limit is not None and taken >= self._limit:
+        taken, limit = self._taken.get(key, 0), self._of(key)
+        if limit is not None and taken >= limit:
             raise RateLimited(f"The account has {taken} {self._name} at a time; more are not allowed")
         self._taken[key] = taken + 1
         return lambda: self._give_back(key)
@@ -114,27 +146,28 @@ class Limits:
     """The limits of a replica."""
 
     def __init__(self, settings: LimitSettings, clock: Clock) -> None:
-        self.settings = settings
-        self.requests = Rate("requests", settings.requests_per_second, settings.requests_burst, clock)
-        self.sends = Rate("sends", settings.sends_per_second, settings.sends_burst, clock)
-        self._addresses = Rate(
-            "requests of the address", settings.address_requests_per_second, settings.address_requests_burst, clock
-        )
-        self._refused_tokens = Rate(
-            "refused tokens", settings.refused_tokens_per_second, settings.refused_tokens_burst, clock
-        )
-        self._budgets = {
-            "tokens_per_day": settings.tokens_per_day,
-            "tokens_per_month": settings.tokens_per_month,
-            "cost_per_day": settings.cost_per_day,
-            "cost_per_month": settings.cost_per_month,
-        }
+        self.accounts = AccountLimits(settings)
+        """Another one's once the gateway is open, which follows what operators set."""
+        address = settings.address_requests_per_second, settings.address_requests_burst
+        refused = settings.refused_tokens_per_second, settings.refused_tokens_burst
+        self.requests = Rate("requests", self._requests, clock)
+        self.sends = Rate("sends", self._sends, clock)
+        self._addresses = Rate("requests of the address", lambda _: address, clock)
+        self._refused_tokens = Rate("refused tokens", lambda _: refused, clock)
         self._delay = settings.refusal_delay.total_seconds()
         self._clock = clock
         self._held = 0
-        self.requests_at_once = Shares("requests", settings.requests_at_once)
-        self.streams = Shares("event streams", settings.streams)
-        self.uploads = Shares("uploads", settings.uploads_at_once)
+        self.requests_at_once = Shares("requests", lambda account: self.accounts.of(account).requests_at_once)
+        self.streams = Shares("event streams", lambda account: self.accounts.of(account).streams)
+        self.uploads = Shares("uploads", lambda account: self.accounts.of(account).uploads_at_once)
+
+    def _requests(self, account: str) -> tuple[float | None, int]:
+        limits = self.accounts.of(account)
+        return limits.requests_per_second, limits.requests_burst
+
+    def _sends(self, account: str) -> tuple[float | None, int]:
+        limits = self.accounts.of(account)
+        return limits.sends_per_second, limits.sends_burst
 
     def admit_address(self, scope: Scope) -> None:
         """Raises ``RateLimited``."""
@@ -146,13 +179,13 @@ class Limits:
         """Raises ``RateLimited`` when the address has sent too many tokens that are not valid."""
         _require(self._refused_tokens.look(address_of(scope)), self._refused_tokens.name, scope)
 
-    def note_budget(self, error: QuotaExceeded, scope: Scope) -> None:
-        """Notes the budget that refused a request for its answer."""
+    def note_budget(self, error: QuotaExceeded, account: str, scope: Scope) -> None:
+        """Notes the budget that refused an account's request for its answer."""
         name = str(error.extra.get("limit", "budget"))
         window = _MONTH if name.endswith("month") else _DAY
-        quota, retry_after = math.ceil(self._budgets.get(name) or 0), error.retry_after or 0.0
-        policy, reset = f'"{name}";q={quota};w={window}', math.ceil(retry_after)
-        scope["state"]["rate"] = Standing(policy, f'"{name}";r=0;t={reset}', retry_after, quota, 0, reset)
+        most, retry_after = math.ceil(getattr(self.accounts.of(account), name, None) or 0), error.retry_after or 0.0
+        policy, reset = f'"{name}";q={most};w={window}', math.ceil(retry_after)
+        scope["state"]["rate"] = Standing(policy, f'"{name}";r=0;t={reset}', retry_after, most, 0, reset)
 
     async def hold_back(self) -> None:
         """Waits a little before a refusal is answered, unless too many wait already."""

@@ -1,4 +1,4 @@
-"""Requests and responses about usage and budgets, as in ``api.schemas``."""
+"""Requests and responses about usage and limits, as in ``api.schemas``."""
 
 from __future__ import annotations
 
@@ -37,13 +37,49 @@ class ChatLimit(_Body):
     resets_at: Timestamp
 
 
+class ChatRateLimit(_Body):
+    """A rate, as the replica that answers counts it."""
+
+    limit: float
+    """On average, in a second."""
+    burst: int
+    """At once, after a pause."""
+    left: int
+    """At once, now."""
+
+
+class ChatCap(_Body):
+    """How many there may be."""
+
+    limit: int
+    used: int
+    left: int
+
+
+class ChatEach(_Body):
+    limit: int
+
+
 class ChatLimits(_Body):
-    """What the account may use on one day and in one month, in UTC; null: no limit."""
+    """What the account may use; null: no limit. Days and months are UTC's."""
 
     tokens_per_day: ChatLimit | None
     tokens_per_month: ChatLimit | None
     cost_per_day: ChatLimit | None
     cost_per_month: ChatLimit | None
+    requests_per_second: ChatRateLimit | None
+    sends_per_second: ChatRateLimit | None
+    requests_at_once: ChatCap | None
+    """Under way at the replica that answers, as are streams and uploads."""
+    streams: ChatCap | None
+    uploads_at_once: ChatCap | None
+    rooms: ChatCap | None
+    files: ChatCap | None
+    file_bytes: ChatCap | None
+    waiting_turns: ChatEach | None
+    """Of each room."""
+    versions: ChatEach | None
+    """Of each message."""
 
 
 class ChatUsageDay(ChatUsageTotal):

@@ -30,6 +30,7 @@ from parlor.model.requests import (
 )
 from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.model.search import SearchPage
+from parlor.settings.account_limits import AccountLimits
 from parlor.store.access import Access
 from parlor.store.audit_log import AuditLog
 
@@ -91,6 +92,10 @@ class Gateway(Protocol):
     @property
     def audit(self) -> AuditLog:
         """Who did what to whom."""
+
+    @property
+    def limits(self) -> AccountLimits:
+        """What each account may use."""
 
     async def session(self, account_id: str) -> Session:
         """Returns the account's session; creates the account at its first request. Raises ``StoreUnavailable``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from parlor.administration.deletions import Deletions
 from parlor.cache.audit import AuditCache
@@ -22,6 +23,7 @@ from parlor.cache.summaries import SummaryCache
 from parlor.cache.tickets import Tickets
 from parlor.cache.usage import UsageCache
 from parlor.clock import Clock, SystemClock, SystemEntropy
+from parlor.errors import StoreUnavailable
 from parlor.files.contents import FileContents
 from parlor.files.files import Files
 from parlor.files.ports import FileStore
@@ -49,6 +51,7 @@ from parlor.rooms.room import RoomPorts
 from parlor.rooms.stateless import StatelessCalls, StatelessPorts
 from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine, set_chat_state_machine
+from parlor.store.account_limits import LimitFollower
 from parlor.store.files import StoredFileRows
 from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore
@@ -62,6 +65,7 @@ class Wiring:
 
     def __init__(self, settings: Settings, store: ChatStore) -> None:
         self.settings = settings
+        self._background: list[asyncio.Task[None]] = []
         self.clock: Clock = SystemClock()
         self.mint = IdMint(self.clock, SystemEntropy())
         self.store = store
@@ -82,8 +86,9 @@ class Wiring:
         self.dependencies = Dependencies(self.live, store)
         self.file_rows = StoredFileRows(store)
         self.file_store = open_file_store(settings.files, store.installation)
-        files, limits = settings.files, settings.limits
-        self.files = Files(self.file_rows, self.file_store, files, limits, self.mint, self.clock)
+        self.limits = self.live.limits
+        self._following = LimitFollower(self.limits, store, self.clock)
+        self.files = Files(self.file_rows, self.file_store, settings.files, self.limits, self.mint, self.clock)
         self.identity = Identity(self.live, AuditCache(self.live, settings.redis.prefix), store)
         set_chat_state_machine(self.state_machine)
 
@@ -143,6 +148,7 @@ class Wiring:
             states=self.state_machine,
             summaries=self.summaries,
             mint=self.mint,
+            limits=self.limits,
         )
 
     def writer_ports(self, metrics: WriterMetrics) -> WriterPorts:
@@ -182,7 +188,16 @@ class Wiring:
         log = EventLog(self.live)
         return EventStreams(hub, log, self.reader, self.history, self.loader, self.live.keys, heartbeat)
 
+    async def follow_limits(self) -> None:
+        """Has this process know what operators set for single accounts, now and until ``close``."""
+        with suppress(StoreUnavailable):  # It is asked again, and said, in the background.
+            await self._following.follow()
+        self._background.append(asyncio.create_task(self._following.run()))
+
     async def close(self) -> None:
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self.live.close()
         await self.store.close()
         await self.files.close()

@@ -109,7 +109,7 @@ def _ask(data_dir: Path, account: str, work: Callable[[Wiring], Awaitable[_T]]) 
 
 
 def _operations(wiring: Wiring) -> Operations:
-    return Operations(wiring.store, wiring.reader, wiring.dead_letters(), wiring.mint, wiring.clock)
+    return Operations(wiring.store, wiring.reader, wiring.dead_letters(), wiring.limits, wiring.mint, wiring.clock)
 
 
 def _line(row: AccountRow) -> AccountLine:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import ValidationError
 
 from api import answers
 from api.admin_schemas import (
@@ -24,7 +26,7 @@ from api.audit import note
 from api.auth import AdminRoute
 from api.edge import Edge, edge_of
 from api.openapi import WITH_BODY, refusals
-from api.problems import invalid
+from api.problems import invalid, invalid_fields
 from api.tokens import is_account_name
 from parlor.cache.dead_letters import DeadLetter
 from parlor.errors import AccountNotFound, DeadLetterNotFound, IllegalTransition
@@ -34,14 +36,16 @@ from parlor.model.cursors import InvalidCursor
 from parlor.model.ids import AccountId
 from parlor.model.wire import JsonForm, timestamp
 from parlor.persistence.dead_letters import is_dead_letter_id
+from parlor.settings.account_limits import OWN_LIMITS, LimitName, with_own
 from parlor.settings.limits import LimitSettings
+from parlor.store.account_limits import Changes
 from parlor.store.audit_log import NEWEST
 
 router = APIRouter(prefix="/v1/admin", tags=["administration"], route_class=AdminRoute)
 
 _DAYS = 30
-_LIMITS = ("requests_per_second", "sends_per_second", "requests_at_once", "streams", "rooms")
-"""The settings that limit one account."""
+_DETAIL = 255
+"""Characters of a detail in the audit log."""
 
 
 @router.get("/status", response_model=AdminStatusResponse, responses=refusals(), summary="Status")
@@ -79,8 +83,8 @@ async def get_account(request: Request, account_id: str) -> Response:
     summary="Change an account",
 )
 async def update_account(request: Request, account_id: str, body: AdminAccountUpdateRequest) -> Response:
-    """Disables an account, lets it in again, or ends what was issued to it: within seconds on every replica; its
-    streams end too."""
+    """Disables an account, lets it in again, ends what was issued to it, or sets what it may use: within seconds on
+    every replica. Streams of an account that is disabled or revoked end too."""
     edge, account = edge_of(request), _name(account_id)
     administration = edge.gateway.administration
     if body.not_before is not None:
@@ -92,6 +96,10 @@ async def update_account(request: Request, account_id: str, body: AdminAccountUp
     if body.disabled is not None:
         await note(request, Action.ACCOUNT_DISABLED if body.disabled else Action.ACCOUNT_ENABLED, account)
         await administration.set_disabled(account, body.disabled)
+    if body.limits is not None:
+        changes = _limit_changes(body.limits, edge.limits.accounts.usual)
+        await note(request, Action.ACCOUNT_LIMITED, account, _said(changes))
+        await administration.set_limits(account, changes)
     return await _account_answer(edge, account)
 
 
@@ -161,7 +169,24 @@ async def _account_answer(edge: Edge, account: AccountId) -> Response:
     last = datetime.fromtimestamp(edge.clock.now_ms() / 1000, UTC).date()
     first = last - timedelta(days=_DAYS - 1)
     report = await edge.gateway.administration.account(account, first, last)
-    return answers.answer(_report(report, first, last, edge.limits.settings))
+    return answers.answer(_report(report, first, last, with_own(edge.limits.accounts.usual, report.own_limits)))
+
+
+def _limit_changes(asked: Mapping[LimitName, float | str | None], usual: LimitSettings) -> Changes:
+    """Raises ``InvalidRequest`` for what the setting could not be."""
+    own: dict[str, float | str | None] = {
+        name: "off" if value is None else value for name, value in asked.items() if value != "default"
+    }
+    try:
+        with_own(usual, own)
+    except ValidationError as error:
+        raise invalid_fields(error.errors(), "body", "limits") from error
+    return {name: own.get(name) for name in asked}
+
+
+def _said(changes: Changes) -> str:
+    """For the audit log."""
+    return " ".join(f"{name}={'default' if value is None else value}" for name, value in changes.items())[:_DETAIL]
 
 
 def _report(report: AccountReport, first: date, last: date, limits: LimitSettings) -> JsonForm:
@@ -172,7 +197,8 @@ def _report(report: AccountReport, first: date, last: date, limits: LimitSetting
         "rooms": report.rooms,
         "api_keys": report.api_keys,
         "usage": {"from": first, "to": last, **total},
-        "limits": {name: getattr(limits, name) for name in _LIMITS},
+        "limits": {name: getattr(limits, name) for name in OWN_LIMITS},
+        "own_limits": sorted(report.own_limits),
         "deletion": None if report.deletion is None else _receipt(report.deletion),
     }
 

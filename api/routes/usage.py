@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
 from api.openapi import refusals
 from api.problems import invalid
+from api.usage_answers import limits_form, usage_answer
 from api.usage_schemas import ChatUsageRequest, ChatUsageResponse
 
 router = APIRouter(prefix="/v1/usage", tags=["usage"], route_class=AuthenticatedRoute)
@@ -25,7 +25,7 @@ _DAYS_MAX = 366
 @router.get("", response_model=ChatUsageResponse, responses=refusals(), summary="Usage")
 async def get_usage(request: Request, query: Annotated[ChatUsageRequest, Query()]) -> Response:
     """Messages, tokens and their cost for each day from `from` to `to`, both included, as the days of the time zone
-    `tz` are; and what the account's budgets leave it.
+    `tz` are; and what the account's limits leave it.
 
     Use is counted by the quarter of an hour, so the days of every zone are exact; what was counted before Parlor knew
     time zones is told on its day of UTC.
@@ -34,8 +34,12 @@ async def get_usage(request: Request, query: Annotated[ChatUsageRequest, Query()
     zone = _zone(query.tz)
     first, last = _period(query, edge.clock.now_ms(), zone)
     session = caller_of(request).session
-    days = await edge.gateway.usage(session, first, last, zone)
-    return answers.usage_answer(first, last, query.tz, days, await edge.gateway.budget(session))
+    gateway = edge.gateway
+    rooms = (await gateway.list_rooms(session, 1, None)).total_count
+    budgets, files = await gateway.budget(session), await gateway.files.use(session)
+    days = await gateway.usage(session, first, last, zone)
+    limits = limits_form(session.account_id, edge.limits, budgets, rooms, files)
+    return usage_answer(first, last, query.tz, days, limits)
 
 
 def _zone(name: str) -> tzinfo:

@@ -15,7 +15,9 @@ from parlor.model.administration import AccountReport
 from parlor.model.ids import AccountId, IdMint
 from parlor.persistence.dead_letters import DeadLetters
 from parlor.reading.usage import daily_use
+from parlor.settings.account_limits import AccountLimits
 from parlor.store.access import AccessStore
+from parlor.store.account_limits import AccountLimitStore, Changes
 from parlor.store.accounts import AccountStore
 from parlor.store.deletions import DeletionStore
 from parlor.store.ports import ChatStore
@@ -29,11 +31,19 @@ class Operations:
     """See ``parlor.administration.ports.Administration``; the rest of it asks the actors."""
 
     def __init__(
-        self, store: ChatStore, reader: CacheReader, dead_letters: DeadLetters, mint: IdMint, clock: Clock
+        self,
+        store: ChatStore,
+        reader: CacheReader,
+        dead_letters: DeadLetters,
+        limits: AccountLimits,
+        mint: IdMint,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._access = AccessStore(store)
         self._accounts = AccountStore(store)
+        self._own_limits = AccountLimitStore(store)
+        self._limits = limits
         self._deletions = DeletionStore(store)
         self._reader = reader
         self._mint = mint
@@ -49,7 +59,8 @@ class Operations:
         use = await daily_use(self._store, shard, key, first, last, UTC)
         api_keys = await self._access.api_keys(key, KEYS_SHOWN)
         deletion = await self._deletions.find(account) if row.standing is Standing.DELETED else None
-        return AccountReport(row, await self._store.rooms_count(shard, key), len(api_keys), use, deletion)
+        own = await self._own_limits.find(account)
+        return AccountReport(row, await self._store.rooms_count(shard, key), len(api_keys), use, own, deletion)
 
     async def revoke(self, account: AccountId, not_before: int) -> None:
         await self._found(account)
@@ -64,6 +75,12 @@ class Operations:
         if row is None or row.standing is not wanted:  # deleted meanwhile
             raise AccountNotFound
         await self._remember(row)
+
+    async def set_limits(self, account: AccountId, changes: Changes) -> None:
+        found = await self._own_limits.change(account, changes, self._clock.now_ms())
+        if found is None:
+            raise AccountNotFound
+        self._limits.set(account, found)
 
     async def delete(self, account: AccountId) -> Deletion:
         deletion = await self._deletions.begin(account, self._mint.token(), self._clock.now_ms())

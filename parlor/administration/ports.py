@@ -9,6 +9,7 @@ from parlor.cache.dead_letters import DeadLetter
 from parlor.model.access import AccountRow, Deletion
 from parlor.model.administration import AccountReport, Overview
 from parlor.model.ids import AccountId
+from parlor.store.account_limits import Changes
 
 
 class Administration(Protocol):
@@ -28,6 +29,10 @@ class Administration(Protocol):
 
     async def set_disabled(self, account: AccountId, disabled: bool) -> None:
         """Shuts an account out, or lets it in again. Raises ``AccountNotFound``, also for a deleted one."""
+
+    async def set_limits(self, account: AccountId, changes: Changes) -> None:
+        """Changes what the account may use, within seconds everywhere; each value is one that its setting could have.
+        Raises ``AccountNotFound``, also for a deleted one."""
 
     async def delete(self, account: AccountId) -> Deletion:
         """Shuts an account out for ever and has it deleted with everything that it has; returns the receipt, the first

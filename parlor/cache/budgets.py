@@ -53,9 +53,9 @@ def limits_of(settings: LimitSettings) -> tuple[int | None, ...]:
     )
 
 
-def asking(live: Live, ask: Ask | None) -> str:
-    """The scripts' argument ``budget``: empty when there is none, or nothing is asked for."""
-    limits = limits_of(live.limits)
+def asking(live: Live, account: AccountId, ask: Ask | None) -> str:
+    """The scripts' argument ``budget``: empty when the account has none, or nothing is asked for."""
+    limits = limits_of(live.limits.of(account))
     if ask is None or limits == (None,) * len(limits):
         return ""
     period = Period.at(live.clock.now_ms())
@@ -112,7 +112,7 @@ class BudgetCache:
         # A day that nothing was used on yet is not in the counters.
         current = (int(day) >= now.day, int(month) >= now.month) * 4
         numbers = [int(number or 0) if counted else 0 for number, counted in zip(found, current, strict=True)]
-        return standings_of(self._live.limits, now, Sums(*numbers[:4]), Sums(*numbers[4:]))
+        return standings_of(self._live.limits.of(payer.account_id), now, Sums(*numbers[:4]), Sums(*numbers[4:]))
 
     # Calls that belong to no turn
 
@@ -125,7 +125,7 @@ class BudgetCache:
             {
                 **_whose(payer),
                 "message": call,
-                "budget": asking(live, ask),
+                "budget": asking(live, payer.account_id, ask),
                 "alive_until": live.clock.now_ms() + ALIVE_MS,
                 "account_ttl": milliseconds(live.cache.record_ttl),
                 "patience": PATIENCE_MS,

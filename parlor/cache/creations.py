@@ -49,7 +49,7 @@ class CreationCache:
         live = self._live
         keys = live.room_keys(address, "partition", "queue", "room", "messages", "states", *ACCOUNT)
         keys["idempotency"] = live.keys.creation(address.partition, address.account_id, key_of(idempotency))
-        limit = live.limits.rooms
+        limit = live.limits.of(address.account_id).rooms
         answer = await live.attempt(
             "create_room",
             keys,

@@ -17,6 +17,7 @@ from parlor.model.ids import AccountId, InstallationId, Partition, RoomId, home_
 from parlor.model.messages import QueuePosition
 from parlor.model.requests import Idempotency
 from parlor.settings import Settings
+from parlor.settings.account_limits import AccountLimits
 
 
 def milliseconds(duration: timedelta) -> int:
@@ -63,7 +64,7 @@ class Live:
         self.cache = settings.cache
         self.queue = settings.queue
         self.rooms = settings.rooms
-        self.limits = settings.limits
+        self.limits = AccountLimits(settings.limits)
         self._known_keys: dict[RoomAddress, dict[str, str]] = {}
         self._event_lifetime: dict[str, Argument] = {
             "event_ttl": milliseconds(settings.cache.event_log_ttl),

@@ -49,7 +49,7 @@ class RevisionCache:
                 **live.repeatable(idempotency),
                 "backlog_limit": live.queue.backlog_limit,
                 "lease_until": live.lease_until(),
-                "budget": asking(live, reply.ask),
+                "budget": asking(live, address.account_id, reply.ask),
             },
         )
         if answer[0] == Code.QUOTA:
@@ -93,7 +93,7 @@ class RevisionCache:
                 **live.repeatable(idempotency),
                 "backlog_limit": live.queue.backlog_limit,
                 "lease_until": live.lease_until(),
-                "budget": asking(live, reply.ask if reply else None),
+                "budget": asking(live, address.account_id, reply.ask if reply else None),
             },
         )
         if answer[0] == Code.QUOTA:

@@ -118,6 +118,7 @@ class RoomCache:
         """Raises ``Fenced``, ``OutOfStep``, ``RoomNotFound``, ``RoomNotActive``, ``RoomBusy``, ``Overloaded``,
         ``IdempotencyMismatch``, ``LimitReached``, ``PartitionUnknown``, ``Uncounted``, ``QuotaExceeded``."""
         live = self._live
+        waiting = live.limits.of(address.account_id).waiting_turns
         keys = live.room_keys(address, *_ENDED, "reserving")
         rest: list[str | int | bytes] = []
         for each in turn.unwanted:
@@ -138,14 +139,14 @@ class RoomCache:
                 "stays": " ".join(turn.stays),
                 "urgent": "1" if turn.urgent else "",
                 "backlog_limit": live.queue.backlog_limit,
-                "waiting_limit": or_empty(live.limits.waiting_turns),
+                "waiting_limit": or_empty(waiting),
                 "lease_until": live.lease_until(),
-                "budget": asking(live, turn.ask),
+                "budget": asking(live, address.account_id, turn.ask),
             },
             rest,
         )
         if answer[0] == Code.LIMIT:
-            raise LimitReached(f"{live.limits.waiting_turns} turns wait in this room; more are not allowed")
+            raise LimitReached(f"{waiting} turns wait in this room; more are not allowed")
         if answer[0] < 0:
             raise refused(live, answer)
         return Appended(
@@ -186,7 +187,7 @@ class RoomCache:
                 "layout": encode_layout(opening.layout),
                 "had": had,
                 "lease_until": live.lease_until(),
-                "budget": asking(live, ask),
+                "budget": asking(live, address.account_id, ask),
             },
             _standing(opening.parts),
         )
@@ -244,7 +245,7 @@ class RoomCache:
         (None: any number). Raises ``QuotaExceeded``, ``Uncounted``, ``Fenced``, ``RoomNotFound``,
         ``IllegalTransition``."""
         live = self._live
-        budget = asking(live, ask)
+        budget = asking(live, address.account_id, ask)
         if not budget:
             return None
         answer = await live.attempt(

@@ -31,9 +31,9 @@ from parlor.model.cursors import InvalidCursor
 from parlor.model.files import File, FilePage
 from parlor.model.ids import FileId, IdMint, MessageId, RoomId, partition_of
 from parlor.model.parts import FilePart, ImagePart, StoredPart, StoredParts
-from parlor.settings.limits import LimitSettings
+from parlor.settings.account_limits import AccountLimits
 from parlor.settings.uploads import FileSettings
-from parlor.store.files import FileQuota, FileRows
+from parlor.store.files import FileQuota, FileRows, FileUse
 
 _log = structlog.get_logger(__name__)
 
@@ -65,6 +65,9 @@ class FileShelf(Protocol):
     async def page(self, session: Session, limit: int, cursor: str | None) -> FilePage:
         """Raises ``InvalidCursor``."""
 
+    async def use(self, session: Session) -> FileUse:
+        """How much of its quota the account has used."""
+
     async def delete(self, session: Session, file_id: str) -> None:
         """Raises ``FileNotFound``."""
 
@@ -86,14 +89,14 @@ class Files:
         rows: FileRows,
         store: FileStore,
         settings: FileSettings,
-        limits: LimitSettings,
+        limits: AccountLimits,
         mint: IdMint,
         clock: Clock,
     ) -> None:
         self._rows = rows
         self._store = store
         self._settings = settings
-        self._quota = FileQuota(limits.files, limits.file_bytes)
+        self._limits = limits
         self._mint = mint
         self._clock = clock
 
@@ -101,21 +104,26 @@ class Files:
     async def receive(self, session: Session) -> AsyncGenerator[Upload]:
         # Asked first: nothing is written while the shard is down, or for an account that is full.
         use = await self._rows.use(session.shard_id, session.account_db_key)
-        for has, most in ((use.files, self._quota.files), (use.bytes, self._quota.bytes)):
+        quota = self._quota(session)
+        for has, most in ((use.files, quota.files), (use.bytes, quota.bytes)):
             if most is not None and has >= most:
-                raise self._full()
+                raise _full(quota)
         file_id = self._mint.file_id(session.partition)
         async with self._store.writing(file_id) as writer:
             yield _Upload(self, session, file_id, writer, self._settings)
 
+    async def use(self, session: Session) -> FileUse:
+        return await self._rows.use(session.shard_id, session.account_db_key)
+
     async def add(self, session: Session, file: File) -> File:
         """Adds the row of a file whose bytes are stored. Raises ``LimitReached`` or ``StoreUnavailable``."""
         # When this fails the row may be there all the same, so the bytes stay.
-        added = await self._rows.add(session.shard_id, session.account_db_key, file, self._quota)
+        quota = self._quota(session)
+        added = await self._rows.add(session.shard_id, session.account_db_key, file, quota)
         if added is None or added.blob_id != file.blob_id:
             await self._drop(file.blob_id)
         if added is None:
-            raise self._full()
+            raise _full(quota)
         return added
 
     async def file(self, session: Session, file_id: str) -> File:
@@ -200,10 +208,15 @@ class Files:
             return False
         return True
 
-    def _full(self) -> LimitReached:
-        files = "any number of" if self._quota.files is None else self._quota.files
-        size = "" if self._quota.bytes is None else f" with {self._quota.bytes} bytes in all"
-        return LimitReached(f"An account may have {files} files{size}; delete some first")
+    def _quota(self, session: Session) -> FileQuota:
+        limits = self._limits.of(session.account_id)
+        return FileQuota(limits.files, limits.file_bytes)
+
+
+def _full(quota: FileQuota) -> LimitReached:
+    files = "any number of" if quota.files is None else quota.files
+    size = "" if quota.bytes is None else f" with {quota.bytes} bytes in all"
+    return LimitReached(f"An account may have {files} files{size}; delete some first")
 
 
 def _described(part: StoredPart, files: Mapping[str, File]) -> StoredPart:

@@ -47,6 +47,8 @@ class AccountReport(msgspec.Struct, frozen=True):
     api_keys: int
     use: list[DailyUse]
     """The days of UTC on which it used something, of those that were asked for."""
+    own_limits: dict[str, float | int | str]
+    """What an operator has set for it, by the name of the setting; ``off``: not limited."""
     deletion: Deletion | None = None
 
 
@@ -64,6 +66,7 @@ class Action(StrEnum):
     ACCOUNT_ENABLED = "account-enabled"
     ACCOUNT_REVOKED = "account-revoked"
     ACCOUNT_DELETED = "account-deleted"
+    ACCOUNT_LIMITED = "account-limited"
     API_KEY_MADE = "api-key-made"
     API_KEY_ENDED = "api-key-ended"
     SIGNING_KEY_MADE = "signing-key-made"

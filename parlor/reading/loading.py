@@ -61,7 +61,7 @@ class Loader:
 
     async def load_budget(self, payer: Payer) -> None:
         """Loads what the account has used today and this month, unless Redis knows it or there is no limit."""
-        if not any(limit is not None for limit in limits_of(self._live.limits)):
+        if not any(limit is not None for limit in limits_of(self._live.limits.of(payer.account_id))):
             return
         for attempt in range(LOAD_ATTEMPTS):
             await self.open_partition(payer.partition)
@@ -81,7 +81,8 @@ class Loader:
             if (found := await self._budgets.standings(payer)) is not None:
                 return found
         period = Period.at(self._live.clock.now_ms())
-        return standings_of(self._live.limits, period, await self.used(payer, period), Sums(0, 0, 0, 0))
+        limits = self._live.limits.of(payer.account_id)
+        return standings_of(limits, period, await self.used(payer, period), Sums(0, 0, 0, 0))
 
     async def used(self, payer: Payer, period: Period) -> Sums:
         """Returns what the account has used today and this month, by its shard."""

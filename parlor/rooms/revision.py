@@ -25,6 +25,7 @@ from parlor.rooms.estimates import Estimates
 from parlor.rooms.reply import ReplyJob
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.turns import job_of
+from parlor.settings.account_limits import AccountLimits
 
 EDIT_ATTEMPTS = 3
 """A reply may begin between the read and the edit; it is then stopped and the edit tried again."""
@@ -43,9 +44,9 @@ class Revision:
         replies: ReplyQueue,
         estimates: Estimates,
         reply_max: int,
-        versions_max: int | None,
+        limits: AccountLimits,
     ) -> None:
-        """``reply_max`` is the most characters of a reply, ``versions_max`` the most versions of a message."""
+        """``reply_max`` is the most characters of a reply."""
         self._cache = cache
         self._history = history
         self._clock = clock
@@ -53,7 +54,7 @@ class Revision:
         self._replies = replies
         self._estimates = estimates
         self._reply_max = reply_max
-        self._versions_max = versions_max
+        self._limits = limits
 
     async def stop(self, address: RoomAddress, command: Stop) -> Message:
         """Stops a reply and returns it as it ended. Raises ``InvalidRequest`` for a message that is not a reply."""
@@ -186,7 +187,8 @@ class Revision:
         """Raises ``LimitReached`` when the message, or the reply that begins anew with it, has all the versions that it
         may have, unless the command, or another one with its idempotency key, has been done before."""
         had = max(_versions(each) for each in (change, reply) if each is not None)
-        if self._versions_max is None or had < self._versions_max:
+        most = self._limits.of(address.account_id).versions
+        if most is None or had < most:
             return
         if await self._cache.revised_by(address, change.seq, command.nonce, command.idempotency) is None:
             raise LimitReached(f"The message has {had} versions; more are not allowed")

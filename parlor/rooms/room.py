@@ -67,6 +67,7 @@ from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.revision import Revision
 from parlor.rooms.tracing import work_for
 from parlor.rooms.turns import adopted_job, job_of, turn_of
+from parlor.settings.account_limits import AccountLimits
 from parlor.state_machine import ChatStateMachine
 
 _log = structlog.get_logger(__name__)
@@ -87,6 +88,7 @@ class RoomPorts(msgspec.Struct, frozen=True):
     states: ChatStateMachine
     summaries: SummaryCache
     mint: IdMint
+    limits: AccountLimits
 
 
 class Room:
@@ -119,7 +121,7 @@ class Room:
             self._replies,
             self._estimates,
             ports.reply.settings.llm.reply_max,
-            ports.reply.settings.limits.versions,
+            ports.limits,
         )
         self._serving = False
         self._used_at = self._clock.monotonic()

@@ -70,6 +70,8 @@ class ChangeKind(StrEnum):
     """A disabled account is let in again."""
     ACCOUNT_DISABLED = "account-disabled"
     ACCOUNT_DELETED = "account-deleted"
+    ACCOUNT_LIMITS = "account-limits"
+    """See ``parlor.store.account_limits``."""
 
 
 class AccessChange(msgspec.Struct, frozen=True):

@@ -22,6 +22,17 @@ ACCOUNT_STANDING_SET = """
 UPDATE accounts SET standing_at = MAX(standing_at + 1, :changed_at), standing = :standing
  WHERE account_id = :account_id AND standing NOT IN ('deleted', :standing)
 """
+ACCOUNT_LIMITS_CHANGE = """
+INSERT INTO account_limits (account_id, limits, revision)
+SELECT :account_id, json_patch('{}', :changes), revision FROM access_head WHERE id = 1
+ON CONFLICT (account_id) DO UPDATE SET limits = json_patch(limits, :changes), revision = excluded.revision
+"""
+ACCOUNT_LIMITS_FIND = "SELECT account_id, limits, revision FROM account_limits WHERE account_id = ?"
+ACCOUNT_LIMITS_GET = """
+SELECT h.revision, l.account_id, l.limits, l.revision
+  FROM access_head AS h LEFT JOIN account_limits AS l ON l.revision > ?
+ WHERE h.id = 1 ORDER BY l.revision LIMIT ?
+"""
 ACCOUNT_REVOKE = "UPDATE accounts SET not_before = MAX(not_before, ?) WHERE account_id = ? RETURNING not_before"
 CHANGE_ADD = """
 INSERT INTO access_changes (revision, kind, subject, changed_at)
@@ -96,6 +107,26 @@ def _account_standing_set(connection: sqlite3.Connection, args: Args) -> list[Ro
     return connection.execute(ACCOUNT_GET, (account_id,)).fetchall()
 
 
+def _account_limits_change(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    account_id, changes, changed_at = args
+    there = "SELECT 1 FROM accounts WHERE account_id = ? AND standing <> 'deleted'"
+    if not connection.execute(there, (account_id,)).fetchall():
+        return []
+    _change_add(connection, ("account-limits", account_id, changed_at))
+    connection.execute(ACCOUNT_LIMITS_CHANGE, {"account_id": account_id, "changes": changes})
+    return connection.execute(ACCOUNT_LIMITS_FIND, (account_id,)).fetchall()
+
+
+def _account_limits_find(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    (account_id,) = args
+    return connection.execute(ACCOUNT_LIMITS_FIND, (account_id,)).fetchall()
+
+
+def _account_limits_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    after, limit = args
+    return connection.execute(ACCOUNT_LIMITS_GET, (after, limit)).fetchall()
+
+
 def _changes_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
     after, limit = args
     return connection.execute(CHANGES_GET, (after, limit)).fetchall()
@@ -152,6 +183,8 @@ def _api_key_used(connection: sqlite3.Connection, args: Args) -> list[Row]:
 ACCESS_READS: Mapping[str, Procedure] = {
     "fp_access_changes_get": _changes_get,
     "fp_account_get": _account_get,
+    "fp_account_limits_find": _account_limits_find,
+    "fp_account_limits_get": _account_limits_get,
     "fp_accounts_get": _accounts_get,
     "fp_api_key_find": _api_key_find,
     "fp_api_keys_get": _api_keys_get,
@@ -159,6 +192,7 @@ ACCESS_READS: Mapping[str, Procedure] = {
 }
 ACCESS_WRITES: Mapping[str, Procedure] = {
     "fp_access_change_add": _change_add,
+    "fp_account_limits_change": _account_limits_change,
     "fp_account_revoke": _account_revoke,
     "fp_account_standing_set": _account_standing_set,
     "fp_api_key_add": _api_key_add,

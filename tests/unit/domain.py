@@ -115,8 +115,8 @@ class Domain:
         self.directory = RoomDirectory(self.reader, self.memories, self.store, self.loader)
         self.file_store = MemoryFileStore(self.clock)
         self.file_rows = StoredFileRows(self.store)
-        files, limits = self.settings.files, self.settings.limits
-        self.files = Files(self.file_rows, self.file_store, files, limits, self.mint, self.clock)
+        files = self.settings.files
+        self.files = Files(self.file_rows, self.file_store, files, self.live.limits, self.mint, self.clock)
         self.model = ScriptedModel(self.internal_history)
         memory = Memory(self.internal_history, self.memories, 1000, 800)
         # No titles or summaries in the background, so that the model's only talks are those that tests ask for.
@@ -223,6 +223,7 @@ class Domain:
             states=self.states,
             summaries=self.summaries,
             mint=self.mint,
+            limits=self.live.limits,
         )
 
     # Commands

@@ -9,6 +9,7 @@ from parlor.cache.live import RoomAddress
 from parlor.model.budgets import Ask, Budget, Payer, Period
 from parlor.model.ids import MessageId
 from parlor.model.messages import FinishReason, MessageDoc, QueuePosition, Usage
+from parlor.settings.account_limits import AccountLimits
 from parlor.settings.limits import LimitSettings
 from tests.contract.cache.fixtures import APPLIED, CLAIM_1, NOW, CacheFixtures
 
@@ -22,7 +23,7 @@ def limit(fixtures: CacheFixtures, **limits: float | None) -> None:
     every: dict[str, float | None] = dict.fromkeys(
         ("tokens_per_day", "tokens_per_month", "cost_per_day", "cost_per_month")
     )
-    fixtures.live.limits = LimitSettings.model_validate({**every, **limits})
+    fixtures.live.limits = AccountLimits(LimitSettings.model_validate({**every, **limits}))
 
 
 def payer_of(fixtures: CacheFixtures) -> Payer:

@@ -202,7 +202,7 @@ class DomainWiring(Wiring):
         self.history = domain.history
         self.rooms = domain.directory
         self.files = domain.files
-        self.budgets = domain.budgets
+        self.budgets, self.limits = domain.budgets, domain.live.limits
         self.tickets, self.sign_in_codes = Tickets(domain.live, domain.mint), SignInCodes(domain.live)
         self.dependencies = NoDependencies(domain.live, domain.store)
         self._domain = domain

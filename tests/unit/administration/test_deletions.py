@@ -54,7 +54,7 @@ def deletions(domain: Domain) -> Deletions:
 
 
 def operations(domain: Domain) -> Operations:
-    return Operations(domain.store, domain.reader, dead_letters(domain), domain.mint, domain.clock)
+    return Operations(domain.store, domain.reader, dead_letters(domain), domain.live.limits, domain.mint, domain.clock)
 
 
 async def session_of(domain: Domain, account: AccountId) -> Session:

@@ -31,7 +31,7 @@ def operations(domain: Domain) -> Operations:
     dead_letters = DeadLetters(
         DeadLetterCache(domain.live), audit, OperatorCache(domain.live), domain.states, domain.loader, domain.store
     )
-    return Operations(domain.store, domain.reader, dead_letters, domain.mint, domain.clock)
+    return Operations(domain.store, domain.reader, dead_letters, domain.live.limits, domain.mint, domain.clock)
 
 
 def refuse_everything(batch: Batch) -> bool:
@@ -76,12 +76,22 @@ async def test_nothing_is_done_to_an_account_that_is_not_there(domain: Domain) -
         asked.account(BOB, DAY, DAY),
         asked.revoke(BOB, 1),
         asked.set_disabled(BOB, True),
+        asked.set_limits(BOB, {"rooms": 1}),
         asked.delete(BOB),
     ):
         with pytest.raises(AccountNotFound):
             await work
     assert await asked.accounts(10, 0) == []
     assert (await AccessStore(domain.store).changes(0)).changes == []
+
+
+async def test_limits_hold_in_this_process_at_once_and_are_stored(domain: Domain) -> None:
+    await domain.store.open_account(ALICE)
+    asked = operations(domain)
+    await asked.set_limits(ALICE, {"rooms": 1, "streams": "off"})
+    await asked.set_limits(ALICE, {"rooms": None})
+    assert (domain.live.limits.of(ALICE).streams, domain.live.limits.of(ALICE).rooms) == (None, 10_000)
+    assert (await asked.account(ALICE, DAY, DAY)).own_limits == {"streams": "off"}
 
 
 async def test_a_revocation_reaches_redis_and_the_database(domain: Domain) -> None:

@@ -16,6 +16,7 @@ from structlog.typing import EventDict
 from api.app import build_app
 from parlor.gateway import Gateway
 from parlor.settings import ApiSettings, AuthSettings, Settings
+from parlor.settings.account_limits import AccountLimits
 from parlor.settings.limits import LimitSettings
 from parlor.settings.uploads import FileSettings
 from tests.unit.api.bearer_tokens import SECRET, token
@@ -75,6 +76,7 @@ async def app(
     routes: list[BaseRoute],
 ) -> AsyncIterator[FastAPI]:
     async def factory() -> Gateway:
+        gateway.limits = gateway.administration.limits = AccountLimits(settings.limits)
         return gateway
 
     built = build_app(settings, factory, clock=clock, entropy=CountingEntropy(), metrics=metrics)

@@ -21,6 +21,9 @@ from parlor.model.administration import (
 )
 from parlor.model.ids import AccountId, Partition, RoomId
 from parlor.model.messages import QueuePosition
+from parlor.settings.account_limits import AccountLimits
+from parlor.settings.limits import LimitSettings
+from parlor.store.account_limits import Changes, OwnLimits
 from parlor.store.audit_log import NEWEST
 from tests.unit.api.fake_access import FakeAccess
 
@@ -44,6 +47,8 @@ class FakeAdministration:
     def __init__(self, access: FakeAccess) -> None:
         self._access = access
         self.calls: list[tuple[Any, ...]] = []
+        self.limits = AccountLimits(LimitSettings())
+        self.own_limits: dict[str, OwnLimits] = {}
         self.numbers = {"alice": 5, "bob": 7}
         self.parked = [dead_letter(1), dead_letter(2)]
         self.deleted_at: int | None = None
@@ -60,7 +65,7 @@ class FakeAdministration:
 
     async def account(self, account: AccountId, first: date, last: date) -> AccountReport:
         use = [DailyUse(5, last.isoformat(), 1, 2, 3), DailyUse(5, first.isoformat(), 10, 20, 30)]
-        return AccountReport(self._row(account), 4, 1, use)
+        return AccountReport(self._row(account), 4, 1, use, self.own_limits.get(account, {}))
 
     async def revoke(self, account: AccountId, not_before: int) -> None:
         self._row(account)
@@ -73,6 +78,13 @@ class FakeAdministration:
         standing = Standing.DISABLED if disabled else Standing.ACTIVE
         self._access.standings[account] = standing
         self._access.tell(f"account-{standing}", account)
+
+    async def set_limits(self, account: AccountId, changes: Changes) -> None:
+        self._row(account)
+        self.calls.append(("set_limits", account, changes))
+        merged = {**self.own_limits.get(account, {}), **changes}
+        self.own_limits[account] = {name: value for name, value in merged.items() if value is not None}
+        self.limits.set(account, self.own_limits[account])
 
     async def delete(self, account: AccountId) -> Deletion:
         row = self._row(account)

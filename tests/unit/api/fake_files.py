@@ -8,6 +8,7 @@ from parlor.clock import Clock, Entropy
 from parlor.files.files import Files
 from parlor.model.files import File
 from parlor.model.ids import FileId, IdMint, MessageId, RoomId, ShardId
+from parlor.settings.account_limits import AccountLimits
 from parlor.settings.limits import LimitSettings
 from parlor.settings.uploads import FileSettings
 from parlor.store.files import FileQuota, FileUse
@@ -78,4 +79,4 @@ class FakeFileRows:
 
 def fake_files(rows: FakeFileRows, store: MemoryFileStore, clock: Clock, entropy: Entropy) -> Files:
     settings = FileSettings(size_max=100_000)
-    return Files(rows, store, settings, LimitSettings(file_bytes=90_000), IdMint(clock, entropy), clock)
+    return Files(rows, store, settings, AccountLimits(LimitSettings(file_bytes=90_000)), IdMint(clock, entropy), clock)

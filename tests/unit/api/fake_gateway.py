@@ -52,7 +52,7 @@ class FakeGateway(FakeSignIn):
         self.audit = FakeAuditLog()
         self.file_rows, self.file_store = FakeFileRows(), MemoryFileStore(FakeClock())
         self.files = fake_files(self.file_rows, self.file_store, FakeClock(), CountingEntropy())
-        self.budgets = FakeBudgets()
+        self.budgets, self.limits = FakeBudgets(), self.administration.limits
         self.calls: list[tuple[Any, ...]] = []
         self.fails: Exception | None = None
         self.commit_fails: Exception | None = None

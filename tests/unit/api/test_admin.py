@@ -10,6 +10,8 @@ from fastapi import FastAPI
 
 from parlor.errors import Overloaded
 from parlor.settings import Settings
+from parlor.settings.account_limits import OWN_LIMITS
+from parlor.settings.limits import LimitSettings
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fake_administration import ROOM as PARKED_ROOM
@@ -77,13 +79,8 @@ async def test_an_account_is_shown_with_its_use_and_its_limits(client: httpx2.As
         "rooms": 4,
         "api_keys": 1,
         "usage": {"from": "2026-10-25", "to": "2026-11-23", "messages": 11, "input_tokens": 22, "output_tokens": 33},
-        "limits": {
-            "requests_per_second": 200.0,
-            "sends_per_second": 50.0,
-            "requests_at_once": 400,
-            "streams": 1000,
-            "rooms": 10_000,
-        },
+        "limits": {name: getattr(LimitSettings(), name) for name in OWN_LIMITS},
+        "own_limits": [],
         "deletion": None,
         "errorCode": 0,
     }
@@ -117,6 +114,55 @@ async def test_a_disabled_account_is_forbidden_until_it_is_let_in_again(
     assert (await client.patch("/v1/admin/accounts/alice", json={"disabled": False})).json()["disabled"] is False
     await followed(gateway, clock)
     assert [await status(client, text) for text in (alice, bob)] == [200, 200]
+
+
+async def test_an_account_gets_limits_of_its_own_and_the_usual_ones_again(
+    client: httpx2.AsyncClient, gateway: FakeGateway, settings: Settings
+) -> None:
+    async def change(limits: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        answer = await client.patch("/v1/admin/accounts/alice", json={"limits": limits})
+        assert answer.status_code == 200
+        body = answer.json()
+        return body["limits"], body["own_limits"]
+
+    alice, bob = token(settings), token(settings, "bob")
+    limits, own = await change({"requests_per_second": 0.5, "requests_burst": 1, "streams": None})
+    assert own == ["requests_burst", "requests_per_second", "streams"]
+    assert (limits["requests_per_second"], limits["requests_burst"], limits["streams"]) == (0.5, 1, None)
+    assert [await status(client, text) for text in (alice, alice, bob, bob)] == [200, 429, 200, 200]
+    limits, own = await change({"requests_per_second": None, "rooms": 3, "streams": "default"})
+    assert (own, limits["streams"]) == (["requests_burst", "requests_per_second", "rooms"], 1000)
+    assert [await status(client, alice) for _ in range(3)] == [200] * 3
+    _, own = await change(dict.fromkeys(own, "default"))
+    assert own == []
+    assert [(entry.action, entry.detail) for entry in gateway.audit.entries][1:] == [
+        ("account-limited", "requests_per_second=off rooms=3 streams=default"),
+        ("account-limited", "requests_burst=default requests_per_second=default rooms=default"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"rooms": 0},
+        {"rooms": 1.5},
+        {"rooms": "5"},
+        {"rooms": True},
+        {"rooms": "off"},
+        {"requests_burst": None},
+        {"refusal_delay": 1},
+        {"moons": 1},
+        {"cost_per_day": -0.1},
+        [],
+    ],
+)
+async def test_a_limit_that_no_account_can_have_is_refused(
+    client: httpx2.AsyncClient, gateway: FakeGateway, limits: object
+) -> None:
+    answer = await client.patch("/v1/admin/accounts/alice", json={"limits": limits})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+    assert answer.json()["errors"][0]["loc"][:2] == ["body", "limits"]
+    assert (gateway.administration.calls, gateway.audit.entries) == ([], [])
 
 
 async def test_the_streams_of_a_disabled_account_end_and_open_again_when_it_is_let_in(

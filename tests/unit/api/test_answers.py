@@ -11,9 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from api import answers, message_schemas, room_schemas, schemas, usage_schemas
+from api import answers, message_schemas, room_schemas, schemas
+from api.rates import Limits
+from api.usage_answers import limits_form, usage_answer
+from api.usage_schemas import ChatUsageResponse
 from parlor.llm.ports import Persona
 from parlor.model.access import DailyUse, StreamTicket
+from parlor.model.ids import AccountId
 from parlor.model.messages import FinishReason, Message, MessageList, MessagePage, Usage
 from parlor.model.parts import FilePart, ReasoningPart, TextSpan, ToolCallPart
 from parlor.model.requests import (
@@ -28,8 +32,10 @@ from parlor.model.requests import (
 from parlor.model.rooms import RoomMemory, RoomPage
 from parlor.model.states import MessageState
 from parlor.model.tools import ToolResult, ToolState
+from parlor.settings.limits import LimitSettings
+from parlor.store.files import FileUse
 from tests.unit.api.fake_budgets import STANDINGS
-from tests.unit.api.fake_clock import NOW_MS
+from tests.unit.api.fake_clock import NOW_MS, FakeClock
 from tests.unit.api.samples import CURSOR, MESSAGE, message, reply, room
 
 pytestmark = pytest.mark.unit
@@ -70,9 +76,13 @@ CASES: list[tuple[type[BaseModel], Response]] = [
     (room_schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("summary", 7, NOW_MS, 2))),
     (room_schemas.ChatRoomMemoryResponse, answers.memory_answer(RoomMemory("", 0, None, 0))),
     (
-        usage_schemas.ChatUsageResponse,
-        answers.usage_answer(
-            date(2026, 11, 1), date(2026, 11, 30), "UTC", [DailyUse(5, "2026-11-23", 1, 2, 3)], STANDINGS
+        ChatUsageResponse,
+        usage_answer(
+            date(2026, 11, 1),
+            date(2026, 11, 30),
+            "UTC",
+            [DailyUse(5, "2026-11-23", 1, 2, 3)],
+            limits_form(AccountId("alice"), Limits(LimitSettings(), FakeClock()), STANDINGS, 3, FileUse(1, 2)),
         ),
     ),
     (schemas.EventTicketResponse, answers.ticket_answer(StreamTicket("17-abc", NOW_MS))),

@@ -227,7 +227,7 @@ async def test_a_client_that_goes_leaves_nothing(app: FastAPI, settings: Setting
 async def test_an_account_has_its_share_of_uploads(
     app: FastAPI, settings: Settings, gateway: FakeGateway, client: httpx2.AsyncClient
 ) -> None:
-    app.state.edge.limits.uploads = Shares("uploads", 1)
+    app.state.edge.limits.uploads = Shares("uploads", lambda _: 1)
     headers = {"Authorization": f"Bearer {token(settings)}", **MULTIPART}
     async with Exchange(app, "POST", "/v1/files", headers) as exchange:
         exchange.body(FORM[:20], more=True)

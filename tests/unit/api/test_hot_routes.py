@@ -35,6 +35,7 @@ from parlor.model.access import Credential, TicketHolder
 from parlor.model.ids import AccountId
 from parlor.model.messages import Event
 from parlor.settings import ApiSettings, AuthSettings, Settings
+from parlor.settings.account_limits import AccountLimits
 from parlor.settings.limits import LimitSettings
 from tests.unit.api.bearer_tokens import SECRET, token
 from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
@@ -248,6 +249,7 @@ def a_side(case: Case, routes: list[BaseRoute], *, hot: bool) -> Side:
     gateway.holder = TicketHolder(AccountId("alice"), Credential("secret", NOW_MS, NOW_MS + 60_000))
 
     async def factory() -> Gateway:
+        gateway.limits = AccountLimits(settings.limits)
         return gateway
 
     app = build_app(settings, factory, clock=FakeClock(), entropy=CountingEntropy(), metrics=metrics)

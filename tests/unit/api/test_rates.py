@@ -50,7 +50,7 @@ def asking(settings: Settings, account: str) -> dict[str, str]:
 
 def test_a_bucket_gives_its_burst_then_its_rate() -> None:
     clock = FakeClock()
-    rate = Rate("requests", 4, 10, clock)
+    rate = Rate("requests", lambda _: (4, 10), clock)
     found = [rate.take("ada") for _ in range(12)]
     assert [each is not None and not each.retry_after for each in found] == [True] * 10 + [False] * 2
     assert [each.left for each in found if each is not None][::11] == ['"requests";r=9;t=1', '"requests";r=0;t=1']
@@ -68,7 +68,7 @@ def test_a_bucket_gives_its_burst_then_its_rate() -> None:
 
 def test_a_refused_request_costs_nothing() -> None:
     clock = FakeClock()
-    rate = Rate("requests", 1, 1, clock)
+    rate = Rate("requests", lambda _: (1, 1), clock)
     for _ in range(100):
         rate.take("ada")
     clock.advance(1)
@@ -78,7 +78,7 @@ def test_a_refused_request_costs_nothing() -> None:
 
 
 def test_each_key_has_a_bucket_of_its_own_and_looking_takes_nothing() -> None:
-    rate = Rate("requests", 1, 1, FakeClock())
+    rate = Rate("requests", lambda _: (1, 1), FakeClock())
     for _ in range(3):
         look = rate.look("bob")
         assert look is not None
@@ -91,12 +91,25 @@ def test_each_key_has_a_bucket_of_its_own_and_looking_takes_nothing() -> None:
 
 
 def test_without_a_rate_nothing_is_counted() -> None:
-    rate = Rate("requests", None, 1, FakeClock())
+    rate = Rate("requests", lambda _: (None, 1), FakeClock())
     assert [rate.take("ada"), rate.take("ada"), rate.look("ada")] == [None] * 3
 
 
+def test_what_is_left_is_told_and_a_new_quota_counts_what_was_taken() -> None:
+    clock, per_second = FakeClock(), {"ada": (1.0, 10)}
+    rate = Rate("requests", lambda key: per_second.get(key, (None, 1)), clock)
+    assert (rate.left("ada"), rate.left("bob")) == (10, None)
+    for _ in range(4):
+        rate.take("ada")
+    assert rate.left("ada") == 6
+    per_second["ada"] = (1.0, 4)
+    assert rate.left("ada") == 0
+    clock.advance(2)
+    assert rate.left("ada") == 2
+
+
 def test_a_share_is_given_back() -> None:
-    shares = Shares("streams", 2)
+    shares = Shares("streams", lambda _: 2)
     first, _ = shares.take("ada"), shares.take("ada")
     with pytest.raises(RateLimited):
         shares.take("ada")

@@ -24,6 +24,16 @@ LIMITS = {
     "tokens_per_month": None,
     "cost_per_day": {"limit": 2.5, "used": 0.5, "reserved": 0, "left": 2.0, "resets_at": TOMORROW},
     "cost_per_month": None,
+    "requests_per_second": {"limit": 200.0, "burst": 2000, "left": 1999},
+    "sends_per_second": {"limit": 50.0, "burst": 1000, "left": 1000},
+    "requests_at_once": {"limit": 400, "used": 1, "left": 399},
+    "streams": {"limit": 1000, "used": 0, "left": 1000},
+    "uploads_at_once": {"limit": 4, "used": 0, "left": 4},
+    "rooms": {"limit": 10_000, "used": 2, "left": 9998},
+    "files": {"limit": 10_000, "used": 0, "left": 10_000},
+    "file_bytes": {"limit": 1024**3, "used": 0, "left": 1024**3},
+    "waiting_turns": {"limit": 200},
+    "versions": {"limit": 200},
 }
 
 
@@ -44,6 +54,13 @@ async def test_days_and_their_total_are_told(client: httpx2.AsyncClient, gateway
         "errorCode": 0,
     }
     assert gateway.last_call() == ("usage", "alice", "2026-11-01", "2026-11-03", "UTC")
+
+
+async def test_what_an_operator_set_is_told(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    gateway.limits.set("alice", {"sends_per_second": "off", "rooms": 1, "versions": "off", "waiting_turns": 5})
+    told = (await client.get("/v1/usage")).json()["limits"]
+    assert (told["sends_per_second"], told["versions"], told["waiting_turns"]) == (None, None, {"limit": 5})
+    assert told["rooms"] == {"limit": 1, "used": 2, "left": 0}
 
 
 @pytest.mark.parametrize(

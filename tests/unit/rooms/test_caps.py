@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parlor.cache.live import RoomAddress
-from parlor.errors import LimitReached
+from parlor.errors import LimitReached, QuotaExceeded
 from parlor.model.access import Session
 from parlor.model.ids import RoomId
 from parlor.model.messages import Message
@@ -98,6 +98,30 @@ async def test_a_reply_has_so_many_attempts(new_domain: DomainMaker) -> None:
         await domain.edit(room, question.message_id, "begins the reply again")
     # Its answer was lost: it is told what it has begun.
     assert (await domain.regenerate(room, reply.message_id, nonce="second")).attempt == 2
+
+
+async def test_what_an_operator_set_for_an_account_holds_at_once_for_it_alone(new_domain: DomainMaker) -> None:
+    domain = new_domain()
+    ada, bob = domain.ada, domain.session("bob")
+    room, of_bob = domain.room(await domain.new_room(ada)), domain.room(await domain.new_room(bob))
+    domain.live.limits.set("ada", {"rooms": 1, "versions": 1, "waiting_turns": 1, "tokens_per_day": 0})
+    await create(domain, bob)
+    with pytest.raises(LimitReached):
+        await create(domain, ada)
+    with pytest.raises(QuotaExceeded):
+        await domain.send(room, "question")
+    domain.live.limits.set("ada", {"versions": 1, "waiting_turns": 1})
+    message = await domain.say(room, "1")
+    with pytest.raises(LimitReached):
+        await domain.edit(room, message.message_id, "2")
+    for number in range(2):
+        await domain.send(room, f"{number}")
+        await settle()
+    with pytest.raises(LimitReached):
+        await domain.send(room, "one too many")
+    for number in range(3):
+        await domain.send(of_bob, f"{number}", session=bob)
+        await settle()
 
 
 async def test_a_message_has_so_many_texts(new_domain: DomainMaker) -> None:
