@@ -134,6 +134,14 @@ class ActorGateway(RoomCommands):
         require_home(session, room_id)
         return await self._wiring.history.page(room_id, session.account_id, limit=limit, before=before, after=after)
 
+    async def current_messages(self, session: Session, room_id: RoomId, limit: int) -> list[Message]:
+        require_home(session, room_id)
+        return (await self._wiring.history.page(room_id, session.account_id, limit=limit, stored=False)).messages
+
+    async def running_reply(self, session: Session, room_id: RoomId) -> Message | None:
+        require_home(session, room_id)
+        return await self._wiring.history.running(room_id, session.account_id)
+
     async def get_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
         await self.get_room(session, room_id)
         if partition_of(message_id) != session.partition:

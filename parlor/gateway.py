@@ -131,7 +131,16 @@ class Gateway(Protocol):
 
     async def list_messages(
         self, session: Session, room_id: RoomId, limit: int, before: int | None, after: int | None
-    ) -> MessagePage: ...
+    ) -> MessagePage:
+        """Returns a page of messages; of those that are stored while Redis is away."""
+
+    async def current_messages(self, session: Session, room_id: RoomId, limit: int) -> list[Message]:
+        """Returns the newest messages as they are now. Raises ``CacheUnavailable`` where ``list_messages`` makes do
+        with what is stored."""
+
+    async def running_reply(self, session: Session, room_id: RoomId) -> Message | None:
+        """Returns the reply that is being written, or the first of those that wait; None when all have ended. Raises
+        ``CacheUnavailable``."""
 
     async def get_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message: ...
 

@@ -44,7 +44,7 @@ from parlor.model.requests import Idempotency, SendRequest
 router = APIRouter(prefix="/ai-sdk/chat", tags=["AI SDK"], route_class=AuthenticatedRoute)
 ChatId = Annotated[ExternalId, Path(alias="id", description="The external id of the room")]
 _LOOK_BACK = 50
-"""Messages at the end of a room among which its last and its running reply are looked for."""
+"""Messages at the end of a room among which its last reply is looked for."""
 _NOTHING: dict[int | str, dict[str, object]] = {204: {"description": "No reply is running"}}
 _MAY_BE_STOPPED = refusals(RoomNotFound, MessageNotFound, RoomNotActive)
 
@@ -174,7 +174,7 @@ def _said(body: AiSdkChatRequest, edge: Edge) -> UiMessage:
 async def _last_reply(edge: Edge, session: Session, room_id: RoomId, said: UiMessage | None) -> MessageId:
     """Raises ``MessageNotFound`` without a reply, and ``InvalidRequest`` for one to something else: the client has a
     message that never arrived, or wants an earlier reply."""
-    messages = await _latest(edge, session, room_id)
+    messages = await edge.gateway.current_messages(session, room_id, _LOOK_BACK)
     reply = next((each for each in reversed(messages) if each.sender_type is SenderType.AI), None)
     if reply is None:
         raise MessageNotFound("The room has no reply yet")
@@ -185,17 +185,12 @@ async def _last_reply(edge: Edge, session: Session, room_id: RoomId, said: UiMes
 
 
 async def _running(edge: Edge, session: Session, chat_id: str) -> Message | None:
-    """The reply that is being written; those after it wait for their turns."""
+    """The reply that is being written. Raises ``CacheUnavailable``: only Redis knows."""
     # `%2F` separates nothing in a path, and is left as it is.
     room_id = await _room_of(edge, session, chat_id.replace("%2F", "/").replace("%2f", "/"))
-    messages = await _latest(edge, session, room_id) if room_id is not None else []
-    return next((each for each in messages if each.is_streaming), None)
+    return await edge.gateway.running_reply(session, room_id) if room_id is not None else None
 
 
 async def _room_of(edge: Edge, session: Session, external_id: str) -> RoomId | None:
     found = await edge.gateway.find_rooms(session, external_id)
     return found.rooms[0].room_id if found.rooms else None
-
-
-async def _latest(edge: Edge, session: Session, room_id: RoomId) -> list[Message]:
-    return (await edge.gateway.list_messages(session, room_id, _LOOK_BACK, None, None)).messages

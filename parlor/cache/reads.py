@@ -206,6 +206,13 @@ class CacheReader:
         found = await self._live.pipeline.read("HGET", self._live.keys.messages(home_of(room_id), room_id), f"v:{seq}")
         return [decode_doc(line) for line in (found or b"").split(b"\n") if line]
 
+    async def open_replies(self, room_id: RoomId) -> list[int]:
+        """The seqs of the replies that have not ended, ascending."""
+        found = await self._live.pipeline.read(
+            "ZRANGE", self._live.keys.open(home_of(room_id), room_id), 0, -1, "WITHSCORES"
+        )
+        return [int(float(score)) for score in found[1::2]]
+
     async def waiting_replies(self, room_id: RoomId) -> list[int]:
         """The seqs of the replies that no attempt has begun, ascending."""
         keys, partition = self._live.keys, home_of(room_id)

@@ -32,16 +32,22 @@ class HistoryReader:
         limit: int,
         before: int | None = None,
         after: int | None = None,
+        stored: bool = True,
     ) -> MessagePage:
         """Returns a page of messages. Raises ``StoreUnavailable`` if it needs rows that only an unreachable shard
-        has."""
-        found = await self._internal.find_page(room_id, limit=limit, before=before, after=after)
+        has. ``stored``: while Redis is away, what is stored will do; otherwise raises ``CacheUnavailable``."""
+        found = await self._internal.find_page(room_id, limit=limit, before=before, after=after, stored=stored)
         return await found.for_account(account)
 
     async def message(self, room_id: RoomId, account: AccountId, message_id: MessageId) -> Message:
         """Returns one message. Raises ``MessageNotFound``, or ``CacheUnavailable`` if only an unreachable Redis may
         have it."""
         return await (await self._internal.find_message(room_id, message_id)).for_account(account)
+
+    async def running(self, room_id: RoomId, account: AccountId) -> Message | None:
+        """Returns the reply that is being written, or the first of those that wait; None when all have ended. Raises
+        ``CacheUnavailable``."""
+        return await (await self._internal.find_running(room_id)).for_account(account)
 
     async def variants(
         self, room_id: RoomId, account: AccountId, message_id: MessageId, *, limit: int, cursor: str | None = None

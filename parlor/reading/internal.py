@@ -117,6 +117,12 @@ class InternalHistory:
         found = await self.find_page(room_id, limit=1, after=(seq or 1) - 1, stored=stored)
         return Found(found.account_id, partial(self._message, found, seq, message_id))
 
+    async def find_running(self, room_id: RoomId) -> Found[Message | None]:
+        """Finds the first reply that has not ended, unloaded, with the account that the room belongs to. Raises
+        ``CacheUnavailable``: only Redis knows."""
+        newest = await self.find_page(room_id, limit=1, stored=False)
+        return Found(newest.account_id, partial(self._running, room_id))
+
     async def find_queued(self, room_id: RoomId, *, above: int, limit: int) -> Found[MessageList]:
         """Finds a person's messages above a seq that no reply has read yet, ascending, unloaded, with the account that
         owns them."""
@@ -226,6 +232,15 @@ class InternalHistory:
                 raise CacheUnavailable(debug=f"{message_id} is not stored yet", retry_after=1.0)
             raise MessageNotFound
         return page.messages[0]
+
+    async def _running(self, room_id: RoomId) -> Message | None:
+        for seq in await self._reader.open_replies(room_id):
+            for message in (
+                await (await self.find_page(room_id, limit=1, after=seq - 1, stored=False)).load()
+            ).messages:
+                if message.is_streaming:
+                    return message
+        return None
 
     async def _before_waiting(self, room_id: RoomId, waiting: list[int]) -> Found[MessagePage]:
         return await self.find_page(room_id, limit=QUEUE_PAGE, before=waiting[0] if waiting else 0)

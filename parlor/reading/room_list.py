@@ -51,15 +51,19 @@ class RoomDirectory:
         return found.room
 
     async def find(self, session: Session, external_id: str) -> RoomPage:
-        """Returns the account's room that has this external id, as a page of one or none."""
+        """Returns the account's room that has this external id, as a page of one or none. Raises ``CacheUnavailable``
+        when only an unreachable Redis may know it."""
         account, position = session.account_id, START
+        away: CacheUnavailable | None = None
         try:
             position = (await self._reader.account_log(session.partition, account)).last
             room_id = await self._reader.external_room(session.partition, account, external_id)
-        except CacheUnavailable:
-            room_id = None
+        except CacheUnavailable as error:
+            room_id, away = None, error
         if room_id is None:
             room_id = await self._store.room_find(session.shard_id, session.account_db_key, external_id)
+        if room_id is None and away is not None:
+            raise away
         room = await self._shown(room_id, account) if room_id is not None else None
         rooms = [room] if room is not None else []
         return RoomPage(rooms, len(rooms), None, position)

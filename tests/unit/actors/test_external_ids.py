@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from parlor.errors import StoreUnavailable
+from parlor.errors import CacheUnavailable, StoreUnavailable
 from parlor.model.requests import RoomReceipt
 from tests.unit.actors.cluster import Cluster
 from tests.unit.domain import HOME, Domain
@@ -74,3 +74,15 @@ async def test_a_shard_that_does_not_answer_creates_no_second_room(cluster: Clus
         await gateway.create_room(domain.ada, None, None, external_id="chat-1")
     with pytest.raises(StoreUnavailable):
         await gateway.find_rooms(domain.ada, "chat-1")
+
+
+async def test_while_redis_is_away_an_external_id_that_is_not_stored_may_still_have_a_room(cluster: Cluster) -> None:
+    domain, gateway = cluster.domain, cluster.gateway()
+    stored = (await gateway.create_room(domain.ada, None, None, external_id="stored")).room
+    await domain.write_all()
+    await gateway.create_room(domain.ada, None, None, external_id="queued")
+    domain.server.connected = False
+    assert (await gateway.find_rooms(domain.ada, "stored")).rooms[0].room_id == stored.room_id
+    for name in ("queued", "never was"):
+        with pytest.raises(CacheUnavailable):
+            await gateway.find_rooms(domain.ada, name)

@@ -10,7 +10,14 @@ import pytest
 from ray.exceptions import RayActorError
 
 from actors.gateway import ActorGateway
-from parlor.errors import IllegalTransition, InternalError, MessageNotFound, RoomNotFound, StoreUnavailable
+from parlor.errors import (
+    CacheUnavailable,
+    IllegalTransition,
+    InternalError,
+    MessageNotFound,
+    RoomNotFound,
+    StoreUnavailable,
+)
 from parlor.model.access import DailyUse, Session
 from parlor.model.ids import MessageId, RoomId
 from parlor.model.messages import FinishReason, Message, MessageList
@@ -191,6 +198,33 @@ async def test_messages_whose_replies_wait_are_the_queue(cluster: Cluster) -> No
     assert running.message.message_id not in {each.message_id for each in queued.messages}
 
 
+async def test_the_running_reply_is_found_behind_any_number_of_waiting_turns(cluster: Cluster) -> None:
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
+    assert await gateway.running_reply(domain.ada, room_id) is None
+    first, *_ = [await gateway.send_message(domain.ada, room_id, SendRequest(f"{number}")) for number in range(30)]
+    await settle()
+    running = await gateway.running_reply(domain.ada, room_id)
+    assert running is not None
+    assert first.reply is not None
+    assert (running.message_id, running.is_streaming) == (first.reply.message_id, True)
+    with pytest.raises(RoomNotFound):
+        await gateway.running_reply(domain.session("eve"), room_id)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_without_redis_nobody_knows_what_a_room_is_at(cluster: Cluster, stored: bool) -> None:
+    domain, gateway, room_id = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
+    await gateway.send_message(domain.ada, room_id, SendRequest("x", reply=ReplyMode.NONE))
+    if stored:
+        await domain.write_all()
+    assert [each.content for each in await gateway.current_messages(domain.ada, room_id, 10)] == ["x"]
+    domain.server.connected = False
+    with pytest.raises(CacheUnavailable):
+        await gateway.running_reply(domain.ada, room_id)
+    with pytest.raises(CacheUnavailable):
+        await gateway.current_messages(domain.ada, room_id, 10)
+
+
 async def test_use_is_the_accounts_own_on_its_own_shard(cluster: Cluster) -> None:
     domain, gateway = cluster.domain, cluster.gateway()
     bob = domain.session("bob", NEIGHBOUR)
@@ -229,6 +263,8 @@ def of_message(
 def of_room(gateway: ActorGateway, session: Session, room_id: RoomId) -> list[Awaitable[object]]:
     return [
         gateway.queued_messages(session, room_id, 50, None),
+        gateway.running_reply(session, room_id),
+        gateway.current_messages(session, room_id, 50),
         gateway.room_memory(session, room_id),
         gateway.reset_memory(session, room_id),
     ]

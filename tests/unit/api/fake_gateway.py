@@ -70,6 +70,8 @@ class FakeGateway(FakeSignIn):
         self.answering = FakeAnswer(CURSOR, reply(finish_reason=FinishReason.STOP))
         self.exported: list[Message] = [message(), reply(content="hi")]
         self.export_breaks: Exception | None = None
+        self.current: list[Message] = []
+        self.running: Message | None = None
         self.replays = False
         self.holder: TicketHolder | None = None
         self.healths = [DependencyHealth(name, ok=True, detail="ok") for name in ("redis", "shard 1")]
@@ -143,6 +145,14 @@ class FakeGateway(FakeSignIn):
         self._called("list_messages", room_id, limit, before, after)
         done = reply(content="hi", is_streaming=False, usage=Usage(3, 4), metadata={"a": [1, 2.5, None, "ü"]})
         return MessagePage([message(), done], True, 1, 1, CURSOR)
+
+    async def current_messages(self, session: Session, room_id: RoomId, limit: int) -> list[Message]:
+        self._called("current_messages", room_id, limit)
+        return self.current
+
+    async def running_reply(self, session: Session, room_id: RoomId) -> Message | None:
+        self._called("running_reply", room_id)
+        return self.running
 
     async def get_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
         self._called("get_message", room_id, message_id)

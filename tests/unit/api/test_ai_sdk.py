@@ -8,20 +8,19 @@ import httpx2
 import pytest
 
 from parlor.errors import CacheUnavailable, IdempotencyMismatch
-from parlor.model.messages import Message, MessagePage
+from parlor.model.messages import Message
 from parlor.model.requests import SendReceipt
 from parlor.model.rooms import RoomPage
 from tests.unit.api.dialects.test_ai_sdk_frames import chunks, folded
 from tests.unit.api.fake_gateway import FakeGateway
-from tests.unit.api.samples import CURSOR, MESSAGE, REPLY, ROOM, message, reply
+from tests.unit.api.samples import CURSOR, REPLY, ROOM, message, reply
 from tests.unit.api.test_openai_chat import ended, event
 
 pytestmark = pytest.mark.unit
 
 CHAT = "/ai-sdk/chat"
 ANSWERED = [message(content="Hello"), reply(content="Hi!", is_streaming=False)]
-NEXT = MESSAGE[:-2] + "aa"
-RUNNING = [*ANSWERED, message(message_id=NEXT, seq=3), reply(seq=4, attempt=3), reply(message_id=NEXT, seq=6)]
+RUNNING = reply(seq=4, attempt=3)
 
 
 def said(*texts: str, message_id: str = "m-1", role: str = "user") -> dict[str, Any]:
@@ -37,17 +36,8 @@ def calls(gateway: FakeGateway, name: str) -> list[tuple[Any, ...]]:
     return [call for call in gateway.calls if call[0] == name]
 
 
-@pytest.fixture
-def has(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Sets the messages of the room."""
-
-    def made(messages: list[Message]) -> None:
-        async def listed(*asked: Any) -> MessagePage:
-            return MessagePage(messages, False, None, 0, CURSOR)
-
-        monkeypatch.setattr(gateway, "list_messages", listed)
-
-    return made
+async def unavailable(*_: object) -> None:
+    raise CacheUnavailable
 
 
 @pytest.fixture
@@ -164,9 +154,9 @@ async def test_a_turn_that_cannot_be_read_now_was_sent_all_the_same(
     ],
 )
 async def test_the_last_reply_is_begun_anew(
-    client: httpx2.AsyncClient, gateway: FakeGateway, has: Any, changes: dict[str, Any]
+    client: httpx2.AsyncClient, gateway: FakeGateway, changes: dict[str, Any]
 ) -> None:
-    has(ANSWERED)
+    gateway.current = ANSWERED
     gateway.subscription.batches.put_nowait([event("message.reset"), event("message.delta", text="Hi!"), ended()])
     answer = await client.post(CHAT, json=asked(**{"trigger": "regenerate-message", **changes}))
     assert folded(chunks(answer.content))["text"] == "Hi!"
@@ -186,13 +176,12 @@ async def test_the_last_reply_is_begun_anew(
 async def test_no_other_reply_is_begun_anew(
     client: httpx2.AsyncClient,
     gateway: FakeGateway,
-    has: Any,
     messages: list[Message],
     body: dict[str, Any],
     status: int,
     code: str,
 ) -> None:
-    has(messages)
+    gateway.current = messages
     for _ in range(3):  # more than the streams that the account may have
         answer = await client.post(CHAT, json={**body, "trigger": "regenerate-message"})
         assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -209,9 +198,9 @@ async def test_a_chat_without_a_room_has_nothing_to_begin_anew(
 
 @pytest.mark.parametrize(("segment", "chat"), [("tea", "tea"), ("%EC%B0%A8", "차"), ("a%2Fb%2fc", "a/b/c")])
 async def test_the_running_reply_resumes_from_its_start(
-    client: httpx2.AsyncClient, gateway: FakeGateway, has: Any, segment: str, chat: str
+    client: httpx2.AsyncClient, gateway: FakeGateway, segment: str, chat: str
 ) -> None:
-    has(RUNNING)
+    gateway.running = RUNNING
     gateway.subscription.batches.put_nowait([event("message.delta", text="Hi"), ended()])
     answer = await client.get(f"{CHAT}/{segment}/stream")
     found = chunks(answer.content)
@@ -225,8 +214,8 @@ async def test_the_running_reply_resumes_from_its_start(
     assert calls(gateway, "reply_events") == [("reply_events", ROOM, REPLY, None)]
 
 
-async def test_the_running_reply_is_stopped(client: httpx2.AsyncClient, gateway: FakeGateway, has: Any) -> None:
-    has(RUNNING)
+async def test_the_running_reply_is_stopped(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    gateway.running = RUNNING
     answer = await client.post(f"{CHAT}/tea/stop")
     assert (answer.status_code, answer.content) == (204, b"")
     assert calls(gateway, "stop_reply") == [("stop_reply", ROOM, REPLY, 3)]
@@ -234,13 +223,37 @@ async def test_the_running_reply_is_stopped(client: httpx2.AsyncClient, gateway:
 
 @pytest.mark.parametrize(("method", "what"), [("GET", "stream"), ("POST", "stop")])
 async def test_where_no_reply_runs_there_is_nothing_to_do(
-    client: httpx2.AsyncClient, gateway: FakeGateway, has: Any, method: str, what: str
+    client: httpx2.AsyncClient, gateway: FakeGateway, method: str, what: str
 ) -> None:
-    has(ANSWERED)
     for _ in range(2):
         answer = await client.request(method, f"{CHAT}/tea/{what}")
         assert (answer.status_code, answer.content) == (204, b"")
     assert not calls(gateway, "stop_reply")
+
+
+@pytest.mark.parametrize("asked_of", ["find_rooms", "running_reply"])
+@pytest.mark.parametrize(("method", "what"), [("GET", "stream"), ("POST", "stop")])
+async def test_without_redis_nobody_says_that_no_reply_runs(
+    client: httpx2.AsyncClient,
+    gateway: FakeGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    asked_of: str,
+    method: str,
+    what: str,
+) -> None:
+    monkeypatch.setattr(gateway, asked_of, unavailable)
+    answer = await client.request(method, f"{CHAT}/tea/{what}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "cache-unavailable")
+    assert not calls(gateway, "stop_reply")
+
+
+@pytest.mark.parametrize("asked_of", ["find_rooms", "current_messages"])
+async def test_without_redis_nobody_says_that_there_is_no_reply_to_begin_anew(
+    client: httpx2.AsyncClient, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, asked_of: str
+) -> None:
+    monkeypatch.setattr(gateway, asked_of, unavailable)
+    answer = await client.post(CHAT, json=asked(trigger="regenerate-message"))
+    assert (answer.status_code, answer.json()["code"]) == (503, "cache-unavailable")
 
 
 @pytest.mark.parametrize(("method", "what"), [("GET", "stream"), ("POST", "stop")])
