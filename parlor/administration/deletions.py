@@ -131,6 +131,7 @@ class Deletions:
     async def _forget(self, session: Session) -> None:
         """What Redis has of the account itself. That it was deleted stays."""
         keys, partition, account = self._live.keys, session.partition, session.account_id
+        await self._live.require_own(partition)
         names = keys.account(partition, account), keys.rooms(partition, account)
         await self._live.pipeline.read("DEL", *names, keys.account_events(partition, account))
         await self._live.pipeline.read("DEL", keys.session(account))

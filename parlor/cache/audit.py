@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from parlor.cache.codes import Code
+from parlor.cache.codes import Code, refusal
 from parlor.cache.connection import Answer
 from parlor.cache.live import NOTHING_APPLIED, Live, RoomAddress
 from parlor.cache.records import decode_doc, text
@@ -214,10 +214,10 @@ class AuditCache:
         """Puts the room into the list, or takes it out; False when it is as it should be."""
         answer = await self._live.attempt(
             "repair_list",
-            self._live.room_keys(address, "room", "account", "rooms"),
+            self._live.room_keys(address, "partition", "room", "account", "rooms"),
             {"room": address.room_id, "gone": "1" if gone else "", "activity": activity},
         )
-        return bool(answer[0] == Code.OK)
+        return _is_done(answer)
 
     async def requeue(self, room: RoomSnapshot, op: str, seq: int | None, message_id: MessageId | None) -> bool:
         """Queues an operation again, as Redis has it now; False when something moved since the snapshot, or there is
@@ -236,7 +236,7 @@ class AuditCache:
                 "pending": room.pending,
             },
         )
-        return bool(answer[0] == Code.OK)
+        return _is_done(answer)
 
     async def requeue_entry(self, partition: Partition, position: QueuePosition) -> bool:
         """Puts a stranded entry at the end of its queue; False when it is not stranded any more."""
@@ -246,7 +246,14 @@ class AuditCache:
             {"partition": keys.partition(partition), "queue": keys.queue(partition)},
             {"entry": str(position)},
         )
-        return bool(answer[0] == Code.OK)
+        return _is_done(answer)
+
+
+def _is_done(answer: Answer) -> bool:
+    """Raises ``ForeignCache``."""
+    if answer[0] == Code.FOREIGN:
+        raise refusal(answer[0])
+    return bool(answer[0] == Code.OK)
 
 
 def _fields(flat: list[bytes]) -> Fields:

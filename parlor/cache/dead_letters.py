@@ -13,6 +13,9 @@ from parlor.model.ids import Partition
 PAGE = 200
 """Dead letters that are read at once; each may hold a long text."""
 
+_ABOUT = ("room", "messages", "states", "account", "rooms")
+"""Keys of what a dead letter is about."""
+
 
 class DeadLetter(msgspec.Struct, frozen=True):
     """One operation that was set aside. The entry's position is the one that it had in the queue."""
@@ -56,7 +59,7 @@ class DeadLetterCache:
         address, live = dead_letter.entry.address, self._live
         answer = await live.run(
             "replay_dead",
-            live.room_keys(address, "partition", "queue", "dead", "room", "messages", "states", "account", "rooms"),
+            live.room_keys(address, "partition", "queue", "dead", *_ABOUT),
             {
                 "room": address.room_id,
                 "owner": address.account_id,
@@ -72,7 +75,7 @@ class DeadLetterCache:
         live = self._live
         answer = await live.attempt(
             "drop_dead",
-            live.room_keys(dead_letter.entry.address, "dead", "room", "messages", "states", "open", "account", "rooms"),
+            live.room_keys(dead_letter.entry.address, "partition", "dead", *_ABOUT, "open"),
             {
                 "dead_letter": dead_letter.stream_id,
                 "room_ttl": milliseconds(live.cache.record_ttl),

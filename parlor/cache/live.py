@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import msgspec
 
-from parlor.cache.codes import refusal
+from parlor.cache.codes import Code, refusal
 from parlor.cache.connection import Answer, ScriptPipeline, connect
-from parlor.cache.guard import Guard
+from parlor.cache.guard import FIELD, Guard
 from parlor.cache.keys import Keys
 from parlor.cache.loader import Argument, load
 from parlor.clock import Clock
@@ -169,6 +169,13 @@ class Live:
     async def own_partition(self, partition: Partition) -> None:
         """Makes the partition this installation's unless it is. Raises ``ForeignCache``."""
         await self.run("own_partition", {"partition": self.keys.partition(partition)}, {})
+
+    async def require_own(self, partition: Partition) -> None:
+        """Raises ``ForeignCache`` when the partition is another installation's: before commands on keys that are in no
+        partition, which no script can take together with the partition's."""
+        held = await self.pipeline.read("HGET", self.keys.partition(partition), FIELD)
+        if held and held.decode() != await self.guard.installation():
+            raise refusal(Code.FOREIGN)
 
     async def ping(self) -> None:
         """Raises ``CacheUnavailable`` unless Redis answers."""

@@ -125,7 +125,11 @@ class CacheReader:
             rest += [row.last_message_at or row.created_at, row.room_id]
         await self._live.run(
             "load_list",
-            {"account": keys.account(partition, account), "rooms": keys.rooms(partition, account)},
+            {
+                "partition": keys.partition(partition),
+                "account": keys.account(partition, account),
+                "rooms": keys.rooms(partition, account),
+            },
             {
                 "first": "1" if first else "",
                 "complete": "1" if complete else "",
@@ -281,6 +285,7 @@ class CacheReader:
         )
         if not found[0]:
             return None
+        await self._live.require_own(Partition(int(found[1])))
         standing_at, standing = divmod(int(float(changed or 0)), len(_STANDINGS))
         return AccountRow(
             account,
@@ -295,6 +300,7 @@ class CacheReader:
         """For when the global database does not answer. A row that was read before a revocation, or before its standing
         changed, does not undo it."""
         keys = self._live.keys
+        await self._live.require_own(row.partition)
         if row.standing_at:
             score = row.standing_at * len(_STANDINGS) + _STANDINGS.index(row.standing)
             await self._live.pipeline.read("ZADD", keys.standing(), "GT", score, row.account_id)

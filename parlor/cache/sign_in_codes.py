@@ -29,23 +29,23 @@ class SignInCodes:
 
     async def keep(self, code: str, session: SealedSession) -> None:
         """Makes the code good. Raises ``ValueError`` for one of another form."""
-        key = self._key(code)
-        if key is None:
+        keys = self._keys(code)
+        if keys is None:
             raise ValueError("a code is a partition and 128 bits")
         value = {"account": session.account_id, "sealed": session.sealed}
         await self._live.run(
             "keep_code",
-            {"code": key},
+            keys,
             {"value": msgspec.json.encode(value), "lifetime": milliseconds(LIFETIME)},
         )
 
     async def take(self, code: str, expected: AccountId | None) -> SealedSession | None:
         """What the code is good for; None when it is good for nothing. One of another account than the expected one is
         not used up."""
-        key = self._key(code)
-        if key is None:
+        keys = self._keys(code)
+        if keys is None:
             return None
-        answer = await self._live.attempt("take_code", {"code": key}, {"expected": expected or ""})
+        answer = await self._live.attempt("take_code", {"code": keys["code"]}, {"expected": expected or ""})
         if answer[0] == Code.MISSING:
             return None
         if answer[0] < 0:
@@ -53,6 +53,9 @@ class SignInCodes:
         value = msgspec.json.decode(answer[1], type=dict[str, str])
         return SealedSession(AccountId(value["account"]), value["sealed"])
 
-    def _key(self, code: str) -> str | None:
-        found = _FORM.fullmatch(code)
-        return self._live.keys.code(Partition(int(found[1])), code) if found else None
+    def _keys(self, code: str) -> dict[str, str] | None:
+        found, keys = _FORM.fullmatch(code), self._live.keys
+        if found is None:
+            return None
+        partition = Partition(int(found[1]))
+        return {"partition": keys.partition(partition), "code": keys.code(partition, code)}

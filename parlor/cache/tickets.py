@@ -32,7 +32,7 @@ class Tickets:
         ticket, first_use = f"{partition}-{self._mint.token()}", milliseconds(FIRST_USE)
         await self._live.run(
             "issue_ticket",
-            {"ticket": self._live.keys.ticket(partition, ticket)},
+            {"partition": self._live.keys.partition(partition), "ticket": self._live.keys.ticket(partition, ticket)},
             {
                 "owner": account,
                 "path": path,

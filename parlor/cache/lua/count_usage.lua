@@ -1,18 +1,20 @@
 -- What: queues tokens that the language model used for a room and that no message's end counts: for its title, for its
 --       summary, for a reply that was deleted while it was written.
 -- KEYS: partition queue room messages states account rooms
--- ARGV: room owner db_key now purpose call message attempt input output cost
+-- ARGV: installation room owner db_key now purpose call message attempt input output cost
 --       message and attempt are the reply's whose reservation it settles, '' for none;
 --       call names this count among those of its purpose, which come one after the other
--- Returns: OK | DUPLICATE | PARTITION_UNKNOWN | MISSING
+-- Returns: OK | DUPLICATE | PARTITION_UNKNOWN | FOREIGN | MISSING
 -- Guarantees: what is counted here is added once to the account's day. No claim is needed: tokens were used, whoever
 --       owns the room by now and whether it is deleted.
 -- Safe to repeat because: the room remembers the last call of each purpose.
+--@include require_partition
 --@include reservation
 --@include settle
 --@include enqueue
-if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
-  return {CODE.PARTITION_UNKNOWN}
+local refused = require_partition()
+if refused then
+  return {refused}
 end
 if redis.call('EXISTS', K.room) == 0 then
   return {CODE.MISSING}

@@ -1,9 +1,14 @@
 -- What: takes a dead letter away, after what it was about has been settled.
--- KEYS: dead room messages states open account rooms
--- ARGV: dead_letter room_ttl message_ttl list_ttl
--- Returns: OK | DUPLICATE (it is not there any more)
+-- KEYS: partition dead room messages states open account rooms
+-- ARGV: installation dead_letter room_ttl message_ttl list_ttl
+-- Returns: OK | FOREIGN | DUPLICATE (it is not there any more)
 -- Guarantees: it no longer counts as pending, so a room with nothing else under way may expire.
 -- Safe to repeat because: a dead letter that is gone is not counted again.
+--@include require_installation
+local foreign = require_installation()
+if foreign then
+  return {foreign}
+end
 if redis.call('XDEL', K.dead, A.dead_letter) == 0 then
   return {CODE.DUPLICATE}
 end

@@ -1,12 +1,17 @@
 -- What: rows of an account's rooms from its shard, into its list, page by page.
--- KEYS: account rooms *hashes
+-- KEYS: partition account rooms *hashes
 --       hashes: the room's own, of each of the rows
--- ARGV: first complete list_ttl account_ttl now *rows
+-- ARGV: installation first complete list_ttl account_ttl now *rows
 --       first is '1' with the first rows, complete is '1' with the last; rows: activity, room id of each
--- Returns: OK
+-- Returns: OK | FOREIGN
 -- Guarantees: a list is called complete only if it was filled from the first row to the last without being lost in
 --       between; a room that was deleted while its rows were on their way does not come back.
 -- Safe to repeat because: rooms only move up the list.
+--@include require_installation
+local foreign = require_installation()
+if foreign then
+  return {foreign}
+end
 if redis.call('EXISTS', K.rooms) == 0 then
   redis.call('HDEL', K.account, 'complete', 'filling')
 end

@@ -1,13 +1,15 @@
 -- What: puts a dead letter back at the end of its partition's queue.
 -- KEYS: partition queue dead room messages states account rooms
--- ARGV: room owner db_key now dead_letter backlog_limit
--- Returns: OK | DUPLICATE (it is not there any more) | PARTITION_UNKNOWN | OVERLOADED
+-- ARGV: installation room owner db_key now dead_letter backlog_limit
+-- Returns: OK | DUPLICATE (it is not there any more) | PARTITION_UNKNOWN | FOREIGN | OVERLOADED
 -- Guarantees: the operation is in the dead letters or in the queue (I6), and goes on counting as pending. It says what
 --       the room's counters are now, not what they were when it was parked.
 -- Safe to repeat because: a dead letter that is gone is not replayed again; the operation itself is versioned (I8).
+--@include require_partition
 --@include tell_counters
-if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
-  return {CODE.PARTITION_UNKNOWN}
+local refused = require_partition()
+if refused then
+  return {refused}
 end
 local parked = redis.call('XRANGE', K.dead, A.dead_letter, A.dead_letter)[1]
 if not parked then

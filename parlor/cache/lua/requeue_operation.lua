@@ -1,16 +1,18 @@
 -- What: queues an operation again, as Redis has it, because it is neither queued nor parked nor stored.
 -- KEYS: partition queue room messages states account rooms
--- ARGV: room owner db_key now op seq message pending
+-- ARGV: installation room owner db_key now op seq message pending
 --       op is CHAT_ROOM_CREATE, CHAT_ROOM_UPDATE (title and persona), CHAT_ROOM_DELETE, CHAT_MESSAGE_SAVE (or the
 --       delete, when the message is going or gone), or COUNTERS: the row once more as it is, for the room's counters
 --       that come with it; pending is the room's when the loss was seen
--- Returns: OK | DUPLICATE (something was queued or finished since) | PARTITION_UNKNOWN | MISSING | NO_MESSAGE
+-- Returns: OK | DUPLICATE (something was queued or finished since) | PARTITION_UNKNOWN | FOREIGN | MISSING | NO_MESSAGE
 -- Guarantees: operations are versioned in the shard (I8), so what is stored after all is not overwritten.
 -- Safe to repeat because: the operation itself raises `pending`.
+--@include require_partition
 --@include enqueue
 --@include tell_counters
-if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
-  return {CODE.PARTITION_UNKNOWN}
+local refused = require_partition()
+if refused then
+  return {refused}
 end
 local found = redis.call('HMGET', K.room, 'state', 'pending', 'title', 'persona', 'created', 'version', 'seq', 'count',
   'active')

@@ -1,18 +1,20 @@
 -- What: looks whether a reservation is still needed, and settles one that is not: of a turn that is not open any more,
 --       of a call whose caller was not heard of in time.
 -- KEYS: partition queue open room messages states account rooms reserving
--- ARGV: room owner db_key now message patience
+-- ARGV: installation room owner db_key now message patience
 --       message is '' to see only whether the account has any left; patience is how long, in ms, a turn that is not
 --       open may be on its way to being settled
--- Returns: OK | DUPLICATE (it was settled here) | PARTITION_UNKNOWN
+-- Returns: OK | DUPLICATE (it was settled here) | PARTITION_UNKNOWN | FOREIGN
 -- Guarantees: an attempt that had begun is charged its prompt, a call what it told last; what an open turn has reserved
 --       is left alone, however long it waits.
 -- Safe to repeat because: what is settled is gone, and a turn's patience begins once.
+--@include require_partition
 --@include settle_call
 --@include settle
 --@include reservation
-if redis.call('HEXISTS', K.partition, 'incarnation') == 0 then
-  return {CODE.PARTITION_UNKNOWN}
+local refused = require_partition()
+if refused then
+  return {refused}
 end
 local whose = A.db_key .. ' ' .. A.owner
 local orphan, call = 'o:' .. A.message, redis.call('HGET', K.account, 'l:' .. A.message)

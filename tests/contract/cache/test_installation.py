@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -19,6 +21,7 @@ from parlor.cache.loader import Argument, Script, all_names, build_script, load
 from parlor.cache.queue import Lease, WriterQueue
 from parlor.cache.reads import CacheReader
 from parlor.errors import CacheUnavailable, ForeignCache, StoreUnavailable
+from parlor.model.access import AccountRow, Standing
 from parlor.model.ids import InstallationId, Partition
 from parlor.settings import Settings
 from tests.contract.cache.fixtures import CLAIM_1, LEASE, OURS, THEIRS, CacheFixtures, make_settings
@@ -27,6 +30,26 @@ from tests.servers import PrivateServer
 pytestmark = pytest.mark.contract
 
 NAMES = [name for name in all_names() if "installation" in load(name).arguments]
+OPENING = {"init_partition", "own_partition", "hold_lease"}
+FENCES = {"claim", "lease"}
+"""Arguments without which a script changes nothing, and which were made for this installation's own partition."""
+OF_THIS_INSTALLATION = {
+    "operator_delete_message": "the room's id",
+    "operator_delete_room": "the room's id",
+    "operator_update_room": "the room's id",
+    "transition_message": "the room's id",
+    "transition_room": "the room's id",
+    "repair_room": "the room's id",
+    "renew_call": "the call's id",
+    "take_code": "the code",
+    "use_ticket": "the ticket",
+}
+"""Scripts that change only what they find by something random that no other installation has."""
+READING = {
+    "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HMGET", "PTTL", "XINFO", "XLEN", "XPENDING", "XRANGE",
+    "XREVRANGE", "ZCARD", "ZCOUNT", "ZRANGE", "ZREVRANGE", "ZSCORE",
+}  # fmt: skip
+READ_ONLY = {"audit_queue", "audit_room", "check_rights", "read_list", "read_page"}
 LUA = Path(str(files("parlor.cache"))) / "lua"
 
 
@@ -35,6 +58,8 @@ async def answer(fixtures: CacheFixtures, script: Script, address: RoomAddress, 
     arguments."""
     keys = fixtures.live._all_keys(address)
     keys["idempotency"] = fixtures.keys.idempotency(address.partition, address.room_id, "k")
+    keys["ticket"] = fixtures.keys.ticket(address.partition, "t")
+    keys["code"] = fixtures.keys.code(address.partition, "c")
     known: dict[str, Argument] = {"room": address.room_id, "owner": address.account_id, "claim": CLAIM_1.token}
     known |= {"ticket": 9, "lease": LEASE, "holder": "writer-1", "incarnation": 7, "applied": "1-0"}
     known |= {"event_ttl": 1000, "event_max": 1000, "backlog_limit": 500, "fingerprint": ""}
@@ -57,9 +82,13 @@ async def owner(fixtures: CacheFixtures) -> bytes | None:
     return found if isinstance(found, bytes) else None
 
 
-def test_what_opens_holds_loads_and_claims_asks_whose_it_is() -> None:
-    gates = {"init_partition", "own_partition", "hold_lease", "claim_room", "load_room", "create_room"}
-    assert set(NAMES) == gates
+@pytest.mark.parametrize("name", all_names())
+def test_what_changes_something_asks_whose_it_is_unless_it_cannot_be_anothers(name: str) -> None:
+    needs_none = READ_ONLY | set(OF_THIS_INSTALLATION)
+    fenced = bool(FENCES & set(load(name).arguments))
+    assert (name in NAMES) + (name in needs_none) + (fenced and name not in NAMES) == 1
+    writes = set(re.findall(r"redis\.call\('([A-Z]+)'", load(name).source)) - READING
+    assert (name in READ_ONLY) == (not writes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,8 +109,7 @@ async def test_a_partition_from_before_there_were_ids_is_adopted(fixtures: Cache
     key = fixtures.keys.partition(fixtures.partition)
     await fixtures.redis.hdel(key, "installation")
     assert await answer(fixtures, load(name), fixtures.address(), OURS) != Code.FOREIGN
-    opens = name in {"init_partition", "own_partition", "hold_lease"}
-    assert await owner(fixtures) == (OURS.encode() if opens else None)
+    assert await owner(fixtures) == (OURS.encode() if name in OPENING else None)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -116,6 +144,21 @@ async def test_the_refusal_has_a_type_of_its_own_and_counts_as_a_redis_that_is_a
         with pytest.raises(ForeignCache, match="another installation") as caught:
             await call()
         assert (caught.value.code, caught.value.title) == (CacheUnavailable.code, CacheUnavailable.title)
+
+
+async def test_what_is_known_of_accounts_is_neither_kept_in_nor_taken_from_anothers_redis(
+    fixtures: CacheFixtures,
+) -> None:
+    row = AccountRow(fixtures.address().account_id, 5, fixtures.partition, 17, Standing.DISABLED, 17)
+    await fixtures.reader.remember_session(row)
+    assert await fixtures.reader.session(row.account_id) == row
+    await fixtures.redis.hset(fixtures.keys.partition(fixtures.partition), "installation", THEIRS)
+    before = await fixtures.dump()
+    with pytest.raises(ForeignCache):
+        await fixtures.reader.session(row.account_id)
+    with pytest.raises(ForeignCache):
+        await fixtures.reader.remember_session(msgspec.structs.replace(row, not_before=99))
+    assert await fixtures.dump() == before
 
 
 async def test_without_an_id_nothing_is_opened(fixtures: CacheFixtures) -> None:
