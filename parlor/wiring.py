@@ -57,6 +57,7 @@ from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore
 from parlor.store.search import SearchStore
 from parlor.tools.http import HttpCaller
+from parlor.tools.servers import McpServers
 from parlor.tools.toolbox import Toolbox
 
 
@@ -128,7 +129,7 @@ class Wiring:
 
     def toolbox(self) -> Toolbox:
         """What the models of this process use tools with."""
-        return Toolbox(HttpCaller(), self.mint.token, self.live.guard.installation)
+        return Toolbox(HttpCaller(), McpServers(self.clock), self.mint.token, self.live.guard.installation)
 
     def follow_up(self, model: AIChatService) -> FollowUp:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""

@@ -14,7 +14,7 @@ from parlor.cache.server_check import ServerReport, check_server
 from parlor.errors import ParlorError
 from parlor.settings import Settings
 from parlor.store.migrations import MigrationReport
-from parlor_cli import front_end, leftovers, model_check, ports, ray_cluster
+from parlor_cli import front_end, leftovers, model_check, ports, ray_cluster, tools_check
 from parlor_cli.configuration import Overrides, merge
 from parlor_cli.endpoints import RedisEndpoint, StoreEndpoint, demo_plan, durability
 from parlor_cli.identity import claim_redis, require_own_databases
@@ -61,6 +61,7 @@ class Startup:
         self._claim_redis()
         self._keep_redis(blueprint)
         demo = self._find_model()
+        self._find_tools()
         settings = self._complete_settings()
         haproxy = self._start_ray(settings, plan)
         self._start_actors(settings)
@@ -160,6 +161,16 @@ class Startup:
         if warning is not None:
             self._warn("model", f"{warning}. Until that is mended, replies may fail")
         return False
+
+    def _find_tools(self) -> None:
+        named = tools_check.servers(effective(self._installation, self._overrides))
+        if not named:
+            return
+        with self._step("tools", f"asking {', '.join(server.name for server in named)}") as done:
+            tools, wrong = tools_check.ask(named)
+            done(f"{tools} of {len(named)} MCP server{'' if len(named) == 1 else 's'}")
+        for problem in wrong:
+            self._warn("tools", f"{problem}. Until that is mended, replies do without its tools")
 
     def _complete_settings(self) -> Settings:
         given = effective(self._installation, self._overrides)

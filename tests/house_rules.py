@@ -51,6 +51,7 @@ HOMES = {
     "fastapi": ("api/", "parlor_bench/noop.py", "parlor_bench/peers/"),
     "starlette": ("api/",),
     "openai": ("parlor/llm/",),
+    "mcp": ("parlor/tools/",),
 }
 """Packages and the only modules that may import them."""
 

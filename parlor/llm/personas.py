@@ -17,7 +17,7 @@ import msgspec
 
 from parlor.llm.ports import Persona, UnknownPersona
 from parlor.llm.tools import ToolError, read_tool
-from parlor.model.tools import HttpTool
+from parlor.model.tools import HttpTool, McpServer
 from parlor.settings import LlmSettings
 from parlor.settings.files import read_text
 from parlor.settings.names import nearest
@@ -133,6 +133,7 @@ def _persona(table: object, where: str) -> Persona:
     for field in ("temperature", "input_price", "output_price"):
         if (number := getattr(entry, field)) is not None and math.isnan(number):
             raise PersonasError(f"{where}: field '{field}' is nan: it has to be a number")
+    declared = _declared(entry.tools, where)
     return Persona(
         name=entry.name,
         title=entry.title,
@@ -146,12 +147,13 @@ def _persona(table: object, where: str) -> Persona:
         input_price=entry.input_price,
         output_price=entry.output_price,
         max_steps=entry.max_steps,
-        tools=_tools(entry.tools, where),
+        tools=tuple(tool for tool in declared if isinstance(tool, HttpTool)),
+        servers=tuple(tool for tool in declared if isinstance(tool, McpServer)),
     )
 
 
-def _tools(tables: list[dict[str, Any]], where: str) -> tuple[HttpTool, ...]:
-    tools: list[HttpTool] = []
+def _declared(tables: list[dict[str, Any]], where: str) -> list[HttpTool | McpServer]:
+    tools: list[HttpTool | McpServer] = []
     for number, table in enumerate(tables, start=1):
         try:
             tool = read_tool(table, os.environ)
@@ -160,7 +162,7 @@ def _tools(tables: list[dict[str, Any]], where: str) -> tuple[HttpTool, ...]:
         if any(tool.name == other.name for other in tools):
             raise PersonasError(f"{where}: tool {number}: field 'name': {tool.name!r} is already used")
         tools.append(tool)
-    return tuple(tools)
+    return tools
 
 
 def _problem(message: str, table: Mapping[str, object]) -> str:

@@ -12,7 +12,7 @@ from parlor.model.files import Attached, PromptImage, ShownFile
 from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason, Message, Usage
 from parlor.model.rooms import RoomMemory
-from parlor.model.tools import AskedCall, HttpTool, PromptCall
+from parlor.model.tools import AskedCall, HttpTool, McpServer, PromptCall, Tool
 
 
 class Persona(msgspec.Struct, frozen=True):
@@ -35,6 +35,8 @@ class Persona(msgspec.Struct, frozen=True):
     """Of a million tokens of answers."""
     tools: tuple[HttpTool, ...] = ()
     """What the model may use."""
+    servers: tuple[McpServer, ...] = ()
+    """Servers whose tools it may use."""
     max_steps: int = 8
     """Most steps with tools in one reply."""
 
@@ -72,7 +74,7 @@ class Context(msgspec.Struct, frozen=True):
     """Most tokens of the answer; None: as many as its persona allows."""
     files: tuple[ShownFile, ...] = ()
     """What the prompt has of the files that its messages name."""
-    tools: tuple[HttpTool, ...] = ()
+    tools: tuple[Tool, ...] = ()
     """What the model is offered."""
 
 

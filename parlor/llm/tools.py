@@ -1,26 +1,26 @@
-"""Tools as ``personas.toml`` declares them: ``[[personas.tools]]`` tables, with the fields of ``Entry``."""
+"""Tools as ``personas.toml`` declares them: ``[[personas.tools]]`` tables, with the fields of ``HttpEntry`` or
+``McpEntry``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from parlor.model.tools import HttpTool, Schema
+from parlor.model.tools import HttpTool, McpServer, Schema
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One ``[[personas.tools]]`` table."""
+class HttpEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="http"):
+    """A table that is a tool."""
 
-    kind: Literal["http"]
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_\-]{0,63}$")]
     description: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
     parameters: Schema
@@ -33,21 +33,40 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_private: bool = False
 
 
+class McpEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="mcp"):
+    """A table that is a server of tools."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_\-]{0,31}$")]
+    url: str
+    idempotent: bool | list[str]
+    """Which tools may be called twice: all, none, or these. Others are not offered yet."""
+    tools: list[str] | None = None
+    trust_hints: bool = False
+    headers: dict[str, str] = {}
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
+    allow_private: bool = False
+
+
 class ToolError(ValueError):
     """A tool that cannot be used; the message says why."""
 
 
-def read_tool(table: Mapping[str, object], environment: Mapping[str, str]) -> HttpTool:
-    """Returns the tool that a table declares. ``${NAME}`` in a header is the environment's. Raises ``ToolError``."""
+def read_tool(table: Mapping[str, object], environment: Mapping[str, str]) -> HttpTool | McpServer:
+    """Returns what a table declares. ``${NAME}`` in a header is the environment's. Raises ``ToolError``."""
     try:
-        entry = msgspec.convert(table, Entry)
+        entry = msgspec.convert(table, HttpEntry | McpEntry)
     except msgspec.ValidationError as error:
         raise ToolError(str(error)) from error
-    if not entry.idempotent:
-        raise ToolError("field 'idempotent': only tools that may be called twice are supported: idempotent = true")
     parts = urlsplit(entry.url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise ToolError(f"field 'url': {entry.url!r} is not an http or https URL without user and password")
+    headers = {name: _header(name, value, environment) for name, value in entry.headers.items()}
+    return _http_tool(entry, headers) if isinstance(entry, HttpEntry) else _mcp_server(entry, headers)
+
+
+def _http_tool(entry: HttpEntry, headers: dict[str, str]) -> HttpTool:
+    if not entry.idempotent:
+        raise ToolError("field 'idempotent': only tools that may be called twice are supported: idempotent = true")
     try:
         Draft202012Validator.check_schema(entry.parameters)
     except SchemaError as error:
@@ -60,9 +79,28 @@ def read_tool(table: Mapping[str, object], environment: Mapping[str, str]) -> Ht
         description=entry.description,
         parameters=entry.parameters,
         url=entry.url,
-        headers={name: _header(name, value, environment) for name, value in entry.headers.items()},
+        headers=headers,
         timeout=entry.timeout,
         allow_private=entry.allow_private,
+    )
+
+
+def _mcp_server(entry: McpEntry, headers: dict[str, str]) -> McpServer:
+    twice = entry.idempotent
+    if not twice and not entry.trust_hints:
+        raise ToolError(
+            "field 'idempotent': only tools that may be called twice are supported: true, their names, or"
+            " trust_hints = true"
+        )
+    return McpServer(
+        name=entry.name,
+        url=entry.url,
+        headers=headers,
+        timeout=entry.timeout,
+        allow_private=entry.allow_private,
+        only=None if entry.tools is None else tuple(entry.tools),
+        idempotent=None if twice is True else tuple(twice or ()),
+        trust_hints=entry.trust_hints,
     )
 
 

@@ -34,7 +34,7 @@ from parlor.errors import LlmError
 from parlor.llm.answer import AnswerParser
 from parlor.llm.failures import llm_error, refusal
 from parlor.llm.ports import Context, Part, Persona, PromptTurn
-from parlor.model.tools import HttpTool
+from parlor.model.tools import Tool
 from parlor.settings import OPENAI_URL, LlmSettings
 from parlor.settings.urls import is_loopback
 
@@ -221,7 +221,7 @@ def _message(turn: PromptTurn) -> dict[str, object]:
     return message
 
 
-def _tool(tool: HttpTool) -> dict[str, object]:
+def _tool(tool: Tool) -> dict[str, object]:
     function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", "function": function}
 

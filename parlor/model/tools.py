@@ -26,6 +26,40 @@ class HttpTool(msgspec.Struct, frozen=True):
     """Whether its host may be on this machine or in a private network."""
 
 
+class McpServer(msgspec.Struct, frozen=True):
+    """A server of the Model Context Protocol: it tells itself which tools it has."""
+
+    name: str
+    url: str
+    headers: dict[str, str]
+    timeout: float
+    """Seconds for a call."""
+    allow_private: bool
+    only: tuple[str, ...] | None
+    """Its tools that may be used, by the server's names; None: all."""
+    idempotent: tuple[str, ...] | None
+    """Its tools that may be called twice; None: all."""
+    trust_hints: bool
+    """Whether what the server says of its tools decides that too."""
+
+
+class McpTool(msgspec.Struct, frozen=True):
+    """A tool of such a server, as it was listed."""
+
+    name: str
+    """What the model calls it: the server's name comes first."""
+    title: str
+    description: str
+    parameters: Schema
+    server: McpServer
+    remote: str
+    """What the server calls it."""
+
+
+Tool: TypeAlias = HttpTool | McpTool
+"""What a model is offered."""
+
+
 class ToolState(StrEnum):
     """How far a call has come. Only what is in the table of ``TOOL_TRANSITIONS`` follows."""
 

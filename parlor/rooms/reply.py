@@ -41,7 +41,7 @@ from parlor.model.messages import FinishReason, JsonObject, MessageDoc, SenderTy
 from parlor.model.parts import Said, ToolCallPart, said_of
 from parlor.rooms.draft import Draft, ended_calls
 from parlor.rooms.estimates import STEP_LEAST, Estimates, step_tokens, written_tokens
-from parlor.rooms.tool_steps import ToolSteps, prompt_of
+from parlor.rooms.tool_steps import ToolSteps, prompt_of, told_of_missing
 from parlor.settings import Settings
 from parlor.tools.toolbox import Toolbox
 
@@ -279,7 +279,9 @@ class ReplyRun:
             if file.state != "whole"
         ]
         persona = self._ports.model.persona(self.job.persona)
-        steps = ToolSteps(self._ports.toolbox, persona.tools, self._draft, self._record)
+        offer = await self._ports.toolbox.offer(persona.tools, persona.servers)
+        asked = told_of_missing(prompt.turns, offer.missing)
+        steps = ToolSteps(self._ports.toolbox, offer.tools, self._draft, self._record)
         await steps.finish()
         inherited = steps.taken > 0
         while True:
@@ -289,11 +291,11 @@ class ReplyRun:
                 may = await self._reserve(needs)
             context = structs.replace(
                 prompt,
-                turns=[*prompt.turns, *stands],
+                turns=[*asked, *stands],
                 estimated_tokens=needs,
                 said=size,
                 answer_tokens=may,
-                tools=persona.tools,
+                tools=offer.tools,
             )
             end = await self._speak(context)
             if not end.calls:

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from parlor.llm.ports import PromptTurn
 from parlor.model.parts import Part, TextPart, ToolCallPart
-from parlor.model.tools import AskedCall, HttpTool, PromptCall, ToolResult, ToolState
+from parlor.model.tools import AskedCall, PromptCall, Tool, ToolResult, ToolState
 from parlor.rooms.draft import Draft
 from parlor.tools.toolbox import Toolbox
 
@@ -26,7 +26,7 @@ class ToolSteps:
     """The steps of one attempt. ``record`` writes what the draft has that is not written yet."""
 
     def __init__(
-        self, toolbox: Toolbox, tools: Sequence[HttpTool], draft: Draft, record: Callable[[], Awaitable[None]]
+        self, toolbox: Toolbox, tools: Sequence[Tool], draft: Draft, record: Callable[[], Awaitable[None]]
     ) -> None:
         self._toolbox = toolbox
         self._tools = {tool.name: tool for tool in tools}
@@ -70,6 +70,16 @@ class ToolSteps:
     async def _run(self, call: ToolCallPart) -> tuple[ToolCallPart, ToolResult]:
         await self._record()
         return call, await self._toolbox.run(self._tools.get(call.name), call)
+
+
+def told_of_missing(turns: Sequence[PromptTurn], missing: Sequence[str]) -> list[PromptTurn]:
+    """The prompt, which says in its system prompt whose tools cannot be used now."""
+    if not missing:
+        return list(turns)
+    note = f"These servers of tools cannot be reached at the moment: {', '.join(missing)}. Do without their tools."
+    if not turns or turns[0].role != "system":
+        return [PromptTurn("system", note), *turns]
+    return [structs.replace(turns[0], content=f"{turns[0].content}\n\n{note}"), *turns[1:]]
 
 
 def prompt_of(parts: Sequence[Part]) -> list[PromptTurn]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
@@ -63,3 +64,10 @@ def literal_address(host: str) -> str | None:
         return socket.inet_ntoa(socket.inet_aton(bare))
     except OSError:
         return None
+
+
+def check_literal(url: str) -> None:
+    """Raises ``AddressRefused`` for a URL whose host is an address that is not public."""
+    address = literal_address(urlsplit(url).hostname or "")
+    if address is not None and not is_public(address):
+        raise AddressRefused(f"{address} is not public")

@@ -15,6 +15,8 @@ from decimal import Decimal
 from functools import lru_cache
 
 from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from parlor.model.tools import Schema
 
@@ -39,7 +41,11 @@ def canonical_arguments(text: str, parameters: Schema) -> str:
         raise ArgumentsError(f"The arguments are not JSON: {error}") from error
     if not isinstance(found, dict):
         raise ArgumentsError("The arguments are not an object")
-    problem = next(iter(Draft202012Validator(parameters).iter_errors(found)), None)
+    # The registry knows nothing and fetches nothing: a schema may be a server's, and name any URL.
+    try:
+        problem = next(iter(Draft202012Validator(parameters, registry=Registry()).iter_errors(found)), None)
+    except (Unresolvable, RecursionError, re.error) as error:
+        raise ArgumentsError("The tool's schema cannot be used, so that the call cannot be checked") from error
     if problem is not None:
         raise ArgumentsError(f"The arguments do not fit: at {problem.json_path}: {problem.message[:500]}")
     return written

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from hashlib import sha256
-from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
@@ -17,10 +16,9 @@ from aiohttp.abc import AbstractResolver
 
 from parlor.model.ids import InstallationId
 from parlor.model.tools import HttpTool, ToolResult
-from parlor.tools.addresses import AddressRefused, PublicResolver, is_public, literal_address
+from parlor.tools.addresses import AddressRefused, PublicResolver, check_literal
+from parlor.tools.results import RESULT_MAX, result_of
 
-RESULT_MAX = 16_384
-"""Characters of a result that are kept."""
 _BYTES_MAX = 4 * RESULT_MAX
 
 _log = structlog.get_logger(__name__)
@@ -42,7 +40,8 @@ class HttpCaller:
         headers = {"Accept": "application/json, text/*", **tool.headers, "Idempotency-Key": key}
         headers["Content-Type"] = "application/json"
         try:
-            self._check(tool)
+            if not tool.allow_private:
+                check_literal(tool.url)
             async with asyncio.timeout(tool.timeout), self._session(tool) as session:
                 request = session.post(tool.url, data=arguments.encode(), headers=headers, allow_redirects=False)
                 async with request as response:
@@ -54,11 +53,6 @@ class HttpCaller:
             _log.warning("tool_failed", tool=tool.name, debug=repr(error))
             words = "The tool's address is not allowed" if refused else "The tool cannot be reached"
             return ToolResult(words, is_error=True)
-
-    def _check(self, tool: HttpTool) -> None:
-        address = literal_address(urlsplit(tool.url).hostname or "")
-        if address is not None and not tool.allow_private and not is_public(address):
-            raise AddressRefused(f"{tool.url} is not public")
 
     def _session(self, tool: HttpTool) -> aiohttp.ClientSession:
         # One for each call: connections are not shared between tools, and nothing of one answer stays for the next.
@@ -77,8 +71,6 @@ async def _result_of(response: aiohttp.ClientResponse) -> ToolResult:
         body += chunk
         if len(body) > _BYTES_MAX:
             break
-    text = body.decode(errors="replace").replace("\0", "\ufffd")
+    text = body.decode(errors="replace")
     failed = response.status >= 400
-    if failed:
-        text = f"HTTP {response.status}\n{text}"
-    return ToolResult(text[:RESULT_MAX], failed, truncated=len(text) > RESULT_MAX)
+    return result_of(f"HTTP {response.status}\n{text}" if failed else text, is_error=failed)

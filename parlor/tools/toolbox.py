@@ -2,37 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import structlog
 
 from parlor.model.ids import InstallationId
 from parlor.model.parts import ToolCallPart
-from parlor.model.tools import AskedCall, HttpTool, ToolResult, ToolState
+from parlor.model.tools import AskedCall, HttpTool, McpServer, McpTool, Tool, ToolResult, ToolState
 from parlor.tools.arguments import ArgumentsError, canonical_arguments, digest_of
 from parlor.tools.http import idempotency_key
 
 NAME_SHOWN = 200
 """Characters of a name that the model made up."""
 
+_log = structlog.get_logger(__name__)
+
+
+class Offer(NamedTuple):
+    """What a model is offered."""
+
+    tools: tuple[Tool, ...]
+    missing: tuple[str, ...] = ()
+    """Servers whose tools cannot be used now."""
+
 
 class Caller(Protocol):
-    """Makes calls; ``HttpCaller`` does."""
+    """Makes calls of HTTP tools; ``HttpCaller`` does."""
 
     async def call(self, tool: HttpTool, arguments: str, key: str) -> ToolResult:
         """Calls the tool with these arguments. A failure is a result."""
+
+
+class Servers(Protocol):
+    """Knows the tools of servers, and calls them; ``McpServers`` does. Calls are as a ``Caller``'s."""
+
+    async def tools_of(self, server: McpServer) -> tuple[McpTool, ...] | None:
+        """Returns the tools of a server that may be used; None if it cannot be asked."""
+
+    async def call(self, tool: McpTool, arguments: str, key: str) -> ToolResult: ...
 
 
 class Toolbox:
     """``new_id`` makes the ids of calls, ``installation`` tells whose calls they are."""
 
     def __init__(
-        self, caller: Caller, new_id: Callable[[], str], installation: Callable[[], Awaitable[InstallationId]]
+        self,
+        caller: Caller,
+        servers: Servers,
+        new_id: Callable[[], str],
+        installation: Callable[[], Awaitable[InstallationId]],
     ) -> None:
         self._caller = caller
+        self._servers = servers
         self._new_id = new_id
         self._installation = installation
 
-    def examined(self, call: AskedCall, tool: HttpTool | None, step: int) -> ToolCallPart:
+    async def offer(self, tools: Sequence[Tool], servers: Sequence[McpServer]) -> Offer:
+        """Returns the tools that a model may use now: those that are declared, and what the servers have."""
+        found = {tool.name: tool for tool in tools}
+        listed = await asyncio.gather(*map(self._servers.tools_of, servers))
+        for server, of_server in zip(servers, listed, strict=True):
+            for tool in of_server or ():
+                # A server cannot put its tool in the place of another one.
+                if found.setdefault(tool.name, tool) is not tool:
+                    _log.warning("tool_left_out", server=server.name, tool=tool.name, reason="the name is taken")
+        missing = tuple(server.name for server, of_server in zip(servers, listed, strict=True) if of_server is None)
+        return Offer(tuple(found.values()), missing)
+
+    def examined(self, call: AskedCall, tool: Tool | None, step: int) -> ToolCallPart:
         """Returns a call of a step as it is recorded: approved, or failed with what the model is told."""
         arguments, result = "{}", None
         if tool is None:
@@ -54,9 +93,11 @@ class Toolbox:
             step=step,
         )
 
-    async def run(self, tool: HttpTool | None, call: ToolCallPart) -> ToolResult:
+    async def run(self, tool: Tool | None, call: ToolCallPart) -> ToolResult:
         """Makes the call, with the bytes that were digested."""
         if tool is None:
             return ToolResult(f"There is no tool {call.name!r} any more", is_error=True)
         key = idempotency_key(await self._installation(), call.tool_call_id, call.digest)
+        if isinstance(tool, McpTool):
+            return await self._servers.call(tool, call.arguments, key)
         return await self._caller.call(tool, call.arguments, key)

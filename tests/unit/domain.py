@@ -213,7 +213,7 @@ class Domain:
                 self.metrics,
                 self.settings,
                 self.follow_up,
-                Toolbox(self.tools, self.mint.token, self.live.guard.installation),
+                Toolbox(self.tools, self.tools, self.mint.token, self.live.guard.installation),
             ),
             cache=self.cache,
             revisions=RevisionCache(self.live),

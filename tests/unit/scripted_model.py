@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from parlor.llm.ports import Completion, Context, History, Part, Persona, PromptTurn, ReasoningDelta, TextDelta
 from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason, SenderType, Usage
-from parlor.model.tools import AskedCall, HttpTool
+from parlor.model.tools import AskedCall, HttpTool, McpServer
 
 USAGE = Usage(input_tokens=3, output_tokens=5)
 
@@ -61,13 +61,14 @@ class ScriptedModel:
         self.auto: list[str] | None = None
         self.mem_error: Exception | None = None
         self.tools: tuple[HttpTool, ...] = ()
+        self.servers: tuple[McpServer, ...] = ()
         self.max_steps = 8
 
     async def close(self) -> None:
         """There is nothing to close."""
 
     def persona(self, name: str) -> Persona:
-        return Persona(name, name, "", "", "scripted", tools=self.tools, max_steps=self.max_steps)
+        return Persona(name, name, "", "", "scripted", tools=self.tools, servers=self.servers, max_steps=self.max_steps)
 
     def chosen(self, name: str) -> Persona:
         return self.persona(name)

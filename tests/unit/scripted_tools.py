@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from parlor.model.tools import HttpTool, ToolResult
+from parlor.model.tools import HttpTool, McpServer, McpTool, Tool, ToolResult
 
 
 def tool(name: str = "weather", **parameters: object) -> HttpTool:
@@ -20,10 +20,15 @@ class ScriptedTools:
         self.calls: list[tuple[str, str, str]] = []
         self.results: dict[str, ToolResult] = {}
         """By tool; any other answers "ok"."""
+        self.servers: dict[str, tuple[McpTool, ...]] = {}
+        """By server; any other is away."""
         self.gate: asyncio.Event | None = None
         """No call is answered before it is set."""
 
-    async def call(self, tool: HttpTool, arguments: str, key: str) -> ToolResult:
+    async def tools_of(self, server: McpServer) -> tuple[McpTool, ...] | None:
+        return self.servers.get(server.name)
+
+    async def call(self, tool: Tool, arguments: str, key: str) -> ToolResult:
         self.calls.append((tool.name, arguments, key))
         if self.gate is not None:
             await self.gate.wait()

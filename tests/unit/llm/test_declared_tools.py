@@ -61,3 +61,44 @@ def test_a_tool_that_cannot_be_used_is_refused_at_the_start(wrong: str, right: s
 def test_two_tools_have_two_names() -> None:
     with pytest.raises(PersonasError, match="already used"):
         parse_personas(GOOD + TOOL + TOOL, "f")
+
+
+SERVER = """
+[[personas.tools]]
+kind = "mcp"
+name = "sea"
+url = "https://sea.test/mcp"
+idempotent = true
+"""
+
+
+def test_a_server_of_tools_is_declared_below_its_persona(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEA_KEY", "s3cret")
+    more = 'headers = { Authorization = "Bearer ${SEA_KEY}" }\ntools = ["tides"]\ntrust_hints = true\n'
+    (persona,) = parse_personas(GOOD + TOOL + SERVER.replace("= true", '= ["tides"]') + more, "f")
+    (server,) = persona.servers
+    assert [tool.name for tool in persona.tools] == ["weather"]
+    assert (server.name, server.url, server.timeout) == ("sea", "https://sea.test/mcp", 30.0)
+    assert server.headers == {"Authorization": "Bearer s3cret"}
+    assert (server.only, server.idempotent, server.trust_hints) == (("tides",), ("tides",), True)
+    (persona,) = parse_personas(GOOD + SERVER, "f")
+    assert (persona.servers[0].only, persona.servers[0].idempotent) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "words"),
+    [
+        ("idempotent = false", "idempotent = true", "called twice"),
+        ("idempotent = []", "idempotent = true", "called twice"),
+        ("", "idempotent = true", "idempotent"),
+        ('idempotent = "all"', "idempotent = true", "idempotent"),
+        ('name = "a.b"', 'name = "sea"', "name"),
+        ('url = "stdio:server"', 'url = "https://sea.test/mcp"', "url"),
+        ("idempotent = true\nparameters = {}", "idempotent = true", "parameters"),
+        ('idempotent = true\nheaders = { A = "${NOT_THERE}" }', "idempotent = true", "NOT_THERE"),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_refused_at_the_start(wrong: str, right: str, words: str) -> None:
+    assert right in SERVER
+    with pytest.raises(PersonasError, match=words):
+        parse_personas(GOOD + SERVER.replace(right, wrong), "f")

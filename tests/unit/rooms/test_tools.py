@@ -13,7 +13,7 @@ from parlor.llm.ports import PromptTurn
 from parlor.model.ids import home_of
 from parlor.model.messages import FinishReason, Message, Usage
 from parlor.model.parts import Part, TextPart, ToolCallPart, parts_of
-from parlor.model.tools import TOOL_TRANSITIONS, PromptCall, ToolResult, ToolState
+from parlor.model.tools import TOOL_TRANSITIONS, McpServer, McpTool, PromptCall, ToolResult, ToolState
 from parlor.rooms.room import Room
 from tests.unit.domain import Domain, DomainMaker, crash, settle
 from tests.unit.rooms.test_reasoning import folded
@@ -347,3 +347,28 @@ async def test_arguments_are_told_byte_for_byte(domain: Domain) -> None:
     assert (
         json.dumps((await told(domain, room))[0]["arguments"], ensure_ascii=False, separators=(",", ":")) == canonical
     )
+
+
+async def test_a_servers_tools_are_used_like_any_other(domain: Domain) -> None:
+    server = McpServer("sea", "https://sea.test", {}, 5.0, False, None, None, trust_hints=False)
+    tides = McpTool("sea_tides", "Tides", "Tells the tides", {"type": "object"}, server, "tides")
+    domain.model.servers, domain.tools.servers["sea"] = (server,), (tides,)
+    room = await begun(domain)
+    assert [each.name for each in domain.model.talks[0].context.tools] == ["weather", "clock", "sea_tides"]
+    domain.model.talks[0].call(("sea_tides", "{}"))
+    await passed(domain)
+    assert [name for name, _, _ in domain.tools.calls] == ["sea_tides"]
+    assert calls_of(await reply_of(domain, room))[0].state is ToolState.DONE
+
+
+async def test_a_reply_goes_on_without_a_server_that_is_away_and_says_so_to_the_model(domain: Domain) -> None:
+    domain.model.servers = (McpServer("sea", "https://sea.test", {}, 5.0, False, None, None, trust_hints=False),)
+    room = await begun(domain)
+    context = domain.model.talks[0].context
+    assert [each.name for each in context.tools] == ["weather", "clock"]
+    assert "cannot be reached at the moment: sea." in context.turns[0].content
+    assert context.turns[0].role == "system"
+    domain.model.talks[0].say("It is dry.")
+    domain.model.talks[0].finish()
+    await passed(domain)
+    assert (await reply_of(domain, room)).content == "It is dry."

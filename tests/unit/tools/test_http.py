@@ -9,17 +9,15 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from parlor.model.ids import InstallationId
 from parlor.model.tools import HttpTool, ToolResult
-from parlor.tools.addresses import is_public, literal_address
-from parlor.tools.http import RESULT_MAX, HttpCaller, idempotency_key
+from parlor.tools.http import HttpCaller, idempotency_key
+from parlor.tools.results import RESULT_MAX
 
 pytestmark = pytest.mark.unit
 
 TOOL = HttpTool("t", "T", "d", {"type": "object"}, "", {"Authorization": "Bearer s"}, 20.0, True)
-REFUSED = ToolResult("The tool's address is not allowed", is_error=True)
 
 
 class Service:
@@ -108,88 +106,6 @@ async def test_a_tool_that_is_not_there_says_so() -> None:
         taken.bind(("127.0.0.1", 0))
         result = await HttpCaller().call(at(f"http://127.0.0.1:{taken.getsockname()[1]}"), "{}", "k")
     assert result == ToolResult("The tool cannot be reached", is_error=True)
-
-
-# Where nothing is sent
-
-
-PRIVATE = [
-    "127.0.0.1", "127.8.8.8", "0.0.0.0",  # noqa: S104
-    "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
-    "224.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1",
-    "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
-    "2002:7f00:1::", "2001:db8::1", "not an address", "",
-]  # fmt: skip
-PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
-DISGUISED = ["127.0.0.1", "2130706433", "0x7f000001", "127.1", "0.0.0.0", "[::1]", "[::ffff:7f00:1]"]  # noqa: S104
-
-
-@pytest.mark.parametrize("address", PRIVATE)
-def test_an_address_that_is_not_of_the_internet_is_known(address: str) -> None:
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize("address", PUBLIC)
-def test_an_address_of_the_internet_is_public(address: str) -> None:
-    assert is_public(address)
-
-
-@pytest.mark.parametrize(
-    ("host", "address"),
-    [
-        ("example.com", None),
-        ("127.0.0.1", "127.0.0.1"),
-        ("[::1]", "::1"),
-        ("2130706433", "127.0.0.1"),
-        ("0x7f.1", "127.0.0.1"),
-        ("0177.0.0.1", "127.0.0.1"),
-        ("127.1", "127.0.0.1"),
-        ("localhost", None),
-    ],
-)
-def test_every_spelling_of_an_address_is_known(host: str, address: str | None) -> None:
-    assert literal_address(host) == address
-
-
-@pytest.mark.parametrize("host", DISGUISED)
-async def test_nothing_is_sent_to_an_address_that_is_not_public(service: Service, host: str) -> None:
-    tool = at(f"http://{host}:{service.port}/", allow_private=False)
-    assert await HttpCaller().call(tool, "{}", "k") == REFUSED
-    assert service.asked == []
-
-
-class Names(AbstractResolver):
-    """Resolves every name to these addresses; the next time it is asked, to the next ones."""
-
-    def __init__(self, *answers: list[str]) -> None:
-        self.answers = list(answers)
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return [
-            ResolveResult(
-                hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=socket.AI_NUMERICHOST
-            )
-            for address in found
-        ]
-
-    async def close(self) -> None:
-        pass
-
-
-@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["93.184.216.34", "127.0.0.1"], ["169.254.169.254"]])
-async def test_nothing_is_sent_where_a_name_leads_inside(service: Service, addresses: list[str]) -> None:
-    tool = at(f"http://tool.test:{service.port}/", allow_private=False)
-    assert await HttpCaller(Names(addresses)).call(tool, "{}", "k") == REFUSED
-    assert service.asked == []
-
-
-async def test_a_name_is_resolved_once_and_the_connection_goes_where_it_led(service: Service) -> None:
-    names = Names(["127.0.0.1"], ["192.0.2.1"])
-    assert await HttpCaller(names).call(at(f"http://tool.test:{service.port}/"), "{}", "k") == ToolResult("ok")
-    assert names.answers == [["192.0.2.1"]], "not asked again"
 
 
 async def test_the_environments_proxy_is_not_used(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
