@@ -12,6 +12,8 @@ from fastapi.openapi.utils import get_openapi
 from api.dialects.anthropic_errors import ANTHROPIC
 from api.dialects.ollama_errors import OLLAMA
 from api.dialects.openai_errors import OPENAI
+from api.event_documents import event_components, stream_content
+from api.examples import body_example, error_example, example_of
 from api.problems import MEDIA_TYPE, PUBLIC_ERRORS
 from parlor.errors import (
     CacheUnavailable,
@@ -28,6 +30,7 @@ from parlor.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
+from parlor.settings import ApiSettings
 
 Responses = dict[int | str, dict[str, Any]]
 """FastAPI's type for documented responses."""
@@ -48,6 +51,8 @@ EVERYWHERE: tuple[type[ParlorError], ...] = (
 WITH_BODY: tuple[type[ParlorError], ...] = (ContentTooLarge, UnsupportedMediaType)
 """Errors that every call with a body may answer."""
 
+_BODIES = ("ChatMessageSendRequest", "ChatMessageEditRequest", "ChatRoomCreateRequest", "ChatRoomUpdateRequest")
+"""The bodies with texts whose lengths are settings."""
 _TYPES: dict[str, dict[str, Any]] = {
     "from": {"type": "string"},
     "to": {"type": "string"},
@@ -73,9 +78,10 @@ def refusals(*classes: type[ParlorError]) -> Responses:
     return {status: _response(status, found) for status, found in sorted(by_status.items())}
 
 
-def event_stream(description: str) -> dict[str, Any]:
-    """The documented 200 of an event stream."""
-    return {"description": description, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+def event_stream(description: str, events: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The documented 200 of an event stream; without ``events`` it is one of another program's dialect."""
+    content = stream_content(events) if events else {"text/event-stream": {"schema": {"type": "string"}}}
+    return {"description": description, "content": content}
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -84,6 +90,9 @@ def document(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = schema.setdefault("components", {})
         components.setdefault("schemas", {}).update({name(found): _schema(found) for found in PUBLIC_ERRORS})
+        components["schemas"].update(event_components())
+        components["examples"] = {name(found): {"value": _example(found)} for found in PUBLIC_ERRORS}
+        _show_limits(components["schemas"], app.state.edge.settings)
         components["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
             "session": {
@@ -101,6 +110,7 @@ def document(app: FastAPI) -> dict[str, Any]:
                 needs_one = path.startswith(("/v1/", OPENAI, ANTHROPIC, OLLAMA, "/ai-sdk/"))
                 known: list[dict[str, list[str]]] = [{"bearer": []}, {"session": []}] if needs_one else []
                 operation.setdefault("security", known)
+                _exemplify(operation, components["schemas"])
                 if path.startswith(ANTHROPIC):
                     operation["security"].append({"key": []})
                 if any(parameter["name"] == "ticket" for parameter in operation.get("parameters", ())):
@@ -119,7 +129,7 @@ def _response(status: int, classes: list[type[ParlorError]]) -> dict[str, Any]:
     schema = references[0] if len(references) == 1 else {"oneOf": references}
     response: dict[str, Any] = {
         "description": ", ".join(f"`{found.code}`" for found in classes),
-        "content": {MEDIA_TYPE: {"schema": schema}},
+        "content": {MEDIA_TYPE: {"schema": schema, "examples": _examples(classes)}},
     }
     headers = {}
     if any(found.retryable for found in classes):
@@ -129,6 +139,46 @@ def _response(status: int, classes: list[type[ParlorError]]) -> dict[str, Any]:
     if headers:
         response["headers"] = headers
     return response
+
+
+def _examples(classes: list[type[ParlorError]]) -> dict[str, Any]:
+    return {found.code: {"$ref": f"#/components/examples/{name(found)}"} for found in classes}
+
+
+def _example(error: type[ParlorError]) -> Any:
+    values: dict[str, Any] = {
+        "from": "SENT",
+        "to": "DELETED",
+        "oldest_cursor": "1763892000000-0",
+        "limit": "tokens_per_day",
+        "account_id": "ada",
+        "errors": [{"loc": ["body", "content"], "msg": "Field required", "type": "missing"}],
+    }
+    return error_example(error, {member: values[member] for member in _EXTRA.get(error.__name__, [])})
+
+
+def _exemplify(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Gives the operation its examples: of its parameters, its body, and each answer that is JSON."""
+    for parameter in operation.get("parameters", ()):
+        if parameter["required"]:
+            parameter["example"] = example_of(parameter["schema"], schemas, parameter["name"])
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    if body is not None:
+        body["example"] = body_example(operation["operationId"], body["schema"], schemas)
+    for response in operation["responses"].values():
+        content = response.get("content", {}).get("application/json")
+        if content is not None and not content.keys() & {"example", "examples"}:
+            content["example"] = example_of(content["schema"], schemas)
+
+
+def _show_limits(schemas: dict[str, Any], settings: ApiSettings) -> None:
+    """Writes the limits that are settings into the schemas of the bodies that they are of."""
+    for member, longest in (("content", settings.content_max), ("title", settings.title_max)):
+        for found in _BODIES:
+            schema = schemas[found]["properties"].get(member, {})
+            for text in (schema, *schema.get("anyOf", ())):
+                if text.get("type") == "string":
+                    text.update(minLength=1, maxLength=longest)
 
 
 def _schema(error: type[ParlorError]) -> dict[str, Any]:

@@ -135,7 +135,7 @@ class MessageNotFound(ParlorError):
 
 
 class IllegalTransition(ParlorError):
-    """The state machine refused the transition; ``extra`` has ``from`` and ``to``."""
+    """The state machine refused the transition; ``from`` and ``to`` say which."""
 
     code, error_code, http_status = "illegal-transition", 1004, 409
     title = "Not possible in this state"
@@ -156,7 +156,7 @@ class IdempotencyMismatch(ParlorError):
 
 
 class InvalidRequest(ParlorError):
-    """The request's form is wrong; ``extra['errors']`` lists where and why."""
+    """The request's form is wrong; ``errors`` lists where and why."""
 
     code, error_code, http_status = "invalid-request", 1007, 422
     title = "The request is not valid"
@@ -185,7 +185,7 @@ class RateLimited(ParlorError):
 
 
 class QuotaExceeded(ParlorError):
-    """The account's budget of the day or of the month does not allow it; ``extra`` has ``limit``, its name."""
+    """The account's budget of the day or of the month does not allow it; ``limit`` is its name."""
 
     code, error_code, http_status = "quota-exceeded", 1010, 429
     title = "The account's budget is used up"
@@ -241,7 +241,7 @@ class ProviderUnavailable(Unavailable):
 
 
 class StreamExpired(ParlorError):
-    """The event log no longer reaches back to the cursor; ``extra['oldest_cursor']`` is where it begins."""
+    """The event log no longer reaches back to the cursor; ``oldest_cursor`` is where it begins."""
 
     code, error_code, http_status = "stream-expired", 1013, 410
     title = "The events after this cursor are gone"

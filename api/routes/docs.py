@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from fastapi import APIRouter, Request, Response
@@ -59,7 +60,9 @@ async def errors() -> Response:
     )
     of_replies = "\n".join(_row(found, "") for found in ERROR_CLASSES.values() if issubclass(found, LlmError))
     page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Parlor: errors</title></head><body>\n'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        '<title>Parlor: errors</title><link rel="stylesheet" href="/assets/css/errors.css"></head><body>\n'
         "<h1>Errors</h1>\n<table><thead><tr><th>errorCode</th><th>code</th><th>status</th><th>meaning</th></tr></thead>"
         f"<tbody>\n{rows}\n"
         '<tr id="not-found"><td>1000</td><td><code>not-found</code></td><td>404</td><td>No such path.</td></tr>\n'
@@ -74,8 +77,13 @@ def _row(error: type[ParlorError], status: str) -> str:
     meaning = " ".join((error.__doc__ or error.title).split())
     return (
         f'<tr id="{escape(error.code)}"><td>{error.error_code}</td><td><code>{escape(error.code)}</code></td>'
-        f"<td>{status}</td><td>{escape(meaning)}</td></tr>"
+        f"<td>{status}</td><td>{_marked_up(meaning)}</td></tr>"
     )
+
+
+def _marked_up(text: str) -> str:
+    """What stands in backquotes, as code."""
+    return re.sub(r"(`+)(.+?)\1", r"<code>\2</code>", escape(text))
 
 
 @router.get("/docs/start.js")

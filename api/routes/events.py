@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from api import answers
 from api.auth import READS, AuthenticatedRoute, TicketRoute, caller_of
 from api.edge import edge_of
+from api.event_documents import ACCOUNT_EVENTS, ROOM_EVENTS
 from api.headers import cursor_of
 from api.openapi import WITH_BODY, event_stream, refusals
 from api.path_ids import canonical_path, message_id_of, room_id_of
@@ -32,7 +33,7 @@ Ticket = Annotated[str | None, Query(description="From `POST /v1/events/ticket`,
 @router.get(
     "/events",
     response_class=Response,
-    responses={**refusals(StreamExpired), 200: event_stream("The account's events: its list of rooms")},
+    responses={**refusals(StreamExpired), 200: event_stream("The account's events: its list of rooms", ACCOUNT_EVENTS)},
     summary="Events of the account",
 )
 async def follow_account(
@@ -47,7 +48,7 @@ async def follow_account(
 @router.get(
     "/rooms/{room_id}/events",
     response_class=Response,
-    responses={**refusals(RoomNotFound, StreamExpired), 200: event_stream("The room's events")},
+    responses={**refusals(RoomNotFound, StreamExpired), 200: event_stream("The room's events", ROOM_EVENTS)},
     summary="Events of a room",
 )
 async def follow_room(
@@ -63,7 +64,10 @@ async def follow_room(
 @router.get(
     "/rooms/{room_id}/messages/{message_id}/events",
     response_class=Response,
-    responses={**refusals(RoomNotFound, MessageNotFound, StreamExpired), 200: event_stream("The reply's events")},
+    responses={
+        **refusals(RoomNotFound, MessageNotFound, StreamExpired),
+        200: event_stream("The reply's events", ROOM_EVENTS),
+    },
     summary="Events of one reply",
 )
 async def follow_reply(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from api import answers
 from api.auth import AuthenticatedRoute, caller_of
 from api.edge import edge_of
+from api.event_documents import ROOM_EVENTS
 from api.idempotency import REPLAYED, IdempotencyKey, idempotency_of
 from api.limits import check_content
 from api.message_schemas import (
@@ -39,22 +40,41 @@ from parlor.errors import (
 
 router = APIRouter(prefix="/v1/rooms/{room_id}/messages", tags=["messages"], route_class=AuthenticatedRoute)
 
+Prefer = Annotated[
+    str | None,
+    Header(
+        alias="Prefer",
+        description="`wait=N`: answer when the reply has ended, or after N seconds; `durability=persisted`: "
+        "after the commit in the database",
+    ),
+]
+"""Only for the document: `api.headers` reads it."""
+
 _IN_ROOM = refusals(RoomNotFound, MessageNotFound)
 _SENT = {
     **refusals(RoomNotFound, RoomNotActive, RoomBusy, IdempotencyMismatch, LimitReached, *WITH_BODY),
     200: {
-        **event_stream("With `Accept: text/event-stream`, the turn's events; JSON for a repeated `Idempotency-Key`"),
+        **event_stream(
+            "With `Accept: text/event-stream`, the turn's events; JSON for a repeated `Idempotency-Key`", ROOM_EVENTS
+        ),
         "model": ChatMessageSendResponse,
     },
 }
 
 
-async def send_message(request: Request, room_id: str, body: ChatMessageSendRequest) -> Response:
+async def send_message(
+    request: Request,
+    room_id: str,
+    body: ChatMessageSendRequest,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> Response:
     """Appends the message and reserves its reply.
 
     With `Accept: text/event-stream` the answer is the turn's events. `Prefer: wait=N` waits up to N seconds for the
     reply, `Prefer: durability=persisted` for the commit in the database. `Idempotency-Key` makes a repeat harmless.
     """
+    del idempotency_key, prefer
     return await send(request, room_id_of(room_id), body)
 
 
