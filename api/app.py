@@ -37,6 +37,7 @@ from api.routes import (
     openai_chat,
     openai_models,
     openai_responses,
+    openid,
     page,
     personas,
     replies,
@@ -45,6 +46,7 @@ from api.routes import (
     session,
     usage,
 )
+from api.sign_in import SignIn
 from api.socket import socket
 from api.web_files import Assets
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
@@ -78,6 +80,7 @@ ROUTES = (
     personas,
     usage,
     session,
+    openid,
     keys,
     files,
     admin,
@@ -107,12 +110,13 @@ def build_app(
     """The application. The gateway is opened when it starts and closed when it stops.
 
     ``echo_request_id``: whether to write the ``x-request-id`` header; Ray Serve writes it itself. Raises ``ValueError``
-    when ``settings.auth.secret`` is too short.
+    when ``settings.auth.secret`` is too short, or when signing in by name would be open to other machines.
     """
     clock = clock or SystemClock()
     edge = Edge(settings.api, settings.limits, clock, entropy or SystemEntropy(), metrics or NoMetrics())
     provider = Provider(settings.identity, edge.open_streams, clock) if settings.identity.jwks_url else None
-    authenticator = Authenticator(settings.auth, edge.open_streams, clock, provider)
+    sign_in = SignIn(settings, clock, edge.entropy)
+    authenticator = Authenticator(settings.auth, edge.open_streams, clock, provider, sign_in.session_key)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -138,8 +142,7 @@ def build_app(
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
-    app.state.edge = edge
-    app.state.authenticator = authenticator
+    app.state.edge, app.state.authenticator, app.state.sign_in = edge, authenticator, sign_in
     problems.install(app)
     for module in ROUTES:
         app.include_router(module.router)

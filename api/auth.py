@@ -44,13 +44,19 @@ class Authenticator:
     """Resolves the credentials of requests to callers."""
 
     def __init__(
-        self, auth: AuthSettings, streams: OpenStreams, clock: Clock, provider: Provider | None = None
+        self,
+        auth: AuthSettings,
+        streams: OpenStreams,
+        clock: Clock,
+        provider: Provider | None = None,
+        session_key: bytes | None = None,
     ) -> None:
-        """Raises ``ValueError`` when the secret is shorter than 32 bytes."""
+        """``session_key``: what replicas sign sessions with, if they do. Raises ``ValueError`` when the secret is
+        shorter than 32 bytes."""
         self._auth = auth
         self._clock = clock
         self._provider = provider
-        ring = KeyRing(secret_of(auth))
+        ring = KeyRing(secret_of(auth), session_key)
         self._sessions = Sessions()
         self._verifier = TokenVerifier(auth, ring, clock, provider)
         self._keys = ApiKeys(clock)
@@ -96,13 +102,14 @@ class Authenticator:
     def cookie(self, installation: InstallationId, token: str, caller: Caller, headers: Headers) -> str:
         """The ``Set-Cookie`` of a session that ends with its token."""
         seconds = max(0, caller.credential.valid_until - self._clock.now_ms()) // 1000
-        return session_cookie.set_cookie(installation, token, seconds, secure=self._is_secure(headers))
+        return session_cookie.set_cookie(installation, token, seconds, secure=self.is_secure(headers))
 
     def no_cookie(self, installation: InstallationId, headers: Headers) -> str:
         """The ``Set-Cookie`` that has the browser forget the session."""
-        return session_cookie.set_cookie(installation, "", 0, secure=self._is_secure(headers))
+        return session_cookie.set_cookie(installation, "", 0, secure=self.is_secure(headers))
 
-    def _is_secure(self, headers: Headers) -> bool:
+    def is_secure(self, headers: Headers) -> bool:
+        """Whether a cookie that is set now is for TLS alone."""
         return self._auth.session_cookie == "secure" or session_cookie.is_tls(headers)
 
     def end_of(self, credential: Credential) -> int | None:

@@ -23,7 +23,7 @@ from api.app import build_app
 from api.metrics import RayEdgeMetrics
 from parlor.gateway import Gateway
 from parlor.settings import Settings
-from parlor.settings.loading import Configuration
+from parlor.settings.loading import Configuration, ConfigurationError
 
 _TARGET_ONGOING = 400
 """Requests and streams for each replica: about as many as one process relays at the speed of an LLM without delay."""
@@ -128,5 +128,9 @@ def app_from_environment(args: dict[str, str]) -> serve.Application:
         section, _, field = key.partition("__")
         sections.setdefault(section, {})[field] = value
     # The values are strings, as in the environment; pydantic converts them.
-    settings = Configuration(sections).settings
+    configuration = Configuration(sections)
+    if configuration.settings.auth.sign_in_by_name:
+        what = "where Serve listens is not known here: only `parlor up` signs people in by name"
+        raise ConfigurationError([configuration.problem("auth", "sign_in_by_name", what)])
+    settings = configuration.settings
     return build_serve_app(settings.dump_secrets(), create_supervisor=True)

@@ -18,6 +18,8 @@ from parlor.store.access import SigningKey
 SECRET = "secret"  # noqa: S105 - the name of a key
 """The id of the configured secret. Tokens that it signs carry no ``kid``."""
 SECRET_ALGORITHM = "HS256"  # noqa: S105
+SESSION = "session"
+"""The id of the key that replicas sign sessions with, where people sign in on the page itself (ADR 0040)."""
 ALGORITHM = "EdDSA"
 """What ``parlor keys add`` makes: the public half cannot sign, so it can be where every replica finds it."""
 _log = structlog.get_logger(__name__)
@@ -39,13 +41,16 @@ class Keys(Protocol):
 class KeyRing:
     """The keys that are not retired."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._secret = VerifyingKey(SECRET_ALGORITHM, secret)
-        self._keys = {SECRET: self._secret}
+    def __init__(self, secret: bytes, session: bytes | None = None) -> None:
+        """``session``: the key that replicas sign sessions with, if they do."""
+        self._configured = {SECRET: VerifyingKey(SECRET_ALGORITHM, secret)}
+        if session is not None:
+            self._configured[SESSION] = VerifyingKey(SECRET_ALGORITHM, session)
+        self._keys = dict(self._configured)
 
     def load(self, rows: Iterable[SigningKey]) -> None:
         """Replaces what is known."""
-        keys = {SECRET: self._secret}
+        keys = dict(self._configured)
         for row in rows:
             if row.retired_at is not None:
                 keys.pop(row.kid, None)
@@ -61,7 +66,7 @@ class KeyRing:
 
 
 def _verifying(row: SigningKey) -> VerifyingKey | None:
-    if row.kid == SECRET or row.algorithm != ALGORITHM:
+    if row.kid in (SECRET, SESSION) or row.algorithm != ALGORITHM:
         _log.warning("signing_key_ignored", kid=row.kid, algorithm=row.algorithm)  # a newer program's
         return None
     try:

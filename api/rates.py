@@ -172,7 +172,7 @@ class Limits:
     def admit_address(self, scope: Scope) -> None:
         """Raises ``RateLimited``."""
         address = address_of(scope)
-        if not _is_this_machine(address):
+        if not is_this_machine(address):
             charge(self._addresses, address, scope)
 
     def admit_token(self, scope: Scope) -> None:
@@ -241,7 +241,8 @@ def _require(standing: Standing | None, name: str, scope: Scope) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _is_this_machine(address: str) -> bool:
+def is_this_machine(address: str) -> bool:
+    """Whether a client's address is one of this machine's own, or none."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:

@@ -19,7 +19,7 @@ import msgspec
 from jwt.types import Options
 from jwt.utils import base64url_decode, base64url_encode
 
-from api.key_ring import ALGORITHM, SECRET, SECRET_ALGORITHM, KeyRing, Keys
+from api.key_ring import ALGORITHM, SECRET, SECRET_ALGORITHM, SESSION, KeyRing, Keys
 from api.provider import PREFIX, Provider
 from parlor.clock import Clock
 from parlor.errors import Unauthenticated
@@ -71,10 +71,12 @@ class _Issuer(msgspec.Struct, frozen=True):
 
 
 class Signer(msgspec.Struct, frozen=True):
-    """The private half of a signing key."""
+    """What signs tokens: the private half of a pair, or a secret."""
 
     kid: str
-    pem: bytes
+    key: bytes
+    """PEM, of a pair."""
+    algorithm: str = ALGORITHM
 
 
 def issue(
@@ -109,7 +111,7 @@ def issue(
     if named := " ".join(scopes):
         claims["scope"] = named
     if signer is not None:
-        return jwt.encode(claims, signer.pem, algorithm=ALGORITHM, headers={"kid": signer.kid})
+        return jwt.encode(claims, signer.key, algorithm=signer.algorithm, headers={"kid": signer.kid})
     return jwt.encode(claims, secret_of(auth), algorithm=SECRET_ALGORITHM)
 
 
@@ -174,7 +176,9 @@ class TokenVerifier:
         issued_at, expires = self._times(payload)
         key = issuer.prefix + kid
         credential = Credential(key, round(issued_at * 1000), int(expires * 1000) + self._leeway_ms)
-        return Claims(account, credential, scopes_of(payload.get("scope")))
+        scopes = scopes_of(payload.get("scope"))
+        # What replicas sign for people is never an operator's.
+        return Claims(account, credential, scopes & ACCOUNT_SCOPES if key == SESSION else scopes)
 
     def _issuer_of(self, token: str) -> _Issuer:
         """The one that the token names, and whose keys it is verified with."""

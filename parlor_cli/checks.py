@@ -19,7 +19,7 @@ from parlor_cli.refusal import Refusal
 def check(options: UpOptions) -> None:
     """Raises ``Refusal`` that names the place, the key and the value of everything that is wrong."""
     configuration = read(options.overrides(), OPTIONS)
-    checks = (_language_model, _databases, _redis, _identity, _ports)
+    checks = (_language_model, _databases, _redis, _identity, _sign_in, _ports)
     problems = [problem for check in checks for problem in check(configuration)]
     if problems:
         raise Refusal(str(ConfigurationError(problems)))
@@ -80,6 +80,15 @@ def _identity(configuration: Configuration) -> Iterator[str]:
     if settings.identity.jwks_url and settings.identity.issuer == settings.auth.issuer:
         what = "it is the issuer of Parlor's own tokens too (auth.issuer), and tells the two apart"
         yield configuration.problem("identity", "issuer", what)
+
+
+def _sign_in(configuration: Configuration) -> Iterator[str]:
+    if configuration.settings.auth.sign_in_by_name:
+        # Only then: it takes a moment to import.
+        from api.this_machine import exposed
+
+        if problem := exposed(configuration.settings):
+            yield configuration.problem("auth", "sign_in_by_name", problem)
 
 
 def _ports(configuration: Configuration) -> Iterator[str]:

@@ -26,6 +26,7 @@ from parlor_cli import leftovers
 from parlor_cli.bearer import issue_token
 from parlor_cli.installation import Installation as DataDirectory
 from parlor_cli.installation import RunFile
+from tests.openid_issuer import CLIENT_ID, CLIENT_SECRET
 from tests.starts import one_start_at_a_time
 
 Kind = Literal["embedded", "private"]
@@ -40,13 +41,20 @@ RUNNING = "PARLOR_TEST_RUNNING"
 ORIGIN = f"http://localhost:{31_000 + os.getpid() % 1_000}"
 """Whose pages may use the API; a test listens there. The port is above those of installations and below those that the
 kernel gives out, so nobody takes it meanwhile."""
+ISSUER_PORT = 30_000 + os.getpid() % 1_000
+"""Where a test runs the OpenID issuer that every installation is told about; nobody else listens there, as above."""
 SETTINGS = {
     "PARLOR_API__ORIGINS": ORIGIN,
+    "PARLOR_OPENID__ISSUER": f"http://localhost:{ISSUER_PORT}",
+    "PARLOR_OPENID__CLIENT_ID": CLIENT_ID,
+    "PARLOR_OPENID__CLIENT_SECRET": CLIENT_SECRET,
+    "PARLOR_OPENID__TITLE": "Example",
     "PARLOR_LLM__FIRST_TOKEN_TIMEOUT": "5",
     "PARLOR_LLM__IDLE_TIMEOUT": "5",
     "PARLOR_API__PERSISTED_TIMEOUT": "6",
 }
-"""What differs from the defaults: tests do not wait as long as people, and one of them is a page of another origin."""
+"""What differs from the defaults: tests do not wait as long as people, and one of them is a page of another origin,
+one an OpenID issuer."""
 
 
 class Installation:

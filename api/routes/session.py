@@ -16,10 +16,13 @@ from api.callers import Caller
 from api.edge import edge_of
 from api.media_types import require_json
 from api.openapi import WITH_BODY, refusals
+from api.problems import invalid
 from api.session_cookie import require_no_other_page
 from api.session_schemas import SessionCreateRequest, SessionResponse
+from api.sign_in import SignIn
 from api.sign_in_codes import unseal
-from parlor.errors import AnotherAccount, Unauthenticated
+from api.this_machine import require_this_machine
+from parlor.errors import AnotherAccount, Forbidden, Unauthenticated
 from parlor.model.administration import Action
 from parlor.model.ids import AccountId
 from parlor.model.wire import timestamp
@@ -52,12 +55,13 @@ router = APIRouter(prefix="/v1/session", tags=["session"])
 
 async def sign_in(request: Request, body: SessionCreateRequest) -> Response:
     """Sets the session cookie, for a one-time code (`parlor sign-in` prints a link with one) or for a bearer token that
-    somebody has. The cookie does for a browser what the token does for a program, and ends with it.
+    somebody has. The cookie does for a browser what the token does for a program, and ends with it. Where
+    `GET /v1/session/methods` says so, the name of an account is enough.
 
     With `account_id` a code of another account is not used up, and answered with 409.
     """
     edge, authenticator = edge_of(request), _authenticator(request)
-    token = body.token if body.token is not None else await _use(request, body.code or "", body.account_id)
+    token = await _token(request, body)
     caller = await authenticator.session_caller(edge, token)
     await note_by(request, caller, Action.SIGNED_IN, caller.session.account_id)
     cookie = authenticator.cookie(await edge.gateway.installation(), token, caller, request.headers)
@@ -110,6 +114,23 @@ router.add_api_route(
     openapi_extra={"x-parlor-scope": "read"},
     route_class_override=AuthenticatedRoute,
 )
+
+
+async def _token(request: Request, body: SessionCreateRequest) -> str:
+    """The token of the session that is asked for. Raises ``Unauthenticated``, ``Forbidden``, ``InvalidRequest``,
+    ``AnotherAccount`` or ``CacheUnavailable``."""
+    if body.token is not None:
+        return body.token
+    if body.name is None:
+        return await _use(request, body.code or "", body.account_id)
+    ways: SignIn = request.app.state.sign_in
+    if not ways.by_name:
+        raise Forbidden("Nobody signs in by name here")
+    require_this_machine(request.scope)
+    try:
+        return ways.session(body.name)
+    except ValueError as error:
+        raise invalid(("body", "name"), str(error)) from None
 
 
 async def _use(request: Request, code: str, expected: str | None) -> str:

@@ -21,6 +21,8 @@ from parlor.settings.connections import ConnectionSettings
 from parlor.settings.files import read_toml
 from parlor.settings.identity import IdentitySettings
 from parlor.settings.limits import LimitSettings
+from parlor.settings.openid import OpenIdSettings
+from parlor.settings.ray import RaySettings
 from parlor.settings.section import Section as _Section
 from parlor.settings.uploads import FileSettings
 from parlor.settings.urls import ApiUrl, Origins, PageUrl, RedisUrl, StoreUrl, StoreUrls
@@ -244,10 +246,13 @@ class AuthSettings(_Section):
     token_ttl_max: Lifetime = timedelta(days=90)
     """Longest lifetime of a token: one that says it lives longer is refused, whoever signed it."""
     session_ttl: Lifetime = timedelta(days=7)
-    """Lifetime of a session that a sign-in code gives."""
+    """Lifetime of a session of the page, however somebody signed in."""
     session_cookie: Literal["auto", "secure"] = "auto"
     """`secure`: browsers send the session cookie over TLS alone. `auto`: so does one that was set while a proxy said
     `X-Forwarded-Proto: https`."""
+    sign_in_by_name: bool = False
+    """Whether the page signs in whoever types a name, without any proof: for trying Parlor on one's own machine. It
+    starts only with a front end on loopback."""
     leeway: Pause = timedelta(seconds=10)
     """Difference between clocks that is tolerated."""
 
@@ -266,8 +271,8 @@ class ApiSettings(_Section):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0: a free one."""
     public_url: PageUrl = ""
-    """Where browsers reach the page, as in `https://chat.example.org`: for the links of `parlor sign-in`. Empty: `host`
-    and `port`."""
+    """Where browsers reach the page, as in `https://chat.example.org`: for the links of `parlor sign-in`, and for an
+    OpenID issuer, which sends people back there. Empty: `host` and `port`, and where a sign-in was begun."""
     replicas_min: int = Field(default=1, ge=1)
     """Fewest Serve replicas of the API."""
     replicas_max: int = Field(default=1, ge=1)
@@ -305,28 +310,6 @@ class ApiSettings(_Section):
         """Most bytes of a request's body, with 0 resolved: the longest content has to fit, however it is escaped."""
         # Python's JSON writes a character outside of the Basic Multilingual Plane as 12 bytes.
         return self.body_max or max(512 * 1024, 12 * (self.content_max + self.metadata_max))
-
-
-class RaySettings(_Section):
-    """The cluster."""
-
-    address: Text = ""
-    """Address of a running Ray to join. Empty: a private one is started."""
-    node_address: Text = "127.0.0.1"
-    """Address that a private Ray takes. With 127.0.0.1 no other machine reaches its ports. With another address of this
-    machine most of them listen on every interface, metrics without a token: for a Prometheus elsewhere, behind a
-    firewall."""
-    namespace: Text = "parlor"
-    """Namespace of this installation's actors; `parlor up` adds the installation's id."""
-    placement: Literal["anywhere", "resources"] = "anywhere"
-    """`resources`: RoomActors ask Ray for the custom resource `rooms` and ShardWriters for `writers`, so that node
-    types decide where they run and the autoscaler adds nodes for them."""
-    writers_per_shard: int = Field(default=1, ge=1)
-    """ShardWriters of each shard; they share its partitions."""
-    start_timeout: TimeLimit = timedelta(seconds=120)
-    """Longest wait of `parlor up` for the first actors of each pool; an autoscaler may have to add nodes for them."""
-    dashboard_port: int = Field(default=0, ge=0, le=65535)
-    """Port of Ray's dashboard; 0: a free one."""
 
 
 class LogSettings(_Section):
@@ -368,6 +351,7 @@ class Settings(BaseSettings):
     llm: LlmSettings = LlmSettings()
     auth: AuthSettings = AuthSettings()
     identity: IdentitySettings = IdentitySettings()
+    openid: OpenIdSettings = OpenIdSettings()
     api: ApiSettings = ApiSettings()
     files: FileSettings = FileSettings()
     limits: LimitSettings = LimitSettings()

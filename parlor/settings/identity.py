@@ -8,22 +8,15 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from parlor.settings.section import Section
-from parlor.settings.urls import is_loopback, split_url
+from parlor.settings.urls import secure_url
 from parlor.settings.values import Text, TimeLimit
-
-
-def _key_set_url(text: str) -> str:
-    if text and split_url(text, "http", "https").scheme == "http" and not is_loopback(text):
-        # Who can change the answer on its way signs tokens for every account.
-        raise ValueError("it has to be https://, unless the provider is on this machine")
-    return text
 
 
 class IdentitySettings(Section):
     """An identity provider whose tokens are accepted besides Parlor's own (docs/OPERATIONS.md). A token's `sub` is the
     account."""
 
-    jwks_url: Annotated[Text, AfterValidator(_key_set_url)] = ""
+    jwks_url: Annotated[Text, AfterValidator(secure_url)] = ""
     """Where the provider's public keys are (a JWK Set, RFC 7517); its discovery document calls it `jwks_uri`. Empty: no
     provider."""
     issuer: Text = ""

@@ -48,6 +48,14 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def secure_url(text: str) -> str:
+    """The URL of an identity provider. Raises ``ValueError``: who can change its answers on their way signs in as every
+    account."""
+    if text and split_url(text, "http", "https").scheme == "http" and not is_loopback(text):
+        raise ValueError("it has to be https://, unless the provider is on this machine")
+    return text
+
+
 def without_password(url: str) -> str:
     """The URL as it may be shown."""
     return re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", url)

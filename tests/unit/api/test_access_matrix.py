@@ -45,11 +45,11 @@ PUBLIC = jwt.PyJWK.from_json(KEY.known.jwk, algorithm="EdDSA").key.public_bytes_
 
 
 def signed(**changes: Any) -> str:
-    return jwt.encode(CLAIMS | changes, KEY.signer.pem, algorithm="EdDSA", headers={"kid": "2026-a"})
+    return jwt.encode(CLAIMS | changes, KEY.signer.key, algorithm="EdDSA", headers={"kid": "2026-a"})
 
 
 def token_of(key: TestKey, **header: str) -> str:
-    return jwt.encode(CLAIMS, key.signer.pem, algorithm="EdDSA", headers={"kid": key.signer.kid, **header})
+    return jwt.encode(CLAIMS, key.signer.key, algorithm="EdDSA", headers={"kid": key.signer.kid, **header})
 
 
 REFUSED: dict[str, Callable[[Credentials], str]] = {
@@ -64,7 +64,7 @@ REFUSED: dict[str, Callable[[Credentials], str]] = {
     "alg none": lambda _: jwt.encode(CLAIMS, "", algorithm="none", headers={"kid": "2026-a"}),
     "the public key as a secret": lambda _: hmac_signed(CLAIMS, PUBLIC, kid="2026-a"),
     "the secret by the name of a pair": lambda _: hmac_signed(CLAIMS, SECRET.encode(), kid="2026-a"),
-    "a pair without its name": lambda _: jwt.encode(CLAIMS, KEY.signer.pem, algorithm="EdDSA"),
+    "a pair without its name": lambda _: jwt.encode(CLAIMS, KEY.signer.key, algorithm="EdDSA"),
     "another audience": lambda _: signed(aud="others"),
     "another issuer": lambda _: signed(iss="others"),
     "another kind of JWT": lambda _: token_of(KEY, typ="id+jwt"),

@@ -81,3 +81,8 @@ async def test_serve_finds_no_route_to_match_and_calls_the_application(app: Fast
     assert extract_route_patterns(served) == []
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=served), base_url="http://x") as client:
         assert (await client.get("/healthz")).status_code == 200
+
+
+def test_nobody_signs_in_by_name_behind_a_front_end_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="parlor up"):
+        build_with(monkeypatch, {"auth__sign_in_by_name": "true"})

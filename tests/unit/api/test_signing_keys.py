@@ -198,9 +198,9 @@ async def test_a_public_key_is_never_an_hmac_secret(
         assert await status(client, hmac_signed(claims, secret, kid="old")) == 401
     assert await status(client, hmac_signed(claims, SECRET.encode())) == 200, "forged well"
     assert await status(client, hmac_signed(claims, SECRET.encode(), kid="old")) == 401
-    swapped = jwt.encode(claims, OLD.signer.pem, algorithm="EdDSA")  # names no key, so it has to be the secret's
+    swapped = jwt.encode(claims, OLD.signer.key, algorithm="EdDSA")  # names no key, so it has to be the secret's
     assert await status(client, swapped) == 401
-    assert await status(client, jwt.encode(claims, NEW.signer.pem, algorithm="EdDSA", headers={"kid": "old"})) == 401
+    assert await status(client, jwt.encode(claims, NEW.signer.key, algorithm="EdDSA", headers={"kid": "old"})) == 401
 
 
 @pytest.mark.parametrize(

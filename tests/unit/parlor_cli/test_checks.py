@@ -85,6 +85,14 @@ def test_a_contradiction_with_the_installation_is_found_too(home: Installation) 
         check(UpOptions(home.data_dir, servers="private"))
 
 
+def test_signing_in_by_name_needs_a_front_end_on_loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLOR_AUTH__SIGN_IN_BY_NAME", "true")
+    check(UpOptions(tmp_path / "data"))
+    assert "PARLOR_AUTH__SIGN_IN_BY_NAME" in refusal(UpOptions(tmp_path / "data", host="0.0.0.0"))  # noqa: S104
+    monkeypatch.setenv("PARLOR_API__PUBLIC_URL", "https://chat.example.org")
+    assert "api.public_url" in refusal(UpOptions(tmp_path / "data"))
+
+
 def test_the_identity_provider_has_an_issuer_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARLOR_IDENTITY__JWKS_URL", "https://id.example/jwks")
     monkeypatch.setenv("PARLOR_IDENTITY__AUDIENCE", "parlor-api")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from parlor.settings import ApiSettings, AuthSettings, LlmSettings, RedisSettings, Settings, StoreSettings
 from parlor.settings.identity import IdentitySettings
+from parlor.settings.openid import OpenIdSettings
 
 pytestmark = pytest.mark.unit
 
@@ -202,6 +203,25 @@ def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, text: str
 def test_an_identity_provider_is_named_whole(given: dict[str, object], wrong: str) -> None:
     with pytest.raises(ValidationError, match=wrong):
         IdentitySettings.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"issuer": "http://id.example", "client_id": "x"}, "https"),
+        ({"issuer": "https://id.example"}, "client_id must"),
+        ({"scopes": "profile email"}, "`openid` has to be"),
+        ({"refresh_min": timedelta(seconds=11)}, "seconds=10"),
+    ],
+)
+def test_an_openid_issuer_is_named_whole(given: dict[str, object], wrong: str) -> None:
+    with pytest.raises(ValidationError, match=wrong):
+        OpenIdSettings.model_validate(given)
+
+
+def test_an_openid_issuer_has_a_label() -> None:
+    assert OpenIdSettings(issuer="https://id.example/x", client_id="c").label == "id.example"
+    assert OpenIdSettings(issuer="https://id.example/x", client_id="c", title="Example").label == "Example"
 
 
 def test_an_identity_provider_on_this_machine_needs_no_tls() -> None:

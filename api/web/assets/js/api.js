@@ -19,7 +19,12 @@ export class Api {
     return this.#json("GET", "session");
   }
 
-  /** With `{ code, account_id }` or `{ token }`; from then on the browser has a session. */
+  /** How people sign in here: `{ code, openid: { title, path } | null, name }`. */
+  signInMethods() {
+    return this.#json("GET", "session/methods");
+  }
+
+  /** With `{ code, account_id }`, `{ token }` or `{ name }`; from then on the browser has a session. */
   signIn(given) {
     return this.#json("POST", "session", { body: given });
   }

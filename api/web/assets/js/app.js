@@ -6,6 +6,7 @@ import { byId } from "./element.js";
 import { notify } from "./notice.js";
 import { Problem } from "./problem.js";
 import { AccountStorage, codeIn, tabs, takeCode } from "./session.js";
+import { SignInForm, takePlace, takeProblem } from "./sign_in.js";
 import { delayMs, pause } from "./stream.js";
 import { Workspace } from "./workspace.js";
 
@@ -17,19 +18,19 @@ let account = null;
 /** How often that has changed: what an earlier session still answers changes nothing. */
 let sessions = 0;
 
+const form = new SignInForm(door, {
+  async onSession(session) {
+    tabs.postMessage({ account: session.account_id });
+    await enter(session);
+  },
+  onProblem: showSignIn,
+});
+
 function showSignIn(text = "") {
   sessions += 1;
   account = null;
   workspace.close();
-  byId("sign-in").hidden = false;
-  showProblem(text);
-  byId("token-field").value = "";
-  byId("token-field").focus();
-}
-
-function showProblem(text) {
-  byId("sign-in-problem").textContent = text;
-  byId("sign-in-problem").hidden = !text;
+  form.show(text);
 }
 
 async function enter({ account_id: name }) {
@@ -44,7 +45,7 @@ async function enter({ account_id: name }) {
   try {
     const { personas } = await patiently(() => api.personas());
     if (mine !== sessions) return;
-    byId("sign-in").hidden = true;
+    form.hide();
     byId("account").textContent = name;
     await workspace.open(api, personas, new AccountStorage(name));
   } catch (error) {
@@ -60,7 +61,7 @@ async function patiently(ask) {
     } catch (error) {
       if (!(error instanceof Problem) || !error.retryable) throw error;
       byId("sign-in").hidden = false;
-      showProblem(`${error.sentence} Trying again…`);
+      form.say(`${error.sentence} Trying again…`);
       await pause(delayMs(failures, error));
     }
   }
@@ -97,27 +98,16 @@ async function useCode(code, known) {
 
 async function start() {
   const code = takeCode();
+  const problem = takeProblem();
+  const isBack = takePlace();
   const known = await present();
   const session = code ? await useCode(code, known) : known;
-  if (session && session !== known) tabs.postMessage({ account: session.account_id });
-  if (session) await enter(session);
-  else if (!code) showSignIn();
-}
-
-byId("sign-in-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const given = byId("token-field").value.trim();
-  if (!given) return;
-  const code = codeIn(given);
-  try {
-    const session = await door.signIn(code ? { code } : { token: given });
-    tabs.postMessage({ account: session.account_id });
+  if (session && (isBack || session !== known)) tabs.postMessage({ account: session.account_id });
+  if (session) {
+    if (problem) notify(problem);
     await enter(session);
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    showSignIn(error.status === 401 ? error.detail : error.whole);
-  }
-});
+  } else if (!code) showSignIn(problem);
+}
 
 byId("sign-out").addEventListener("click", async () => {
   const leaving = account;
@@ -140,7 +130,7 @@ tabs.addEventListener("message", ({ data }) => {
 });
 
 window.addEventListener("hashchange", () => {
-  if (codeIn(location.hash)) location.reload();
+  if (codeIn(location.hash) || location.hash.startsWith("#sign-in-problem=")) location.reload();
 });
 
 start();

@@ -1,0 +1,106 @@
+// The form that signs somebody in: with a link or token, with an identity provider, or by name alone.
+
+import { byId } from "./element.js";
+import { Problem } from "./problem.js";
+import { codeIn } from "./session.js";
+
+const PLACE = "parlor.place";
+/** What an identity provider's answer came to, by the code in `#sign-in-problem=...`. */
+const SENTENCES = {
+  unauthenticated: "That did not sign you in, or took too long. Try it again.",
+  forbidden: "The identity provider did not let you in, or your account is not allowed here.",
+  "provider-unavailable": "The identity provider does not answer right now. Try again in a moment; who is signed in stays so.",
+  "rate-limited": "Too many attempts. Try again in a moment.",
+  "store-unavailable": "The permanent store does not answer right now. Try again in a moment.",
+  "cache-unavailable": "The live store does not answer right now. Try again in a moment.",
+};
+
+/** What went wrong on the way back from an identity provider; it then leaves the address bar. Empty: nothing did. */
+export function takeProblem() {
+  const code = /^#sign-in-problem=([a-z-]{1,40})$/.exec(location.hash)?.[1];
+  if (!code) return "";
+  history.replaceState(null, "", location.pathname);
+  return SENTENCES[code] ?? "The sign-in did not work. Try it again.";
+}
+
+/** Whether somebody is back in this tab from an identity provider; the address is then the one that was left. */
+export function takePlace() {
+  const place = sessionStorage.getItem(PLACE);
+  sessionStorage.removeItem(PLACE);
+  if (place === null) return false;
+  if (place && !location.hash) history.replaceState(null, "", place);
+  return true;
+}
+
+export class SignInForm {
+  #api;
+  #asked = false;
+
+  #onSession;
+  #onProblem;
+
+  /** `onSession` gets each new session, `onProblem` the words for an attempt that failed. */
+  constructor(api, { onSession, onProblem }) {
+    this.#api = api;
+    this.#onSession = onSession;
+    this.#onProblem = onProblem;
+    this.#onSubmit("sign-in-form", "token-field", (given) => {
+      const code = codeIn(given);
+      return code ? { code } : { token: given };
+    });
+    this.#onSubmit("name-form", "name-field", (name) => ({ name }));
+    byId("openid-link").addEventListener("click", () => {
+      sessionStorage.setItem(PLACE, location.hash);
+    });
+  }
+
+  show(problem) {
+    byId("sign-in").hidden = false;
+    this.say(problem);
+    byId("token-field").value = "";
+    byId("token-field").focus();
+    this.#offer();
+  }
+
+  hide() {
+    byId("sign-in").hidden = true;
+  }
+
+  say(text) {
+    byId("sign-in-problem").textContent = text;
+    byId("sign-in-problem").hidden = !text;
+  }
+
+  /** Shows the ways of signing in that there are here. */
+  async #offer() {
+    if (this.#asked) return;
+    this.#asked = true;
+    try {
+      const { openid, name } = await this.#api.signInMethods();
+      byId("openid-link").hidden = !openid;
+      if (openid) {
+        byId("openid-link").textContent = `Sign in with ${openid.title}`;
+        byId("openid-link").href = openid.path;
+      }
+      byId("name-form").hidden = !name;
+    } catch (error) {
+      // A link or a token works all the same; the next time it is shown, it asks again.
+      if (!(error instanceof Problem)) throw error;
+      this.#asked = false;
+    }
+  }
+
+  #onSubmit(form, field, body) {
+    byId(form).addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const given = byId(field).value.trim();
+      if (!given) return;
+      try {
+        await this.#onSession(await this.#api.signIn(body(given)));
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        this.#onProblem(error.status === 401 ? error.detail : error.whole);
+      }
+    });
+  }
+}
