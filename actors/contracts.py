@@ -136,7 +136,9 @@ class StateMachineContract(PooledActorContract, Protocol):
     """``parlor.state_machine.StateMachine`` as an actor: an answer is MessagePack of the named type and None, or of
     None and an ``ErrorWire``."""
 
-    async def create_room(self, address: RoomAddress, new: NewRoom, by: str, idempotency: Idempotency | None) -> bytes:
+    async def create_room(
+        self, address: RoomAddress, new: NewRoom, by: str, idempotency: Idempotency | None, request_id: str = ""
+    ) -> bytes:
         """``RoomId``, of the room that was made first with the idempotency key or the external id"""
 
     async def transition_room(self, room_id: RoomId, to: RoomState, expected: RoomState | None, by: str) -> bytes:
@@ -153,7 +155,9 @@ class StateMachineContract(PooledActorContract, Protocol):
     async def get_message_state(self, room_id: RoomId, message_id: MessageId) -> bytes:
         """``StateReport``"""
 
-    async def smart_delete_message(self, address: RoomAddress, message_id: MessageId, by: str) -> bytes:
+    async def smart_delete_message(
+        self, address: RoomAddress, message_id: MessageId, by: str, request_id: str = ""
+    ) -> bytes:
         """``DeleteReceipt``"""
 
 

@@ -15,6 +15,7 @@ from parlor.model.ids import MessageId, RoomId
 from parlor.model.requests import DeleteReceipt, Idempotency, StateReport
 from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
+from parlor.model.tracing import current_request
 from parlor.state_machine import StateMachine
 
 _decode = msgspec.msgpack.decode
@@ -44,7 +45,9 @@ class NodeStateMachine(StateMachine):
     async def create_room(
         self, address: RoomAddress, new: NewRoom, *, by: str, idempotency: Idempotency | None = None
     ) -> RoomId:
-        return RoomId(_decode(await self._call("create_room", address, new, by, idempotency), type=str))
+        return RoomId(
+            _decode(await self._call("create_room", address, new, by, idempotency, current_request()), type=str)
+        )
 
     async def transition_room(
         self, room_id: RoomId, to: RoomState, *, expected: RoomState | None = None, by: str
@@ -63,7 +66,8 @@ class NodeStateMachine(StateMachine):
         return _decode(await self._call("get_message_state", room_id, message_id), type=StateReport)
 
     async def smart_delete_message(self, address: RoomAddress, message_id: MessageId, *, by: str) -> DeleteReceipt:
-        return _decode(await self._call("smart_delete_message", address, message_id, by), type=DeleteReceipt)
+        found = await self._call("smart_delete_message", address, message_id, by, current_request())
+        return _decode(found, type=DeleteReceipt)
 
     async def _call(self, method: str, *arguments: object) -> msgspec.Raw:
         if self._silent and self._calls:

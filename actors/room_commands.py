@@ -22,6 +22,7 @@ from parlor.model.requests import (
     SendRequest,
 )
 from parlor.model.rooms import Room, RoomMemory
+from parlor.model.tracing import current_request
 from parlor.rooms.commands import (
     Command,
     Continue,
@@ -42,7 +43,6 @@ from parlor.rooms.commands import (
     Stop,
     UpdateRoom,
 )
-from parlor.rooms.tracing import current_request
 from parlor.wiring import Wiring
 
 _T = TypeVar("_T", bound=Outcome)

@@ -20,6 +20,7 @@ from parlor.model.ids import MessageId, RoomId
 from parlor.model.requests import Idempotency
 from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
+from parlor.model.tracing import work_for
 from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine
 from parlor.wiring import Wiring
@@ -40,7 +41,10 @@ class StateMachine:
         self._called_at = self._clock.monotonic()
         configure_logs(self._settings.log, name)
 
-    async def create_room(self, address: RoomAddress, new: NewRoom, by: str, idempotency: Idempotency | None) -> bytes:
+    async def create_room(
+        self, address: RoomAddress, new: NewRoom, by: str, idempotency: Idempotency | None, request_id: str = ""
+    ) -> bytes:
+        work_for(request_id)
         machine = await self._machine()
         return await _answer(machine.create_room(address, new, by=by, idempotency=idempotency))
 
@@ -62,7 +66,10 @@ class StateMachine:
         machine = await self._machine()
         return await _answer(machine.get_message_state(room_id, message_id))
 
-    async def smart_delete_message(self, address: RoomAddress, message_id: MessageId, by: str) -> bytes:
+    async def smart_delete_message(
+        self, address: RoomAddress, message_id: MessageId, by: str, request_id: str = ""
+    ) -> bytes:
+        work_for(request_id)
         machine = await self._machine()
         return await _answer(machine.smart_delete_message(address, message_id, by=by))
 

@@ -49,13 +49,20 @@ class Wanted(msgspec.Struct, frozen=True):
 
     def __call__(self, entry: Entry) -> bool:
         found = entry.fields
-        ids = ((self.room, "room_id"), (self.request, "request_id"))
         return (
             (self.actor is None or str(found["actor"]).startswith(self.actor))
             and (self.level is None or LEVELS.index(str(found["level"])) >= LEVELS.index(self.level))
-            # What is no JSON has no fields for ids.
-            and all(wanted is None or wanted == found.get(field, "") or wanted in entry.text for wanted, field in ids)
+            and self._names(entry, "room_id", self.room)
+            and self._names(entry, "request_id", self.request)
         )
+
+    @staticmethod
+    def _names(entry: Entry, field: str, wanted: str | None) -> bool:
+        if wanted is None or wanted == entry.fields.get(field):
+            return True
+        several = entry.fields.get(f"{field}s")
+        # What is no JSON has no fields for ids.
+        return wanted in several if isinstance(several, list) else wanted in entry.text
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from parlor.clock import Clock
 from parlor.model.ids import AccountId, InstallationId, Partition, RoomId, home_of
 from parlor.model.messages import QueuePosition
 from parlor.model.requests import Idempotency
+from parlor.model.tracing import current_request
 from parlor.settings import Settings
 from parlor.settings.account_limits import AccountLimits
 
@@ -91,8 +92,8 @@ class Live:
         rest: Sequence[Argument] = (),
         more: Sequence[str] = (),
     ) -> Answer:
-        """Runs a script; raises the typed error of a refusal. ``now``, the event log's limits and the installation are
-        filled in (``StoreUnavailable`` when nobody can tell it)."""
+        """Runs a script; raises the typed error of a refusal. ``now``, the request, the event log's limits and the
+        installation are filled in (``StoreUnavailable`` when nobody can tell it)."""
         answer = await self.attempt(name, keys, arguments, rest, more)
         if answer[0] < 0:
             raise refusal(answer[0])
@@ -113,6 +114,8 @@ class Live:
         for field in ("event_ttl", "event_max"):
             if field in script.arguments:
                 arguments[field] = self._event_lifetime[field]
+        if "request" in script.arguments and "request" not in arguments:
+            arguments["request"] = current_request()
         if "installation" in script.arguments and "installation" not in arguments:
             arguments["installation"] = await self.guard.installation()
         return await self.pipeline.run(script, keys, arguments, rest, more)

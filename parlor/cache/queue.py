@@ -64,6 +64,8 @@ class QueueEntry(msgspec.Struct, frozen=True):
     since: int = 0
     """When the tokens were reserved, in ms: they count for that day. 0: at ``at``."""
     urgent: bool = False
+    request_id: str = ""
+    """Of the request that it was queued for; empty: for none, or by an older program."""
     raw: dict[bytes, bytes] = {}
     """As it stands in the queue, for the dead letters."""
 
@@ -114,6 +116,7 @@ def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, byte
         cost=number(b"cost"),
         since=number(b"since"),
         urgent=fields.get(b"urgent") == b"1",
+        request_id=fields.get(b"request", b"").decode(),
         raw=fields,
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import structlog
 
 from parlor.cache.queue import ROOM_MARK, QueueEntry
-from parlor.errors import LeaseLost
+from parlor.errors import CacheUnavailable, LeaseLost, ParlorError, StoreUnavailable
 from parlor.model.ids import RoomId, ShardId
 from parlor.persistence.batch import build_batch
 from parlor.persistence.leases import Leases, WriterPorts
@@ -29,6 +29,8 @@ class Committer:
         self._ports = ports
         self._shard = shard
         self._leases = leases
+        self._delayed: set[str] = set()
+        """Requests whose operations could not be stored yet, and that the log names already."""
 
     async def commit(self, entries: Sequence[QueueEntry]) -> None:
         """Commits and finishes entries that were read, in queue order; those of lost partitions are left out."""
@@ -37,7 +39,12 @@ class Committer:
         # Committed before, but not finished: the watermark tells.
         repeated = [entry for entry in held if entry.position <= leases[entry.partition].applied]
         new = [entry for entry in held if entry.position > leases[entry.partition].applied]
-        committed = await self._commit(new) if new else []
+        try:
+            committed = await self._commit(new) if new else []
+        except (CacheUnavailable, StoreUnavailable) as error:
+            self._tell_delayed(new, error)
+            raise
+        self._delayed.clear()
         await self._finish([*repeated, *committed])
 
     async def _commit(self, entries: list[QueueEntry]) -> list[QueueEntry]:
@@ -88,11 +95,21 @@ class Committer:
         self._ports.metrics.batch(self._shard, len(entries), clock.monotonic() - began)
         self._leases.applied(batch.fences)
 
+    def _tell_delayed(self, entries: list[QueueEntry], error: ParlorError) -> None:
+        """Names each request once, however often its operations are tried."""
+        requests = {entry.request_id for entry in entries if entry.request_id} - self._delayed
+        if requests:
+            _log.warning(
+                "batch_not_stored", shard=self._shard, request_ids=sorted(requests), code=error.code, debug=error.debug
+            )
+        self._delayed |= requests
+
     async def _park(self, entry: QueueEntry, error: RowRefused) -> None:
         """Sets an operation aside as a dead letter."""
         reason = error.debug or error.detail
         room_id, message_id = entry.address.room_id, entry.message_id
-        _log.error("operation_parked", room_id=room_id, message_id=message_id, op=entry.op, reason=reason)
+        line = _log.bind(request_id=entry.request_id) if entry.request_id else _log
+        line.error("operation_parked", room_id=room_id, message_id=message_id, op=entry.op, reason=reason)
         await self._ports.queue.park(self._leases.token, entry, f"{error.code}: {reason}"[:500])
         self._ports.metrics.parked(self._shard)
 

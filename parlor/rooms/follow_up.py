@@ -31,8 +31,8 @@ from parlor.llm.usage import UsageMeter
 from parlor.model.budgets import Payer
 from parlor.model.ids import Claim, RoomId
 from parlor.model.messages import FinishReason
+from parlor.model.tracing import current_request, work_for
 from parlor.reading.budgets import Budgets
-from parlor.rooms.tracing import current_request, work_for
 from parlor.settings import LlmSettings
 
 SLOTS = 4

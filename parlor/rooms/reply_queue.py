@@ -20,8 +20,8 @@ from parlor.errors import (
 )
 from parlor.model.ids import Claim, MessageId
 from parlor.model.messages import FinishReason
+from parlor.model.tracing import work_for
 from parlor.rooms.reply import ReplyJob, ReplyPorts, ReplyRun
-from parlor.rooms.tracing import work_for
 
 STOP_SECONDS = 5.0
 """Longest wait until a stopped reply's end is written. It takes milliseconds unless Redis does not answer."""

@@ -38,6 +38,7 @@ from parlor.model.messages import FinishReason, Message
 from parlor.model.parts import Said
 from parlor.model.requests import DeleteOutcome, DeleteReceipt, OnBusy, SendReceipt
 from parlor.model.states import MessageState
+from parlor.model.tracing import work_for
 from parlor.reading.internal import InternalHistory
 from parlor.reading.loading import Loader
 from parlor.rooms.claim import Ownership
@@ -65,7 +66,6 @@ from parlor.rooms.estimates import Estimates
 from parlor.rooms.reply import ReplyJob, ReplyPorts
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.revision import Revision
-from parlor.rooms.tracing import work_for
 from parlor.rooms.turns import adopted_job, job_of, turn_of
 from parlor.settings.account_limits import AccountLimits
 from parlor.state_machine import ChatStateMachine

@@ -6,11 +6,11 @@ from parlor.cache.changes import Turn
 from parlor.model.messages import Message, MessageDoc, SenderType, reserved_version
 from parlor.model.parts import Said
 from parlor.model.requests import OnBusy
+from parlor.model.tracing import current_request
 from parlor.rooms.commands import Send
 from parlor.rooms.draft import inherited
 from parlor.rooms.estimates import Estimates
 from parlor.rooms.reply import ReplyJob
-from parlor.rooms.tracing import current_request
 from parlor.settings import RoomSettings
 
 

@@ -1,8 +1,8 @@
 -- What: a user's message and the reply reserved for it, appended together: seq, cache, states, queue, events.
 -- KEYS: partition queue generating room messages states open draft events idempotency account rooms account_events
 --       reserving
--- ARGV: room owner db_key claim expected_seq now message doc reply reply_doc fingerprint idempotency_ttl strict stays
---       urgent backlog_limit waiting_limit lease_until budget event_ttl event_max *unwanted
+-- ARGV: room owner db_key request claim expected_seq now message doc reply reply_doc fingerprint idempotency_ttl strict
+--       stays urgent backlog_limit waiting_limit lease_until budget event_ttl event_max *unwanted
 --       reply is '' for none, fingerprint is '' for no idempotency key, urgent is '1' when the sender waits for the
 --       commit; unwanted: what makes way for this turn (seq, message id, tombstone, and the reply that must still be
 --       open for it to go); strict is '1' when no other reply may be open then, but those of the list `stays`;

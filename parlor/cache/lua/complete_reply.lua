@@ -1,6 +1,7 @@
 -- What: the end of a reply: its final text, COMPOSING to PENDING, queued, told to its readers.
 -- KEYS: partition queue generating room messages states open draft events account rooms account_events
--- ARGV: room owner db_key claim now message seq version doc event lease_until input output cost had event_ttl event_max
+-- ARGV: room owner db_key request claim now message seq version doc event lease_until input output cost had event_ttl
+--       event_max
 --       input, output and cost are what the attempt used; had is the tokens of text of one whose owner died, or '';
 --       version is that of `doc`; event is message.completed, message.stopped or message.failed
 -- Returns: OK | DUPLICATE (it had ended, or a later attempt was asked for) | PARTITION_UNKNOWN | MISSING | GONE

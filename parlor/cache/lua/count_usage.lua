@@ -1,7 +1,7 @@
 -- What: queues tokens that the language model used for a room and that no message's end counts: for its title, for its
 --       summary, for a reply that was deleted while it was written.
 -- KEYS: partition queue room messages states account rooms
--- ARGV: installation room owner db_key now purpose call message attempt input output cost
+-- ARGV: installation room owner db_key request now purpose call message attempt input output cost
 --       message and attempt are the reply's whose reservation it settles, '' for none;
 --       call names this count among those of its purpose, which come one after the other
 -- Returns: OK | DUPLICATE | PARTITION_UNKNOWN | FOREIGN | MISSING

@@ -1,6 +1,6 @@
 -- What: a new room: CREATING, then PENDING with its create queued; on top of its account's list.
 -- KEYS: partition queue room messages states account rooms account_events idempotency
--- ARGV: room owner db_key title persona external instead_of now by installation fingerprint idempotency_ttl
+-- ARGV: room owner db_key request title persona external instead_of now by installation fingerprint idempotency_ttl
 --       backlog_limit rooms_limit stored stored_room incarnation event_ttl event_max
 --       rooms_limit is '' for any number; stored is how many rooms the shard has, '' when it was not asked;
 --       stored_room is its room with the external id; the room instead_of had that id and is known to be deleted;

@@ -1,9 +1,9 @@
 -- What: new content for a person's message; the reply to it begins anew, unless it has not begun yet.
 -- KEYS: partition queue generating room messages states open events account rooms account_events reserving
 --       idempotency
--- ARGV: room owner db_key claim now message seq nonce waits past past_version doc version reply reply_seq reply_past
---       reply_past_version reply_doc reply_needed fingerprint idempotency_ttl backlog_limit lease_until budget
---       event_ttl event_max
+-- ARGV: room owner db_key request claim now message seq nonce waits past past_version doc version reply reply_seq
+--       reply_past reply_past_version reply_doc reply_needed fingerprint idempotency_ttl backlog_limit lease_until
+--       budget event_ttl event_max
 --       waits is '1' for a message that no reply has read yet; reply is '' when there is none to begin anew; past and
 --       reply_past are the two as they are now, version is that of `doc`
 -- Returns: OK | DUPLICATE, then the nonce that did it (this one, or the first with the idempotency key) and the

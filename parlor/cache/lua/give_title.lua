@@ -1,6 +1,6 @@
 -- What: a title that no person gave: one that the language model found, or a stand-in until it finds one.
 -- KEYS: partition queue room messages states events account rooms account_events
--- ARGV: room owner db_key claim now version title quoted event_ttl event_max
+-- ARGV: room owner db_key request claim now version title quoted event_ttl event_max
 --       version is the summary's when the messages were read that the title was made from; quoted is the seq of the
 --       message whose first words stand in, '' for a title that was found
 -- Returns: OK | DUPLICATE (the room keeps the title that it has) | PARTITION_UNKNOWN | MISSING | GONE | FENCED

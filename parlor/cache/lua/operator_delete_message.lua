@@ -1,6 +1,6 @@
 -- What: the smart delete by a caller that does not own the room.
 -- KEYS: partition queue generating room messages states open draft events account rooms account_events
--- ARGV: room owner db_key now by message seq stored tombstone event_ttl event_max
+-- ARGV: room owner db_key request now by message seq stored tombstone event_ttl event_max
 --       stored is '1' when the shard has the message, which tells the state when Redis has forgotten it
 -- Returns: OK, state, outcome (cancelled | deleting | stopped_and_deleted) | DUPLICATE, state
 --          | PARTITION_UNKNOWN | MISSING | GONE | NO_MESSAGE

@@ -1,6 +1,6 @@
 -- What: a new title or persona by a caller that does not own the room, here at once, in the shard through the queue.
 -- KEYS: partition queue room messages states events account rooms account_events
--- ARGV: room owner db_key now title persona event_ttl event_max
+-- ARGV: room owner db_key request now title persona event_ttl event_max
 --       title and persona are '' for what the room has
 -- Returns: OK | DUPLICATE (it is like this already) | PARTITION_UNKNOWN | MISSING | GONE
 -- Guarantees: what a room is called and who answers in it have versions, also beside an owner that changes them; the

@@ -1,7 +1,7 @@
 -- What: a new attempt of the room's last reply: its slot is opened again, its text is kept as a version.
 -- KEYS: partition queue generating room messages states open events account rooms reserving
 --       idempotency
--- ARGV: room owner db_key claim now message seq nonce past past_version doc needed fingerprint idempotency_ttl
+-- ARGV: room owner db_key request claim now message seq nonce past past_version doc needed fingerprint idempotency_ttl
 --       backlog_limit lease_until budget event_ttl event_max
 --       past is the reply as it is now, doc the row that reserves its slot; needed is the version that `doc`'s attempt
 --       ends with

@@ -1,6 +1,6 @@
 -- What: puts a dead letter back at the end of its partition's queue.
 -- KEYS: partition queue dead room messages states account rooms
--- ARGV: installation room owner db_key now dead_letter backlog_limit
+-- ARGV: installation room owner db_key request now dead_letter backlog_limit
 -- Returns: OK | DUPLICATE (it is not there any more) | PARTITION_UNKNOWN | FOREIGN | OVERLOADED
 -- Guarantees: the operation is in the dead letters or in the queue (I6), and goes on counting as pending. It says what
 --       the room's counters are now, not what they were when it was parked.

@@ -1,6 +1,6 @@
 -- What: queues an operation again, as Redis has it, because it is neither queued nor parked nor stored.
 -- KEYS: partition queue room messages states account rooms
--- ARGV: installation room owner db_key now op seq message pending
+-- ARGV: installation room owner db_key request now op seq message pending
 --       op is CHAT_ROOM_CREATE, CHAT_ROOM_UPDATE (title and persona), CHAT_ROOM_DELETE, CHAT_MESSAGE_SAVE (or the
 --       delete, when the message is going or gone), or COUNTERS: the row once more as it is, for the room's counters
 --       that come with it; pending is the room's when the loss was seen

@@ -1,6 +1,6 @@
 -- What: forgets the room's summary; the next one is made from the messages.
 -- KEYS: partition queue room messages states account rooms
--- ARGV: room owner db_key claim now
+-- ARGV: room owner db_key request claim now
 -- Returns: OK | DUPLICATE (there is none) | PARTITION_UNKNOWN | MISSING | GONE | FENCED
 -- Guarantees: a summary that is made from this one meanwhile is refused.
 -- Safe to repeat because: without a summary nothing changes.

@@ -1,6 +1,6 @@
 -- What: a new summary of the room's older turns, here at once, in the shard through the queue.
 -- KEYS: partition queue room messages states account rooms
--- ARGV: room owner db_key claim now version summary text through
+-- ARGV: room owner db_key request claim now version summary text through
 --       version is the one that the summary was made from; summary is the document that the room keeps, with text and
 --       through (the newest seq that it covers) in it
 -- Returns: OK | DUPLICATE | PARTITION_UNKNOWN | MISSING | GONE | FENCED

@@ -1,6 +1,6 @@
 -- What: the end of a call that belongs to no turn: what it used is counted, what it had reserved is free again.
 -- KEYS: partition queue room messages states account rooms
--- ARGV: installation room owner db_key now message input output cost
+-- ARGV: installation room owner db_key request now message input output cost
 --       room is what names the call in the queue
 -- Returns: OK | DUPLICATE (it was settled, or given up by the sweep) | PARTITION_UNKNOWN | FOREIGN
 -- Guarantees: it is counted once, here and in the shard.

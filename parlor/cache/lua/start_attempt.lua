@@ -1,8 +1,8 @@
 -- What: begins a run of the LLM for a reserved reply; from the second on, readers are told to forget what it said,
 --       and what an attempt keeps of the one before is told at once.
 -- KEYS: partition queue generating room messages states draft events account rooms reserving
--- ARGV: room owner db_key claim now message seq attempt version text length layout had lease_until budget event_ttl
---       event_max *parts
+-- ARGV: room owner db_key request claim now message seq attempt version text length layout had lease_until budget
+--       event_ttl event_max *parts
 --       version is what the attempt ends with, text the draft that it begins with ('' for nothing), length its
 --       characters, layout what its parts are ('' for a single text); had is the tokens of what an attempt said whose
 --       owner died before its end; parts: what stands, an event for each: type, index, offset, and the text or the

@@ -1,7 +1,7 @@
 -- What: looks whether a reservation is still needed, and settles one that is not: of a turn that is not open any more,
 --       of a call whose caller was not heard of in time.
 -- KEYS: partition queue open room messages states account rooms reserving
--- ARGV: installation room owner db_key now message patience
+-- ARGV: installation room owner db_key request now message patience
 --       message is '' to see only whether the account has any left; patience is how long, in ms, a turn that is not
 --       open may be on its way to being settled
 -- Returns: OK | DUPLICATE (it was settled here) | PARTITION_UNKNOWN | FOREIGN

@@ -79,6 +79,12 @@ def test_every_key_and_argument_that_is_declared_is_used_and_no_other(path: Path
         assert set(re.findall(rf"\b{table}\.(\w+)", whole)) >= set(names), table
 
 
+@every_script
+def test_what_queues_something_is_told_for_which_request(path: Path) -> None:
+    script = load(path.stem)
+    assert ("local function enqueue(" in script.source) == ("request" in script.arguments)
+
+
 @every_file
 def test_only_redis_call_pcall_and_error_reply_are_used_of_redis(path: Path) -> None:
     allowed = {"call", "pcall", "error_reply"}

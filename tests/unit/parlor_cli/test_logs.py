@@ -118,15 +118,17 @@ def test_the_launchers_log_is_among_them(home: Installation, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ([], ["a", "b", "c", "d"]),
+        ([], ["a", "b", "c", "d", "e"]),
         (["--actor", "rooms-000"], ["a", "b"]),
         (["--actor", "rooms"], ["a", "b"]),
-        (["--actor", "writer"], ["c"]),
+        (["--actor", "writer"], ["c", "e"]),
         (["--actor", "nobody"], []),
         (["--room", ROOM], ["b", "c"]),
-        (["--request", "r1"], ["d"]),
-        (["--level", "debug"], ["a", "b", "c", "d"]),
-        (["--level", "warning"], ["b", "c"]),
+        (["--request", "r1"], ["d", "e"]),
+        (["--request", "r2"], ["e"]),
+        (["--request", "r"], []),
+        (["--level", "debug"], ["a", "b", "c", "d", "e"]),
+        (["--level", "warning"], ["b", "c", "e"]),
         (["--level", "error"], ["c"]),
         (["--level", "critical"], []),
         (["--room", ROOM, "--actor", "writer", "--level", "error"], ["c"]),
@@ -139,6 +141,7 @@ def test_only_what_is_asked_for_is_printed(
     kept.write("a", "RoomActor(rooms-000)", line(1, "a"), line(2, "b", "warning", room_id=ROOM))
     kept.write("b", "ShardWriter(writer-shard1-0)", line(3, "c", "error", room_id=ROOM))
     kept.write("c", "ServeReplica:parlor:ChatApi", line(4, "d", request_id="r1"))
+    kept.write("d", "ShardWriter(writer-shard1-0)", line(5, "e", "warning", request_ids=["r1", "r2"]))
     assert [entry["event"] for entry in printed(home, *options)] == expected
 
 

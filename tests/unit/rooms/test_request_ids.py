@@ -11,9 +11,9 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from parlor.errors import LlmError, RoomNotFound
+from parlor.model.tracing import current_request, work_for
 from parlor.rooms.commands import Regenerate, Stop, Wake
 from parlor.rooms.room import Room
-from parlor.rooms.tracing import current_request, work_for
 from tests.unit.domain import Domain, settle
 from tests.unit.rooms.follow_up_fixture import FollowUpFixture
 
