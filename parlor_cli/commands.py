@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from parlor_cli.account_commands import sign_in
+from parlor_cli.account_commands import chat, demo, sign_in
 from parlor_cli.bench_commands import bench
 from parlor_cli.installation import DEFAULT_DATA_DIR, Installation
 from parlor_cli.operator_commands import accounts, dead_letters
@@ -148,6 +148,8 @@ def token(
 
 
 app.command("sign-in")(sign_in)
+app.command("chat")(chat)
+app.command("demo")(demo)
 
 
 @app.command()

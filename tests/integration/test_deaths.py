@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from parlor.client import AsyncClient
 from tests.installation import Installation
 from tests.integration.shards import Shards
 from tests.integration.sse import SseEvent, text_of
@@ -34,6 +35,25 @@ async def _holder(installation: Installation, room: str) -> Json:
 
     found: Json = (await eventually(look, bool))[0]
     return found
+
+
+async def test_a_client_follows_a_reply_through_the_death_of_its_actor(user: User, installation: Installation) -> None:
+    token = installation.token(user.account)
+    async with AsyncClient(installation.base_url, token) as client:
+        room = (await client.create_room("Followed")).room_id
+        reply = await client.ask(room, "[[tokens=100 delay=30ms]]")
+        actor = await _holder(installation, room)
+        text, resets = "", 0
+        async for delta in reply:
+            if text == "" and resets == 0:
+                os.kill(actor["pid"], signal.SIGKILL)
+            resets += delta.type == "reset"
+            text = "" if delta.type == "reset" else text + delta.text
+        stored = await client.get_message(room, reply.message_id)
+    assert resets <= 1
+    assert text == reply.text == stored.content
+    assert reply.message is not None
+    assert (reply.message.finish_reason, stored.attempt) in (("stop", resets + 1), ("interrupted", 1))
 
 
 async def _send_until_taken(user: User, room: str, content: str, seconds: float) -> Json:

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[2]
 CODE = ("actors", "api", "demo_model", "parlor", "parlor_bench", "parlor_cli")
 MODULES = {
+    "prompt-toolkit": "prompt_toolkit",
     "pyjwt": "jwt",
     "pydantic-settings": "pydantic_settings",
     "python-dotenv": "dotenv",

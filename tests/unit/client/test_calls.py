@@ -25,7 +25,7 @@ from parlor.client import (
     Unauthenticated,
     Unavailable,
 )
-from tests.unit.client.both_clients import KINDS, Clients
+from tests.both_clients import KINDS, Clients
 from tests.unit.client.scripted_server import (
     REPLY,
     ROOM,

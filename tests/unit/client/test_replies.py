@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from parlor.client import BadAnswer, NoAnswer, NotFound, ReplyDeleted, Retries, ToolCall
-from tests.unit.client.both_clients import KINDS, Clients, folded
+from tests.both_clients import KINDS, Clients, folded
 from tests.unit.client.scripted_server import (
     REPLY,
     ROOM,

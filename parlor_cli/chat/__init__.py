@@ -1,0 +1,1 @@
+"""`parlor chat`: a conversation in the terminal."""
