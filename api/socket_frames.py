@@ -78,7 +78,8 @@ class Send(msgspec.Struct, frozen=True):
 
 Frame: TypeAlias = Authenticate | Send | Subscribe | Unsubscribe | Stop | Ping
 _Readable: TypeAlias = Authenticate | SendFrame | Subscribe | Unsubscribe | Stop | Ping
-_OPS = ("authenticate", "send", "subscribe", "unsubscribe", "stop", "ping")
+OPS = ("authenticate", "send", "subscribe", "unsubscribe", "stop", "ping")
+"""What a frame may ask for."""
 _decode = msgspec.json.Decoder(_Readable).decode
 
 
@@ -115,8 +116,8 @@ def _explain(text: str, error: Exception | None) -> Frame:
     if not isinstance(ref, Ref) or isinstance(ref, bool):
         raise Malformed(None, invalid(("ref",), "The ref is neither a string nor an integer"))
     op = fields.pop("op", None)
-    if op not in _OPS:
-        raise Malformed(ref, invalid(("op",), f"The op is none of {', '.join(_OPS)}"))
+    if op not in OPS:
+        raise Malformed(ref, invalid(("op",), f"The op is none of {', '.join(OPS)}"))
     if op == "send":
         return _read_send(ref, fields)
     raise Malformed(ref, invalid((), str(error)))

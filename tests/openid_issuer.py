@@ -162,6 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
                 found, kind = (200, json.dumps(keys).encode()), "application/json"
             case "/authorize":
                 found, kind = self.issuer.page(query), "text/html"
+            case "/favicon.ico":
+                found, kind = (204, b""), "image/x-icon"
             case _:
                 found, kind = (404, b""), "text/plain"
         self._answer(parts.path, found, kind)

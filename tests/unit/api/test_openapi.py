@@ -199,3 +199,17 @@ def test_every_route_is_in_the_map(document: dict[str, Any]) -> None:
     }
     assert made.keys() == calls(document)
     assert mapped == made
+
+
+def test_what_is_not_in_the_document_is_a_page() -> None:
+    """Everybody may read those. Anything else has to be in the document, whose calls are tried with every bad
+    credential (test_access_matrix.py)."""
+    outside = {
+        (method, route.path)
+        for module in pkgutil.iter_modules(routes.__path__, "api.routes.")
+        for route in import_module(module.name).router.routes
+        if not (isinstance(route, APIRoute) and route.include_in_schema)
+        for method in getattr(route, "methods", None) or {"any"}
+    }
+    pages = ("/", "/docs", "/docs/errors", "/docs/start.js", "/docs/{name}")
+    assert outside == {("GET", path) for path in pages}

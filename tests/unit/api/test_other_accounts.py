@@ -36,6 +36,15 @@ BOB = next(name for name in (f"bob-{number}" for number in range(100)) if partit
 """In the same partition: nothing but the account tells the two apart."""
 NOT_FOUND = {"room_id": "room-not-found", "file_id": "file-not-found"}
 """By the first name in a path."""
+ELSEWHERE = {
+    "message_id": "in a room",
+    "key_id": "tests/contract/store/test_access.py",
+    "id": "test_a_chat_is_its_accounts_own",
+    "account_id": "an operator's",
+    "dead_letter_id": "an operator's",
+    "model": "everybody's",
+}
+"""The other names in paths, and where it is shown whose they are."""
 
 
 @pytest.fixture
@@ -93,6 +102,12 @@ async def test_what_is_another_accounts_is_answered_as_what_there_is_not(
     assert await gateway.list_messages(alice, room, 10, None, None) == before, "nothing was changed"
     assert (await gateway.files.page(alice, 10, None)).files == [file]
     assert (await gateway.files.page(bob, 10, None)).files == []
+
+
+def test_every_name_in_a_path_is_somebodys(app: FastAPI) -> None:
+    """A path that names a new thing has to say whose it is."""
+    names = {name for call in documented_calls(openapi.document(app)) for name in call.names}
+    assert names == NOT_FOUND.keys() | ELSEWHERE.keys()
 
 
 async def test_a_chat_is_its_accounts_own(app: FastAPI, cluster: Cluster, settings: Settings) -> None:
