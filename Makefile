@@ -102,11 +102,8 @@ lock: ## Resolve requirements/*.lock anew (needs uv)
 sbom: $(DEV_STAMP) ## sbom.json: what is installed, with checksums, as CycloneDX
 	@$(BIN)/python -m tests.sbom > sbom.json; echo "make: sbom.json"
 
-audit: $(DEV_STAMP) ## Known vulnerabilities of what is installed, where pip-audit is there; else its versions
-	@if $(BIN)/python -m pip_audit --version >/dev/null 2>&1; then \
-		$(BIN)/python -m pip_audit --require-hashes -r requirements/run.lock; \
-	else echo "make: pip-audit is not installed: no vulnerability was looked up; what is installed:"; \
-		$(PIP) list --not-required 2>/dev/null || $(PIP) list; fi
+audit: $(DEV_STAMP) ## Known vulnerabilities and licences of what is installed and of the page, as far as they can be asked for
+	@$(BIN)/python -m tests.audit
 
 # The interpreter of .venv: PYTHON when it is given, else the active one (python3 on PATH, so a virtual environment's
 # too), else another on PATH that fits. Debian's python3 needs the package python3-venv.

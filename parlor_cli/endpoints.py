@@ -19,8 +19,10 @@ from parlor_cli.servers.process import ServerPlan
 class RedisEndpoint:
     """The Redis of an installation."""
 
-    def __init__(self, installation: Installation, kind: ServerKind) -> None:
+    def __init__(self, installation: Installation, kind: ServerKind, prefix: str) -> None:
+        """``prefix`` is that of the installation's keys."""
         self.kind = kind
+        self._prefix = prefix
         self._installation = installation
         self._socket = installation.runtime_dir / "redis.sock"
         self.title = "external Redis"
@@ -35,10 +37,24 @@ class RedisEndpoint:
             directory=self._installation.data_dir / "redis",
             socket_path=self._socket,
             log=self._installation.logs_dir / "redis.log",
+            users_file=self._installation.write_private("redis-users.acl", self._users()),
+            password=self._installation.redis_password(redis.USER),
         )
 
     def overrides(self) -> Overrides:
-        return {} if self.kind == "external" else {"redis": {"url": redis.socket_url(self._socket)}}
+        return {} if self.kind == "external" else {"redis": {"url": self._url(redis.USER)}}
+
+    @property
+    def admin(self) -> Overrides:
+        """Returns the overrides for who may read the settings of the server."""
+        return {} if self.kind == "external" else {"redis": {"url": self._url(redis.ADMIN)}}
+
+    def _url(self, user: str) -> str:
+        return redis.socket_url(self._socket, user, self._installation.redis_password(user))
+
+    def _users(self) -> str:
+        password = self._installation.redis_password
+        return redis.users(password(redis.USER), password(redis.ADMIN), self._prefix)
 
 
 class StoreEndpoint:

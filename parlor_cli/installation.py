@@ -174,6 +174,10 @@ class Installation:
         """The password of the private MariaDB's only account, created on first use."""
         return _secret(self.data_dir / "mariadb-password")
 
+    def redis_password(self, user: str) -> str:
+        """The password of a user of the private Redis, created on first use."""
+        return _secret(self.data_dir / f"redis-password-{user}")
+
     def write_private(self, name: str, content: str) -> Path:
         """Writes a file of the data directory that nobody else may read (0600); returns its path."""
         path = self.data_dir / name

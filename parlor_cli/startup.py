@@ -103,10 +103,11 @@ class Startup:
 
     def _start_redis(self, blueprint: Blueprint) -> RedisEndpoint:
         with self._step("redis", "starting") as done:
-            endpoint = RedisEndpoint(self._installation, blueprint.redis)
+            prefix = effective(self._installation, self._overrides).redis.prefix
+            endpoint = RedisEndpoint(self._installation, blueprint.redis, prefix)
             self._start_server(endpoint.plan())
             self._override(endpoint.overrides())
-            report = self._check_redis(effective(self._installation, self._overrides))
+            report = self._check_redis(endpoint)
             done(f"{endpoint.title}, {report.version}")
         for warning in report.warnings:
             self._warn("redis", warning)
@@ -247,9 +248,11 @@ class Startup:
     def _override(self, more: Overrides) -> None:
         self._overrides = merge(self._overrides, more)
 
-    def _check_redis(self, settings: Settings) -> ServerReport:
+    def _check_redis(self, endpoint: RedisEndpoint) -> ServerReport:
+        settings = effective(self._installation, self._overrides)
+        admin = effective(self._installation, merge(self._overrides, endpoint.admin))
         try:
-            return asyncio.run(check_server(settings.redis))
+            return asyncio.run(check_server(settings.redis, admin.redis))
         except ParlorError as error:
             raise redis_refusal(settings.redis, error) from error
 

@@ -33,7 +33,9 @@ def servers_of(installation: Installation, options: UpOptions | None = None) -> 
         installation.remove_runtime_dir()
         installation.make_runtime_dir()
         try:
-            for endpoint in (RedisEndpoint(installation, blueprint.redis), StoreEndpoint(installation, blueprint)):
+            prefix = effective(installation, overrides).redis.prefix
+            redis = RedisEndpoint(installation, blueprint.redis, prefix)
+            for endpoint in (redis, StoreEndpoint(installation, blueprint)):
                 if (plan := endpoint.plan()) is not None:
                     started.append(Server.start(plan))
                 overrides = merge(overrides, endpoint.overrides())

@@ -26,6 +26,7 @@ from parlor_cli import leftovers
 from parlor_cli.bearer import issue_token
 from parlor_cli.installation import Installation as DataDirectory
 from parlor_cli.installation import RunFile
+from parlor_cli.servers import redis
 from tests.openid_issuer import CLIENT_ID, CLIENT_SECRET
 from tests.starts import one_start_at_a_time
 
@@ -83,6 +84,12 @@ class Installation:
     @property
     def redis_url(self) -> str:
         return self.settings.redis.url.get_secret_value()
+
+    @property
+    def redis_admin_url(self) -> str:
+        """For what Parlor's own user may not do."""
+        socket = self.runtime_dir / "redis.sock"
+        return redis.socket_url(socket, redis.ADMIN, self._directory.redis_password(redis.ADMIN))
 
     @property
     def shards(self) -> list[Address]:

@@ -15,7 +15,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 _PACKAGE = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
-_BUNDLED = re.compile(r"^([A-Za-z-]+) (\d+\.\d+\.\d+) \((https://[^)]+)\)", re.MULTILINE)
+_BUNDLED = re.compile(r"^([A-Za-z.-]+) (\d+\.\d+\.\d+) \((https://[^)]+)\)", re.MULTILINE)
 
 
 def components(lock: str, notice: str) -> list[dict[str, Any]]:

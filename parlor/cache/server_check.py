@@ -4,6 +4,7 @@ at start-up."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 
 import msgspec
@@ -42,12 +43,20 @@ class ServerReport(msgspec.Struct, frozen=True):
     """What the server's settings would lose; empty when they lose nothing."""
 
 
-async def check_server(settings: RedisSettings) -> ServerReport:
-    """Raises ``CacheUnavailable``; ``InvalidRequest`` for a server that is too old, or refuses its user something."""
-    client = connect(settings)
+async def check_server(settings: RedisSettings, admin: RedisSettings | None = None) -> ServerReport:
+    """``admin`` is the same server for who may read its settings, if that is another user. Raises ``CacheUnavailable``;
+    ``InvalidRequest`` for a server that is too old, or refuses its user something."""
+    async with contextlib.AsyncExitStack() as stack:
+        return await _asked(settings, admin or settings, stack)
+
+
+async def _asked(settings: RedisSettings, admin: RedisSettings, stack: contextlib.AsyncExitStack) -> ServerReport:
+    clients = connect(settings), connect(admin)
+    for client in clients:
+        stack.push_async_callback(client.aclose)
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            return await _check(client, Keys(settings.prefix).partition(PROBE))
+            return await _check(*clients, Keys(settings.prefix).partition(PROBE))
     except exceptions.NoPermissionError as error:
         names = f"Parlor's keys and channels begin with {settings.prefix}:"
         raise InvalidRequest(f"It refuses its user a right: {error} ({names})") from error
@@ -58,17 +67,15 @@ async def check_server(settings: RedisSettings) -> ServerReport:
         if any(isinstance(found, exceptions.AuthenticationError) for found in (error, error.__cause__)):
             raise InvalidRequest(f"It refuses the user or the password: {error}") from error
         raise unavailable(error) from error
-    finally:
-        await client.aclose()
 
 
-async def _check(client: Redis, key: str) -> ServerReport:
+async def _check(client: Redis, admin: Redis, key: str) -> ServerReport:
     version = str((await client.info("server"))["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         raise InvalidRequest(f"Redis {version} is too old: 7.0 or newer is needed")
     await require_rights(client, key)
     try:
-        found = await client.config_get(*WANTED)
+        found = await admin.config_get(*WANTED)
     except exceptions.ResponseError:
         # Managed servers often forbid CONFIG.
         wanted = ", ".join(f"{name} {value}" for name, (value, _) in WANTED.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import socket
 from pathlib import Path
@@ -10,6 +11,10 @@ from parlor_cli.refusal import Refusal
 from parlor_cli.servers.process import ServerPlan
 
 PROBE_TIMEOUT_S = 1.0
+USER, ADMIN = "parlor", "admin"
+"""Parlor runs as the first; the second one is for its start and for whoever operates the server."""
+RULES = "+@all -@dangerous -script|kill -script|flush +info"
+"""What Parlor's user may do with its own keys and channels: nothing like CONFIG, DEBUG, KEYS or FLUSHALL."""
 _READY_TIMEOUT_S = 300.0
 """Loading a long append-only file takes time. A server that dies meanwhile is noticed at once."""
 
@@ -34,17 +39,33 @@ def installed_binary(advice: str = "install the package redis-server or valkey")
     raise Refusal(f"no valkey-server or redis-server was found: {advice}, or give --redis-url")
 
 
-def socket_url(socket_path: Path) -> str:
-    return f"unix://{socket_path}"
+def socket_url(socket_path: Path, user: str, password: str) -> str:
+    return f"unix://{user}:{password}@{socket_path}"
 
 
-def plan(binary: str, *, directory: Path, socket_path: Path, log: Path) -> ServerPlan:
-    """How to run it. ``directory`` has the append-only file; ``socket_path`` must be shorter than 100 bytes."""
+def users(password: str, admin_password: str, prefix: str) -> str:
+    """The server's users file. Nobody can be the user ``default``, who keeps every right: with its rights the server
+    replays the transactions of its append-only file, and it would leave out what they do not allow."""
+    return (
+        "user default off nopass ~* &* +@all\n"
+        f"user {ADMIN} on #{_digest(admin_password)} ~* &* +@all\n"
+        f"user {USER} on #{_digest(password)} ~{prefix}:* &{prefix}:* {RULES}\n"
+    )
+
+
+def _digest(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+def plan(binary: str, *, directory: Path, socket_path: Path, log: Path, users_file: Path, password: str) -> ServerPlan:
+    """How to run it. ``directory`` has the append-only file; ``socket_path`` must be shorter than 100 bytes;
+    ``users_file`` has the ``users``, of whom ``USER`` has this password."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     options = {
         "port": "0",
         "unixsocket": str(socket_path),
         "unixsocketperm": "700",
+        "aclfile": str(users_file),
         "dir": str(directory),
         "daemonize": "no",
         # Keeps the command line, by which a leftover server is recognised.
@@ -65,18 +86,24 @@ def plan(binary: str, *, directory: Path, socket_path: Path, log: Path) -> Serve
         name="redis",
         command=command,
         log=log,
-        answers=lambda: answers(socket_path),
+        answers=lambda: answers(socket_path, password),
         ready_timeout_s=_READY_TIMEOUT_S,
     )
 
 
-def answers(socket_path: Path) -> bool:
+def answers(socket_path: Path, password: str) -> bool:
     """Whether it answers PING with PONG; while it loads its data it answers with an error."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(PROBE_TIMEOUT_S)
             connection.connect(str(socket_path))
-            connection.sendall(b"PING\r\n")
-            return connection.recv(64).startswith(b"+PONG")
+            connection.sendall(f"AUTH {USER} {password}\r\nPING\r\n".encode())
+            expected, found = b"+OK\r\n+PONG\r\n", b""
+            while len(found) < len(expected) and expected.startswith(found):
+                more = connection.recv(64)
+                if not more:
+                    return False
+                found += more
+            return found == expected
     except OSError:
         return False

@@ -47,7 +47,7 @@ async def elsewhere(installation: Installation, user: User, other_door: str) -> 
 
 @pytest.fixture
 async def redis(installation: Installation) -> AsyncIterator[Redis]:
-    client: Redis = Redis.from_url(installation.redis_url, protocol=2, decode_responses=True)
+    client: Redis = Redis.from_url(installation.redis_admin_url, protocol=2, decode_responses=True)
     try:
         yield client
     finally:

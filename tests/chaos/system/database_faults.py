@@ -37,7 +37,8 @@ class FlushScripts(Blow):
     name, within = "flush-scripts", 5.0
 
     async def apply(self) -> None:
-        client: Redis = Redis.from_url(redis.socket_url(self.target.runtime_dir / "redis.sock"), protocol=2)
+        url = Installation(self.target.kind, self.target.data_dir).redis_admin_url
+        client: Redis = Redis.from_url(url, protocol=2)
         try:
             until = time.monotonic() + STORM_SECONDS
             while time.monotonic() < until:
@@ -59,8 +60,18 @@ class ForeignRedis(Blow):
         self._directory = Path(tempfile.mkdtemp(prefix="plf", dir="/tmp"))
         socket, log = self._directory / "redis.sock", self._directory / "redis.log"
         # In the main thread, which it ends with.
-        self._server = Server.start(redis.plan(binary, directory=self._directory / "d", socket_path=socket, log=log))
-        self._theirs: Redis = Redis.from_url(redis.socket_url(socket), protocol=2)
+        # It lets the same users in.
+        users = self.target.data_dir / "redis-users.acl"
+        plan = redis.plan(
+            binary,
+            directory=self._directory / "d",
+            socket_path=socket,
+            log=log,
+            users_file=users,
+            password=self.target.redis_password(redis.USER),
+        )
+        self._server = Server.start(plan)
+        self._theirs: Redis = Redis.from_url(self._url(socket), protocol=2)
         settings = Installation(self.target.kind, self.target.data_dir).settings
         keys = Keys(settings.redis.prefix)
         for partition in map(Partition, range(settings.store.partitions)):
@@ -78,10 +89,14 @@ class ForeignRedis(Blow):
         breaks = self.chance.random() < 0.5
         self.notes = "connections were broken" if breaks else "connections lived on"
         if breaks:
-            ours: Redis = Redis.from_url(redis.socket_url(self._aside), protocol=2)
+            ours: Redis = Redis.from_url(self._url(self._aside), protocol=2)
             for kind in ("normal", "pubsub"):
                 await ours.client_kill_filter(_type=kind, skipme=True)
             await ours.aclose()
+
+    def _url(self, socket: Path) -> str:
+        """As an administrator."""
+        return redis.socket_url(socket, redis.ADMIN, self.target.redis_password(redis.ADMIN))
 
     async def heal(self) -> None:
         try:

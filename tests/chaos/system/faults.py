@@ -200,7 +200,9 @@ class KillServer(Blow):
 
     def answers(self) -> bool:
         socket = self.target.runtime_dir / f"{self.server}.sock"
-        return redis.answers(socket) if self.server == "redis" else mariadb.answers(socket)
+        if self.server == "redis":
+            return redis.answers(socket, self.target.redis_password(redis.USER))
+        return mariadb.answers(socket)
 
 
 class StopServer(Blow):
@@ -301,7 +303,7 @@ class FillRedisDisk(FillDisk):
     name, disk, within = "fill-redis-disk", "redis", 5.0
 
     async def is_healed(self) -> bool:
-        answers = redis.answers(self.target.runtime_dir / "redis.sock")
+        answers = redis.answers(self.target.runtime_dir / "redis.sock", self.target.redis_password(redis.USER))
         if answers:
             self.back_at = time.monotonic()
         return answers

@@ -121,6 +121,12 @@ class Target:
         """Where its servers' sockets are."""
         return Path(self.run.runtime_dir)
 
+    def redis_password(self, user: str) -> str:
+        found = DataDirectory.find(self.data_dir)
+        if found is None:
+            raise RuntimeError(f"there is no installation in {self.data_dir}")
+        return found.redis_password(user)
+
     @property
     def ray_dir(self) -> Path:
         """Ray's files."""

@@ -10,6 +10,8 @@ import time
 
 import asyncmy
 import pytest
+from redis import Redis
+from redis.exceptions import AuthenticationError
 
 from parlor_cli import processes
 from parlor_cli.refusal import Refusal
@@ -41,6 +43,9 @@ def test_messages_survive_the_death_of_every_server(make_parlor: MakeParlor) -> 
     with pytest.raises(asyncmy.errors.OperationalError, match="Access denied"):
         asyncio.run(asyncmy.connect(unix_socket=str(socket_path), user="root"))
     assert (parlor.data_dir / "mariadb-init.sql").stat().st_mode & 0o077 == 0
+    redis_url = f"unix://{socket_path.with_name('redis.sock')}"
+    with Redis.from_url(redis_url, protocol=2) as nobody, pytest.raises(AuthenticationError):
+        nobody.ping()
     talk = Conversation(parlor)
     talk.send("one")
     killed = {name: ref for name, ref in parlor.run.processes.items() if name in ("redis", "mariadb")}
@@ -65,6 +70,9 @@ def test_messages_survive_the_death_of_every_server(make_parlor: MakeParlor) -> 
     wrong = parlor.command("up", "--detach", "--servers", "embedded", "--port", str(parlor.port))
     assert wrong.returncode == 1
     assert "keeps its data in private servers" in wrong.stderr
+    # As a release left it whose Redis had no users.
+    for name in ("redis-password-parlor", "redis-password-admin", "redis-users.acl"):
+        (parlor.data_dir / name).unlink()
     with one_start_at_a_time():
         plain = parlor.command("up", "--detach", "--port", str(parlor.port), timeout=150)
     assert plain.returncode == 0, plain.stderr

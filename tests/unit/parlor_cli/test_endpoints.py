@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,24 @@ def test_embedded_shards_are_files_that_the_store_reads(tmp_path: Path) -> None:
     assert [*addresses.shards.values(), addresses.global_] == [
         SqliteAddress(odd.data_dir / "sqlite" / name) for name in ("shard_1.db", "shard_2.db", "global.db")
     ]
+
+
+def test_secrets_of_the_private_redis_are_in_files_of_their_owner_alone(home: Installation) -> None:
+    endpoint = RedisEndpoint(home, "embedded", "mine")
+    plan = endpoint.plan()
+    assert plan is not None
+    urls = [configuration.load(overrides).redis.url for overrides in (endpoint.overrides(), endpoint.admin)]
+    files = [home.data_dir / name for name in ("redis-password-parlor", "redis-password-admin", "redis-users.acl")]
+    passwords = [file.read_text() for file in files[:2]]
+    assert len({*passwords}) == 2
+    assert [password in url.get_secret_value() for url, password in zip(urls, passwords, strict=True)] == [True] * 2
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600] * 3
+    told = " ".join(plan.command) + str(urls) + files[2].read_text()
+    assert not any(password in told for password in passwords)
+    assert "~mine:*" in files[2].read_text()
+    again = RedisEndpoint(home, "embedded", "mine")
+    again.plan()
+    assert again.overrides() == endpoint.overrides()
 
 
 def test_the_demo_model_runs_only_when_no_llm_is_configured(home: Installation) -> None:
@@ -56,9 +75,9 @@ def test_an_openai_key_in_the_environment_is_a_configured_llm(
 
 
 def test_durability_describes_the_servers_that_run(home: Installation) -> None:
-    endpoint = RedisEndpoint(home, "embedded")
+    endpoint = RedisEndpoint(home, "embedded", "parlor")
     endpoint.plan()
     assert "on disk in Valkey" in durability(endpoint, StoreEndpoint(home, EMBEDDED))
-    external = RedisEndpoint(home, "external")
+    external = RedisEndpoint(home, "external", "parlor")
     assert external.plan() is None
     assert "Redis at your URL" in durability(external, StoreEndpoint(home, EMBEDDED))

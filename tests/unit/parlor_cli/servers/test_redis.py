@@ -15,7 +15,14 @@ pytestmark = pytest.mark.unit
 
 
 def _options(tmp_path: Path) -> dict[str, str]:
-    plan = redis.plan("valkey", directory=tmp_path / "data", socket_path=tmp_path / "s", log=tmp_path / "log")
+    plan = redis.plan(
+        "valkey",
+        directory=tmp_path / "data",
+        socket_path=tmp_path / "s",
+        log=tmp_path / "log",
+        users_file=tmp_path / "users",
+        password="secret",
+    )
     words = plan.command[1:]
     return dict(zip(words[::2], words[1::2], strict=True))
 
@@ -33,6 +40,7 @@ def test_it_listens_on_its_socket_only(tmp_path: Path) -> None:
     assert options["--port"] == "0"
     assert options["--unixsocket"] == str(tmp_path / "s")
     assert options["--unixsocketperm"] == "700"
+    assert options["--aclfile"] == str(tmp_path / "users")
 
 
 def test_a_missing_program_is_refused_with_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,21 +51,21 @@ def test_a_missing_program_is_refused_with_the_package_to_install(monkeypatch: p
 
 def test_a_server_that_loads_is_not_ready_yet(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    assert not redis.answers(path)
+    assert not redis.answers(path, "secret")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         listener.listen(2)
-        replies = [b"-LOADING Redis is loading the dataset in memory\r\n", b"+PONG\r\n"]
+        loading = b"+OK\r\n-LOADING Redis is loading the dataset in memory\r\n"
+        replies = [loading, b"-WRONGPASS\r\n-NOAUTH\r\n", b"+OK\r\n+PONG\r\n"]
 
         def serve() -> None:
             for reply in replies:
                 connection, _ = listener.accept()
                 with connection:
-                    connection.recv(64)
+                    assert connection.recv(64) == b"AUTH parlor secret\r\nPING\r\n"
                     connection.sendall(reply)
 
         thread = threading.Thread(target=serve)
         thread.start()
-        assert not redis.answers(path)
-        assert redis.answers(path)
+        assert [redis.answers(path, "secret") for _ in replies] == [False, False, True]
         thread.join(10)
