@@ -1,1 +1,1 @@
-"""Small programs that talk to a running Parlor, with nothing but Python's standard library."""
+"""Small programs that talk to a running Parlor; all but one with nothing but Python's standard library."""

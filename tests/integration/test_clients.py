@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.integration.user import User
+from tests.servers import skip_or_fail
 
 pytestmark = pytest.mark.integration
 
@@ -54,3 +57,22 @@ async def test_the_program_for_our_own_package_prints_the_reply_and_the_history(
     asked, reply = await user.history(room["room_id"])
     lines = [f"{each['seq']} {each['sender_type']} {each['content']}" for each in (asked, reply)]
     assert printed == "\n".join([reply["content"], *lines]).strip()
+
+
+async def test_the_program_for_javascript_prints_the_reply(user: User, tmp_path: Path) -> None:
+    if shutil.which("node") is None:
+        skip_or_fail("not installed: node")
+    [program] = re.findall(r"^```js\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    source = PAGE.parents[1] / "clients" / "js" / "src" / "index.js"
+    (tmp_path / "ask.mjs").write_text(program.replace('"parlor-client"', f'"{source.as_uri()}"'), encoding="utf-8")
+    url, token = str(user.http.base_url).rstrip("/"), user.http.headers["authorization"].removeprefix("Bearer ")
+    process = await asyncio.create_subprocess_exec(
+        *("node", str(tmp_path / "ask.mjs")),
+        env={"PATH": os.environ["PATH"], "PARLOR_URL": url, "PARLOR_TOKEN": token},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    printed, complaints = await asyncio.wait_for(process.communicate(), 120)
+    assert process.returncode == 0, complaints.decode()
+    (room,) = (await user.get("/v1/rooms"))["rooms"]
+    assert printed.decode() == (await user.history(room["room_id"]))[1]["content"] + "\n"

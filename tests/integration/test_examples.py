@@ -116,6 +116,19 @@ async def test_a_conversation_prints_the_reply(environment: dict[str, str], user
     assert [message["content"] for message in history][1:] == ["Boil water first."]
 
 
+async def test_questions_are_answered_through_connections_that_break(
+    environment: dict[str, str], installation: Installation, user: User
+) -> None:
+    questions = ["[[text=Boil water first.]]", SLOW]
+    async with CuttingProxy(installation.base_url, 600) as proxy:
+        ended = await run({**environment, "PARLOR_URL": proxy.base_url}, "ask", text="\n".join(questions))
+    assert (ended.code, ended.errors) == (0, "")
+    assert proxy.cuts >= 3
+    history = await user.history(await the_room(user))
+    assert [message["content"] for message in history[::2]] == questions
+    assert ended.output.splitlines() == [message["content"] for message in history[1::2]]
+
+
 async def test_a_reply_is_whole_however_often_the_connection_breaks(
     environment: dict[str, str], installation: Installation, user: User
 ) -> None:
@@ -185,6 +198,7 @@ async def test_notes_come_back_as_they_went_in(environment: dict[str, str], user
         ("agent", ["--room", "01a206a0-a173-8028-a2bd-422167e3e2bb"]),
         ("notes", ["export", "01a206a0-a173-8028-a2bd-422167e3e2bb"]),
         ("converse", ["hello"]),
+        ("ask", []),
     ],
 )
 async def test_a_refusal_is_exit_code_1_and_a_wrong_call_2(

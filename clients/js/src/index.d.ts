@@ -1,0 +1,167 @@
+import type { components } from "./openapi.d.ts";
+
+type Schemas = components["schemas"];
+export type Room = Schemas["ChatRoom"];
+export type Message = Schemas["ChatMessage"];
+export type RoomPage = Schemas["ChatRoomListResponse"];
+export type MessagePage = Schemas["ChatMessageListResponse"];
+export type Sent = Schemas["ChatMessageSendResponse"] & { replayed: boolean };
+export type Edited = Schemas["ChatMessageEditResponse"];
+export type Deleted = Schemas["ChatMessageDeleteResponse"];
+export type Persona = Schemas["ChatPersona"];
+export type File = Schemas["File"];
+export type SearchResult = Schemas["SearchResult"];
+export type Part = Message["parts"][number];
+
+export interface Event {
+  /** The cursor: the events after it are those that were not read yet. */
+  id: string;
+  type: string;
+  data: Record<string, unknown>;
+}
+
+/** `text` and `reasoning` add `text`; `part`: `part` is new or has changed; `reset`: forget all of it. */
+export interface Delta {
+  type: "text" | "reasoning" | "part" | "reset";
+  text: string;
+  part?: Part;
+  attempt: number;
+}
+
+export interface Retries {
+  tries: number;
+  firstPause: number;
+  longestPause: number;
+  longestWait: number;
+}
+
+export interface Options {
+  retries?: Partial<Retries>;
+  /** Seconds for one try. */
+  timeout?: number;
+  fetch?: typeof fetch;
+  sleep?: (seconds: number, signal?: AbortSignal) => Promise<void>;
+  random?: () => number;
+}
+
+export interface Abortable {
+  signal?: AbortSignal;
+}
+
+export interface Keyed extends Abortable {
+  idempotencyKey?: string;
+}
+
+export interface AskOptions extends Keyed {
+  files?: Pick<File, "file_id" | "media_type">[];
+  ai_persona?: string;
+  metadata?: Record<string, unknown>;
+  on_busy?: "enqueue" | "reject" | "interrupt" | "rollback" | "merge";
+}
+
+export interface SendOptions extends AskOptions {
+  reply?: "auto" | "none";
+  wait?: number;
+  persisted?: boolean;
+}
+
+/** A text, what gives one, or undefined: then the browser's cookie says who it is. */
+export type Token = string | (() => string | Promise<string>) | undefined;
+
+export class Client {
+  constructor(baseUrl: string, token?: Token, options?: Options);
+  personas(options?: Abortable): Promise<Persona[]>;
+  createRoom(options?: { title?: string; ai_persona?: string; external_id?: string } & Keyed): Promise<Room>;
+  listRooms(options?: { limit?: number; cursor?: string; external_id?: string } & Abortable): Promise<RoomPage>;
+  rooms(options?: Abortable): AsyncGenerator<Room>;
+  getRoom(roomId: string, options?: Abortable): Promise<Room>;
+  updateRoom(roomId: string, options: { title?: string; ai_persona?: string } & Abortable): Promise<Room>;
+  deleteRoom(roomId: string, options?: Abortable): Promise<Room>;
+  send(roomId: string, content: string | null, options?: SendOptions): Promise<Sent>;
+  ask(roomId: string, content: string | null, options?: AskOptions): Promise<Reply>;
+  reply(roomId: string, messageId: string, options?: { cursor?: string | null; attempt?: number } & Abortable): Reply;
+  listMessages(roomId: string, options?: { limit?: number; before?: number; after?: number } & Abortable): Promise<MessagePage>;
+  history(roomId: string, options?: { after?: number } & Abortable): AsyncGenerator<Message>;
+  getMessage(roomId: string, messageId: string, options?: Abortable): Promise<Message>;
+  deleteMessage(roomId: string, messageId: string, options?: Abortable): Promise<Deleted>;
+  edit(roomId: string, messageId: string, content: string, options?: Keyed): Promise<Edited>;
+  stop(roomId: string, messageId: string, options?: { attempt?: number } & Abortable): Promise<Message>;
+  regenerate(roomId: string, messageId: string, options?: { ai_persona?: string } & Keyed): Promise<Reply>;
+  continueReply(roomId: string, messageId: string, options?: Keyed): Promise<Reply>;
+  variants(roomId: string, messageId: string, options?: Abortable): AsyncGenerator<Message>;
+  queue(roomId: string, options?: Abortable): AsyncGenerator<Message>;
+  search(q: string, options?: { room_id?: string; limit?: number } & Abortable): AsyncGenerator<SearchResult>;
+  export(roomId: string, options?: { format?: "markdown" | "jsonl" } & Abortable): Promise<string>;
+  upload(name: string, content: Blob | BlobPart, options?: Abortable): Promise<File>;
+  files(options?: Abortable): AsyncGenerator<File>;
+  download(fileId: string, options?: Abortable): Promise<Blob>;
+  deleteFile(fileId: string, options?: Abortable): Promise<void>;
+  roomEvents(roomId: string, options?: { after?: string } & Abortable): AsyncGenerator<Event>;
+  accountEvents(options?: { after?: string } & Abortable): AsyncGenerator<Event>;
+}
+
+export class Reply implements AsyncIterable<Delta> {
+  readonly roomId: string;
+  readonly messageId: string;
+  readonly cursor: string | null;
+  readonly text: string;
+  readonly reasoning: string;
+  readonly parts: Map<number, Part>;
+  readonly attempt: number;
+  readonly message: Message | null;
+  [Symbol.asyncIterator](): AsyncGenerator<Delta>;
+  result(): Promise<Message>;
+  stop(): Promise<Message>;
+}
+
+export class Fold {
+  constructor(messageId: string, attempt?: number);
+  readonly messageId: string;
+  readonly attempt: number;
+  readonly text: string;
+  readonly reasoning: string;
+  readonly parts: Map<number, Part>;
+  readonly message: Message | null;
+  readonly isDeleted: boolean;
+  readonly hasEnded: boolean;
+  apply(event: Event): Delta[];
+  end(message: Message): Delta[];
+  restart(): Delta[];
+}
+
+export class EventParser {
+  constructor(cursor?: string | null);
+  readonly cursor: string | null;
+  readonly heartbeats: number;
+  push(piece: string): Event[];
+}
+
+/** Characters as the server counts them: code points. */
+export function characters(text: string): number;
+
+export class ClientError extends Error {}
+export class NoAnswer extends ClientError {}
+export class BadAnswer extends ClientError {}
+export class ReplyDeleted extends ClientError {}
+export class Refused extends ClientError {
+  readonly status: number;
+  readonly code: string;
+  readonly errorCode: number;
+  readonly detail: string;
+  readonly requestId: string | null;
+  /** Seconds. */
+  readonly retryAfter: number | null;
+  readonly body: Record<string, unknown>;
+}
+export class Unauthenticated extends Refused {}
+export class Forbidden extends Refused {}
+export class NotFound extends Refused {}
+export class Conflict extends Refused {}
+export class StreamExpired extends Refused {
+  readonly oldestCursor: string | null;
+}
+export class Invalid extends Refused {
+  readonly errors: { loc: (string | number)[]; msg: string; type: string }[];
+}
+export class RateLimited extends Refused {}
+export class Unavailable extends Refused {}

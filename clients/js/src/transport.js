@@ -1,0 +1,182 @@
+// Requests and event streams that go on through cuts.
+
+import { BadAnswer, ClientError, NoAnswer, NotFound, Refused, refusal, Unauthenticated } from "./errors.js";
+import { isPassing, Pauses } from "./retries.js";
+import { EventParser, parsed } from "./sse.js";
+
+const EVENT_STREAM = "text/event-stream";
+/** Seconds without a byte. An event stream has a heartbeat every 15. */
+const SILENCE = 45;
+
+export class Transport {
+  #base;
+  #source;
+  #token;
+  #options;
+
+  /** `token`: a text, a function that gives one (asked again when the last one is refused), or undefined: then the
+   * browser's cookie says who it is. */
+  constructor(base, token, options) {
+    if (!/^https?:\/\//.test(base)) throw new TypeError(`not an address of HTTP: ${base}`);
+    this.#base = base.replace(/\/+$/, "");
+    this.#source = token;
+    this.#options = options;
+  }
+
+  pauses() {
+    return new Pauses(this.#options.retries, this.#options.random);
+  }
+
+  /** What is answered in the end: JSON, or what `read` makes of the response. */
+  async call(method, path, { signal, repeatable = true, goneIsDone = false, seconds = 0, read = json, ...rest } = {}) {
+    const pauses = this.pauses();
+    let unanswered = false;
+    for (;;) {
+      let failure;
+      const limit = new Limit(this.#options.timeout + seconds, signal);
+      try {
+        return await read(await this.#fetch(method, path, { ...rest, signal: limit.signal }));
+      } catch (error) {
+        failure = meaning(error, signal);
+      } finally {
+        limit.end();
+      }
+      unanswered ||= failure instanceof NoAnswer;
+      if (await this.#renewed(failure)) {
+        pauses.again(failure);
+        continue;
+      }
+      if (unanswered && goneIsDone && failure instanceof NotFound) return undefined;
+      if (!isPassing(failure) || !(repeatable || failure instanceof Refused)) throw failure;
+      await this.#options.sleep(pauses.after(failure), signal);
+    }
+  }
+
+  /** What comes after the cursor, each event once, without end. */
+  async *events(path, cursor = null, signal = undefined) {
+    const pauses = this.pauses();
+    for (;;) {
+      const parser = new EventParser(cursor);
+      const limit = new Limit(SILENCE, signal);
+      let failure;
+      try {
+        const headers = { Accept: EVENT_STREAM, ...(cursor === null ? {} : { "Last-Event-ID": cursor }) };
+        const response = await this.#fetch("GET", path, { headers, signal: limit.signal });
+        const type = response.headers.get("content-type")?.split(";")[0].trim();
+        if (type !== EVENT_STREAM) throw new BadAnswer(`${type ?? "nothing"} instead of ${EVENT_STREAM}`);
+        for await (const text of texts(response.body)) {
+          limit.extend();
+          const events = parser.push(text);
+          if (events.length || parser.heartbeats) pauses.progress();
+          for (const event of events) {
+            cursor = event.id;
+            if (event.type !== "stream.reconnect") yield event;
+          }
+          cursor = parser.cursor;
+        }
+        failure = new NoAnswer("the stream ended");
+      } catch (error) {
+        failure = meaning(error, signal);
+      } finally {
+        // Also when the reader has left: the connection is closed.
+        limit.abort();
+      }
+      if (await this.#renewed(failure)) pauses.again(failure);
+      else await this.#options.sleep(pauses.after(failure), signal);
+    }
+  }
+
+  async #renewed(failure) {
+    if (!(failure instanceof Unauthenticated) || typeof this.#source !== "function") return false;
+    const before = this.#token;
+    this.#token = await this.#source();
+    return this.#token !== before;
+  }
+
+  async #fetch(method, path, { query = {}, headers = {}, body, form, signal }) {
+    if (this.#token === undefined) {
+      this.#token = typeof this.#source === "function" ? await this.#source() : this.#source;
+    }
+    const url = new URL(this.#base + path);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined && value !== null) url.searchParams.set(name, value);
+    }
+    const request = { method, signal, cache: "no-store", headers: { Accept: "application/json", ...headers } };
+    if (this.#token) request.headers.Authorization = `Bearer ${this.#token}`;
+    if (body !== undefined) {
+      request.body = JSON.stringify(body);
+      request.headers["Content-Type"] = "application/json";
+    }
+    // The boundary of a form is named with its body.
+    if (form !== undefined) request.body = form();
+    const response = await (this.#options.fetch ?? fetch)(url, request);
+    if (!response.ok) throw refusal(response.status, response.headers, await response.text());
+    return response;
+  }
+}
+
+async function json(response) {
+  return parsed(await response.text());
+}
+
+/** The body as text, in the pieces that come. */
+async function* texts(body) {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield decoder.decode(value, { stream: true });
+    }
+  } finally {
+    reader.releaseLock();
+  }
+}
+
+/** What an error of fetch or of reading means. The caller's own abort stays what it is. */
+function meaning(error, signal) {
+  if (error instanceof ClientError) return error;
+  if (signal?.aborted) throw signal.reason;
+  // A failed fetch is a TypeError, a time limit an AbortError; whatever else is a mistake of ours.
+  if (error instanceof TypeError || error?.name === "AbortError") {
+    return new NoAnswer(error.cause?.message || error.message || "no answer", { cause: error });
+  }
+  throw error;
+}
+
+/** A signal that aborts with the caller's, or when time is up. (`AbortSignal.any` is not in Node 18.) */
+class Limit {
+  #controller = new AbortController();
+  #seconds;
+  #timer;
+  #outer;
+  #abort = () => this.abort();
+
+  constructor(seconds, outer) {
+    this.#seconds = seconds;
+    this.#outer = outer;
+    if (outer?.aborted) this.abort();
+    outer?.addEventListener("abort", this.#abort);
+    this.extend();
+  }
+
+  get signal() {
+    return this.#controller.signal;
+  }
+
+  extend() {
+    clearTimeout(this.#timer);
+    if (!this.signal.aborted) this.#timer = setTimeout(this.#abort, this.#seconds * 1000);
+  }
+
+  end() {
+    clearTimeout(this.#timer);
+    this.#outer?.removeEventListener("abort", this.#abort);
+  }
+
+  abort() {
+    this.#controller.abort();
+    this.end();
+  }
+}
