@@ -17,6 +17,7 @@ from api import openapi, problems
 from api.auth import Authenticator
 from api.body_limit import Allowance, BodyLimit
 from api.cors import Cors
+from api.dialect_offers import WITH_IMAGES
 from api.edge import Edge, EdgeMetrics, NoMetrics
 from api.hot_routes import HotRoutes, hot_routes
 from api.methods import HeadAsGet, MethodTable
@@ -153,7 +154,7 @@ def build_app(
     app.state.methods = MethodTable(app.openapi)
     # Added last is outermost.
     app.add_middleware(HotRoutes, routes=hot_routes())
-    app.add_middleware(BodyLimit, usual=_usual_body(settings), special={files.PATH: _upload(settings)})
+    app.add_middleware(BodyLimit, usual=_usual_body(settings), special=_special_bodies(settings))
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext, edge=edge, echo_request_id=echo_request_id)
     app.add_middleware(Cors, origins=settings.api.origins)
@@ -170,6 +171,11 @@ def _usual_body(settings: Settings) -> Allowance:
     return Allowance(settings.api.body_limit, timeout, pause=timeout)
 
 
-def _upload(settings: Settings) -> Allowance:
-    limit = settings.files.size_max + files.FORM_MAX
-    return Allowance(limit, settings.files.upload_timeout, pause=settings.connections.body_timeout)
+def _special_bodies(settings: Settings) -> dict[str, Allowance]:
+    """By path: files, and requests that bring their images along."""
+    pause = settings.connections.body_timeout
+    upload = Allowance(settings.files.size_max + files.FORM_MAX, settings.files.upload_timeout, pause=pause)
+    # In base64 an image is a third longer.
+    most = settings.api.body_limit + settings.files.image_max * 4 // 3
+    images = Allowance(most, settings.files.upload_timeout, pause=pause)
+    return {files.PATH: upload, **dict.fromkeys(WITH_IMAGES, images)}

@@ -22,7 +22,7 @@ class AnthropicMessageForm(BaseModel):
     role: Literal["assistant"]
     model: str
     content: list[dict[str, Any]]
-    stop_reason: Literal["end_turn", "max_tokens", "refusal"]
+    stop_reason: Literal["end_turn", "max_tokens", "refusal", "tool_use"]
     stop_sequence: str | None
     usage: AnthropicUsageForm
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from fastapi import Request, Response
 
 from api.auth import caller_of
+from api.dialect_offers import kept, require_alone
 from api.dialect_rooms import ROOM_HEADER, collected, ended_reply, require_model, room_of
 from api.dialects.openai_asides import is_aside
 from api.edge import Edge, StreamSlot, edge_of
@@ -17,6 +20,7 @@ from api.rates import charge
 from api.sse import EventStream, Frames
 from parlor.errors import InternalError, ParlorError
 from parlor.llm.ports import ModelCall
+from parlor.model.files import PromptImage
 from parlor.model.ids import RoomId
 from parlor.model.messages import Message
 from parlor.model.requests import OnBusy, SendRequest
@@ -47,6 +51,9 @@ class Turn(Protocol):
     def call(self) -> ModelCall:
         """What the model is asked outside of rooms. Raises ``InvalidRequest``."""
 
+    def shown(self) -> list[PromptImage]:
+        """The images that the text to send comes with. Raises ``InvalidRequest``."""
+
     def frames(self, reply: Message) -> Frames: ...
 
     def whole(self, reply: Message) -> tuple[JsonForm, int]:
@@ -56,11 +63,14 @@ class Turn(Protocol):
     def on_busy(self) -> OnBusy:
         """What the message does to a reply that is being written in its room. Raises ``InvalidRequest``."""
 
+    def check_room(self) -> None:
+        """Raises ``InvalidRequest`` for what is not taken in a room."""
+
     async def room(self, request: Request) -> RoomId | None:
         """The room to send the message to; None when it goes to the model alone."""
 
 
-class HeaderTurn:
+class HeaderTurn(ABC):
     """A turn whose room is named by a header of the request; front ends' own questions go to no room."""
 
     stream_type = "text/event-stream"
@@ -68,6 +78,16 @@ class HeaderTurn:
     model: str
     last: str
     """The text of the last message, whoever said it."""
+
+    @abstractmethod
+    def call(self) -> ModelCall: ...
+
+    def shown(self) -> list[PromptImage]:
+        """The images of the last user message."""
+        return list(next((turn.images for turn in reversed(self.call().turns) if turn.role == "user"), ()))
+
+    def check_room(self) -> None:
+        require_alone(self.call())
 
     async def room(self, request: Request) -> RoomId | None:
         return None if is_aside(self.last) else await room_of(request, self.model)
@@ -84,6 +104,7 @@ async def answered(request: Request, turn: Turn) -> Response:
     try:
         if room_id is None:
             return await _stateless(request, turn, slot)
+        turn.check_room()
         return await _in_room(request, turn, room_id, slot)
     except BaseException:
         if slot is not None:
@@ -95,8 +116,16 @@ async def _in_room(request: Request, turn: Turn, room_id: RoomId, slot: StreamSl
     edge, caller = edge_of(request), caller_of(request)
     content = turn.said()
     check_content(content, edge.settings)
-    idempotency = idempotency_of(request, turn.operation, turn.model, content)
-    command = SendRequest(content=content, ai_persona=turn.model, on_busy=turn.on_busy, idempotency=idempotency)
+    images = turn.shown()
+    digests = (hashlib.sha256(image.data).hexdigest() for image in images)
+    idempotency = idempotency_of(request, turn.operation, turn.model, content, *digests)
+    command = SendRequest(
+        content=content,
+        ai_persona=turn.model,
+        on_busy=turn.on_busy,
+        idempotency=idempotency,
+        parts=await kept(edge.gateway.files, caller.session, content, images),
+    )
     receipt = await edge.gateway.send_message(caller.session, room_id, command)
     reply = receipt.reply
     if reply is None:

@@ -23,14 +23,15 @@ class ModelListForm(BaseModel):
 
 class ChatCompletionMessageForm(BaseModel):
     role: Literal["assistant"]
-    content: str
+    content: str | None
+    tool_calls: list[dict[str, Any]] | None = None
     refusal: str | None
 
 
 class ChatCompletionChoiceForm(BaseModel):
     index: int
     message: ChatCompletionMessageForm
-    finish_reason: Literal["stop", "length", "content_filter"]
+    finish_reason: Literal["stop", "length", "content_filter", "tool_calls"]
 
 
 class ChatCompletionUsageForm(BaseModel):

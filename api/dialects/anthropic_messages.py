@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from api.dialects.anthropic_errors import error_form
-from api.dialects.reply_frames import ReplyFrames
+from api.dialects.reply_frames import ReplyFrames, calls_of, told_calls
 from parlor.model.messages import Event, FinishReason, Message, Usage
 from parlor.model.parts import ReasoningPart, TextSpan
 from parlor.model.wire import JsonForm, encode
@@ -24,7 +24,14 @@ _STOP = {
     FinishReason.REASONING_LIMIT: "max_tokens",
     FinishReason.TOOL_LIMIT: "max_tokens",
 }
-_EMPTY = {"text": {"type": "text", "text": ""}, "thinking": {"type": "thinking", "thinking": "", "signature": ""}}
+_EMPTY = {
+    "text": {"type": "text", "text": "", "citations": None},
+    "thinking": {"type": "thinking", "thinking": "", "signature": ""},
+}
+_NOT_COUNTED = dict.fromkeys(
+    ("cache_creation", "inference_geo", "output_tokens_details", "server_tool_use", "service_tier")
+)
+"""Fields that Anthropic's clients may rely on, and that say nothing here."""
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -35,6 +42,7 @@ def message_answer(reply: Message, model: str, *, thinking: bool) -> tuple[JsonF
         return _failure(detail, reply.finish_reason), int(HTTPStatus.INTERNAL_SERVER_ERROR)
     form = _head(reply.message_id, model)
     usage = reply.usage or Usage(0, 0)
+    stop = "tool_use" if calls_of(reply) else stop
     form |= {"content": _blocks(reply, thinking=thinking), "stop_reason": stop, "usage": _usage(usage)}
     return form, int(HTTPStatus.OK)
 
@@ -99,6 +107,7 @@ class MessageFrames(ReplyFrames):
     def _close(self, data: JsonForm) -> bytes:
         message = data["message"]
         rest = self._text(str(message["content"])[self._sent :])
+        calls = told_calls(message)
         reason = FinishReason(message["finish_reason"]) if message["finish_reason"] else None
         stop = _stop_of(reason)
         if stop is None:
@@ -106,9 +115,25 @@ class MessageFrames(ReplyFrames):
             self.ended = True
             return rest + _frame("error", _failure(error.get("detail", ""), reason))
         usage = msgspec.convert(message["usage"], Usage) if message["usage"] else Usage(0, 0)
+        rest += b"".join(map(self._called, calls))
+        stop = "tool_use" if calls else stop
         ending = {"delta": {"stop_reason": stop, "stop_sequence": None}, "usage": _usage(usage)}
         self.ended = True
         return rest + self._shut() + _event("message_delta", ending) + _event("message_stop", {})
+
+    def _called(self, call: JsonForm) -> bytes:
+        shut = self._shut()
+        self._index += 1
+        block = _use(call["tool_call_id"], call["name"], {})
+        delta = {"type": "input_json_delta", "partial_json": encode(call["arguments"]).decode()}
+        return b"".join(
+            (
+                shut,
+                _event("content_block_start", {"index": self._index, "content_block": block}),
+                _event("content_block_delta", {"index": self._index, "delta": delta}),
+                _event("content_block_stop", {"index": self._index}),
+            )
+        )
 
     def _fail(self, message: str, status: HTTPStatus) -> bytes:
         self.ended = True
@@ -134,10 +159,11 @@ def _blocks(reply: Message, *, thinking: bool) -> list[JsonForm]:
             case TextSpan():
                 text, at = reply.content[at : at + part.length], at + part.length
                 if text:
-                    blocks.append({"type": "text", "text": text})
+                    blocks.append({"type": "text", "text": text, "citations": None})
             case ReasoningPart() if thinking:
                 blocks.append({"type": "thinking", "thinking": part.text, "signature": ""})
-    return blocks
+    calls = calls_of(reply)
+    return [*blocks, *(_use(call.tool_call_id, call.name, msgspec.Raw(call.arguments.encode())) for call in calls)]
 
 
 def _head(message_id: str, model: str) -> JsonForm:
@@ -150,6 +176,8 @@ def _head(message_id: str, model: str) -> JsonForm:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
+        "stop_details": None,
+        "container": None,
         "usage": _usage(Usage(0, 0)),
     }
 
@@ -160,7 +188,12 @@ def _usage(usage: Usage) -> JsonForm:
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": 0,
         "output_tokens": usage.output_tokens,
+        **_NOT_COUNTED,
     }
+
+
+def _use(call_id: str, name: str, arguments: object) -> JsonForm:
+    return {"type": "tool_use", "id": call_id, "name": name, "input": arguments, "caller": {"type": "direct"}}
 
 
 def _event(kind: str, form: JsonForm) -> bytes:

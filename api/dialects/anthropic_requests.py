@@ -13,11 +13,27 @@ _THOUGHTS = ("thinking", "redacted_thinking")
 """Blocks of earlier answers that clients send back; the model is not told them again."""
 
 
+class ImageSource(Lenient):
+    type: str
+    """`base64`; others are not fetched."""
+    data: str = ""
+
+
 class Block(Lenient):
-    """A block of content. `text` is taken; thinking that came with an answer is left out."""
+    """A block of content: `text`, `image`, `tool_use`, `tool_result`; thinking that came with an answer is left out."""
 
     type: Annotated[str, Field(max_length=64)]
     text: str | None = None
+    source: ImageSource | None = None
+    """Of an image."""
+    id: Annotated[str, Field(max_length=256)] | None = None
+    """Of a use of a tool."""
+    name: str | None = None
+    input: dict[str, Any] | None = None
+    tool_use_id: Annotated[str, Field(max_length=256)] | None = None
+    """Of a result."""
+    content: str | list[Block] | None = None
+    is_error: bool | None = None
 
 
 Content: TypeAlias = str | list[Block]
@@ -26,6 +42,20 @@ Content: TypeAlias = str | list[Block]
 class AnthropicMessage(Lenient):
     role: Literal["user", "assistant"]
     content: Content
+
+
+class AnthropicTool(Lenient):
+    """A tool that the caller has; not one of Anthropic's own."""
+
+    type: str = "custom"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+
+
+class AnthropicToolChoice(Lenient):
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
 
 
 class Thinking(Lenient):
@@ -39,8 +69,9 @@ class CountTokensRequest(Lenient):
     """The name of a persona."""
     messages: Annotated[list[AnthropicMessage], Field(min_length=1)]
     system: Content | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: dict[str, Any] | None = None
+    tools: list[AnthropicTool] | None = None
+    """Tools of the caller's, which makes the calls. Not in a room."""
+    tool_choice: AnthropicToolChoice | None = None
 
 
 class AnthropicRequest(CountTokensRequest):
@@ -60,7 +91,7 @@ class AnthropicRequest(CountTokensRequest):
 
 def unsupported(body: CountTokensRequest) -> str | None:
     """The name of a parameter that asks for what Parlor does not have."""
-    if body.tools and (body.tool_choice or {}).get("type") != "none":
+    if any(tool.type != "custom" or tool.input_schema is None for tool in body.tools or ()):
         return "tools"
     if not isinstance(body, AnthropicRequest):
         return None
@@ -82,8 +113,17 @@ def text_of(content: Content | None) -> str:
 def odd_block(content: Content | None, role: str) -> tuple[int, str] | None:
     """Where a content has what is not taken, and of which type it is."""
     blocks = content if isinstance(content, list) else []
-    for at, block in enumerate(blocks):
-        is_text = block.type == "text" and block.text is not None
-        if not is_text and not (role == "assistant" and block.type in _THOUGHTS):
-            return at, block.type
-    return None
+    return next(((at, block.type) for at, block in enumerate(blocks) if not _is_taken(block, role)), None)
+
+
+def _is_taken(block: Block, role: str) -> bool:
+    match block.type:
+        case "text":
+            return block.text is not None
+        case "image":
+            return role in ("user", "result") and block.source is not None and block.source.type == "base64"
+        case "tool_result":
+            return role == "user" and bool(block.tool_use_id) and odd_block(block.content, "result") is None
+        case "tool_use":
+            return role == "assistant" and bool(block.id and block.name)
+    return role == "assistant" and block.type in _THOUGHTS

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from api.dialects.ollama_errors import error_form
-from api.dialects.reply_frames import ReplyFrames
+from api.dialects.reply_frames import ReplyFrames, calls_of, told_calls
 from parlor.model.messages import Event, FinishReason, Message, Usage
 from parlor.model.parts import ReasoningPart
 from parlor.model.wire import JsonForm, encode, timestamp
@@ -34,6 +34,8 @@ def chat_answer(reply: Message, model: str, *, thinking: bool) -> tuple[JsonForm
         detail = reply.error.detail if reply.error is not None else ""
         return dict(_failure(detail, reply.finish_reason)), int(HTTPStatus.INTERNAL_SERVER_ERROR)
     said: JsonForm = {"role": "assistant", "content": reply.content}
+    if calls := calls_of(reply):
+        said["tool_calls"] = [_call(call.name, msgspec.Raw(call.arguments.encode())) for call in calls]
     thoughts = "".join(part.text for part in reply.parts or () if isinstance(part, ReasoningPart))
     if thoughts and thinking:
         said["thinking"] = thoughts
@@ -92,6 +94,10 @@ class ChatLines(ReplyFrames):
             error = message.get("error") or data.get("error") or {}
             return rest + self._fail(_failure(error.get("detail", ""), reason))
         usage = msgspec.convert(message["usage"], Usage) if message["usage"] else None
+        if calls := told_calls(message):
+            rest += self._line(
+                {"content": "", "tool_calls": [_call(call["name"], call["arguments"]) for call in calls]}
+            )
         self.ended = True
         return rest + self._line({"content": ""}, _ending(done, usage))
 
@@ -101,6 +107,10 @@ class ChatLines(ReplyFrames):
 
     def _line(self, said: JsonForm, ending: JsonForm | None = None) -> bytes:
         return encode({**self._head, "message": {"role": "assistant", **said}, **(ending or {"done": False})}) + b"\n"
+
+
+def _call(name: str, arguments: object) -> JsonForm:
+    return {"function": {"name": name, "arguments": arguments}}
 
 
 def _done_of(reason: FinishReason | None) -> str | None:

@@ -12,11 +12,37 @@ from api.dialects.openai_requests import Lenient
 _TAG = ":latest"
 
 
+class OllamaFunction(Lenient):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class OllamaTool(Lenient):
+    """A tool that the caller has."""
+
+    type: Literal["function"] = "function"
+    function: OllamaFunction
+
+
+class CalledFunction(Lenient):
+    name: str
+    arguments: Annotated[dict[str, Any], Field(default_factory=dict)]
+
+
+class CalledTool(Lenient):
+    function: CalledFunction
+
+
 class OllamaMessage(Lenient):
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
-    images: list[Any] | None = None
-    tool_calls: list[Any] | None = None
+    images: list[str] | None = None
+    """Of the role `user`, in base64."""
+    tool_calls: list[CalledTool] | None = None
+    """Of the role `assistant`."""
+    tool_name: str | None = None
+    """Of the role `tool`. Results belong to the calls before them, in order."""
 
 
 class OllamaOptions(Lenient):
@@ -36,8 +62,10 @@ class OllamaRequest(Lenient):
     """Not `false`: lines of JSON, as the answer is written."""
     think: bool | str | None = None
     """`false` leaves the thinking out of the answer."""
-    format: str | dict[str, Any] | None = None
-    tools: list[Any] | None = None
+    format: Literal["", "json"] | dict[str, Any] | None = None
+    """Not in a room."""
+    tools: list[OllamaTool] | None = None
+    """Functions of the caller's, which makes the calls. Not in a room."""
     options: OllamaOptions | None = None
 
     @property
@@ -47,15 +75,6 @@ class OllamaRequest(Lenient):
 
 def unsupported(body: OllamaRequest) -> tuple[tuple[str | int, ...], str] | None:
     """Where the body asks for what Parlor does not have, and what to say of it."""
-    if body.tools:
-        return ("tools",), f"{body.model} does not support tools"
-    if body.format:
-        return ("format",), "Parlor does not have `format`"
     if body.options is not None and body.options.stop:
         return ("options", "stop"), "Parlor does not have `stop`"
-    for index, message in enumerate(body.messages):
-        if message.images:
-            return ("messages", index, "images"), "Images are not taken"
-        if message.role == "tool" or message.tool_calls:
-            return ("messages", index), "Results of tools are not taken"
     return None

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from api.dialects.openai_errors import ErrorForm, error_form
-from api.dialects.reply_frames import ReplyFrames
+from api.dialects.reply_frames import ReplyFrames, calls_of, told_calls
 from parlor.model.messages import Event, FinishReason, Message, ReplyError, Usage
 from parlor.model.parts import ReasoningPart
 from parlor.model.wire import JsonForm, encode
@@ -53,17 +53,20 @@ def finish_of(reason: FinishReason | None) -> str | None:
 def completion_form(reply: Message, model: str) -> JsonForm:
     """The whole reply."""
     message: JsonForm = {"role": "assistant", "content": reply.content, "refusal": None, "annotations": []}
+    calls = calls_of(reply)
+    if calls:
+        message["content"] = reply.content or None
+        message["tool_calls"] = [_call(part.tool_call_id, part.name, part.arguments) for part in calls]
     thoughts = [part.text for part in reply.parts or () if isinstance(part, ReasoningPart)]
     if thoughts:
         message["reasoning_content"] = "".join(thoughts)
+    finish = "tool_calls" if calls else finish_of(reply.finish_reason)
     return {
         "id": f"chatcmpl-{reply.message_id}",
         "object": "chat.completion",
         "created": reply.timestamp // 1000,
         "model": model,
-        "choices": [
-            {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_of(reply.finish_reason)}
-        ],
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
         "usage": usage_form(reply.usage),
         "service_tier": "default",
     }
@@ -135,12 +138,19 @@ class ChatFrames(ReplyFrames):
             error = message.get("error") or data.get("error") or {}
             told = ReplyError(error["code"], error.get("detail", "")) if error else None
             return rest + self._fail(failure_form(told, message["finish_reason"]))
-        last = self._begin() + rest + self._chunk({}, finish)
+        calls = told_calls(message)
+        last = self._begin() + rest + b"".join(map(self._called, range(len(calls)), calls))
+        last += self._chunk({}, "tool_calls" if calls else finish)
         if self._include_usage:
             usage = message["usage"] and usage_form(msgspec.convert(message["usage"], Usage))
             last += _frame({**self._head, "choices": [], "usage": usage})
         self.ended = True
         return last + _DONE
+
+    def _called(self, index: int, call: JsonForm) -> bytes:
+        begun = {"index": index, **_call(call["tool_call_id"], call["name"], "")}
+        arguments = {"index": index, "function": {"arguments": encode(call["arguments"]).decode()}}
+        return self._chunk({"tool_calls": [begun]}) + self._chunk({"tool_calls": [arguments]})
 
     def _fail(self, error: ErrorForm) -> bytes:
         self.ended = True
@@ -150,6 +160,10 @@ class ChatFrames(ReplyFrames):
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         usage = {"usage": None} if self._include_usage else {}
         return _frame({**self._head, "choices": [choice], **usage})
+
+
+def _call(call_id: str, name: str, arguments: str) -> JsonForm:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def _frame(form: JsonForm) -> bytes:

@@ -20,18 +20,64 @@ class TextContent(Lenient):
     text: str
 
 
+class ImageUrl(Lenient):
+    url: str
+    """A data URL."""
+
+
+class ImageContent(Lenient):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
 class OtherContent(Lenient):
-    """A kind of content that Parlor cannot take: an image, audio, a file."""
+    """A kind of content that Parlor cannot take: audio, a file."""
 
     type: str
 
 
-Content: TypeAlias = str | list[TextContent | OtherContent] | None
+Content: TypeAlias = str | list[TextContent | ImageContent | OtherContent] | None
+
+
+class CalledFunction(Lenient):
+    name: str
+    arguments: str = ""
+
+
+class CalledTool(Lenient):
+    id: Annotated[str, Field(min_length=1, max_length=256)]
+    function: CalledFunction
 
 
 class InputMessage(Lenient):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Content = None
+    tool_calls: list[CalledTool] | None = None
+    """Of the role `assistant`."""
+    tool_call_id: Annotated[str, Field(max_length=256)] | None = None
+    """Of the role `tool`: the call whose result it is."""
+
+
+class OfferedFunction(Lenient):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class FunctionTool(Lenient):
+    """A tool that the caller has."""
+
+    type: str = "function"
+    function: OfferedFunction | None = None
+
+
+class NamedFunction(Lenient):
+    name: str
+
+
+class NamedTool(Lenient):
+    type: Literal["function"] = "function"
+    function: NamedFunction
 
 
 class StreamOptions(Lenient):
@@ -40,6 +86,17 @@ class StreamOptions(Lenient):
 
 class ResponseFormat(Lenient):
     type: str = "text"
+
+
+class JsonSchema(Lenient):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    strict: bool | None = None
+
+
+class ChatFormat(Lenient):
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: JsonSchema | None = None
 
 
 class ChatCompletionRequest(Lenient):
@@ -56,10 +113,12 @@ class ChatCompletionRequest(Lenient):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
+    tools: list[FunctionTool] | None = None
+    """Functions of the caller's, which makes the calls. Not in a room."""
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
     functions: list[dict[str, Any]] | None = None
-    response_format: ResponseFormat | None = None
+    response_format: ChatFormat | None = None
+    """Not in a room."""
     logprobs: bool | None = None
     top_logprobs: int | None = None
     modalities: list[str] | None = None
@@ -75,9 +134,8 @@ def unsupported(body: ChatCompletionRequest) -> str | None:
     """The name of a parameter that asks for what Parlor does not have."""
     asked = {
         "n": body.n not in (None, 1),
-        "tools": bool(body.tools) and body.tool_choice != "none",
+        "tools": any(tool.type != "function" or tool.function is None for tool in body.tools or ()),
         "functions": bool(body.functions),
-        "response_format": body.response_format is not None and body.response_format.type != "text",
         "logprobs": bool(body.logprobs),
         "top_logprobs": bool(body.top_logprobs),
         "modalities": body.modalities not in (None, ["text"]),
@@ -94,10 +152,11 @@ def text_of(content: Content) -> str:
     return "".join(part.text for part in content if isinstance(part, TextContent))
 
 
-def odd_part(content: Content) -> tuple[int, str] | None:
-    """Where a content has what is not text, and of which type it is."""
-    parts: Sequence[TextContent | OtherContent] = content if isinstance(content, list) else ()
-    return next(((at, part.type) for at, part in enumerate(parts) if isinstance(part, OtherContent)), None)
+def odd_part(content: Content, *, images: bool = False) -> tuple[int, str] | None:
+    """Where a content has what is not taken, and of which type it is."""
+    parts: Sequence[TextContent | ImageContent | OtherContent] = content if isinstance(content, list) else ()
+    taken = (TextContent, ImageContent) if images else TextContent
+    return next(((at, part.type) for at, part in enumerate(parts) if not isinstance(part, taken)), None)
 
 
 class InputItem(Lenient):

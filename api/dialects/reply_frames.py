@@ -5,7 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from parlor.model.messages import Event
+from parlor.model.messages import Event, Message
+from parlor.model.parts import ToolCallPart
+from parlor.model.tools import ToolState
+from parlor.model.wire import JsonForm
+
+
+def calls_of(reply: Message) -> list[ToolCallPart]:
+    """The calls of tools that the caller makes; a room's own were made when its reply has ended."""
+    parts = reply.parts or ()
+    return [part for part in parts if isinstance(part, ToolCallPart) and part.state is ToolState.APPROVED]
+
+
+def told_calls(message: JsonForm) -> list[JsonForm]:
+    """The calls of tools that the caller makes, of a message as an event tells it."""
+    parts: list[JsonForm] = message["parts"]
+    return [part for part in parts if part["type"] == "tool_call" and part["state"] == ToolState.APPROVED]
 
 
 class ReplyFrames(ABC):

@@ -7,11 +7,14 @@ from fastapi import APIRouter, Request, Response
 from api.auth import READS, AuthenticatedRoute, Authenticator
 from api.callers import Caller
 from api.dialect_documents import ANTHROPIC_REFUSALS, AnthropicMessageForm, TokenCountForm
+from api.dialect_offers import Where, image_of, offered
 from api.dialect_rooms import last_said, require_model, storable
 from api.dialect_turns import HeaderTurn, answered
 from api.dialects.anthropic_messages import MessageFrames, message_answer
 from api.dialects.anthropic_requests import (
+    AnthropicMessage,
     AnthropicRequest,
+    Block,
     Content,
     CountTokensRequest,
     odd_block,
@@ -24,8 +27,11 @@ from api.openapi import event_stream
 from api.problems import invalid
 from parlor.errors import Unauthenticated
 from parlor.llm.ports import ModelCall, PromptTurn
-from parlor.llm.tokens import estimate_prompt
+from parlor.llm.tokens import estimate_call
+from parlor.model.files import PromptImage
 from parlor.model.messages import Message
+from parlor.model.offers import OfferedTool, ToolChoice
+from parlor.model.tools import PromptCall
 from parlor.model.wire import JsonForm, encode
 
 _KEY = "x-api-key"
@@ -62,7 +68,7 @@ class _Turn(HeaderTurn):
 
     def call(self) -> ModelCall:
         body = self._body
-        return ModelCall(body.model, _turns(body), body.temperature, body.max_tokens)
+        return ModelCall(body.model, _turns(body), body.temperature, body.max_tokens, _tools(body), _choice(body))
 
     def frames(self, reply: Message) -> MessageFrames:
         return MessageFrames(reply.message_id, self.model, thinking=self._thinking)
@@ -100,7 +106,7 @@ async def count_message_tokens(request: Request, body: CountTokensRequest) -> Re
     """An estimate of the prompt without a room, the persona's own part included."""
     _check(body)
     persona = await require_model(edge_of(request), body.model)
-    tokens = estimate_prompt(ModelCall(body.model, _turns(body)).prompt(persona))
+    tokens = estimate_call(ModelCall(body.model, _turns(body)).prompt(persona), _tools(body))
     return Response(encode({"input_tokens": tokens}), media_type="application/json")
 
 
@@ -120,9 +126,56 @@ def _check(body: CountTokensRequest) -> None:
 
 def _turns(body: CountTokensRequest) -> list[PromptTurn]:
     """Raises ``InvalidRequest``."""
-    turns = [
-        PromptTurn(each.role, storable(("body", "messages", at, "content"), text_of(each.content)))
-        for at, each in enumerate(body.messages)
-    ]
+    turns = [turn for at, each in enumerate(body.messages) for turn in _said(("body", "messages", at, "content"), each)]
     system = storable(("body", "system"), text_of(body.system))
     return [PromptTurn("system", system), *turns] if system else turns
+
+
+def _said(where: Where, message: AnthropicMessage) -> list[PromptTurn]:
+    """The turns that a message is: the results of tools, then what else there is."""
+    blocks = message.content if isinstance(message.content, list) else []
+    text, images = storable(where, text_of(message.content)), _images(where, blocks)
+    if message.role == "assistant":
+        return [PromptTurn("assistant", text, calls=_uses(blocks))]
+    results = [(at, block) for at, block in enumerate(blocks) if block.type == "tool_result"]
+    turns = [_result((*where, at), block) for at, block in results]
+    # What a tool shows can only be told as the person's: other protocols have texts as results.
+    for at, block in results:
+        images += _images((*where, at, "content"), block.content if isinstance(block.content, list) else [])
+    return [*turns, PromptTurn("user", text, images=images)] if text or images or not turns else turns
+
+
+def _uses(blocks: list[Block]) -> tuple[PromptCall, ...]:
+    uses = [block for block in blocks if block.type == "tool_use"]
+    return tuple(PromptCall(use.id or "", use.name or "", encode(use.input or {}).decode()) for use in uses)
+
+
+def _result(where: Where, block: Block) -> PromptTurn:
+    text = storable(where, text_of(block.content))
+    return PromptTurn("tool", f"Error: {text}" if block.is_error else text, call_id=block.tool_use_id or "")
+
+
+def _images(where: Where, blocks: list[Block]) -> tuple[PromptImage, ...]:
+    return tuple(
+        image_of((*where, at, "source"), block.source.data)
+        for at, block in enumerate(blocks)
+        if block.type == "image" and block.source is not None
+    )
+
+
+def _tools(body: CountTokensRequest) -> tuple[OfferedTool, ...]:
+    found = [OfferedTool(each.name, each.description or "", each.input_schema or {}) for each in body.tools or ()]
+    return offered(("body", "tools"), found)
+
+
+def _choice(body: CountTokensRequest) -> ToolChoice | None:
+    choice = body.tool_choice
+    if choice is None or not body.tools:
+        return None
+    match choice.type:
+        case "any":
+            return ToolChoice("required")
+        case "tool":
+            return ToolChoice("named", choice.name or "")
+        case "auto" | "none":
+            return ToolChoice(choice.type)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
 
 from api.auth import AuthenticatedRoute
 from api.dialect_documents import OLLAMA_REFUSALS, OllamaChatForm, OllamaModelListForm, OllamaVersionForm
+from api.dialect_offers import image_of, offered
 from api.dialect_rooms import last_said, storable
 from api.dialect_turns import HeaderTurn, answered
 from api.dialects.ollama_chat import ChatLines, chat_answer
-from api.dialects.ollama_requests import OllamaRequest, unsupported
+from api.dialects.ollama_requests import OllamaMessage, OllamaRequest, unsupported
 from api.edge import edge_of
 from api.idempotency import IdempotencyKey
 from api.problems import invalid
 from parlor.llm.ports import ModelCall, PromptTurn
 from parlor.model.messages import Message
+from parlor.model.offers import AnswerForm, OfferedTool
+from parlor.model.tools import PromptCall
 from parlor.model.wire import JsonForm, encode
 
 router = APIRouter(prefix="/api", tags=["Ollama"], route_class=AuthenticatedRoute)
 _LINES = "application/x-ndjson"
+_ANY = {"type": "object", "properties": {}}
 _MODIFIED = "2023-11-14T22:13:20Z"
 """Personas are made by the operator, nobody knows when."""
 
@@ -43,13 +48,19 @@ class _Turn(HeaderTurn):
 
     def call(self) -> ModelCall:
         body, options = self._body, self._body.options
-        turns = [
-            PromptTurn(each.role, storable(("body", "messages", at, "content"), each.content))
-            for at, each in enumerate(body.messages)
-        ]
         most = options.num_predict if options is not None else None
         temperature = options.temperature if options is not None else None
-        return ModelCall(self.model, turns, temperature, most if most is not None and most > 0 else None)
+        functions = [tool.function for tool in body.tools or ()]
+        tools = [OfferedTool(each.name, each.description or "", each.parameters or _ANY) for each in functions]
+        form = AnswerForm(body.format if isinstance(body.format, dict) else None) if body.format else None
+        return ModelCall(
+            self.model,
+            _turns(body.messages),
+            temperature,
+            most if most is not None and most > 0 else None,
+            offered(("body", "tools"), tools),
+            form=form,
+        )
 
     def frames(self, reply: Message) -> ChatLines:
         return ChatLines(reply.message_id, self._body.model, reply.timestamp, thinking=self._thinking)
@@ -93,6 +104,34 @@ async def list_tags(request: Request) -> Response:
 async def read_version() -> Response:
     """Parlor's own."""
     return Response(encode({"version": version("parlor")}), media_type="application/json")
+
+
+def _turns(messages: Sequence[OllamaMessage]) -> list[PromptTurn]:
+    """Raises ``InvalidRequest``. Calls have no ids in this protocol: a result is that of the next call of its name."""
+    turns: list[PromptTurn] = []
+    open_calls: list[PromptCall] = []
+    for at, message in enumerate(messages):
+        where = ("body", "messages", at)
+        content = storable((*where, "content"), message.content)
+        match message.role:
+            case "assistant":
+                asked = enumerate(message.tool_calls or ())
+                calls = tuple(
+                    PromptCall(f"call_{at}_{number}", call.function.name, encode(call.function.arguments).decode())
+                    for number, call in asked
+                )
+                open_calls = list(calls)
+                turns.append(PromptTurn("assistant", content, calls=calls))
+            case "tool":
+                answered_call = next((call for call in open_calls if message.tool_name in (None, call.name)), None)
+                if answered_call is None:
+                    raise invalid((*where, "role"), "There is no call of a tool that this could be the result of")
+                open_calls.remove(answered_call)
+                turns.append(PromptTurn("tool", content, call_id=answered_call.call_id))
+            case "user" | "system":
+                images = (image_of((*where, "images", at), image) for at, image in enumerate(message.images or ()))
+                turns.append(PromptTurn(message.role, content, images=tuple(images)))
+    return turns
 
 
 def _model(name: str) -> JsonForm:

@@ -16,6 +16,7 @@ from api.openapi import event_stream
 from api.path_ids import room_id_of
 from api.problems import invalid
 from parlor.llm.ports import ModelCall, PromptTurn
+from parlor.model.files import PromptImage
 from parlor.model.ids import RoomId
 from parlor.model.messages import Message
 from parlor.model.requests import OnBusy
@@ -46,6 +47,12 @@ class _Turn:
 
     def said(self) -> str:
         return _said(self._body)
+
+    def shown(self) -> list[PromptImage]:
+        return []
+
+    def check_room(self) -> None:
+        """What is not taken was refused before."""
 
     def call(self) -> ModelCall:
         body = self._body

@@ -39,7 +39,7 @@ import msgspec
 from parlor.llm.ports import Attachments, Context, History, Persona, PromptTurn, Summaries
 from parlor.llm.text import is_blank
 from parlor.llm.thoughts import without_thoughts
-from parlor.llm.tokens import TURN_OVERHEAD, TokenRatios, cut, end_of, estimate_tokens
+from parlor.llm.tokens import IMAGE_TOKENS, TURN_OVERHEAD, TokenRatios, cut, end_of, estimate_tokens
 from parlor.model.files import Attached, ShownFile
 from parlor.model.ids import RoomId
 from parlor.model.messages import Message, SenderType
@@ -57,8 +57,6 @@ SUMMARY_SHARE = 0.25
 """Largest share of ``context_tokens`` for a summary, whatever ``summary_tokens`` allows."""
 FILES_SHARE = 0.5
 """Largest share of the budget for the texts of one message's files."""
-IMAGE_TOKENS = 1000
-"""What an image is taken for: OpenAI counts 85 to 1,105, Anthropic up to 1,600."""
 SAID_SHARE = 0.5
 """Largest share of the budget for an answer that is continued."""
 SUMMARY_HEADING = "Summary of the conversation so far:"

@@ -11,6 +11,7 @@ from parlor.errors import InvalidRequest
 from parlor.model.files import Attached, PromptImage, ShownFile
 from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason, Message, Usage
+from parlor.model.offers import AnswerForm, OfferedTool, ToolChoice
 from parlor.model.rooms import RoomMemory
 from parlor.model.tools import AskedCall, HttpTool, McpServer, PromptCall, Tool
 
@@ -74,8 +75,10 @@ class Context(msgspec.Struct, frozen=True):
     """Most tokens of the answer; None: as many as its persona allows."""
     files: tuple[ShownFile, ...] = ()
     """What the prompt has of the files that its messages name."""
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[Tool | OfferedTool, ...] = ()
     """What the model is offered."""
+    tool_choice: ToolChoice | None = None
+    form: AnswerForm | None = None
 
 
 class ModelCall(msgspec.Struct, frozen=True):
@@ -86,6 +89,9 @@ class ModelCall(msgspec.Struct, frozen=True):
     temperature: float | None = None
     max_tokens: int | None = None
     """Most tokens of the answer."""
+    tools: tuple[OfferedTool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    form: AnswerForm | None = None
 
     def prompt(self, persona: Persona) -> list[PromptTurn]:
         """One system prompt, which many models insist on: the persona's, then the call's; and the other turns."""

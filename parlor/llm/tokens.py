@@ -16,12 +16,14 @@ forgets a little early, and the ratio corrects it.
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from math import ceil
 
 from parlor.llm.ports import PromptTurn
+from parlor.model.offers import OfferedTool
 
 QUARTERS = 4
 """Quarters of a token, in which estimates are made: one for each UTF-8 byte."""
@@ -38,6 +40,8 @@ DENSE = {
 """Characters by the quarters of a token that each takes, with the measured tokens of a character."""
 _ANY_DENSE = re.compile(f"[{''.join(DENSE.values())}]+")
 _DENSE = [(re.compile(f"[{chars}]+"), quarters) for quarters, chars in DENSE.items()]
+IMAGE_TOKENS = 1000
+"""What an image is taken for: OpenAI counts 85 to 1,105, Anthropic up to 1,600."""
 TURN_OVERHEAD = 4
 """Tokens for a message's role and delimiters (OpenAI's cookbook counts 3, plus 1 for a name)."""
 RATIO_MIN, RATIO_MAX = 0.5, 3.0
@@ -61,6 +65,14 @@ def estimate_tokens(text: str) -> int:
 def estimate_prompt(turns: Sequence[PromptTurn]) -> int:
     """Returns the estimated tokens of a whole prompt."""
     return sum(TURN_OVERHEAD + estimate_tokens(turn.content) for turn in turns)
+
+
+def estimate_call(turns: Sequence[PromptTurn], tools: Sequence[OfferedTool]) -> int:
+    """Returns the estimated tokens of a prompt with images, calls of tools, and tools that are offered."""
+    calls = (call.arguments for turn in turns for call in turn.calls)
+    schemas = (json.dumps([tool.description, tool.parameters], ensure_ascii=False) for tool in tools)
+    images = IMAGE_TOKENS * sum(len(turn.images) for turn in turns)
+    return estimate_prompt(turns) + images + sum(TURN_OVERHEAD + estimate_tokens(text) for text in (*calls, *schemas))
 
 
 def cut(text: str, tokens: int) -> str:

@@ -34,6 +34,7 @@ from parlor.errors import LlmError
 from parlor.llm.answer import AnswerParser
 from parlor.llm.failures import llm_error, refusal
 from parlor.llm.ports import Context, Part, Persona, PromptTurn
+from parlor.model.offers import AnswerForm, OfferedTool, ToolChoice
 from parlor.model.tools import Tool
 from parlor.settings import OPENAI_URL, LlmSettings
 from parlor.settings.urls import is_loopback
@@ -198,6 +199,10 @@ def _body(persona: Persona, context: Context, refused: frozenset[str]) -> dict[s
     }
     if context.tools:
         body["tools"] = [_tool(tool) for tool in context.tools]
+    if context.tool_choice is not None:
+        body["tool_choice"] = _choice(context.tool_choice)
+    if context.form is not None:
+        body["response_format"] = _format(context.form)
     if "stream_options" not in refused:
         body["stream_options"] = {"include_usage": True}
     if persona.max_tokens is not None:
@@ -221,7 +226,18 @@ def _message(turn: PromptTurn) -> dict[str, object]:
     return message
 
 
-def _tool(tool: Tool) -> dict[str, object]:
+def _choice(choice: ToolChoice) -> str | dict[str, object]:
+    return {"type": "function", "function": {"name": choice.name}} if choice.kind == "named" else choice.kind
+
+
+def _format(form: AnswerForm) -> dict[str, object]:
+    if form.schema is None:
+        return {"type": "json_object"}
+    schema = {"name": form.name, "schema": form.schema, "strict": form.strict}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _tool(tool: Tool | OfferedTool) -> dict[str, object]:
     function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", "function": function}
 

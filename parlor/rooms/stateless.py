@@ -6,7 +6,7 @@ The events are those of a reply in a room, so whoever reads them needs not know 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import Protocol, Self
 
@@ -26,18 +26,20 @@ from parlor.llm.ports import (
     TextDelta,
 )
 from parlor.llm.prices import ask_of
-from parlor.llm.tokens import estimate_prompt
+from parlor.llm.tokens import estimate_call
 from parlor.llm.usage import UsageMeter
 from parlor.model.access import Session
 from parlor.model.budgets import Payer
 from parlor.model.cursors import START
 from parlor.model.ids import IdMint
 from parlor.model.messages import Durability, Event, FinishReason, Message, ReplyError, SenderType
-from parlor.model.parts import Said
+from parlor.model.parts import Said, ToolCallPart, said_of
 from parlor.model.states import MessageState
+from parlor.model.tools import AskedCall, ToolState
 from parlor.model.wire import JsonForm, encode, message_form
 from parlor.reading.budgets import Budgets
 from parlor.rooms.draft import Draft
+from parlor.tools.arguments import digest_of
 
 
 class OpenService(ChatService, Protocol):
@@ -142,14 +144,23 @@ class AnswerEvents:
         service = await self._opened()
         asked = _asked(service.chosen(self._call.persona), self._call)
         turns = self._call.prompt(asked)
-        tokens, most = estimate_prompt(turns), self._ports.context_tokens
+        tokens, most = estimate_call(turns, self._call.tools), self._ports.context_tokens
         if tokens > most:
             raise ContentTooLarge(f"The messages have about {tokens} tokens; at most {most} are allowed")
         meter = self._meter = UsageMeter(tokens, self._draft.texts)
         payer = Payer(self._session.account_id, self._session.account_db_key, self._session.partition)
         ask = ask_of(asked, tokens, self._ports.answer_tokens)
         reserved = await self._paid.enter_async_context(self._ports.budgets.call(payer, ask, lambda: meter.usage))
-        self._parts = service.chat(asked, Context(turns, tokens, 0, answer_tokens=reserved.answer_tokens))
+        context = Context(
+            turns,
+            tokens,
+            0,
+            answer_tokens=reserved.answer_tokens,
+            tools=self._call.tools,
+            tool_choice=self._call.tool_choice,
+            form=self._call.form,
+        )
+        self._parts = service.chat(asked, context)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -190,7 +201,7 @@ class AnswerEvents:
                     continue
                 meter.take(part)
                 if isinstance(part, Completion):
-                    self._end(part.finish_reason)
+                    self._end(part.finish_reason, [self._called(each) for each in part.calls])
                     yield self._event("message.completed", {"message": message_form(self.message)})
                     return
             raise LlmError("The answer ended without an end")
@@ -200,8 +211,18 @@ class AnswerEvents:
             told = {"message": message_form(self.message), "error": msgspec.structs.asdict(reason)}
             yield self._event("message.failed", told)
 
-    def _end(self, reason: FinishReason) -> None:
-        self._ended_as, self._said = reason, self._draft.said()
+    def _called(self, call: AskedCall) -> ToolCallPart:
+        """A call as the caller is told of it, who makes it. Raises ``LlmError``."""
+        try:
+            msgspec.json.decode(call.arguments, type=dict[str, object])
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            raise LlmError(f"The language model called {call.name!r} with arguments that are no JSON object") from error
+        call_id, digest = f"call_{self._ports.mint.token()}", digest_of(call.name, call.arguments)
+        return ToolCallPart(call_id, call.name, "", call.arguments, digest, ToolState.APPROVED)
+
+    def _end(self, reason: FinishReason, calls: Sequence[ToolCallPart] = ()) -> None:
+        said = self._draft.said()
+        self._ended_as, self._said = reason, said_of([*said.shown, *calls]) if calls else said
 
     def _delta(self, piece: Piece) -> Event:
         about = {

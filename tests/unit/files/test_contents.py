@@ -9,9 +9,9 @@ from parlor.errors import StoreUnavailable
 from parlor.files import contents, pdf
 from parlor.files.contents import FileContents
 from parlor.files.pdf import PdfUnreadable, text_of_pdf
-from parlor.llm.memory import IMAGE_TOKENS, Memory
+from parlor.llm.memory import Memory
 from parlor.llm.ports import Persona, PromptTurn
-from parlor.llm.tokens import estimate_tokens
+from parlor.llm.tokens import IMAGE_TOKENS, estimate_tokens
 from parlor.model.files import Attached, File, PromptImage, ShownFile
 from parlor.model.messages import Message
 from parlor.model.parts import FilePart, ImagePart, Part, TextPart, said_of

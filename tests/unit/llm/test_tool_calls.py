@@ -11,6 +11,7 @@ from parlor.llm.answer import AnswerParser
 from parlor.llm.ports import Completion, Context, PromptTurn, TextDelta
 from parlor.llm.upstream import _body
 from parlor.model.messages import FinishReason
+from parlor.model.offers import AnswerForm, OfferedTool, ToolChoice
 from parlor.model.tools import AskedCall, HttpTool, PromptCall
 from tests.unit.llm.bodies import delta, sse
 from tests.unit.llm.fake_history import PERSONA
@@ -141,3 +142,30 @@ def test_tools_calls_and_results_are_sent_as_the_protocol_says() -> None:
         {"role": "tool", "content": "noon", "tool_call_id": "c"},
     ]
     assert "tools" not in _body(PERSONA, Context(turns, 1, 0), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        (ToolChoice("required"), "required"),
+        (ToolChoice("none"), "none"),
+        (ToolChoice("named", "clock"), {"type": "function", "function": {"name": "clock"}}),
+    ],
+)
+def test_a_choice_is_sent_as_the_protocol_says(choice: ToolChoice, sent: object) -> None:
+    tool = OfferedTool("clock", "Tells the time", {"type": "object"})
+    context = Context([PromptTurn("user", "?")], 1, 0, tools=(tool,), tool_choice=choice)
+    assert _body(PERSONA, context, frozenset())["tool_choice"] == sent
+    assert "tool_choice" not in _body(PERSONA, Context(context.turns, 1, 0), frozenset())
+
+
+def test_a_form_is_sent_as_the_protocol_says() -> None:
+    turns, schema = [PromptTurn("user", "?")], {"type": "object"}
+
+    def sent(form: AnswerForm | None) -> object:
+        return _body(PERSONA, Context(turns, 1, 0, form=form), frozenset()).get("response_format")
+
+    assert sent(None) is None
+    assert sent(AnswerForm()) == {"type": "json_object"}
+    asked = {"name": "n", "schema": schema, "strict": True}
+    assert sent(AnswerForm(schema, "n", strict=True)) == {"type": "json_schema", "json_schema": asked}

@@ -11,6 +11,7 @@ import pytest
 from parlor.errors import ContentTooLarge, LlmError
 from parlor.llm.ports import ModelCall, PromptTurn, ReasoningDelta
 from parlor.model.messages import FinishReason, Usage
+from parlor.model.offers import AnswerForm, OfferedTool, ToolChoice
 from tests.unit.account_use import used_by_day
 from tests.unit.domain import Domain, settle
 
@@ -122,3 +123,55 @@ async def test_the_call_may_ask_for_less_and_has_one_system_prompt(domain: Domai
     assert domain.model.talks[0].context.turns == [PromptTurn("system", "One.\n\nTwo."), PromptTurn("user", "Hello")]
     assert answer.message.finish_reason is FinishReason.STOP
     assert answer.message.usage == Usage(3, 5)
+
+
+TOOL = OfferedTool("weather", "Tells it", {"type": "object", "description": "x" * 400})
+
+
+async def called(domain: Domain, arguments: str) -> list[tuple[str, dict[str, Any]]]:
+    """The events of an answer that calls a tool of the caller's."""
+
+    async def call() -> None:
+        await settle()
+        domain.model.talks[0].say("Well")
+        domain.model.talks[0].call(("weather", arguments), ("weather", "{}"))
+
+    calling = domain.spawn(call())
+    found = []
+    async with domain.calls.answer(domain.ada, msgspec.structs.replace(CALL, tools=(TOOL,))) as answer:
+        async for batch in answer:
+            found += [(event.type, msgspec.json.decode(event.data)) for event in batch]
+    await calling
+    return found
+
+
+async def test_calls_of_a_callers_tools_are_its_to_make(domain: Domain) -> None:
+    events = await called(domain, '{"city":"Köln"}')
+    assert [kind for kind, _ in events] == ["message.delta", "message.completed"]
+    message = events[-1][1]["message"]
+    text, first, second = message["parts"]
+    assert (text["text"], message["content"], message["finish_reason"]) == ("Well", "Well", "stop")
+    assert (first["name"], first["arguments"], first["state"], first["result"]) == (
+        "weather", {"city": "Köln"}, "approved", None,
+    )  # fmt: skip
+    assert first["tool_call_id"] != second["tool_call_id"]
+    assert domain.tools.calls == [], "nobody else makes them"
+    assert domain.model.talks[0].context.tools == (TOOL,)
+    assert domain.model.talks[0].context.estimated_tokens > 100, "what is offered counts"
+
+
+@pytest.mark.parametrize("arguments", ["{oops", "[]", '{"a": NaN}', '"x"'])
+async def test_a_call_that_no_caller_could_make_is_a_failure(domain: Domain, arguments: str) -> None:
+    kind, data = (await called(domain, arguments))[-1]
+    assert (kind, data["error"]["code"]) == ("message.failed", "llm-error")
+    assert "no JSON object" in data["error"]["detail"]
+
+
+async def test_choice_and_form_reach_the_model(domain: Domain) -> None:
+    domain.model.auto = ["{}"]
+    call = msgspec.structs.replace(CALL, tools=(TOOL,), tool_choice=ToolChoice("none"), form=AnswerForm())
+    async with domain.calls.answer(domain.ada, call) as answer:
+        async for _ in answer:
+            pass
+    context = domain.model.talks[0].context
+    assert (context.tool_choice, context.form) == (ToolChoice("none"), AnswerForm())
