@@ -52,6 +52,7 @@ HOMES = {
     "starlette": ("api/",),
     "openai": ("parlor/llm/",),
     "mcp": ("parlor/tools/",),
+    "obstore": ("parlor/files/",),
 }
 """Packages and the only modules that may import them."""
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from urllib.parse import unquote
 
 from parlor.errors import StoreUnavailable
 from parlor.files.directory import DirectoryStore
 from parlor.files.ports import Blob, BlobWriter, FileStore
 from parlor.model.ids import FileId, InstallationId
 from parlor.settings.uploads import FileSettings
+
+_DIRECTORY = "file://"
 
 
 class NoStore:
@@ -46,4 +49,10 @@ def open_file_store(settings: FileSettings, installation: Callable[[], Awaitable
     """Nothing is connected to, or made, before it is used."""
     if not settings.url:
         return NoStore()
-    return DirectoryStore(Path(settings.url), installation, settings.store_timeout.total_seconds())
+    timeout = settings.store_timeout.total_seconds()
+    if settings.url.startswith(("/", _DIRECTORY)):
+        return DirectoryStore(Path(unquote(settings.url.removeprefix(_DIRECTORY))), installation, timeout)
+    # Loaded here: most installations keep their files in a directory.
+    from parlor.files.objects import ObjectStore
+
+    return ObjectStore(settings.url, installation, timeout)

@@ -31,9 +31,12 @@ MediaTypes = Annotated[
 class FileSettings(Section):
     """Files that people send to the language model."""
 
-    url: Text = Field(default="", pattern=r"^(/.*)?$")
-    """Where their bytes are: an absolute path of a directory, which all machines of a cluster have to mount. Empty:
-    `files` in the data directory; in a cluster, files are then refused."""
+    url: Text = Field(default="", pattern=r"^((file://)?/.*|(s3|gs|az)://[^/@?#]+(/[^?#]*)?)?$")
+    """Where their bytes are: an absolute path of a directory (or its `file://` URL), which all machines of a cluster
+    have to mount, or a bucket: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`. Its credentials,
+    region and endpoint are the environment's, on every machine (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+    `AWS_REGION`, `AWS_ENDPOINT`; `GOOGLE_SERVICE_ACCOUNT`; `AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_ACCOUNT_KEY`).
+    Empty: `files` in the data directory; in a cluster, files are then refused."""
     size_max: int = Field(default=20 * 1024 * 1024, ge=1, le=10 * 1024**3)
     """Most bytes of a file."""
     types: MediaTypes = (
