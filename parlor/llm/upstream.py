@@ -1,4 +1,5 @@
-"""One answer from a server with OpenAI's chat completions API: the request, its timeouts, and refused parameters.
+"""One answer from a server with OpenAI's chat completions API, or its Responses API (``responses.py``): the request,
+its timeouts, and refused parameters.
 
 - **Bytes, not objects.** The openai package's stream objects cost 130 microseconds for each token (measured), which
   limits a process to 7,500 tokens/s. So the raw response is read here and parsed by ``AnswerParser``.
@@ -31,9 +32,11 @@ from openai.types.chat import ChatCompletionChunk
 
 from parlor.clock import Clock
 from parlor.errors import LlmError
+from parlor.llm import responses
 from parlor.llm.answer import AnswerParser
 from parlor.llm.failures import llm_error, refusal
 from parlor.llm.ports import Context, Part, Persona, PromptTurn
+from parlor.llm.responses import ResponseParser
 from parlor.model.offers import AnswerForm, OfferedTool, ToolChoice
 from parlor.model.tools import Tool
 from parlor.settings import OPENAI_URL, LlmSettings
@@ -45,7 +48,7 @@ TAIL_TIMEOUT = 2.0
 """Seconds that a complete answer waits for its usage and ``[DONE]``, before it ends without them."""
 DRAIN_TIMEOUT = 0.05
 """Seconds to wait for the end of the body after ``[DONE]``; once it is read, the connection can be used again."""
-OPTIONAL_PARAMETERS = ("stream_options", "max_tokens", "temperature")
+OPTIONAL_PARAMETERS = ("stream_options", "max_tokens", "max_output_tokens", "temperature")
 """Parameters that are left out when a server refuses them. ``max_tokens`` is then sent under its newer name,
 ``max_completion_tokens``."""
 _BROKEN = (httpx2.RequestError, aiohttp.ClientError, OSError)
@@ -60,6 +63,7 @@ class Upstream:
         """Raises ``ValueError`` if there is neither a base URL nor a key."""
         if not settings.base_url and not api_key:
             raise ValueError("no language model: set PARLOR_LLM__BASE_URL or OPENAI_API_KEY")
+        self._responses = settings.api == "responses"
         self._api_key = api_key
         self._clock = clock
         self._first_token_timeout = settings.first_token_timeout.total_seconds()
@@ -97,7 +101,7 @@ class Upstream:
             until = min(self._clock.monotonic() + self._first_token_timeout, deadline)
             response = await self._open(stack, persona, context, until)
             reads = await stack.enter_async_context(aclosing(_reads(response)))
-            answer = AnswerParser(tools=bool(context.tools))
+            answer = (ResponseParser if self._responses else AnswerParser)(tools=bool(context.tools))
             while not answer.done:
                 tokens, usage, finished = answer.tokens, answer.usage, answer.finished
                 read = await self._read(reads, answer, until)
@@ -141,11 +145,11 @@ class Upstream:
                 return response
 
     async def _request(self, persona: Persona, context: Context, refused: frozenset[str]) -> httpx2.Response:
-        body = _body(persona, context, refused)
+        body = (responses.request_body if self._responses else _body)(persona, context, refused)
         # The package's method for raw requests; ``chat.completions.create`` would first process every message. By its
         # types it returns a stream, but ``cast_to`` makes it return the response.
         response: object = await self._client.post(
-            "/chat/completions",
+            responses.PATH if self._responses else "/chat/completions",
             cast_to=httpx2.Response,
             body=body,
             # Servers buffer a stream to compress it.
@@ -155,7 +159,7 @@ class Upstream:
         )
         return cast("httpx2.Response", response)
 
-    async def _read(self, reads: AsyncIterator[bytes], answer: AnswerParser, until: float) -> bytes:
+    async def _read(self, reads: AsyncIterator[bytes], answer: AnswerParser | ResponseParser, until: float) -> bytes:
         """Returns the next bytes; empty at the end of the stream, or if only the tail after a complete answer is
         missing."""
         # The timeout is around the read alone: around a yield it would cancel the caller's own work.
