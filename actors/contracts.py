@@ -1,7 +1,8 @@
 """The actors and what they may be asked: read this to know the program.
 
     Supervisor    one, detached     makes every other actor, says where a room lives, sweeps up what an owner left
-    RoomActor     a pool            owns the rooms it has claimed; a batch of commands in, a batch of outcomes out
+    RoomActor     a pool, and one   owns the rooms it has claimed; a batch of commands in, a batch of outcomes out
+                  a busy room
     StateMachine  one a node        single steps of states, creates and smart deletes, for callers that own no room
     ShardWriter   a pool a shard    takes its partitions' queues into its shard, in batches
     ChatApi       Serve replicas    HTTP; holds no state (``api.deployment``)
@@ -43,6 +44,8 @@ class ActorStatus(msgspec.Struct, frozen=True):
     alive: bool
     """Process id 0: it has not started yet, and perhaps waits for a node."""
     rooms: list[str] = []
+    served: list[int] = []
+    """Commands that each of the rooms has served there."""
     partitions: list[int] = []
     leaving: bool = False
     """It lets its rooms go, and ends then."""
@@ -125,6 +128,9 @@ class RoomActorContract(PooledActorContract, Protocol):
 
     async def socket(self) -> SocketAddress:
         """Where ``execute`` may also be asked for. Starts the actor if need be."""
+
+    async def give_away(self, room_id: RoomId, seconds: float) -> bool:
+        """``parlor.rooms.host.RoomHost.give_away``"""
 
     async def leave(self, seconds: float) -> None:
         """Lets every room go to another actor, each when its reply has ended, all after ``seconds``; returns then."""

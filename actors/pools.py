@@ -16,6 +16,7 @@ from actors.room_actor import RoomActor
 from actors.shard_writer import ShardWriter
 from actors.state_machine import StateMachine
 from parlor.model.ids import Partition, ShardId
+from parlor.rooms.own_actors import is_own
 from parlor.settings import Settings
 
 CALLS = 10_000
@@ -42,8 +43,9 @@ class Pools:
     def adopt(self) -> None:
         """Finds the RoomActors and StateMachines that an earlier Supervisor made."""
         for name in installed_actors(self._settings.ray.namespace):
-            handles = self.rooms if name.startswith(_ROOMS) else self.state_machines
-            if name.startswith((_ROOMS, STATE_MACHINE)) and name not in handles:
+            of_rooms = name.startswith(_ROOMS) or is_own(name)
+            handles = self.rooms if of_rooms else self.state_machines
+            if (of_rooms or name.startswith(STATE_MACHINE)) and name not in handles:
                 try:
                     handles[name] = find_actor_blocking(name, self._settings.ray.namespace)
                 except ValueError:
@@ -58,6 +60,10 @@ class Pools:
                 self.rooms[name] = self._make(RoomActor, name, "rooms")
                 count -= 1
             number += 1
+
+    def make_own_actor(self, name: str) -> None:
+        """A RoomActor for one room."""
+        self.rooms[name] = self._make(RoomActor, name, "rooms")
 
     def ensure_writer(self, shard: ShardId, number: int, partitions: list[Partition]) -> None:
         name = writer_name(shard, number)

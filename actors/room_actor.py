@@ -15,6 +15,7 @@ from actors.metrics import RayRoomMetrics
 from actors.once import Once
 from actors.room_socket import RoomSocket
 from actors.threads import take_shorter_turns
+from parlor.model.ids import RoomId
 from parlor.rooms.commands import decode_commands, encode_outcomes
 from parlor.rooms.host import RoomHost
 from parlor.settings import Settings
@@ -51,7 +52,11 @@ class RoomActor:
         host = self._host.result
         if host is None:
             return status
-        return replace(status, started=True, rooms=[str(room) for room in host.rooms], leaving=host.leaving)
+        rooms = [str(room) for room in host.rooms]
+        return replace(status, started=True, rooms=rooms, served=host.served, leaving=host.leaving)
+
+    async def give_away(self, room_id: RoomId, seconds: float) -> bool:
+        return await (await self._host()).give_away(room_id, seconds)
 
     async def leave(self, seconds: float) -> None:
         await (await self._host()).leave(seconds)

@@ -14,6 +14,7 @@ from functools import partial
 import structlog
 
 from actors.contracts import STATE_MACHINE, SUPERVISOR, ActorsFailed, ActorStatus, InstallationStatus
+from actors.graduation import Graduation
 from actors.handles import this_node
 from actors.liveness import HUNG_SECONDS, LivenessCheck
 from actors.logs import configure_logs
@@ -27,6 +28,7 @@ from parlor.clock import SystemClock
 from parlor.errors import ForeignCache, Overloaded, ParlorError, ShardBehind
 from parlor.model.ids import Partition, RoomId, ShardId
 from parlor.rooms.commands import Command, encode_commands
+from parlor.rooms.own_actors import is_own
 from parlor.rooms.pool import RoomPool
 from parlor.settings import Settings
 from parlor.wiring import Wiring
@@ -43,6 +45,8 @@ PATIENCE_SECONDS = 2.0
 """Longest wait for a RoomActor when none answers: if the only one has died, it is restarted by then."""
 ANSWER_SECONDS = 5.0
 """Longest wait for an actor that is known to answer."""
+OWN_LEAVES_SECONDS = 600.0
+"""Longest wait for the reply of a room that gives its own actor back."""
 REST_SECONDS = 15.0
 """Seconds that the rest of the pools has to start, once one actor of each has."""
 
@@ -54,7 +58,10 @@ class Supervisor:
         self._settings = Settings.model_validate_json(settings_json)
         self._clock = SystemClock()
         self._pools = Pools(self._settings, settings_json)
-        self._rooms = RoomPool(self._settings.rooms, self._clock)
+        shared_only = self._settings.ray.placement == "resources"
+        own = 0 if shared_only else self._settings.rooms.own_actors_limit
+        self._rooms = RoomPool(self._settings.rooms, self._clock, own)
+        self._graduation = Graduation(self._rooms, self._pools, self._change, self._claims)
         self._liveness = LivenessCheck(self._clock, self._answered, self._rooms.silent)
         self._changing = asyncio.Lock()
         self._pool_may_grow = asyncio.Event()
@@ -126,7 +133,7 @@ class Supervisor:
     async def drain(self, seconds: float) -> None:
         self._draining = True
         await self._started()
-        await _settle([*self._sweeping, *self._retiring.values()], ANSWER_SECONDS)
+        await _settle([*self._sweeping, *self._retiring.values(), *self._graduation.moving], ANSWER_SECONDS)
         rooms = [
             handle.drain.remote(seconds) for name, handle in self._pools.rooms.items() if self._liveness.answers(name)
         ]
@@ -212,6 +219,7 @@ class Supervisor:
             self._retire(name)
         await self._reconcile_writers()
         await self._reconcile_state_machines(alive)
+        await self._graduation.step()
 
     async def _reconcile_writers(self) -> None:
         assert self._wiring is not None  # noqa: S101 - the start opened it
@@ -306,6 +314,9 @@ class Supervisor:
         for name in self._pools.rooms.keys() - self._rooms.names:
             self._rooms.add(name)
 
+    async def _claims(self, room: RoomId) -> int:
+        return await (await self._started()).reader.claims(room)
+
     async def _ensure_state_machine(self, node: str) -> None:
         if state_machine_name(node, first=False) not in self._pools.state_machines:
             await self._change(partial(self._pools.ensure_state_machine, node, first=False))
@@ -317,7 +328,9 @@ class Supervisor:
 
     async def _drain_and_end(self, name: str) -> None:
         """Moves an actor's rooms elsewhere, then ends it."""
-        seconds = self._settings.rooms.drain_timeout.total_seconds()
+        # A room that only gives its own actor back can wait for the end of its reply.
+        patient = is_own(name) and not self._nodes_draining
+        seconds = OWN_LEAVES_SECONDS if patient else self._settings.rooms.drain_timeout.total_seconds()
         _log.info("room_actor_leaves", name=name)
         if self._liveness.answers(name):
             await _settle([self._pools.rooms[name].leave.remote(seconds)], seconds + ANSWER_SECONDS)
@@ -340,7 +353,8 @@ class Supervisor:
                 self._rooms.silent(status.name)
                 self._retire(status.name)
             else:
-                self._rooms.answered(status.name, status.node, [RoomId(room) for room in status.rooms])
+                rooms = [RoomId(room) for room in status.rooms]
+                self._rooms.answered(status.name, status.node, rooms, status.served)
 
     async def _answers(self, actor: str) -> bool:
         handle = self._pools.rooms.get(actor)

@@ -18,6 +18,9 @@ _log = structlog.get_logger(__name__)
 DRAIN_POLL = 0.05
 """Seconds between checks whether rooms are still busy, while they are being let go."""
 
+SETTLE_SECONDS = 5.0
+"""For so long a room that was given away is not taken back: until then its new place is known."""
+
 
 class RoomHost:
     """Holds rooms. Start ``run``, which lets idle rooms go, once as a task."""
@@ -28,6 +31,8 @@ class RoomHost:
         self._clock = ports.reply.clock
         self._rooms: dict[RoomId, Room] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._given_away: dict[RoomId, float] = {}
+        """Until when a room is not taken back, on the monotonic clock."""
         self._draining = False
         self._leaving = False
 
@@ -39,6 +44,11 @@ class RoomHost:
     @property
     def rooms(self) -> list[RoomId]:
         return list(self._rooms)
+
+    @property
+    def served(self) -> list[int]:
+        """Commands that each of the rooms has served here."""
+        return [room.served for room in self._rooms.values()]
 
     async def execute(self, commands: Sequence[Command], *, activate: bool) -> list[Outcome]:
         """Serves commands for any rooms concurrently and returns an outcome for each, in order.
@@ -75,6 +85,24 @@ class RoomHost:
         if room is not None:
             await room.close()
             self._count()
+
+    async def give_away(self, room_id: RoomId, seconds: float) -> bool:
+        """Lets one room go to another host between two of its replies; those that wait are written there. Returns
+        whether it is gone: not when a reply takes longer than ``seconds``. For ``SETTLE_SECONDS`` it is not taken
+        back, so that who asks for its place meanwhile does not make this host its owner again."""
+        deadline = self._clock.monotonic() + seconds
+        if (room := self._rooms.get(room_id)) is not None:
+            with room.between_replies():
+                while room.writing:
+                    if self._clock.monotonic() >= deadline:
+                        return False
+                    await self._clock.sleep(DRAIN_POLL)
+                now = self._clock.monotonic()
+                self._given_away = {room: until for room, until in self._given_away.items() if until > now}
+                self._given_away[room_id] = now + SETTLE_SECONDS
+                if self._rooms.get(room_id) is room:
+                    await self.passivate(room_id)
+        return True
 
     async def leave(self, seconds: float) -> None:
         """Lets all rooms go to other hosts: each as soon as it is not busy, the rest after ``seconds``. A reply that
@@ -127,7 +155,7 @@ class RoomHost:
             raise Overloaded("The server is shutting down", retry_after=5.0)
         room = self._rooms.get(room_id)
         if room is None:
-            if not activate or self._leaving:
+            if not activate or self._leaving or self._given_away.get(room_id, 0.0) > self._clock.monotonic():
                 raise RoomMoved
             if len(self._rooms) >= self._settings.max_rooms_per_actor:
                 raise Overloaded("Every room actor is full", retry_after=2.0)

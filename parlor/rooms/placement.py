@@ -13,16 +13,23 @@ from parlor.model.ids import RoomId
 
 
 class PlacementBook:
-    """Places rooms on actors; one actor takes at most ``max_rooms``."""
+    """Places rooms on actors; one actor takes at most ``max_rooms``. A room may have an actor of its own, which takes
+    no other."""
 
     def __init__(self, max_rooms: int) -> None:
         self._max_rooms = max_rooms
         self._rooms: dict[str, set[RoomId]] = {}
         self._place: dict[RoomId, str] = {}
+        self._own: dict[RoomId, str] = {}
 
     @property
     def actors(self) -> list[str]:
-        return list(self._rooms)
+        """Those that take any room."""
+        own = set(self._own.values())
+        return [actor for actor in self._rooms if actor not in own]
+
+    def held_by(self, actor: str) -> list[RoomId]:
+        return list(self._rooms.get(actor, ()))
 
     def rooms_of(self, actor: str) -> int:
         return len(self._rooms.get(actor, ()))
@@ -30,8 +37,21 @@ class PlacementBook:
     def add_actor(self, actor: str) -> None:
         self._rooms.setdefault(actor, set())
 
+    def add_own_actor(self, actor: str, room: RoomId) -> None:
+        """Adds a room's own actor. The room stays where it is until it is moved, or placed anew."""
+        self._rooms.setdefault(actor, set())
+        self._own[room] = actor
+
+    def place_of(self, room: RoomId) -> str | None:
+        return self._place.get(room)
+
+    def move(self, room: RoomId, actor: str) -> None:
+        self.forget(room)
+        self._note(room, actor)
+
     def remove_actor(self, actor: str) -> None:
         """Removes an actor; its rooms have no place until they are placed again."""
+        self._own = {room: own for room, own in self._own.items() if own != actor}
         for room in self._rooms.pop(actor, set()):
             del self._place[room]
 
@@ -54,7 +74,11 @@ class PlacementBook:
         if known is not None and known != avoid:
             return known
         self.forget(room)
-        loads = {actor: len(held) for actor, held in self._rooms.items() if len(held) < self._max_rooms}
+        own = self._own.get(room)
+        if own is not None and own != avoid:
+            self._note(room, own)
+            return own
+        loads = {actor: self.rooms_of(actor) for actor in self.actors if self.rooms_of(actor) < self._max_rooms}
         others = {actor: load for actor, load in loads.items() if actor != avoid} or loads
         if not others:
             raise Overloaded("Every room actor is full", retry_after=2.0)

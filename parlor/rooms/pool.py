@@ -12,6 +12,7 @@ from collections.abc import Sequence, Set
 
 from parlor.clock import Clock
 from parlor.model.ids import RoomId
+from parlor.rooms.own_actors import OwnActors, is_own, room_of
 from parlor.rooms.placement import PlacementBook
 from parlor.settings import RoomSettings
 
@@ -27,12 +28,14 @@ class _Member:
 
 
 class RoomPool:
-    """The caller chooses the names; a name may be used again after ``remove``."""
+    """The caller chooses the names; a name may be used again after ``remove``. Names of rooms' own actors are those of
+    ``own_actors.name_of``; ``own_limit`` is how many there may be."""
 
-    def __init__(self, settings: RoomSettings, clock: Clock) -> None:
+    def __init__(self, settings: RoomSettings, clock: Clock, own_limit: int = 0) -> None:
         self._settings = settings
         self._clock = clock
         self._book = PlacementBook(settings.max_rooms_per_actor)
+        self._own = OwnActors(own_limit, clock)
         self._members: dict[str, _Member] = {}
         self._leaving: set[str] = set()
 
@@ -44,20 +47,31 @@ class RoomPool:
     @property
     def names(self) -> set[str]:
         """The names of all actors, including those that are leaving."""
-        return {*self._members, *self._leaving}
+        return {*self._members, *self._own.names, *self._leaving}
 
     def add(self, name: str) -> None:
         """Adds an actor that was made or found. It takes rooms once it has answered."""
-        self._members[name] = _Member(self._clock.monotonic())
+        if is_own(name):
+            self._own.add(name)
+        else:
+            self._members[name] = _Member(self._clock.monotonic())
 
     def remove(self, name: str) -> None:
         """Removes an actor that has ended."""
         self._leaving.discard(name)
         self._members.pop(name, None)
+        self._own.remove(name)
         self._book.remove_actor(name)
 
-    def answered(self, name: str, node: str, rooms: Sequence[RoomId]) -> None:
-        """Notes that an actor answered from this node and holds these rooms."""
+    def answered(self, name: str, node: str, rooms: Sequence[RoomId], served: Sequence[int] = ()) -> None:
+        """Notes that an actor answered from this node and holds these rooms, of which each has served so many
+        commands."""
+        self._own.reported(self._book.held_by(name), dict(zip(rooms, served, strict=False)))
+        if name in self._own.names:
+            self._book.add_own_actor(name, room_of(name))
+            self._book.reported(name, rooms)
+            self._own.answered(name, node, rooms)
+            return
         member = self._members.get(name)
         if member is None:
             return
@@ -71,13 +85,32 @@ class RoomPool:
         if (member := self._members.get(name)) is not None:
             member.answers = False
             self._book.remove_actor(name)
+        elif name in self._own.names:
+            self._own.silent(name)
+            self._book.remove_actor(name)
 
     def place(self, room: RoomId, avoid: str | None = None) -> str:
         """Returns the room's actor, and chooses one if the room has none or has the one to ``avoid``. Raises
         ``Overloaded`` when every actor is full or none answers."""
         name = self._book.place(room, avoid)
-        self._members[name].empty_since = None
+        if (member := self._members.get(name)) is not None:
+            member.empty_since = None
         return name
+
+    def next_own(self) -> str | None:
+        """The name of the own actor to make now."""
+        name = self._own.next()
+        return None if name in self._leaving else name
+
+    def to_move(self) -> list[tuple[RoomId, str, str]]:
+        """The rooms that can move into their own actor: each with the actor that holds it, and its own."""
+        places = [(room_of(name), self._book.place_of(room_of(name)), name) for name in self._own.answering]
+        return [(room, held, own) for room, held, own in places if held is not None and held != own]
+
+    def move(self, room: RoomId, own: str) -> None:
+        """Notes that a room was given away for its own actor."""
+        if own in self._own.answering:
+            self._book.move(room, own)
 
     def lacking(self, draining: Set[str]) -> int:
         """Returns how many actors to make. The pool keeps one more than there are rooms, within its limits. Actors on
@@ -89,15 +122,18 @@ class RoomPool:
         """Returns the actors that leave now; they take no rooms from here on.
 
         These are the actors on draining nodes, once another one can take their rooms, and surplus actors that have been
-        empty for ``shrink_after``, beginning with the nodes that have the fewest, so that a node becomes free.
+        empty for ``shrink_after``, beginning with the nodes that have the fewest, so that a node becomes free; and the
+        own actors of rooms that do not need one any more.
         """
         endangered = [name for name, member in self._members.items() if member.node in draining and member.node]
         safe = [name for name, member in self._members.items() if member.answers and name not in endangered]
-        going = list(endangered) if safe else []
+        going = [*endangered, *self._own.on(draining)] if safe else []
         going += self._idle_extras(endangered)
+        going += [name for name in self._own.surplus() if name not in going]
         for name in going:
             self._leaving.add(name)
-            del self._members[name]
+            self._members.pop(name, None)
+            self._own.remove(name)
             self._book.remove_actor(name)
         return going
 

@@ -67,6 +67,11 @@ class ReplyQueue:
         """All jobs, by ascending seq."""
         return sorted((job for _, job in self._jobs.values()), key=_seq)
 
+    @property
+    def writing(self) -> bool:
+        """Whether a reply is being written now."""
+        return self._run is not None
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Begins no reply inside the ``with`` block."""

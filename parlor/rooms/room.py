@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 
 import msgspec
@@ -124,6 +125,8 @@ class Room:
             ports.limits,
         )
         self._serving = False
+        self.served = 0
+        """Commands, since it is here."""
         self._used_at = self._clock.monotonic()
         self._tasks = [asyncio.create_task(self._serve_mailbox()), asyncio.create_task(self._replies.run())]
 
@@ -131,6 +134,15 @@ class Room:
     def busy(self) -> bool:
         """Whether a command or a reply is under way."""
         return self._serving or not self._mailbox.empty() or len(self._replies) > 0
+
+    @property
+    def writing(self) -> bool:
+        """Whether a reply is being written now."""
+        return self._replies.writing
+
+    def between_replies(self) -> AbstractContextManager[None]:
+        """Begins no reply inside the ``with`` block."""
+        return self._replies.held()
 
     @property
     def idle_seconds(self) -> float:
@@ -195,6 +207,7 @@ class Room:
                 answer.set_exception(InternalError(debug=repr(error)))
             finally:
                 self._serving = False
+                self.served += 1
                 self._used_at = self._clock.monotonic()
                 # Nobody may be listening any more; an exception nobody retrieves is not news.
                 if answer.done() and not answer.cancelled():

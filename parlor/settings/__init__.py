@@ -149,6 +149,10 @@ class RoomSettings(_Section):
     shrink_after: Lifetime = timedelta(minutes=10)
     """How long a RoomActor beyond `actors_min` must be empty before it ends, so that its node can be removed. The same
     time, without a call, ends a StateMachine beyond the first."""
+    own_actors: int | None = Field(default=None, ge=0)
+    """Most rooms that get a RoomActor of their own, beyond the pool: those that are talked in, the busiest first.
+    Unset: eight for each core, in a quarter of the memory at most; with `PARLOR_RAY__PLACEMENT=resources` none, because
+    the pool grows with the rooms there."""
     max_rooms_per_actor: int = Field(default=5000, ge=1)
     """Most rooms in one RoomActor. 1 forbids sharing: a full pool then answers `overloaded`."""
     idle_after: Lifetime = timedelta(seconds=300)
@@ -176,7 +180,17 @@ class RoomSettings(_Section):
         """Most RoomActors, with 0 resolved for this machine."""
         return max(self.actors_min, self.actors_max or (os.cpu_count() or 1) // 2)
 
+    @property
+    def own_actors_limit(self) -> int:
+        """Most rooms with an actor of their own, resolved for this machine."""
+        if self.own_actors is not None:
+            return self.own_actors
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return min(8 * (os.cpu_count() or 1), memory // 4 // OWN_ACTOR_BYTES)
 
+
+OWN_ACTOR_BYTES = 110_000_000
+"""What a RoomActor needs, Ray's part of it included: the private memory of one, from `/proc/<pid>/smaps_rollup`."""
 OPENAI_URL = "https://api.openai.com/v1"
 LLM_PROVIDERS = {"openai": "parlor.llm.upstream:Upstream"}
 """The built-in providers by name, each with where its factory is."""

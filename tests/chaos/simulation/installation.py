@@ -57,6 +57,8 @@ ANSWER_TOKENS, OVERUSE = 150, 1
 """Tokens that an answer may have, and how many times that it has at the most."""
 CALL_SECONDS = 5.0
 """Longest wait of the edge for an owner, before it asks another one (``actors.channel``)."""
+GIVE_AWAY_SECONDS = 20.0
+"""Longest wait for the reply of a room that is to be given away."""
 ROUTES = 4
 """As ``actors.routing``."""
 
@@ -299,6 +301,19 @@ class SimInstallation:
         """Another owner is asked from now on, while the one that holds the room lives."""
         self._known.pop(room_id, None)
         self._places[room_id] = self.chance.randrange(len(self.owners))
+
+    async def give_away(self, room_id: RoomId) -> None:
+        """Its owner lets the room go between two replies, as the Supervisor asks when it gets an actor of its own; only
+        then is another one asked."""
+        holder = self._places.get(room_id)
+        if holder is None:
+            return
+        owner = self.owners[holder]
+        asked = owner.process.spawn(owner.host.give_away(room_id, GIVE_AWAY_SECONDS))
+        done, _ = await asyncio.wait({asked}, timeout=GIVE_AWAY_SECONDS + CALL_SECONDS)
+        if done and asked.result():
+            others = [number for number in range(len(self.owners)) if number != holder]
+            self._places[room_id] = self.chance.choice(others)
 
     def _place(self, room_id: RoomId, failed: int | None) -> int:
         if room_id not in self._places or self._places[room_id] == failed:

@@ -49,6 +49,7 @@ class Nemesis:
         may_lose: bool,
         may_jump: bool,
         may_swap: bool,
+        may_give_away: bool,
     ) -> None:
         self._installation = installation
         self._users = users
@@ -81,6 +82,8 @@ class Nemesis:
             self._faults += [self._jump] * 4
         if may_swap:
             self._faults += [self._foreign_redis] * 4
+        if may_give_away:
+            self._faults += [self._give_rooms_away] * 6
 
     async def work(self) -> None:
         while True:
@@ -125,6 +128,9 @@ class Nemesis:
     async def _misplace_rooms(self) -> None:
         for room_id in self._users.rooms:
             self._installation.misplace(room_id)
+
+    async def _give_rooms_away(self) -> None:
+        await asyncio.gather(*(self._installation.give_away(room_id) for room_id in self._users.rooms))
 
     async def _bad_network(self) -> None:
         """Each kind at its own rate, for all processes."""

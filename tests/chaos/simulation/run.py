@@ -47,6 +47,8 @@ SWAPPING_FROM = 40_000
 """As those before; and another installation's Redis is at the address for a while. Redis loses nothing in them."""
 SPENDING_FROM = 50_000
 """As those from ``LOOKING_BACK_FROM``; and accounts have a budget that does not last."""
+GIVING_AWAY_FROM = 80_000
+"""As those before; and rooms are given away, as to actors of their own."""
 BUDGETS = (300, 900)
 SHORT_CHUNK = 8
 CUT_ANSWERS = 0.3
@@ -97,7 +99,15 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
     )
     jumping, swapping = JUMPING_FROM <= seed < LOOKING_BACK_FROM, SWAPPING_FROM <= seed < SPENDING_FROM
     nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES and not (jumping or swapping)
-    nemesis = Nemesis(installation, users, nemesis_chance, may_lose=may_lose, may_jump=jumping, may_swap=swapping)
+    nemesis = Nemesis(
+        installation,
+        users,
+        nemesis_chance,
+        may_lose=may_lose,
+        may_jump=jumping,
+        may_swap=swapping,
+        may_give_away=seed >= GIVING_AWAY_FROM,
+    )
     try:
         evil = asyncio.create_task(nemesis.work())
         with contextlib.suppress(TimeoutError):

@@ -21,7 +21,7 @@ from tests.unit.memory_store import make_templates
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-SEEDS = "0-59,10000-10139,20000-20059,30000-30059,40000-40029,50000-50039"
+SEEDS = "0-59,10000-10139,20000-20059,30000-30059,40000-40029,50000-50039,80000-80029"
 """`make chaos` runs thousands more."""
 AGAIN = [0, 1, 2]
 """Run a second time, in another process."""
@@ -66,6 +66,7 @@ def test_every_kind_of_fault_was_made(reports: list[Report]) -> None:
         "forget_scripts",
         "jump",
         "foreign_redis",
+        "give_rooms_away",
     }
     kinds |= {"refuse", "lose", "halve", "hang", "hold", "store-refuse", "store-lose", "store-slow", "redis_away"}
     assert kinds <= made.keys()

@@ -10,7 +10,7 @@ from parlor.errors import ParlorError
 from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason
 from parlor.rooms.commands import Command, DeleteRoom, Outcome, Refused, RoomDone, SendDone, Stop, UpdateRoom, Wake
-from parlor.rooms.host import RoomHost
+from parlor.rooms.host import SETTLE_SECONDS, RoomHost
 from tests.unit.domain import HOME, Domain, DomainMaker, settle
 
 pytestmark = pytest.mark.unit
@@ -250,6 +250,55 @@ async def test_draining_with_redis_down_ends(domain: Domain) -> None:
     domain.server.connected = True
     await domain.clock.advance(5)
     assert await domain.reader.overdue_rooms(HOME, 10) == [room_id]
+
+
+async def test_a_room_is_given_away_between_two_replies(domain: Domain) -> None:
+    host, room_id = domain.host(), await domain.new_room()
+    await sent(domain, host, room_id, "one")
+    await sent(domain, host, room_id, "two")
+    await settle()
+    giving = domain.spawn(host.give_away(room_id, 60))
+    await domain.clock.advance(10)
+    assert not giving.done()
+    await sent(domain, host, room_id, "three")
+    domain.model.talks[0].say("whole")
+    domain.model.talks[0].finish()
+    await domain.clock.advance(1)
+    assert await giving
+    assert host.rooms == []
+    successor = domain.host()
+    await one(successor, Wake(None, room_id, ""))
+    for number, text in ((1, "the second"), (2, "the third")):
+        await settle()
+        domain.model.talks[number].say(text)
+        domain.model.talks[number].finish()
+        await domain.clock.advance(1)
+    messages = (await domain.page(room_id)).messages
+    assert [(m.content, m.attempt) for m in messages[1::2]] == [("whole", 1), ("the second", 1), ("the third", 1)]
+
+
+async def test_a_room_whose_reply_takes_too_long_stays(domain: Domain) -> None:
+    host, room_id = domain.host(), await domain.new_room()
+    await sent(domain, host, room_id)
+    await settle()
+    giving = domain.spawn(host.give_away(room_id, 5))
+    await domain.clock.advance(6)
+    assert not await giving
+    assert host.rooms == [room_id]
+    await sent(domain, host, room_id, "another")
+    domain.model.talks[0].finish()
+    await domain.clock.advance(1)
+    assert len(domain.model.talks) == 2, "replies begin again"
+
+
+async def test_a_room_that_was_given_away_is_not_taken_back_at_once(domain: Domain) -> None:
+    host, room_id = domain.host(), await domain.new_room()
+    await one(host, Wake(None, room_id, ""))
+    assert await host.give_away(room_id, 5)
+    assert refusal(await one(host, Wake(None, room_id, ""))) == "room-moved"
+    await domain.clock.advance(SETTLE_SECONDS)
+    assert not isinstance(await one(host, Wake(None, room_id, "")), Refused)
+    assert await host.give_away(RoomId("never here"), 5)
 
 
 async def test_leaving_lets_quiet_rooms_go_first_and_cuts_the_rest(domain: Domain) -> None:

@@ -1,0 +1,75 @@
+"""Rooms graduate: from an actor that they share into one of their own, between two of their replies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+from ray.exceptions import RayError
+
+from actors.pools import Pools
+from parlor.errors import ParlorError
+from parlor.model.ids import RoomId
+from parlor.rooms.commands import Wake, encode_commands
+from parlor.rooms.pool import RoomPool
+
+_log = structlog.get_logger(__name__)
+
+GIVE_AWAY_SECONDS = 60.0
+"""Longest wait for the end of a reply; then the room is asked for again."""
+ANSWER_SECONDS = 5.0
+"""For the answer, beyond that."""
+
+Change = Callable[[Callable[[], None]], Awaitable[None]]
+"""Changes the pools, one change at a time."""
+Claims = Callable[[RoomId], Awaitable[int]]
+"""How often a room has been claimed (``parlor.cache.reads.CacheReader.claims``)."""
+
+
+class Graduation:
+    """``parlor.rooms.own_actors`` decides, this carries it out, a step at a time. Nothing of a promise rests on it: two
+    owners of a room are told apart by its claim (I3)."""
+
+    def __init__(self, rooms: RoomPool, pools: Pools, change: Change, claims: Claims) -> None:
+        self._rooms = rooms
+        self._pools = pools
+        self._change = change
+        self._claims = claims
+        self._moving: dict[RoomId, asyncio.Task[None]] = {}
+
+    @property
+    def moving(self) -> list[asyncio.Task[None]]:
+        return list(self._moving.values())
+
+    async def step(self) -> None:
+        """Makes the actor whose turn it is, and begins to move rooms whose own actor answers."""
+        if (name := self._rooms.next_own()) is not None:
+            _log.info("room_gets_its_own_actor", name=name)
+            await self._change(partial(self._pools.make_own_actor, name))
+        for room, holder, own in self._rooms.to_move():
+            if room not in self._moving:
+                task = self._moving[room] = asyncio.create_task(self._move(room, holder, own))
+                task.add_done_callback(partial(self._moved, room))
+
+    async def _move(self, room: RoomId, holder: str, own: str) -> None:
+        try:
+            async with asyncio.timeout(GIVE_AWAY_SECONDS + ANSWER_SECONDS):
+                gone = await self._pools.rooms[holder].give_away.remote(room, GIVE_AWAY_SECONDS)
+            if not gone:
+                return
+            self._rooms.move(room, own)
+            _log.info("room_moved", room_id=room, name=own)
+            # So that replies that wait there begin at once.
+            wake = Wake(None, room, "", ticket=await self._claims(room))
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._pools.rooms[own].execute.remote(encode_commands([wake]), True)
+        except (RayError, TimeoutError, KeyError, ParlorError) as error:
+            # One of the actors has ended, or Redis is away: the next command finds a place, or the sweep.
+            _log.warning("room_moves_later", room_id=room, holder=holder, debug=repr(error))
+
+    def _moved(self, room: RoomId, task: asyncio.Task[None]) -> None:
+        del self._moving[room]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("room_not_moved", room_id=room, exc_info=error)

@@ -1,0 +1,128 @@
+"""Which rooms get an actor of their own, and which give it back (ADR 0049). The Supervisor carries it out.
+
+A room is served at once by an actor that it shares. While there is space, rooms that are talked in get one for
+themselves, the busiest first; a room that is idle or gone gives its actor back, and so does the quietest one when a
+much busier room waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+
+from parlor.clock import Clock
+from parlor.model.ids import RoomId
+
+PREFIX = "room-"
+"""The name of a room's own actor is this and the room's id."""
+CONVERSATION = 10
+"""Commands after which a room is a conversation, and not a look."""
+FADE = 0.95
+"""What is left of a room's score from one report of its actor to the next, a second later."""
+MUCH_BUSIER = 4.0
+EMPTY_SECONDS = 30.0
+"""After so long without its room an actor ends."""
+START_SECONDS = 120.0
+"""The same for one that does not answer: it is being started, perhaps on a busy machine."""
+
+
+class _Own:
+    def __init__(self, now: float) -> None:
+        self.node = ""
+        self.answers = False
+        self.empty_since: float | None = now
+        """Since when its room has not been there; None while it is."""
+
+    def ends(self, now: float) -> bool:
+        patience = EMPTY_SECONDS if self.answers else START_SECONDS
+        return self.empty_since is not None and now - self.empty_since >= patience
+
+
+class OwnActors:
+    """``limit``: most of them. The caller makes and ends the actors, and says what they report."""
+
+    def __init__(self, limit: int, clock: Clock) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._own: dict[str, _Own] = {}
+        self._served: dict[RoomId, int] = {}
+        self._scores: dict[RoomId, float] = {}
+        """About the commands of the last twenty seconds."""
+
+    @property
+    def names(self) -> set[str]:
+        return set(self._own)
+
+    @property
+    def answering(self) -> list[str]:
+        return [name for name, own in self._own.items() if own.answers]
+
+    def add(self, name: str) -> None:
+        self._own[name] = _Own(self._clock.monotonic())
+
+    def remove(self, name: str) -> None:
+        self._own.pop(name, None)
+
+    def silent(self, name: str) -> None:
+        own = self._own[name]
+        own.answers, own.empty_since = False, self._clock.monotonic()
+
+    def on(self, nodes: Set[str]) -> list[str]:
+        """The actors of these nodes."""
+        return [name for name, own in self._own.items() if own.node in nodes]
+
+    def answered(self, name: str, node: str, rooms: Sequence[RoomId]) -> None:
+        own, now = self._own[name], self._clock.monotonic()
+        if room_of(name) in rooms:
+            own.empty_since = None
+        elif own.empty_since is None or not own.answers:
+            own.empty_since = now
+        own.node, own.answers = node, True
+
+    def reported(self, held: Sequence[RoomId], served: Mapping[RoomId, int]) -> None:
+        """Notes how many commands the rooms of one actor have served; ``held`` are those that it had before."""
+        for room in held:
+            if room not in served:
+                self._served.pop(room, None)
+                self._scores.pop(room, None)
+        for room, count in served.items():
+            more = max(0, count - self._served.get(room, 0))
+            self._served[room] = count
+            self._scores[room] = self._scores.get(room, 0.0) * FADE + more
+
+    def next(self) -> str | None:
+        """The name of the actor to make now: one at a time, for the busiest room that shares one."""
+        if any(not own.answers for own in self._own.values()) or len(self._own) >= self._limit:
+            return None
+        room = self._busiest()
+        return None if room is None else name_of(room)
+
+    def surplus(self) -> list[str]:
+        """The actors that end now."""
+        now = self._clock.monotonic()
+        empty = [name for name, own in self._own.items() if own.ends(now)]
+        waiting = self._busiest()
+        if empty or waiting is None or not self._own or len(self._own) < self._limit:
+            return empty
+        quietest = min(self._own, key=self._score)
+        return [quietest] if self._scores[waiting] > MUCH_BUSIER * (self._score(quietest) + 1) else []
+
+    def _busiest(self) -> RoomId | None:
+        sharing = [
+            room for room, count in self._served.items() if count >= CONVERSATION and name_of(room) not in self._own
+        ]
+        return max(sharing, key=lambda room: self._scores[room], default=None)
+
+    def _score(self, name: str) -> float:
+        return self._scores.get(room_of(name), 0.0)
+
+
+def name_of(room: RoomId) -> str:
+    return f"{PREFIX}{room}"
+
+
+def room_of(name: str) -> RoomId:
+    return RoomId(name.removeprefix(PREFIX))
+
+
+def is_own(name: str) -> bool:
+    return name.startswith(PREFIX)
