@@ -12,6 +12,7 @@ from parlor.llm.personas import Personas, load_personas
 from parlor.model.access import Session
 from parlor.model.ids import MessageId, RoomId, home_of, partition_of
 from parlor.model.messages import Message
+from parlor.model.parts import ToolCallPart
 from parlor.model.requests import (
     AttemptReceipt,
     DeleteReceipt,
@@ -22,10 +23,13 @@ from parlor.model.requests import (
     SendRequest,
 )
 from parlor.model.rooms import Room, RoomMemory
+from parlor.model.tools import Decision, PostedResult
 from parlor.model.tracing import current_request
 from parlor.rooms.commands import (
+    CallDone,
     Command,
     Continue,
+    Decide,
     DeleteDone,
     DeleteMessage,
     DeleteRoom,
@@ -34,6 +38,7 @@ from parlor.rooms.commands import (
     EditDone,
     MessageDone,
     Outcome,
+    PostResult,
     Refused,
     Regenerate,
     ResetMemory,
@@ -123,6 +128,20 @@ class RoomCommands:
         return await self._begin(
             Continue(session, room_id, current_request(), message_id, self._wiring.mint.token(), idempotency)
         )
+
+    async def decide_call(
+        self, session: Session, room_id: RoomId, message_id: MessageId, tool_call_id: str, decision: Decision
+    ) -> ToolCallPart:
+        await self._require_message_home(session, room_id, message_id)
+        command = Decide(session, room_id, current_request(), message_id, tool_call_id, decision)
+        return (await self._ask(command, CallDone)).call
+
+    async def post_result(
+        self, session: Session, room_id: RoomId, message_id: MessageId, tool_call_id: str, posted: PostedResult
+    ) -> ToolCallPart:
+        await self._require_message_home(session, room_id, message_id)
+        command = PostResult(session, room_id, current_request(), message_id, tool_call_id, posted)
+        return (await self._ask(command, CallDone)).call
 
     async def reset_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
         await self._ask(ResetMemory(session, room_id, current_request()), Done)

@@ -12,9 +12,10 @@ from fastapi import Response
 from parlor.llm.ports import Persona
 from parlor.model.access import StreamTicket
 from parlor.model.messages import Message, MessageList, MessagePage
+from parlor.model.parts import ToolCallPart, parts_of
 from parlor.model.requests import DeleteReceipt, DependencyHealth, EditReceipt, SendReceipt, StateReport
 from parlor.model.rooms import Room, RoomMemory, RoomPage
-from parlor.model.wire import JsonForm, encode, message_form, room_form, timestamp
+from parlor.model.wire import JsonForm, call_form, encode, message_form, room_form, timestamp
 
 
 def answer(form: JsonForm, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -58,6 +59,15 @@ def edit_answer(receipt: EditReceipt, headers: dict[str, str] | None = None) -> 
 def message_list(name: str, page: MessageList) -> Response:
     """The answer of a list of messages, which is called ``name``."""
     return answer({name: [message_form(message) for message in page.messages], "next_cursor": page.next_cursor})
+
+
+def tool_call(call: ToolCallPart) -> Response:
+    return answer(call_form(call))
+
+
+def tool_calls(message: Message) -> Response:
+    parts = parts_of(message.content, message.parts)
+    return answer({"tool_calls": [call_form(part) for part in parts if isinstance(part, ToolCallPart)]})
 
 
 def memory_answer(memory: RoomMemory) -> Response:

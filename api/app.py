@@ -45,6 +45,7 @@ from api.routes import (
     rooms,
     search,
     session,
+    tool_calls,
     usage,
 )
 from api.sign_in import SignIn
@@ -76,6 +77,7 @@ ROUTES = (
     rooms,
     events,
     replies,
+    tool_calls,
     export,
     search,
     personas,

@@ -76,6 +76,12 @@ class ChatToolCallPart(_Body):
     result: ChatToolResult | None
     attempts: int
     """How often it was sent; always with the same `Idempotency-Key`."""
+    expires_at: Timestamp | None
+    """Until when it waits for a decision, or for its result."""
+    editable: bool
+    """Whether a decision may change its arguments."""
+    client: bool
+    """Whether whoever reads this executes it, and posts the result."""
 
 
 ChatPart: TypeAlias = Annotated[

@@ -30,6 +30,8 @@
     ├── KeyNotFound              1022  key-not-found         404
     ├── AccountNotFound          1023  account-not-found     404
     ├── DeadLetterNotFound       1024  dead-letter-not-found 404
+    ├── AlreadyDecided           1015  already-decided       409  state
+    ├── DigestMismatch           1016  digest-mismatch       409  digest
     ├── FileNotFound             1017  file-not-found        404
     ├── Forbidden                1019  forbidden             403
     ├── AnotherAccount           1025  another-account       409  account_id
@@ -273,6 +275,20 @@ class DeadLetterNotFound(ParlorError):
 
     code, error_code, http_status = "dead-letter-not-found", 1024, 404
     title = "No such dead letter"
+
+
+class AlreadyDecided(ParlorError):
+    """The call of a tool was decided otherwise, or does not wait any more."""
+
+    code, error_code, http_status = "already-decided", 1015, 409
+    title = "The call has been decided"
+
+
+class DigestMismatch(ParlorError):
+    """The decision names other arguments than the call has."""
+
+    code, error_code, http_status = "digest-mismatch", 1016, 409
+    title = "The call has other arguments"
 
 
 class FileNotFound(ParlorError):

@@ -17,6 +17,7 @@ from parlor.model.access import Credential, DailyUse, SealedSession, Session, St
 from parlor.model.budgets import Ask, Budget, Payer, Reservation
 from parlor.model.ids import AccountId, InstallationId, MessageId, RoomId
 from parlor.model.messages import Event, Message, MessageList, MessagePage, Usage
+from parlor.model.parts import ToolCallPart
 from parlor.model.requests import (
     AttemptReceipt,
     DeleteReceipt,
@@ -30,6 +31,7 @@ from parlor.model.requests import (
 )
 from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.model.search import SearchPage
+from parlor.model.tools import Decision, PostedResult
 from parlor.settings.account_limits import AccountLimits
 from parlor.store.access import Access
 from parlor.store.audit_log import AuditLog
@@ -171,6 +173,18 @@ class Gateway(Protocol):
         """Begins a new attempt at the last reply with the text that it has; it ended before it was whole. The previous
         attempt is kept as a variant. Raises as ``regenerate``, also for a reply that ended whole, and ``LimitReached``
         for one that may not become longer."""
+
+    async def decide_call(
+        self, session: Session, room_id: RoomId, message_id: MessageId, tool_call_id: str, decision: Decision
+    ) -> ToolCallPart:
+        """Approves or denies a call of a tool that waits, and returns it. Raises ``AlreadyDecided``,
+        ``DigestMismatch``, ``MessageNotFound`` when there is no such call, and ``InvalidRequest`` for arguments that it
+        does not take."""
+
+    async def post_result(
+        self, session: Session, room_id: RoomId, message_id: MessageId, tool_call_id: str, posted: PostedResult
+    ) -> ToolCallPart:
+        """Takes the result of a call that its caller has executed, and returns it. Raises as ``decide_call``."""
 
     async def variants(
         self, session: Session, room_id: RoomId, message_id: MessageId, limit: int, cursor: str | None

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from parlor.administration.deletions import Deletions
 from parlor.cache.audit import AuditCache
+from parlor.cache.calls import CallCache
 from parlor.cache.connection import connect
 from parlor.cache.dead_letters import DeadLetterCache
 from parlor.cache.events import EventLog
@@ -46,7 +47,7 @@ from parlor.reading.room_list import RoomDirectory
 from parlor.reading.search import MessageSearch
 from parlor.reading.streams import EventStreams
 from parlor.rooms.follow_up import FollowUp
-from parlor.rooms.reply import ReplyPorts
+from parlor.rooms.reply_job import ReplyPorts
 from parlor.rooms.room import RoomPorts
 from parlor.rooms.stateless import StatelessCalls, StatelessPorts
 from parlor.settings import Settings
@@ -129,7 +130,7 @@ class Wiring:
 
     def toolbox(self) -> Toolbox:
         """What the models of this process use tools with."""
-        return Toolbox(HttpCaller(), McpServers(self.clock), self.mint.token, self.live.guard.installation)
+        return Toolbox(HttpCaller(), McpServers(self.clock), self.live.guard.installation)
 
     def follow_up(self, model: AIChatService) -> FollowUp:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""
@@ -139,7 +140,17 @@ class Wiring:
         cache = RoomCache(self.live)
         return RoomPorts(
             reply=ReplyPorts(
-                cache, self.usage, model, self.clock, metrics, self.settings, self.follow_up(model), self.toolbox()
+                cache,
+                self.usage,
+                model,
+                self.clock,
+                metrics,
+                self.settings,
+                self.follow_up(model),
+                self.toolbox(),
+                CallCache(self.live),
+                self.internal_history.stored_version,
+                self.mint.token,
             ),
             cache=cache,
             revisions=RevisionCache(self.live),

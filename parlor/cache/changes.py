@@ -6,8 +6,8 @@ import msgspec
 
 from parlor.model.budgets import Ask
 from parlor.model.ids import AccountId, MessageId
-from parlor.model.messages import MessageDoc
-from parlor.model.parts import Layout, Part
+from parlor.model.messages import MessageDoc, Usage
+from parlor.model.parts import Layout, Part, ToolCallPart
 from parlor.model.requests import Idempotency
 
 
@@ -18,9 +18,8 @@ class Claimed(msgspec.Struct, frozen=True):
     account_id: AccountId
     account_db_key: int
     persona: str
-    open_replies: list[tuple[MessageId, int]]
-    """Replies that have not ended, by seq, with the first attempt of what is to be written: an earlier owner died, or
-    was cut off, before their end. A reply that was regenerated does not begin at 1."""
+    open_replies: list[MessageId]
+    """Replies that have not ended, by seq: an earlier owner died, or was cut off, before their end."""
     live_message: str
     """The one of them that was being written; empty for none."""
     live_attempt: int
@@ -28,6 +27,8 @@ class Claimed(msgspec.Struct, frozen=True):
     """The attempt that recorded its last step; 0 for none."""
     number: int
     """Of this claim: higher than that of any before it, and than the ticket."""
+    parked: str = ""
+    """The open reply that waits for people; empty for none."""
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -60,16 +61,66 @@ class Piece(msgspec.Struct, frozen=True):
     """The reasoning that ended before this part."""
 
 
+class Dispatch(msgspec.Struct, frozen=True):
+    """That a call is about to be sent."""
+
+    key: str
+    """What the tool is sent as ``Idempotency-Key``: one for each call."""
+    nonce: str
+    """Of this sending."""
+    again: bool
+    """Whether the tool may be called twice."""
+    doc: MessageDoc | None = None
+    """The row that keeps the reply's slot, for a tool that may not: its shard has to have it first."""
+
+
 class PartChange(msgspec.Struct, frozen=True):
     """A call of a tool that appeared or changed: a step of the reply, which its next owner inherits."""
 
     number: int
     """Of the attempt's changes, from 1."""
     index: int
-    part: Part
+    part: ToolCallPart
     layout: Layout
     ended: Part | None = None
     """As of a piece."""
+    dispatch: Dispatch | None = None
+    """Set when it is about to be sent."""
+
+
+class Parking(msgspec.Struct, frozen=True):
+    """A reply that begins to wait for people."""
+
+    doc: MessageDoc
+    """The row that keeps its slot: everything so far."""
+    deadline: int
+    """When what waits expires, in ms."""
+    parts: list[tuple[int, Part]]
+    """The calls of its step, with their places among the parts, and the reasoning before them."""
+    usage: Usage
+    """Since it began or woke."""
+    cost: int
+
+
+class CallChange(msgspec.Struct, frozen=True):
+    """What becomes of a call that waits."""
+
+    seq: int
+    """Of the reply."""
+    attempt: int
+    digest: str
+    """That the decision names."""
+    index: int
+    part: ToolCallPart
+    """As it is to be."""
+    doc: MessageDoc
+    """The row that keeps the reply's slot, with it."""
+    by_then: str
+    """A state on the way; empty for none."""
+    still_waits: bool
+    """Whether another call waits."""
+    remember: bool = False
+    """Whether the same call need not be approved again in this room."""
 
 
 class Unwanted(msgspec.Struct, frozen=True):

@@ -31,6 +31,10 @@ class Code(IntEnum):
     """What the account has used is not here: load it from its shard."""
     QUOTA = -16
     """A budget does not allow it."""
+    DECIDED = -17
+    """A call of a tool has another outcome by now."""
+    DIGEST = -18
+    """A call of a tool has other arguments than the decision names."""
 
 
 _REFUSALS: dict[Code, type[errors.ParlorError]] = {
@@ -50,6 +54,8 @@ _REFUSALS: dict[Code, type[errors.ParlorError]] = {
     Code.FOREIGN: errors.ForeignCache,
     Code.UNCOUNTED: errors.Uncounted,
     Code.QUOTA: errors.QuotaExceeded,
+    Code.DECIDED: errors.AlreadyDecided,
+    Code.DIGEST: errors.DigestMismatch,
 }
 
 FOREIGN = "Redis belongs to another installation"

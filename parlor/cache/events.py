@@ -72,9 +72,21 @@ class EventLog:
 
     async def _read_account(self, stream: str, after: str) -> list[Shown]:
         return [
-            (text(entry_id), await self._about_room(text(entry_id), fields[b"type"].decode(), _room_of(fields)))
+            (text(entry_id), await self._account_event(text(entry_id), fields))
             for entry_id, fields in await self.entries(stream, after)
         ]
+
+    async def _account_event(self, cursor: str, fields: dict[bytes, bytes]) -> Event | None:
+        kind, room_id = fields[b"type"].decode(), _room_of(fields)
+        if not kind.startswith("approval."):
+            return await self._about_room(cursor, kind, room_id)
+        message_id = MessageId(fields[b"message"].decode())
+        found = await self._reader.room(room_id)
+        states = await self._reader.message_states(room_id, [message_id])
+        if found is None or found.room.state in GONE or states.get(message_id, MessageState.DELETED) in GONE_MESSAGES:
+            return None
+        part = part_form(decode_part(fields[b"part"]))
+        return Event(cursor, kind, encode({"room_id": room_id, "message_id": message_id, "part": part}))
 
     async def _read_room(self, room_id: RoomId, stream: str, after: str) -> list[Shown]:
         entries = await self.entries(stream, after)

@@ -21,6 +21,7 @@ from typing import Any
 
 from parlor.cache.codes import Code
 from parlor.model.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, SENDABLE
+from parlor.model.tools import TOOL_TRANSITIONS
 
 HEADINGS = ("What", "KEYS", "ARGV", "Returns", "Guarantees", "Safe to repeat because")
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
@@ -171,8 +172,9 @@ def _tables() -> dict[str, str]:
 
     message = legal({str(a): frozenset(map(str, bs)) for a, bs in MESSAGE_TRANSITIONS.items()})
     room = legal({str(a): frozenset(map(str, bs)) for a, bs in ROOM_TRANSITIONS.items()})
+    call = legal({str(a): frozenset(map(str, bs)) for a, bs in TOOL_TRANSITIONS.items()})
     return {
         "CODE": f"local CODE = {{{', '.join(f'{code.name} = {code.value}' for code in Code)}}}",
-        "LEGAL": f"local LEGAL = {{message = {message}, room = {room}}}",
+        "LEGAL": f"local LEGAL = {{message = {message}, room = {room}, call = {call}}}",
         "SENDABLE": f"local SENDABLE = {{{', '.join(f'{state} = true' for state in sorted(SENDABLE))}}}",
     }

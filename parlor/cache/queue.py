@@ -63,6 +63,8 @@ class QueueEntry(msgspec.Struct, frozen=True):
     """Of the tokens, in billionths."""
     since: int = 0
     """When the tokens were reserved, in ms: they count for that day. 0: at ``at``."""
+    before: Usage = Usage(0, 0)
+    """Of what a reply's end says that it used: what was counted when it was parked."""
     urgent: bool = False
     request_id: str = ""
     """Of the request that it was queued for; empty: for none, or by an older program."""
@@ -115,6 +117,7 @@ def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, byte
         usage=Usage(number(b"input"), number(b"output")) if b"input" in fields else None,
         cost=number(b"cost"),
         since=number(b"since"),
+        before=Usage(number(b"before_input"), number(b"before_output")),
         urgent=fields.get(b"urgent") == b"1",
         request_id=fields.get(b"request", b"").decode(),
         raw=fields,

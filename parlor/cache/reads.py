@@ -218,14 +218,14 @@ class CacheReader:
         return [int(float(score)) for score in found[1::2]]
 
     async def waiting_replies(self, room_id: RoomId) -> list[int]:
-        """The seqs of the replies that no attempt has begun, ascending."""
+        """The seqs of the replies that no attempt has begun, ascending; one that waits for people has begun."""
         keys, partition = self._live.keys, home_of(room_id)
         found, live = await asyncio.gather(
             self._live.pipeline.read("ZRANGE", keys.open(partition, room_id), 0, -1, "WITHSCORES"),
-            self._live.pipeline.read("HGET", keys.room(partition, room_id), "live"),
+            self._live.pipeline.read("HMGET", keys.room(partition, room_id), "live", "parked"),
         )
-        running = text(live).partition(":")[0]
-        return [int(float(found[i + 1])) for i in range(0, len(found), 2) if text(found[i]) != running]
+        begun = {text(live[0]).partition(":")[0], text(live[1]).partition(" ")[0]}
+        return [int(float(found[i + 1])) for i in range(0, len(found), 2) if text(found[i]) not in begun]
 
     async def message_states(self, room_id: RoomId, messages: Sequence[MessageId]) -> dict[MessageId, MessageState]:
         """The states of those of a room's messages that Redis has not forgotten."""

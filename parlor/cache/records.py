@@ -9,7 +9,7 @@ import msgspec
 from parlor.cache.connection import Answer
 from parlor.model.ids import AccountId, RoomId
 from parlor.model.messages import Durability, Message, MessageDoc, MessageRow, ReplyError, SenderType
-from parlor.model.parts import Layout, Part, Said
+from parlor.model.parts import Layout, Part, Said, ToolCallPart
 from parlor.model.requests import Transition
 from parlor.model.rooms import Room, RoomRow
 from parlor.model.states import GONE_MESSAGES, MessageState, RoomState
@@ -56,6 +56,15 @@ def stored_state(row: MessageRow) -> MessageState:
         return MessageState.DELETED
     reserved = row.doc.sender_type is SenderType.AI and row.doc.version % 2 == 0
     return MessageState.COMPOSING if reserved else MessageState.SENT
+
+
+def calls_stored(doc: MessageDoc) -> list[str]:
+    """What a row that keeps a reply's slot says of its calls: until when the reply waits for people ('' if it does
+    not), and each call as ``load_room.lua`` takes it."""
+    calls = [part for part in doc.parts or () if isinstance(part, ToolCallPart)]
+    waits = [call.expires_at or 0 for call in calls if call.waits]
+    known = [f"{call.tool_call_id} {call.state} {call.digest} {call.request}" for call in calls]
+    return [str(max(waits)) if waits else "", " ".join(known)]
 
 
 def stored_summary(row: RoomRow) -> dict[str, str | int | bytes]:

@@ -10,7 +10,6 @@ from parlor.cache.records import encode_doc, text
 from parlor.cache.rooms import accepted, queueing
 from parlor.errors import IdempotencyMismatch
 from parlor.model.ids import Claim
-from parlor.model.messages import ended_version
 from parlor.model.requests import Idempotency
 from parlor.model.states import MessageState
 
@@ -45,7 +44,7 @@ class RevisionCache:
                 "past": encode_doc(reply.past),
                 "past_version": reply.past.version,
                 "doc": encode_doc(reply.doc),
-                "needed": ended_version(reply.doc.attempt),
+                "needed": reply.doc.version + 1,
                 **live.repeatable(idempotency),
                 "backlog_limit": live.queue.backlog_limit,
                 "lease_until": live.lease_until(),
@@ -89,7 +88,7 @@ class RevisionCache:
                 "reply_past": encode_doc(reply.past) if reply else "",
                 "reply_past_version": reply.past.version if reply else "",
                 "reply_doc": encode_doc(reply.doc) if reply else "",
-                "reply_needed": ended_version(reply.doc.attempt) if reply else "",
+                "reply_needed": reply.doc.version + 1 if reply else "",
                 **live.repeatable(idempotency),
                 "backlog_limit": live.queue.backlog_limit,
                 "lease_until": live.lease_until(),

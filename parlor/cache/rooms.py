@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from parlor.cache.budgets import asking, refused
-from parlor.cache.changes import NOTHING_KEPT, Appended, Claimed, Opening, PartChange, Piece, Turn
+from parlor.cache.changes import NOTHING_KEPT, Appended, Claimed, Opening, Piece, Turn
 from parlor.cache.codes import Code, refusal
 from parlor.cache.connection import Answer
 from parlor.cache.live import ACCOUNT, Live, RoomAddress, key_of, milliseconds, or_empty
 from parlor.cache.loader import Argument
-from parlor.cache.records import encode_doc, encode_layout, encode_part, stored_state, stored_summary, text
+from parlor.cache.records import (
+    calls_stored,
+    encode_doc,
+    encode_layout,
+    encode_part,
+    stored_state,
+    stored_summary,
+    text,
+)
 from parlor.errors import IllegalTransition, LimitReached
 from parlor.model.budgets import Ask
 from parlor.model.ids import AccountId, Claim, MessageId, RoomId, home_of
-from parlor.model.messages import MessageDoc, MessageRow, attempt_of, ended_version
+from parlor.model.messages import MessageDoc, MessageRow, Usage, ended_version
 from parlor.model.parts import Part, TextPart
 from parlor.model.rooms import RoomRow
 from parlor.model.states import MessageState, RoomState
 
+NOTHING_USED = Usage(0, 0)
 _ENDED = ("partition", "queue", "generating", "room", "messages", "states", "open", "draft", "events", *ACCOUNT)
 """Keys of what may end a reply."""
 _STARTED = (
@@ -59,13 +68,12 @@ class RoomCache:
             account_id=AccountId(text(answer[2])),
             account_db_key=int(answer[3]),
             persona=text(answer[4]),
-            open_replies=[
-                (MessageId(text(flat[i])), attempt_of(int(flat[i + 2] or 1))) for i in range(0, len(flat), 3)
-            ],
+            open_replies=[MessageId(text(flat[i])) for i in range(0, len(flat), 2)],
             live_message=live_message,
             live_attempt=int(live_attempt or 0),
             number=answer[7],
             live_since=answer[8],
+            parked=text(answer[9]),
         )
 
     async def load(
@@ -84,7 +92,9 @@ class RoomCache:
         rest: list[str | int | bytes] = []
         for stored in tail:
             doc = stored.doc
-            rest += [stored.seq, doc.message_id, stored_state(stored), encode_doc(doc), doc.version]
+            state = stored_state(stored)
+            rest += [stored.seq, doc.message_id, state, encode_doc(doc), doc.version]
+            rest += ["", ""] if state is not MessageState.COMPOSING else calls_stored(doc)
         await self._live.run(
             "load_room",
             self._live.room_keys(address, "partition", "generating", "room", "messages", "states", "open"),
@@ -167,11 +177,14 @@ class RoomCache:
         opening: Opening = NOTHING_KEPT,
         had: int = 0,
         ask: Ask | None = None,
+        *,
+        version: int | None = None,
+        woken: bool = False,
     ) -> int | None:
-        """``opening`` is what the attempt begins with, ``had`` the tokens of what one had said whose owner died: that
-        one is charged. Returns the tokens that the answer may have, None for any number. Raises ``Fenced``,
-        ``RoomNotFound``, ``IllegalTransition`` (the reply has ended or was deleted), ``Uncounted``,
-        ``QuotaExceeded``."""
+        """``version`` is what it ends with, ``woken``: it waited for people, and goes on. ``opening`` is what the
+        attempt begins with, ``had`` the tokens of what one had said whose owner died: that one is charged. Returns
+        the tokens that the answer may have, None for any number. Raises ``Fenced``, ``RoomNotFound``,
+        ``IllegalTransition`` (the reply has ended or was deleted), ``Uncounted``, ``QuotaExceeded``."""
         live = self._live
         answer = await live.attempt(
             "start_attempt",
@@ -181,11 +194,12 @@ class RoomCache:
                 "message": message_id,
                 "seq": seq,
                 "attempt": attempt,
-                "version": ended_version(attempt),
+                "version": ended_version(attempt) if version is None else version,
                 "text": opening.draft,
                 "length": len(opening.draft),
                 "layout": encode_layout(opening.layout),
                 "had": had,
+                "woken": "1" if woken else "",
                 "lease_until": live.lease_until(),
                 "budget": asking(live, address.account_id, ask),
             },
@@ -214,26 +228,6 @@ class RoomCache:
                 "offset": piece.offset,
                 "layout": encode_layout(piece.layout),
                 "ended": b"" if piece.ended is None else encode_part(piece.ended),
-                "lease_until": self._live.lease_until(),
-            },
-        )
-
-    async def record_part(
-        self, address: RoomAddress, claim: Claim, message_id: MessageId, attempt: int, change: PartChange
-    ) -> None:
-        """Raises ``Fenced``, ``RoomNotFound``, ``IllegalTransition`` (not live any more)."""
-        await self._live.run(
-            "record_part",
-            self._live.room_keys(address, "partition", "generating", "room", "events"),
-            {
-                **owned(address, claim),
-                "message": message_id,
-                "attempt": attempt,
-                "number": change.number,
-                "index": change.index,
-                "part": encode_part(change.part),
-                "layout": encode_layout(change.layout),
-                "ended": b"" if change.ended is None else encode_part(change.ended),
                 "lease_until": self._live.lease_until(),
             },
         )
@@ -277,11 +271,15 @@ class RoomCache:
         event: str,
         cost: int = 0,
         had: int | None = None,
+        before: Usage = NOTHING_USED,
+        withdrawn: Sequence[Part] = (),
     ) -> None:
-        """Ends a reply; harmless when it has ended. What ``doc`` says that it used, and its cost, are counted; ``had``
-        is the tokens of what an attempt had written whose owner died, when it ends that one. Raises ``Fenced``,
-        ``RoomNotFound``, ``IllegalTransition`` (deleted)."""
+        """Ends a reply; harmless when it has ended. What ``doc`` says that it used, and its cost, are counted, without
+        what was counted ``before``; ``had`` is the tokens of what an attempt had written whose owner died, when it ends
+        that one; ``withdrawn`` are calls that waited for people. Raises ``Fenced``, ``RoomNotFound``,
+        ``IllegalTransition`` (deleted)."""
         live = self._live
+        used = doc.usage or before
         await live.run(
             "complete_reply",
             live.room_keys(address, *_ENDED),
@@ -293,11 +291,14 @@ class RoomCache:
                 "doc": encode_doc(doc),
                 "event": event,
                 "lease_until": live.lease_until(),
-                "input": doc.usage.input_tokens if doc.usage else 0,
-                "output": doc.usage.output_tokens if doc.usage else 0,
+                "input": used.input_tokens - before.input_tokens,
+                "output": used.output_tokens - before.output_tokens,
                 "cost": cost,
                 "had": or_empty(had),
+                "before_input": before.input_tokens,
+                "before_output": before.output_tokens,
             },
+            [encode_part(part) for part in withdrawn],
         )
 
     async def update(self, address: RoomAddress, claim: Claim, title: str | None, persona: str | None) -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from parlor.llm.ports import Persona, UnknownPersona
 from parlor.llm.tools import ToolError, read_tool
-from parlor.model.tools import HttpTool, McpServer
+from parlor.model.tools import DeclaredTool, McpServer
 from parlor.settings import LlmSettings
 from parlor.settings.files import read_text
 from parlor.settings.names import nearest
@@ -147,13 +147,13 @@ def _persona(table: object, where: str) -> Persona:
         input_price=entry.input_price,
         output_price=entry.output_price,
         max_steps=entry.max_steps,
-        tools=tuple(tool for tool in declared if isinstance(tool, HttpTool)),
+        tools=tuple(tool for tool in declared if not isinstance(tool, McpServer)),
         servers=tuple(tool for tool in declared if isinstance(tool, McpServer)),
     )
 
 
-def _declared(tables: list[dict[str, Any]], where: str) -> list[HttpTool | McpServer]:
-    tools: list[HttpTool | McpServer] = []
+def _declared(tables: list[dict[str, Any]], where: str) -> list[DeclaredTool | McpServer]:
+    tools: list[DeclaredTool | McpServer] = []
     for number, table in enumerate(tables, start=1):
         try:
             tool = read_tool(table, os.environ)

@@ -13,7 +13,7 @@ from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason, Message, Usage
 from parlor.model.offers import AnswerForm, OfferedTool, ToolChoice
 from parlor.model.rooms import RoomMemory
-from parlor.model.tools import AskedCall, HttpTool, McpServer, PromptCall, Tool
+from parlor.model.tools import AskedCall, DeclaredTool, McpServer, PromptCall, Tool
 
 
 class Persona(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class Persona(msgspec.Struct, frozen=True):
     """Of a million tokens of prompts, in whatever currency the budgets are."""
     output_price: float = 0.0
     """Of a million tokens of answers."""
-    tools: tuple[HttpTool, ...] = ()
+    tools: tuple[DeclaredTool, ...] = ()
     """What the model may use."""
     servers: tuple[McpServer, ...] = ()
     """Servers whose tools it may use."""

@@ -69,6 +69,8 @@ class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     metadata: JsonObject = {}
     parts: StoredParts | None = None
     """None for a message that is one text part, or that was stored before there were parts."""
+    parked: bool = False
+    """Of the row that keeps a reply's slot: its readers have been told what it says. Not in the shard."""
 
 
 CONTINUABLE = frozenset({FinishReason.LENGTH, FinishReason.STOPPED, FinishReason.ERROR, FinishReason.INTERRUPTED})
@@ -85,9 +87,9 @@ def ended_version(attempt: int) -> int:
     return 2 * attempt - 1
 
 
-def attempt_of(version: int) -> int:
-    """The attempt that a reserved or ended version belongs to."""
-    return version // 2 + 1
+def next_reserved(version: int) -> int:
+    """The version of the next row that keeps a reply's slot: even, and what ends it is one higher."""
+    return version + 2 - version % 2
 
 
 class MessageRow(msgspec.Struct, frozen=True):

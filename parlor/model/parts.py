@@ -70,6 +70,21 @@ class ToolCallPart(msgspec.Struct, frozen=True, tag_field="type", tag="tool_call
     """How often it was sent."""
     step: int = 1
     """Which of the reply's steps it belongs to; the calls of one step were asked for together. Not shown."""
+    expires_at: int | None = None
+    """Until when it waits: for a decision, or for the result of a client's tool."""
+    editable: bool = False
+    """Whether a decision may change its arguments."""
+    client: bool = False
+    """Whether whoever reads this executes it."""
+    request: str = "-"
+    """Tells the request that decided it, or gave its result, from others. Not shown."""
+    once: bool = False
+    """Whether an approval is good for the same call in this room from then on. Not shown."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether its reply waits for somebody because of it."""
+        return self.state is ToolState.WAITING or (self.client and self.state is ToolState.RUNNING)
 
 
 class ReasoningSpan(msgspec.Struct, frozen=True, tag_field="type", tag="reasoning"):

@@ -1,14 +1,18 @@
-"""Tools that a persona's model may use, and their calls."""
+"""Tools that a persona's model may use, their calls, and what people decide about them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 Schema: TypeAlias = dict[str, Any]
 """A JSON schema."""
+
+
+Approval: TypeAlias = Literal["never", "always", "first"]
+"""Whether a person approves a call before it is made: ``first`` asks once in a room for the same call."""
 
 
 class HttpTool(msgspec.Struct, frozen=True):
@@ -24,6 +28,26 @@ class HttpTool(msgspec.Struct, frozen=True):
     """Seconds for the whole request."""
     allow_private: bool
     """Whether its host may be on this machine or in a private network."""
+    idempotent: bool = True
+    """Whether the same call may be made twice."""
+    approval: Approval = "never"
+    editable: bool = False
+    """Whether who approves a call may change its arguments."""
+
+
+class ClientTool(msgspec.Struct, frozen=True):
+    """A tool that whoever reads the events executes, and posts the result of."""
+
+    name: str
+    title: str
+    description: str
+    parameters: Schema
+    approval: Approval = "never"
+    editable: bool = False
+
+
+DeclaredTool: TypeAlias = HttpTool | ClientTool
+"""A tool that a persona declares."""
 
 
 class McpServer(msgspec.Struct, frozen=True):
@@ -41,6 +65,8 @@ class McpServer(msgspec.Struct, frozen=True):
     """Its tools that may be called twice; None: all."""
     trust_hints: bool
     """Whether what the server says of its tools decides that too."""
+    approval: Approval = "never"
+    editable: bool = False
 
 
 class McpTool(msgspec.Struct, frozen=True):
@@ -55,15 +81,29 @@ class McpTool(msgspec.Struct, frozen=True):
     remote: str
     """What the server calls it."""
 
+    @property
+    def approval(self) -> Approval:
+        return self.server.approval
 
-Tool: TypeAlias = HttpTool | McpTool
+    @property
+    def editable(self) -> bool:
+        return self.server.editable
+
+
+Tool: TypeAlias = HttpTool | ClientTool | McpTool
 """What a model is offered."""
 
 
 class ToolState(StrEnum):
     """How far a call has come. Only what is in the table of ``TOOL_TRANSITIONS`` follows."""
 
+    PROPOSED = "proposed"
+    """The model asked for it; never recorded."""
+    WAITING = "waiting"
     APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    """Nobody decided in time."""
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -73,11 +113,15 @@ class ToolState(StrEnum):
 
 
 TOOL_TRANSITIONS: dict[ToolState, frozenset[ToolState]] = {
+    ToolState.PROPOSED: frozenset({ToolState.WAITING, ToolState.APPROVED}),
+    ToolState.WAITING: frozenset({ToolState.APPROVED, ToolState.DENIED, ToolState.EXPIRED, ToolState.CANCELLED}),
     ToolState.APPROVED: frozenset({ToolState.RUNNING, ToolState.CANCELLED}),
     ToolState.RUNNING: frozenset({ToolState.DONE, ToolState.FAILED, ToolState.UNKNOWN}),
     ToolState.UNKNOWN: frozenset({ToolState.DONE, ToolState.FAILED}),
     ToolState.DONE: frozenset(),
     ToolState.FAILED: frozenset(),
+    ToolState.DENIED: frozenset(),
+    ToolState.EXPIRED: frozenset(),
     ToolState.CANCELLED: frozenset(),
 }
 
@@ -89,6 +133,29 @@ class ToolResult(msgspec.Struct, frozen=True):
     is_error: bool = False
     truncated: bool = False
     """Whether there was more than the limit allows."""
+
+
+class LostResult(ToolResult, frozen=True):
+    """The tool may have been called, and nobody will hear what it did."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What a person says to a call that waits."""
+
+    approve: bool
+    digest: str
+    """Of the call that they saw."""
+    arguments: str | None = None
+    """Other ones, as JSON; None leaves them."""
+    reason: str = ""
+    """Told to the model with a denial."""
+
+
+class PostedResult(msgspec.Struct, frozen=True):
+    """What came of a call that its caller executed."""
+
+    digest: str
+    result: ToolResult
 
 
 class AskedCall(msgspec.Struct, frozen=True):

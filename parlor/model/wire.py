@@ -48,13 +48,18 @@ def message_form(message: Message) -> JsonForm:
 
 
 def part_form(part: Part) -> Part | JsonForm:
-    """A part as JSON shows it: the arguments of a call as the object that they are, byte for byte."""
-    if not isinstance(part, ToolCallPart):
-        return part
+    """A part as JSON shows it."""
+    return call_form(part) if isinstance(part, ToolCallPart) else part
+
+
+def call_form(part: ToolCallPart) -> JsonForm:
+    """A call as JSON shows it: its arguments as the object that they are, byte for byte."""
     form = msgspec.structs.asdict(part)
-    del form["step"]
+    for hidden in ("step", "request", "once"):
+        del form[hidden]
     form["arguments"] = msgspec.Raw(part.arguments.encode())
-    form["decided_at"] = None if part.decided_at is None else timestamp(part.decided_at)
+    for moment in ("decided_at", "expires_at"):
+        form[moment] = None if form[moment] is None else timestamp(form[moment])
     return {"type": "tool_call", **form}
 
 

@@ -150,7 +150,9 @@ class _Rows:
             usage = entry.doc.usage if entry.doc.sender_type is SenderType.AI else None
             self._use(entry, entry.at, 0 if entry.recount else 1, None)
             if usage is not None:
-                self._use(entry, entry.since or entry.at, 0, usage)
+                before = entry.before
+                rest = Usage(usage.input_tokens - before.input_tokens, usage.output_tokens - before.output_tokens)
+                self._use(entry, entry.since or entry.at, 0, rest)
 
     def _use(self, entry: QueueEntry, at: int, messages: int, usage: Usage | None) -> None:
         key = (entry.address.account_db_key, at // 1000 // QUARTER_SECONDS)

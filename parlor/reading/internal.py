@@ -141,6 +141,12 @@ class InternalHistory:
             raise MessageNotFound
         return rows[0].doc
 
+    async def stored_version(self, room_id: RoomId, seq: int) -> int | None:
+        """Returns the version of the message that its shard has; None for none."""
+        shard = await self._store.shard_of(home_of(room_id))
+        rows = await self._store.messages_get(shard, room_id, above=seq - 1, below=seq + 1, limit=1, newest=False)
+        return rows[0].doc.version if rows else None
+
     async def earlier_versions(
         self, room_id: RoomId, seq: int, *, above: int = -1, limit: int
     ) -> list[tuple[int, Message]]:

@@ -14,8 +14,10 @@ from parlor.errors import ErrorWire
 from parlor.model.access import Session
 from parlor.model.ids import MessageId, RoomId
 from parlor.model.messages import Message
+from parlor.model.parts import ToolCallPart
 from parlor.model.requests import DeleteReceipt, EditReceipt, Idempotency, SendReceipt, SendRequest
 from parlor.model.rooms import Room
+from parlor.model.tools import Decision, PostedResult
 
 
 class _Ticketed(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +90,22 @@ class Edit(_Command, frozen=True):
     idempotency: Idempotency | None = None
 
 
+class Decide(_Command, frozen=True):
+    """Approve or deny a call of a tool."""
+
+    message_id: MessageId
+    tool_call_id: str
+    decision: Decision
+
+
+class PostResult(_Command, frozen=True):
+    """Take what came of a call that its caller has executed."""
+
+    message_id: MessageId
+    tool_call_id: str
+    posted: PostedResult
+
+
 class ResetMemory(_Command, frozen=True):
     pass
 
@@ -97,7 +115,18 @@ class Wake(_Command, frozen=True):
 
 
 Command: TypeAlias = (
-    Send | UpdateRoom | DeleteRoom | DeleteMessage | Stop | Regenerate | Continue | Edit | ResetMemory | Wake
+    Send
+    | UpdateRoom
+    | DeleteRoom
+    | DeleteMessage
+    | Stop
+    | Regenerate
+    | Continue
+    | Edit
+    | Decide
+    | PostResult
+    | ResetMemory
+    | Wake
 )
 
 
@@ -125,6 +154,12 @@ class EditDone(msgspec.Struct, frozen=True, tag=True):
     receipt: EditReceipt
 
 
+class CallDone(msgspec.Struct, frozen=True, tag=True):
+    """The call after a ``Decide`` or a ``PostResult``."""
+
+    call: ToolCallPart
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     pass
 
@@ -133,8 +168,8 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     error: ErrorWire
 
 
-Result: TypeAlias = SendDone | RoomDone | DeleteDone | MessageDone | EditDone | Done
-Outcome: TypeAlias = SendDone | RoomDone | DeleteDone | MessageDone | EditDone | Done | Refused
+Result: TypeAlias = SendDone | RoomDone | DeleteDone | MessageDone | EditDone | CallDone | Done
+Outcome: TypeAlias = SendDone | RoomDone | DeleteDone | MessageDone | EditDone | CallDone | Done | Refused
 
 _ENCODER = msgspec.msgpack.Encoder()
 _COMMANDS = msgspec.msgpack.Decoder(list[Command])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from parlor.cache.changes import Opening, PartChange, Piece
+from parlor.cache.changes import Dispatch, Opening, PartChange, Piece
 from parlor.clock import Clock
 from parlor.model.parts import (
     OPEN,
@@ -44,7 +44,8 @@ class _Growing:
 class Draft:
     """One attempt's. ``kept`` is what it begins with: to be written first, by its ``opening``."""
 
-    def __init__(self, kept: Said, clock: Clock) -> None:
+    def __init__(self, kept: Said, clock: Clock, changes: int = 0) -> None:
+        """``changes`` is above the numbers of the attempt's changes so far, if it has waited for people."""
         self._clock = clock
         self._parts: list[Part | _Growing] = list(kept.shown)
         if self._parts and isinstance(last := self._parts[-1], TextPart):
@@ -59,8 +60,10 @@ class Draft:
         """Indexes of parts, and what was added to each, or the whole of a call, in order."""
         self.texts: list[str] = []
         """What the model has written in this attempt, piece by piece."""
-        self._changes = 0
+        self._changes = changes
         """How many calls appeared or changed, as far as that was taken."""
+        self._dispatches: dict[str, Dispatch] = {}
+        """Of calls whose sending is to be written."""
 
     def __bool__(self) -> bool:
         """Whether there is something to write."""
@@ -77,9 +80,11 @@ class Draft:
         self.texts.append(text)
         self._unwritten.append((len(self._parts) - 1, text))
 
-    def put_call(self, call: ToolCallPart) -> None:
-        """Takes a call of a tool: a new one, or one that is here and has changed. Raises ``ValueError`` for a change
-        that is not in the table of states."""
+    def put_call(self, call: ToolCallPart, dispatch: Dispatch | None = None) -> None:
+        """Takes a call of a tool: a new one, or one that is here and has changed; ``dispatch`` when it is about to be
+        sent. Raises ``ValueError`` for a change that is not in the table of states."""
+        if dispatch is not None:
+            self._dispatches[call.tool_call_id] = dispatch
         at = next((at for at, part in enumerate(self._parts) if _is_call(part, call.tool_call_id)), None)
         if at is None:
             self._end_last()
@@ -91,6 +96,18 @@ class Draft:
                 raise ValueError(f"a call that is {was.state} does not become {call.state}")
             self._parts[at] = call
         self._unwritten.append((at, call))
+
+    def parked(self, calls: Sequence[ToolCallPart]) -> list[tuple[int, Part]]:
+        """Takes the calls of a step that is recorded as a whole, by who parks the reply. Returns them with their
+        indexes; the reasoning before them too, which ends here."""
+        self._end_last()
+        first = len(self._parts)
+        before = self._parts[-1] if self._parts else None
+        told: list[tuple[int, Part]] = []
+        if isinstance(before, _Growing) and before.reasoning:
+            told.append((first - 1, before.shown()))
+        self._parts += calls
+        return [*told, *enumerate(calls, first)]
 
     @property
     def shown(self) -> list[Part]:
@@ -130,7 +147,8 @@ class Draft:
         before = self._parts[index - 1] if index else None
         ended = before.shown() if begins and isinstance(before, _Growing) and before.reasoning else None
         self._changes += 1
-        return PartChange(self._changes, index, call, self._layout(self._known - 1), ended)
+        dispatch = self._dispatches.pop(call.tool_call_id, None) if call.state is ToolState.RUNNING else None
+        return PartChange(self._changes, index, call, self._layout(self._known - 1), ended, dispatch)
 
     def _end_last(self) -> None:
         last = self._parts[-1] if self._parts else None
@@ -170,7 +188,8 @@ class Draft:
 
 def ended_calls(parts: Sequence[Part]) -> list[Part]:
     """The same parts of a reply that has ended: what was not sent is cancelled, what became of the rest is unknown."""
-    ends = {ToolState.APPROVED: ToolState.CANCELLED, ToolState.RUNNING: ToolState.UNKNOWN}
+    ends = dict.fromkeys((ToolState.WAITING, ToolState.APPROVED), ToolState.CANCELLED)
+    ends[ToolState.RUNNING] = ToolState.UNKNOWN
     return [
         structs.replace(part, state=ends.get(part.state, part.state)) if isinstance(part, ToolCallPart) else part
         for part in parts
@@ -179,12 +198,12 @@ def ended_calls(parts: Sequence[Part]) -> list[Part]:
 
 def inherited(live: Said, kept: Said) -> Said:
     """What the next owner of a reply begins with: everything up to the last call of a tool in what it says so far
-    (``live``), or what its attempts begin with (``kept``) when no call was made since."""
+    (``live``), or what its attempts begin with (``kept``) when no call appeared or changed since."""
     parts = live.shown
     calls = [at for at, part in enumerate(parts) if isinstance(part, ToolCallPart)]
-    if len(calls) <= sum(1 for part in kept.shown if isinstance(part, ToolCallPart)):
+    if [parts[at] for at in calls] == [part for part in kept.shown if isinstance(part, ToolCallPart)]:
         return kept
-    return said_of(parts[: calls[-1] + 1])
+    return said_of(parts[: calls[-1] + 1]) if calls else kept
 
 
 def _is_call(part: Part | _Growing, tool_call_id: str) -> bool:

@@ -11,17 +11,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-import msgspec
 import structlog
 from msgspec import structs
 
-from parlor.cache.changes import PartChange, Piece
-from parlor.cache.live import RoomAddress
-from parlor.cache.rooms import RoomCache
-from parlor.cache.usage import UsageCache
-from parlor.clock import Clock
+from parlor.cache.changes import Parking, PartChange, Piece
+from parlor.cache.live import RoomAddress, milliseconds
 from parlor.errors import (
     AnswerEmpty,
     CacheUnavailable,
@@ -33,80 +29,35 @@ from parlor.errors import (
     RoomNotFound,
     StoreUnavailable,
 )
-from parlor.llm.ports import ChatService, Completion, Context, ReasoningDelta, TextDelta
+from parlor.llm.ports import Completion, Context, ReasoningDelta, TextDelta
 from parlor.llm.usage import UsageMeter, total
-from parlor.metrics import RoomMetrics
-from parlor.model.ids import Claim, MessageId
-from parlor.model.messages import FinishReason, JsonObject, MessageDoc, SenderType, Usage, ended_version
-from parlor.model.parts import Said, ToolCallPart, said_of
+from parlor.model.ids import Claim
+from parlor.model.messages import FinishReason, JsonObject, MessageDoc, Usage
+from parlor.model.parts import Part, Said, ToolCallPart, said_of
 from parlor.rooms.draft import Draft, ended_calls
-from parlor.rooms.estimates import STEP_LEAST, Estimates, step_tokens, written_tokens
+from parlor.rooms.estimates import STEP_LEAST, Estimates, step_tokens
+from parlor.rooms.reply_job import (
+    EVENTS,
+    ReplyJob,
+    ReplyPorts,
+    asked_for,
+    ended_row,
+    in_shard,
+    parked_job,
+    row_of,
+    tokens_had,
+    waited,
+)
 from parlor.rooms.tool_steps import ToolSteps, prompt_of, told_of_missing
-from parlor.settings import Settings
-from parlor.tools.toolbox import Toolbox
 
 RETRY_AFTER = 0.25
 """Seconds before a call that Redis did not answer is repeated."""
+CHANGES = 1_000_000
+"""More than calls change between two rows of a reply."""
 
 _T = TypeVar("_T")
 
 _log = structlog.get_logger(__name__)
-
-_EVENTS = {
-    FinishReason.STOP: "message.completed",
-    FinishReason.LENGTH: "message.completed",
-    FinishReason.CONTENT_FILTER: "message.completed",
-    FinishReason.REASONING_LIMIT: "message.completed",
-    FinishReason.TOOL_LIMIT: "message.completed",
-    FinishReason.STOPPED: "message.stopped",
-    FinishReason.ERROR: "message.failed",
-    FinishReason.INTERRUPTED: "message.failed",
-}
-
-
-class ReplyJob(msgspec.Struct, frozen=True):
-    """A reply to write."""
-
-    message_id: MessageId
-    seq: int
-    parent_message_id: MessageId | None
-    persona: str
-    timestamp: int
-    attempt: int
-    """Counts from 1."""
-    kept: Said = Said()
-    """What the attempt begins with: what a reply says that is continued."""
-    asked: Said | None = None
-    """What its attempts begin with without the steps that stand; None if that is ``kept``."""
-    so_far: Said = Said()
-    """What the previous attempt had written when its owner died. Kept if this attempt is stopped before it begins."""
-    ends: bool = False
-    """Whether to end the reply as interrupted, with the text that it has, instead of beginning it again."""
-    request_id: str = ""
-    """Of the request that asked for it; empty when its owner took it over."""
-
-
-class ReplyObserver(Protocol):
-    """Is notified of each reply that has ended."""
-
-    def reply_ended(self, address: RoomAddress, claim: Claim, persona: str, seq: int, reason: FinishReason) -> None:
-        """Called when the reply at ``seq`` has ended and its end is stored. Returns at once."""
-
-    async def close(self) -> None:
-        """Cancels the work that ended replies have started."""
-
-
-class ReplyPorts(msgspec.Struct, frozen=True):
-    """What a reply is written with."""
-
-    cache: RoomCache
-    usage: UsageCache
-    model: ChatService
-    clock: Clock
-    metrics: RoomMetrics
-    settings: Settings
-    observer: ReplyObserver
-    toolbox: Toolbox
 
 
 class ReplyRun:
@@ -118,7 +69,15 @@ class ReplyRun:
         self._ports = ports
         self._address = address
         self._claim = claim
-        self._draft = Draft(job.kept, ports.clock)
+        self._draft = Draft(job.kept, ports.clock, job.version * CHANGES)
+        self._version = job.version
+        """What the reply ends with, as far as its row was written."""
+        self._sent: dict[str, int] = {}
+        """The versions of the rows that say that a call is sent."""
+        self._step: list[ToolCallPart] = []
+        """The calls with which the reply parks."""
+        self.parked: ReplyJob | None = None
+        """The same reply as it waits for people, when the run has ended with that."""
         self._news = asyncio.Event()
         self._complete = False
         self._pausing = False
@@ -135,7 +94,7 @@ class ReplyRun:
         self._refusal: ParlorError | None = None
         """Why a step could not be recorded."""
         self._ended_as: FinishReason | None = None
-        self._llm: asyncio.Task[FinishReason] | None = None
+        self._llm: asyncio.Task[FinishReason | None] | None = None
         self._estimates = Estimates(ports.model, ports.settings)
 
     def end(self, reason: FinishReason) -> None:
@@ -146,7 +105,7 @@ class ReplyRun:
                 self._llm.cancel()
 
     async def run(self) -> None:
-        """Begins the attempt, writes the answer as it arrives, and ends the reply."""
+        """Begins the attempt, writes the answer as it arrives, and ends the reply or parks it."""
         prompt = await self._prompt()
         try:
             may = await self._begin(prompt)
@@ -176,37 +135,30 @@ class ReplyRun:
             for task in (self._llm, writing):
                 task.cancel()
             await asyncio.gather(self._llm, writing, return_exceptions=True)
-        await self.finish(reason, error)
+        if reason is None and self._ended_as is None:
+            await self._park()
+        else:
+            await self.finish(reason or self._ended_as or FinishReason.STOPPED, error)
 
     async def finish(self, reason: FinishReason, error: ParlorError | None = None, said: Said | None = None) -> None:
         """Ends the reply in one atomic step. ``said`` replaces what this run has, for a run that never began; an
         attempt whose owner died is charged with it."""
         job = self.job
-        had = None if said is None else _tokens_had(job)
-        said = self._draft.said() if said is None else said_of(ended_calls(said.shown))
-        error_code, detail = (error.code, error.detail) if error else (None, None)
-        if reason is FinishReason.INTERRUPTED:
-            error_code, detail = "interrupted", "The reply was cut off before its end"
-        doc = MessageDoc(
-            message_id=job.message_id,
-            sender_type=SenderType.AI,
-            content=said.content,
-            parts=said.parts,
-            timestamp=job.timestamp,
-            version=ended_version(job.attempt),
-            attempt=job.attempt,
-            ai_persona=job.persona,
-            parent_message_id=job.parent_message_id,
-            finish_reason=reason,
-            usage=self._usage(),
-            metadata={"files": self._told} if self._told else {},
-            error_code=error_code,
-            error_detail=detail,
-            retry_after=error.retry_after if error is not None else None,
-        )
-        complete = self._ports.cache.complete_reply
-        cost = self._estimates.cost(job.persona, doc.usage)
-        await self._insist(partial(complete, self._address, self._claim, job.seq, doc, _EVENTS[reason], cost, had))
+        had = None if said is None or job.waits else tokens_had(job)
+        withdrawn: list[Part] = []
+        if said is None:
+            said = self._draft.said()
+        else:
+            ended = ended_calls(said.shown)
+            withdrawn = [now for now, was in zip(ended, said.shown, strict=True) if waited(was)]
+            said = said_of(ended)
+        row = structs.replace(row_of(job, said, self._version), usage=self._usage_of_all())
+        doc = ended_row(row, reason, error)
+        if self._told:
+            doc = structs.replace(doc, metadata={"files": self._told})
+        cost, before = self._estimates.cost(job.persona, self._usage()), job.before or Usage(0, 0)
+        complete = partial(self._ports.cache.complete_reply, before=before, withdrawn=withdrawn)
+        await self._insist(partial(complete, self._address, self._claim, job.seq, doc, EVENTS[reason], cost, had))
         self._ports.metrics.reply(reason)
         room_id, message_id = self._address.room_id, job.message_id
         _log.info("reply_ended", room_id=room_id, message_id=message_id, attempt=job.attempt, reason=reason)
@@ -220,7 +172,29 @@ class ReplyRun:
             call = f"{job.message_id}:{job.attempt}"
             await self._insist(partial(add, self._address, "reply", call, usage, cost, job.message_id, job.attempt))
 
-    async def _outcome(self, llm: asyncio.Task[FinishReason]) -> tuple[FinishReason, ParlorError | None]:
+    async def _park(self) -> None:
+        """Records the step whose calls wait for people, in the cache and for the shard, and gives up what the reply
+        holds: lease and reservation."""
+        job, used = self.job, self._usage() or Usage(0, 0)
+        deadline = self._ports.clock.now_ms() + milliseconds(self._ports.settings.rooms.approval_ttl)
+        step = [asked_for(call, deadline) for call in self._step]
+        parts = self._draft.parked(step)
+        doc = structs.replace(self._slot_row(), usage=self._usage_of_all())
+        parking = Parking(doc, deadline, parts, used, self._estimates.cost(job.persona, used))
+        park = self._ports.calls.park
+        await self._insist(partial(park, self._address, self._claim, job.seq, job.attempt, parking))
+        self.parked = structs.replace(parked_job(job, doc), waits=True)
+        message_id, calls = job.message_id, len(step)
+        _log.info("reply_parked", room_id=self._address.room_id, message_id=message_id, calls=calls)
+
+    def _slot_row(self) -> MessageDoc:
+        """The next row that keeps the reply's slot: everything that it says so far."""
+        job = self.job
+        row = row_of(job, said_of(self._draft.shown), self._version + 1)
+        self._version += 2
+        return structs.replace(row, usage=job.before, parked=True)
+
+    async def _outcome(self, llm: asyncio.Task[FinishReason | None]) -> tuple[FinishReason | None, ParlorError | None]:
         if self._refusal is not None and llm.done():
             raise self._refusal
         try:
@@ -260,17 +234,23 @@ class ReplyRun:
         """Starts the attempt with what its prompt needs; returns the tokens that the answer may have."""
         job = self.job
         ask = self._estimates.of_prompt(job.persona, prompt.estimated_tokens) if isinstance(prompt, Context) else None
-        start, had = self._ports.cache.start_attempt, _tokens_had(job)
+        start = partial(self._ports.cache.start_attempt, version=job.version, woken=job.woken)
+        had = 0 if job.woken else tokens_had(job)
         about = (self._address, self._claim, job.message_id, job.seq, job.attempt, self._draft.opening())
         return await self._insist(partial(start, *about, had, ask))
 
     def _usage(self) -> Usage | None:
-        """What all steps have used."""
+        """What all steps have used since the reply began or woke."""
         now = self._meter.usage if self._meter is not None else None
         return self._used if now is None else total(self._used, now)
 
-    async def _generate(self, prompt: Context | Exception, may: int | None) -> FinishReason:
-        """Has the model speak, and use its tools, until it is done."""
+    def _usage_of_all(self) -> Usage | None:
+        """What all steps have used."""
+        now = self._usage()
+        return self.job.before if now is None else total(self.job.before, now)
+
+    async def _generate(self, prompt: Context | Exception, may: int | None) -> FinishReason | None:
+        """Has the model speak, and use its tools, until it is done; None when it waits for people then."""
         if isinstance(prompt, Exception):
             raise prompt
         self._told = [
@@ -279,9 +259,10 @@ class ReplyRun:
             if file.state != "whole"
         ]
         persona = self._ports.model.persona(self.job.persona)
-        offer = await self._ports.toolbox.offer(persona.tools, persona.servers)
+        ports, slot = self._ports, f"{self.job.message_id}\n{self.job.first}"
+        offer = await ports.toolbox.offer(persona.tools, persona.servers)
         asked = told_of_missing(prompt.turns, offer.missing)
-        steps = ToolSteps(self._ports.toolbox, offer.tools, self._draft, self._record)
+        steps = ToolSteps(ports.toolbox, offer.tools, self._draft, self, ports.clock, slot, ports.nonce)
         await steps.finish()
         inherited = steps.taken > 0
         while True:
@@ -302,7 +283,9 @@ class ReplyRun:
                 return end.finish_reason
             if steps.taken >= persona.max_steps:
                 return FinishReason.TOOL_LIMIT
-            await steps.take(end.calls)
+            self._step = await steps.take(end.calls)
+            if self._step:
+                return None
 
     async def _reserve(self, prompt_tokens: int) -> int | None:
         """Reserves the next step beside those before (I23); returns the tokens that its answer may have."""
@@ -320,9 +303,18 @@ class ReplyRun:
             raise QuotaExceeded("The account's budget leaves too little for another step")
         return may - used.output_tokens
 
-    async def _record(self) -> None:
+    async def write(self) -> None:
         """Has a step written before what follows from it."""
         await self._or_end(self._write_piece())
+
+    async def stored(self, tool_call_id: str, within: float) -> bool:
+        """Returns whether the shard has the row that says that the call is sent, in that many seconds."""
+        where = (self._address.room_id, self.job.seq, self._sent[tool_call_id])
+        return await in_shard(self._ports, *where, within)
+
+    async def approved_before(self, digest: str) -> bool:
+        """Returns whether the same call was approved in this room."""
+        return await self._insist(partial(self._ports.calls.approved_before, self._address, digest))
 
     async def _or_end(self, work: Awaitable[_T]) -> _T:
         """Does what a step needs. A refusal ends the run, for the reply is not this owner's any more; a budget that is
@@ -379,9 +371,21 @@ class ReplyRun:
                 if isinstance(piece, Piece):
                     write = partial(cache.append_delta, self._address, self._claim, job.message_id, job.attempt, piece)
                 else:
-                    write = partial(cache.record_part, self._address, self._claim, job.message_id, job.attempt, piece)
+                    change, calls = self._with_row(piece), self._ports.calls
+                    self._unwritten[0] = change
+                    script = calls.record if change.dispatch is None else calls.dispatch
+                    write = partial(script, self._address, self._claim, job.message_id, job.seq, job.attempt, change)
                 await self._insist(write)
                 del self._unwritten[0]
+
+    def _with_row(self, change: PartChange) -> PartChange:
+        """Adds the row that the shard has to have before a call is sent that may not be sent twice."""
+        dispatch = change.dispatch
+        if dispatch is None or dispatch.again or dispatch.doc is not None:
+            return change
+        doc = self._slot_row()
+        self._sent[change.part.tool_call_id] = doc.version
+        return structs.replace(change, dispatch=structs.replace(dispatch, doc=doc))
 
     async def _insist(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Repeats a call until Redis answers; every call here is safe to repeat."""
@@ -391,8 +395,3 @@ class ReplyRun:
             except CacheUnavailable as error:
                 _log.warning("reply_delayed", room_id=self._address.room_id, debug=error.debug)
                 await self._ports.clock.sleep(RETRY_AFTER)
-
-
-def _tokens_had(job: ReplyJob) -> int:
-    """The tokens that an attempt had written whose owner died, those of its steps included."""
-    return max(0, written_tokens(job.so_far) - written_tokens(job.asked or job.kept))

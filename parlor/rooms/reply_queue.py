@@ -21,7 +21,8 @@ from parlor.errors import (
 from parlor.model.ids import Claim, MessageId
 from parlor.model.messages import FinishReason
 from parlor.model.tracing import work_for
-from parlor.rooms.reply import ReplyJob, ReplyPorts, ReplyRun
+from parlor.rooms.reply import ReplyRun
+from parlor.rooms.reply_job import ReplyJob, ReplyPorts
 
 STOP_SECONDS = 5.0
 """Longest wait until a stopped reply's end is written. It takes milliseconds unless Redis does not answer."""
@@ -50,14 +51,25 @@ class ReplyQueue:
         """When the last reply ended, on the monotonic clock."""
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        """How many can be written now: none while the first one waits for people."""
+        current = self.current
+        return 0 if current is not None and current.waits else len(self._jobs)
 
     def __contains__(self, message_id: MessageId) -> bool:
         return message_id in self._jobs
 
+    def waits(self, message_id: MessageId) -> bool:
+        """Returns whether it is here, and waits for people."""
+        _, job = self._jobs.get(message_id, (None, None))
+        return job is not None and job.waits
+
+    def job(self, message_id: MessageId) -> ReplyJob | None:
+        """Returns its job; None when it is not here."""
+        return self._jobs.get(message_id, (None, None))[1]
+
     @property
     def current(self) -> ReplyJob | None:
-        """The reply that is being written, or the next one."""
+        """The reply that is being written, or waits for people, or the next one."""
         if self._run is not None:
             return self._run.job
         return min((job for _, job in self._jobs.values()), key=_seq, default=None)
@@ -96,6 +108,7 @@ class ReplyQueue:
             self._run.end(FinishReason.STOPPED)
         else:
             self._jobs.pop(message_id, None)
+            self._news.set()
 
     async def stop(self, message_id: MessageId, attempt: int | None = None) -> None:
         """Ends a reply as stopped, keeps the text that it has, and returns when that is written. The connection to the
@@ -108,11 +121,7 @@ class ReplyQueue:
         if address is None or job is None or attempt not in (None, 0, job.attempt):
             return
         if self._run is None or self._run.job is not job:
-            # Taken out first, so that it does not begin while its end is being written.
-            del self._jobs[message_id]
-            # A reply that was deleted in the meantime has ended as well.
-            with suppress(IllegalTransition):
-                await ReplyRun(self._ports, address, self._claim, job).finish(FinishReason.STOPPED, said=job.so_far)
+            await self._stop_idle(address, job)
             return
         ended = self._ends.setdefault(message_id, asyncio.Event())
         self._run.end(FinishReason.STOPPED)
@@ -121,6 +130,21 @@ class ReplyQueue:
                 await ended.wait()
         except TimeoutError:
             raise CacheUnavailable(debug="the end of a stopped reply is not written yet", retry_after=1.0) from None
+        parked = self.job(message_id)
+        if parked is not None and parked.waits:
+            # It was being parked when it was stopped.
+            await self._stop_idle(address, parked)
+
+    async def _stop_idle(self, address: RoomAddress, job: ReplyJob) -> None:
+        """Ends a reply that is not being written."""
+        # Taken out first, so that it does not begin while its end is being written.
+        del self._jobs[job.message_id]
+        try:
+            # A reply that was deleted in the meantime has ended as well.
+            with suppress(IllegalTransition):
+                await ReplyRun(self._ports, address, self._claim, job).finish(FinishReason.STOPPED, said=job.so_far)
+        finally:
+            self._news.set()
 
     def end(self, reason: FinishReason) -> None:
         """Ends the reply in progress early and begins no other; the waiting ones are left to the room's next owner."""
@@ -133,7 +157,7 @@ class ReplyQueue:
         """Writes the queued replies in the order of their seq, until it is cancelled."""
         while True:
             job = self.current
-            if job is None or self._holds:
+            if job is None or job.waits or self._holds:
                 self._news.clear()
                 await self._news.wait()
                 continue
@@ -146,8 +170,11 @@ class ReplyQueue:
             finally:
                 alive.cancel()
                 await asyncio.gather(alive, return_exceptions=True)
+                parked = self._run.parked if self._run is not None else None
                 self._run = None
                 self._jobs.pop(job.message_id, None)
+                if parked is not None:
+                    self._jobs[job.message_id] = (address, parked)
                 self.used_at = self._ports.clock.monotonic()
                 if (ended := self._ends.pop(job.message_id, None)) is not None:
                     ended.set()

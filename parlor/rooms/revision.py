@@ -14,7 +14,7 @@ from parlor.cache.revisions import RevisionCache
 from parlor.clock import Clock
 from parlor.errors import IllegalTransition, InvalidRequest, LimitReached, OutOfStep, ParlorError, RoomBusy
 from parlor.model.ids import Claim, MessageId
-from parlor.model.messages import CONTINUABLE, Message, MessageDoc, SenderType, reserved_version
+from parlor.model.messages import CONTINUABLE, Message, MessageDoc, SenderType, next_reserved
 from parlor.model.parts import Said, with_content
 from parlor.model.requests import EditReceipt, OnBusy
 from parlor.model.states import GONE_MESSAGES, MessageState
@@ -22,7 +22,7 @@ from parlor.model.wire import timestamp
 from parlor.reading.internal import InternalHistory
 from parlor.rooms.commands import Continue, Edit, MessageDone, Regenerate, Stop
 from parlor.rooms.estimates import Estimates
-from parlor.rooms.reply import ReplyJob
+from parlor.rooms.reply_job import ReplyJob
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.turns import job_of
 from parlor.settings.account_limits import AccountLimits
@@ -71,6 +71,12 @@ class Revision:
         that is not a reply, and ``LimitReached`` when it has all the versions that it may have."""
         message = await self._history.message(address.room_id, command.message_id)
         _require(message, SenderType.AI, "Only a reply can be regenerated")
+        if self._replies.waits(command.message_id):
+            done = await self._cache.revised_by(address, message.seq, command.nonce, command.idempotency)
+            if done is not None:
+                return MessageDone(message, done.replayed)
+            # It waits for people: its calls are cancelled.
+            await self._replies.stop(command.message_id)
         change = await self._anew(address, message.seq, command.ai_persona)
         await self._require_free_versions(address, command, change)
         return await self._open(address, command, change)
@@ -170,7 +176,7 @@ class Revision:
             sender_type=SenderType.AI,
             content="",
             timestamp=past.timestamp,
-            version=reserved_version(attempt),
+            version=next_reserved(past.version),
             attempt=attempt,
             ai_persona=persona or past.ai_persona,
             parent_message_id=past.parent_message_id,
@@ -236,7 +242,7 @@ def _reply_of(job: ReplyJob) -> Unwanted:
         sender_type=SenderType.AI,
         content="",
         timestamp=job.timestamp,
-        version=reserved_version(job.attempt),
+        version=job.version - 1,
         parent_message_id=job.parent_message_id,
     )
     return Unwanted(job.seq, tombstone, job.message_id)

@@ -36,16 +36,18 @@ from parlor.errors import (
 from parlor.model.access import Session
 from parlor.model.ids import IdMint, MessageId, RoomId
 from parlor.model.messages import FinishReason, Message
-from parlor.model.parts import Said
 from parlor.model.requests import DeleteOutcome, DeleteReceipt, OnBusy, SendReceipt
 from parlor.model.states import MessageState
 from parlor.model.tracing import work_for
 from parlor.reading.internal import InternalHistory
 from parlor.reading.loading import Loader
+from parlor.rooms.approvals import Approvals
 from parlor.rooms.claim import Ownership
 from parlor.rooms.commands import (
+    CallDone,
     Command,
     Continue,
+    Decide,
     DeleteDone,
     DeleteMessage,
     DeleteRoom,
@@ -53,6 +55,7 @@ from parlor.rooms.commands import (
     Edit,
     EditDone,
     MessageDone,
+    PostResult,
     Regenerate,
     ResetMemory,
     Result,
@@ -64,7 +67,7 @@ from parlor.rooms.commands import (
     Wake,
 )
 from parlor.rooms.estimates import Estimates
-from parlor.rooms.reply import ReplyJob, ReplyPorts
+from parlor.rooms.reply_job import ReplyJob, ReplyPorts
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.revision import Revision
 from parlor.rooms.turns import adopted_job, job_of, turn_of
@@ -123,6 +126,10 @@ class Room:
             self._estimates,
             ports.reply.settings.llm.reply_max,
             ports.limits,
+        )
+        reply = ports.reply
+        self._approvals = Approvals(
+            reply.calls, ports.history, reply.model, reply.toolbox, self._clock, self._own.claim, self._replies
         )
         self._serving = False
         self.served = 0
@@ -232,31 +239,40 @@ class Room:
                 return await self._own.run(command.session, lambda at: self._revision.go_on(at, command))
             case Edit():
                 return EditDone(await self._own.run(command.session, lambda at: self._revision.edit(at, command)))
+            case Decide():
+                return CallDone(await self._own.run(command.session, lambda at: self._approvals.decide(at, command)))
+            case PostResult():
+                return CallDone(await self._own.run(command.session, lambda at: self._approvals.post(at, command)))
             case ResetMemory():
                 await self._own.run(command.session, lambda at: self._ports.summaries.reset(at, self._own.claim))
                 return Done()
             case Wake():
                 # Perhaps a reply was reserved whose answer never came here: only a new claim tells.
                 self._own.doubt()
-                await self._own.run(command.session, _nothing)
+                await self._own.run(command.session, self._approvals.expire)
                 return Done()
 
     async def _take_up(self, claimed: Claimed) -> Callable[[], None]:
         """The replies that an earlier owner left unfinished, found out before the room counts as owned."""
         unfinished: list[ReplyJob] = []
-        for message_id, first in claimed.open_replies:
-            if message_id not in self._replies:
+        for message_id in claimed.open_replies:
+            waits = message_id == claimed.parked
+            # One that waits here, and there no more: this owner did not hear that its decision was taken.
+            if message_id not in self._replies or (self._replies.waits(message_id) and not waits):
                 is_live = message_id == claimed.live_message
                 message = await self._ports.history.message(self.room_id, message_id)
-                # What counts is how often a reply was cut off since its last step.
-                since = max(first, claimed.live_since) if is_live else first
                 cut_off = claimed.live_attempt if is_live else None
-                unfinished.append(await self._adopted(message, since, cut_off, claimed.persona))
+                since = claimed.live_since if is_live else 0
+                unfinished.append(await self._adopted(message, since, cut_off, claimed.persona, waits=waits))
         return lambda: self._queue(*unfinished)
 
-    async def _adopted(self, reply: Message, first: int, cut_off: int | None, persona: str) -> ReplyJob:
-        doc = await self._ports.history.doc(self.room_id, reply.seq)
-        job = adopted_job(reply, Said(doc.content, doc.parts), first, cut_off, persona, self._settings)
+    async def _adopted(
+        self, reply: Message, since: int, cut_off: int | None, persona: str, *, waits: bool = False
+    ) -> ReplyJob:
+        """``since`` is the attempt that recorded the last step, 0 for none: what counts is how often a reply was cut
+        off since."""
+        row = await self._ports.history.doc(self.room_id, reply.seq)
+        job = adopted_job(reply, row, max(1, row.attempt, since), cut_off, persona, self._settings, waits=waits)
         _log.info("reply_adopted", room_id=self.room_id, message_id=job.message_id, attempt=job.attempt, ends=job.ends)
         return job
 
@@ -313,7 +329,7 @@ class Room:
         last = reply or message
         self._own.last_seq = max(self._own.last_seq, last.seq)
         if reply is not None and reply.is_streaming and reply.message_id not in self._replies:
-            self._queue(await self._adopted(reply, max(1, reply.attempt), reply.attempt or None, self._own.persona))
+            self._queue(await self._adopted(reply, reply.attempt, reply.attempt or None, self._own.persona))
         return SendReceipt(message, reply, appended.cursor, replayed=appended.message_id != command.message_id)
 
     async def _delete_message(self, command: DeleteMessage) -> DeleteDone:
@@ -389,7 +405,3 @@ class Room:
             if not answer.done():
                 answer.set_exception(RoomMoved())
                 answer.exception()
-
-
-async def _nothing(address: RoomAddress) -> None:
-    """Activation is all that is asked for."""

@@ -10,7 +10,7 @@ from parlor.model.tracing import current_request
 from parlor.rooms.commands import Send
 from parlor.rooms.draft import inherited
 from parlor.rooms.estimates import Estimates
-from parlor.rooms.reply import ReplyJob
+from parlor.rooms.reply_job import ReplyJob
 from parlor.settings import RoomSettings
 
 
@@ -60,19 +60,30 @@ def job_of(reply: MessageDoc, seq: int, attempt: int) -> ReplyJob:
         attempt=attempt,
         kept=Said(reply.content, reply.parts),
         so_far=Said(reply.content, reply.parts),
+        version=reply.version + 1,
+        first=attempt,
         request_id=current_request(),
     )
 
 
 def adopted_job(
-    reply: Message, kept: Said, first: int, cut_off: int | None, room_persona: str, settings: RoomSettings
+    reply: Message,
+    row: MessageDoc,
+    since: int,
+    cut_off: int | None,
+    room_persona: str,
+    settings: RoomSettings,
+    *,
+    waits: bool = False,
 ) -> ReplyJob:
-    """Returns the job for a reply that another owner left unfinished. ``kept`` is what its attempts begin with,
-    ``first`` the attempt that was asked for, ``cut_off`` the one that was interrupted (None: none had begun). After too
+    """Returns the job for a reply that another owner left unfinished. ``row`` keeps its slot: what its attempts begin
+    with; ``since`` is the attempt that recorded its last step or was asked for, ``waits`` whether it waits for people,
+    ``cut_off`` the one that was interrupted (None: none had begun). After too
     many attempts, or if ``crash_policy`` says so, the job only ends the reply."""
-    attempt = first if cut_off is None else cut_off + 1
+    kept, first = Said(row.content, row.parts), max(1, row.attempt)
+    attempt = since if cut_off is None else cut_off + 1
     tries = 1 if settings.crash_policy == "fail" else settings.max_attempts
-    ends = attempt - first >= tries
+    ends = attempt - since >= tries
     return ReplyJob(
         reply.message_id,
         reply.seq,
@@ -83,5 +94,10 @@ def adopted_job(
         kept=inherited(Said(reply.content, reply.parts), kept),
         asked=kept,
         so_far=Said(reply.content, reply.parts),
+        version=row.version + 1,
+        first=first,
+        waits=waits,
+        woken=row.parked and cut_off is None,
+        before=row.usage,
         ends=ends,
     )

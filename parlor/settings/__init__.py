@@ -166,6 +166,9 @@ class RoomSettings(_Section):
     `interrupted` with the text so far."""
     max_attempts: int = Field(default=2, ge=1)
     """Most runs of the language model for one reply whose owners died, with `crash_policy` `retry`."""
+    approval_ttl: Lifetime = timedelta(days=7)
+    """How long a call of a tool waits for a person's decision, or for the result of a tool that its caller executes.
+    Then it expires, and the reply goes on without it."""
     drain_timeout: Pause = timedelta(seconds=10)
     """Time that replies in progress get at shut-down before they end as `interrupted`."""
 

@@ -1,8 +1,9 @@
 """Calls of HTTP tools: one POST with the arguments, and what comes back.
 
-Only tools that may be repeated are called, and every try of a call carries the same ``Idempotency-Key``. Redirects are
+Every try of a call carries the same ``Idempotency-Key``. Redirects are
 not followed, and unless a tool allows it, its host has to be public (``addresses.py``). A failure of any kind is a
-result that tells the model; only being cancelled is not.
+result that tells the model; only being cancelled is not. One behind which the tool may have done what it was asked for
+is a ``LostResult``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import structlog
 from aiohttp.abc import AbstractResolver
 
 from parlor.model.ids import InstallationId
-from parlor.model.tools import HttpTool, ToolResult
+from parlor.model.tools import HttpTool, LostResult, ToolResult
 from parlor.tools.addresses import AddressRefused, PublicResolver, check_literal
 from parlor.tools.results import RESULT_MAX, result_of
 
@@ -47,12 +48,15 @@ class HttpCaller:
                 async with request as response:
                     return await _result_of(response)
         except TimeoutError:
-            return ToolResult(f"The tool did not answer within {tool.timeout:g} seconds", is_error=True)
+            return LostResult(f"The tool did not answer within {tool.timeout:g} seconds", is_error=True)
         except (aiohttp.ClientError, OSError) as error:
             refused = isinstance(error, AddressRefused) or isinstance(error.__cause__, AddressRefused)
             _log.warning("tool_failed", tool=tool.name, debug=repr(error))
-            words = "The tool's address is not allowed" if refused else "The tool cannot be reached"
-            return ToolResult(words, is_error=True)
+            if refused:
+                return ToolResult("The tool's address is not allowed", is_error=True)
+            unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL)
+            kind = ToolResult if unsent else LostResult
+            return kind("The tool cannot be reached", is_error=True)
 
     def _session(self, tool: HttpTool) -> aiohttp.ClientSession:
         # One for each call: connections are not shared between tools, and nothing of one answer stays for the next.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
 from typing import NamedTuple, Protocol
 
 import structlog
 
 from parlor.model.ids import InstallationId
 from parlor.model.parts import ToolCallPart
-from parlor.model.tools import AskedCall, HttpTool, McpServer, McpTool, Tool, ToolResult, ToolState
+from parlor.model.tools import AskedCall, ClientTool, HttpTool, McpServer, McpTool, Tool, ToolResult, ToolState
 from parlor.tools.arguments import ArgumentsError, canonical_arguments, digest_of
 from parlor.tools.http import idempotency_key
 
@@ -45,18 +46,11 @@ class Servers(Protocol):
 
 
 class Toolbox:
-    """``new_id`` makes the ids of calls, ``installation`` tells whose calls they are."""
+    """``installation`` tells whose calls they are."""
 
-    def __init__(
-        self,
-        caller: Caller,
-        servers: Servers,
-        new_id: Callable[[], str],
-        installation: Callable[[], Awaitable[InstallationId]],
-    ) -> None:
+    def __init__(self, caller: Caller, servers: Servers, installation: Callable[[], Awaitable[InstallationId]]) -> None:
         self._caller = caller
         self._servers = servers
-        self._new_id = new_id
         self._installation = installation
 
     async def offer(self, tools: Sequence[Tool], servers: Sequence[McpServer]) -> Offer:
@@ -71,8 +65,10 @@ class Toolbox:
         missing = tuple(server.name for server, of_server in zip(servers, listed, strict=True) if of_server is None)
         return Offer(tuple(found.values()), missing)
 
-    def examined(self, call: AskedCall, tool: Tool | None, step: int) -> ToolCallPart:
-        """Returns a call of a step as it is recorded: approved, or failed with what the model is told."""
+    def examined(self, call: AskedCall, tool: Tool | None, step: int, slot: str) -> ToolCallPart:
+        """Returns a call of a step as it is recorded: waiting for a person, approved, or failed with what the model is
+        told. Its id is made of ``slot``, which tells it from all others, and of what it is: a reply that has to begin
+        anew because Redis was lost, and whose model asks for the same, makes the same call."""
         arguments, result = "{}", None
         if tool is None:
             result = ToolResult(f"There is no tool {call.name[:NAME_SHOWN]!r}", is_error=True)
@@ -82,22 +78,31 @@ class Toolbox:
             except ArgumentsError as error:
                 result = ToolResult(str(error), is_error=True)
         name = tool.name if tool is not None else call.name[:NAME_SHOWN].encode(errors="replace").decode()
+        digest = digest_of(name, arguments)
+        asks = tool is not None and result is None and tool.approval != "never"
         return ToolCallPart(
-            tool_call_id=self._new_id(),
+            tool_call_id="call_" + sha256(f"{slot}\n{digest}".encode()).hexdigest()[:32],
             name=name,
             title=tool.title if tool is not None else "",
             arguments=arguments,
-            digest=digest_of(name, arguments),
-            state=ToolState.FAILED if result is not None else ToolState.APPROVED,
+            digest=digest,
+            state=ToolState.FAILED if result else ToolState.WAITING if asks else ToolState.APPROVED,
+            approval="required" if asks else "none",
             result=result,
             step=step,
+            editable=asks and tool is not None and tool.editable,
+            client=isinstance(tool, ClientTool) and result is None,
+            once=asks and tool is not None and tool.approval == "first",
         )
 
-    async def run(self, tool: Tool | None, call: ToolCallPart) -> ToolResult:
+    async def key(self, call: ToolCallPart) -> str:
+        """What every try of the call is sent with."""
+        return idempotency_key(await self._installation(), call.tool_call_id, call.digest)
+
+    async def run(self, tool: Tool | None, call: ToolCallPart, key: str) -> ToolResult:
         """Makes the call, with the bytes that were digested."""
-        if tool is None:
-            return ToolResult(f"There is no tool {call.name!r} any more", is_error=True)
-        key = idempotency_key(await self._installation(), call.tool_call_id, call.digest)
         if isinstance(tool, McpTool):
             return await self._servers.call(tool, call.arguments, key)
+        if not isinstance(tool, HttpTool):
+            return ToolResult(f"There is no tool {call.name!r} any more", is_error=True)
         return await self._caller.call(tool, call.arguments, key)

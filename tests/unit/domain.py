@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from fakeredis import FakeAsyncRedis
 
+from parlor.cache.calls import CallCache
 from parlor.cache.creations import CreationCache
 from parlor.cache.events import EventLog
 from parlor.cache.guard import Guard
@@ -62,7 +63,7 @@ from parlor.rooms.commands import (
 )
 from parlor.rooms.follow_up import FollowUp
 from parlor.rooms.host import RoomHost
-from parlor.rooms.reply import ReplyPorts
+from parlor.rooms.reply_job import ReplyPorts
 from parlor.rooms.room import Room, RoomPorts
 from parlor.rooms.stateless import StatelessCalls, StatelessPorts
 from parlor.settings import LlmSettings
@@ -183,7 +184,6 @@ class Domain:
         return room_id
 
     def room(self, room_id: RoomId) -> Room:
-        """Returns an owner of the room, without a host."""
         room = Room(self.ports(), room_id, lambda _: None)
         self._rooms.append(room)
         return room
@@ -213,7 +213,10 @@ class Domain:
                 self.metrics,
                 self.settings,
                 self.follow_up,
-                Toolbox(self.tools, self.tools, self.mint.token, self.live.guard.installation),
+                Toolbox(self.tools, self.tools, self.live.guard.installation),
+                CallCache(self.live),
+                self.internal_history.stored_version,
+                self.mint.token,
             ),
             cache=self.cache,
             revisions=RevisionCache(self.live),
@@ -255,7 +258,6 @@ class Domain:
         return done.receipt
 
     async def say(self, room: Room, text: str = "Hello") -> Message:
-        """Sends a message without a reply."""
         return (await self.send(room, text, reply=ReplyMode.NONE)).message
 
     async def answer(self, talk: int, text: str) -> None:
@@ -295,7 +297,6 @@ class Domain:
         return done.message
 
     async def go_on(self, room: Room, message_id: MessageId, nonce: str = "") -> Message:
-        """Continues a reply."""
         done = await room.execute(Continue(self.ada, room.room_id, "request", message_id, nonce or self.mint.token()))
         assert isinstance(done, MessageDone)
         return done.message

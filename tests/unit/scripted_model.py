@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from parlor.llm.ports import Completion, Context, History, Part, Persona, PromptTurn, ReasoningDelta, TextDelta
 from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason, SenderType, Usage
-from parlor.model.tools import AskedCall, HttpTool, McpServer
+from parlor.model.tools import AskedCall, DeclaredTool, McpServer
 
 USAGE = Usage(input_tokens=3, output_tokens=5)
 
@@ -60,7 +60,7 @@ class ScriptedModel:
         self.talks: list[Talk] = []
         self.auto: list[str] | None = None
         self.mem_error: Exception | None = None
-        self.tools: tuple[HttpTool, ...] = ()
+        self.tools: tuple[DeclaredTool, ...] = ()
         self.servers: tuple[McpServer, ...] = ()
         self.max_steps = 8
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from parlor.model.tools import HttpTool, McpServer, McpTool, Tool, ToolResult
+from parlor.model.tools import Approval, ClientTool, HttpTool, McpServer, McpTool, Tool, ToolResult
 
 
 def tool(name: str = "weather", **parameters: object) -> HttpTool:
     """A tool whose arguments are strings with these names."""
     schema = {"type": "object", "properties": {each: {"type": "string"} for each in parameters}}
     return HttpTool(name, name.title(), f"Tells the {name}", schema, f"https://{name}.test/", {}, 5.0, False)
+
+
+def client_tool(name: str = "browser", approval: Approval = "never") -> ClientTool:
+    return ClientTool(name, name.title(), f"Opens the {name}", {"type": "object"}, approval)
 
 
 class ScriptedTools:

@@ -20,6 +20,7 @@
 --@include drop_message
 --@include idempotency
 --@include budget
+--@include parked
 local refused = require_room()
 if refused then
   return {refused}
@@ -98,7 +99,7 @@ if A.reply ~= '' then
   redis.call('HSET', K.states, 's:' .. last, 'COMPOSING', 'i:' .. A.reply, last, 'm:' .. last, A.reply)
   redis.call('ZADD', K.open, last, A.reply)
   hold_budget(A.reply, A.room, 0, asked)
-  redis.call('ZADD', K.generating, A.lease_until, A.room)
+  needs_owner()
   enqueue('CHAT_MESSAGE_SAVE', 'seq', last, 'message', A.reply, 'final', '0', 'doc', A.reply_doc,
     'last', last, 'count', count, 'at', A.now)
   emit(K.events, K.room, 'type', 'message.created', 'message', A.reply, 'seq', last, 'state', 'COMPOSING',

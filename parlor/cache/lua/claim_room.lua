@@ -3,14 +3,15 @@
 --       is refused when another owner has claimed the room since, and its own claim gets a higher number.
 -- KEYS: partition generating room states open
 -- ARGV: room claim ticket installation
--- Returns: OK, seq, owner account, db_key, persona, {message id, seq, the version that closes it or ''} of each reply
---          that is not finished, live message:attempt or '', the claim's number,
---          the attempt that recorded the live message's last step or 0
+-- Returns: OK, seq, owner account, db_key, persona, {message id, seq} of each reply that is not finished,
+--          live message:attempt or '', the claim's number, the attempt that recorded the live message's last step or 0,
+--          the reply that waits for people or ''
 --          | PARTITION_UNKNOWN | MISSING | GONE | FENCED | FOREIGN
 -- Guarantees: at most one claim holds; its number is higher than that of any before it, and than its ticket; a room
 --       that has nothing to finish is not listed as generating.
 -- Safe to repeat because: the same claim takes the same room again, and its number is above the ticket by then.
 --@include require_partition
+--@include parked
 local refused = require_partition()
 if refused then
   return {refused}
@@ -34,12 +35,15 @@ end
 if redis.call('ZCARD', K.open) == 0 then
   redis.call('ZREM', K.generating, A.room)
 end
+local waits, deadline = parked()
+if waits then
+  redis.call('ZADD', K.generating, deadline, A.room)
+end
 local unfinished = {}
 for _, message in ipairs(redis.call('ZRANGE', K.open, 0, -1)) do
   local seq = redis.call('HGET', K.states, 'i:' .. message)
   unfinished[#unfinished + 1] = message
   unfinished[#unfinished + 1] = seq
-  unfinished[#unfinished + 1] = redis.call('HGET', K.states, 'v:' .. seq) or ''
 end
 return {CODE.OK, tonumber(found[2]), found[3], found[4], found[5], unfinished, found[6] or '', number,
-  tonumber(found[9] or '0')}
+  tonumber(found[9] or '0'), waits or ''}

@@ -4,15 +4,17 @@
 --       now quoted incarnation installation room_ttl message_ttl *rows
 --       quoted is the seq of a message whose first words the title is, '' for none
 --       incarnation is the partition's from before the shard was read; persisted is the last seq of the shard; rows:
---       seq, message id, state, doc, version of each message, ascending; a state COMPOSING is a reply whose end never
---       came to the shard: it is open again, and overdue, so that a sweeper finds it an owner; its row's version is one
---       below the one that closes it
+--       seq, message id, state, doc, version, deadline and calls of each message, ascending: deadline is until when a
+--       reply waits for people, '' for one that does not, calls has id, state, digest and request of each of its calls;
+--       a state COMPOSING is a reply whose end never came to the shard: it is open again, and overdue unless it waits,
+--       so that a sweeper finds it an owner; its row's version is one below the one that closes it
 -- Returns: OK | DUPLICATE (it is here by now; nothing was changed) | PARTITION_UNKNOWN | FOREIGN
 --          | OUT_OF_STEP (Redis has been lost since the shard was read, which may have more by now)
 -- Guarantees: never overwrites what Redis knows: what is queued is newer than the shard; the watermark stays below the
 --       first message that is not final.
 -- Safe to repeat because: a room that is here is left alone.
 --@include require_partition
+--@include calls
 local refused = require_partition()
 if refused then
   return {refused}
@@ -24,15 +26,19 @@ if redis.call('EXISTS', K.room) == 1 then
   return {CODE.DUPLICATE}
 end
 local FINAL = {SENT = true, DELETING = true, DELETED = true}
-local persisted, opened = tonumber(A.persisted), false
-for i = 1, #REST, 5 do
+local persisted, opened, waits = tonumber(A.persisted), nil, nil
+for i = 1, #REST, 7 do
   local seq, message, state = tonumber(REST[i]), REST[i + 1], REST[i + 2]
   -- A state that outlived the room's hash is the newer one: a message may be on its way to deletion.
   if redis.call('HSETNX', K.states, 's:' .. seq, state) == 0 then
     state = redis.call('HGET', K.states, 's:' .. seq)
   end
   if state == 'COMPOSING' then
-    opened = true
+    opened = opened or REST[i + 5] ~= '' and REST[i + 5] or A.now
+    waits = waits or REST[i + 5] ~= '' and message .. ' ' .. REST[i + 5]
+    for id, at, digest, request in string.gmatch(REST[i + 6], '(%S+) (%S+) (%S+) (%S+)') do
+      put_call(seq, id, {state = at, digest = digest, request = request})
+    end
     redis.call('ZADD', K.open, seq, message)
     redis.call('HSETNX', K.states, 'v:' .. seq, REST[i + 4] + 1)
   end
@@ -43,7 +49,7 @@ for i = 1, #REST, 5 do
   redis.call('HSETNX', K.messages, 'd:' .. seq, REST[i + 3])
 end
 if opened then
-  redis.call('ZADD', K.generating, 'NX', A.now, A.room)
+  redis.call('ZADD', K.generating, 'NX', opened, A.room)
 end
 -- What is older than the rows was never here: finishing does not have to trim its way up to them.
 local below = REST[1] and tonumber(REST[1]) - 1 or persisted
@@ -52,6 +58,9 @@ redis.call('HSET', K.room, 'account', A.owner, 'db_key', A.db_key, 'title', A.ti
   'persisted', persisted, 'version', A.version, 'summary', A.summary, 'summary_version', A.summary_version,
   'state', 'ACTIVE', 'claim', '', 'event', A.now .. '-0', 'log_start', A.now .. '-0',
   'trimmed', below, 'forgotten', below)
+if waits then
+  redis.call('HSET', K.room, 'parked', waits)
+end
 if A.quoted ~= '' then
   redis.call('HSET', K.room, 'quotes', A.quoted .. ' ' .. A.title)
 end

@@ -6,12 +6,13 @@
 --       whichever of this and the reply's end comes first.
 -- Safe to repeat because: it only moves two deadlines.
 --@include require_room
+--@include parked
 local refused = require_room()
 if refused then
   return {refused}
 end
 if redis.call('ZCARD', K.open) > 0 then
-  redis.call('ZADD', K.generating, A.lease_until, A.room)
+  needs_owner()
 end
 redis.call('PEXPIRE', K.events, A.event_ttl)
 return {CODE.OK}

@@ -1,12 +1,12 @@
 -- What: begins a run of the LLM for a reserved reply; from the second on, readers are told to forget what it said,
 --       and what an attempt keeps of the one before is told at once.
 -- KEYS: partition queue generating room messages states draft events account rooms reserving
--- ARGV: room owner db_key request claim now message seq attempt version text length layout had lease_until budget
+-- ARGV: room owner db_key request claim now message seq attempt version text length layout had woken lease_until budget
 --       event_ttl event_max *parts
 --       version is what the attempt ends with, text the draft that it begins with ('' for nothing), length its
 --       characters, layout what its parts are ('' for a single text); had is the tokens of what an attempt said whose
---       owner died before its end; parts: what stands, an event for each: type, index, offset, and the text or the
---       whole part
+--       owner died before its end; woken is '1' for an attempt that waited for people, and goes on;
+--       parts: what stands, an event for each: type, index, offset, and the text or the whole part
 -- Returns: OK, the tokens that the answer may have or '' | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state
 --          | UNCOUNTED | QUOTA as append_turn, after an attempt whose owner died was charged
 -- Guarantees: a room has one live attempt; deltas of any other are refused. A reply's attempts only go up. What is
@@ -52,7 +52,9 @@ if message ~= A.message then
 end
 redis.call('DEL', K.draft)
 redis.call('ZADD', K.generating, A.lease_until, A.room)
-if tonumber(A.attempt) > 1 then
+-- Readers of an attempt that goes on know what stands, unless its log is gone.
+local told = A.woken == '1' and redis.call('EXISTS', K.events) == 1
+if not told and (A.woken == '1' or tonumber(A.attempt) > 1) then
   emit(K.events, K.room, 'type', 'message.reset', 'message', A.message, 'attempt', A.attempt)
 end
 if A.text ~= '' then
@@ -61,7 +63,7 @@ end
 if A.layout ~= '' then
   redis.call('HSET', K.room, 'live_layout', A.layout)
 end
-for i = 1, #REST, 4 do
+for i = 1, told and 0 or #REST, 4 do
   emit(K.events, K.room, 'type', REST[i], 'message', A.message, 'attempt', A.attempt, 'index', REST[i + 1],
     'offset', REST[i + 2], REST[i] == 'message.part' and 'part' or 'text', REST[i + 3])
 end

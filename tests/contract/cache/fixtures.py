@@ -13,6 +13,7 @@ from datetime import timedelta
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from parlor.cache.calls import CallCache
 from parlor.cache.changes import Appended, Claimed, Piece, Turn
 from parlor.cache.connection import Answer, ScriptPipeline
 from parlor.cache.creations import CreationCache
@@ -116,6 +117,7 @@ class CacheFixtures:
         self.mint = IdMint(self.clock, SeededEntropy(number))
         self.partition = Partition(number % 4096)
         self.rooms = RoomCache(self.live)
+        self.calls = CallCache(self.live)
         self.creations = CreationCache(self.live)
         self.revisions = RevisionCache(self.live)
         self.states = StateCache(self.live)

@@ -38,8 +38,8 @@ async def _delta(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, tu
 
 async def _record(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
     assert turn.reply_id is not None
-    call = ToolCallPart("c", "t", "T", "{}", "sha256:0", ToolState.RUNNING)
-    await fixtures.rooms.record_part(address, claim, turn.reply_id, 1, PartChange(1, 0, call, (call,)))
+    call = ToolCallPart("c", "t", "T", "{}", "sha256:0", ToolState.APPROVED)
+    await fixtures.calls.record(address, claim, turn.reply_id, turn.seq + 1, 1, PartChange(1, 0, call, (call,)))
 
 
 async def _reserve(fixtures: CacheFixtures, address: RoomAddress, claim: Claim, turn: Appended) -> None:
@@ -159,7 +159,7 @@ async def test_a_claim_tells_which_replies_have_not_ended(fixtures: CacheFixture
     live = await fixtures.start(address, turns[1], attempt=3)
     claimed = await fixtures.claim(address.room_id, CLAIM_2)
     assert claimed is not None
-    assert claimed.open_replies == [(turns[1].reply_id, 1), (turns[2].reply_id, 1)]
+    assert claimed.open_replies == [turns[1].reply_id, turns[2].reply_id]
     assert (claimed.live_message, claimed.live_attempt) == (live, 3)
     assert claimed.last_seq == 6
 

@@ -28,6 +28,7 @@ from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
 from parlor.model.tools import ToolState
 from tests.contract.cache.fixtures import APPLIED, CLAIM_1, LEASE, CacheFixtures, plain
+from tests.contract.cache.test_approvals import parked
 from tests.contract.cache.test_deletes import delete
 from tests.contract.cache.test_revisions import change
 
@@ -42,9 +43,10 @@ async def everything(fixtures: CacheFixtures) -> None:
     reply = await fixtures.start(address, turn)
     await budgets(fixtures)
     await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(0, "Hi"))
-    call = ToolCallPart("c", "t", "T", "{}", "sha256:0", ToolState.RUNNING)
+    call = ToolCallPart("c", "t", "T", "{}", "sha256:0", ToolState.APPROVED)
     await fixtures.rooms.reserve_step(address, CLAIM_1, reply, 1, Ask(1, 1, 0, 0))
-    await fixtures.rooms.record_part(address, CLAIM_1, reply, 1, PartChange(1, 1, call, (TextSpan(2), call)))
+    await fixtures.calls.record(address, CLAIM_1, reply, 2, 1, PartChange(1, 1, call, (TextSpan(2), call)))
+    await calls(fixtures)
     await fixtures.rooms.renew_reply(address, CLAIM_1)
     await fixtures.start(address, turn, attempt=2)
     await fixtures.page(address)
@@ -82,6 +84,14 @@ async def everything(fixtures: CacheFixtures) -> None:
     await fixtures.live.own_partition(fixtures.partition)
     await fixtures.queue.release(fixtures.partition, LEASE, APPLIED)
     await fixtures.queue.hold(fixtures.partition, "lease-2", "writer-2")
+
+
+async def calls(fixtures: CacheFixtures) -> None:
+    """A reply that waits for a person, and goes on."""
+    waiting = await parked(fixtures)
+    await waiting.decide(ToolState.APPROVED)
+    await waiting.wake()
+    await waiting.dispatch()
 
 
 async def budgets(fixtures: CacheFixtures) -> None:

@@ -14,6 +14,7 @@ from parlor.model.access import Credential, DailyUse, Session, Standing, StreamT
 from parlor.model.budgets import Budget
 from parlor.model.ids import AccountId, MessageId, Partition, RoomId, ShardId
 from parlor.model.messages import Durability, FinishReason, Message, MessageList, MessagePage, Usage
+from parlor.model.parts import ToolCallPart
 from parlor.model.requests import (
     AttemptReceipt,
     DeleteOutcome,
@@ -30,6 +31,7 @@ from parlor.model.requests import (
 from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.model.search import SearchPage
 from parlor.model.states import MessageState, RoomState
+from parlor.model.tools import Decision, PostedResult
 from tests.unit.api.fake_access import FakeAccess
 from tests.unit.api.fake_administration import FakeAdministration, FakeAuditLog
 from tests.unit.api.fake_answer import FakeAnswer
@@ -38,7 +40,7 @@ from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
 from tests.unit.api.fake_files import FakeFileRows, fake_files
 from tests.unit.api.fake_sign_in import FakeSignIn
 from tests.unit.api.fake_subscription import FakeSubscription
-from tests.unit.api.samples import CURSOR, EDITED_AT, message, reply, room
+from tests.unit.api.samples import CALL, CURSOR, EDITED_AT, message, reply, room
 from tests.unit.memory_files import MemoryFileStore
 
 
@@ -55,6 +57,7 @@ class FakeGateway(FakeSignIn):
         self.budgets, self.limits = FakeBudgets(), self.administration.limits
         self.calls: list[tuple[Any, ...]] = []
         self.fails: Exception | None = None
+        self.message = message()
         self.commit_fails: Exception | None = None
         self.wait_fails: Exception | None = None
         self.subscription = FakeSubscription(CURSOR)
@@ -156,7 +159,7 @@ class FakeGateway(FakeSignIn):
 
     async def get_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message:
         self._called("get_message", room_id, message_id)
-        return message()
+        return self.message
 
     async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt:
         self._called("delete_message", room_id, message_id)
@@ -180,6 +183,18 @@ class FakeGateway(FakeSignIn):
         return reply(
             content="so far", is_streaming=False, state=MessageState.PENDING, finish_reason=FinishReason.STOPPED
         )
+
+    async def decide_call(
+        self, session: Session, room_id: RoomId, message_id: MessageId, tool_call_id: str, decision: Decision
+    ) -> ToolCallPart:
+        self._called("decide_call", room_id, message_id, tool_call_id, decision)
+        return CALL
+
+    async def post_result(
+        self, session: Session, room_id: RoomId, message_id: MessageId, tool_call_id: str, posted: PostedResult
+    ) -> ToolCallPart:
+        self._called("post_result", room_id, message_id, tool_call_id, posted)
+        return CALL
 
     async def regenerate(
         self,

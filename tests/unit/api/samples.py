@@ -8,8 +8,10 @@ import msgspec
 
 from parlor.model.ids import IdMint, Partition
 from parlor.model.messages import Durability, Message, SenderType
+from parlor.model.parts import ToolCallPart
 from parlor.model.rooms import Room
 from parlor.model.states import MessageState, RoomState
+from parlor.model.tools import ToolState
 from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
 
 EDITED_AT = "2026-11-23T03:18:05.042Z"
@@ -19,6 +21,12 @@ ROOM = MINT.room_id(Partition(17))
 MESSAGE = MINT.message_id(Partition(17))
 REPLY = MINT.message_id(Partition(17))
 FILE_ID = MINT.file_id(Partition(17))
+
+
+CALL = ToolCallPart(
+    "call_0f", "pay", "Pay", '{"sum":1.5,"to":"Eve"}', "sha256:" + "0" * 64, ToolState.WAITING, "required",
+    expires_at=NOW_MS,
+)  # fmt: skip
 
 
 def room(**changes: Any) -> Room:

@@ -27,6 +27,7 @@ NAMES = {
     "file_id": FILE_ID,
     "account_id": "alice",
     "model": "GPT4O",
+    "tool_call_id": "call_0f",
     "id": "tea",
     "dead_letter_id": "17:1795403885042-1",
 }

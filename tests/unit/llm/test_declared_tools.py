@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parlor.llm.personas import PersonasError, parse_personas
+from parlor.model.tools import ClientTool, HttpTool
 from tests.unit.llm.test_personas import GOOD
 
 pytestmark = pytest.mark.unit
@@ -25,6 +26,7 @@ def test_a_tool_is_declared_below_its_persona(monkeypatch: pytest.MonkeyPatch) -
     more = 'headers = { Authorization = "Bearer ${WEATHER_KEY}" }\ntimeout = 5\ntitle = "Weather"\n'
     (persona,) = parse_personas(f"{GOOD}max_steps = 3\n{TOOL}{more}", "f")
     (tool,) = persona.tools
+    assert isinstance(tool, HttpTool)
     assert persona.max_steps == 3
     assert (tool.name, tool.title, tool.url, tool.timeout) == ("weather", "Weather", "https://weather.test/v1", 5.0)
     assert tool.headers == {"Authorization": "Bearer s3cret"}
@@ -32,10 +34,29 @@ def test_a_tool_is_declared_below_its_persona(monkeypatch: pytest.MonkeyPatch) -
     assert not tool.allow_private
 
 
+def test_a_tool_says_how_it_may_be_called() -> None:
+    how = 'idempotent = false\napproval = "always"\neditable = true'
+    (persona,) = parse_personas(GOOD + TOOL.replace("idempotent = true", how), "f")
+    (tool,) = persona.tools
+    assert isinstance(tool, HttpTool)
+    assert (tool.idempotent, tool.approval, tool.editable) == (False, "always", True)
+
+
+def test_a_clients_tool_has_no_url() -> None:
+    table = TOOL.replace('"http"', '"client"').replace('url = "https://weather.test/v1"\nidempotent = true\n', "")
+    (persona,) = parse_personas(GOOD + table + 'approval = "first"\n', "f")
+    (tool,) = persona.tools
+    assert isinstance(tool, ClientTool)
+    assert (tool.name, tool.approval) == ("weather", "first")
+    with pytest.raises(PersonasError, match="url"):
+        parse_personas(GOOD + TOOL.replace('"http"', '"client"'), "f")
+
+
 @pytest.mark.parametrize(
     ("wrong", "right", "words"),
     [
-        ("idempotent = false", "idempotent = true", "idempotent = true"),
+        ('idempotent = true\napproval = "often"', "idempotent = true", "approval"),
+        ("idempotent = true\neditable = true", "idempotent = true", "editable"),
         ("", "idempotent = true", "idempotent"),
         ('kind = "shell"', 'kind = "http"', "shell"),
         ('name = "a b"', 'name = "weather"', "name"),

@@ -214,7 +214,9 @@ def test_a_url_that_hides_its_host_is_not_declared(url: str, kind: str) -> None:
         table |= {"description": "d", "parameters": {"type": "object"}}
     with pytest.raises(ToolError, match="url"):
         read_tool(table, {})
-    assert read_tool({**table, "url": "http://weather.test/"}, {}).url == "http://weather.test/"
+    declared = read_tool({**table, "url": "http://weather.test/"}, {})
+    assert isinstance(declared, HttpTool | McpServer)
+    assert declared.url == "http://weather.test/"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/schema", "http://169.254.169.254/", "file:///etc/passwd"])

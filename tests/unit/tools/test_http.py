@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from parlor.model.ids import InstallationId
-from parlor.model.tools import HttpTool, ToolResult
+from parlor.model.tools import HttpTool, LostResult, ToolResult
 from parlor.tools.http import HttpCaller, idempotency_key
 from parlor.tools.results import RESULT_MAX
 
@@ -98,7 +98,7 @@ async def test_no_redirect_is_followed(service: Service, status: int) -> None:
 async def test_a_tool_that_does_not_answer_is_given_up(service: Service) -> None:
     service.answers.clear()
     result = await HttpCaller().call(at(service.url, timeout=0.2), "{}", "k")
-    assert result == ToolResult("The tool did not answer within 0.2 seconds", is_error=True)
+    assert result == LostResult("The tool did not answer within 0.2 seconds", is_error=True)
 
 
 async def test_a_tool_that_is_not_there_says_so() -> None:

@@ -198,7 +198,7 @@ async def installation() -> InstallationId:
 
 async def test_a_server_does_not_replace_the_tool_of_another(servers: McpServers, modern: McpService) -> None:
     own: HttpTool = tool("sea_tides")
-    toolbox = Toolbox(ScriptedTools(), servers, lambda: "t1", installation)
+    toolbox = Toolbox(ScriptedTools(), servers, installation)
     away = modern.declared(name="land", url="http://127.0.0.1:1/mcp")
     offer = await toolbox.offer([own], [modern.declared(), away])
     assert [each.name for each in offer.tools] == ["sea_tides", "sea_forecast"]

@@ -10,6 +10,8 @@
 --@include drop_summary
 --@include drop_stand_in
 --@include reservation
+--@include calls
+--@include parked
 local OUTCOME = {COMPOSING = 'stopped_and_deleted', PENDING = 'cancelled', PROCESSING = 'deleting', SENT = 'deleting'}
 
 local function drop_message(seq, message, tombstone, by)
@@ -17,10 +19,14 @@ local function drop_message(seq, message, tombstone, by)
   local state = outcome == 'deleting' and 'DELETING' or 'DELETED'
   move_message(seq, state, by)
   if redis.call('ZREM', K.open, message) == 1 then
+    local waited = parked() == message
     drop_live(message)
+    forget_calls(seq)
     withdraw(message)
     if redis.call('ZCARD', K.open) == 0 then
       redis.call('ZREM', K.generating, A.room)
+    elseif waited then
+      redis.call('ZADD', K.generating, A.now, A.room)  -- What waited behind it.
     end
   end
   -- Until the shard has the tombstone, this slot is not stored, whatever its state.

@@ -18,7 +18,7 @@ local function drop_room(refused)
   end
   redis.call('HSET', K.room, 'claim', '')
   redis.call('HDEL', K.room, 'live', 'live_length', 'live_layout',
-    'live_changes', 'live_since')
+    'live_changes', 'live_since', 'parked')
   redis.call('ZREM', K.generating, A.room)
   for _, message in ipairs(redis.call('ZRANGE', K.open, 0, -1)) do
     withdraw(message)

@@ -4,6 +4,7 @@
 --   This is no transition of the table: the attempt before has had its life, and the next one begins another.
 -- Uses K.generating, K.messages, K.states, K.open, K.room, A.room, A.now, A.lease_until and what enqueue uses.
 --@include enqueue
+--@include parked
 --@include transition
 local function keep_version(seq, past)
   local kept = redis.call('HGET', K.messages, 'v:' .. seq)
@@ -20,7 +21,7 @@ local function reopen(seq, message, doc, past, needed)
   keep_version(seq, past)
   redis.call('HSET', K.messages, 'd:' .. seq, doc)
   redis.call('ZADD', K.open, seq, message)
-  redis.call('ZADD', K.generating, A.lease_until, A.room)
+  needs_owner()
   local room = redis.call('HMGET', K.room, 'seq', 'count')
   enqueue('CHAT_MESSAGE_SAVE', 'seq', seq, 'message', message, 'final', '0', 'doc', doc, 'past', past,
     'last', room[1], 'count', room[2], 'at', A.now)
