@@ -13,7 +13,7 @@ CODE := $(wildcard api actors demo_model examples parlor parlor_bench parlor_cli
 export PIP_NO_INPUT := 1
 PYTHON ?=
 
-.PHONY: help run install-dev check lint types unit test servers bench bench-check chaos image image-steps package lock sbom audit
+.PHONY: help run install-dev check lint types unit test servers bench bench-check chaos image image-steps package lock sbom audit fuzz
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -104,6 +104,14 @@ sbom: $(DEV_STAMP) ## sbom.json: what is installed, with checksums, as CycloneDX
 
 audit: $(DEV_STAMP) ## Known vulnerabilities and licences of what is installed and of the page, as far as they can be asked for
 	@$(BIN)/python -m tests.audit
+
+# Of each call of the OpenAPI document.
+FUZZ_EXAMPLES ?= 90
+
+fuzz: $(DEV_STAMP) ## 5,000 made-up requests over the whole OpenAPI document, on an installation of its own
+	@home=$$(mktemp -d); trap '$(BIN)/parlor down --data-dir $$home; rm -rf $$home' EXIT; \
+	$(BIN)/parlor up --data-dir $$home --port 0 --detach; \
+	$(BIN)/python -m tests.integration.fuzz --data-dir $$home --examples $(FUZZ_EXAMPLES)
 
 # The interpreter of .venv: PYTHON when it is given, else the active one (python3 on PATH, so a virtual environment's
 # too), else another on PATH that fits. Debian's python3 needs the package python3-venv.

@@ -32,6 +32,7 @@ from parlor.cache.dead_letters import DeadLetter
 from parlor.errors import AccountNotFound, DeadLetterNotFound, IllegalTransition
 from parlor.model.access import AccountRow, Deletion, Standing
 from parlor.model.administration import AccountReport, Action
+from parlor.model.budgets import BILLION
 from parlor.model.cursors import InvalidCursor
 from parlor.model.ids import AccountId
 from parlor.model.wire import JsonForm, timestamp
@@ -191,7 +192,8 @@ def _said(changes: Changes) -> str:
 
 def _report(report: AccountReport, first: date, last: date, limits: LimitSettings) -> JsonForm:
     counted = ("messages", "input_tokens", "output_tokens")
-    total = {name: sum(getattr(day, name) for day in report.use) for name in counted}
+    total: JsonForm = {name: sum(getattr(day, name) for day in report.use) for name in counted}
+    total["cost"] = sum(day.cost for day in report.use) / BILLION
     return {
         **_account(report.row),
         "rooms": report.rooms,

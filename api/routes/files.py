@@ -44,7 +44,7 @@ _FORM: dict[str, Any] = {
         },
     }
 }
-_BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_BYTES: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 _PARTIAL: Responses = {
     206: {"description": "The range", **_BYTES},
     304: {"description": "`If-None-Match` has it"},

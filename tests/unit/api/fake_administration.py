@@ -64,7 +64,7 @@ class FakeAdministration:
         return [self._row(name) for name, number in self.numbers.items() if number > after][:limit]
 
     async def account(self, account: AccountId, first: date, last: date) -> AccountReport:
-        use = [DailyUse(5, last.isoformat(), 1, 2, 3), DailyUse(5, first.isoformat(), 10, 20, 30)]
+        use = [DailyUse(5, last.isoformat(), 1, 2, 3), DailyUse(5, first.isoformat(), 10, 20, 30, 750_000_000)]
         return AccountReport(self._row(account), 4, 1, use, self.own_limits.get(account, {}))
 
     async def revoke(self, account: AccountId, not_before: int) -> None:

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from api.admin_schemas import AdminAccountResponse
 from parlor.errors import Overloaded
 from parlor.settings import Settings
 from parlor.settings.account_limits import OWN_LIMITS
@@ -74,11 +75,19 @@ async def test_a_cursor_of_another_list_is_refused(client: httpx2.AsyncClient, c
 
 async def test_an_account_is_shown_with_its_use_and_its_limits(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/v1/admin/accounts/alice")
+    AdminAccountResponse.model_validate_json(answer.content)
     assert answer.json() == {
         **ALICE,
         "rooms": 4,
         "api_keys": 1,
-        "usage": {"from": "2026-10-25", "to": "2026-11-23", "messages": 11, "input_tokens": 22, "output_tokens": 33},
+        "usage": {
+            "from": "2026-10-25",
+            "to": "2026-11-23",
+            "messages": 11,
+            "input_tokens": 22,
+            "output_tokens": 33,
+            "cost": 0.75,
+        },
         "limits": {name: getattr(LimitSettings(), name) for name in OWN_LIMITS},
         "own_limits": [],
         "deletion": None,
