@@ -14,14 +14,14 @@ from parlor.llm.ports import PromptTurn
 MODEL = "parlor-demo"
 
 
-class _Url(msgspec.Struct):
+class Url(msgspec.Struct):
     url: str = ""
 
 
 class Part(msgspec.Struct):
     type: str
     text: str = ""
-    image_url: _Url | None = None
+    image_url: Url | None = None
 
 
 class Turn(msgspec.Struct):

@@ -139,20 +139,22 @@ class Run:
         if behaviour.fail_after is not None:
             connection.respond(HTTPStatus.INTERNAL_SERVER_ERROR, error_body("The demo model was told to fail"))
             return False
+        connection.respond(HTTPStatus.OK, json_body(self._whole()))
+        return True
+
+    def _whole(self) -> dict[str, object]:
         message: dict[str, object] = {"role": "assistant", "content": "".join(self._tokens), "refusal": None}
         if self._thoughts:
-            message[behaviour.think_as] = "".join(self._thoughts)
+            message[self._behaviour.think_as] = "".join(self._thoughts)
         if self._calls:
             message |= {"content": None, "tool_calls": self._calls}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish}
-        body = {**self._head, "object": "chat.completion", "choices": [choice], "usage": self._usage}
-        connection.respond(HTTPStatus.OK, json_body(body))
-        return True
+        return {**self._head, "object": "chat.completion", "choices": [choice], "usage": self._usage}
 
     async def stream(self, connection: Connection) -> bool:
         behaviour = self._behaviour
         connection.begin({"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"})
-        await connection.write([self._chunk({"role": "assistant", "content": ""})])
+        await connection.write([self._opening()])
         await self._deltas(connection, behaviour.think_as, self._thoughts)
         stops = [stop for stop in (behaviour.fail_after, behaviour.hang_after) if stop is not None]
         await self._deltas(connection, "content", self._tokens[: min(stops)] if stops else self._tokens)
@@ -160,20 +162,32 @@ class Run:
             await self._clock.sleep(HANG_MAX)
         if behaviour.fail_after is not None:
             if behaviour.fail_as == "error":
-                await connection.write([b"data: %b\n\n" % error_body("The demo model was told to fail")])
+                await connection.write([self._failure()])
             if behaviour.fail_as == "cut":
                 connection.cut()
             else:
                 connection.end()
             return False
-        last = [*self._call_chunks(), self._chunk({}, self._finish)]
-        options = self._order.stream_options
-        if options is not None and options.include_usage and behaviour.usage != "none":
-            usage = {**self._head, "object": "chat.completion.chunk", "choices": [], "usage": self._usage}
-            last.append(b"data: %b\n\n" % json_body(usage))
-        await connection.write([*last, b"data: [DONE]\n\n"])
+        await connection.write(self._ending())
         connection.end()
         return True
+
+    def _opening(self) -> bytes:
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def _delta(self, field: str, text: str) -> bytes:
+        return self._chunk({field: text})
+
+    def _failure(self) -> bytes:
+        return b"data: %b\n\n" % error_body("The demo model was told to fail")
+
+    def _ending(self) -> list[bytes]:
+        last = [*self._call_chunks(), self._chunk({}, self._finish)]
+        options = self._order.stream_options
+        if options is not None and options.include_usage and self._behaviour.usage != "none":
+            usage = {**self._head, "object": "chat.completion.chunk", "choices": [], "usage": self._usage}
+            last.append(b"data: %b\n\n" % json_body(usage))
+        return [*last, b"data: [DONE]\n\n"]
 
     def _call_chunks(self) -> list[bytes]:
         """All calls; in pieces, those of parallel calls are mixed as servers mix them."""
@@ -193,7 +207,7 @@ class Run:
         behaviour = self._behaviour
         if not tokens:
             return
-        before, after = self._chunk({field: "\0"}).rsplit(b'"\\u0000"', 1)
+        before, after = self._delta(field, "\0").rsplit(b'"\\u0000"', 1)
         if behaviour.stamp:
             await self._stamps(connection, len(tokens), before, after)
             return

@@ -1,6 +1,7 @@
 """The demo model: an HTTP server that speaks OpenAI's protocol, without a language model behind it.
 
-``POST /v1/chat/completions`` (with and without ``stream``), ``GET /v1/models``, ``GET /healthz``, ``GET /stats``.
+``POST /v1/chat/completions`` and ``/v1/responses`` (with and without ``stream``), ``GET /v1/models``, ``GET /healthz``,
+``GET /stats``.
 Parlor uses it until a language model is configured, and so do the tests and the benchmarks. Its answers, and the
 directives that make it slow, fail, hang, think or call tools, are in ``demo_model/script.py``; the program is
 ``demo_model/__main__.py``.
@@ -15,8 +16,10 @@ from http import HTTPStatus
 
 import msgspec
 
+from demo_model import responses
 from demo_model.http import Connection, HttpServer, Request
 from demo_model.request import MODEL, Order
+from demo_model.responses import ResponseRun, ResponsesOrder
 from demo_model.run import HANG_MAX, Run, answer_for, calls_for, error_body, json_body
 from demo_model.script import (
     Behaviour,
@@ -58,7 +61,7 @@ class DemoModel:
 
     async def _handle(self, request: Request, connection: Connection) -> None:
         match request.method, request.path:
-            case "POST", "/v1/chat/completions":
+            case "POST", "/v1/chat/completions" | responses.PATH:
                 await self._counted(request, connection)
             case "GET", "/v1/models":
                 model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "parlor"}
@@ -89,7 +92,11 @@ class DemoModel:
     async def _complete(self, request: Request, connection: Connection) -> bool:
         """Answers a request; whether with a completion."""
         try:
-            order = msgspec.json.decode(request.body, type=Order)
+            as_response = request.path == responses.PATH
+            if as_response:
+                order = msgspec.json.decode(request.body, type=ResponsesOrder).order()
+            else:
+                order = msgspec.json.decode(request.body, type=Order)
             turns = order.turns()
             asked = "" if is_material(turns) else order.question()
             behaviour = self._this_time(asked, behaviour_for(asked, self._base))
@@ -110,7 +117,9 @@ class DemoModel:
             return await self._refuse(behaviour, connection)
         calls = [] if is_material(turns) else calls_for(order, behaviour)
         text = "" if calls else request.body.decode() if behaviour.echo else answer_for(order, behaviour)
-        run = Run(self._clock, order, behaviour, split_tokens(text), calls, self._stats.requests)
+        run = (ResponseRun if as_response else Run)(
+            self._clock, order, behaviour, split_tokens(text), calls, self._stats.requests
+        )
         return await (run.stream(connection) if order.stream else run.whole(connection))
 
     async def _refuse(self, behaviour: Behaviour, connection: Connection) -> bool:

@@ -126,7 +126,7 @@ def demo_plan(installation: Installation, settings: Settings) -> tuple[ServerPla
         return None
     port = ports.one()
     plan = demo_model.plan(port, installation.logs_dir / "demo-model.log")
-    return plan, {"llm": {"base_url": demo_model.url(port), "model": demo_model.MODEL, "api": "chat_completions"}}
+    return plan, {"llm": {"base_url": demo_model.url(port), "model": demo_model.MODEL}}
 
 
 def durability(redis_endpoint: RedisEndpoint, store_endpoint: StoreEndpoint) -> str:

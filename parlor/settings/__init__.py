@@ -207,7 +207,7 @@ class LlmSettings(_Section):
     your own."""
     api: Literal["chat_completions", "responses"] = "chat_completions"
     """What the provider `openai` speaks: chat completions, as every compatible server does, or OpenAI's Responses API.
-    The demo model speaks chat completions, whatever is set."""
+    The demo model speaks both."""
     api_key: ApiKey = SecretStr("")
     """The provider's API key; `OPENAI_API_KEY` is read too."""
     base_url: ApiUrl = ""
