@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,13 @@ from parlor.files.directory import DirectoryStore
 from parlor.files.objects import ObjectStore
 from parlor.files.ports import BytesMissing, FileStore
 from parlor.files.stores import NoStore, open_file_store
+from parlor.fsck.files import GRACE_MS, FileCheck
 from parlor.model.ids import FileId, IdMint, InstallationId, Partition
 from parlor.settings.uploads import FileSettings
 from tests.unit.api.fake_clock import CountingEntropy, FakeClock
+from tests.unit.domain import Domain
 from tests.unit.files.bucket import NAME, Bucket, serving
+from tests.unit.files.test_files import put
 
 pytestmark = pytest.mark.unit
 
@@ -197,3 +201,24 @@ async def test_a_path_with_blanks_is_that_path(tmp_path: Path) -> None:
     await keep(store, b"x")
     assert (tmp_path / "my files" / "one").is_dir()
     await store.close()
+
+
+async def test_fsck_finds_orphans_in_a_bucket_and_files_that_it_lost(
+    domain: Domain, store: ObjectStore, bucket: Bucket
+) -> None:
+    kept = await put(domain, domain.ada, b"kept", "kept.txt")
+    lost = await put(domain, domain.ada, b"lost", "lost.txt")
+    orphan = new_id()
+    bucket.objects = {f"files/one/{kept.blob_id}": b"kept", f"files/one/{orphan}": b"half of something"}
+    await domain.clock.advance(2 * GRACE_MS / 1000)
+    check = FileCheck(domain.store, store, domain.clock)
+    bucket.stored_at = datetime.fromtimestamp(domain.clock.now_ms() / 1000, UTC)
+    assert {finding.kind for finding in (await check.run(repair=False))[0]} == {"bytes-lost"}, "it may be on its way"
+    bucket.age(hours=2)
+    found, _ = await check.run(repair=True)
+    assert {(each.kind, each.file_id) for each in found} == {("bytes-lost", lost.file_id), ("bytes-nameless", orphan)}
+    assert await check.run(repair=False) == ([], [])
+    assert bucket.objects == {f"files/one/{kept.blob_id}": b"kept"}
+    bucket.status = 500
+    with pytest.raises(StoreUnavailable):
+        await check.run(repair=True)
