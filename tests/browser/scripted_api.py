@@ -19,7 +19,14 @@ ORIGIN = "http://parlor.test"
 ROOM_ID = "0199d2a4-8f00-8abc-9def-000000000001"
 WEB = Path(api.__path__[0]) / "web"
 
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css"}
+_TYPES = {
+    ".html": "text/html",
+    ".png": "image/png",
+    ".webmanifest": "application/manifest+json",
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".css": "text/css",
+}
 Json = dict[str, Any]
 Answer = tuple[int, Json | str]
 """A status, and JSON or the text of an event stream (which then ends: a cut)."""

@@ -142,43 +142,36 @@ async def test_markup_in_a_message_does_nothing(tab: Tab, installation: Installa
     tab.page.on("request", lambda request: requests.append(request.url))
     await tab.send(attack)
 
-    await expect(tab.bodies.first).to_have_text(attack, use_inner_text=True)
+    for shown in ATTACKS[:3]:
+        await expect(tab.bodies.first).to_contain_text(shown)
     assert await tab.page.evaluate("window.hacked === undefined")
     await expect(tab.page.locator("#messages img, #messages script, #messages .message-body svg")).to_have_count(0)
     await expect(tab.page.locator("#messages a[href^='javascript']")).to_have_count(0)
     assert all(url.startswith(installation.base_url) for url in requests)
 
 
-async def test_older_messages_are_loaded_on_demand_and_the_place_is_kept(
+async def test_older_messages_are_loaded_when_the_reader_comes_to_them(
     tab: Tab, installation: Installation, token: str
 ) -> None:
     await tab.sign_in(installation.base_url, token)
     await tab.create_room("Long")
     room_id = tab.page.url.rsplit("/", 1)[1]
-    for number in range(1, 56):
+    for number in range(1, 61):
         answer = await tab.page.request.post(
             f"{installation.base_url}/v1/rooms/{room_id}/messages",
             data={"content": f"line {number}", "reply": "none"},
             headers={"Authorization": f"Bearer {token}"},
         )
         assert answer.status == 201, await answer.text()
-    await expect(tab.bodies.last).to_have_text("line 55")
+    await expect(tab.bodies.last).to_have_text("line 60")
     await tab.page.reload()
-    await expect(tab.bodies).to_have_count(50)
     await expect(tab.bodies.last).to_be_in_viewport()
+    await expect(tab.bodies.last).to_have_text("line 60")
+    await expect(tab.page.locator("#messages [data-seq='1']")).to_have_count(0)
 
-    first = tab.page.locator("#messages [data-seq='6']")
-    await first.scroll_into_view_if_needed()
-    before = await first.bounding_box()
-    # Not click(): it scrolls to the button, and the place to keep would be another one.
-    await tab.page.locator("#load-older").dispatch_event("click")
-    await expect(tab.bodies).to_have_count(55)
-    after = await first.bounding_box()
-
-    assert before is not None
-    assert after is not None
-    assert abs(before["y"] - after["y"]) < 60  # the button above it went
-    await expect(tab.page.locator("#load-older")).to_be_hidden()
+    await tab.page.locator("#scroller").evaluate("scroller => { scroller.scrollTop = 0; }")
+    await expect(tab.page.locator("#messages [data-seq='1']")).to_be_in_viewport()
+    await expect(tab.bodies.first).to_have_text("line 1")
 
 
 async def test_a_reply_survives_cuts_of_its_stream(tab: Tab, installation: Installation, token: str) -> None:

@@ -356,7 +356,7 @@ async def test_nothing_moves_when_a_reply_begins_and_ends(tab: Tab, scripted: Sc
     await tab.page.goto("http://parlor.test")
     await tab.page.click("#open-drawer")
     await tab.page.click("#rooms a")
-    box = tab.page.locator(".composer-box")
+    box = tab.page.locator("#composer .composer-box")
     await expect(box).to_be_visible()
     before = await box.bounding_box()
     await stream.tell("message.created", {"message": message(1, "Hi")})

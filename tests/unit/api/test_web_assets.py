@@ -78,7 +78,7 @@ async def test_what_the_page_loads_stays_in_the_browser_until_it_changes(client:
     names = set(re.findall(r'"(assets/[^"]+)"', page.text))
     (mark,) = {name.split("/")[1] for name in names}
     # Every module is named by the page, so that they load side by side.
-    loaded = {path.name for path in (WEB / "assets" / "js").glob("*.js")}
+    loaded = {path.name for path in (WEB / "assets" / "js").rglob("*.js")}
     assert {Path(name).name for name in names if "/js/" in name} == loaded
     for name in names:
         found = await client.get(f"/{name}")

@@ -53,12 +53,17 @@ export class Api {
     return this.#json("PATCH", `rooms/${roomId}`, { body: { title } });
   }
 
+  /** Who answers from the next turn on. */
+  setPersona(roomId, persona) {
+    return this.#json("PATCH", `rooms/${roomId}`, { body: { ai_persona: persona } });
+  }
+
   deleteRoom(roomId) {
     return this.#json("DELETE", `rooms/${roomId}`);
   }
 
-  listMessages(roomId, { limit, before }, signal) {
-    return this.#json("GET", `rooms/${roomId}/messages`, { query: { limit, before }, signal });
+  listMessages(roomId, { limit, before, after }, signal) {
+    return this.#json("GET", `rooms/${roomId}/messages`, { query: { limit, before, after }, signal });
   }
 
   /** Safe to repeat with the same key: the same message comes back. */
@@ -100,8 +105,10 @@ export class Api {
     return this.#json("POST", `rooms/${roomId}/messages/${messageId}/stop`, { body: { attempt } });
   }
 
-  regenerate(roomId, messageId) {
-    return this.#json("POST", `rooms/${roomId}/messages/${messageId}/regenerate`);
+  /** With a persona's name, that one answers this time. */
+  regenerate(roomId, messageId, persona) {
+    const body = persona ? { ai_persona: persona } : undefined;
+    return this.#json("POST", `rooms/${roomId}/messages/${messageId}/regenerate`, { body });
   }
 
   continueReply(roomId, messageId) {
@@ -114,6 +121,13 @@ export class Api {
 
   deleteMessage(roomId, messageId) {
     return this.#json("DELETE", `rooms/${roomId}/messages/${messageId}`);
+  }
+
+  /** The whole room as a file: `format` is jsonl or markdown. */
+  async exportRoom(roomId, format) {
+    const signal = AbortSignal.timeout(UPLOAD_TIMEOUT_MS);
+    const response = await this.#fetch("GET", `rooms/${roomId}/export`, { query: { format }, signal });
+    return response.blob();
   }
 
   search({ q, limit, cursor }, signal) {

@@ -4,11 +4,16 @@ import { Api } from "./api.js";
 import { confirm } from "./dialog.js";
 import { byId } from "./element.js";
 import { notify } from "./notice.js";
+import { applyPreferences } from "./preferences.js";
 import { Problem } from "./problem.js";
 import { AccountStorage, codeIn, tabs, takeCode } from "./session.js";
 import { SignInForm, takePlace, takeProblem } from "./sign_in.js";
 import { delayMs, pause } from "./stream.js";
+import { fillIn, t } from "./words.js";
 import { Workspace } from "./workspace.js";
+
+applyPreferences();
+fillIn();
 
 const workspace = new Workspace();
 /** For what is asked before somebody is signed in: a 401 is an answer here, not the end of a session. */
@@ -61,7 +66,7 @@ async function patiently(ask) {
     } catch (error) {
       if (!(error instanceof Problem) || !error.retryable) throw error;
       byId("sign-in").hidden = false;
-      form.say(`${error.sentence} Trying again…`);
+      form.say(t("sign-in.waiting", { problem: error.sentence }));
       await pause(delayMs(failures, error));
     }
   }
@@ -90,8 +95,8 @@ async function useCode(code, known) {
       return known;
     }
     const other = error.account;
-    const text = `You are signed in as ${expected}. The link signs you in as ${other}, in every tab.`;
-    const question = { heading: "Sign in as somebody else?", text, button: "Sign in" };
+    const text = t("sign-in.other.text", { expected, other });
+    const question = { heading: t("sign-in.other.heading"), text, button: t("sign-in.button") };
     return (await confirm(question, () => door.signIn({ code }))) ?? known;
   }
 }
@@ -125,7 +130,7 @@ byId("sign-out").addEventListener("click", async () => {
 
 tabs.addEventListener("message", ({ data }) => {
   if (data.account === account) return;
-  if (data.account === null) showSignIn("You have signed out in another tab.");
+  if (data.account === null) showSignIn(t("sign-in.elsewhere"));
   else enter({ account_id: data.account });
 });
 

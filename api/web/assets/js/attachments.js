@@ -2,6 +2,7 @@
 
 import { element } from "./element.js";
 import { icon } from "./icon.js";
+import { t } from "./words.js";
 
 export class Attachments {
   #list = [];
@@ -69,7 +70,7 @@ export class Attachments {
   }
 
   #chip(entry) {
-    const label = `Remove ${entry.name}`;
+    const label = t("file.remove", { name: entry.name });
     const button = element("button", { type: "button", className: "button icon small", title: label }, icon("withdraw"));
     button.setAttribute("aria-label", label);
     button.addEventListener("click", async () => {

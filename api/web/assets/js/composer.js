@@ -5,6 +5,7 @@ import { byId } from "./element.js";
 import { icon } from "./icon.js";
 import { CONTENT_MAX, fitHeight, isSendable, onEnter } from "./text_field.js";
 import { characters } from "./transcript.js";
+import { t } from "./words.js";
 
 const ON_BUSY = "on_busy";
 const COUNT_FROM = CONTENT_MAX - 2_000;
@@ -27,6 +28,8 @@ export class Composer {
   /** Set by whoever shows the room now. `onSend(text, onBusy, files)`; `onStop()` resolves when that is over. */
   onSend = () => {};
   onStop = async () => {};
+  /** Begins to edit the person's last message; whether there is one that can be edited. */
+  onEditLast = () => false;
 
   constructor() {
     this.#send.append(icon("send"));
@@ -46,6 +49,9 @@ export class Composer {
       this.#submit();
     });
     onEnter(this.#field, () => this.#submit());
+    this.#field.addEventListener("keydown", (event) => {
+      if (event.key === "ArrowUp" && this.#field.value === "" && !event.isComposing && this.onEditLast()) event.preventDefault();
+    });
     this.#form.addEventListener("keydown", (event) => {
       // While a word is being composed, Escape ends that.
       if (event.key === "Escape" && !event.isComposing && !this.#busy.hidden) this.#stopReply();
@@ -119,7 +125,7 @@ export class Composer {
     const ready = this.attachments.isReady && (isSendable(text) || (!this.attachments.isEmpty && text.trim() === ""));
     this.#send.disabled = !ready;
     this.#count.hidden = length < COUNT_FROM;
-    this.#count.textContent = `${length.toLocaleString()} of ${CONTENT_MAX.toLocaleString()} characters`;
+    this.#count.textContent = t("composer.count", { length: length.toLocaleString(), most: CONTENT_MAX.toLocaleString() });
     this.#count.classList.toggle("over", length > CONTENT_MAX);
     if (text) this.#storage?.set(this.#draft, text);
     else this.#storage?.remove(this.#draft);

@@ -1,20 +1,23 @@
 // The open room: its history, its live events, what is being sent.
 
-import { byId, element } from "./element.js";
+import { DurabilityWatch } from "./durability.js";
+import { byId } from "./element.js";
 import { messageActions } from "./message_actions.js";
+import { HistoryWindow } from "./history_window.js";
 import { MessageView } from "./message_view.js";
+import { outboxEntry } from "./outbox_view.js";
 import { Problem } from "./problem.js";
-import { follow, pause, readEvents } from "./stream.js";
-import { Transcript, isGone, isRevised } from "./transcript.js";
+import { follow, readEvents } from "./stream.js";
+import { Transcript, isGone } from "./transcript.js";
 import { VersionLoader } from "./versions.js";
+import { t } from "./words.js";
 
 const PAGE = 50;
+/** How long a message that was looked for stands out. */
+const FOUND_MS = 2_500;
 const VERSIONS_PAGE = 100;
 /** Pixels from the bottom within which the reader counts as following. */
 const FOLLOWING = 64;
-/** The writers commit within about 3 s; after that the page asks less and less often. */
-const DURABILITY_MS = 3_500;
-const DURABILITY_LIMIT_MS = 30_000;
 
 export class Conversation {
   #api;
@@ -23,28 +26,27 @@ export class Conversation {
   #hooks;
   #stop = new AbortController();
   #transcript;
-  #views = new Map();
+  #window;
   #actions;
   #versions;
   #changed = new Set();
   #frame = 0;
+  #scrolled = 0;
   #running = false;
   #following = true;
   /** Where following put the scroller last. */
   #placed = 0;
-  #nextBefore = null;
-  #watching = false;
+  #durability;
   #resized = new ResizeObserver(() => this.#keepBottom());
   #list = byId("messages");
   #outboxList = byId("outbox");
   #scroller = byId("scroller");
-  #older = byId("load-older");
   #note = byId("conversation-note");
   #toNewest = byId("to-newest");
 
   /**
    * `hooks`: `author(message)` names its sender, `restore(text, files)` puts them back into the composer, `announce(text)`
-   * tells a screen reader, `onRunning(whether)` hears of replies that begin and end, `onStatus`, `onGone`, and
+   * tells a screen reader, `personas()` can answer, `onRunning(whether)` hears of replies that begin and end, `onStatus`, `onGone`, and
    * `onProblem(problem, retry, signal)`, where `retry` may be missing.
    */
   constructor(api, room, outbox, hooks) {
@@ -60,16 +62,26 @@ export class Conversation {
       api,
       roomId: room.room_id,
       transcript: this.#transcript,
-      viewOf: (message) => this.#views.get(message.message_id),
+      viewOf: (message) => this.#window.viewOf(message),
       attempt: (task) => this.#attempt(task),
       onBegun: () => this.#scrollToNewest(),
+      personas: () => this.#hooks.personas(),
+    });
+    this.#durability = new DurabilityWatch(api, room.room_id, this.#transcript, this.#stop.signal);
+    this.#window = new HistoryWindow({
+      scroller: this.#scroller,
+      list: this.#list,
+      make: (message) => this.#makeView(message),
+      onUnmount: (view) => this.#versions.forget(view),
+      load: (seq) => this.#run(this.#loadAround(seq)),
     });
     this.#versions = new VersionLoader((message) => this.#loadVersions(message), this.#scroller);
   }
 
-  open() {
+  /** `onLoaded()` is called once, when the newest messages are there. */
+  open(onLoaded = () => {}) {
     const { signal } = this.#stop;
-    this.#setNote("Loading…");
+    this.#setNote(t("loading"));
     this.#outbox.onChange = () => this.#showOutbox();
     this.#outbox.onSent = ({ message, reply }) => this.#addSent([message, reply]);
     this.#showOutbox();
@@ -77,14 +89,19 @@ export class Conversation {
     this.#resized.observe(this.#scroller.firstElementChild);
     this.#scroller.addEventListener("scroll", () => this.#onScroll(), { signal });
     this.#toNewest.addEventListener("click", () => this.#scrollToNewest(), { signal });
-    this.#older.addEventListener("click", () => this.#run(this.#loadOlder()), { signal });
     const path = `rooms/${this.#room.room_id}/events`;
     this.#run(
       follow({
         api: this.#api,
         path,
         signal,
-        recover: () => this.#loadNewest(),
+        recover: async () => {
+          try {
+            return await this.#loadNewest();
+          } finally {
+            if (this.#window.newest) onLoaded(), (onLoaded = () => {});
+          }
+        },
         onEvent: (event) => this.#transcript.apply(event),
         onStatus: (status) => this.#onStatus(status),
       }),
@@ -96,12 +113,11 @@ export class Conversation {
     this.#resized.disconnect();
     this.#versions.close();
     cancelAnimationFrame(this.#frame);
+    cancelAnimationFrame(this.#scrolled);
     this.#outbox.onChange = () => {};
     this.#outbox.onSent = () => {};
-    this.#views.clear();
-    this.#list.replaceChildren();
+    this.#window.close();
     this.#outboxList.replaceChildren();
-    this.#older.hidden = true;
     this.#toNewest.hidden = true;
     this.#setNote("");
     this.#hooks.onRunning(false);
@@ -122,6 +138,14 @@ export class Conversation {
     });
   }
 
+  /** Begin to edit the person's last message; false when there is none that can be. */
+  editLast() {
+    const last = this.#transcript.messages.findLast((message) => message.sender_type === "USER" && message.revisable);
+    if (!last) return false;
+    this.#actions.find((action) => action.name === "edit").run(last);
+    return true;
+  }
+
   /** Somebody learnt how far the room is committed. */
   markPersisted(seq) {
     this.#transcript.markPersisted(seq);
@@ -130,34 +154,60 @@ export class Conversation {
   async #loadNewest() {
     const { signal } = this.#stop;
     const page = await this.#api.listMessages(this.#room.room_id, { limit: PAGE }, signal);
+    this.#window.forget();
     this.#transcript.replace(page);
-    for (const [id, view] of this.#views) if (!this.#transcript.get(id)) this.#remove(view);
-    this.#showPaging(page);
+    this.#know(page, page.messages.at(-1)?.seq ?? 0);
     this.#flush();
+    this.#layout();
     this.#setNote("");
     if (!page.cursor) throw new Problem({ status: 503, code: "cache-unavailable" });
     return page.cursor;
   }
 
-  async #loadOlder() {
-    if (this.#nextBefore === null) return;
-    this.#older.disabled = true;
-    try {
-      const query = { limit: PAGE, before: this.#nextBefore };
-      const page = await this.#api.listMessages(this.#room.room_id, query, this.#stop.signal);
-      const below = this.#scroller.scrollHeight - this.#scroller.scrollTop;
-      this.#transcript.addPage(page);
-      this.#showPaging(page);
-      this.#flush();
-      this.#scroller.scrollTop = this.#scroller.scrollHeight - below;
-    } finally {
-      this.#older.disabled = false;
-    }
+  /** Load the messages around a seq: those before it, and some behind it. */
+  async #loadAround(seq) {
+    const before = Math.min(seq + PAGE / 2, this.#window.newest + 1);
+    const page = await this.#api.listMessages(this.#room.room_id, { limit: PAGE, before }, this.#stop.signal);
+    this.#transcript.addPage(page);
+    this.#know(page, before - 1);
+    this.#flush();
+    this.#layout();
   }
 
-  #showPaging(page) {
-    this.#nextBefore = page.has_more ? page.next_before : null;
-    this.#older.hidden = this.#nextBefore === null;
+  /** A page tells of all seqs from its first message up to `to`. */
+  #know(page, to) {
+    this.#window.know(page.has_more ? page.next_before : 1, to);
+  }
+
+  /** Show the message with this seq, or the next one that is still there. */
+  async goTo(seq) {
+    const wanted = Math.min(Math.max(1, seq), this.#window.newest);
+    await this.#run(this.#window.isKnown(wanted) ? null : this.#loadAround(wanted));
+    if (this.#stop.signal.aborted) return;
+    this.#following = false;
+    const found = this.#window.reveal(wanted);
+    found?.focus({ preventScroll: true });
+    found?.classList.add("found");
+    setTimeout(() => found?.classList.remove("found"), FOUND_MS);
+  }
+
+  /** Show the first message of a day, which bisection finds: messages are in the order of their times. */
+  async goToDay(midnight) {
+    let low = 1;
+    let high = this.#window.newest;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const query = { limit: 1, after: middle - 1 };
+      const { messages } = await this.#api.listMessages(this.#room.room_id, query, this.#stop.signal);
+      if (messages.length === 0 || Date.parse(messages[0].timestamp) >= midnight) high = middle;
+      else low = messages[0].seq + 1;
+    }
+    await this.goTo(low);
+  }
+
+  #layout() {
+    this.#window.layout(this.#following);
+    this.#keepBottom();
   }
 
   /** Events were missed although the cursor says otherwise: read this one reply again from its start. */
@@ -187,46 +237,44 @@ export class Conversation {
   #flush() {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
-    const changed = [...this.#changed].sort((one, other) => other.seq - one.seq);
+    const changed = [...this.#changed];
     this.#changed.clear();
     if (changed.length === 0) return;
-    // From the newest to the oldest, so that each message's successor is already in its place.
+    const newest = this.#window.newest;
     for (const message of changed) this.#show(message);
+    // What is on the page may only have grown: most frames of a reply need no more than that.
+    if (this.#window.newest !== newest || changed.some((message) => !this.#window.viewOf(message))) this.#layout();
     this.#showRunning();
     this.#keepBottom();
-    this.#run(this.#watchDurability());
+    this.#run(this.#durability.watch());
   }
 
   #show(message) {
-    let view = this.#views.get(message.message_id);
     if (isGone(message)) {
-      if (view) this.#remove(view);
+      this.#window.drop(message);
       return;
     }
-    const wasWriting = view?.isWriting ?? false;
-    if (view) {
-      view.update(message);
-    } else {
-      view = new MessageView(message, {
-        author: this.#hooks.author(message),
-        actions: this.#actions,
-        fetchFile: (fileId) => this.#api.getFile(fileId),
-        onVersion: (words) => this.#hooks.announce(words),
-        onVersions: (asked) => this.#attempt(async () => view.showVersions(await this.#loadVersions(asked))),
-      });
-      this.#views.set(message.message_id, view);
-      this.#list.insertBefore(view.element, this.#successor(message.seq));
-    }
+    this.#window.put(message);
+    const view = this.#window.viewOf(message);
+    if (!view) return;
+    const wasWriting = view.isWriting;
+    view.update(message);
     this.#versions.watch(view);
-    if (!wasWriting && view.isWriting) this.#hooks.announce("A reply is being written.");
+    if (!wasWriting && view.isWriting) this.#hooks.announce(t("messages.writing"));
     if (wasWriting && !view.isWriting) this.#hooks.announce(view.spoken);
   }
 
-  #remove(view) {
-    const { element: gone, message } = view;
-    if (gone.contains(document.activeElement)) (gone.previousElementSibling ?? this.#scroller).focus();
-    gone.remove();
-    this.#views.delete(message.message_id);
+  #makeView(message) {
+    const view = new MessageView(message, {
+      author: this.#hooks.author(message),
+      actions: this.#actions,
+      fetchFile: (fileId) => this.#api.getFile(fileId),
+      onVersion: (words) => this.#hooks.announce(words),
+      onVersions: (asked) => this.#attempt(async () => view.showVersions(await this.#loadVersions(asked))),
+    });
+    this.#versions.watch(view);
+    if (view.isWriting) this.#hooks.announce(t("messages.writing"));
+    return view;
   }
 
   #showRunning() {
@@ -248,44 +296,19 @@ export class Conversation {
     return variants;
   }
 
-  /** The element of the next message, or null at the end, where nearly all of them go. */
-  #successor(seq) {
-    const newest = this.#list.lastElementChild;
-    if (!newest || Number(newest.dataset.seq) < seq) return null;
-    return [...this.#list.children].find((child) => Number(child.dataset.seq) > seq) ?? null;
-  }
-
   #showOutbox() {
-    this.#outboxList.replaceChildren(...this.#outbox.entries.map((entry) => this.#outboxEntry(entry)));
+    const choices = {
+      retry: ({ key }) => this.#run(this.#outbox.retry(key)),
+      edit: ({ key, content, files }) => (this.#outbox.remove(key), this.#hooks.restore(content, files)),
+      discard: ({ key }) => this.#outbox.remove(key),
+    };
+    this.#outboxList.replaceChildren(...this.#outbox.entries.map((entry) => outboxEntry(entry, choices)));
     this.#keepBottom();
   }
 
-  #outboxEntry({ key, content, files = [], state, problem }) {
-    const said = [content, ...files.map((file) => file.name)].filter(Boolean).join("\n");
-    const body = element("div", { className: "message-body", dir: "auto", textContent: said });
-    const ending = element("p", { className: "message-ending" });
-    const shown = element("article", { className: "message user", data: { outbox: state } }, body, ending);
-    if (state === "sending") {
-      ending.textContent = "Sending…";
-      return shown;
-    }
-    ending.classList.add("failed");
-    ending.textContent = problem ? `Not sent. ${problem.whole}` : "Not confirmed before the page was closed.";
-    const choices = [
-      ["Try again", () => this.#run(this.#outbox.retry(key))],
-      ["Edit", () => (this.#outbox.remove(key), this.#hooks.restore(content, files))],
-      ["Discard", () => this.#outbox.remove(key)],
-    ].map(([label, run]) => {
-      const button = element("button", { type: "button", className: "button quiet", textContent: label });
-      button.addEventListener("click", run);
-      return button;
-    });
-    shown.append(element("footer", { className: "message-foot" }, ...choices));
-    return shown;
-  }
-
   #onStatus({ state, problem }) {
-    if (state === "waiting" && problem && !this.#note.hidden) this.#setNote(`${problem.sentence} Trying again…`);
+    if (state === "waiting" && problem && !this.#note.hidden) this.#setNote(t("messages.trying", { problem: problem.sentence }));
+    if (state === "live") this.#run(this.#outbox.resume());
     this.#hooks.onStatus({ state, problem });
   }
 
@@ -300,6 +323,10 @@ export class Conversation {
     if (this.#following && scrollTop === this.#placed) return;
     this.#following = scrollHeight - scrollTop - clientHeight < FOLLOWING;
     this.#toNewest.hidden = this.#following;
+    this.#scrolled ||= requestAnimationFrame(() => {
+      this.#scrolled = 0;
+      this.#window.layout(this.#following);
+    });
   }
 
   #keepBottom() {
@@ -311,40 +338,7 @@ export class Conversation {
   #scrollToNewest() {
     this.#following = true;
     this.#toNewest.hidden = true;
-    this.#keepBottom();
-  }
-
-  /** Nothing is sent when a message reaches the database, so ask, for as long as something is on its way. */
-  async #watchDurability() {
-    if (this.#watching || this.#transcript.unpersisted.length === 0) return;
-    this.#watching = true;
-    const { signal } = this.#stop;
-    let wait = DURABILITY_MS;
-    while (this.#transcript.unpersisted.length > 0 && !signal.aborted) {
-      await pause(wait, signal);
-      wait = Math.min(wait * 2, DURABILITY_LIMIT_MS);
-      if (signal.aborted || document.hidden) continue;
-      try {
-        await this.#askDurability();
-      } catch (error) {
-        // The next try will tell; the connection's own status shows that the server is away.
-        if (!(error instanceof Problem) || !error.retryable) throw error;
-      }
-    }
-    this.#watching = false;
-  }
-
-  async #askDurability() {
-    const { signal } = this.#stop;
-    const waiting = this.#transcript.unpersisted;
-    const roomId = this.#room.room_id;
-    if (waiting.some((message) => !isRevised(message))) {
-      this.markPersisted((await this.#api.getRoom(roomId, signal)).persisted_seq);
-    }
-    // The room's position is that of first forms: what was revised is asked for by itself.
-    for (const message of waiting.filter(isRevised)) {
-      this.#transcript.take(await this.#api.getMessage(roomId, message.message_id, signal));
-    }
+    this.#layout();
   }
 
   /** Something that a person asked for: its problem is shown with a way to try again, where that may help. */

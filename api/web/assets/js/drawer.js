@@ -22,6 +22,10 @@ export class Drawer {
     this.#set(false);
   }
 
+  open() {
+    this.#set(true);
+  }
+
   close() {
     const opened = this.#isOpen;
     this.#set(false);

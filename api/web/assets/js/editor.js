@@ -3,11 +3,12 @@
 import { element } from "./element.js";
 import { Problem } from "./problem.js";
 import { fitHeight, isSendable, onEnter } from "./text_field.js";
+import { t } from "./words.js";
 
 export class MessageEditor {
-  #field = element("textarea", { rows: 1, dir: "auto", aria: { label: "The message's new text" } });
+  #field = element("textarea", { rows: 1, dir: "auto", aria: { label: t("message.new-text") } });
   #problem = element("p", { className: "problem", hidden: true });
-  #save = element("button", { type: "submit", className: "button primary", textContent: "Save" });
+  #save = element("button", { type: "submit", className: "button primary", textContent: t("save") });
   #onSave;
   #onClose;
   #busy = false;
@@ -17,7 +18,7 @@ export class MessageEditor {
     this.#onSave = onSave;
     this.#onClose = onClose;
     this.#problem.setAttribute("role", "alert");
-    const cancel = element("button", { type: "button", className: "button quiet", textContent: "Cancel" });
+    const cancel = element("button", { type: "button", className: "button quiet", textContent: t("cancel") });
     cancel.addEventListener("click", () => this.#onClose());
     this.element = element(
       "form",

@@ -5,6 +5,7 @@ import DOMPurify from "../vendor/dompurify/purify.es.mjs";
 import { element } from "./element.js";
 import { icon } from "./icon.js";
 import { announce, notify } from "./notice.js";
+import { t } from "./words.js";
 
 const COLOURED = { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"], RETURN_DOM_FRAGMENT: true };
 const FORMULA = { USE_PROFILES: { mathMl: true }, FORBID_ATTR: ["style", "class", "href"], RETURN_DOM_FRAGMENT: true };
@@ -20,7 +21,7 @@ export async function enrich(host) {
 /** Puts a bar with the language's name and a button above a block of code. */
 function frame(block) {
   const { language } = block.dataset;
-  const button = element("button", { type: "button", className: "button small quiet", title: "Copy the code" }, icon("copy"), "Copy");
+  const button = element("button", { type: "button", className: "button small quiet", title: t("code.copy") }, icon("copy"), t("copy"));
   button.addEventListener("click", () => copy(block.textContent, button));
   // The clipboard is there on https and localhost only.
   button.hidden = !navigator.clipboard;
@@ -37,12 +38,12 @@ export async function copy(text, button) {
   try {
     await navigator.clipboard.writeText(text);
   } catch (error) {
-    notify(`The text could not be copied: ${error.message}`);
+    notify(t("copy.failed", { reason: error.message }));
     return;
   }
-  announce("Copied.");
+  announce(t("copy.done"));
   const shown = [...button.childNodes];
-  button.replaceChildren(icon("stored"), ...(shown.length > 1 ? ["Copied"] : []));
+  button.replaceChildren(icon("stored"), ...(shown.length > 1 ? [t("copied")] : []));
   setTimeout(() => button.replaceChildren(...shown), COPIED_MS);
 }
 

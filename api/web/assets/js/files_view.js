@@ -1,6 +1,7 @@
 // The files of a message: images shown, others as links. The page's token goes in a header, so the bytes are fetched.
 
 import { element } from "./element.js";
+import { t } from "./words.js";
 
 export class FilesView {
   element = element("div", { className: "message-files", hidden: true });
@@ -48,16 +49,17 @@ export class FilesView {
 }
 
 function goneNote(part) {
-  return element("span", { className: "message-note", dir: "auto", textContent: `${part.name}: not there any more` });
+  return element("span", { className: "message-note", dir: "auto", textContent: t("file.gone", { name: part.name }) });
 }
 
-function save(blob, name) {
+/** Have the browser save it. */
+export function save(blob, name) {
   const link = element("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 function sizeText(size) {
-  if (size < 1024) return `${size} bytes`;
+  if (size < 1024) return t("file.bytes", { count: size });
   return size < 1024 * 1024 ? `${Math.round(size / 1024)} KiB` : `${(size / 1024 / 1024).toFixed(1)} MiB`;
 }

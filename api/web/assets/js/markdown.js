@@ -112,6 +112,8 @@ function finishBlocks(fragment) {
   for (const table of fragment.querySelectorAll("table")) {
     const frame = document.createElement("div");
     frame.className = "table-frame";
+    // So that a wide table can be read with the keyboard alone.
+    frame.tabIndex = 0;
     table.replaceWith(frame);
     frame.append(table);
   }

@@ -2,20 +2,23 @@
 
 import { confirm } from "./dialog.js";
 import { copy } from "./enrich.js";
+import { choosePersona } from "./menu.js";
+import { t } from "./words.js";
 
 /** How replies end that can be continued. */
 const UNFINISHED = new Set(["length", "stopped", "error", "interrupted"]);
 
 /**
  * `transcript` takes what the answers say, `viewOf(message)` is its place on the page, and `attempt(task)` does what a
- * person asked for: it shows a problem, with a way to try again. `onBegun()` hears that a reply begins anew.
+ * person asked for: it shows a problem, with a way to try again. `onBegun()` hears that a reply begins anew;
+ * `personas()` are those that can answer.
  */
-export function messageActions({ api, roomId, transcript, viewOf, attempt, onBegun }) {
+export function messageActions({ api, roomId, transcript, viewOf, attempt, onBegun, personas }) {
   const mine = (message) => message.sender_type === "USER";
   return [
     {
       name: "copy",
-      label: "Copy the text",
+      label: t("message.copy"),
       icon: "copy",
       // The clipboard is there on https and localhost only.
       when: (message) => !message.open && message.content !== "" && !!navigator.clipboard,
@@ -23,21 +26,31 @@ export function messageActions({ api, roomId, transcript, viewOf, attempt, onBeg
     },
     {
       name: "continue",
-      label: "Continue the answer",
+      label: t("message.continue"),
       icon: "onward",
       when: (message) => message.revisable && !mine(message) && UNFINISHED.has(message.finish_reason),
       run: (message) => beginNext(message, () => api.continueReply(roomId, message.message_id)),
     },
     {
       name: "regenerate",
-      label: "Answer again",
+      label: t("message.regenerate"),
       icon: "again",
       when: (message) => message.revisable && !mine(message),
       run: (message) => beginNext(message, () => api.regenerate(roomId, message.message_id)),
     },
     {
+      name: "regenerate-by",
+      label: t("message.regenerate-by"),
+      icon: "people",
+      when: (message) => message.revisable && !mine(message) && personas().length > 1,
+      run: (message, button) =>
+        choosePersona(button, personas(), message.ai_persona, (name) =>
+          beginNext(message, () => api.regenerate(roomId, message.message_id, name)),
+        ),
+    },
+    {
       name: "edit",
-      label: "Edit the message",
+      label: t("message.edit"),
       icon: "pencil",
       when: (message) => message.revisable && mine(message),
       run: (message) => {
@@ -53,26 +66,26 @@ export function messageActions({ api, roomId, transcript, viewOf, attempt, onBeg
     },
     {
       name: "withdraw",
-      label: "Withdraw the message",
+      label: t("message.withdraw"),
       icon: "withdraw",
       when: (message) => message.waits,
       run: (message) =>
         remove(message, {
-          heading: "Withdraw this message?",
-          text: "It goes from the room and is not answered.",
-          button: "Withdraw",
+          heading: t("message.withdraw.heading"),
+          text: t("message.withdraw.text"),
+          button: t("message.withdraw.button"),
         }),
     },
     {
       name: "delete",
-      label: "Delete the message",
+      label: t("message.delete"),
       icon: "trash",
       when: (message) => !message.waits,
       run: (message) =>
         remove(message, {
-          heading: "Delete this message?",
-          text: message.open ? "The reply is stopped and deleted." : "The message is deleted for good.",
-          button: "Delete",
+          heading: t("message.delete.heading"),
+          text: t(message.open ? "message.delete.running" : "message.delete.text"),
+          button: t("delete"),
         }),
     },
   ];

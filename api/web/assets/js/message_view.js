@@ -6,22 +6,18 @@ import { enrich } from "./enrich.js";
 import { FilesView } from "./files_view.js";
 import { icon } from "./icon.js";
 import { GrowingMarkdown } from "./markdown.js";
+import { preference } from "./preferences.js";
 import { ReasoningView } from "./reasoning_view.js";
 import { ToolView } from "./tool_view.js";
 import { isRevised } from "./transcript.js";
+import { t } from "./words.js";
 import { VersionSwitcher } from "./versions.js";
 
-const ENDINGS = {
-  length: "The reply was cut off at its length limit.",
-  stopped: "The reply was stopped.",
-  interrupted: "The reply was interrupted.",
-  content_filter: "The reply was cut short by the language model's content filter.",
-  tool_limit: "The model wanted to use more tools than it may in one reply.",
-  reasoning_limit: "The model thought up to its limit, and said nothing.",
-};
+/** How replies end that have words for it. */
+const ENDINGS = new Set(["length", "stopped", "interrupted", "content_filter", "tool_limit", "reasoning_limit"]);
 
 export class MessageView {
-  #waits = element("span", { className: "message-note", textContent: "waits for its turn", hidden: true });
+  #waits = element("span", { className: "message-note", textContent: t("message.waits"), hidden: true });
   #edited = element("span", { className: "message-note", hidden: true });
   #reasoning = new ReasoningView();
   #files;
@@ -30,7 +26,7 @@ export class MessageView {
   #ending = element("p", { className: "message-ending", hidden: true });
   #mark = element("span", { className: "message-mark" });
   #buttons = new Map();
-  #markdown = null;
+  #markdown;
   #shown = null;
   #editor = null;
   #versions;
@@ -45,7 +41,7 @@ export class MessageView {
   constructor(message, { author, actions, fetchFile, onVersion, onVersions }) {
     this.#files = new FilesView(fetchFile);
     const sender = message.sender_type.toLowerCase();
-    if (sender !== "user") this.#markdown = new GrowingMarkdown(this.#body);
+    this.#markdown = new GrowingMarkdown(this.#body);
     this.#versions = new VersionSwitcher({
       onChoose: (words) => (this.#showText(), onVersion(words)),
       onAsk: () => onVersions(this.message),
@@ -182,7 +178,7 @@ export class MessageView {
     if (this.#edited.dataset.at === at) return;
     this.#edited.dataset.at = at;
     this.#edited.hidden = at === "";
-    this.#edited.replaceChildren("edited ", element("time", { dateTime: at, textContent: shownTime(at) }));
+    this.#edited.replaceChildren(`${t("message.edited")} `, element("time", { dateTime: at, textContent: shownTime(at) }));
   }
 
   #showContent(message) {
@@ -190,8 +186,7 @@ export class MessageView {
     const shown = `${message.open} ${message.content}`;
     if (shown === this.#shown) return;
     this.#shown = shown;
-    if (!this.#markdown) this.#body.textContent = message.content;
-    else if (message.open) this.#markdown.grow(message.content);
+    if (message.open) this.#markdown.grow(message.content);
     else {
       this.#markdown.finish(message.content);
       enrich(this.#body).catch((error) => console.warn("Shown as it was written:", error));
@@ -200,9 +195,9 @@ export class MessageView {
 
   #showEnding(message) {
     let text = "";
-    if (message.open) text = message.restarted ? "The reply was interrupted and begins again." : "";
+    if (message.open) text = message.restarted ? t("message.restarted") : "";
     else if (message.finish_reason === "error" || message.error) text = failureText(message.error);
-    else text = ENDINGS[message.finish_reason] ?? "";
+    else if (ENDINGS.has(message.finish_reason)) text = t(`ending.${message.finish_reason}`);
     this.#ending.textContent = text;
     this.#ending.hidden = text === "";
     this.#ending.classList.toggle("failed", !message.open && (message.finish_reason === "error" || !!message.error));
@@ -210,7 +205,7 @@ export class MessageView {
 
   #showMark(message) {
     const stored = message.durability === "persisted";
-    const label = stored ? "Stored in the database" : "Kept, on its way to the database";
+    const label = t(stored ? "message.stored" : "message.kept");
     if (message.open || this.#mark.dataset.label === label) {
       this.#mark.hidden = message.open;
       return;
@@ -224,9 +219,10 @@ export class MessageView {
 }
 
 function failureText(error) {
-  const reason = error?.detail ? `: ${error.detail}` : error?.code ? `: ${error.code}` : ".";
+  const reason = error?.detail || error?.code;
   const seconds = error?.retry_after_seconds;
-  return `The reply failed${reason}${seconds ? ` (to be tried again in ${seconds} s)` : ""}`;
+  const failed = reason ? t("ending.failed-because", { reason }) : t("ending.failed");
+  return seconds ? `${failed} ${t("ending.retry", { seconds })}` : failed;
 }
 
 /** Two tellings of a message with the same form have the same text and the same versions. */
@@ -240,5 +236,5 @@ export function shownTime(timestamp) {
   if (Number.isNaN(at.getTime())) return "";
   const today = at.toDateString() === new Date().toDateString();
   const style = today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" };
-  return new Intl.DateTimeFormat(undefined, style).format(at);
+  return new Intl.DateTimeFormat(preference("language") ?? undefined, style).format(at);
 }

@@ -1,6 +1,7 @@
 // Short notes about what did not work; they go by themselves.
 
 import { byId, element } from "./element.js";
+import { t } from "./words.js";
 
 const SHOWN_MS = 8_000;
 
@@ -9,7 +10,7 @@ const SHOWN_MS = 8_000;
  * asks any more.
  */
 export function notify(text, { retry = null, signal = null } = {}) {
-  const close = element("button", { type: "button", className: "button quiet", textContent: "Close" });
+  const close = element("button", { type: "button", className: "button quiet", textContent: t("close") });
   const notice = element("div", { className: "notice" }, element("p", { textContent: text, dir: "auto" }), close);
   const dismiss = () => {
     clearTimeout(timer);
@@ -20,7 +21,7 @@ export function notify(text, { retry = null, signal = null } = {}) {
   signal?.addEventListener("abort", dismiss);
   close.addEventListener("click", dismiss);
   if (retry) {
-    const again = element("button", { type: "button", className: "button", textContent: "Try again" });
+    const again = element("button", { type: "button", className: "button", textContent: t("try-again") });
     again.addEventListener("click", () => (dismiss(), retry()));
     close.before(again);
   }

@@ -46,6 +46,15 @@ export class Outbox {
     return entry ? this.#queue(entry) : Promise.resolve();
   }
 
+  /**
+   * The server is there again: send what found nobody, in its order. A key stands for one message, so twice is harmless.
+   * When the server itself said how long to wait, that is the person's decision.
+   */
+  resume() {
+    const found = this.entries.filter(({ state, problem }) => state === "failed" && foundNobody(problem));
+    return Promise.all(found.map((entry) => this.#queue(entry)));
+  }
+
   /** Forget a message: the person gave it up, or it was seen in the room (its answer was lost, not it). */
   remove(key) {
     const left = this.entries.filter((entry) => entry.key !== key);
@@ -94,6 +103,11 @@ export class Outbox {
     else this.#storage.remove(this.#kept);
     this.onChange();
   }
+}
+
+/** Whether nothing was decided; without a problem, the page was closed before the answer came. */
+function foundNobody(problem) {
+  return problem === null || (problem.retryable && problem.retryAfter === null);
 }
 
 // crypto.randomUUID exists on https and localhost only; this page also runs in a plain home network.

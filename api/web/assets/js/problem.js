@@ -1,20 +1,6 @@
 // What went wrong, in words for a person. The API answers with problem+json (RFC 9457).
 
-const SENTENCES = {
-  "room-not-found": "This room does not exist any more.",
-  "message-not-found": "This message does not exist any more.",
-  "room-not-active": "The room does not take messages now.",
-  "room-busy": "A reply is being written. Stop it first.",
-  "illegal-transition": "That is no longer possible: the conversation has gone on.",
-  "limit-reached": "There is as much of it as there may be.",
-  "idempotency-mismatch": "This message was already sent with another text.",
-  unauthenticated: "Your session has ended. Sign in to go on; what you were writing is kept.",
-  overloaded: "There is too much to do right now.",
-  "cache-unavailable": "The live store does not answer right now.",
-  "store-unavailable": "The permanent store does not answer right now.",
-  network: "The server cannot be reached.",
-  timeout: "The server did not answer in time.",
-};
+import { isKnown, t } from "./words.js";
 
 /** An expected failure of a request: an HTTP error, or no answer at all (`code` "network" or "timeout"). */
 export class Problem extends Error {
@@ -39,17 +25,26 @@ export class Problem extends Error {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 
+  get #key() {
+    return `problem.${this.code}`;
+  }
+
+  /** Whether the page has words of its own for it. */
+  get #known() {
+    return isKnown(this.#key);
+  }
+
   /** One or two sentences for a person. */
   get sentence() {
-    const known = SENTENCES[this.code] ?? (this.detail || "Something went wrong.");
-    const wait = this.retryAfter ? ` Try again in ${Math.ceil(this.retryAfter)} s.` : "";
-    const trace = this.code === "internal" && this.requestId ? ` (request ${this.requestId})` : "";
-    return known + wait + trace;
+    const known = this.#known ? t(this.#key) : this.detail || t("problem.unknown");
+    const wait = this.retryAfter && t("problem.wait", { seconds: Math.ceil(this.retryAfter) });
+    const trace = this.code === "internal" && this.requestId && t("problem.request", { id: this.requestId });
+    return [known, wait, trace].filter(Boolean).join(" ");
   }
 
   /** The sentence, and what the server says beyond its general words for such a problem. */
   get whole() {
-    const more = this.status !== 0 && this.code in SENTENCES && this.detail !== this.#title ? this.detail : "";
+    const more = this.status !== 0 && this.#known && this.detail !== this.#title ? this.detail : "";
     return [this.sentence, more].filter(Boolean).join(" ");
   }
 

@@ -1,6 +1,7 @@
 // What a model thought before it went on: folded away, above what it said.
 
 import { element } from "./element.js";
+import { t } from "./words.js";
 
 export class ReasoningView {
   #label = element("summary", {});
@@ -24,7 +25,7 @@ export class ReasoningView {
 }
 
 function labelOf(thoughts, thinks) {
-  if (thinks) return "Thinking …";
+  if (thinks) return t("thinking");
   const seconds = Math.round(thoughts.reduce((sum, part) => sum + (part.duration_ms ?? 0), 0) / 1000);
-  return seconds > 0 ? `Thought for ${seconds} s` : "Thought";
+  return seconds > 0 ? t("thought.seconds", { seconds }) : t("thought");
 }

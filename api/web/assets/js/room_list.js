@@ -1,9 +1,11 @@
 // The account's rooms, newest activity first, live.
 
 import { byId, element } from "./element.js";
+import { icon } from "./icon.js";
 import { shownTime } from "./message_view.js";
 import { Problem } from "./problem.js";
 import { follow } from "./stream.js";
+import { language, t } from "./words.js";
 
 const PAGE = 50;
 const GONE = new Set(["DELETING", "DELETED"]);
@@ -15,12 +17,16 @@ export class RoomList {
   #rooms = new Map();
   #items = new Map();
   #nextCursor = null;
+  /** Rooms that are not open, in which a reply is being written or has come: `running` or `news`. */
+  #news = new Map();
   #selected = null;
   #list = byId("rooms");
   #note = byId("rooms-note");
   #more = byId("more-rooms");
+  /** Scrolled to the end, the list goes on by itself. */
+  #atEnd = new IntersectionObserver(([seen]) => seen.isIntersecting && !this.#more.disabled && this.#loadMore());
 
-  /** `hooks`: `onChange(room)`, `onDeleted(roomId)`, `onProblem(problem)`, `personaTitle(name)`. */
+  /** `hooks`: `onChange(room)`, `onDeleted(roomId)`, `onProblem(problem)`, `personaTitle(name)`, `onMenu(room, button)`. */
   constructor(api, hooks) {
     this.#api = api;
     this.#hooks = hooks;
@@ -29,8 +35,9 @@ export class RoomList {
   /** Loads and follows until `close`; the task ends with a Problem only when coming back makes no sense. */
   async open() {
     const { signal } = this.#stop;
-    this.#setNote("Loading…");
+    this.#setNote(t("loading"));
     this.#more.addEventListener("click", () => this.#loadMore(), { signal });
+    this.#atEnd.observe(this.#more);
     await follow({
       api: this.#api,
       path: "events",
@@ -45,6 +52,7 @@ export class RoomList {
 
   close() {
     this.#stop.abort();
+    this.#atEnd.disconnect();
     this.#rooms.clear();
     this.#items.clear();
     this.#list.replaceChildren();
@@ -65,7 +73,9 @@ export class RoomList {
 
   select(roomId) {
     this.#selected = roomId;
+    this.#news.delete(roomId);
     for (const [id, item] of this.#items) mark(item, id === roomId);
+    if (this.#items.has(roomId)) this.#showSign(roomId);
   }
 
   /** A room as an answer or an event tells it. */
@@ -122,7 +132,7 @@ export class RoomList {
   }
 
   #showEmpty() {
-    this.#setNote(this.#rooms.size === 0 ? "No rooms yet." : "");
+    this.#setNote(this.#rooms.size === 0 ? t("rooms.none") : "");
   }
 
   #setNote(text) {
@@ -131,8 +141,40 @@ export class RoomList {
   }
 
   #apply({ type, data }) {
-    if (type === "room.created" || type === "room.updated") this.set(data.room);
-    else if (type === "room.deleted") this.remove(data.room_id);
+    if (type === "room.created" || type === "room.updated") {
+      this.#notice(data.room);
+      this.set(data.room);
+    }
+    if (type === "room.deleted") this.remove(data.room_id);
+  }
+
+  /** A message and its reply have come in; when the reply ends, the room is told again with as many messages. */
+  #notice(room) {
+    const { room_id: roomId, message_count: count } = room;
+    const before = this.#rooms.get(roomId)?.message_count ?? count;
+    if (roomId === this.#selected) this.#news.delete(roomId);
+    else if (count > before + 1) this.#news.set(roomId, "running");
+    else if (this.#news.get(roomId) === "running" || count > before) this.#news.set(roomId, "news");
+  }
+
+  #showSign(roomId) {
+    const sign = this.#items.get(roomId).querySelector(".room-sign");
+    const news = this.#news.get(roomId);
+    sign.hidden = !news;
+    sign.dataset.sign = news ?? "";
+    sign.textContent = news ? t(`rooms.${news}`) : "";
+  }
+
+  /** Says above the first room of each group when its rooms were last used. */
+  #showGroups() {
+    let last = "";
+    for (const item of this.#list.children) {
+      const group = groupOf(item.dataset.at);
+      const heading = item.querySelector(".room-group");
+      heading.textContent = group;
+      heading.hidden = group === last;
+      last = group;
+    }
   }
 
   #show(room) {
@@ -141,7 +183,7 @@ export class RoomList {
     const shown = element(
       "a",
       { href: `#/rooms/${room.room_id}` },
-      element("span", { className: "room-name", dir: "auto", textContent: room.title || "Untitled" }),
+      element("span", { className: "room-name", dir: "auto", textContent: room.title || t("untitled") }),
       element(
         "span",
         { className: "room-about faint" },
@@ -151,12 +193,35 @@ export class RoomList {
     );
     const item = this.#items.get(room.room_id) ?? element("li", { data: { roomId: room.room_id } });
     item.dataset.at = at;
-    item.replaceChildren(shown);
+    const menu = element("button", { type: "button", className: "button icon small room-menu" }, icon("more"));
+    menu.setAttribute("aria-label", t("rooms.actions", { title: room.title || t("untitled") }));
+    menu.setAttribute("aria-haspopup", "menu");
+    menu.addEventListener("click", () => this.#hooks.onMenu(this.#rooms.get(room.room_id), menu));
+    const sign = element("span", { className: "room-sign", hidden: true });
+    // Where the focus was it stays: the room may be told again at any time.
+    const focused = [".room-menu", "a"].find((part) => item.querySelector(part)?.contains(document.activeElement));
+    item.replaceChildren(element("h2", { className: "room-group" }), shown, sign, menu);
+    if (focused) item.querySelector(focused).focus();
     mark(item, room.room_id === this.#selected);
     this.#items.set(room.room_id, item);
     const next = [...this.#list.children].find((other) => other !== item && isOlder(other.dataset, item.dataset));
     if (item.nextElementSibling !== (next ?? null) || !item.isConnected) this.#list.insertBefore(item, next ?? null);
+    this.#showSign(room.room_id);
+    this.#showGroups();
   }
+}
+
+const DAY_MS = 86_400_000;
+
+/** Today, yesterday, the last days, or the month, as the reader's own calendar counts. */
+function groupOf(timestamp) {
+  const midnight = new Date().setHours(0, 0, 0, 0);
+  const at = Date.parse(timestamp);
+  if (at >= midnight) return t("rooms.today");
+  if (at >= midnight - DAY_MS) return t("rooms.yesterday");
+  if (at >= midnight - 7 * DAY_MS) return t("rooms.week");
+  if (at >= midnight - 30 * DAY_MS) return t("rooms.month");
+  return new Intl.DateTimeFormat(language, { month: "long", year: "numeric" }).format(at);
 }
 
 function activity(room) {
@@ -170,7 +235,7 @@ function isOlder(one, other) {
 }
 
 function mark(item, current) {
-  const link = item.firstElementChild;
+  const link = item.querySelector("a");
   if (current) link.setAttribute("aria-current", "page");
   else link.removeAttribute("aria-current");
 }

@@ -3,6 +3,7 @@
 import { byId, element } from "./element.js";
 import { shownTime } from "./message_view.js";
 import { Problem } from "./problem.js";
+import { t } from "./words.js";
 
 const PAUSE_MS = 250;
 const MOST = 20;
@@ -54,7 +55,7 @@ export class RoomSearch {
       const titles = await Promise.all(results.map((result) => this.#title(result.room_id, signal)));
       if (signal.aborted) return;
       this.#found.append(...results.map((result, index) => entry(result.room_id, titles[index], result)));
-      if (titled.length + results.length === 0) this.#say("Nothing was found.");
+      if (titled.length + results.length === 0) this.#say(t("search.nothing"));
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof Problem)) throw error;
@@ -87,8 +88,8 @@ function entry(roomId, title, result) {
     {},
     element(
       "a",
-      { href: `#/rooms/${roomId}` },
-      element("span", { className: "room-name", dir: "auto", textContent: title || "Untitled" }),
+      { href: result ? `#/rooms/${roomId}/${result.seq}` : `#/rooms/${roomId}` },
+      element("span", { className: "room-name", dir: "auto", textContent: title || t("untitled") }),
       result && element("span", { className: "found-text", dir: "auto" }, ...marked(result)),
       about,
     ),

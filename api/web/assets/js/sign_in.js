@@ -3,24 +3,16 @@
 import { byId } from "./element.js";
 import { Problem } from "./problem.js";
 import { codeIn } from "./session.js";
+import { isKnown, t } from "./words.js";
 
 const PLACE = "parlor.place";
-/** What an identity provider's answer came to, by the code in `#sign-in-problem=...`. */
-const SENTENCES = {
-  unauthenticated: "That did not sign you in, or took too long. Try it again.",
-  forbidden: "The identity provider did not let you in, or your account is not allowed here.",
-  "provider-unavailable": "The identity provider does not answer right now. Try again in a moment; who is signed in stays so.",
-  "rate-limited": "Too many attempts. Try again in a moment.",
-  "store-unavailable": "The permanent store does not answer right now. Try again in a moment.",
-  "cache-unavailable": "The live store does not answer right now. Try again in a moment.",
-};
-
 /** What went wrong on the way back from an identity provider; it then leaves the address bar. Empty: nothing did. */
 export function takeProblem() {
   const code = /^#sign-in-problem=([a-z-]{1,40})$/.exec(location.hash)?.[1];
   if (!code) return "";
   history.replaceState(null, "", location.pathname);
-  return SENTENCES[code] ?? "The sign-in did not work. Try it again.";
+  const key = `sign-in.problem.${code}`;
+  return t(isKnown(key) ? key : "sign-in.problem");
 }
 
 /** Whether somebody is back in this tab from an identity provider; the address is then the one that was left. */
@@ -79,7 +71,7 @@ export class SignInForm {
       const { openid, name } = await this.#api.signInMethods();
       byId("openid-link").hidden = !openid;
       if (openid) {
-        byId("openid-link").textContent = `Sign in with ${openid.title}`;
+        byId("openid-link").textContent = t("sign-in.openid", { title: openid.title });
         byId("openid-link").href = openid.path;
       }
       byId("name-form").hidden = !name;

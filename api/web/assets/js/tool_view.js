@@ -1,15 +1,7 @@
 // The tools that a reply has used: a line for each, with what it was told and what it answered folded away.
 
 import { element } from "./element.js";
-
-const STATES = {
-  approved: "will be used",
-  running: "is being used …",
-  done: "was used",
-  failed: "failed",
-  cancelled: "was not used",
-  unknown: "was asked, and nobody knows what became of it",
-};
+import { isKnown, t } from "./words.js";
 
 export class ToolView {
   #shown = "";
@@ -28,10 +20,10 @@ export class ToolView {
 
 function cardOf(call) {
   const name = element("span", { className: "tool-name", textContent: call.title || call.name, dir: "auto" });
-  const summary = element("summary", {}, name, ` ${STATES[call.state] ?? call.state}`);
+  const summary = element("summary", {}, name, ` ${isKnown(`tool.${call.state}`) ? t(`tool.${call.state}`) : call.state}`);
   const told = element("pre", { textContent: JSON.stringify(call.arguments, null, 2), dir: "auto" });
   const card = element("details", { className: "tool", data: { state: call.state } }, summary, told);
   if (call.result) card.append(element("pre", { textContent: call.result.content, dir: "auto" }));
-  if (call.result?.truncated) card.append(element("p", { textContent: "The rest was left out." }));
+  if (call.result?.truncated) card.append(element("p", { textContent: t("tool.truncated") }));
   return card;
 }

@@ -3,17 +3,18 @@
 import { element } from "./element.js";
 import { icon } from "./icon.js";
 import { Problem } from "./problem.js";
+import { t } from "./words.js";
 
 /** The switcher below a message: ‹ 2/3 ›. It is there only when there is more than one version. */
 export class VersionSwitcher {
   #versions = [];
   #index = 0;
   #onChoose;
-  #previous = arrow("previous", "Version before");
-  #next = arrow("next", "Version after");
+  #previous = arrow("previous", t("versions.before"));
+  #next = arrow("next", t("versions.after"));
   #place = element("span", { className: "versions-place" });
-  #ask = element("button", { type: "button", className: "button quiet small", textContent: "Earlier versions" });
-  element = element("div", { className: "versions", hidden: true, aria: { label: "Versions" } });
+  #ask = element("button", { type: "button", className: "button quiet small", textContent: t("versions.ask") });
+  element = element("div", { className: "versions", hidden: true, aria: { label: t("versions") } });
 
   /** `onChoose(words)` is called when another version is to be shown, `onAsk()` when they are to be fetched. */
   constructor({ onChoose, onAsk }) {
@@ -48,7 +49,7 @@ export class VersionSwitcher {
     if (index < 0 || index >= this.#versions.length) return;
     this.#index = index;
     this.#show();
-    this.#onChoose(`Version ${index + 1} of ${this.#versions.length}`);
+    this.#onChoose(t("versions.chosen", { number: index + 1, count: this.#versions.length }));
   }
 
   #show() {
@@ -82,6 +83,11 @@ export class VersionLoader {
     if (!view.wantsVersions || this.#views.has(view.element)) return;
     this.#views.set(view.element, view);
     this.#observer.observe(view.element);
+  }
+
+  /** The message has left the page. */
+  forget(view) {
+    if (this.#views.delete(view.element)) this.#observer.unobserve(view.element);
   }
 
   close() {

@@ -5,14 +5,21 @@ import { Conversation } from "./conversation.js";
 import { ask, confirm } from "./dialog.js";
 import { Drawer } from "./drawer.js";
 import { byId, element } from "./element.js";
+import { save } from "./files_view.js";
+import { FirstMessage } from "./first_message.js";
 import { icon } from "./icon.js";
+import { choosePersona, openMenu } from "./menu.js";
 import { announce, notify } from "./notice.js";
 import { Outbox } from "./outbox.js";
+import { Palette } from "./palette.js";
 import { Problem } from "./problem.js";
 import { RoomList } from "./room_list.js";
 import { RoomSearch } from "./room_search.js";
+import { openSettings } from "./settings.js";
+import { t } from "./words.js";
 
-const ROUTE = /^#\/rooms\/([0-9a-f-]{36})$/;
+/** A room, and perhaps one of its messages by its seq. */
+const ROUTE = /^#\/rooms\/([0-9a-f-]{36})(?:\/(\d{1,15}))?$/;
 
 export class Workspace {
   #api;
@@ -27,12 +34,18 @@ export class Workspace {
   #outboxes = new Map();
   #composer = new Composer();
   #drawer = new Drawer();
+  #first;
 
   constructor() {
     byId("rename-room").append(icon("pencil"));
     byId("delete-room").append(icon("trash"));
     byId("new-room").addEventListener("click", () => this.#createRoom());
-    byId("first-room").addEventListener("click", () => this.#createRoom());
+    this.#first = new FirstMessage((text) => this.#begin(text));
+    byId("room-persona").addEventListener("click", () => this.#changePersona());
+    byId("settings").append(icon("gear"));
+    byId("settings").addEventListener("click", () => openSettings());
+    new Palette(() => (this.#api ? this.#entries() : []));
+    for (const kind of ["online", "offline"]) window.addEventListener(kind, () => this.#onNetwork());
     byId("rename-room").addEventListener("click", () => this.#renameRoom());
     byId("delete-room").addEventListener("click", () => this.#deleteRoom());
     window.addEventListener("hashchange", () => this.#api && this.#route());
@@ -41,6 +54,7 @@ export class Workspace {
     this.#composer.attachments.discard = (fileId) => this.#api.deleteFile(fileId);
     this.#composer.attachments.onProblem = (problem) => notify(problem.whole);
     this.#composer.onStop = () => this.#conversation.stop();
+    this.#composer.onEditLast = () => this.#conversation.editLast();
   }
 
   /** Start for an account; ends when `close` is called. */
@@ -53,9 +67,11 @@ export class Workspace {
       onDeleted: (roomId) => this.#onRoomGone(roomId),
       onProblem: (problem) => notify(problem.whole),
       personaTitle: (name) => this.#personaTitle(name),
+      onMenu: (room, button) => openMenu(button, this.#roomActions(room), button.getAttribute("aria-label")),
     });
     this.#search = new RoomSearch(api, this.#rooms);
     byId("workspace").hidden = false;
+    this.#first.open(personas, storage);
     const following = this.#rooms.open();
     await Promise.all([following, this.#route()]);
   }
@@ -73,10 +89,10 @@ export class Workspace {
   async #route() {
     const roomId = ROUTE.exec(location.hash)?.[1] ?? null;
     this.#drawer.close();
-    if (roomId === (this.#room?.room_id ?? null)) return;
+    if (roomId === (this.#room?.room_id ?? null)) return this.#goToMessage();
     this.#leaveRoom();
     this.#rooms.select(roomId);
-    if (roomId === null) return;
+    if (roomId === null) return undefined;
     const api = this.#api;
     try {
       const room = this.#rooms.get(roomId) ?? (await api.getRoom(roomId));
@@ -87,17 +103,29 @@ export class Workspace {
       if (error.status !== 401) notify(error.whole);
       if (error.status === 404 && this.#api === api) location.hash = "";
     }
+    return undefined;
+  }
+
+  /** The address may name a message of the open room. */
+  #goToMessage() {
+    const seq = ROUTE.exec(location.hash)?.[2];
+    return seq && this.#conversation?.goTo(Number(seq));
+  }
+
+  #outbox(roomId) {
+    if (!this.#outboxes.has(roomId)) this.#outboxes.set(roomId, new Outbox(this.#api, roomId, this.#storage));
+    return this.#outboxes.get(roomId);
   }
 
   #enterRoom(room) {
     const { room_id: roomId } = room;
-    if (!this.#outboxes.has(roomId)) this.#outboxes.set(roomId, new Outbox(this.#api, roomId, this.#storage));
     byId("welcome").hidden = true;
     byId("conversation").hidden = false;
     byId("room-actions").hidden = false;
     this.#showRoom(room);
-    this.#conversation = new Conversation(this.#api, room, this.#outboxes.get(roomId), {
+    this.#conversation = new Conversation(this.#api, room, this.#outbox(roomId), {
       author: (message) => this.#author(message),
+      personas: () => this.#personas,
       restore: (text, files) => this.#composer.restore(text, files),
       announce,
       onRunning: (running) => this.#composer.setRunning(running),
@@ -105,7 +133,7 @@ export class Workspace {
       onProblem: (problem, retry, signal) => notify(problem.whole, { retry, signal }),
       onGone: () => this.#onRoomGone(roomId),
     });
-    this.#conversation.open();
+    this.#conversation.open(() => this.#goToMessage());
     this.#composer.open(roomId, this.#storage);
     this.#composer.focus();
   }
@@ -118,16 +146,19 @@ export class Workspace {
     byId("conversation").hidden = true;
     byId("room-actions").hidden = true;
     byId("room-title").textContent = "Parlor";
-    byId("room-persona").textContent = "";
+    byId("room-persona").hidden = true;
     document.title = "Parlor";
     showConnection({ state: "live", problem: null });
   }
 
   #showRoom(room) {
     this.#room = room;
-    byId("room-title").textContent = room.title || "Untitled";
-    byId("room-persona").textContent = this.#answering(room.ai_persona);
-    document.title = `${room.title || "Untitled"} · Parlor`;
+    byId("room-title").textContent = room.title || t("untitled");
+    const answering = this.#answering(room.ai_persona);
+    byId("room-persona").hidden = false;
+    byId("room-persona").textContent = answering;
+    byId("room-persona").setAttribute("aria-label", t("room.persona", { persona: answering }));
+    document.title = `${room.title || t("untitled")} · Parlor`;
     this.#conversation?.markPersisted(room.persisted_seq);
   }
 
@@ -136,7 +167,7 @@ export class Workspace {
     if (roomId !== this.#room?.room_id) return;
     this.#leaveRoom();
     location.hash = "";
-    if (roomId !== this.#deleting) notify("This room was deleted.");
+    if (roomId !== this.#deleting) notify(t("room.deleted"));
   }
 
   #personaTitle(name) {
@@ -150,8 +181,8 @@ export class Workspace {
   }
 
   #author(message) {
-    if (message.sender_type === "USER") return "You";
-    if (message.sender_type === "SYSTEM") return "System";
+    if (message.sender_type === "USER") return t("messages.you");
+    if (message.sender_type === "SYSTEM") return t("messages.system");
     return this.#personaTitle(message.ai_persona ?? this.#room.ai_persona);
   }
 
@@ -168,8 +199,79 @@ export class Workspace {
     location.hash = `#/rooms/${room.room_id}`;
   }
 
-  #renameRoom() {
-    const { room_id: roomId, title } = this.#room;
+  /** The first message makes its room. */
+  async #begin({ text, persona }) {
+    const room = await this.#api.createRoom({ persona });
+    this.#rooms.set(room);
+    this.#outbox(room.room_id).send(text, "enqueue");
+    location.hash = `#/rooms/${room.room_id}`;
+  }
+
+  #changePersona() {
+    const { room_id: roomId, ai_persona: current } = this.#room;
+    choosePersona(byId("room-persona"), this.#personas, current, (name) =>
+      this.#attempt(async () => this.#rooms.set(await this.#api.setPersona(roomId, name))),
+    );
+  }
+
+  #roomActions(room) {
+    const kept = { markdown: "md", jsonl: "jsonl" };
+    const saveAs = (format) => async () => {
+      const blob = await this.#api.exportRoom(room.room_id, format);
+      save(blob, `${room.title || t("untitled")}.${kept[format]}`);
+    };
+    return [
+      { label: t("room.rename"), run: () => this.#renameRoom(room) },
+      ...(room.room_id === this.#room?.room_id ? [{ label: t("room.day"), run: () => this.#goToDay() }] : []),
+      { label: t("room.export.markdown"), run: () => this.#attempt(saveAs("markdown")) },
+      { label: t("room.export.json"), run: () => this.#attempt(saveAs("jsonl")) },
+      { label: t("room.delete"), run: () => this.#deleteRoom(room) },
+    ];
+  }
+
+  #goToDay() {
+    return ask("day-dialog", async () => {
+      const [year, month, day] = byId("day-field").value.split("-").map(Number);
+      await this.#conversation.goToDay(new Date(year, month - 1, day).getTime());
+      return true;
+    });
+  }
+
+  /** What the palette offers. */
+  #entries() {
+    const rooms = this.#rooms.titled("").map((room) => ({
+      label: room.title || t("untitled"),
+      run: () => (location.hash = `#/rooms/${room.room_id}`),
+    }));
+    const here = this.#room ? this.#roomActions(this.#room) : [];
+    const persona = this.#room && this.#personas.length > 1;
+    return [
+      { label: t("rooms.new"), run: () => this.#createRoom() },
+      { label: t("search.label"), run: () => (this.#drawer.open(), byId("search-field").focus()) },
+      ...here,
+      ...(persona ? [{ label: t("create.persona"), run: () => this.#changePersona() }] : []),
+      { label: t("settings"), run: () => openSettings() },
+      { label: t("sign-out"), run: () => byId("sign-out").click() },
+      ...rooms,
+    ];
+  }
+
+  #onNetwork() {
+    showConnection({ state: navigator.onLine ? "live" : "offline", problem: null });
+    if (navigator.onLine) for (const outbox of this.#outboxes.values()) outbox.resume();
+  }
+
+  /** Something that was asked for: what goes wrong is told. */
+  async #attempt(task) {
+    try {
+      await task();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (error.status !== 401) notify(error.whole);
+    }
+  }
+
+  #renameRoom({ room_id: roomId, title } = this.#room) {
     const field = byId("rename-title");
     field.value = title ?? "";
     return ask("rename-dialog", async () => {
@@ -177,10 +279,9 @@ export class Workspace {
     });
   }
 
-  #deleteRoom() {
-    const { room_id: roomId, title } = this.#room;
-    const text = `“${title || "Untitled"}” and all of its messages are deleted for good.`;
-    return confirm({ heading: "Delete this room?", text, button: "Delete" }, async () => {
+  #deleteRoom({ room_id: roomId, title } = this.#room) {
+    const text = t("room.delete.text", { title: title || t("untitled") });
+    return confirm({ heading: t("room.delete.heading"), text, button: t("delete") }, async () => {
       this.#deleting = roomId;
       await this.#api.deleteRoom(roomId);
       this.#rooms.remove(roomId);
@@ -208,6 +309,7 @@ function showConnection({ state, problem }) {
   shown.dataset.state = state;
   if (state === "connecting") return; // Too short to be worth a flicker: what was shown stays until it is decided.
   shown.hidden = state === "live";
-  shown.textContent = state === "live" ? "" : "Reconnecting…";
+  const away = state === "offline" || !navigator.onLine;
+  shown.textContent = state === "live" ? "" : t(away ? "connection.offline" : "connection.waiting");
   shown.title = problem?.sentence ?? "";
 }
