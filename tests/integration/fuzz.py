@@ -80,7 +80,9 @@ def prepare(installation: Installation, account: str) -> Known:
 
 def run(installation: Installation, account: str, examples: int, part: tuple[int, int] = (1, 1)) -> Counter[str]:
     """Returns how many requests there were of each call. Raises what a check raises."""
-    schema = schemathesis.openapi.from_url(f"{installation.base_url}/openapi.json")
+    # The OpenID issuer does not run: the way to it is 503.
+    document = schemathesis.openapi.from_url(f"{installation.base_url}/openapi.json")
+    schema = document.exclude(path_regex="/session/openid$")
     found = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
     made: Counter[str] = Counter()
     for operation in sorted(found, key=lambda each: each.label)[part[0] - 1 :: part[1]]:
