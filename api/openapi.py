@@ -69,6 +69,12 @@ _EXTRA = {
     "AnotherAccount": ["account_id"],
 }
 
+_DIALECTS_EVENT = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string"}},
+}
+"""An event of another program's dialect, which documents its data itself."""
+
 
 def refusals(*classes: type[ParlorError]) -> Responses:
     """The documented error responses of a call: ``classes``, and those of every call."""
@@ -80,7 +86,7 @@ def refusals(*classes: type[ParlorError]) -> Responses:
 
 def event_stream(description: str, events: tuple[str, ...] = ()) -> dict[str, Any]:
     """The documented 200 of an event stream; without ``events`` it is one of another program's dialect."""
-    content = stream_content(events) if events else {"text/event-stream": {"schema": {"type": "string"}}}
+    content = stream_content(events) if events else {"text/event-stream": {"schema": _DIALECTS_EVENT}}
     return {"description": description, "content": content}
 
 
