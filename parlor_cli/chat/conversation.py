@@ -100,17 +100,17 @@ class Conversation:
         """Shows a reply to its end. Ctrl-C stops it, a second one leaves."""
         stopping = False
         with self.screen.reply() as view:
-            while True:
+            while reply.message is None:
                 try:
+                    if stopping:
+                        reply.stop()
                     for _ in reply:
                         view.show(reply)
-                    view.show(reply)
-                    break
                 except KeyboardInterrupt:
                     if stopping:
                         raise Leave(INTERRUPTED) from None
                     stopping = True
-                    reply.stop()
+            view.show(reply)
         self._say_how_it_ended(reply.message)
 
     def last(self, sender: str) -> Message:

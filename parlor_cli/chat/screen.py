@@ -86,6 +86,7 @@ class ReplyView:
         self._text = ""
         self._working: list[str] = []
         self._thoughts = 0
+        self._spinner = Spinner("dots")
 
     def show(self, reply: Reply) -> None:
         """The reply as it is now."""
@@ -106,7 +107,8 @@ class ReplyView:
             shown.append(Markdown(visible(rest)))
         elif not self.is_over and not self._text:
             thinking = f"thinks ({self._thoughts} characters)" if self._thoughts else "…"
-            shown.append(Spinner("dots", Text(thinking, style="dim")))
+            self._spinner.update(text=Text(thinking, style="dim"))
+            shown.append(self._spinner)
         return Group(*shown)
 
 

@@ -108,11 +108,15 @@ def test_ctrl_c_stops_a_reply_and_a_second_one_leaves(chat: Chat, monkeypatch: p
     assert "[stopped]" in chat.shown
     assert chat.said()[-1] == ("AI", "Whole.")
 
-    presses[:] = [1, 1]
-    chat.parlor.says = [["One", " two"]]
-    monkeypatch.setattr(chat.parlor, "stop", lambda request, name, message_id: problem(503, "overloaded"))
-    monkeypatch.setattr(Reply, "stop", lambda _: None)
-    assert chat.type("long") == INTERRUPTED
+
+def test_ctrl_c_while_a_reply_is_being_stopped_leaves(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(_: Reply) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Reply, "__iter__", pressed)
+    monkeypatch.setattr(Reply, "stop", pressed)
+    assert chat.type("long", "never") == INTERRUPTED
+    assert "never" not in [content for _, content in chat.said()]
 
 
 def test_a_message_that_was_not_sent_is_kept_and_sent_once(chat: Chat) -> None:
