@@ -186,6 +186,12 @@ export interface components {
       result: components["schemas"]["ChatToolResult"] | null;
       /** How often it was sent; always with the same `Idempotency-Key`. */
       attempts: number;
+      /** Until when it waits for a decision, or for its result. */
+      expires_at: string | null;
+      /** Whether a decision may change its arguments. */
+      editable: boolean;
+      /** Whether whoever reads this executes it, and posts the result. */
+      client: boolean;
     };
     ChatToolResult: {
       content: string;
@@ -364,6 +370,6 @@ export interface components {
       };
     };
     /** How far a call has come. Only what is in the table of ``TOOL_TRANSITIONS`` follows. */
-    ToolState: "approved" | "running" | "done" | "failed" | "cancelled" | "unknown";
+    ToolState: "proposed" | "waiting" | "approved" | "denied" | "expired" | "running" | "done" | "failed" | "cancelled" | "unknown";
   };
 }
