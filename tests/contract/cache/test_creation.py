@@ -152,7 +152,7 @@ async def test_a_room_that_was_deleted_is_still_the_answer_of_its_key(fixtures: 
 
 async def test_a_list_that_is_not_complete_has_its_shard_asked(fixtures: CacheFixtures) -> None:
     creations = fixtures.creations
-    fixtures.live.limits.set("alice", {"rooms": 3})
+    fixtures.live.limits.set("ada", {"rooms": 3})
     address = fixtures.address()
     assert await creations.create(address, NewRoom("A room", "GPT4O"), "account", stored=None) is None
     assert await fixtures.queued() == []
@@ -164,7 +164,7 @@ async def test_a_list_that_is_not_complete_has_its_shard_asked(fixtures: CacheFi
 
 
 async def test_a_complete_list_is_counted_and_a_repeat_is_no_further_room(fixtures: CacheFixtures) -> None:
-    fixtures.live.limits.set("alice", {"rooms": 2})
+    fixtures.live.limits.set("ada", {"rooms": 2})
     first = await fixtures.created()
     await fixtures.redis.hset(fixtures.key("account", first), "complete", "1")
     second = fixtures.address()

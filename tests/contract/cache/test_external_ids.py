@@ -128,7 +128,7 @@ async def test_the_id_is_kept_until_its_room_is_stored(fixtures: CacheFixtures) 
 
 
 async def test_a_room_that_is_there_is_found_at_the_limit_of_rooms(fixtures: CacheFixtures) -> None:
-    fixtures.live.limits.set("alice", {"rooms": 1})
+    fixtures.live.limits.set("ada", {"rooms": 1})
     first = fixtures.address()
     await create(fixtures, first)
     assert await create(fixtures, fixtures.address(), None) == first.room_id
