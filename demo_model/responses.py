@@ -49,7 +49,7 @@ class ResponsesOrder(msgspec.Struct):
     text: _Text | None = None
 
     def order(self) -> Order:
-        """The same as a request for a completion."""
+        """Returns it as a request for a completion."""
         items = [_Input(content=self.input)] if isinstance(self.input, str) else self.input
         said = [Turn("system", self.instructions)] if self.instructions else []
         tools = [Tool(Function(each.name, each.description or "", each.parameters or {})) for each in self.tools or ()]

@@ -206,8 +206,7 @@ class LlmSettings(_Section):
     """Provider: `openai` for any server that speaks OpenAI's chat completions, or `package.module:factory` for one of
     your own."""
     api: Literal["chat_completions", "responses"] = "chat_completions"
-    """What the provider `openai` speaks: chat completions, as every compatible server does, or OpenAI's Responses API.
-    The demo model speaks both."""
+    """What the provider `openai` speaks: chat completions, as every compatible server, or OpenAI's Responses API."""
     api_key: ApiKey = SecretStr("")
     """The provider's API key; `OPENAI_API_KEY` is read too."""
     base_url: ApiUrl = ""
