@@ -45,6 +45,8 @@ TABLE = """
 1023 account-not-found 404
 1024 dead-letter-not-found 404
 1025 another-account 409
+1015 already-decided 409
+1016 digest-mismatch 409
 1017 file-not-found 404
 1019 forbidden 403
 1018 unsupported-media-type 415
