@@ -28,7 +28,7 @@ from parlor.clock import SystemClock
 from parlor.errors import ForeignCache, Overloaded, ParlorError, ShardBehind
 from parlor.model.ids import Partition, RoomId, ShardId
 from parlor.rooms.commands import Command, encode_commands
-from parlor.rooms.own_actors import is_own
+from parlor.rooms.own_actors import is_own, most_own_actors
 from parlor.rooms.pool import RoomPool
 from parlor.settings import Settings
 from parlor.wiring import Wiring
@@ -59,7 +59,7 @@ class Supervisor:
         self._clock = SystemClock()
         self._pools = Pools(self._settings, settings_json)
         shared_only = self._settings.ray.placement == "resources"
-        own = 0 if shared_only else self._settings.rooms.own_actors_limit
+        own = 0 if shared_only else most_own_actors(self._settings.rooms)
         self._rooms = RoomPool(self._settings.rooms, self._clock, own)
         self._graduation = Graduation(self._rooms, self._pools, self._change, self._claims)
         self._liveness = LivenessCheck(self._clock, self._answered, self._rooms.silent)

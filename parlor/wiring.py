@@ -48,7 +48,7 @@ from parlor.reading.search import MessageSearch
 from parlor.reading.streams import EventStreams
 from parlor.rooms.follow_up import FollowUp
 from parlor.rooms.reply_job import ReplyPorts
-from parlor.rooms.room import RoomPorts
+from parlor.rooms.room_ports import RoomPorts
 from parlor.rooms.stateless import StatelessCalls, StatelessPorts
 from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine, set_chat_state_machine

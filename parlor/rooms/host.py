@@ -11,7 +11,8 @@ from parlor.errors import InternalError, Overloaded, ParlorError, RoomMoved
 from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason
 from parlor.rooms.commands import Command, Outcome, Refused, Result
-from parlor.rooms.room import Room, RoomPorts
+from parlor.rooms.room import Room
+from parlor.rooms.room_ports import RoomPorts
 
 _log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""Which rooms get an actor of their own, and which give it back (ADR 0049). The Supervisor carries it out.
+"""Which rooms get an actor of their own, and which give it back (ADR 0043). The Supervisor carries it out.
 
 A room is served at once by an actor that it shares. While there is space, rooms that are talked in get one for
 themselves, the busiest first; a room that is idle or gone gives its actor back, and so does the quietest one when a
@@ -7,13 +7,17 @@ much busier room waits.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence, Set
 
 from parlor.clock import Clock
 from parlor.model.ids import RoomId
+from parlor.settings import RoomSettings
 
 PREFIX = "room-"
 """The name of a room's own actor is this and the room's id."""
+ACTOR_BYTES = 110_000_000
+"""What a RoomActor needs, Ray's part of it included: the private memory of one, from ``/proc/<pid>/smaps_rollup``."""
 CONVERSATION = 10
 """Commands after which a room is a conversation, and not a look."""
 FADE = 0.95
@@ -114,6 +118,14 @@ class OwnActors:
 
     def _score(self, name: str) -> float:
         return self._scores.get(room_of(name), 0.0)
+
+
+def most_own_actors(settings: RoomSettings) -> int:
+    """Returns how many rooms may have an actor of their own on this machine."""
+    if settings.own_actors is not None:
+        return settings.own_actors
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(8 * (os.cpu_count() or 1), memory // 4 // ACTOR_BYTES)
 
 
 def name_of(room: RoomId) -> str:

@@ -11,17 +11,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 
-import msgspec
 import structlog
 from msgspec import structs
 
 from parlor.cache.changes import Appended, Claimed, Turn
 from parlor.cache.live import RoomAddress
-from parlor.cache.reads import CacheReader
 from parlor.cache.records import view
-from parlor.cache.revisions import RevisionCache
-from parlor.cache.rooms import RoomCache
-from parlor.cache.summaries import SummaryCache
 from parlor.errors import (
     CacheUnavailable,
     InternalError,
@@ -34,13 +29,11 @@ from parlor.errors import (
     Unavailable,
 )
 from parlor.model.access import Session
-from parlor.model.ids import IdMint, MessageId, RoomId
+from parlor.model.ids import MessageId, RoomId
 from parlor.model.messages import FinishReason, Message
 from parlor.model.requests import DeleteOutcome, DeleteReceipt, OnBusy, SendReceipt
 from parlor.model.states import MessageState
 from parlor.model.tracing import work_for
-from parlor.reading.internal import InternalHistory
-from parlor.reading.loading import Loader
 from parlor.rooms.approvals import Approvals
 from parlor.rooms.claim import Ownership
 from parlor.rooms.commands import (
@@ -67,32 +60,16 @@ from parlor.rooms.commands import (
     Wake,
 )
 from parlor.rooms.estimates import Estimates
-from parlor.rooms.reply_job import ReplyJob, ReplyPorts
+from parlor.rooms.reply_job import ReplyJob
 from parlor.rooms.reply_queue import ReplyQueue
 from parlor.rooms.revision import Revision
+from parlor.rooms.room_ports import RoomPorts
 from parlor.rooms.turns import adopted_job, job_of, turn_of
-from parlor.settings.account_limits import AccountLimits
-from parlor.state_machine import ChatStateMachine
 
 _log = structlog.get_logger(__name__)
 
 RELOAD_PAUSE = 1.0
 """Seconds between attempts to load a room whose reply was cut off by Redis forgetting it."""
-
-
-class RoomPorts(msgspec.Struct, frozen=True):
-    """What a room works with."""
-
-    reply: ReplyPorts
-    cache: RoomCache
-    revisions: RevisionCache
-    reader: CacheReader
-    loader: Loader
-    history: InternalHistory
-    states: ChatStateMachine
-    summaries: SummaryCache
-    mint: IdMint
-    limits: AccountLimits
 
 
 class Room:

@@ -183,17 +183,7 @@ class RoomSettings(_Section):
         """Most RoomActors, with 0 resolved for this machine."""
         return max(self.actors_min, self.actors_max or (os.cpu_count() or 1) // 2)
 
-    @property
-    def own_actors_limit(self) -> int:
-        """Most rooms with an actor of their own, resolved for this machine."""
-        if self.own_actors is not None:
-            return self.own_actors
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return min(8 * (os.cpu_count() or 1), memory // 4 // OWN_ACTOR_BYTES)
 
-
-OWN_ACTOR_BYTES = 110_000_000
-"""What a RoomActor needs, Ray's part of it included: the private memory of one, from `/proc/<pid>/smaps_rollup`."""
 OPENAI_URL = "https://api.openai.com/v1"
 LLM_PROVIDERS = {"openai": "parlor.llm.upstream:Upstream"}
 """The built-in providers by name, each with where its factory is."""

@@ -64,7 +64,8 @@ from parlor.rooms.commands import (
 from parlor.rooms.follow_up import FollowUp
 from parlor.rooms.host import RoomHost
 from parlor.rooms.reply_job import ReplyPorts
-from parlor.rooms.room import Room, RoomPorts
+from parlor.rooms.room import Room
+from parlor.rooms.room_ports import RoomPorts
 from parlor.rooms.stateless import StatelessCalls, StatelessPorts
 from parlor.settings import LlmSettings
 from parlor.state_machine import ChatStateMachine

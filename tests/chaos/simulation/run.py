@@ -132,20 +132,31 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
     finally:
         watching.cancel()
         await installation.close()
-    history = msgspec.json.encode(recorder.operations)
+    return _report(seed, violations, recorder.operations, installation, nemesis, loop.time())
+
+
+def _report(
+    seed: int,
+    violations: list[Violation],
+    operations: list[Operation],
+    installation: SimInstallation,
+    nemesis: Nemesis,
+    seconds: float,
+) -> Report:
+    history = msgspec.json.encode(operations)
     return Report(
         seed,
         violations,
-        len(recorder.operations),
-        sum(operation.outcome is Outcome.OK for operation in recorder.operations),
+        len(operations),
+        sum(operation.outcome is Outcome.OK for operation in operations),
         dict(installation.metrics.stale),
         dict(
             nemesis.done
             + installation.server.injected
             + Counter({f"store-{k}": n for k, n in installation.shards.injected.items()})
         ),
-        sum(operation.error == "quota-exceeded" for operation in recorder.operations),
-        loop.time(),
+        sum(operation.error == "quota-exceeded" for operation in operations),
+        seconds,
         f"{zlib.crc32(history):08x}",
     )
 

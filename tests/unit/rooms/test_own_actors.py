@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from parlor.model.ids import RoomId
-from parlor.rooms.own_actors import CONVERSATION, EMPTY_SECONDS, START_SECONDS, name_of
+from parlor.rooms.own_actors import CONVERSATION, EMPTY_SECONDS, START_SECONDS, most_own_actors, name_of
 from parlor.rooms.pool import RoomPool
 from parlor.settings import RoomSettings
 from tests.unit.fake_clock import FakeClock
@@ -108,6 +110,12 @@ def test_no_more_than_there_is_space_for() -> None:
     found.report(b=1)
     assert found.pool.next_own() is None
     assert Pool(limit=0).pool.next_own() is None
+
+
+def test_the_settings_say_how_many_or_the_machine_does() -> None:
+    assert most_own_actors(RoomSettings(own_actors=0)) == 0
+    assert most_own_actors(RoomSettings(own_actors=3)) == 3
+    assert most_own_actors(RoomSettings()) <= 8 * (os.cpu_count() or 1)
 
 
 def test_an_idle_room_gives_its_actor_back() -> None:
