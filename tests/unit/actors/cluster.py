@@ -146,7 +146,9 @@ class FakeStateMachine:
         self.get_room_state = Method(self._get_room_state)
         self.get_message_state = Method(self._get_message_state)
 
-    async def _create_room(self, address: RoomAddress, new: NewRoom, by: str, idempotency: Idempotency | None) -> bytes:
+    async def _create_room(
+        self, address: RoomAddress, new: NewRoom, by: str, idempotency: Idempotency | None, request_id: str
+    ) -> bytes:
         made = self._domain.states.create_room(address, new, by=by, idempotency=idempotency)
         return await self._served(_answer(made))
 
@@ -161,7 +163,9 @@ class FakeStateMachine:
             _answer(machine.transition_message(room_id, message_id, to, expected=expected, by=by))
         )
 
-    async def _smart_delete_message(self, address: RoomAddress, message_id: MessageId, by: str) -> bytes:
+    async def _smart_delete_message(
+        self, address: RoomAddress, message_id: MessageId, by: str, request_id: str
+    ) -> bytes:
         return await self._served(_answer(self._domain.states.smart_delete_message(address, message_id, by=by)))
 
     async def _get_room_state(self, room_id: RoomId) -> bytes:
@@ -212,6 +216,9 @@ class DomainWiring(Wiring):
 
     def stateless_calls(self) -> StatelessCalls:
         return self._domain.calls
+
+    async def follow_limits(self) -> None:
+        """The domain's limits change when a test changes them."""
 
     async def close(self) -> None:
         """The domain closes itself."""

@@ -8,11 +8,15 @@ from urllib.parse import urlencode
 
 Schema = dict[str, Any]
 
+TOOL_CALL = "/v1/rooms/{room_id}/messages/{message_id}/tool-calls/{tool_call_id}"
+DIGEST = "sha256:" + "0" * 64
 EXAMPLES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/rooms/{room_id}"): {"title": "Another"},
     ("POST", "/v1/events/ticket"): {"path": "/v1/events"},
     ("POST", "/v1/rooms/{room_id}/messages"): {"content": "x"},
     ("PATCH", "/v1/admin/accounts/{account_id}"): {"disabled": False},
+    ("POST", f"{TOOL_CALL}/decision"): {"decision": "approve", "digest": DIGEST},
+    ("POST", f"{TOOL_CALL}/result"): {"digest": DIGEST, "content": "x"},
     ("POST", "/ai-sdk/chat"): {
         "id": "tea",
         "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "x"}]}],

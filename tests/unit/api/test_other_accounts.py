@@ -38,6 +38,7 @@ NOT_FOUND = {"room_id": "room-not-found", "file_id": "file-not-found"}
 """By the first name in a path."""
 ELSEWHERE = {
     "message_id": "in a room",
+    "tool_call_id": "in a message",
     "key_id": "tests/contract/store/test_access.py",
     "id": "test_a_chat_is_its_accounts_own",
     "account_id": "an operator's",
@@ -78,11 +79,17 @@ async def test_what_is_another_accounts_is_answered_as_what_there_is_not(
     async with gateway.files.receive(alice) as upload:
         await upload.write(b"A secret")
         file = await upload.keep("secret.txt")
-    names = {"room_id": room, "message_id": receipt.message.message_id, "file_id": file.file_id}
+    names = {
+        "room_id": room,
+        "message_id": receipt.message.message_id,
+        "file_id": file.file_id,
+        "tool_call_id": "call_0f",
+    }
     nothing = {
         "file_id": str(domain.mint.file_id(bob.partition)),
         "room_id": str(domain.mint.room_id(bob.partition)),
         "message_id": str(domain.mint.message_id(bob.partition)),
+        "tool_call_id": "call_0f",
     }
     calls = [call for call in documented_calls(openapi.document(app)) if NOT_FOUND.keys() & set(call.names)]
     assert len(calls) > 20

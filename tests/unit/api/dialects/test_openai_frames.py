@@ -32,7 +32,12 @@ def log_of(texts: list[str]) -> list[Event]:
     for text in texts:
         deltas += [event("message.delta", offset=offset, text=text), event("message.delta", OTHER, offset=0, text="no")]
         offset += len(text)
-    message = {"content": "".join(texts), "finish_reason": "stop", "usage": {"input_tokens": 1, "output_tokens": 2}}
+    message = {
+        "content": "".join(texts),
+        "parts": [{"type": "text", "text": "".join(texts)}],
+        "finish_reason": "stop",
+        "usage": {"input_tokens": 1, "output_tokens": 2},
+    }
     return [
         event("message.created", OTHER),
         event("message.reset"),
