@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from starlette.routing import BaseRoute
 from structlog.typing import EventDict
 
+from api import openapi
 from api.app import build_app
 from parlor.gateway import Gateway
 from parlor.settings import ApiSettings, AuthSettings, Settings
@@ -58,13 +60,23 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def routes() -> list[BaseRoute]:
-    """The routes, shared by all applications: FastAPI takes 30 ms to prepare them at the first request."""
-
+def never_started() -> FastAPI:
     async def factory() -> Gateway:
         raise AssertionError("this application is never started")
 
-    return build_app(Settings(auth=AuthSettings(secret=SecretStr(SECRET))), factory).router.routes
+    return build_app(Settings(auth=AuthSettings(secret=SecretStr(SECRET))), factory)
+
+
+@pytest.fixture(scope="session")
+def routes(never_started: FastAPI) -> list[BaseRoute]:
+    """The routes, shared by all applications: FastAPI takes 30 ms to prepare them at the first request."""
+    return never_started.router.routes
+
+
+@pytest.fixture(scope="session")
+def document(never_started: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, which takes half a second to build. (Its limits are those of the default settings.)"""
+    return openapi.document(never_started)
 
 
 @pytest.fixture

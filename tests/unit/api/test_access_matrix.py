@@ -8,10 +8,9 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from api import openapi
 from parlor.model.files import File
 from tests.unit.api.bad_credentials import COOKIE, REFUSED, Credentials, made_credentials, signed
-from tests.unit.api.document_calls import DocumentedCall, documented_calls
+from tests.unit.api.document_calls import DocumentedCall, Schema, documented_calls
 from tests.unit.api.fake_clock import NOW_MS, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import FILE_ID, MESSAGE, ROOM
@@ -34,8 +33,8 @@ NAMES = {
 
 
 @pytest.fixture
-def calls(app: FastAPI) -> list[DocumentedCall]:
-    found = documented_calls(openapi.document(app))
+def calls(document: Schema) -> list[DocumentedCall]:
+    found = documented_calls(document)
     assert len(found) > 25
     return found
 

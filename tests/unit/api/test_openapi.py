@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from api import openapi, routes
@@ -42,11 +41,6 @@ SIGN_IN: set[Call] = {
     ("GET", "/v1/session/openid/callback"),
 }
 """Everybody may ask for these: they are how one gets a credential. Every other call of the API needs one."""
-
-
-@pytest.fixture
-def document(app: FastAPI) -> dict[str, Any]:
-    return openapi.document(app)
 
 
 def calls(document: dict[str, Any]) -> set[Call]:

@@ -27,11 +27,6 @@ ROOT = Path(__file__).parents[3]
 JSON = "application/json"
 
 
-@pytest.fixture
-def document(app: FastAPI) -> dict[str, Any]:
-    return openapi.document(app)
-
-
 def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for found in document["paths"].values():
         yield from found.values()
@@ -128,7 +123,8 @@ def test_every_event_has_a_schema(document: dict[str, Any]) -> None:
             assert found["example"].startswith("id: ")
 
 
-def test_limits_that_are_settings_are_in_the_schemas(document: dict[str, Any], settings: Settings) -> None:
+def test_limits_that_are_settings_are_in_the_schemas(app: FastAPI, settings: Settings) -> None:
+    document = openapi.document(app)
     schemas = document["components"]["schemas"]
     (text, _) = schemas["ChatMessageSendRequest"]["properties"]["content"]["anyOf"]
     assert (text["minLength"], text["maxLength"]) == (1, settings.api.content_max)
