@@ -22,8 +22,8 @@ pytestmark = pytest.mark.integration
 ROUNDS = int(os.environ.get("PARLOR_TEST_BUDGET_ROUNDS", "1"))
 """How often; 20 says something about races."""
 ROOMS, SENDS, FITTING = 5, 200, 10
-HELD = "[[first=600s]]"
-"""A reply that stays open, and keeps what it has reserved."""
+HELD = "[[tokens=9000 delay=200ms]]"
+"""A reply that stays open, and keeps what it has reserved: one that says nothing for a while would end."""
 
 
 @pytest.fixture

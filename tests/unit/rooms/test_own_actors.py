@@ -7,7 +7,7 @@ import os
 import pytest
 
 from parlor.model.ids import RoomId
-from parlor.rooms.own_actors import CONVERSATION, EMPTY_SECONDS, START_SECONDS, most_own_actors, name_of
+from parlor.rooms.own_actors import CONVERSATION, EMPTY_SECONDS, PAUSE_SECONDS, START_SECONDS, most_own_actors, name_of
 from parlor.rooms.pool import RoomPool
 from parlor.settings import RoomSettings
 from tests.unit.fake_clock import FakeClock
@@ -66,8 +66,20 @@ def test_the_busiest_first_and_one_start_at_a_time() -> None:
     assert found.pool.next_own() == "room-b"
     found.pool.add("room-b")
     assert found.pool.next_own() is None, "one is being started"
+    found.clock.ms += int(PAUSE_SECONDS * 1000)
+    assert found.pool.next_own() is None, "it takes long"
     found.pool.answered("room-b", "node", [])
     assert found.pool.next_own() == "room-c"
+
+
+def test_a_pause_between_two_starts() -> None:
+    found = Pool()
+    found.report(a=CONVERSATION, b=50)
+    found.graduate(B)
+    found.clock.ms += int(PAUSE_SECONDS * 1000) - 1
+    assert found.pool.next_own() is None
+    found.clock.ms += 1
+    assert found.pool.next_own() == "room-a"
 
 
 def test_what_was_busy_long_ago_counts_for_little() -> None:
@@ -142,6 +154,7 @@ def test_a_much_busier_room_takes_the_place_of_the_quietest() -> None:
     assert found.pool.let_go(NOWHERE) == [], "as busy as the other"
     found.report(b=200)
     assert found.pool.let_go(NOWHERE) == [own]
+    found.report(seconds=int(PAUSE_SECONDS))
     assert found.pool.next_own() == "room-b"
 
 
