@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from parlor.rooms.own_actors import CONVERSATION, PREFIX
 from parlor_cli import processes
 from tests.integration.lifecycle import listening
 from tests.integration.lifecycle.command import Conversation, Parlor
@@ -43,6 +44,10 @@ class Life:
         """In another room, with a reply that is waited for."""
         Conversation(self.parlor).ask(content, request_id)
         self.asked += 1
+
+    @property
+    def room_id(self) -> str:
+        return self._talk.room_id
 
     @property
     def count(self) -> int:
@@ -113,6 +118,22 @@ def test_the_way_of_a_request_is_found_by_its_id(life: Life) -> None:
     assert "What happened" not in done.stdout, "no log has a message's text"
     actors = {line["event"]: line["actor"] for line in lines}
     assert actors["reply_ended"] == actors["command_served"] != actors["answered"]
+
+
+def test_a_room_that_is_talked_in_moves_into_an_actor_of_its_own(life: Life) -> None:
+    for number in range(CONVERSATION):
+        life.send(f"a conversation, {number}")
+    own = f"{PREFIX}{life.room_id}"
+    deadline = time.monotonic() + patience(60)
+    while True:
+        status = json.loads(life.parlor.command("status", "--json").stdout)
+        holders = [actor["name"] for actor in status["actors"] if life.room_id in actor["rooms"]]
+        if holders == [own]:
+            break
+        assert time.monotonic() < deadline, holders
+        time.sleep(0.2)
+    life.send("in its own actor")
+    assert life.everything_is_there()
 
 
 def test_a_second_start_is_refused_and_disturbs_nothing(life: Life) -> None:
