@@ -228,4 +228,4 @@ async def _goes_on(user: User, shards: Shards, room: str, reply: Json) -> None:
     assert [shown[name] for name in same] == [reply[name] for name in same]
     rows = await shards.messages(room)
     assert [row.seq for row in rows[:2]] == [1, 2]
-    assert (rows[1].content, rows[1].version) == (reply["content"], 2 * reply["attempt"] - 1)
+    assert (rows[1].content, rows[1].finish_reason) == (reply["content"], reply["finish_reason"])
