@@ -1,14 +1,11 @@
-"""The unmodified openai package and an outside suite against the running installation."""
+"""The unmodified openai package against the running installation."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 import openai
 import pytest
 
@@ -80,22 +77,3 @@ async def test_what_is_asked_outside_of_rooms_is_counted_and_not_stored(user: Us
         return int(total["output_tokens"])
 
     await eventually(counted, lambda tokens: tokens == answer.usage.completion_tokens)  # type: ignore[union-attr]
-
-
-async def comply(user: User, kind: str, base: str) -> list[Json]:
-    """The results of all of the suite's tests of a format."""
-    process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("llm-comply")),
-        *("-u", base, "-k", key_of(user), "-m", "GPT4O", "--json", "--format", kind),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    printed, _ = await asyncio.wait_for(process.communicate(), 120)
-    found: Json = msgspec.json.decode(printed)
-    return list(found["results"])
-
-
-@pytest.mark.parametrize(("kind", "path"), [("openai-chat", "/openai/v1"), ("anthropic", "/anthropic/v1")])
-async def test_an_outside_suite_finds_the_dialect_as_it_should_be(user: User, kind: str, path: str) -> None:
-    results = await comply(user, kind, f"{str(user.http.base_url).rstrip('/')}{path}")
-    assert {each["id"] for each in results if each["status"] not in ("passed", "skipped")} == set(), results
-    assert sum(each["status"] == "passed" for each in results) >= 8, results
