@@ -89,6 +89,7 @@ class ScriptedApi:
         rooms: Json = {"rooms": [room], "total_count": 1, "next_cursor": None, "events_cursor": "1-0"}
         self.answers: dict[str, Callable[[Request], Answer]] = {
             r"GET session": lambda _: (200, SESSION),
+            r"GET session/methods": lambda _: (200, {"code": True, "openid": None, "name": False}),
             r"GET personas": lambda _: (200, {"personas": [PERSONA]}),
             r"GET rooms": lambda _: (200, rooms),
             r"GET rooms/[^/]+": lambda _: (200, room),
