@@ -8,7 +8,7 @@ much busier room waits.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from parlor.clock import Clock
 from parlor.model.ids import RoomId
@@ -90,14 +90,17 @@ class OwnActors:
 
     def reported(self, held: Sequence[RoomId], served: Mapping[RoomId, int]) -> None:
         """Notes how many commands the rooms of one actor have served; ``held`` are those that it had before."""
-        for room in held:
-            if room not in served:
-                self._served.pop(room, None)
-                self._scores.pop(room, None)
+        self.forget(room for room in held if room not in served)
         for room, count in served.items():
             more = max(0, count - self._served.get(room, 0))
             self._served[room] = count
             self._scores[room] = self._scores.get(room, 0.0) * FADE + more
+
+    def forget(self, rooms: Iterable[RoomId]) -> None:
+        """Nobody holds these rooms any more."""
+        for room in rooms:
+            self._served.pop(room, None)
+            self._scores.pop(room, None)
 
     def next(self) -> str | None:
         """The name of the actor to make now: one at a time, for the busiest room that shares one."""

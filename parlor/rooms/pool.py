@@ -61,7 +61,7 @@ class RoomPool:
         self._leaving.discard(name)
         self._members.pop(name, None)
         self._own.remove(name)
-        self._book.remove_actor(name)
+        self._drop(name)
 
     def answered(self, name: str, node: str, rooms: Sequence[RoomId], served: Sequence[int] = ()) -> None:
         """Notes that an actor answered from this node and holds these rooms, of which each has served so many
@@ -84,10 +84,10 @@ class RoomPool:
         """Notes that an actor does not answer: its rooms are placed elsewhere when they are next asked for."""
         if (member := self._members.get(name)) is not None:
             member.answers = False
-            self._book.remove_actor(name)
+            self._drop(name)
         elif name in self._own.names:
             self._own.silent(name)
-            self._book.remove_actor(name)
+            self._drop(name)
 
     def place(self, room: RoomId, avoid: str | None = None) -> str:
         """Returns the room's actor, and chooses one if the room has none or has the one to ``avoid``. Raises
@@ -134,7 +134,7 @@ class RoomPool:
             self._leaving.add(name)
             self._members.pop(name, None)
             self._own.remove(name)
-            self._book.remove_actor(name)
+            self._drop(name)
         return going
 
     def _idle_extras(self, endangered: Sequence[str]) -> list[str]:
@@ -152,6 +152,11 @@ class RoomPool:
     def _wanted(self) -> int:
         rooms = sum(self._book.rooms_of(name) for name in self._book.actors)
         return min(self._settings.pool_limit, max(self._settings.actors_min, rooms + 1))
+
+    def _drop(self, name: str) -> None:
+        """Its rooms have no place until they are placed again; what they did there says nothing any more."""
+        self._own.forget(self._book.held_by(name))
+        self._book.remove_actor(name)
 
     def _note_use(self, name: str, member: _Member) -> None:
         if self._book.rooms_of(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -196,4 +197,13 @@ def test_a_room_that_is_gone_is_forgotten() -> None:
     found.report(a=CONVERSATION)
     found.served.clear()
     found.report()
+    assert found.pool.next_own() is None
+
+
+@pytest.mark.parametrize("leaves", [RoomPool.silent, RoomPool.remove])
+def test_rooms_of_an_actor_that_has_gone_are_no_conversations(leaves: Callable[[RoomPool, str], None]) -> None:
+    """Otherwise actors would be made for them again and again, and nobody would ask for the rooms."""
+    found = Pool()
+    found.report(a=CONVERSATION)
+    leaves(found.pool, SHARED)
     assert found.pool.next_own() is None
