@@ -241,11 +241,10 @@ class InternalHistory:
 
     async def _running(self, room_id: RoomId) -> Message | None:
         for seq in await self._reader.open_replies(room_id):
-            for message in (
-                await (await self.find_page(room_id, limit=1, after=seq - 1, stored=False)).load()
-            ).messages:
-                if message.is_streaming:
-                    return message
+            found = await self.find_page(room_id, limit=1, after=seq - 1, stored=False)
+            reply = next((each for each in (await found.load()).messages if each.is_streaming), None)
+            if reply is not None:
+                return reply
         return None
 
     async def _before_waiting(self, room_id: RoomId, waiting: list[int]) -> Found[MessagePage]:

@@ -12,6 +12,7 @@
 --@include settle_call
 --@include settle
 --@include reservation
+--@include words
 local refused = require_partition()
 if refused then
   return {refused}
@@ -20,10 +21,7 @@ local whose = A.db_key .. ' ' .. A.owner
 local orphan, call = 'o:' .. A.message, redis.call('HGET', K.account, 'l:' .. A.message)
 local done = false
 if call then
-  local words = {}
-  for word in string.gmatch(call, '%S+') do
-    words[#words + 1] = word
-  end
+  local words = words_of(call)
   if tonumber(words[1]) < tonumber(A.now) then
     settle_call(A.message, words[2], words[3], words[4])
     done = true

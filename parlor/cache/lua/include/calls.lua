@@ -5,15 +5,13 @@
 --   was not recorded is one that was only proposed, or that cannot be made (FAILED).
 -- forget_calls(seq) forgets those of a reply: whatever was not sent by then cannot be sent any more.
 -- Uses K.states.
+--@include words
 local function call_of(id)
   local found = redis.call('HGET', K.states, 'c:' .. id)
   if not found then
     return nil
   end
-  local words = {}
-  for word in string.gmatch(found, '%S+') do
-    words[#words + 1] = word
-  end
+  local words = words_of(found)
   return {state = words[1], digest = words[2], key = words[3], nonce = words[4], request = words[5]}
 end
 
@@ -33,7 +31,7 @@ local function put_call(seq, id, call)
 end
 
 local function forget_calls(seq)
-  for id in string.gmatch(redis.call('HGET', K.states, 't:' .. seq) or '', '%S+') do
+  for _, id in ipairs(words_of(redis.call('HGET', K.states, 't:' .. seq) or '')) do
     redis.call('HDEL', K.states, 'c:' .. id)
   end
   redis.call('HDEL', K.states, 't:' .. seq)

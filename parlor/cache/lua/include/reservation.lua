@@ -5,6 +5,7 @@
 -- count(prefix, periods, tokens, cost, sign) adds to the counters, of what is used ('') or reserved ('held:'), as far
 --   as the day and the month are still counted. digits(number) is for Redis, which takes no other form.
 -- Uses K.account.
+--@include words
 local function digits(number)
   return string.format('%.0f', number)
 end
@@ -14,10 +15,7 @@ local function reservation(message)
   if not found then
     return nil
   end
-  local words = {}
-  for word in string.gmatch(found, '%S+') do
-    words[#words + 1] = word
-  end
+  local words = words_of(found)
   local own = {attempt = tonumber(words[1]), room = words[2], day = tonumber(words[3]), month = tonumber(words[4])}
   own.at, own.prompt, own.answer = words[5], tonumber(words[6]), tonumber(words[7])
   own.input_price, own.output_price = tonumber(words[8]), tonumber(words[9])
