@@ -6,7 +6,6 @@ and may not refuse what the first one granted (redis-py may replay a command who
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -34,6 +33,7 @@ from parlor.model.rooms import NewRoom, RoomRow
 from parlor.model.states import MessageState, RoomState
 from parlor.settings import CacheSettings, QueueSettings, RedisSettings, RoomSettings, Settings, StoreSettings
 from tests.contract.cache.keyspace import Keyspace, dump
+from tests.unit.fake_clock import SeededEntropy
 
 NOW = 1_750_000_000_000
 CLAIM_1, CLAIM_2, CLAIM_3 = Claim("claim-1"), Claim("claim-2"), Claim("claim-3")
@@ -65,14 +65,6 @@ class FixedClock:
 
     async def sleep(self, seconds: float) -> None:
         self.now += int(seconds * 1000)
-
-
-class SeededEntropy:
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-
-    def bits(self, count: int) -> int:
-        return self._random.getrandbits(count)
 
 
 class TwiceLive(Live):

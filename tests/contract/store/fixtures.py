@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from parlor.model.ids import AccountId, IdMint, MessageId, Partition, RoomId, ShardId
 from parlor.model.messages import JsonObject, MessageDoc, MessageRow, QueuePosition, SenderType
 from parlor.model.rooms import RoomRow
@@ -19,6 +17,7 @@ from parlor.store.ports import (
     RoomTouch,
     VersionSave,
 )
+from tests.unit.fake_clock import SeededEntropy
 
 PARTITIONS = 4096
 SHARD = ShardId(1)
@@ -39,14 +38,6 @@ class FixedClock:
 
     async def sleep(self, seconds: float) -> None:
         self.now += int(seconds * 1000)
-
-
-class SeededEntropy:
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-
-    def bits(self, count: int) -> int:
-        return self._random.getrandbits(count)
 
 
 class StoreFixtures:

@@ -27,8 +27,9 @@ from parlor.store.ports import (
     SummarySave,
     VersionSave,
 )
-from tests.contract.store.fixtures import SHARD, FixedClock, SeededEntropy
+from tests.contract.store.fixtures import SHARD, FixedClock
 from tests.servers import PrivateServer
+from tests.unit.fake_clock import SeededEntropy
 
 pytestmark = pytest.mark.contract
 

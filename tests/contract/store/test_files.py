@@ -12,7 +12,8 @@ from parlor.model.files import File
 from parlor.model.ids import FileId, IdMint, MessageId, RoomId
 from parlor.store.files import FileQuota, FileUse, StoredFileRows
 from parlor.store.ports import ChatStore, MessageDelete, RoomDelete, RowRefused
-from tests.contract.store.fixtures import SHARD, FixedClock, SeededEntropy, StoreFixtures
+from tests.contract.store.fixtures import SHARD, FixedClock, StoreFixtures
+from tests.unit.fake_clock import SeededEntropy
 
 pytestmark = pytest.mark.contract
 
