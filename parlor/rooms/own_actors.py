@@ -90,6 +90,8 @@ class OwnActors:
 
     def reported(self, held: Sequence[RoomId], served: Mapping[RoomId, int]) -> None:
         """Notes how many commands the rooms of one actor have served; ``held`` are those that it had before."""
+        if not self._limit:
+            return  # A cluster has thousands of rooms, and reports every second.
         self.forget(room for room in held if room not in served)
         for room, count in served.items():
             more = max(0, count - self._served.get(room, 0))
