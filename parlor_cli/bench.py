@@ -144,7 +144,7 @@ def plain(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
     from parlor_bench.compare import Side
     from parlor_bench.compare import compare as measure
     from parlor_bench.peers.plain_service import Where, token
-    from parlor_bench.peers.running import arguments_of, plain_service
+    from parlor_bench.peers.running import arguments_of, own_database, running_plain_service
     from parlor_bench.rooms import Rooms
     from parlor_bench.send import ACCOUNTS, ROOMS, send_to
 
@@ -157,7 +157,11 @@ def plain(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
     say = (lambda line: None) if as_json else print
 
     async def measured() -> Comparison:
-        async with Rooms(host, port, say) as made, plain_service(where) as plain_port:
+        async with (
+            Rooms(host, port, say) as made,
+            own_database(where) as own,
+            running_plain_service(own) as plain_port,
+        ):
             rooms = await made.create([tokens[number % len(tokens)] for number in range(ROOMS)])
             requests = [send_to(host, port, room, owner) for room, owner in rooms]
             others = [

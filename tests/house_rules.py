@@ -50,7 +50,7 @@ HOMES = {
     ),
     "fastapi": ("api/", "parlor_bench/noop.py", "parlor_bench/peers/"),
     "starlette": ("api/",),
-    "openai": ("parlor/llm/",),
+    "openai": ("parlor/llm/", "parlor_bench/peers/"),
     "mcp": ("parlor/tools/",),
     "obstore": ("parlor/files/",),
 }

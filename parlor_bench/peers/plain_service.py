@@ -3,7 +3,8 @@
     PLAIN_SERVICE='{"redis": ..., "mysql": {...}, "secret": ...}' uvicorn --factory parlor_bench.peers.plain_service:app
 
 It keeps a room's messages in order and commits each before it answers. It has no idempotency, no queue, no replies, and
-no answer when its database is away.
+no answer when its database is away. Without the lock, messages that are sent at once get their numbers in another order
+than their times.
 """
 
 from __future__ import annotations
@@ -23,14 +24,20 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 VARIABLE = "PLAIN_SERVICE"
-TABLE = (
-    "CREATE TABLE IF NOT EXISTS messages (room_id VARCHAR(64) NOT NULL, seq INT NOT NULL, message_id CHAR(36) NOT NULL,"
-    " account_id VARCHAR(128) NOT NULL, content MEDIUMTEXT NOT NULL, created_at DATETIME(3) NOT NULL,"
-    " PRIMARY KEY (room_id, seq), UNIQUE KEY (message_id)) CHARACTER SET utf8mb4"
+_COLUMNS = (
+    "room_id VARCHAR(64) NOT NULL, message_id CHAR(36) NOT NULL UNIQUE, account_id VARCHAR(128) NOT NULL,"
+    " content MEDIUMTEXT CHARACTER SET utf8mb4 NOT NULL, created_at DATETIME(3) NOT NULL"
+)
+TABLES = (
+    f"CREATE TABLE messages (seq INT NOT NULL, {_COLUMNS}, PRIMARY KEY (room_id, seq))",
+    f"CREATE TABLE unlocked (seq BIGINT AUTO_INCREMENT PRIMARY KEY, {_COLUMNS}, KEY (room_id, seq))",
 )
 _LAST = "SELECT COALESCE(MAX(seq), 0) FROM messages WHERE room_id = %s"
 _SAVE = (
-    "INSERT INTO messages (room_id, seq, message_id, account_id, content, created_at) VALUES (%s, %s, %s, %s, %s, %s)"
+    "INSERT INTO messages (seq, room_id, message_id, account_id, content, created_at) VALUES (%s, %s, %s, %s, %s, %s)"
+)
+_SAVE_UNLOCKED = (
+    "INSERT INTO unlocked (room_id, message_id, account_id, content, created_at) VALUES (%s, %s, %s, %s, %s)"
 )
 _LOCK_SECONDS = 10
 _POOL = 16
@@ -43,6 +50,7 @@ class Where(msgspec.Struct, frozen=True):
     mysql: dict[str, Any]
     """Arguments of ``asyncmy.connect``."""
     secret: str
+    lock: bool = True
 
 
 class NewMessage(BaseModel):
@@ -79,17 +87,25 @@ def build(where: Where) -> FastAPI:
         except jwt.PyJWTError:
             raise HTTPException(401) from None
         message_id, now = str(uuid4()), datetime.now(UTC).replace(tzinfo=None)
-        async with (
-            service.state.redis.lock(f"plain:{room_id}", timeout=_LOCK_SECONDS),
-            service.state.pool.acquire() as connection,
-            connection.cursor() as cursor,
-        ):
-            await cursor.execute(_LAST, (room_id,))
-            seq = (await cursor.fetchone())[0] + 1
-            await cursor.execute(_SAVE, (room_id, seq, message_id, claims["sub"], body.content, now))
+        row = (room_id, message_id, claims["sub"], body.content, now)
+        if where.lock:
+            async with service.state.redis.lock(f"plain:{room_id}", timeout=_LOCK_SECONDS):
+                seq = await _save_next(service.state.pool, row)
+        else:
+            async with service.state.pool.acquire() as connection, connection.cursor() as cursor:
+                await cursor.execute(_SAVE_UNLOCKED, row)
+                seq = cursor.lastrowid
         return {"message_id": message_id, "room_id": room_id, "seq": seq, "content": body.content, "created_at": now}
 
     return service
+
+
+async def _save_next(pool: asyncmy.Pool, row: tuple[str, str, str, str, datetime]) -> int:
+    async with pool.acquire() as connection, connection.cursor() as cursor:
+        await cursor.execute(_LAST, (row[0],))
+        seq: int = (await cursor.fetchone())[0] + 1
+        await cursor.execute(_SAVE, (seq, *row))
+        return seq
 
 
 def app() -> FastAPI:

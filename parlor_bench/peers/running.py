@@ -1,4 +1,4 @@
-"""The plain service as a process of its own, with a database of its own on a server that is there."""
+"""The peers as processes of their own, with a database of their own on a server that is there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,8 @@ import asyncmy
 import msgspec
 
 from parlor.store.addresses import MySqlAddress
-from parlor_bench.peers.plain_service import TABLE, VARIABLE, Where
+from parlor_bench.peers import openai_relay, plain_service
+from parlor_bench.peers.plain_service import TABLES, Where
 
 DATABASE = "parlor_bench_plain"
 WORKERS = 2
@@ -30,26 +31,67 @@ def arguments_of(address: MySqlAddress) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def plain_service(where: Where) -> AsyncIterator[int]:
-    """Its port on loopback. ``where`` names no database: the service gets one, which is dropped at the end."""
+async def own_database(where: Where) -> AsyncIterator[Where]:
+    """``where`` names no database: it gets one with the tables of the plain service, which is dropped at the end."""
     await _execute(where, f"DROP DATABASE IF EXISTS {DATABASE}", f"CREATE DATABASE {DATABASE}")
     own = msgspec.structs.replace(where, mysql={**where.mysql, "database": DATABASE})
-    await _execute(own, TABLE)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "--factory", "parlor_bench.peers.plain_service:app"]
-    command += ["--port", str(port), "--workers", str(WORKERS), "--log-level", "warning", "--no-access-log"]
-    environment = {**os.environ, VARIABLE: msgspec.json.encode(own).decode()}
+    try:
+        await _execute(own, *TABLES)
+        yield own
+    finally:
+        await _execute(where, f"DROP DATABASE {DATABASE}")
+
+
+@asynccontextmanager
+async def running_plain_service(where: Where) -> AsyncIterator[int]:
+    """Its port on loopback, for a database with its tables."""
+    variables = {plain_service.VARIABLE: msgspec.json.encode(where).decode()}
+    async with _uvicorn(plain_service.__name__, WORKERS, variables) as port:
+        yield port
+
+
+@asynccontextmanager
+async def running_openai_relay(llm_url: str) -> AsyncIterator[int]:
+    """Its port on loopback."""
+    async with _uvicorn(openai_relay.__name__, 1, {openai_relay.VARIABLE: llm_url}) as port:
+        yield port
+
+
+@asynccontextmanager
+async def running_aiohttp_relay(llm_url: str) -> AsyncIterator[int]:
+    """Its port on loopback."""
+    port = _free_port()
+    async with _process("parlor_bench.peers.aiohttp_relay", str(port), llm_url, port=port, variables={}):
+        yield port
+
+
+@asynccontextmanager
+async def _uvicorn(module: str, workers: int, variables: Mapping[str, str]) -> AsyncIterator[int]:
+    port = _free_port()
+    options = ("--port", str(port), "--workers", str(workers), "--log-level", "warning", "--no-access-log")
+    async with _process("uvicorn", "--factory", f"{module}:app", *options, port=port, variables=variables):
+        yield port
+
+
+@asynccontextmanager
+async def _process(*arguments: str, port: int, variables: Mapping[str, str]) -> AsyncIterator[None]:
+    command = [sys.executable, "-m", *arguments]
+    environment = {**os.environ, **variables}
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=subprocess.DEVNULL)
     try:
         async with asyncio.timeout(_START_SECONDS):
             await _listening(port, process)
-        yield port
+        yield
     finally:
         if process.returncode is None:
             process.terminate()
         await process.wait()
-        await _execute(where, f"DROP DATABASE {DATABASE}")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
 
 
 async def _execute(where: Where, *statements: str) -> None:
@@ -69,7 +111,7 @@ async def _listening(port: int, process: asyncio.subprocess.Process) -> None:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             if process.returncode is not None:
-                raise RuntimeError("the plain service does not start") from None
+                raise RuntimeError("the peer does not start") from None
             await asyncio.sleep(_PAUSE_SECONDS)
         else:
             writer.close()
