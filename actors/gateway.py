@@ -27,7 +27,7 @@ from parlor.model.access import Credential, DailyUse, Session, StreamTicket
 from parlor.model.budgets import Budget, Payer
 from parlor.model.ids import AccountId, MessageId, RoomId, partition_of
 from parlor.model.messages import Message, MessageList, MessagePage
-from parlor.model.requests import DependencyHealth, Idempotency, RoomReceipt, SendReceipt, StateReport
+from parlor.model.requests import DependencyHealth, Idempotency, RoomReceipt, SendReceipt, StateReport, WaitingPage
 from parlor.model.rooms import NewRoom, Room, RoomMemory, RoomPage
 from parlor.model.search import SearchPage
 from parlor.reading.usage import daily_use
@@ -217,6 +217,9 @@ class ActorGateway(RoomCommands):
 
     async def issue_ticket(self, session: Session, path: str, credential: Credential) -> StreamTicket:
         return await self._wiring.tickets.issue(session.partition, session.account_id, path, credential)
+
+    async def waiting_calls(self, session: Session, limit: int, cursor: str | None) -> WaitingPage:
+        return await self._wiring.waiting.page(session, limit=limit, cursor=cursor)
 
     async def export(self, session: Session, room_id: RoomId) -> AsyncIterator[Message]:
         require_home(session, room_id)

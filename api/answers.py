@@ -13,7 +13,14 @@ from parlor.llm.ports import Persona
 from parlor.model.access import StreamTicket
 from parlor.model.messages import Message, MessageList, MessagePage
 from parlor.model.parts import ToolCallPart, parts_of
-from parlor.model.requests import DeleteReceipt, DependencyHealth, EditReceipt, SendReceipt, StateReport
+from parlor.model.requests import (
+    DeleteReceipt,
+    DependencyHealth,
+    EditReceipt,
+    SendReceipt,
+    StateReport,
+    WaitingPage,
+)
 from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.model.wire import JsonForm, call_form, encode, message_form, room_form, timestamp
 
@@ -68,6 +75,13 @@ def tool_call(call: ToolCallPart) -> Response:
 def tool_calls(message: Message) -> Response:
     parts = parts_of(message.content, message.parts)
     return answer({"tool_calls": [call_form(part) for part in parts if isinstance(part, ToolCallPart)]})
+
+
+def approvals(page: WaitingPage) -> Response:
+    calls = [
+        {"room_id": call.room_id, "message_id": call.message_id, "part": call_form(call.part)} for call in page.calls
+    ]
+    return answer({"approvals": calls, "next_cursor": page.next_cursor})
 
 
 def memory_answer(memory: RoomMemory) -> Response:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from api.fields import _Answer, _Body, _storable
+from api.fields import ListCursor, _Answer, _Body, _Query, _storable
 from api.part_schemas import ChatToolCallPart
 from parlor.model.messages import JsonObject
 from parlor.tools.results import RESULT_MAX
@@ -37,3 +37,23 @@ class ToolCallResponse(ChatToolCallPart, _Answer):
 class ToolCallListResponse(_Answer):
     tool_calls: list[ChatToolCallPart]
     """In the order of the message's parts."""
+
+
+class ApprovalListRequest(_Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: ListCursor | None = None
+    """`next_cursor` of the page before."""
+
+
+class ChatApproval(_Body):
+    """A call that waits for a decision."""
+
+    room_id: str
+    message_id: str
+    part: ChatToolCallPart
+
+
+class ApprovalListResponse(_Answer):
+    approvals: list[ChatApproval]
+    """Those of older replies first."""
+    next_cursor: str | None

@@ -28,6 +28,7 @@ from parlor.model.requests import (
     SendReceipt,
     SendRequest,
     StateReport,
+    WaitingPage,
 )
 from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.model.search import SearchPage
@@ -185,6 +186,10 @@ class Gateway(Protocol):
         self, session: Session, room_id: RoomId, message_id: MessageId, tool_call_id: str, posted: PostedResult
     ) -> ToolCallPart:
         """Takes the result of a call that its caller has executed, and returns it. Raises as ``decide_call``."""
+
+    async def waiting_calls(self, session: Session, limit: int, cursor: str | None) -> WaitingPage:
+        """Returns a page of the calls that wait for the account's decisions, those of older replies first. Raises
+        ``InvalidCursor``."""
 
     async def variants(
         self, session: Session, room_id: RoomId, message_id: MessageId, limit: int, cursor: str | None

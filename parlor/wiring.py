@@ -37,6 +37,7 @@ from parlor.metrics import RoomMetrics, WriterMetrics
 from parlor.model.ids import IdMint, ShardId
 from parlor.persistence.dead_letters import DeadLetters
 from parlor.persistence.leases import WriterPorts
+from parlor.reading.approvals import WaitingCalls
 from parlor.reading.budgets import Budgets
 from parlor.reading.health import Dependencies
 from parlor.reading.history import HistoryReader
@@ -53,6 +54,7 @@ from parlor.rooms.stateless import StatelessCalls, StatelessPorts
 from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine, set_chat_state_machine
 from parlor.store.account_limits import LimitFollower
+from parlor.store.calls import CallStore
 from parlor.store.files import StoredFileRows
 from parlor.store.migrations import open_store
 from parlor.store.ports import ChatStore
@@ -83,6 +85,8 @@ class Wiring:
         self.budgets = Budgets(self.live, self.loader, self.mint)
         self.tickets = Tickets(self.live, self.mint)
         self.search = MessageSearch(self.reader, SearchStore(store))
+        self.calls = CallStore(store)
+        self.waiting = WaitingCalls(self.reader, self.calls, self.history)
         self.sign_in_codes = SignInCodes(self.live)
         self.rooms = RoomDirectory(self.reader, self.memories, store, self.loader)
         self.dependencies = Dependencies(self.live, store)
@@ -149,7 +153,7 @@ class Wiring:
                 self.follow_up(model),
                 self.toolbox(),
                 CallCache(self.live),
-                self.internal_history.stored_version,
+                self.internal_history,
                 self.mint.token,
             ),
             cache=cache,

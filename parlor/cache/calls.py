@@ -9,7 +9,7 @@ from parlor.cache.loader import Argument
 from parlor.cache.records import encode_doc, encode_layout, encode_part, text
 from parlor.cache.rooms import owned, queueing
 from parlor.errors import AlreadyDecided, DigestMismatch, IllegalTransition
-from parlor.model.ids import Claim, MessageId, home_of
+from parlor.model.ids import Claim, MessageId
 from parlor.model.parts import ToolCallPart
 
 _KEPT = ("partition", "queue", "generating", "room", "messages", "states")
@@ -122,11 +122,6 @@ class CallCache:
         if answer[0] < 0:
             raise refusal(answer[0])
         return bool(answer[0] == Code.OK)
-
-    async def approved_before(self, address: RoomAddress, digest: str) -> bool:
-        """Whether the same call was approved in this room, for a tool that asks once."""
-        room = self._live.keys.room(home_of(address.room_id), address.room_id)
-        return bool(await self._live.pipeline.read("HEXISTS", room, f"ok:{digest}"))
 
 
 def _changed(message_id: MessageId, seq: int, attempt: int, change: PartChange) -> dict[str, Argument]:

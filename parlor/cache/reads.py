@@ -227,6 +227,24 @@ class CacheReader:
         begun = {text(live[0]).partition(":")[0], text(live[1]).partition(" ")[0]}
         return [int(float(found[i + 1])) for i in range(0, len(found), 2) if text(found[i]) not in begun]
 
+    async def parked(self, partition: Partition, account: AccountId) -> list[tuple[RoomId, MessageId]]:
+        """The replies of an account that wait for people, in rooms that Redis has; a room with one does not expire."""
+        keys = self._live.keys
+        rooms = [
+            RoomId(text(name)) for name in await self._live.pipeline.read("ZRANGE", keys.generating(partition), 0, -1)
+        ]
+        reads = [self._live.pipeline.read("HMGET", keys.room(partition, room), "account", "parked") for room in rooms]
+        found = zip(rooms, await asyncio.gather(*reads), strict=True)
+        return [
+            (room, MessageId(text(of[1]).partition(" ")[0])) for room, of in found if of[1] and text(of[0]) == account
+        ]
+
+    async def approved_before(self, room_id: RoomId, digest: str) -> bool:
+        """Whether Redis remembers that the same call was approved in this room, for a tool that asks once."""
+        return bool(
+            await self._live.pipeline.read("HEXISTS", self._live.keys.room(home_of(room_id), room_id), f"ok:{digest}")
+        )
+
     async def message_states(self, room_id: RoomId, messages: Sequence[MessageId]) -> dict[MessageId, MessageState]:
         """The states of those of a room's messages that Redis has not forgotten."""
         key = self._live.keys.states(home_of(room_id), room_id)

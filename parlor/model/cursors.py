@@ -2,8 +2,9 @@
 
 An *event cursor* is the id of an event log's entry, ``<number>-<number>``; Redis prints it. A *list cursor* names the
 last room of a page: ``<activity>:<room id>`` in base64url without padding, opaque to clients. A *number cursor* is the
-seq or version of the last message of a page, a *message cursor* is its id. All of them come from outside and are
-checked here; anything else is an ``InvalidCursor``.
+seq or version of the last message of a page, a *message cursor* is its id. A *waiting cursor* is where the next page of
+waiting calls begins: ``<message id>.<index of the part>``. All of them come from outside and are checked here; anything
+else is an ``InvalidCursor``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from typing import NamedTuple
 
 from parlor.errors import InvalidRequest
 from parlor.model.ids import MessageId, RoomId, partition_of
@@ -70,3 +72,20 @@ def parse_message_cursor(cursor: str) -> MessageId:
     if partition_of(cursor) is None:
         raise InvalidCursor(_NOT_OURS)
     return MessageId(cursor)
+
+
+class WaitingFrom(NamedTuple):
+    """Where a page of waiting calls begins: a part of a message; None: with the oldest."""
+
+    message_id: MessageId | None
+    part: int
+
+
+def print_waiting_cursor(first: WaitingFrom) -> str:
+    return f"{first.message_id}.{first.part}"
+
+
+def parse_waiting_cursor(cursor: str) -> WaitingFrom:
+    """Raises ``InvalidCursor``."""
+    message_id, _, index = cursor.partition(".")
+    return WaitingFrom(parse_message_cursor(message_id), parse_number_cursor(index))

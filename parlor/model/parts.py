@@ -82,6 +82,11 @@ class ToolCallPart(msgspec.Struct, frozen=True, tag_field="type", tag="tool_call
     """Whether an approval is good for the same call in this room from then on. Not shown."""
 
     @property
+    def approved_once(self) -> bool:
+        """Whether a person approved it for this room from then on."""
+        return self.once and self.decided_at is not None and self.state is not ToolState.DENIED
+
+    @property
     def waits(self) -> bool:
         """Whether its reply waits for somebody because of it."""
         return self.state is ToolState.WAITING or (self.client and self.state is ToolState.RUNNING)

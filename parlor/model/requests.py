@@ -6,9 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
-from parlor.model.ids import MessageId
+from parlor.model.ids import MessageId, RoomId
 from parlor.model.messages import JsonObject, Message
-from parlor.model.parts import StoredParts
+from parlor.model.parts import StoredParts, ToolCallPart
 from parlor.model.rooms import Room
 from parlor.model.states import MessageState
 
@@ -103,6 +103,21 @@ class Transition(msgspec.Struct, frozen=True):
     to_state: str
     by: str
     """Who made it: ``room``, ``writer``, ``account:<id>``, ..."""
+
+
+class WaitingCall(msgspec.Struct, frozen=True):
+    """A call of a tool that waits for a decision."""
+
+    room_id: RoomId
+    message_id: MessageId
+    part: ToolCallPart
+
+
+class WaitingPage(msgspec.Struct, frozen=True):
+    """Calls that wait, those of older replies first."""
+
+    calls: list[WaitingCall]
+    next_cursor: str | None
 
 
 class StateReport(msgspec.Struct, frozen=True):

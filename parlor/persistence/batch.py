@@ -10,9 +10,12 @@ from msgspec import structs
 from parlor.cache.queue import QueueEntry
 from parlor.model.ids import MessageId, Partition, RoomId, home_of
 from parlor.model.messages import QueuePosition, SenderType, Usage
+from parlor.model.parts import ToolCallPart
+from parlor.model.tools import ToolState
 from parlor.store.ports import (
     QUARTER_SECONDS,
     Batch,
+    CallNote,
     Fence,
     MessageDelete,
     MessageSave,
@@ -28,6 +31,9 @@ from parlor.store.ports import (
 
 _Key = TypeVar("_Key", RoomId, tuple[RoomId, int], tuple[RoomId, int, int], tuple[int, int])
 _Row = TypeVar("_Row")
+
+FIRST_END = 1
+"""The version of a reply that ends without having waited for anybody, or begun anew."""
 
 
 def build_batch(entries: Sequence[QueueEntry], wanted: Sequence[bool], epochs: dict[Partition, int]) -> Batch:
@@ -86,12 +92,25 @@ class _Rows:
             room_deletes=_sorted(self._room_deletes),
             uses=_sorted(self._uses),
             search_notes=self._search_notes(),
+            call_notes=self._call_notes(),
         )
 
     def _search_notes(self) -> list[SearchNote]:
         """What was said anew, or is not said any more; a row that only keeps a reply's slot says nothing."""
         said = {key for key, save in self._saves.items() if save.doc.content}
         return [SearchNote(home_of(room), room, seq) for room, seq in sorted(said | self._deletes.keys())]
+
+    def _call_notes(self) -> list[CallNote]:
+        """Of replies that may have waited for people, and of what is gone; a reply that ends as it was first asked for
+        has waited for nobody."""
+        notes = {(room, seq): CallNote(room, seq, 0, 0) for room, seq in self._deletes}
+        for (room, seq), save in self._saves.items():
+            if save.doc.sender_type is SenderType.AI and save.doc.version > FIRST_END:
+                calls = [part for part in save.doc.parts or () if isinstance(part, ToolCallPart)]
+                waits = any(call.state is ToolState.WAITING for call in calls)
+                approved = sorted({call.digest for call in calls if call.approved_once})
+                notes[room, seq] = CallNote(room, seq, save.doc.version, int(waits), approved)
+        return _sorted(notes)
 
     def _create_room(self, entry: QueueEntry) -> None:
         address = entry.address

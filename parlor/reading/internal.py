@@ -11,6 +11,7 @@ once.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -28,6 +29,7 @@ from parlor.model.messages import Message, MessageDoc, MessageList, MessagePage,
 from parlor.model.rooms import RoomMemory
 from parlor.model.states import GONE_MESSAGES, MessageState
 from parlor.reading.loading import Loader
+from parlor.store.calls import CallStore
 from parlor.store.ports import ChatStore
 
 QUEUE_PAGE = 20
@@ -59,6 +61,7 @@ class InternalHistory:
         self._states = states
         self._store = store
         self._loader = loader
+        self._calls = CallStore(store)
 
     async def page(
         self, room_id: RoomId, *, limit: int, before: int | None = None, after: int | None = None
@@ -146,6 +149,16 @@ class InternalHistory:
         shard = await self._store.shard_of(home_of(room_id))
         rows = await self._store.messages_get(shard, room_id, above=seq - 1, below=seq + 1, limit=1, newest=False)
         return rows[0].doc.version if rows else None
+
+    async def approved_before(self, room_id: RoomId, digest: str) -> bool:
+        """Returns whether the same call was approved once for this room; of one whose approval neither Redis nor the
+        shard can tell, it was not."""
+        with suppress(CacheUnavailable):
+            if await self._reader.approved_before(room_id, digest):
+                return True
+        with suppress(StoreUnavailable):
+            return await self._calls.approved(await self._store.shard_of(home_of(room_id)), room_id, digest)
+        return False
 
     async def earlier_versions(
         self, room_id: RoomId, seq: int, *, above: int = -1, limit: int

@@ -314,7 +314,7 @@ class ReplyRun:
 
     async def approved_before(self, digest: str) -> bool:
         """Returns whether the same call was approved in this room."""
-        return await self._insist(partial(self._ports.calls.approved_before, self._address, digest))
+        return await self._ports.history.approved_before(self._address.room_id, digest)
 
     async def _or_end(self, work: Awaitable[_T]) -> _T:
         """Does what a step needs. A refusal ends the run, for the reply is not this owner's any more; a budget that is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -82,6 +82,16 @@ class ReplyObserver(Protocol):
         """Cancels the work that ended replies have started."""
 
 
+class StoredSteps(Protocol):
+    """What is known of a room's steps beside the reply itself; ``InternalHistory`` does."""
+
+    async def stored_version(self, room_id: RoomId, seq: int) -> int | None:
+        """Returns the version of the message that its shard has; None for none."""
+
+    async def approved_before(self, room_id: RoomId, digest: str) -> bool:
+        """Returns whether the same call was approved once for this room."""
+
+
 class ReplyPorts(msgspec.Struct, frozen=True):
     """What a reply is written with."""
 
@@ -94,8 +104,7 @@ class ReplyPorts(msgspec.Struct, frozen=True):
     observer: ReplyObserver
     toolbox: Toolbox
     calls: CallCache
-    stored_version: Callable[[RoomId, int], Awaitable[int | None]]
-    """The version of the message at a seq that its shard has; None for none."""
+    history: StoredSteps
     nonce: Callable[[], str]
 
 
@@ -128,7 +137,7 @@ async def in_shard(ports: ReplyPorts, room_id: RoomId, seq: int, version: int, w
     until = ports.clock.monotonic() + within
     while ports.clock.monotonic() <= until:
         with suppress(StoreUnavailable):
-            stored = await ports.stored_version(room_id, seq)
+            stored = await ports.history.stored_version(room_id, seq)
             if stored is not None and stored >= version:
                 return True
         await ports.clock.sleep(LOOK_AFTER)

@@ -167,6 +167,19 @@ class SearchNote(msgspec.Struct, frozen=True):
     seq: int
 
 
+class CallNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a message's row says of calls of tools. It counts if the row has this version; a deleted message waits for
+    nobody."""
+
+    room_id: RoomId
+    seq: int
+    version: int
+    waits: int
+    """1 if one of them waits for a decision."""
+    approved: list[str] = []
+    """Digests of those that were approved once for the room."""
+
+
 class DaySpan(msgspec.Struct, frozen=True):
     """A day of some time zone: the quarters of an hour with ``first <= quarter < beyond``."""
 
@@ -190,6 +203,7 @@ class Batch(msgspec.Struct, frozen=True):
     room_deletes: list[RoomDelete] = []
     uses: list[Use] = []
     search_notes: list[SearchNote] = []
+    call_notes: list[CallNote] = []
 
 
 class PartitionProgress(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from parlor.store.columns import DOC_COLUMNS, FULL_ROOM, KEY, LISTED_ROOM, Kind
 from parlor.store.message_rows import MessageSaveRow, save_row
 from parlor.store.ports import (
     Batch,
+    CallNote,
     DaySpan,
     Fence,
     MessageDelete,
@@ -76,6 +77,7 @@ class BatchRows(msgspec.Struct, frozen=True):
     room_deletes: list[RoomDelete] = []
     uses: list[Use] = []
     search_notes: list[SearchNote] = []
+    call_notes: list[CallNote] = []
     version_saves: list[MessageSaveRow] = []
     message_saves: list[MessageSaveRow] = []
 
@@ -108,6 +110,7 @@ def encode_batch(batch: Batch) -> str:
             room_deletes=sorted(batch.room_deletes, key=lambda row: row.room_id),
             uses=sorted(batch.uses, key=lambda row: (row.account_db_key, row.quarter)),
             search_notes=sorted(batch.search_notes, key=lambda row: (row.room_id, row.seq)),
+            call_notes=sorted(batch.call_notes, key=lambda row: (row.room_id, row.seq)),
         )
         for row in _all(rows):
             _check(row)

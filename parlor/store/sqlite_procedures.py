@@ -30,6 +30,7 @@ from parlor.store.rows import IDS, Args, BatchRows, FenceRow, RoomTouchRow, Row
 from parlor.store.sql_files import base_name, procedure_names, version_of
 from parlor.store.sqlite_access import ACCESS_READS, ACCESS_WRITES, ACCOUNT_GET
 from parlor.store.sqlite_audit import AUDIT_READS, AUDIT_WRITES
+from parlor.store.sqlite_calls import CALL_READS, CALL_WRITES, drop_calls, note_calls
 from parlor.store.sqlite_deletions import DELETION_READS, DELETION_WRITES
 from parlor.store.sqlite_files import FILE_READS, FILE_WRITES, RELEASE_MESSAGES, RELEASE_ROOMS
 from parlor.store.sqlite_messages import MESSAGES
@@ -240,8 +241,10 @@ def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
     _release(connection, RELEASE_MESSAGES, batch.message_deletes)
     _write(connection, sql.ROOM_DELETE, batch.room_deletes)
     _release(connection, RELEASE_ROOMS, batch.room_deletes)
+    drop_calls(connection, batch.room_deletes)
     _write(connection, sql.USE_ADD, batch.uses)
     add_notes(connection, batch.search_notes)
+    note_calls(connection, batch.call_notes)
     return [("[]",)]
 
 
@@ -262,6 +265,7 @@ READS: Mapping[str, Procedure] = {
     "fp_partition_progress": _partition_progress,
     **ACCESS_READS,
     **AUDIT_READS,
+    **CALL_READS,
     **DELETION_READS,
     **FILE_READS,
     **SEARCH_READS,
@@ -289,6 +293,7 @@ WRITES: Mapping[str, Procedure] = {
     "fp_writer_apply": _writer_apply,
     **ACCESS_WRITES,
     **AUDIT_WRITES,
+    **CALL_WRITES,
     **DELETION_WRITES,
     **FILE_WRITES,
     **SEARCH_WRITES,

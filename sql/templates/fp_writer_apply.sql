@@ -10,8 +10,8 @@
 --   call all of them made a batch of 50 messages more than a third slower.
 -- Parameters: p_fences: [{partition, epoch, incarnation, number}], ascending partition. p_batch: an object with an
 --   array for each part: room_creates, message_saves, version_saves, room_touches, room_updates, summary_saves,
---   message_deletes, room_deletes, uses, search_notes; version_saves and message_saves last, they are the longest. A
---   part that is not there is an empty one, as a program of before the part sends it.
+--   message_deletes, room_deletes, uses, search_notes, call_notes; version_saves and message_saves last, they are the
+--   longest. A part that is not there is an empty one, as a program of before the part sends it.
 -- Result sets: one row: JSON array of the refused partitions; empty when the batch is committed.
 -- Errors: those of the procedures that it calls, after ROLLBACK.
 -- Safe to repeat because: the second time its fences fail and nothing is applied.
@@ -78,11 +78,14 @@ BEGIN
     IF JSON_LENGTH(v_part) > 0 THEN
       CALL {{fp_chat_room_delete}}(v_part);
       CALL {{fp_file_uses_release_rooms}}(v_part);
+      CALL {{fp_calls_drop_rooms}}(v_part);
     END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.uses');
     IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_account_use_add}}(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.search_notes');
     IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_search_note}}(v_part); END IF;
+    SET v_part = JSON_EXTRACT(p_batch, '$.call_notes');
+    IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_calls_note}}(v_part); END IF;
     COMMIT;
   END IF;
   SELECT CAST(v_refused AS CHAR) AS refused;

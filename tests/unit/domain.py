@@ -216,7 +216,7 @@ class Domain:
                 self.follow_up,
                 Toolbox(self.tools, self.tools, self.live.guard.installation),
                 CallCache(self.live),
-                self.internal_history.stored_version,
+                self.internal_history,
                 self.mint.token,
             ),
             cache=self.cache,

@@ -27,6 +27,8 @@ from parlor.model.requests import (
     SendRequest,
     StateReport,
     Transition,
+    WaitingCall,
+    WaitingPage,
 )
 from parlor.model.rooms import Room, RoomMemory, RoomPage
 from parlor.model.search import SearchPage
@@ -40,7 +42,7 @@ from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
 from tests.unit.api.fake_files import FakeFileRows, fake_files
 from tests.unit.api.fake_sign_in import FakeSignIn
 from tests.unit.api.fake_subscription import FakeSubscription
-from tests.unit.api.samples import CALL, CURSOR, EDITED_AT, message, reply, room
+from tests.unit.api.samples import CALL, CURSOR, EDITED_AT, REPLY, ROOM, message, reply, room
 from tests.unit.memory_files import MemoryFileStore
 
 
@@ -195,6 +197,10 @@ class FakeGateway(FakeSignIn):
     ) -> ToolCallPart:
         self._called("post_result", room_id, message_id, tool_call_id, posted)
         return CALL
+
+    async def waiting_calls(self, session: Session, limit: int, cursor: str | None) -> WaitingPage:
+        self._called("waiting_calls", session.account_id, limit, cursor)
+        return WaitingPage([WaitingCall(ROOM, REPLY, CALL)], "opaque")
 
     async def regenerate(
         self,

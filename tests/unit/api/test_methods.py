@@ -30,6 +30,7 @@ GETS = [
     f"{PATH}/export",
     "/v1/usage",
     "/v1/search?q=tea",
+    "/v1/approvals",
     "/v1/nothing",
 ]
 

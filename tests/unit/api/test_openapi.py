@@ -114,6 +114,7 @@ def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
         ("DELETE", f"{room}/memory"),
         ("GET", "/v1/usage"),
         ("GET", "/v1/search"),
+        ("GET", "/v1/approvals"),
         ("GET", "/v1/keys"),
         ("POST", "/v1/keys"),
         ("DELETE", "/v1/keys/{key_id}"),

@@ -113,3 +113,24 @@ async def test_the_calls_of_a_message_are_listed(client: httpx2.AsyncClient, gat
     gateway.message = reply(content=content, parts=parts)
     answer = await client.get(CALLS)
     assert answer.json() == {"tool_calls": [SHOWN], "errorCode": 0}
+
+
+async def test_what_waits_is_listed_with_where_it_is(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:
+    answer = await client.get("/v1/approvals", params={"limit": 1, "cursor": f"{REPLY}.3"})
+    assert answer.json() == {
+        "approvals": [{"room_id": ROOM, "message_id": REPLY, "part": SHOWN}],
+        "next_cursor": "opaque",
+        "errorCode": 0,
+    }
+    assert gateway.last_call() == ("waiting_calls", "alice", 1, f"{REPLY}.3")
+    await client.get("/v1/approvals")
+    assert gateway.last_call() == ("waiting_calls", "alice", 20, None)
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor="])
+async def test_a_list_of_what_waits_has_its_limits(
+    client: httpx2.AsyncClient, gateway: FakeGateway, query: str
+) -> None:
+    answer = await client.get(f"/v1/approvals?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+    assert "waiting_calls" not in [call[0] for call in gateway.calls]

@@ -24,7 +24,7 @@ from parlor.model.messages import FinishReason, Usage
 from parlor.model.parts import parts_of
 from parlor.model.requests import OnBusy
 from parlor.model.tools import TOOL_TRANSITIONS, ToolState
-from tests.unit.domain import HOME, Domain, crash
+from tests.unit.domain import HOME, Domain, crash, settle
 from tests.unit.rooms.deciding import decide, finished, parked
 from tests.unit.rooms.test_reasoning import folded
 from tests.unit.rooms.test_tools import calls_of, passed, reply_of, shown, told
@@ -141,6 +141,30 @@ async def test_the_same_call_is_approved_once_in_a_room(domain: Domain) -> None:
     domain.model.talks[2].call(("once", '{"other": "1"}'))
     await passed(domain)
     assert len(domain.tools.calls) == 2, "another digest is"
+
+
+@pytest.mark.parametrize(("away", "asks"), [(False, False), (True, True)], ids=["shard", "shard away"])
+@pytest.mark.parametrize("edited", [False, True])
+async def test_what_was_approved_once_is_known_after_redis_came_back_empty(
+    domain: Domain, edited: bool, away: bool, asks: bool
+) -> None:
+    tools = {each.name: each for each in domain.model.tools}
+    domain.model.tools = (structs.replace(tools["once"], editable=True),)
+    room, reply, (call,) = await parked(domain, ("once", '{"a": "1"}' if edited else "{}"))
+    await decide(domain, room, reply.message_id, call, arguments="{}" if edited else None)
+    await passed(domain)
+    await finished(domain, room)
+    await domain.write_all()
+    await crash(room)
+    await domain.redis.flushall()
+    other = domain.room(room.room_id)
+    await domain.send(other, "Again")
+    await settle()
+    domain.store.down = away
+    domain.model.talks[-1].call(("once", "{}"))
+    await passed(domain)
+    assert len(domain.tools.calls) == (1 if asks else 2)
+    assert (await domain.page(room.room_id)).messages[-1].is_streaming
 
 
 # Parked
