@@ -46,6 +46,14 @@ class ActorStatus(msgspec.Struct, frozen=True):
     rooms: list[str] = []
     served: list[int] = []
     """Commands that each of the rooms has served there."""
+    replies: int = 0
+    """Replies that it is writing."""
+    sends: int = 0
+    """Messages that it has acknowledged since its process began."""
+    replied: int = 0
+    """Replies that it has ended since then."""
+    committed: int = 0
+    """Operations that a ShardWriter has stored since its process began."""
     partitions: list[int] = []
     leaving: bool = False
     """It lets its rooms go, and ends then."""

@@ -19,6 +19,10 @@ class RayRoomMetrics:
     """``RoomMetrics`` of one RoomActor; ``actor`` is its name."""
 
     def __init__(self, actor: str) -> None:
+        self.acknowledged = 0
+        """Sends that ended ``ok``."""
+        self.replied = 0
+        """Replies that ended."""
         tags = {"actor": actor}
         self._active = _gauge("parlor_rooms_active", "Rooms that the actor holds", tags)
         self._commands = _histogram("parlor_call_commands", "Commands in one actor call", tags, _SIZES)
@@ -44,6 +48,7 @@ class RayRoomMetrics:
         self._commands.observe(count)
 
     def send(self, outcome: str) -> None:
+        self.acknowledged += outcome == "ok"
         self._sends.inc(tags={"outcome": outcome})
 
     def append_seconds(self, seconds: float) -> None:
@@ -53,6 +58,7 @@ class RayRoomMetrics:
         self._stale.inc(tags={"what": what})
 
     def reply(self, outcome: str) -> None:
+        self.replied += 1
         self._replies.inc(tags={"outcome": outcome})
 
     def first_token_seconds(self, seconds: float) -> None:
@@ -63,6 +69,8 @@ class RayWriterMetrics:
     """``WriterMetrics`` of one ShardWriter; ``actor`` is its name."""
 
     def __init__(self, actor: str, shard: int) -> None:
+        self.committed = 0
+        """Operations of committed batches."""
         tags = {"actor": actor, "shard": str(shard)}
         self._depth = _gauge("parlor_queue_depth", "Operations queued in the partitions that the writer holds", tags)
         self._lag = _gauge("parlor_queue_lag_seconds", "Age of the oldest of these operations", tags)
@@ -81,6 +89,7 @@ class RayWriterMetrics:
         self._lag.set(lag_seconds)
 
     def batch(self, shard: int, operations: int, commit_seconds: float) -> None:
+        self.committed += operations
         self._size.observe(operations)
         self._commit.observe(commit_seconds)
 

@@ -14,6 +14,7 @@ from actors.logs import configure_logs
 from actors.metrics import RayRoomMetrics
 from actors.once import Once
 from actors.room_socket import RoomSocket
+from actors.status import counted
 from actors.threads import take_shorter_turns
 from parlor.model.ids import RoomId
 from parlor.rooms.commands import decode_commands, encode_outcomes
@@ -31,6 +32,7 @@ class RoomActor:
         self._settings = Settings.model_validate_json(settings_json)
         self._name = name
         self._host = Once(self._open)
+        self._metrics = RayRoomMetrics(name)
         self._socket = RoomSocket(self.execute)
         self._housekeeping: asyncio.Task[None] | None = None
         configure_logs(self._settings.log, name)
@@ -52,8 +54,16 @@ class RoomActor:
         host = self._host.result
         if host is None:
             return status
-        rooms = [str(room) for room in host.rooms]
-        return replace(status, started=True, rooms=rooms, served=host.served, leaving=host.leaving)
+        return replace(
+            status,
+            started=True,
+            rooms=[str(room) for room in host.rooms],
+            served=host.served,
+            replies=host.replies,
+            sends=self._metrics.acknowledged,
+            replied=self._metrics.replied,
+            leaving=host.leaving,
+        )
 
     async def give_away(self, room_id: RoomId, seconds: float) -> bool:
         return await (await self._host()).give_away(room_id, seconds)
@@ -67,7 +77,7 @@ class RoomActor:
     async def _open(self) -> RoomHost:
         wiring = await Wiring.open(self._settings)
         await wiring.follow_limits()
-        host = RoomHost(wiring.room_ports(wiring.chat_service(), RayRoomMetrics(self._name)))
+        host = RoomHost(wiring.room_ports(wiring.chat_service(), self._metrics))
         self._housekeeping = asyncio.create_task(host.run())
         try:
             await self._socket.open(f"parlor-{wiring.mint.token()}")
@@ -77,4 +87,7 @@ class RoomActor:
         return host
 
     def __repr__(self) -> str:
-        return f"RoomActor({self._name})"
+        # Ray shows an actor as it was right after its constructor, when it holds no room; debuggers show it as it is.
+        if (host := self._host.result) is None:
+            return f"RoomActor({self._name})"
+        return f"RoomActor({self._name}, {counted(len(host.rooms), 'room')}, {counted(host.replies, 'reply')})"

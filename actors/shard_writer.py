@@ -13,6 +13,7 @@ from actors.handles import this_node
 from actors.logs import configure_logs
 from actors.metrics import RayWriterMetrics
 from actors.once import Once
+from actors.status import counted
 from parlor.model.ids import Partition, ShardId
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.settings import Settings
@@ -30,6 +31,7 @@ class ShardWriter:
         self._shard = shard
         self._partitions = partitions
         self._loop = Once(self._open)
+        self._metrics = RayWriterMetrics(name, shard)
         self._running: asyncio.Task[None] | None = None
         self._removing: asyncio.Task[None] | None = None
         configure_logs(self._settings.log, name)
@@ -42,7 +44,9 @@ class ShardWriter:
         status = ActorStatus(self._name, "ShardWriter", os.getpid(), this_node(), True, started=False)
         if loop is None:
             return status
-        return replace(status, started=True, partitions=list(map(int, loop.held)), trouble=loop.trouble)
+        partitions = list(map(int, loop.held))
+        committed = self._metrics.committed
+        return replace(status, started=True, partitions=partitions, committed=committed, trouble=loop.trouble)
 
     async def stop(self) -> None:
         loop = await self._loop()
@@ -55,10 +59,9 @@ class ShardWriter:
 
     async def _open(self) -> ShardWriterLoop:
         wiring = await Wiring.open(self._settings)
-        metrics = RayWriterMetrics(self._name, self._shard)
         # Another installation on the same servers has writers of the same names: they are no successors of this one.
         holder = f"{self._settings.ray.namespace}/{self._name}"
-        loop = ShardWriterLoop(wiring.writer_ports(metrics), self._shard, holder, self._partitions)
+        loop = ShardWriterLoop(wiring.writer_ports(self._metrics), self._shard, holder, self._partitions)
         self._running = asyncio.create_task(loop.run())
         self._running.add_done_callback(_end_process_on_failure)
         if self._settings.files.url:
@@ -67,7 +70,8 @@ class ShardWriter:
         return loop
 
     def __repr__(self) -> str:
-        return f"ShardWriter({self._name})"
+        # Ray shows an actor as it was right after its constructor: what it is to hold.
+        return f"ShardWriter({self._name}, {counted(len(self._partitions), 'partition')} of shard {self._shard})"
 
 
 def _end_process_on_failure(task: asyncio.Task[None]) -> None:

@@ -55,6 +55,13 @@ async def ask_started(handle: Handle) -> ActorStatus | None:
     return found
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things, as in an actor's representation."""
+    if count != 1:
+        noun = f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count} {noun}"
+
+
 def task_failure(error: RayTaskError) -> str:
     """What a method raised, in one line."""
     cause = error.cause

@@ -223,6 +223,19 @@ def rooms(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False, wide: Wide =
 
 
 @app.command()
+def top(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    interval: Annotated[float, typer.Option(min=0.2, max=60, help="Seconds between two looks.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Print what one interval shows, and end.")] = False,
+    json: Json = False,
+) -> None:
+    """Watch rooms, sends, replies and lag, actor by actor, until Ctrl-C. Exit code 3 when nothing runs."""
+    from parlor_cli.top import show
+
+    raise typer.Exit(show(data_dir, interval=interval, once=once, as_json=json))
+
+
+@app.command()
 def logs(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Parlor stops, or Ctrl-C.")] = False,

@@ -26,8 +26,8 @@ _LAUNCHER = "launcher"
 _PAUSE_S = 0.25
 _MARK = re.compile(r":(actor_name|job_id|task_name):(.*)")
 """Lines that Ray writes for its own log monitor."""
-_NAMED = re.compile(r"\w+\((.+)\)$")
-"""The representation of an actor of ours: ``RoomActor(rooms-000)``."""
+_NAMED = re.compile(r"\w+\(([^,]+)(, .*)?\)$")
+"""The representation of an actor of ours: ``RoomActor(rooms-000)``, ``ShardWriter(writer-shard1-0, ...)``."""
 _OWN = re.compile(r"(\S+Z) (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
 """A line of ``launcher_log``."""
 _RAYS = re.compile(r"\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")

@@ -51,6 +51,11 @@ class RoomHost:
         """Commands that each of the rooms has served here."""
         return [room.served for room in self._rooms.values()]
 
+    @property
+    def replies(self) -> int:
+        """Replies that are being written."""
+        return sum(room.writing for room in self._rooms.values())
+
     async def execute(self, commands: Sequence[Command], *, activate: bool) -> list[Outcome]:
         """Serves commands for any rooms concurrently and returns an outcome for each, in order.
 

@@ -121,6 +121,17 @@ def test_every_report_is_sent_with_all_of_its_labels(recorder: Recorder, sinks: 
         assert [sent.keys() for sent in each.sent if sent.keys() != set(each.labels)] == []
 
 
+@pytest.mark.usefixtures("recorder")
+def test_what_a_status_tells_is_counted_with_the_metrics() -> None:
+    rooms, writer = actor_metrics.RayRoomMetrics("rooms-000"), actor_metrics.RayWriterMetrics("writer-shard1-0", 1)
+    for outcome in ("ok", "duplicate", "ok", "overloaded"):
+        rooms.send(outcome)
+    rooms.reply("stop")
+    writer.batch(1, 50, 0.1)
+    writer.batch(1, 7, 0.1)
+    assert (rooms.acknowledged, rooms.replied, writer.committed) == (2, 1, 57)
+
+
 def test_a_name_says_its_unit(recorder: Recorder, sinks: list[object]) -> None:
     assert sinks
     for each in recorder.metrics:

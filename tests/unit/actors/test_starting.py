@@ -138,6 +138,18 @@ async def test_a_command_does_not_wait_for_the_start(opened: Opened) -> None:
     assert (opened.began, status.started, status.rooms) == (["RoomActor"], True, [room_id])
 
 
+async def test_an_actor_says_what_it_is_and_what_it_does(opened: Opened) -> None:
+    assert repr(ShardWriter(SETTINGS, "writer-shard1-0", ShardId(2), [HOME])) == (
+        "ShardWriter(writer-shard1-0, 1 partition of shard 2)"
+    )
+    assert repr(StateMachine(SETTINGS, STATE_MACHINE)) == "StateMachine(state-machine)"
+    actor = RoomActor(SETTINGS, "rooms-003")
+    assert repr(actor) == "RoomActor(rooms-003)"
+    rooms = [await opened.domain.new_room() for _ in range(2)]
+    await actor.execute(encode_commands([Wake(None, room, "test") for room in rooms]), activate=True)
+    assert repr(actor) == "RoomActor(rooms-003, 2 rooms, 0 replies)"
+
+
 # The Supervisor
 
 

@@ -70,6 +70,8 @@ def test_lines_of_all_actors_are_merged_in_the_order_of_time(home: Installation,
     kept.write("b", "ServeReplica:parlor:ChatApi", line(2, "two", request_id="r1"))
     kept.write("c", "Supervisor", line(4, "four"))
     kept.write("d", "ShardWriter(writer-shard1-0)", line(0, "none", actor="its own"))
+    kept.write("e", "ShardWriter(writer-shard1-1, 16 partitions of shard 1)", line(5, "five"))
+    kept.write("f", "RoomActor(rooms-003, 214 rooms, 3 replies)", line(6, "six"))
     found = [(entry["event"], entry["actor"]) for entry in printed(home)]
     assert found == [
         ("none", "its own"),
@@ -77,6 +79,8 @@ def test_lines_of_all_actors_are_merged_in_the_order_of_time(home: Installation,
         ("two", "ChatApi"),
         ("three", "rooms-000"),
         ("four", "supervisor"),
+        ("five", "writer-shard1-1"),
+        ("six", "rooms-003"),
     ]
 
 

@@ -72,6 +72,18 @@ async def test_a_room_that_is_not_here_is_elsewhere_unless_it_is_to_come_here(do
     assert isinstance(await one(host, domain.send_command(room_id), activate=False), SendDone)
 
 
+async def test_a_host_counts_the_replies_that_are_being_written(domain: Domain) -> None:
+    host, rooms = domain.host(), [await domain.new_room() for _ in range(2)]
+    for room_id in rooms:
+        await sent(domain, host, room_id, "first")
+    await sent(domain, host, rooms[0], "waits for its turn")
+    await settle()
+    assert host.replies == 2
+    domain.model.talks[1].finish()
+    await domain.clock.advance(1)
+    assert host.replies == 1
+
+
 async def test_a_full_host_takes_no_room_more(new_domain: DomainMaker) -> None:
     domain = new_domain(rooms={"max_rooms_per_actor": 2})
     host, rooms = domain.host(), [await domain.new_room() for _ in range(3)]
