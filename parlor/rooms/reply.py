@@ -16,11 +16,10 @@ from typing import TypeVar
 import structlog
 from msgspec import structs
 
-from parlor.cache.changes import Parking, PartChange, Piece
+from parlor.cache.changes import Parking
 from parlor.cache.live import RoomAddress, milliseconds
 from parlor.errors import (
     AnswerEmpty,
-    CacheUnavailable,
     LlmError,
     OutOfStep,
     ParlorError,
@@ -32,7 +31,7 @@ from parlor.errors import (
 from parlor.llm.ports import Completion, Context, ReasoningDelta, TextDelta
 from parlor.llm.usage import UsageMeter, total
 from parlor.model.ids import Claim
-from parlor.model.messages import FinishReason, JsonObject, MessageDoc, Usage
+from parlor.model.messages import FinishReason, JsonObject, Usage
 from parlor.model.parts import Part, Said, ToolCallPart, said_of
 from parlor.rooms.draft import Draft, ended_calls
 from parlor.rooms.estimates import STEP_LEAST, Estimates, step_tokens
@@ -42,16 +41,14 @@ from parlor.rooms.reply_job import (
     ReplyPorts,
     asked_for,
     ended_row,
-    in_shard,
     parked_job,
     row_of,
     tokens_had,
     waited,
 )
+from parlor.rooms.reply_writer import ReplyWriter, insist
 from parlor.rooms.tool_steps import ToolSteps, prompt_of, told_of_missing
 
-RETRY_AFTER = 0.25
-"""Seconds before a call that Redis did not answer is repeated."""
 CHANGES = 1_000_000
 """More than calls change between two rows of a reply."""
 
@@ -70,21 +67,11 @@ class ReplyRun:
         self._address = address
         self._claim = claim
         self._draft = Draft(job.kept, ports.clock, job.version * CHANGES)
-        self._version = job.version
-        """What the reply ends with, as far as its row was written."""
-        self._sent: dict[str, int] = {}
-        """The versions of the rows that say that a call is sent."""
+        self._writer = ReplyWriter(ports, address, claim, job, self._draft)
         self._step: list[ToolCallPart] = []
         """The calls with which the reply parks."""
         self.parked: ReplyJob | None = None
         """The same reply as it waits for people, when the run has ended with that."""
-        self._news = asyncio.Event()
-        self._complete = False
-        self._pausing = False
-        """Whether the delta writer is waiting for more text."""
-        self._writing = asyncio.Lock()
-        self._unwritten: list[Piece | PartChange] = []
-        """Taken from the draft, to be written in this order."""
         self._meter: UsageMeter | None = None
         """Of the step that is being written; None until the model has been asked."""
         self._told: list[JsonObject] = []
@@ -115,22 +102,14 @@ class ReplyRun:
         self._llm = asyncio.create_task(self._generate(prompt, may))
         if self._ended_as is not None:
             self._llm.cancel()
-        writing = asyncio.create_task(self._write_deltas())
+        writing = asyncio.create_task(self._writer.run())
         try:
             await asyncio.wait({self._llm, writing}, return_when=asyncio.FIRST_COMPLETED)
             if writing.done() and not self._llm.done():
                 # Only a refused write ends the writer before the text is complete; this raises the refusal.
                 await writing
             reason, error = await self._outcome(self._llm)
-            self._complete = True
-            self._news.set()
-            if self._pausing:
-                # Write the rest now, so that the end does not wait for the interval to pass.
-                writing.cancel()
-                await asyncio.wait({writing})
-                await self._write_piece()
-            else:
-                await writing
+            await self._writer.finish(writing)
         finally:
             for task in (self._llm, writing):
                 task.cancel()
@@ -152,7 +131,7 @@ class ReplyRun:
             ended = ended_calls(said.shown)
             withdrawn = [now for now, was in zip(ended, said.shown, strict=True) if waited(was)]
             said = said_of(ended)
-        row = structs.replace(row_of(job, said, self._version), usage=self._usage_of_all())
+        row = structs.replace(row_of(job, said, self._writer.version), usage=self._usage_of_all())
         doc = ended_row(row, reason, error)
         if self._told:
             doc = structs.replace(doc, metadata={"files": self._told})
@@ -179,20 +158,13 @@ class ReplyRun:
         deadline = self._ports.clock.now_ms() + milliseconds(self._ports.settings.rooms.approval_ttl)
         step = [asked_for(call, deadline) for call in self._step]
         parts = self._draft.parked(step)
-        doc = structs.replace(self._slot_row(), usage=self._usage_of_all())
+        doc = structs.replace(self._writer.slot_row(), usage=self._usage_of_all())
         parking = Parking(doc, deadline, parts, used, self._estimates.cost(job.persona, used))
         park = self._ports.calls.park
         await self._insist(partial(park, self._address, self._claim, job.seq, job.attempt, parking))
         self.parked = structs.replace(parked_job(job, doc), waits=True)
         message_id, calls = job.message_id, len(step)
         _log.info("reply_parked", room_id=self._address.room_id, message_id=message_id, calls=calls)
-
-    def _slot_row(self) -> MessageDoc:
-        """The next row that keeps the reply's slot: everything that it says so far."""
-        job = self.job
-        row = row_of(job, said_of(self._draft.shown), self._version + 1)
-        self._version += 2
-        return structs.replace(row, usage=job.before, parked=True)
 
     async def _outcome(self, llm: asyncio.Task[FinishReason | None]) -> tuple[FinishReason | None, ParlorError | None]:
         if self._refusal is not None and llm.done():
@@ -305,12 +277,11 @@ class ReplyRun:
 
     async def write(self) -> None:
         """Has a step written before what follows from it."""
-        await self._or_end(self._write_piece())
+        await self._or_end(self._writer.write())
 
     async def stored(self, tool_call_id: str, within: float) -> bool:
         """Returns whether the shard has the row that says that the call is sent, in that many seconds."""
-        where = (self._address.room_id, self.job.seq, self._sent[tool_call_id])
-        return await in_shard(self._ports, *where, within)
+        return await self._writer.stored(tool_call_id, within)
 
     async def approved_before(self, digest: str) -> bool:
         """Returns whether the same call was approved in this room."""
@@ -339,59 +310,12 @@ class ReplyRun:
                         self._ports.metrics.first_token_seconds(clock.monotonic() - began)
                     texts.append(part.text)
                     self._draft.add(part.text, reasoning=isinstance(part, ReasoningDelta))
-                    self._news.set()
+                    self._writer.news.set()
                     continue
                 self._meter.take(part)
                 if isinstance(part, Completion):
                     return part
         raise LlmError("The answer ended without an end")
 
-    async def _write_deltas(self) -> None:
-        """Writes the first piece at once, then after each interval what has arrived."""
-        interval = self._ports.settings.llm.delta_interval.total_seconds()
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            await self._write_piece()
-            if self._complete and not self._draft and not self._unwritten:
-                return
-            if not self._complete:
-                self._pausing = True
-                await self._ports.clock.sleep(interval)
-                self._pausing = False
-
-    async def _write_piece(self) -> None:
-        """Writes everything that is not written yet. Who calls this has it written when it returns."""
-        job, cache = self.job, self._ports.cache
-        async with self._writing:
-            self._unwritten += self._draft.take()
-            while self._unwritten:
-                # Taken out when it is written: who was cancelled in between leaves it to the next.
-                piece = self._unwritten[0]
-                if isinstance(piece, Piece):
-                    write = partial(cache.append_delta, self._address, self._claim, job.message_id, job.attempt, piece)
-                else:
-                    change, calls = self._with_row(piece), self._ports.calls
-                    self._unwritten[0] = change
-                    script = calls.record if change.dispatch is None else calls.dispatch
-                    write = partial(script, self._address, self._claim, job.message_id, job.seq, job.attempt, change)
-                await self._insist(write)
-                del self._unwritten[0]
-
-    def _with_row(self, change: PartChange) -> PartChange:
-        """Adds the row that the shard has to have before a call is sent that may not be sent twice."""
-        dispatch = change.dispatch
-        if dispatch is None or dispatch.again or dispatch.doc is not None:
-            return change
-        doc = self._slot_row()
-        self._sent[change.part.tool_call_id] = doc.version
-        return structs.replace(change, dispatch=structs.replace(dispatch, doc=doc))
-
     async def _insist(self, work: Callable[[], Awaitable[_T]]) -> _T:
-        """Repeats a call until Redis answers; every call here is safe to repeat."""
-        while True:
-            try:
-                return await work()
-            except CacheUnavailable as error:
-                _log.warning("reply_delayed", room_id=self._address.room_id, debug=error.debug)
-                await self._ports.clock.sleep(RETRY_AFTER)
+        return await insist(self._ports, self._address, work)

@@ -7,7 +7,7 @@ import heapq
 import itertools
 import random
 
-NOW_MS = 1_795_403_885_000
+NOW_MS = 1_795_403_885_042  # 2026-11-23T03:18:05.042Z
 
 
 async def settle() -> None:
@@ -23,10 +23,10 @@ async def settle() -> None:
 
 
 class FakeClock:
-    """A clock that stands still until ``advance``."""
+    """A clock that stands still until ``advance`` or ``leap``."""
 
-    def __init__(self) -> None:
-        self.ms = NOW_MS
+    def __init__(self, now_ms: int = NOW_MS) -> None:
+        self.ms = now_ms
         self._sleepers: list[tuple[int, int, asyncio.Event]] = []
         self._order = itertools.count()
 
@@ -34,7 +34,7 @@ class FakeClock:
         return self.ms
 
     def monotonic(self) -> float:
-        return (self.ms - NOW_MS) / 1000
+        return self.ms / 1000
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
@@ -56,6 +56,13 @@ class FakeClock:
             woken.set()
             await settle()
         self.ms = target
+
+    def leap(self, seconds: float) -> None:
+        """Moves time on at once. Whoever sleeps until then wakes up when the test next waits: for tests whose tasks
+        also wait for sockets or threads."""
+        self.ms += round(seconds * 1000)
+        while self._sleepers and self._sleepers[0][0] <= self.ms:
+            heapq.heappop(self._sleepers)[2].set()
 
 
 class LeapingTime:
@@ -83,3 +90,14 @@ class SeededEntropy:
 
     def bits(self, count: int) -> int:
         return self._random.getrandbits(count)
+
+
+class CountingEntropy:
+    """1, 2, 3, ... instead of random bits."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def bits(self, count: int) -> int:
+        self._count += 1
+        return self._count % (1 << count)

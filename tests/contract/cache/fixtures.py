@@ -33,7 +33,7 @@ from parlor.model.rooms import NewRoom, RoomRow
 from parlor.model.states import MessageState, RoomState
 from parlor.settings import CacheSettings, QueueSettings, RedisSettings, RoomSettings, Settings, StoreSettings
 from tests.contract.cache.keyspace import Keyspace, dump
-from tests.unit.fake_clock import SeededEntropy
+from tests.unit.fake_clock import FakeClock, SeededEntropy
 
 NOW = 1_750_000_000_000
 CLAIM_1, CLAIM_2, CLAIM_3 = Claim("claim-1"), Claim("claim-2"), Claim("claim-3")
@@ -49,22 +49,6 @@ ONE_WAY = frozenset({"release_lease", "release_room", "transition_message", "tra
 def plain(at: int, text: str) -> Piece:
     """A piece of a reply that is one text."""
     return Piece(index=0, reasoning=False, offset=at, at=at, text=text)
-
-
-class FixedClock:
-    """Time that moves only when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def now_ms(self) -> int:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now / 1000
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += int(seconds * 1000)
 
 
 class TwiceLive(Live):
@@ -101,7 +85,7 @@ class CacheFixtures:
         self.new_client = new_client
         self.redis = redis = new_client()
         self.prefix = prefix
-        self.clock = FixedClock()
+        self.clock = FakeClock(NOW)
         self.pipeline = ScriptPipeline(redis, self.settings.redis)
         self.live = TwiceLive(self.pipeline, self.settings, self.clock)
         self.live.redis, self.live.prefix = redis, prefix
@@ -172,14 +156,14 @@ class CacheFixtures:
         return self.mint.message_id(self.partition)
 
     def doc(self, content: str = "Hello", *, message_id: MessageId | None = None) -> MessageDoc:
-        return MessageDoc(message_id or self.message_id(), SenderType.USER, content, self.clock.now)
+        return MessageDoc(message_id or self.message_id(), SenderType.USER, content, self.clock.ms)
 
     def reserved(self, parent: MessageId) -> MessageDoc:
         return MessageDoc(
             self.message_id(),
             SenderType.AI,
             "",
-            self.clock.now,
+            self.clock.ms,
             version=0,
             ai_persona="GPT4O",
             parent_message_id=parent,
@@ -218,7 +202,7 @@ class CacheFixtures:
 
     def ending(self, appended: Appended, content: str = "Hi", reason: FinishReason = FinishReason.STOP) -> MessageDoc:
         assert appended.reply_id is not None
-        return MessageDoc(appended.reply_id, SenderType.AI, content, self.clock.now, attempt=1, finish_reason=reason)
+        return MessageDoc(appended.reply_id, SenderType.AI, content, self.clock.ms, attempt=1, finish_reason=reason)
 
     async def complete(self, address: RoomAddress, appended: Appended, content: str = "Hi") -> MessageDoc:
         doc = self.ending(appended, content)

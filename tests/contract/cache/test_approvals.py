@@ -220,7 +220,7 @@ async def test_a_reply_waits_for_each_of_its_calls(fixtures: CacheFixtures) -> N
 async def test_nobody_decides_after_the_end_of_the_waiting_and_nothing_expires_before(reply: Parked) -> None:
     with pytest.raises(AlreadyDecided):
         await reply.decide(ToolState.EXPIRED)
-    reply.fixtures.clock.now = NOW + WEEK
+    reply.fixtures.clock.ms = NOW + WEEK
     with pytest.raises(AlreadyDecided) as late:
         await reply.decide(ToolState.APPROVED)
     assert late.value.extra == {"state": "expired"}
@@ -302,10 +302,10 @@ async def test_of_all_that_can_become_of_a_call_one_does(
     # All of them where it is the real thing; a thousand scripts of the fake take as long as the rest of this suite.
     races = RACES if "redis7" in request.node.name else RACES // 5
     for first in range(0, races, AT_ONCE):
-        fixtures.clock.now = NOW
+        fixtures.clock.ms = NOW
         replies = [await parked(fixtures) for _ in range(AT_ONCE)]
         if random.Random(first).random() < 0.5:
-            fixtures.clock.now = NOW + WEEK
+            fixtures.clock.ms = NOW + WEEK
         raced = [_raced(reply, random.Random(first + at)) for at, reply in enumerate(replies)]
         outcomes.update(await asyncio.gather(*raced))
         await fixtures.redis.xtrim(fixtures.keys.queue(fixtures.partition), maxlen=0)

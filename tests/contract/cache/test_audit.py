@@ -41,7 +41,7 @@ async def judged(fixtures: CacheFixtures, address: RoomAddress) -> dict[str, Cor
         stored=None,
         rows={},
         listed=await audit(fixtures).list_entry(address),
-        now_ms=fixtures.clock.now,
+        now_ms=fixtures.clock.ms,
     )
     found = list(judge_bookkeeping(view, room))
     return {one.kind: one.remedy.correction if isinstance(one.remedy, Correct) else None for one in found}

@@ -271,7 +271,7 @@ async def test_dead_letters_take_an_entry_out_of_the_way_and_keep_it(fixtures: C
     ((_, dead_letter),) = await fixtures.entries(fixtures.keys.dead(fixtures.partition))
     assert dead_letter[b"entry"] == str(save.position).encode()
     assert dead_letter[b"reason"] == b"row-refused: no"
-    assert int(dead_letter[b"parked"]) == fixtures.clock.now
+    assert int(dead_letter[b"parked"]) == fixtures.clock.ms
     assert {name: dead_letter[name] for name in save.raw} == save.raw
     assert await fixtures.queue.depth(fixtures.partition) == (1, create.at, 1)
 
@@ -301,9 +301,9 @@ async def test_what_is_parked_does_not_expire_from_the_cache(fixtures: CacheFixt
 
 async def test_the_depth_tells_what_waits_and_since_when(fixtures: CacheFixtures) -> None:
     assert await fixtures.queue.depth(fixtures.partition) == (0, 0, 0)
-    began = fixtures.clock.now
+    began = fixtures.clock.ms
     address = await fixtures.claimed()
-    fixtures.clock.now += 100
+    fixtures.clock.ms += 100
     await fixtures.send(address, 0)
     assert await fixtures.queue.depth(fixtures.partition) == (3, began, 0)
 

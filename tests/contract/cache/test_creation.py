@@ -53,7 +53,7 @@ async def test_a_new_room_is_pending_queued_listed_and_told(fixtures: CacheFixtu
 async def test_creating_a_room_again_changes_nothing(fixtures: CacheFixtures) -> None:
     address = await fixtures.created()
     before = await fixtures.dump()
-    fixtures.clock.now += 5
+    fixtures.clock.ms += 5
     await fixtures.creations.create(address, NewRoom("Another title", "OTHER"), "account")
     assert await fixtures.dump() == before
 

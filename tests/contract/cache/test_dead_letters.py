@@ -35,7 +35,7 @@ async def test_dead_letters_tell_what_was_parked_and_why(fixtures: CacheFixtures
         ids[1],
     )
     assert dead_letter.entry.address == address
-    assert (dead_letter.reason, dead_letter.parked_at) == ("row-refused: no", fixtures.clock.now)
+    assert (dead_letter.reason, dead_letter.parked_at) == ("row-refused: no", fixtures.clock.ms)
     assert dead_letter.id == f"{fixtures.partition}:{dead_letter.stream_id}"
 
 
@@ -58,13 +58,13 @@ async def test_a_replayed_save_tells_the_counters_of_today(fixtures: CacheFixtur
     address = await fixtures.claimed()
     await fixtures.sent(address, 2)
     (dead_letter,) = await parked(fixtures, address, 1)
-    fixtures.clock.now += 5000
+    fixtures.clock.ms += 5000
     await fixtures.send(address, 2, reply=False)
     await delete(fixtures, address, 2)
     await DeadLetterCache(fixtures.live).replay(dead_letter)
     again = (await fixtures.queued())[-1]
     assert (again.seq, again.last_seq, again.count) == (1, 3, 2)
-    assert again.active == fixtures.clock.now
+    assert again.active == fixtures.clock.ms
 
 
 async def test_a_replayed_save_that_is_committed_moves_the_watermark(fixtures: CacheFixtures) -> None:

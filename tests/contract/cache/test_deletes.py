@@ -100,7 +100,7 @@ async def test_deleting_again_is_harmless(fixtures: CacheFixtures, stored: bool)
     if stored:
         await fixtures.stored(address)
     before = await fixtures.dump()
-    fixtures.clock.now += 1
+    fixtures.clock.ms += 1
     assert await delete(fixtures, address, 1) == Deleted(first.state, DeleteOutcome.ALREADY_DELETED)
     assert await fixtures.dump() == before
 
@@ -122,7 +122,7 @@ async def test_a_delete_leaves_a_tombstone_and_tells_everybody(fixtures: CacheFi
 async def test_a_delete_is_no_activity(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     await fixtures.send(address, 0, reply=False)
-    fixtures.clock.now += 50_000
+    fixtures.clock.ms += 50_000
     await delete(fixtures, address, 1)
     assert (await fixtures.room(address)).room.last_message_at == NOW
     entry = (await fixtures.queued())[-1]

@@ -113,7 +113,7 @@ async def test_an_empty_redis_whose_new_ids_are_older_is_told(fixtures: CacheFix
         readers.log.out_of_reach = True
         await fixtures.redis.delete(fixtures.key("events", address))
         await fixtures.redis.hdel(fixtures.key("room", address), "event", "log_start")
-        fixtures.clock.now -= 3_600_000
+        fixtures.clock.ms -= 3_600_000
         await write(fixtures, address, reply, 1, 1)
         await asyncio.sleep(0.05)  # longer than the hub trusts what it knew
         readers.log.out_of_reach = False

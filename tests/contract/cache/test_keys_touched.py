@@ -73,7 +73,7 @@ async def everything(fixtures: CacheFixtures) -> None:
     await fixtures.rooms.load(loaded, fixtures.room_row(loaded, 1), [fixtures.message_row(1, version=0)], 1, 1)
     tickets = Tickets(fixtures.live, fixtures.mint)
     ticket = await tickets.issue(
-        fixtures.partition, address.account_id, "/v1/events", Credential("k", 1, fixtures.clock.now + 60_000)
+        fixtures.partition, address.account_id, "/v1/events", Credential("k", 1, fixtures.clock.ms + 60_000)
     )
     assert await tickets.use(ticket.ticket, "/v1/events") is not None
     codes, code = SignInCodes(fixtures.live), f"{fixtures.partition}-{'0' * 32}"

@@ -84,10 +84,10 @@ async def test_a_page_tells_the_total_and_a_cursor(fixtures: CacheFixtures) -> N
 async def test_activity_moves_a_room_to_the_top(fixtures: CacheFixtures) -> None:
     first, second = await fixtures.claimed(), await fixtures.claimed()
     await fill(fixtures, [])
-    fixtures.clock.now += 1000
+    fixtures.clock.ms += 1000
     await fixtures.send(first, 0)
     assert await walk(fixtures, 10) == [first.room_id, second.room_id]
-    fixtures.clock.now += 1000
+    fixtures.clock.ms += 1000
     await fixtures.send(second, 0)
     assert await walk(fixtures, 10) == [second.room_id, first.room_id]
 
@@ -96,9 +96,9 @@ async def test_the_end_of_a_reply_is_activity(fixtures: CacheFixtures) -> None:
     first, second = await fixtures.claimed(), await fixtures.claimed()
     turn = await fixtures.send(first, 0)
     await fill(fixtures, [])
-    fixtures.clock.now += 1000
+    fixtures.clock.ms += 1000
     await fixtures.send(second, 0)
-    fixtures.clock.now += 1000
+    fixtures.clock.ms += 1000
     await fixtures.start(first, turn)
     await fixtures.complete(first, turn)
     assert await walk(fixtures, 10) == [first.room_id, second.room_id]
@@ -107,16 +107,16 @@ async def test_the_end_of_a_reply_is_activity(fixtures: CacheFixtures) -> None:
 async def test_a_clock_that_goes_back_moves_no_room_down(fixtures: CacheFixtures) -> None:
     first, second = await fixtures.claimed(), await fixtures.claimed()
     await fill(fixtures, [])
-    fixtures.clock.now += 1000
+    fixtures.clock.ms += 1000
     await fixtures.send(first, 0)
-    fixtures.clock.now -= 60_000
+    fixtures.clock.ms -= 60_000
     await fixtures.send(first, 2)
     assert await walk(fixtures, 10) == [first.room_id, second.room_id]
 
 
 async def test_rows_of_the_shard_do_not_move_a_room_back(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    fixtures.clock.now += 1000
+    fixtures.clock.ms += 1000
     await fixtures.send(address, 0)
     row = structs.replace(fixtures.room_row(address), last_message_at=NOW - 9000)
     await fill(fixtures, [row])

@@ -128,7 +128,7 @@ async def test_a_reserved_reply_that_was_only_queued_is_open_once_it_is_stored(f
     assert await fixtures.state(address, 1) is MessageState.SENT
     assert await fixtures.state(address, 2) is MessageState.COMPOSING
     assert (await fixtures.room(address)).room.persisted_seq == 1
-    fixtures.clock.now += 10_000
+    fixtures.clock.ms += 10_000
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == [address.room_id]
     claimed = await fixtures.claim(address.room_id, CLAIM_2)
     assert claimed is not None
@@ -214,7 +214,7 @@ async def test_cursors_from_before_a_room_was_loaded_are_known_to_miss_something
     await fixtures.send(address, 0)
     before = await fixtures.reader.room_log(address.room_id)
     await fixtures.forget(address.room_id)
-    fixtures.clock.now += 1000
+    fixtures.clock.ms += 1000
     await fixtures.rooms.load(address, fixtures.room_row(address, 2), [], 2, 1)
     position = await fixtures.reader.room_log(address.room_id)
     assert before is not None

@@ -61,6 +61,6 @@ async def test_what_the_room_has_changes_nothing(
 
 async def test_a_rename_is_no_activity(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
-    fixtures.clock.now += 1000
+    fixtures.clock.ms += 1000
     await fixtures.rooms.update(address, CLAIM_1, "B", None)
     assert (await fixtures.room(address)).room.last_message_at is None

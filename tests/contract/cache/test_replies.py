@@ -220,7 +220,7 @@ async def test_a_reply_ends_as_pending_queued_and_told(fixtures: CacheFixtures) 
     turn = await fixtures.send(address, 0)
     reply = await fixtures.start(address, turn)
     await fixtures.rooms.append_delta(address, CLAIM_1, reply, 1, plain(0, "Hi"))
-    fixtures.clock.now += 20
+    fixtures.clock.ms += 20
     doc = await fixtures.complete(address, turn)
     found = await fixtures.states.message_state(address.room_id, 2)
     assert found is not None
@@ -251,7 +251,7 @@ async def test_a_reply_ends_once(fixtures: CacheFixtures) -> None:
     await fixtures.start(address, turn)
     await fixtures.complete(address, turn, "First")
     before = await fixtures.dump()
-    fixtures.clock.now += 1
+    fixtures.clock.ms += 1
     await fixtures.complete(address, turn, "Second")
     assert await fixtures.dump() == before
 
@@ -294,7 +294,7 @@ async def test_a_sign_of_life_moves_the_deadline_and_keeps_the_log(fixtures: Cac
     address = await fixtures.claimed()
     await fixtures.start(address, await fixtures.send(address, 0))
     await fixtures.redis.pexpire(fixtures.key("events", address), 10_000)
-    fixtures.clock.now += 5001
+    fixtures.clock.ms += 5001
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == [address.room_id]
     await fixtures.rooms.renew_reply(address, CLAIM_1)
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == []
@@ -307,7 +307,7 @@ async def test_a_sign_of_life_that_comes_after_the_end_lists_nothing(fixtures: C
     await fixtures.start(address, turn)
     await fixtures.complete(address, turn)
     await fixtures.rooms.renew_reply(address, CLAIM_1)
-    fixtures.clock.now += 60_000
+    fixtures.clock.ms += 60_000
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == []
 
 
@@ -317,7 +317,7 @@ async def test_a_deadline_that_a_wrong_clock_set_is_not_waited_for(
 ) -> None:
     address = await fixtures.claimed()
     await fixtures.start(address, await fixtures.send(address, 0))
-    fixtures.clock.now -= behind_ms
+    fixtures.clock.ms -= behind_ms
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == [address.room_id] * overdue
     await fixtures.rooms.renew_reply(address, CLAIM_1)
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == []
@@ -329,6 +329,6 @@ async def test_overdue_rooms_come_oldest_first_and_not_too_many(fixtures: CacheF
         address = await fixtures.claimed()
         await fixtures.send(address, 0)
         rooms.append(address.room_id)
-        fixtures.clock.now += 10
-    fixtures.clock.now += 10_000
+        fixtures.clock.ms += 10
+    fixtures.clock.ms += 10_000
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 3) == rooms[:3]

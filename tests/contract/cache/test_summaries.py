@@ -66,7 +66,7 @@ async def test_each_summary_has_a_higher_version(fixtures: CacheFixtures, summar
 async def test_a_summary_is_no_activity_and_no_event(fixtures: CacheFixtures, summaries: SummaryCache) -> None:
     address = await talked(fixtures)
     before, events = (await fixtures.room(address)).room, await fixtures.event_types(address)
-    fixtures.clock.now += 1000
+    fixtures.clock.ms += 1000
     await summaries.set(address, CLAIM_1, 0, TEXT, 4)
     assert ((await fixtures.room(address)).room, await fixtures.event_types(address)) == (before, events)
 

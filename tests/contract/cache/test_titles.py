@@ -60,7 +60,7 @@ async def test_a_given_title_is_given_once_however_often_it_is_asked(
 ) -> None:
     address = await untitled(fixtures)
     await summaries.give_title(address, CLAIM_1, 0, "Tea")
-    fixtures.clock.now += 1000
+    fixtures.clock.ms += 1000
     assert not await summaries.give_title(address, CLAIM_1, 0, "Coffee")
     assert [entry.title for entry in await updates(fixtures)] == ["Tea"]
 

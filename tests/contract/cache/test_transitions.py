@@ -78,7 +78,7 @@ async def test_the_log_grows_by_a_line_a_step(fixtures: CacheFixtures) -> None:
     address = await fixtures.claimed()
     await fixtures.send(address, 0, reply=False)
     for number, to in enumerate([MessageState.PROCESSING, MessageState.SENT, MessageState.DELETING], 1):
-        fixtures.clock.now = NOW + number
+        fixtures.clock.ms = NOW + number
         await fixtures.states.transition_message(address.room_id, 1, None, to, f"by {number}")
     found = await fixtures.states.message_state(address.room_id, 1)
     assert found is not None

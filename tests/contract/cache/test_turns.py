@@ -24,7 +24,7 @@ async def test_a_turn_is_in_the_cache_the_states_the_queue_and_the_events(fixtur
     await fixtures.stored(address)
     turn = fixtures.turn("Hello", urgent=True)
     assert turn.reply is not None
-    fixtures.clock.now += 10
+    fixtures.clock.ms += 10
     appended = await fixtures.rooms.append(address, CLAIM_1, 0, turn)
     assert (appended.seq, appended.duplicate) == (1, False)
     assert (appended.message_id, appended.reply_id) == (turn.message.message_id, turn.reply.message_id)
@@ -58,7 +58,7 @@ async def test_a_turn_is_in_the_cache_the_states_the_queue_and_the_events(fixtur
     assert (room.last_seq, room.room.message_count, room.room.last_message_at) == (2, 2, NOW + 10)
     assert ("room.updated", address.room_id) in await fixtures.account_events(address)
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == []
-    fixtures.clock.now += 5001
+    fixtures.clock.ms += 5001
     assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == [address.room_id]
 
 

@@ -17,27 +17,10 @@ from parlor.store.ports import (
     RoomTouch,
     VersionSave,
 )
-from tests.unit.fake_clock import SeededEntropy
+from tests.unit.fake_clock import FakeClock, SeededEntropy
 
 PARTITIONS = 4096
 SHARD = ShardId(1)
-
-
-class FixedClock:
-    """Time that moves by a millisecond when it is read, and by what is slept."""
-
-    def __init__(self, now: int = 1_750_000_000_000) -> None:
-        self.now = now
-
-    def now_ms(self) -> int:
-        self.now += 1
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now / 1000
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += int(seconds * 1000)
 
 
 class StoreFixtures:
@@ -51,7 +34,7 @@ class StoreFixtures:
         self.epoch = held.epoch
         self.incarnation = held.incarnation
         self.number = 0
-        self._mint = IdMint(FixedClock(), SeededEntropy(partition))
+        self._mint = IdMint(FakeClock(), SeededEntropy(partition))
 
     @classmethod
     async def make(cls, store: ChatStore, number: int) -> StoreFixtures:

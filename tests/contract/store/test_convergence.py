@@ -27,14 +27,14 @@ from parlor.store.ports import (
     SummarySave,
     VersionSave,
 )
-from tests.contract.store.fixtures import SHARD, FixedClock
+from tests.contract.store.fixtures import SHARD
 from tests.servers import PrivateServer
-from tests.unit.fake_clock import SeededEntropy
+from tests.unit.fake_clock import FakeClock, SeededEntropy
 
 pytestmark = pytest.mark.contract
 
 PARTITION = Partition(0)
-MINT = IdMint(FixedClock(), SeededEntropy(0))
+MINT = IdMint(FakeClock(), SeededEntropy(0))
 ROOMS = [MINT.room_id(PARTITION) for _ in range(2)]
 # Each slot belongs to one message; the third id stands for a bug that puts another message into it.
 MESSAGES = {(room, seq): MINT.message_id(PARTITION) for room in ROOMS for seq in (1, 2)}
@@ -92,7 +92,7 @@ class Stores:
 
     def __init__(self, stores: list[ChatStore]) -> None:
         self.stores = stores
-        self.mint = IdMint(FixedClock(), SeededEntropy(99))
+        self.mint = IdMint(FakeClock(), SeededEntropy(99))
         self.key = 100
 
 

@@ -12,13 +12,14 @@ from parlor.persistence.indexer import BATCH, SearchIndexer
 from parlor.reading.terms import runs, wanted
 from parlor.store.ports import Batch, ChatStore, Fence, MessageDelete, MessageSave, RowRefused, SearchNote
 from parlor.store.search import SearchEntry, SearchStore
-from tests.contract.store.fixtures import SHARD, FixedClock, StoreFixtures
+from tests.contract.store.fixtures import SHARD, StoreFixtures
+from tests.unit.fake_clock import FakeClock
 
 pytestmark = pytest.mark.contract
 
 
 def indexer(fixtures: StoreFixtures) -> SearchIndexer:
-    return SearchIndexer(SearchStore(fixtures.store), SHARD, lambda: [fixtures.partition], FixedClock())
+    return SearchIndexer(SearchStore(fixtures.store), SHARD, lambda: [fixtures.partition], FakeClock())
 
 
 def note(fixtures: StoreFixtures, room_id: RoomId, seq: int) -> SearchNote:

@@ -13,11 +13,11 @@ from api.session_keys import derived
 from parlor.model.access import Standing
 from parlor.model.ids import AccountId
 from tests.unit.api.bearer_tokens import SECRET
-from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.fake_sign_in import INSTALLATION
 from tests.unit.api.signing import TestKey, hmac_signed
 from tests.unit.api.test_signing_keys import followed
+from tests.unit.fake_clock import NOW_MS, CountingEntropy, FakeClock
 
 Credentials: TypeAlias = dict[str, str]
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from api.tokens import issue
 from parlor.settings import Settings
-from tests.unit.api.fake_clock import NOW_MS
+from tests.unit.fake_clock import NOW_MS
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 

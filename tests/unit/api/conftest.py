@@ -22,9 +22,9 @@ from parlor.settings.account_limits import AccountLimits
 from parlor.settings.limits import LimitSettings
 from parlor.settings.uploads import FileSettings
 from tests.unit.api.bearer_tokens import SECRET, token
-from tests.unit.api.fake_clock import CountingEntropy, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.recording_metrics import RecordingMetrics
+from tests.unit.fake_clock import CountingEntropy, FakeClock
 
 
 @pytest.fixture(autouse=True)

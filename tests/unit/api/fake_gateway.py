@@ -38,11 +38,11 @@ from tests.unit.api.fake_access import FakeAccess
 from tests.unit.api.fake_administration import FakeAdministration, FakeAuditLog
 from tests.unit.api.fake_answer import FakeAnswer
 from tests.unit.api.fake_budgets import STANDINGS, FakeBudgets
-from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
 from tests.unit.api.fake_files import FakeFileRows, fake_files
 from tests.unit.api.fake_sign_in import FakeSignIn
 from tests.unit.api.fake_subscription import FakeSubscription
 from tests.unit.api.samples import CALL, CURSOR, EDITED_AT, REPLY, ROOM, message, reply, room
+from tests.unit.fake_clock import NOW_MS, CountingEntropy, FakeClock
 from tests.unit.memory_files import MemoryFileStore
 
 

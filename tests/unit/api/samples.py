@@ -12,7 +12,7 @@ from parlor.model.parts import ToolCallPart
 from parlor.model.rooms import Room
 from parlor.model.states import MessageState, RoomState
 from parlor.model.tools import ToolState
-from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
+from tests.unit.fake_clock import NOW_MS, CountingEntropy, FakeClock
 
 EDITED_AT = "2026-11-23T03:18:05.042Z"
 CURSOR = "1795403885042-7"

@@ -16,7 +16,7 @@ from jwt.algorithms import OKPAlgorithm
 from api.tokens import Signer, issue
 from parlor.settings import AuthSettings
 from parlor.store.access import SigningKey
-from tests.unit.api.fake_clock import NOW_MS
+from tests.unit.fake_clock import NOW_MS
 
 
 class TestKey:

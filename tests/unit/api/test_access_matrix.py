@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from parlor.model.files import File
 from tests.unit.api.bad_credentials import COOKIE, REFUSED, Credentials, made_credentials, signed
 from tests.unit.api.document_calls import DocumentedCall, Schema, documented_calls
-from tests.unit.api.fake_clock import NOW_MS, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import FILE_ID, MESSAGE, ROOM
+from tests.unit.fake_clock import NOW_MS, FakeClock
 
 pytestmark = pytest.mark.unit
 

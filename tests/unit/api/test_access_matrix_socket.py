@@ -9,10 +9,10 @@ from fastapi import FastAPI
 
 from api import socket_frames
 from tests.unit.api.bad_credentials import COOKIE, REFUSED, Credentials, made_credentials, signed
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import MESSAGE, ROOM
 from tests.unit.api.sockets import Socket, is_idle
+from tests.unit.fake_clock import FakeClock
 
 pytestmark = pytest.mark.unit
 

@@ -16,11 +16,11 @@ from parlor.settings.limits import LimitSettings
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fake_administration import ROOM as PARKED_ROOM
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import ROOM
 from tests.unit.api.test_signing_keys import bearer, followed, status
 from tests.unit.api.test_sse import reconnect_of
+from tests.unit.fake_clock import FakeClock
 
 pytestmark = pytest.mark.unit
 

@@ -35,8 +35,8 @@ from parlor.model.tools import ToolResult, ToolState
 from parlor.settings.limits import LimitSettings
 from parlor.store.files import FileUse
 from tests.unit.api.fake_budgets import STANDINGS
-from tests.unit.api.fake_clock import NOW_MS, FakeClock
 from tests.unit.api.samples import CURSOR, MESSAGE, message, reply, room
+from tests.unit.fake_clock import NOW_MS, FakeClock
 
 pytestmark = pytest.mark.unit
 

@@ -18,11 +18,11 @@ from parlor.errors import StoreUnavailable
 from parlor.model.access import Credential, TicketHolder
 from parlor.model.ids import AccountId
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import ROOM
 from tests.unit.api.test_signing_keys import bearer, followed, status
 from tests.unit.api.test_sse import reconnect_of
+from tests.unit.fake_clock import NOW_MS, CountingEntropy, FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -67,7 +67,7 @@ async def test_a_key_is_shown_once_and_only_its_digest_is_kept(
 async def test_keys_are_listed_page_by_page(client: httpx2.AsyncClient, clock: FakeClock) -> None:
     made = []
     for _ in range(5):
-        clock.advance(1)
+        clock.leap(1)
         made.append((await make(client))["key_id"])
     found: list[str] = []
     cursor: str | None = ""
@@ -81,7 +81,7 @@ async def test_keys_are_listed_page_by_page(client: httpx2.AsyncClient, clock: F
 def test_ids_sort_by_time(clock: FakeClock) -> None:
     ids = []
     for _ in range(100):
-        clock.advance(0.001)
+        clock.leap(0.001)
         ids.append(new_key("x", BOTH, None, clock, CountingEntropy())[0].key_id)
     assert ids == sorted(set(ids))
 
@@ -154,9 +154,9 @@ async def test_a_key_is_looked_up_once(client: httpx2.AsyncClient, gateway: Fake
 async def test_a_key_expires(client: httpx2.AsyncClient, clock: FakeClock) -> None:
     end = datetime.fromtimestamp((NOW_MS + 60_000) / 1000, UTC).isoformat()
     key = (await make(client, expires_at=end))["key"]
-    clock.advance(59.9)
+    clock.leap(59.9)
     assert await status(client, key) == 200
-    clock.advance(0.1)
+    clock.leap(0.1)
     assert await status(client, key) == 401
 
 
@@ -208,7 +208,7 @@ async def test_a_revoked_account_loses_the_keys_that_it_had(
 ) -> None:
     key = (await make(client))["key"]
     assert await status(client, key) == 200
-    clock.advance(1)
+    clock.leap(1)
     await gateway.access.revoke_account(AccountId("alice"), clock.ms)
     await followed(gateway, clock)
     assert await status(client, key) == 401
@@ -259,11 +259,11 @@ async def test_the_last_use_is_noted_once_an_hour(
         await status(client, made["key"])
         await followed(gateway, clock)
     assert gateway.access.uses == [(made["key_id"], NOW_MS)]
-    clock.advance(3600)
+    clock.leap(3600)
     await followed(gateway, clock)
     await status(client, made["key"])
     gateway.access.fails = StoreUnavailable()
-    clock.advance(INTERVAL)
+    clock.leap(INTERVAL)
     gateway.access.fails = None
     await followed(gateway, clock)
     assert [key_id for key_id, _ in gateway.access.uses] == [made["key_id"]] * 2

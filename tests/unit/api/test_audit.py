@@ -10,8 +10,8 @@ import pytest
 from parlor.errors import StoreUnavailable
 from parlor.settings import Settings
 from tests.unit.api.bearer_tokens import token
-from tests.unit.api.fake_clock import NOW_MS
 from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.fake_clock import NOW_MS
 
 pytestmark = pytest.mark.unit
 

@@ -12,10 +12,10 @@ from api.app import build_app
 from parlor.gateway import Gateway
 from parlor.settings import Settings
 from tests.unit.api.bearer_tokens import token
-from tests.unit.api.fake_clock import CountingEntropy, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.recording_metrics import RecordingMetrics
 from tests.unit.api.samples import ROOM
+from tests.unit.fake_clock import CountingEntropy, FakeClock
 
 pytestmark = pytest.mark.unit
 

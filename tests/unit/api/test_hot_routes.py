@@ -38,10 +38,10 @@ from parlor.settings import ApiSettings, AuthSettings, Settings
 from parlor.settings.account_limits import AccountLimits
 from parlor.settings.limits import LimitSettings
 from tests.unit.api.bearer_tokens import SECRET, token
-from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.recording_metrics import RecordingMetrics
 from tests.unit.api.samples import CURSOR, REPLY, ROOM
+from tests.unit.fake_clock import NOW_MS, CountingEntropy, FakeClock
 
 pytestmark = pytest.mark.unit
 

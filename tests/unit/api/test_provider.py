@@ -24,11 +24,11 @@ from parlor.settings import AuthSettings, Settings
 from parlor.settings.identity import IdentitySettings
 from tests.unit.api.bearer_tokens import SECRET, token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.signing import hmac_signed
 from tests.unit.api.test_signing_keys import bearer, status
 from tests.unit.api.test_sse import reconnect_of
+from tests.unit.fake_clock import NOW_MS, CountingEntropy, FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -190,7 +190,7 @@ def claims() -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 async def test_a_key_that_is_not_for_this_is_left_out(client: httpx2.AsyncClient, clock: FakeClock, odd: Key) -> None:
     has(odd, ES)
-    clock.advance(REFRESH)
+    clock.leap(REFRESH)
     await asked(2)
     assert await status(client, ES.token()) == 200
     assert await status(client, odd.token()) == 401
@@ -203,7 +203,7 @@ async def test_a_new_key_is_fetched_at_its_first_use_but_not_more_often_than_all
     has(ES, new)
     assert await status(client, new.token()) == 401, "it was asked a moment ago"
     assert Issuer.asked == 1
-    clock.advance(REFRESH_MIN)
+    clock.leap(REFRESH_MIN)
     assert set(await asyncio.gather(*(status(client, new.token()) for _ in range(10)))) == {200}
     assert Issuer.asked == 2
     for number in range(20):
@@ -220,7 +220,7 @@ async def test_a_key_that_is_gone_from_the_set_ends_its_tokens_and_streams(
         await stream.start()
         await stream.chunk()
         has(ES)
-        clock.advance(REFRESH)
+        clock.leap(REFRESH)
         await asked(2)
         last = await reconnect_of(stream)
         assert last[1]["reason"] in ("token-revoked", "lifetime")
@@ -235,7 +235,7 @@ async def test_while_the_provider_is_down_its_known_keys_stay_good(
     Issuer.code = {"500": 500, "redirect": 302}.get(fault, 200)
     faults = {"not a set": b"[1]", "empty set": b'{"keys":[]}', "huge": b" " * 300_000, "not text": b"\xff\xfe"}
     Issuer.content = faults.get(fault, Issuer.content)
-    clock.advance(REFRESH)
+    clock.leap(REFRESH)
     await asked(2)
     assert await status(client, ES.token()) == 200
     assert await status(client, token(settings)) == 200
@@ -246,7 +246,7 @@ async def test_while_the_provider_is_down_its_known_keys_stay_good(
     assert [entry["event"] for entry in logs].count("provider_keys_not_read") == 1
     Issuer.code = 200
     has(ES, unknown)
-    clock.advance(REFRESH_MIN)
+    clock.leap(REFRESH_MIN)
     await asked(3)
     assert await status(client, unknown.token()) == 200
 
@@ -256,7 +256,7 @@ async def test_a_provider_that_hangs_holds_up_nobody_who_is_known(
 ) -> None:
     assert await status(client, ES.token()) == 200
     Issuer.slow.append(threading.Event())
-    clock.advance(REFRESH)
+    clock.leap(REFRESH)
     async with asyncio.timeout(4):
         assert [await status(client, text) for text in (ES.token(), token(settings))] == [200, 200]
 

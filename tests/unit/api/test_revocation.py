@@ -15,11 +15,11 @@ from parlor.model.ids import AccountId
 from parlor.settings import Settings
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fake_clock import NOW_MS, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import ROOM
 from tests.unit.api.test_signing_keys import bearer, followed, status
 from tests.unit.api.test_sse import reconnect_of
+from tests.unit.fake_clock import NOW_MS, FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -35,7 +35,7 @@ async def test_earlier_tokens_end_and_later_ones_and_others_do_not(
 ) -> None:
     old, bob = token(settings), token(settings, "bob")
     assert [await status(client, text) for text in (old, bob)] == [200, 200]
-    clock.advance(1)
+    clock.leap(1)
     await gateway.access.revoke_account(ALICE, clock.ms)
     new = token_of(settings, clock.ms)
     await followed(gateway, clock)
@@ -53,7 +53,7 @@ async def test_the_streams_of_a_revoked_account_end_and_others_go_on(
         for stream in (ends, stays):
             await stream.start()
             await stream.chunk()
-        clock.advance(1)
+        clock.leap(1)
         await gateway.access.revoke_account(ALICE, clock.ms)
         await followed(gateway, clock)
         _, data = await reconnect_of(ends)
@@ -79,7 +79,7 @@ async def test_what_was_read_before_the_revocation_is_not_kept(
     gateway.session = slow  # type: ignore[method-assign]
     late = asyncio.create_task(status(client, token(settings)))
     await read.wait()
-    clock.advance(1)
+    clock.leap(1)
     await gateway.access.revoke_account(ALICE, clock.ms)
     await followed(gateway, clock)
     may_go_on.set()

@@ -8,9 +8,9 @@ import pytest
 from parlor.model.messages import SenderType
 from parlor.model.search import SearchPage, SearchResult
 from parlor.model.wire import timestamp
-from tests.unit.api.fake_clock import NOW_MS
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import MESSAGE, ROOM
+from tests.unit.fake_clock import NOW_MS
 
 pytestmark = pytest.mark.unit
 

@@ -17,11 +17,11 @@ from parlor.model.ids import AccountId
 from parlor.settings import AuthSettings, Settings
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fake_clock import NOW_MS, CountingEntropy, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.fake_sign_in import INSTALLATION
 from tests.unit.api.sockets import Socket
 from tests.unit.api.test_signing_keys import followed
+from tests.unit.fake_clock import NOW_MS, CountingEntropy, FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -283,7 +283,7 @@ async def test_a_native_event_source_needs_the_cookie_alone(
         assert (await stream.start())[0] == 200
         await stream.chunk()
         assert gateway.last_call()[0] == "account_events"
-        clock.advance(71)
+        clock.leap(71)
         assert b'"reason":"token-expired"' in await stream.chunk()
 
 
@@ -297,7 +297,7 @@ async def test_a_session_ends_with_its_account_its_key_and_its_time(
     assert (await browser.get("/v1/rooms", headers=session)).status_code == 401
     bob = cookie(token(settings, "bob", ttl=timedelta(seconds=60)))
     assert (await browser.get("/v1/rooms", headers=bob)).status_code == 200
-    clock.advance(71)
+    clock.leap(71)
     assert (await browser.get("/v1/rooms", headers=bob)).status_code == 401
 
 

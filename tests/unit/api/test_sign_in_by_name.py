@@ -14,9 +14,9 @@ from api.this_machine import exposed
 from parlor.gateway import Gateway
 from parlor.model.administration import Action
 from parlor.settings import Settings
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.fake_sign_in import INSTALLATION
+from tests.unit.fake_clock import FakeClock
 
 pytestmark = pytest.mark.unit
 

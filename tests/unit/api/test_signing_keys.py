@@ -20,11 +20,11 @@ from parlor.settings import Settings
 from parlor.store.access import SigningKey
 from tests.unit.api.bearer_tokens import SECRET, token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fake_clock import NOW_MS, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import ROOM
 from tests.unit.api.signing import TestKey, hmac_signed
 from tests.unit.api.test_sse import reconnect_of
+from tests.unit.fake_clock import NOW_MS, FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -42,7 +42,7 @@ async def status(client: httpx2.AsyncClient, text: str) -> int:
 async def followed(gateway: FakeGateway, clock: FakeClock) -> None:
     """Returns when the next round of the follower is over."""
     gateway.access.questions = asyncio.Event()
-    clock.advance(INTERVAL)
+    clock.leap(INTERVAL)
     async with asyncio.timeout(10):
         await gateway.access.questions.wait()
         # The fake answers at once, so the round ends without waiting for anything else.
@@ -63,7 +63,7 @@ async def test_a_new_key_is_accepted_at_its_first_use(
 ) -> None:
     assert await status(client, token(settings)) == 200
     await gateway.access.add_signing_key(NEW.known)
-    clock.advance(LOOK_INTERVAL)
+    clock.leap(LOOK_INTERVAL)
     assert await status(client, NEW.token(settings.auth)) == 200
 
 
@@ -71,7 +71,7 @@ async def test_unknown_keys_are_looked_for_once_in_a_while(
     client: httpx2.AsyncClient, gateway: FakeGateway, settings: Settings, clock: FakeClock
 ) -> None:
     assert await status(client, token(settings)) == 200
-    clock.advance(LOOK_INTERVAL)
+    clock.leap(LOOK_INTERVAL)
     asked = gateway.access.asked
     for _ in range(20):
         assert await status(client, NEW.token(settings.auth)) == 401
@@ -167,7 +167,7 @@ async def test_while_the_database_is_away_what_is_known_holds(
     assert await status(client, token(settings)) == 200
     gateway.access.fails = StoreUnavailable(debug="away")
     for _ in range(3):
-        clock.advance(INTERVAL)
+        clock.leap(INTERVAL)
         await asyncio.sleep(0.01)
     assert await status(client, token(settings)) == 200
     assert [entry["event"] for entry in logs].count("access_not_followed") == 1

@@ -12,10 +12,10 @@ from parlor.model.messages import Event
 from parlor.settings import Settings
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.recording_metrics import RecordingMetrics
 from tests.unit.api.samples import CURSOR, ROOM
+from tests.unit.fake_clock import FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -81,7 +81,7 @@ async def test_a_slow_client_whose_stream_ends_is_told_how_far_it_got(
         stream.reading.clear()
         gateway.subscription.batches.put_nowait(batch)
         await stream.stuck.wait()
-        clock.advance(600)
+        clock.leap(600)
         await asyncio.sleep(0)  # lets the deadline's task end first
         await asyncio.sleep(0)
         stream.reading.set()
@@ -101,11 +101,11 @@ async def test_streams_that_were_opened_together_do_not_end_together(
         await opened(late, 0.0)
         async with events(app, headers) as early:
             await opened(early, 1.0)
-            clock.advance(600 * 0.91)
+            clock.leap(600 * 0.91)
             assert (await reconnect_of(early))["reason"] == "lifetime"
         ending = asyncio.create_task(reconnect_of(late))
-        clock.advance(600 * 0.09 - 1)
+        clock.leap(600 * 0.09 - 1)
         await asyncio.sleep(0.01)
         assert not ending.done()
-        clock.advance(1)
+        clock.leap(1)
         assert (await ending)["reason"] == "lifetime"

@@ -18,10 +18,10 @@ from parlor.model.messages import Event
 from parlor.model.requests import SendReceipt, SendRequest
 from parlor.settings import Settings
 from tests.unit.api.bearer_tokens import token
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import CURSOR, MINT, ROOM
 from tests.unit.api.sockets import Socket, is_idle, until
+from tests.unit.fake_clock import FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -113,7 +113,7 @@ class TestOrder:
             await socket.accepted()
             socket.say(SEND)
             await until(lambda: gateway.begun)
-            clock.advance(settings.api.stream_lifetime.total_seconds())
+            clock.leap(settings.api.stream_lifetime.total_seconds())
             await asyncio.sleep(0)
             gateway.release("hello")
             assert (await socket.frame())["status"] == 201
@@ -220,9 +220,7 @@ async def test_a_connection_ends_in_time(
         await socket.accepted()
         socket.say({"op": "subscribe", "ref": "s", "room_id": ROOM})
         await socket.frames(2)
-        clock.advance(
-            settings.api.stream_lifetime.total_seconds() if after else 61 + settings.auth.leeway.total_seconds()
-        )
+        clock.leap(settings.api.stream_lifetime.total_seconds() if after else 61 + settings.auth.leeway.total_seconds())
         found = await socket.frame()
         assert (found["event"], found["data"]) == ("stream.reconnect", {"cursor": "1-1", "reason": reason})
         assert await socket.closed() == (code, reason)

@@ -14,10 +14,10 @@ from parlor.model.messages import Event
 from parlor.settings import Settings
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.recording_metrics import RecordingMetrics
 from tests.unit.api.samples import CURSOR, MESSAGE, ROOM
+from tests.unit.fake_clock import FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -79,7 +79,7 @@ async def test_a_stream_ends_at_its_lifetime_with_the_cursor_reached(
         await stream.chunk()
         gateway.subscription.batches.put_nowait([DELTA])
         await stream.chunk()
-        clock.advance(600)
+        clock.leap(600)
         assert await reconnect_of(stream) == (
             f"id: {DELTA.cursor}",
             {"cursor": DELTA.cursor, "reason": "lifetime"},
@@ -95,7 +95,7 @@ async def test_a_silent_stream_ends_with_the_cursor_where_it_began(
     async with events(app, headers) as stream:
         await stream.start()
         await stream.chunk()
-        clock.advance(600)
+        clock.leap(600)
         assert (await reconnect_of(stream))[1]["cursor"] == CURSOR
 
 
@@ -104,7 +104,7 @@ async def test_a_stream_ends_when_its_token_does(app: FastAPI, settings: Setting
     async with events(app, brief) as stream:
         await stream.start()
         await stream.chunk()
-        clock.advance(60 + 11)  # the leeway is 10 s
+        clock.leap(60 + 11)  # the leeway is 10 s
         assert (await reconnect_of(stream))[1] == {"cursor": CURSOR, "reason": "token-expired"}
         await stream.finished()
 
@@ -118,7 +118,7 @@ async def test_a_chunk_that_is_being_sent_at_the_deadline_is_finished_and_counte
         stream.reading.clear()
         gateway.subscription.batches.put_nowait([DELTA])
         await stream.stuck.wait()
-        clock.advance(600)
+        clock.leap(600)
         await asyncio.sleep(0)  # lets the deadline's task end first
         await asyncio.sleep(0)
         stream.reading.set()

@@ -16,9 +16,9 @@ from parlor.model.ids import AccountId
 from parlor.settings import Settings
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
-from tests.unit.api.fake_clock import NOW_MS, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import CURSOR, REPLY, ROOM
+from tests.unit.fake_clock import NOW_MS, FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -92,7 +92,7 @@ async def test_a_stream_is_opened_with_its_ticket_and_ends_when_that_does(
         await stream.chunk()
         assert [call[:3] for call in gateway.calls[:2]] == [("use_ticket", "17-t", path), ("session", "alice")]
         assert gateway.last_call()[-1] == CURSOR
-        clock.advance(61)
+        clock.leap(61)
         assert b'"reason":"token-expired"' in await stream.chunk()
 
 

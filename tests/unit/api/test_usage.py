@@ -12,8 +12,8 @@ from parlor.errors import StoreUnavailable
 from parlor.model.access import DailyUse
 from parlor.settings import Settings
 from tests.unit.api.bearer_tokens import token
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.fake_clock import FakeClock
 
 pytestmark = pytest.mark.unit
 

@@ -16,7 +16,7 @@ from parlor.files import directory
 from parlor.files.directory import DirectoryStore
 from parlor.files.ports import CHUNK, BytesMissing
 from parlor.model.ids import FileId, IdMint, InstallationId, Partition
-from tests.unit.api.fake_clock import CountingEntropy, FakeClock
+from tests.unit.fake_clock import CountingEntropy, FakeClock
 
 pytestmark = pytest.mark.unit
 

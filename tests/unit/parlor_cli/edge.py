@@ -21,9 +21,9 @@ from parlor.gateway import Gateway
 from parlor.settings import AuthSettings, Settings
 from tests.integration.waiting import eventually
 from tests.unit.api.bearer_tokens import SECRET, token
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import ROOM
+from tests.unit.fake_clock import FakeClock
 from tests.unit.parlor_cli.haproxy_front import in_front_of
 
 SETTINGS = Settings(auth=AuthSettings(secret=SecretStr(SECRET)))

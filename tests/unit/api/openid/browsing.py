@@ -15,9 +15,9 @@ from fastapi import FastAPI
 from api.app import build_app
 from parlor.gateway import Gateway
 from parlor.settings import Settings
-from tests.unit.api.fake_clock import NOW_MS, FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.fake_sign_in import INSTALLATION
+from tests.unit.fake_clock import NOW_MS, FakeClock
 
 START, CALLBACK = "/v1/session/openid", "/v1/session/openid/callback"
 SESSION_COOKIE, TRIP_COOKIE = f"parlor_{INSTALLATION}", f"parlor_{INSTALLATION}_openid"

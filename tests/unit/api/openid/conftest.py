@@ -12,12 +12,12 @@ from pydantic import SecretStr
 from parlor.settings import Settings
 from parlor.settings.openid import OpenIdSettings
 from tests.openid_issuer import CLIENT_ID, CLIENT_SECRET, OpenIdIssuer
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.openid.browsing import (
     browser_of,
     replica,
 )
+from tests.unit.fake_clock import FakeClock
 
 
 @pytest.fixture

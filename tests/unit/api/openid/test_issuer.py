@@ -14,7 +14,6 @@ from fastapi import FastAPI
 from structlog.typing import EventDict
 
 from tests.openid_issuer import CLIENT_ID, CLIENT_SECRET, WELL_KNOWN, IssuerKey, OpenIdIssuer
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.openid.browsing import (
     NOW,
@@ -30,6 +29,7 @@ from tests.unit.api.openid.browsing import (
     sign_in,
 )
 from tests.unit.api.signing import hmac_signed
+from tests.unit.fake_clock import FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -89,7 +89,7 @@ async def test_a_token_that_the_issuer_has_not_signed_signs_nobody_in(
     finishing = asyncio.create_task(browser.get(back))
     while not finishing.done():  # a key that is not known is asked for once more, as soon as that is allowed
         await asyncio.sleep(0.01)
-        clock.advance(1)
+        clock.leap(1)
     assert outcome(finishing.result()) == (401, "unauthenticated")
     assert issuer.asked["/keys"] <= 2
 
@@ -101,7 +101,7 @@ async def test_sessions_go_on_while_the_issuer_is_down(
     async with browser_of(app) as other:
         back = await agree(await leave(other))
         issuer.stop()
-        clock.advance(1)
+        clock.leap(1)
         for path in (START, back):
             answer = await other.get(path)
             assert (outcome(answer), answer.headers["retry-after"]) == ((503, "provider-unavailable"), "1")
@@ -110,7 +110,7 @@ async def test_sessions_go_on_while_the_issuer_is_down(
         assert (await browser.get("/v1/session")).json()["account_id"] == PERSON
         assert "openid_issuer_not_read" in [entry["event"] for entry in logs]
         issuer.start()
-        clock.advance(1)
+        clock.leap(1)
         assert (await sign_in(other)).status_code == 303
 
 
@@ -172,7 +172,7 @@ async def test_keys_rotate_without_a_failed_sign_in(app: FastAPI, issuer: OpenId
         signing = [asyncio.create_task(one()) for _ in range(5)]
         while not all(task.done() for task in signing):
             await asyncio.sleep(0.01)
-            clock.advance(0.2)
+            clock.leap(0.2)
         assert [task.result() for task in signing] == [303] * 5
     assert issuer.asked["/keys"] == 4, "once for each new key"
 
@@ -183,12 +183,12 @@ async def test_a_key_that_is_gone_is_forgotten(app: FastAPI, issuer: OpenIdIssue
         assert (await sign_in(browser)).status_code == 303
         issuer.rotate(forget=True)
         issuer.sign = old.sign
-        clock.advance(600)
+        clock.leap(600)
         back = await agree(await leave(browser))
         finishing = asyncio.create_task(browser.get(back))
         while not finishing.done():
             await asyncio.sleep(0.01)
-            clock.advance(1)
+            clock.leap(1)
         assert outcome(finishing.result()) == (401, "unauthenticated")
 
 
@@ -197,7 +197,7 @@ async def test_known_keys_stay_good_while_the_key_set_is_down(
 ) -> None:
     assert (await sign_in(browser)).status_code == 303
     issuer.broken = {"/keys"}
-    clock.advance(600)
+    clock.leap(600)
     assert (await sign_in(browser)).status_code == 303
 
 
@@ -207,5 +207,5 @@ async def test_the_issuer_is_not_asked_for_each_stranger(
     for _ in range(2):
         answers = await asyncio.gather(*(browser.get(START) for _ in range(20)))
         assert {answer.status_code for answer in answers} == {303}
-        clock.advance(1)
+        clock.leap(1)
     assert issuer.asked == {WELL_KNOWN: 2}

@@ -13,7 +13,6 @@ from fastapi import FastAPI
 from parlor.model.administration import Action
 from parlor.settings import Settings
 from tests.openid_issuer import CLIENT_ID, OpenIdIssuer
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.openid.browsing import (
     CALLBACK,
@@ -30,6 +29,7 @@ from tests.unit.api.openid.browsing import (
     replica,
     with_openid,
 )
+from tests.unit.fake_clock import FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -119,7 +119,7 @@ async def test_only_the_browser_that_left_comes_back(
         await leave(other)
         assert outcome(await other.get(back)) == (401, "unauthenticated"), "it has left for another state"
     assert issuer.asked["/token"] == 0
-    clock.advance(601)
+    clock.leap(601)
     assert outcome(await browser.get(back)) == (401, "unauthenticated")
     assert issuer.asked["/token"] == 0
 

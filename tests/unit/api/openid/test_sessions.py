@@ -14,7 +14,6 @@ from parlor.model.ids import AccountId
 from parlor.settings import Settings
 from parlor.settings.openid import OpenIdSettings
 from tests.openid_issuer import OpenIdIssuer
-from tests.unit.api.fake_clock import FakeClock
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.openid.browsing import (
     CALLBACK,
@@ -32,6 +31,7 @@ from tests.unit.api.openid.browsing import (
     with_openid,
 )
 from tests.unit.api.test_signing_keys import followed
+from tests.unit.fake_clock import FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -86,7 +86,7 @@ async def test_a_revoked_session_ends_and_a_later_one_does_not(
 ) -> None:
     await sign_in(browser)
     assert (await browser.get("/v1/session")).status_code == 200
-    clock.advance(1)
+    clock.leap(1)
     await gateway.access.revoke_account(AccountId(PERSON), clock.ms)
     await followed(gateway, clock)
     assert (await browser.get("/v1/session")).status_code == 401

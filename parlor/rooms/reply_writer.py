@@ -1,0 +1,128 @@
+"""Writing a reply into the event log while it grows.
+
+Pieces are coalesced and stored as they arrive. An outage of Redis delays the reply but does not end it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from msgspec import structs
+
+from parlor.cache.changes import PartChange, Piece
+from parlor.cache.live import RoomAddress
+from parlor.errors import CacheUnavailable
+from parlor.model.ids import Claim
+from parlor.model.messages import MessageDoc
+from parlor.model.parts import said_of
+from parlor.rooms.draft import Draft
+from parlor.rooms.reply_job import ReplyJob, ReplyPorts, in_shard, row_of
+
+RETRY_AFTER = 0.25
+"""Seconds before a call that Redis did not answer is repeated."""
+
+_T = TypeVar("_T")
+
+_log = structlog.get_logger(__name__)
+
+
+async def insist(ports: ReplyPorts, address: RoomAddress, work: Callable[[], Awaitable[_T]]) -> _T:
+    """Repeats a call until Redis answers; every call here is safe to repeat."""
+    while True:
+        try:
+            return await work()
+        except CacheUnavailable as error:
+            _log.warning("reply_delayed", room_id=address.room_id, debug=error.debug)
+            await ports.clock.sleep(RETRY_AFTER)
+
+
+class ReplyWriter:
+    """Writes the draft of one attempt."""
+
+    def __init__(self, ports: ReplyPorts, address: RoomAddress, claim: Claim, job: ReplyJob, draft: Draft) -> None:
+        self.news = asyncio.Event()
+        """Set by whoever has added to the draft."""
+        self.version = job.version
+        """What the reply ends with, as far as its row was written."""
+        self._job = job
+        self._ports = ports
+        self._address = address
+        self._claim = claim
+        self._draft = draft
+        self._sent: dict[str, int] = {}
+        """The versions of the rows that say that a call is sent."""
+        self._complete = False
+        self._pausing = False
+        """Whether ``run`` is waiting for more text."""
+        self._writing = asyncio.Lock()
+        self._unwritten: list[Piece | PartChange] = []
+        """Taken from the draft, to be written in this order."""
+
+    async def run(self) -> None:
+        """Writes the first piece at once, then after each interval what has arrived."""
+        interval = self._ports.settings.llm.delta_interval.total_seconds()
+        while True:
+            await self.news.wait()
+            self.news.clear()
+            await self.write()
+            if self._complete and not self._draft and not self._unwritten:
+                return
+            if not self._complete:
+                self._pausing = True
+                await self._ports.clock.sleep(interval)
+                self._pausing = False
+
+    async def finish(self, running: asyncio.Task[None]) -> None:
+        """Writes the rest. ``running`` is the task of ``run``."""
+        self._complete = True
+        self.news.set()
+        if self._pausing:
+            # Write the rest now, so that the end does not wait for the interval to pass.
+            running.cancel()
+            await asyncio.wait({running})
+            await self.write()
+        else:
+            await running
+
+    async def write(self) -> None:
+        """Writes everything that is not written yet. Who calls this has it written when it returns."""
+        job, cache = self._job, self._ports.cache
+        async with self._writing:
+            self._unwritten += self._draft.take()
+            while self._unwritten:
+                # Taken out when it is written: who was cancelled in between leaves it to the next.
+                piece = self._unwritten[0]
+                if isinstance(piece, Piece):
+                    write = partial(cache.append_delta, self._address, self._claim, job.message_id, job.attempt, piece)
+                else:
+                    change, calls = self._with_row(piece), self._ports.calls
+                    self._unwritten[0] = change
+                    script = calls.record if change.dispatch is None else calls.dispatch
+                    write = partial(script, self._address, self._claim, job.message_id, job.seq, job.attempt, change)
+                await insist(self._ports, self._address, write)
+                del self._unwritten[0]
+
+    def _with_row(self, change: PartChange) -> PartChange:
+        """Adds the row that the shard has to have before a call is sent that may not be sent twice."""
+        dispatch = change.dispatch
+        if dispatch is None or dispatch.again or dispatch.doc is not None:
+            return change
+        doc = self.slot_row()
+        self._sent[change.part.tool_call_id] = doc.version
+        return structs.replace(change, dispatch=structs.replace(dispatch, doc=doc))
+
+    def slot_row(self) -> MessageDoc:
+        """The next row that keeps the reply's slot: everything that it says so far."""
+        job = self._job
+        row = row_of(job, said_of(self._draft.shown), self.version + 1)
+        self.version += 2
+        return structs.replace(row, usage=job.before, parked=True)
+
+    async def stored(self, tool_call_id: str, within: float) -> bool:
+        """Returns whether the shard has the row that says that the call is sent, in that many seconds."""
+        where = (self._address.room_id, self._job.seq, self._sent[tool_call_id])
+        return await in_shard(self._ports, *where, within)
