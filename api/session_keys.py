@@ -33,10 +33,12 @@ class SessionSigner:
         self._clock = clock
         self.key = derived(secret_of(auth), "session")
 
-    def sign(self, account: str) -> str:
-        """Returns the token of a session. Raises ``ValueError`` for what is no account's name."""
+    def sign(self, account: str, provider: str = "") -> str:
+        """Returns the token of a session; ``provider`` is the issuer that has signed the person in. Raises
+        ``ValueError`` for what is no account's name."""
         now = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
-        return issue(self._auth, account, self._auth.session_ttl, now, Signer(SESSION, self.key, SECRET_ALGORITHM))
+        signer = Signer(SESSION, self.key, SECRET_ALGORITHM)
+        return issue(self._auth, account, self._auth.session_ttl, now, signer, provider=provider)
 
 
 def signs_sessions(settings: Settings) -> bool:

@@ -35,9 +35,9 @@ class SignIn:
 
             self.openid = OpenIdSignIn(Issuer(settings.openid, clock), clock, settings.auth.leeway.total_seconds())
 
-    def session(self, account: str) -> str:
+    def session(self, account: str, provider: str = "") -> str:
         """The token of a session for somebody who has signed in. Raises ``ValueError`` for what is no account's
         name."""
         if self.signer is None:
             raise RuntimeError("nobody signs in here")
-        return self.signer.sign(account)
+        return self.signer.sign(account, provider)

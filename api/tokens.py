@@ -27,6 +27,7 @@ from parlor.model.access import Credential
 from parlor.settings import AuthSettings
 from parlor.settings.values import SIGNING_KEY_MIN
 
+_PROVIDER = "idp"
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 """What `typ` may say. A JWT that was made for something else is no token (RFC 8725 section 3.11)."""
 _KID_MAX = 256
@@ -86,9 +87,10 @@ def issue(
     now: datetime,
     signer: Signer | None = None,
     scopes: Iterable[str] = (),
+    provider: str = "",
 ) -> str:
     """Returns a token for ``account``, valid for ``ttl`` from ``now``; None: for the configured time. ``signer`` signs
-    it, or the configured secret. What it allows is in ``scopes_of``.
+    it, or the configured secret. What it allows is in ``scopes_of``; ``provider`` is where the person signed in.
 
     Raises ``ValueError`` for an account name that is not valid, a ttl that is not positive or too long, or a short
     secret.
@@ -110,6 +112,8 @@ def issue(
     }
     if named := " ".join(scopes):
         claims["scope"] = named
+    if provider:
+        claims[_PROVIDER] = provider
     if signer is not None:
         return jwt.encode(claims, signer.key, algorithm=signer.algorithm, headers={"kid": signer.kid})
     return jwt.encode(claims, secret_of(auth), algorithm=SECRET_ALGORITHM)
@@ -207,6 +211,12 @@ def scopes_of(claim: object) -> frozenset[str]:
     named."""
     named = frozenset(claim.split()) if isinstance(claim, str) else frozenset[str]()
     return (named & ACCOUNT_SCOPES or ACCOUNT_SCOPES) | (named & {ADMIN})
+
+
+def provider_of(token: str) -> str:
+    """Where the person of a verified session signed in; empty: here."""
+    said = jwt.decode(token, options={"verify_signature": False, **_OWN_CHECKS}).get(_PROVIDER)
+    return said if isinstance(said, str) else ""
 
 
 def secret_of(auth: AuthSettings) -> bytes:

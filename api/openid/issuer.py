@@ -21,12 +21,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """What we need of the issuer's description (OpenID Connect Discovery 1.0, section 3)."""
+    """What we need of the issuer's description (OpenID Connect Discovery 1.0, section 3, and RP-Initiated Logout 1.0,
+    section 2.1)."""
 
     issuer: str
     authorization_endpoint: _Url
     token_endpoint: _Url
     jwks_uri: _Url
+    end_session_endpoint: Annotated[str, msgspec.Meta(max_length=2048)] | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
     authorization_response_iss_parameter_supported: bool = False
 
@@ -34,8 +36,9 @@ class Metadata(msgspec.Struct, frozen=True):
         """Raises ``ValueError`` for the description of another issuer, and for addresses that are not to be trusted."""
         if self.issuer != issuer:
             raise ValueError(f"it describes the issuer {self.issuer[:100]!r}")
-        for url in (self.authorization_endpoint, self.token_endpoint, self.jwks_uri):
-            secure_url(url)
+        for url in (self.authorization_endpoint, self.token_endpoint, self.jwks_uri, self.end_session_endpoint):
+            if url is not None:
+                secure_url(url)
 
 
 class Issuer:

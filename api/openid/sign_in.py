@@ -1,4 +1,4 @@
-"""The two ends of a sign-in: sending somebody to the issuer, and finding out who came back."""
+"""The two ends of a sign-in: sending somebody to the issuer, and finding out who came back; and signing out there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import jwt
 import structlog
+from authlib.common.urls import add_params_to_uri
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oauth2.client import OAuth2Client
@@ -40,6 +41,10 @@ class OpenIdSignIn:
         self._clock = clock
         self._leeway = leeway
 
+    @property
+    def issuer(self) -> str:
+        return self._settings.issuer
+
     async def address(self, trip: RoundTrip) -> str:
         """Where the person signs in. Raises ``ProviderUnavailable``."""
         metadata = await self._issuer.metadata()
@@ -54,6 +59,15 @@ class OpenIdSignIn:
             metadata.authorization_endpoint, state=trip.state, nonce=trip.nonce, code_verifier=trip.verifier
         )
         return str(url)
+
+    async def sign_out_address(self, page: str) -> str | None:
+        """Where the person signs out of the issuer, which then sends the browser to ``page`` (RP-Initiated Logout 1.0);
+        None: it has no such address. Raises ``ProviderUnavailable``."""
+        endpoint = (await self._issuer.metadata()).end_session_endpoint
+        if endpoint is None:
+            return None
+        query = [("client_id", self._settings.client_id), ("post_logout_redirect_uri", page)]
+        return str(add_params_to_uri(endpoint, query))
 
     async def account(self, trip: RoundTrip, returned: Mapping[str, str]) -> str:
         """Whose account it is, by the query of the way back. Raises ``Unauthenticated``, ``Forbidden`` or

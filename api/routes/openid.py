@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
@@ -22,12 +23,14 @@ from api.problems import explain, refusal
 from api.session_cookie import is_tls, require_no_other_page
 from api.session_schemas import SignInMethodsResponse
 from api.sign_in import SignIn
-from parlor.errors import Forbidden, InvalidRequest, ParlorError, Unauthenticated
+from api.tokens import provider_of
+from parlor.errors import Forbidden, InvalidRequest, ParlorError, ProviderUnavailable, Unauthenticated
 from parlor.model.administration import Action
 from parlor.model.ids import InstallationId
 
 CALLBACK = f"{round_trip.PATH}/callback"
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
+_log = structlog.get_logger(__name__)
 _ONCE = ("state", "code", "error", "iss")
 
 
@@ -75,11 +78,23 @@ async def finish_openid(request: Request) -> Response:
     if ways.openid is None:
         raise Forbidden("Nobody signs in by OpenID Connect here")
     trip = ways.trips.of(installation, request.headers)
-    token = ways.session(await ways.openid.account(trip, _returned(request)))
+    token = ways.session(await ways.openid.account(trip, _returned(request)), ways.openid.issuer)
     caller = await authenticator.session_caller(edge_of(request), token)
     await note_by(request, caller, Action.SIGNED_IN, caller.session.account_id, "openid")
     no_trip = round_trip.no_cookie(installation, secure=authenticator.is_secure(request.headers))
     return _redirection("/", authenticator.cookie(installation, token, caller, request.headers), no_trip)
+
+
+async def sign_out_address(request: Request, token: str) -> str | None:
+    """Where the person of a session signs out of the issuer that it came from, if that can be said now."""
+    ways = _ways(request)
+    if ways.openid is None or provider_of(token) != ways.openid.issuer:
+        return None
+    try:
+        return await ways.openid.sign_out_address(f"{_own_origin(request)}/")
+    except (ProviderUnavailable, InvalidRequest) as error:
+        _log.warning("openid_sign_out_unknown", reason=error.detail)
+        return None
 
 
 async def sign_in_methods(request: Request) -> Response:

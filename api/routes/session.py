@@ -17,7 +17,8 @@ from api.edge import edge_of
 from api.media_types import require_json
 from api.openapi import WITH_BODY, refusals
 from api.problems import invalid
-from api.session_cookie import require_no_other_page
+from api.routes.openid import sign_out_address
+from api.session_cookie import name_of, require_no_other_page, tokens_in
 from api.session_schemas import SessionCreateRequest, SessionResponse
 from api.sign_in import SignIn
 from api.sign_in_codes import unseal
@@ -98,9 +99,17 @@ router.add_api_route(
 
 
 async def sign_out(request: Request) -> Response:
-    """Has the browser forget the session cookie. A copy of it stays good until its end: `parlor revoke` ends those."""
-    cookie = _authenticator(request).no_cookie(await edge_of(request).gateway.installation(), request.headers)
-    return Response(status_code=204, headers={"Set-Cookie": cookie})
+    """Has the browser forget the session cookie. A copy of it stays good until its end: `parlor revoke` ends those.
+
+    Whoever signed in by OpenID Connect is still signed in there. `Location` is where the browser signs out of the
+    issuer, if that has such an address; from there it comes back to the page.
+    """
+    installation = await edge_of(request).gateway.installation()
+    headers = {"Set-Cookie": _authenticator(request).no_cookie(installation, request.headers)}
+    for token in tokens_in(request.headers).get(name_of(installation), [])[:1]:
+        if address := await sign_out_address(request, token):
+            headers["Location"] = address
+    return Response(status_code=204, headers=headers)
 
 
 router.add_api_route(
@@ -109,7 +118,13 @@ router.add_api_route(
     methods=["DELETE"],
     status_code=204,
     response_class=Response,
-    responses=refusals(),
+    responses={
+        204: {
+            "description": "Signed out here",
+            "headers": {"Location": {"description": "Where to sign out of the issuer", "schema": {"type": "string"}}},
+        },
+        **refusals(),
+    },
     summary="Sign out",
     openapi_extra={"x-parlor-scope": "read"},
     route_class_override=AuthenticatedRoute,

@@ -29,8 +29,10 @@ export class Api {
     return this.#json("POST", "session", { body: given });
   }
 
-  signOut() {
-    return this.#fetch("DELETE", "session", { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  /** Resolves to where the browser signs out of the identity provider that it signed in with, or null. */
+  async signOut() {
+    const answer = await this.#fetch("DELETE", "session", { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    return answer.headers.get("Location");
   }
 
   personas(signal) {

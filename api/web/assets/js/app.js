@@ -116,8 +116,9 @@ async function start() {
 
 byId("sign-out").addEventListener("click", async () => {
   const leaving = account;
+  let elsewhere = null;
   try {
-    await door.signOut();
+    elsewhere = await door.signOut();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     if (error.status !== 401) return notify(error.whole);
@@ -125,6 +126,7 @@ byId("sign-out").addEventListener("click", async () => {
   new AccountStorage(leaving).clear();
   history.replaceState(null, "", location.pathname);
   tabs.postMessage({ account: null });
+  if (elsewhere) return location.assign(elsewhere);
   return showSignIn();
 });
 
