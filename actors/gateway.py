@@ -148,6 +148,13 @@ class ActorGateway(RoomCommands):
             raise MessageNotFound
         return await self._wiring.history.message(room_id, session.account_id, message_id)
 
+    async def find_message(self, session: Session, message_id: MessageId) -> Message:
+        room_id = await self._wiring.rooms.of_message(session, message_id)
+        try:
+            return await self._wiring.history.message(room_id, session.account_id, message_id)
+        except RoomNotFound:
+            raise MessageNotFound from None
+
     async def message_state(self, session: Session, room_id: RoomId, message_id: MessageId) -> StateReport:
         await self.get_message(session, room_id, message_id)
         return await self._states.get_message_state(room_id, message_id)

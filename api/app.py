@@ -39,6 +39,7 @@ from api.routes import (
     openai_chat,
     openai_models,
     openai_responses,
+    openai_stored_responses,
     openid,
     page,
     personas,
@@ -103,6 +104,17 @@ class _Socket:
         await socket(scope, receive, send)
 
 
+_DIALECTS = (
+    openai_chat,
+    openai_models,
+    openai_responses,
+    openai_stored_responses,
+    anthropic_messages,
+    ollama,
+    ai_sdk,
+)
+
+
 def build_app(
     settings: Settings,
     gateway_factory: Callable[[], Awaitable[Gateway]],
@@ -151,7 +163,7 @@ def build_app(
     problems.install(app)
     for module in ROUTES:
         app.include_router(module.router)
-    for dialect in (openai_chat, openai_models, openai_responses, anthropic_messages, ollama, ai_sdk):
+    for dialect in _DIALECTS:
         app.include_router(dialect.router)
     app.router.routes.append(WebSocketRoute(SOCKET, _Socket()))
     app.mount("/assets", Assets(), name="assets")

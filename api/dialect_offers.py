@@ -18,7 +18,7 @@ from parlor.model.parts import ImagePart, StoredParts, TextSpan
 
 TOOLS_MAX = 128
 """As OpenAI has it."""
-WITH_IMAGES = ("/openai/v1/chat/completions", "/anthropic/v1/messages", "/api/chat")
+WITH_IMAGES = ("/openai/v1/chat/completions", "/openai/v1/responses", "/anthropic/v1/messages", "/api/chat")
 """Paths whose bodies may have images."""
 _SHOWN_BY_MODELS = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from fastapi import Request
 
@@ -80,15 +80,6 @@ def checked_text(where: Sequence[str | int], text: str) -> str:
     if is_blank(text):
         raise invalid(where, "The message has no visible character")
     return storable(where, text)
-
-
-def last_said(roles: Sequence[str], text_of: Callable[[int], str]) -> str:
-    """The text of the last user message, to be sent to a room; ``text_of`` gives the text of a message by its index.
-    Raises ``InvalidRequest``."""
-    for index in reversed(range(len(roles))):
-        if roles[index] == "user":
-            return checked_text(("body", "messages", index, "content"), text_of(index))
-    raise invalid(("body", "messages"), "None of the messages is a user's")
 
 
 async def external_room(edge: Edge, session: Session, name: str, persona: str | None) -> RoomId:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from fastapi import Request, Response
 
 from api.auth import caller_of
 from api.dialect_offers import kept, require_alone
-from api.dialect_rooms import ROOM_HEADER, collected, ended_reply, require_model, room_of
+from api.dialect_rooms import ROOM_HEADER, checked_text, collected, ended_reply, require_model, room_of
 from api.dialects.openai_asides import is_aside
 from api.edge import Edge, StreamSlot, edge_of
 from api.idempotency import REPLAYED, idempotency_of
 from api.limits import check_content
-from api.problems import refusal, respond
+from api.problems import invalid, refusal, respond
 from api.rates import charge
 from api.sse import EventStream, Frames
 from parlor.errors import InternalError, ParlorError
@@ -30,57 +32,66 @@ NOT_AGAIN = {"x-should-retry": "false"}
 """The clients of some dialects send a request that failed once more, which would be another message in the room."""
 
 
-class Turn(Protocol):
+class Turn(ABC):
     """What a request asks for, and how its dialect writes the reply."""
 
     operation: str
     """Tells the digests of idempotent requests apart."""
-    stream_type: str
+    stream_type = "text/event-stream"
     """The media type of a stream."""
+    model: str
+    """The name of a persona."""
+    streams: bool
+    waits = True
+    """Whether the answer is the whole reply; else the reply as it begins."""
+    metadata: Mapping[str, Any] = MappingProxyType({})
+    """What a room keeps with the message."""
 
-    @property
-    def model(self) -> str:
-        """The name of a persona."""
+    @abstractmethod
+    async def room(self, request: Request) -> RoomId | None:
+        """The room to send the message to; None when it goes to the model alone. Raises ``InvalidRequest``."""
 
-    @property
-    def streams(self) -> bool: ...
-
+    @abstractmethod
     def said(self) -> str:
         """The text to send to a room. Raises ``InvalidRequest``."""
 
-    def call(self) -> ModelCall:
-        """What the model is asked outside of rooms. Raises ``InvalidRequest``."""
-
+    @abstractmethod
     def shown(self) -> list[PromptImage]:
         """The images that the text to send comes with. Raises ``InvalidRequest``."""
-
-    def frames(self, reply: Message) -> Frames: ...
-
-    def whole(self, reply: Message) -> tuple[JsonForm, int]:
-        """The whole reply, or why it is none, and the status."""
 
     @property
     def on_busy(self) -> OnBusy:
         """What the message does to a reply that is being written in its room. Raises ``InvalidRequest``."""
+        return OnBusy.ENQUEUE
 
+    @abstractmethod
     def check_room(self) -> None:
         """Raises ``InvalidRequest`` for what is not taken in a room."""
 
-    async def room(self, request: Request) -> RoomId | None:
-        """The room to send the message to; None when it goes to the model alone."""
-
-
-class HeaderTurn(ABC):
-    """A turn whose room is named by a header of the request; front ends' own questions go to no room."""
-
-    stream_type = "text/event-stream"
-    on_busy = OnBusy.ENQUEUE
-    model: str
-    last: str
-    """The text of the last message, whoever said it."""
+    @abstractmethod
+    def call(self) -> ModelCall:
+        """What the model is asked outside of rooms. Raises ``InvalidRequest``."""
 
     @abstractmethod
-    def call(self) -> ModelCall: ...
+    def frames(self, reply: Message) -> Frames: ...
+
+    @abstractmethod
+    def whole(self, reply: Message) -> tuple[JsonForm, int]:
+        """The whole reply, or why it is none, and the status."""
+
+
+class HeaderTurn(Turn):
+    """A turn whose room is named by a header of the request; front ends' own questions go to no room."""
+
+    said_by: Sequence[tuple[str, str]]
+    """The role and the text of each message."""
+
+    def said(self) -> str:
+        for index in reversed(range(len(self.said_by))):
+            role, text = self.said_by[index]
+            if role == "user":
+                return checked_text(("body", "messages", index, "content"), text)
+        raise invalid(("body", "messages"), "None of the messages is a user's")
 
     def shown(self) -> list[PromptImage]:
         """The images of the last user message."""
@@ -90,7 +101,7 @@ class HeaderTurn(ABC):
         require_alone(self.call())
 
     async def room(self, request: Request) -> RoomId | None:
-        return None if is_aside(self.last) else await room_of(request, self.model)
+        return None if is_aside(self.said_by[-1][1]) else await room_of(request, self.model)
 
 
 async def answered(request: Request, turn: Turn) -> Response:
@@ -124,6 +135,7 @@ async def _in_room(request: Request, turn: Turn, room_id: RoomId, slot: StreamSl
         ai_persona=turn.model,
         on_busy=turn.on_busy,
         idempotency=idempotency,
+        metadata=dict(turn.metadata),
         parts=await kept(edge.gateway.files, caller.session, content, images),
     )
     receipt = await edge.gateway.send_message(caller.session, room_id, command)
@@ -135,6 +147,8 @@ async def _in_room(request: Request, turn: Turn, room_id: RoomId, slot: StreamSl
         events, typed = edge.gateway.turn_events(caller.session, room_id, receipt), {"Content-Type": turn.stream_type}
         frames, headers = turn.frames(reply), headers | typed
         return EventStream(events, edge, caller, headers, slot=slot, begins_at=receipt.cursor, frames=frames)
+    if not turn.waits:
+        return _whole(turn, reply, headers)
     try:
         ended = await ended_reply(edge, caller.session, room_id, reply.message_id)
     except ParlorError as error:

@@ -51,6 +51,9 @@ PARAMETERS: dict[str, Any] = {
     "account_id": "ada",
     "dead_letter_id": "0199d2a4-8f40-8abc-9def-000000000005",
     "model": "GPT4O",
+    "response_id": f"resp_{MESSAGE_ID}",
+    "conversation_id": f"conv_{ROOM_ID}",
+    "item_id": f"msg_{MESSAGE_ID}",
     "id": "tea",
     "q": "tea",
 }

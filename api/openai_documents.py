@@ -57,12 +57,26 @@ class ResponseForm(BaseModel):
     id: str
     object: Literal["response"]
     created_at: int
-    status: Literal["completed", "incomplete", "failed"]
+    status: Literal["queued", "in_progress", "completed", "incomplete", "cancelled", "failed"]
     model: str
     output: list[dict[str, Any]]
     usage: dict[str, Any] | None
     error: dict[str, Any] | None
     store: bool
+
+
+class DeletedForm(BaseModel):
+    id: str
+    object: str
+    deleted: bool
+
+
+class ItemListForm(BaseModel):
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
 
 
 class OpenAIErrorDetail(BaseModel):

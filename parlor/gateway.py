@@ -147,6 +147,10 @@ class Gateway(Protocol):
 
     async def get_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> Message: ...
 
+    async def find_message(self, session: Session, message_id: MessageId) -> Message:
+        """Returns a message of the account's, whichever room it is in. Raises ``MessageNotFound``, also when its room
+        is deleted."""
+
     async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt: ...
 
     async def stop_reply(

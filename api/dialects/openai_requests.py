@@ -84,10 +84,6 @@ class StreamOptions(Lenient):
     include_usage: bool = False
 
 
-class ResponseFormat(Lenient):
-    type: str = "text"
-
-
 class JsonSchema(Lenient):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
@@ -145,7 +141,7 @@ def unsupported(body: ChatCompletionRequest) -> str | None:
     return next((name for name, is_asked in asked.items() if is_asked), None)
 
 
-def text_of(content: Content) -> str:
+def text_of(content: str | Sequence[object] | None) -> str:
     """The text of a message's content."""
     if isinstance(content, str) or content is None:
         return content or ""
@@ -157,59 +153,3 @@ def odd_part(content: Content, *, images: bool = False) -> tuple[int, str] | Non
     parts: Sequence[TextContent | ImageContent | OtherContent] = content if isinstance(content, list) else ()
     taken = (TextContent, ImageContent) if images else TextContent
     return next(((at, part.type) for at, part in enumerate(parts) if not isinstance(part, taken)), None)
-
-
-class InputItem(Lenient):
-    """An item of a response's input. Others than messages are left out: reasoning that came with an answer."""
-
-    type: str = "message"
-    role: Literal["system", "developer", "user", "assistant"] = "user"
-    content: Content = None
-
-
-class ConversationReference(Lenient):
-    id: str
-
-
-class TextOptions(Lenient):
-    format: ResponseFormat | None = None
-
-
-class ResponseRequest(Lenient):
-    """Other parameters are ignored."""
-
-    model: PersonaName
-    """The name of a persona."""
-    input: str | Annotated[list[InputItem], Field(min_length=1)]
-    instructions: str | None = None
-    conversation: str | ConversationReference | None = None
-    """`conv_` and the id of a room. The last user message of `input` is sent to it."""
-    store: bool = True
-    """Without a conversation: a new room, if `input` is one message and nothing else. What brings a history of its own
-    is answered and not stored, as with `false`; `store` in the response says which."""
-    stream: bool | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
-    metadata: dict[str, str] | None = None
-    """`parlor_on_busy` says what to do while another reply is being written."""
-    previous_response_id: str | None = None
-    background: bool | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    text: TextOptions | None = None
-
-    @property
-    def items(self) -> list[InputItem]:
-        return [InputItem(content=self.input)] if isinstance(self.input, str) else self.input
-
-
-def unsupported_response(body: ResponseRequest) -> str | None:
-    """The name of a parameter that asks for what Parlor does not have."""
-    form = body.text.format if body.text is not None else None
-    asked = {
-        "previous_response_id": body.previous_response_id is not None,
-        "background": bool(body.background),
-        "tools": bool(body.tools) and body.tool_choice != "none",
-        "text": form is not None and form.type != "text",
-    }
-    return next((name for name, is_asked in asked.items() if is_asked), None)

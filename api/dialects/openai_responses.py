@@ -1,25 +1,21 @@
-"""OpenAI's responses: a reply as one object, and its events with their ``sequence_number``.
-
-An event cannot take text back: when a reply begins anew after some of it was sent, its stream ends as failed.
-"""
+"""OpenAI's responses: a reply as one object."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from api.dialects.reply_frames import ReplyFrames
-from parlor.model.messages import Event, FinishReason, Usage
-from parlor.model.wire import JsonForm, encode
+from api.dialects.openai_items import CONVERSATION, RESPONSE, Piece, output_items, pieces_of, told
+from parlor.model.messages import FinishReason, Message, Usage
+from parlor.model.wire import JsonForm
 
-_DONE = b"data: [DONE]\n\n"
+ASKED = "parlor_response"
+"""In the metadata of a message: what of its request comes back in the response, and is nowhere else."""
 _INCOMPLETE = {
     FinishReason.LENGTH: "max_output_tokens",
+    FinishReason.REASONING_LIMIT: "max_output_tokens",
+    FinishReason.TOOL_LIMIT: "max_output_tokens",
     FinishReason.CONTENT_FILTER: "content_filter",
-    FinishReason.STOPPED: "stopped",
 }
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -28,45 +24,87 @@ class Asked(msgspec.Struct, frozen=True):
     model: str
     message_id: str
     created_ms: int
-    stored: bool
-    conversation: str | None = None
+    room_id: str | None = None
+    """None: nothing is stored."""
     instructions: str | None = None
     temperature: float | None = None
     max_output_tokens: int | None = None
     metadata: JsonForm = {}
+    previous: str | None = None
+    """The id of the response before."""
+    background: bool = False
+    tools: list[JsonForm] = []
+    tool_choice: str | JsonForm = "auto"
+    text_format: JsonForm = msgspec.field(default_factory=lambda: {"type": "text"})
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How a reply ended."""
+    """How far a reply is, or how it ended."""
 
     status: str = "in_progress"
-    text: str = ""
+    pieces: list[Piece] = []
     usage: Usage | None = None
     reason: str | None = None
     """Why it is not complete."""
     error: tuple[str, str] | None = None
     """Code and message."""
 
+    @property
+    def item_status(self) -> str:
+        """The status of the last item."""
+        if self.status == "queued":
+            return "in_progress"
+        return self.status if self.status in ("in_progress", "completed") else "incomplete"
 
-def ending_of(data: JsonForm) -> Ending:
-    """From the last event of a reply, or the message's form as ``{"message": ...}``."""
-    message = data["message"]
-    reason = message["finish_reason"]
+
+def ending_of(message: JsonForm, error: JsonForm | None = None) -> Ending:
+    """How the reply stands, from its form in JSON."""
+    pieces = pieces_of(message)
+    if message["is_streaming"]:
+        return Ending("in_progress" if message["attempt"] else "queued", pieces)
     usage = message["usage"] and msgspec.convert(message["usage"], Usage)
-    text = str(message["content"])
-    if reason == FinishReason.STOP:
-        return Ending("completed", text, usage)
+    reason = FinishReason(message["finish_reason"]) if message["finish_reason"] else None
+    if reason is FinishReason.STOP:
+        return Ending("completed", pieces or [Piece("text", 0)], usage)
+    if reason is FinishReason.STOPPED:
+        return Ending("cancelled", pieces, usage)
     if reason in _INCOMPLETE:
-        return Ending("incomplete", text, usage, _INCOMPLETE[FinishReason(reason)])
-    error = data.get("error") or message.get("error") or {"code": str(reason), "detail": ""}
-    return Ending("failed", text, usage, error=(error["code"], error["detail"] or "The reply is not complete"))
+        return Ending("incomplete", pieces, usage, _INCOMPLETE[reason])
+    about = error or message.get("error") or {"code": str(reason or "interrupted"), "detail": ""}
+    return Ending("failed", pieces, usage, error=(about["code"], about["detail"] or "The reply is not complete"))
+
+
+def response_of(asked: Asked, reply: Message) -> JsonForm:
+    """The response as the reply is now."""
+    return response_form(asked, ending_of(told(reply)))
+
+
+def asked_again(message: Message, reply: Message) -> Asked:
+    """What was asked, from the message and the reply to it."""
+    metadata = {name: value for name, value in message.metadata.items() if name != ASKED}
+    kept = message.metadata.get(ASKED)
+    return Asked(
+        reply.ai_persona or "",
+        reply.message_id,
+        reply.timestamp,
+        reply.room_id,
+        metadata=metadata,
+        **(kept if isinstance(kept, dict) and kept.keys() <= {"previous", "background"} else {}),
+    )
+
+
+def metadata_of(asked: JsonForm, *, previous: str | None, background: bool) -> JsonForm:
+    """The metadata of a message that is sent for a response."""
+    kept: JsonForm = {"previous": previous} if previous is not None else {}
+    if background:
+        kept["background"] = True
+    return {**asked, **({ASKED: kept} if kept else {})}
 
 
 def response_form(asked: Asked, ending: Ending) -> JsonForm:
     """The response; also as it begins, before there is any output."""
-    ended = ending.status != "in_progress"
     return {
-        "id": f"resp_{asked.message_id}",
+        "id": f"{RESPONSE}{asked.message_id}",
         "object": "response",
         "created_at": asked.created_ms // 1000,
         "completed_at": asked.created_ms // 1000 if ending.status == "completed" else None,
@@ -74,21 +112,21 @@ def response_form(asked: Asked, ending: Ending) -> JsonForm:
         "incomplete_details": {"reason": ending.reason} if ending.reason else None,
         "error": {"code": ending.error[0], "message": ending.error[1]} if ending.error else None,
         "model": asked.model,
-        "conversation": {"id": asked.conversation} if asked.conversation else None,
-        "previous_response_id": None,
+        "conversation": {"id": f"{CONVERSATION}{asked.room_id}"} if asked.room_id is not None else None,
+        "previous_response_id": asked.previous,
         "instructions": asked.instructions,
-        "output": [_item(asked, ending)] if ended and (ending.text or ending.status == "completed") else [],
+        "output": output_items(asked.message_id, ending.pieces, ending.item_status),
         "usage": _usage(ending.usage) if ending.usage else None,
-        "store": asked.stored,
-        "background": False,
+        "store": asked.room_id is not None,
+        "background": asked.background,
         "metadata": asked.metadata,
         "temperature": 1.0 if asked.temperature is None else asked.temperature,
         "max_output_tokens": asked.max_output_tokens,
         "max_tool_calls": None,
         "parallel_tool_calls": True,
-        "tools": [],
-        "tool_choice": "auto",
-        "text": {"format": {"type": "text"}},
+        "tools": asked.tools,
+        "tool_choice": asked.tool_choice,
+        "text": {"format": asked.text_format},
         "truncation": "disabled",
         "reasoning": {"effort": None, "summary": None},
         "top_p": 1.0,
@@ -98,104 +136,6 @@ def response_form(asked: Asked, ending: Ending) -> JsonForm:
         "service_tier": "default",
         "safety_identifier": None,
         "prompt_cache_key": None,
-    }
-
-
-class ResponseFrames(ReplyFrames):
-    """The events of one response. ``ended`` when the stream has nothing more to say."""
-
-    opening = b": open\n\n"
-
-    def __init__(self, asked: Asked) -> None:
-        super().__init__()
-        self._asked = asked
-        self._sequence = 0
-        self._text = ""
-        self._created = False
-        self._begun = False
-
-    def _cut(self, reason: str) -> bytes:
-        self.ended = True
-        told = {"code": reason, "message": f"The stream ended before the reply did: {reason}", "param": None}
-        return self._event("error", told) + _DONE
-
-    def _frames(self, event: Event) -> bytes:
-        if event.type == "room.deleted":
-            return self._close(Ending("failed", self._text, error=("room-not-found", "The room was deleted")))
-        if event.message_id != self._asked.message_id:
-            return b""
-        match event.type:
-            case "message.delta":
-                return self._delta(str(_decode(event.data)["text"]))
-            case "message.completed" | "message.stopped" | "message.failed":
-                return self._close(ending_of(_decode(event.data)))
-            case "message.deleted":
-                return self._close(Ending("failed", self._text, error=("message-not-found", "The reply was deleted")))
-            case "message.reset" if self._begun:
-                return self._close(Ending("failed", self._text, error=("message-reset", "The reply began anew")))
-        return self._create()
-
-    def _create(self) -> bytes:
-        if self._created:
-            return b""
-        self._created = True
-        begun = {"response": response_form(self._asked, Ending())}
-        return self._event("response.created", begun) + self._event("response.in_progress", begun)
-
-    def _begin(self) -> bytes:
-        """The item and its one part, before the first of its text."""
-        created = self._create()
-        if self._begun:
-            return created
-        self._begun = True
-        item = {**_item(self._asked, Ending()), "content": []}
-        return (
-            created
-            + self._event("response.output_item.added", {"output_index": 0, "item": item})
-            + self._event("response.content_part.added", {**self._where(), "part": _part("")})
-        )
-
-    def _delta(self, text: str) -> bytes:
-        if not text:
-            return b""
-        begun = self._begin()
-        self._text += text
-        return begun + self._event("response.output_text.delta", {**self._where(), "delta": text, "logprobs": []})
-
-    def _close(self, ending: Ending) -> bytes:
-        rest = self._delta(ending.text[len(self._text) :])
-        last = self._begin() if ending.status == "completed" else self._create()
-        if self._begun:
-            where, text = self._where(), self._text
-            last += self._event("response.output_text.done", {**where, "text": text, "logprobs": []})
-            last += self._event("response.content_part.done", {**where, "part": _part(text)})
-            item = _item(self._asked, ending)
-            last += self._event("response.output_item.done", {"output_index": 0, "item": item})
-        self.ended = True
-        whole = {"response": response_form(self._asked, ending)}
-        return rest + last + self._event(f"response.{ending.status}", whole) + _DONE
-
-    def _where(self) -> JsonForm:
-        return {"item_id": f"msg_{self._asked.message_id}", "output_index": 0, "content_index": 0}
-
-    def _event(self, kind: str, form: JsonForm) -> bytes:
-        number, self._sequence = self._sequence, self._sequence + 1
-        data = encode({"type": kind, "sequence_number": number, **form})
-        return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
-
-
-def _part(text: str) -> JsonForm:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-
-def _item(asked: Asked, ending: Ending) -> JsonForm:
-    status = "in_progress" if ending.status == "in_progress" else "completed"
-    return {
-        "id": f"msg_{asked.message_id}",
-        "type": "message",
-        "role": "assistant",
-        "status": status if ending.status in ("in_progress", "completed") else "incomplete",
-        "content": [_part(ending.text)],
     }
 
 

@@ -8,7 +8,7 @@ from api.auth import READS, AuthenticatedRoute, Authenticator
 from api.callers import Caller
 from api.dialect_documents import ANTHROPIC_REFUSALS, AnthropicMessageForm, TokenCountForm
 from api.dialect_offers import Where, image_of, offered
-from api.dialect_rooms import last_said, require_model, storable
+from api.dialect_rooms import require_model, storable
 from api.dialect_turns import HeaderTurn, answered
 from api.dialects.anthropic_messages import MessageFrames, message_answer
 from api.dialects.anthropic_requests import (
@@ -60,11 +60,7 @@ class _Turn(HeaderTurn):
         self._thinking = body.thinking is None or body.thinking.type != "disabled"
         self.model = body.model
         self.streams = bool(body.stream)
-        self.last = text_of(body.messages[-1].content)
-
-    def said(self) -> str:
-        messages = self._body.messages
-        return last_said([each.role for each in messages], lambda at: text_of(messages[at].content))
+        self.said_by = [(each.role, text_of(each.content)) for each in body.messages]
 
     def call(self) -> ModelCall:
         body = self._body

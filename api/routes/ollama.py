@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from api.auth import AuthenticatedRoute
 from api.dialect_documents import OLLAMA_REFUSALS, OllamaChatForm, OllamaModelListForm, OllamaVersionForm
 from api.dialect_offers import image_of, offered
-from api.dialect_rooms import last_said, storable
+from api.dialect_rooms import storable
 from api.dialect_turns import HeaderTurn, answered
 from api.dialects.ollama_chat import ChatLines, chat_answer
 from api.dialects.ollama_requests import OllamaMessage, OllamaRequest, unsupported
@@ -40,11 +40,7 @@ class _Turn(HeaderTurn):
         self._thinking = body.think is not False
         self.model = body.persona
         self.streams = body.stream is not False
-        self.last = body.messages[-1].content
-
-    def said(self) -> str:
-        messages = self._body.messages
-        return last_said([each.role for each in messages], lambda at: messages[at].content)
+        self.said_by = [(each.role, each.content) for each in body.messages]
 
     def call(self) -> ModelCall:
         body, options = self._body, self._body.options

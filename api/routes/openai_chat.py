@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import AuthenticatedRoute
 from api.dialect_offers import image_of_url, offered
-from api.dialect_rooms import last_said, storable
+from api.dialect_rooms import storable
 from api.dialect_turns import HeaderTurn, answered
 from api.dialects.openai_chat import ChatFrames, completion_form, failure_form, finish_of
 from api.dialects.openai_requests import (
@@ -40,11 +40,7 @@ class _Turn(HeaderTurn):
         self._body = body
         self.model = body.model
         self.streams = bool(body.stream)
-        self.last = text_of(body.messages[-1].content)
-
-    def said(self) -> str:
-        messages = self._body.messages
-        return last_said([each.role for each in messages], lambda at: text_of(messages[at].content))
+        self.said_by = [(each.role, text_of(each.content)) for each in body.messages]
 
     def call(self) -> ModelCall:
         body = self._body

@@ -5,94 +5,156 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from api.auth import AuthenticatedRoute, caller_of
+from api.dialect_offers import image_of_url, offered
 from api.dialect_rooms import checked_text, storable
-from api.dialect_turns import answered
-from api.dialects.openai_requests import InputItem, ResponseRequest, odd_part, text_of, unsupported_response
-from api.dialects.openai_responses import Asked, ResponseFrames, ending_of, response_form
+from api.dialect_turns import Turn, answered
+from api.dialects.openai_items import CONVERSATION, RESPONSE
+from api.dialects.openai_requests import TextContent, text_of
+from api.dialects.openai_response_frames import ResponseFrames
+from api.dialects.openai_response_requests import (
+    InputImage,
+    InputItem,
+    NamedChoice,
+    ResponseRequest,
+    unsupported_response,
+)
+from api.dialects.openai_responses import Asked, metadata_of, response_of
 from api.edge import edge_of
 from api.idempotency import IdempotencyKey, idempotency_of
+from api.limits import check_metadata
 from api.openai_documents import OPENAI_REFUSALS, ResponseForm
 from api.openapi import event_stream
-from api.path_ids import room_id_of
+from api.path_ids import message_id_of, room_id_of
 from api.problems import invalid
 from parlor.llm.ports import ModelCall, PromptTurn
 from parlor.model.files import PromptImage
 from parlor.model.ids import RoomId
 from parlor.model.messages import Message
+from parlor.model.offers import AnswerForm, OfferedTool, ToolChoice
 from parlor.model.requests import OnBusy
-from parlor.model.wire import JsonForm, message_form
+from parlor.model.tools import PromptCall
+from parlor.model.wire import JsonForm
 
 router = APIRouter(prefix="/openai/v1/responses", tags=["OpenAI"], route_class=AuthenticatedRoute)
-CONVERSATION = "conv_"
+_ITEMS = ("message", "reasoning", "function_call", "function_call_output")
+_ANY = {"type": "object", "properties": {}}
 
 
-class _Turn:
+class _Turn(Turn):
     operation = "responses"
-    stream_type = "text/event-stream"
 
     def __init__(self, body: ResponseRequest) -> None:
         self._body = body
         self._room_id: RoomId | None = None
         self.model = body.model
         self.streams = bool(body.stream)
+        self.waits = not body.background
+        self.metadata = metadata_of(
+            body.metadata or {}, previous=body.previous_response_id, background=bool(body.background)
+        )
 
     @property
     def on_busy(self) -> OnBusy:
-        return _on_busy(self._body)
+        wanted = (self._body.metadata or {}).get("parlor_on_busy", OnBusy.ENQUEUE)
+        try:
+            return OnBusy(wanted)
+        except ValueError:
+            raise invalid(("body", "metadata", "parlor_on_busy"), "Parlor does not know this policy") from None
 
     async def room(self, request: Request) -> RoomId | None:
-        """The room of the conversation, or a new one; None when the response is not to be stored."""
         self._room_id = await self._find_room(request)
         return self._room_id
 
     def said(self) -> str:
-        return _said(self._body)
+        index, item = self._asking()
+        where = ("body", "input") if isinstance(self._body.input, str) else ("body", "input", index, "content")
+        return checked_text(where, text_of(item.content))
 
     def shown(self) -> list[PromptImage]:
-        return []
+        return list(_images(*self._asking()))
 
     def check_room(self) -> None:
-        """What is not taken was refused before."""
+        body = self._body
+        brought = {"instructions": body.instructions, "tools": body.offers, "text": body.format.type != "text"}
+        for name, is_there in brought.items():
+            if is_there:
+                raise invalid(("body", name), f"`{name}` is not taken in a room: its persona decides that")
 
     def call(self) -> ModelCall:
         body = self._body
-        turns = [_turn(index, item) for index, item in enumerate(body.items) if item.type == "message"]
+        turns: list[PromptTurn] = []
         if body.instructions:
-            turns.insert(0, PromptTurn("system", storable(("body", "instructions"), body.instructions)))
-        return ModelCall(body.model, turns, body.temperature, body.max_output_tokens)
+            turns.append(PromptTurn("system", storable(("body", "instructions"), body.instructions)))
+        for index, item in enumerate(body.items):
+            turn = _turn(index, item)
+            if turn is not None and turn.calls and turns and turns[-1].calls:
+                turns[-1] = PromptTurn("assistant", turns[-1].content, calls=turns[-1].calls + turn.calls)
+            elif turn is not None:
+                turns.append(turn)
+        tools = [OfferedTool(each.name, each.description or "", each.parameters or _ANY) for each in body.offers]
+        return ModelCall(
+            body.model,
+            turns,
+            body.temperature,
+            body.max_output_tokens,
+            offered(("body", "tools"), tools),
+            _choice(body),
+            _form(body),
+        )
 
     def frames(self, reply: Message) -> ResponseFrames:
         return ResponseFrames(self._asked(reply))
 
     def whole(self, reply: Message) -> tuple[JsonForm, int]:
-        error = None if reply.error is None else {"code": reply.error.code, "detail": reply.error.detail}
-        ending = ending_of({"message": message_form(reply), "error": error})
-        return response_form(self._asked(reply), ending), 200
+        return response_of(self._asked(reply), reply), 200
 
     async def _find_room(self, request: Request) -> RoomId | None:
         body, edge, session = self._body, edge_of(request), caller_of(request).session
-        if body.conversation is not None:
-            named = body.conversation if isinstance(body.conversation, str) else body.conversation.id
-            room = await edge.gateway.get_room(session, room_id_of(named.removeprefix(CONVERSATION)))
-            return room.room_id
-        if not body.store or body.instructions or len(body.items) > 1:
+        check_metadata(dict(self.metadata), edge.settings)
+        if body.said_in is not None:
+            return (await edge.gateway.get_room(session, room_id_of(body.said_in.removeprefix(CONVERSATION)))).room_id
+        if body.previous_response_id is not None:
+            before = message_id_of(body.previous_response_id.removeprefix(RESPONSE))
+            return (await edge.gateway.find_message(session, before)).room_id
+        if body.store is False or self._brings_its_own:
+            if body.background:
+                raise invalid(("body", "background"), "What runs in the background is stored, and this cannot be")
             return None
-        self.said()  # Refused before there is a room.
-        idempotency = idempotency_of(request, self.operation, body.model, text_of(body.items[0].content))
+        text, _ = self.said(), self.shown()  # Refused before there is a room.
+        idempotency = idempotency_of(request, self.operation, body.model, text)
         return (await edge.gateway.create_room(session, None, body.model, idempotency)).room.room_id
+
+    @property
+    def _brings_its_own(self) -> bool:
+        """Whether the request has what a room decides for itself."""
+        body = self._body
+        return bool(body.instructions or body.offers or len(body.items) > 1 or body.format.type != "text")
+
+    def _asking(self) -> tuple[int, InputItem]:
+        """The last user message, and where it is."""
+        items = self._body.items
+        for index in reversed(range(len(items))):
+            if items[index].type == "message" and items[index].role == "user":
+                return index, items[index]
+        raise invalid(("body", "input"), "None of the messages is a user's")
 
     def _asked(self, reply: Message) -> Asked:
         body = self._body
+        choice = body.tool_choice
         return Asked(
             model=body.model,
             message_id=reply.message_id,
             created_ms=reply.timestamp,
-            stored=self._room_id is not None,
-            conversation=f"{CONVERSATION}{self._room_id}" if self._room_id is not None else None,
+            room_id=self._room_id,
             instructions=body.instructions,
             temperature=body.temperature,
             max_output_tokens=body.max_output_tokens,
-            metadata=body.metadata or {},
+            metadata=dict(body.metadata or {}),
+            previous=body.previous_response_id,
+            background=bool(body.background),
+            tools=[each.model_dump() for each in body.tools or ()],
+            tool_choice=choice.model_dump() if isinstance(choice, NamedChoice) else choice or "auto",
+            text_format=_format_form(body),
         )
 
 
@@ -106,9 +168,9 @@ class _Turn:
     summary="Response",
 )
 async def create_response(request: Request, body: ResponseRequest, idempotency_key: IdempotencyKey = None) -> Response:
-    """With `conversation` the last user message is sent to that room. Without one, a single message begins a new room,
-    unless `store` is false; its `conversation` is in the response. `Idempotency-Key` makes a repeat in a room
-    harmless."""
+    """With `conversation` or `previous_response_id` the last user message is sent to that room. Without one, a single
+    message begins a new room, unless `store` is false; its `conversation` is in the response. `Idempotency-Key` makes a
+    repeat in a room harmless."""
     del idempotency_key
     _check(body)
     return await answered(request, _Turn(body))
@@ -120,32 +182,63 @@ def _check(body: ResponseRequest) -> None:
     if name is not None:
         raise invalid(("body", name), f"Parlor does not have `{name}` like this")
     for index, item in enumerate(body.items):
-        if item.type not in ("message", "reasoning"):
+        if item.type not in _ITEMS:
             raise invalid(("body", "input", index, "type"), f"Items of type `{item.type[:40]}` are not taken")
-        found = odd_part(item.content)
-        if found is not None:
-            part, kind = found
-            raise invalid(("body", "input", index, "content", part), f"Content of type `{kind[:40]}` is not taken")
+        taken = (TextContent, InputImage) if item.role == "user" else (TextContent,)
+        for at, part in enumerate(item.content if isinstance(item.content, list) else ()):
+            if not isinstance(part, taken):
+                where = ("body", "input", index, "content", at)
+                raise invalid(where, f"Content of type `{part.type[:40]}` is not taken here")
 
 
-def _said(body: ResponseRequest) -> str:
-    """The last user message's text. Raises ``InvalidRequest``."""
-    for index in reversed(range(len(body.items))):
-        item = body.items[index]
-        if item.type == "message" and item.role == "user":
-            where = ("body", "input") if isinstance(body.input, str) else ("body", "input", index, "content")
-            return checked_text(where, text_of(item.content))
-    raise invalid(("body", "input"), "None of the messages is a user's")
+def _turn(index: int, item: InputItem) -> PromptTurn | None:
+    """None for what the model is not told again."""
+    where = ("body", "input", index)
+    match item.type:
+        case "reasoning":
+            return None
+        case "function_call":
+            arguments = storable((*where, "arguments"), item.arguments)
+            return PromptTurn("assistant", "", calls=(PromptCall(item.call_id, item.name, arguments),))
+        case "function_call_output":
+            return PromptTurn("tool", storable((*where, "output"), text_of(item.output)), call_id=item.call_id)
+    content = storable((*where, "content"), text_of(item.content))
+    role = "system" if item.role == "developer" else item.role
+    return PromptTurn(role, content, images=tuple(_images(index, item)))
 
 
-def _on_busy(body: ResponseRequest) -> OnBusy:
-    wanted = (body.metadata or {}).get("parlor_on_busy", OnBusy.ENQUEUE)
-    try:
-        return OnBusy(wanted)
-    except ValueError:
-        raise invalid(("body", "metadata", "parlor_on_busy"), "Parlor does not know this policy") from None
+def _images(index: int, item: InputItem) -> list[PromptImage]:
+    where = ("body", "input", index, "content")
+    parts = item.content if isinstance(item.content, list) else []
+    return [
+        image_of_url((*where, at, "image_url"), part.image_url)
+        for at, part in enumerate(parts)
+        if isinstance(part, InputImage)
+    ]
 
 
-def _turn(index: int, item: InputItem) -> PromptTurn:
-    content = storable(("body", "input", index, "content"), text_of(item.content))
-    return PromptTurn("system" if item.role == "developer" else item.role, content)
+def _choice(body: ResponseRequest) -> ToolChoice | None:
+    choice = body.tool_choice
+    if choice is None or not body.offers or isinstance(choice, dict):
+        return None
+    return ToolChoice("named", choice.name) if isinstance(choice, NamedChoice) else ToolChoice(choice)
+
+
+def _form(body: ResponseRequest) -> AnswerForm | None:
+    form = body.format
+    if form.type == "text":
+        return None
+    return AnswerForm() if form.type == "json_object" else AnswerForm(form.schema_, form.name, bool(form.strict))
+
+
+def _format_form(body: ResponseRequest) -> JsonForm:
+    form = body.format
+    if form.type != "json_schema":
+        return {"type": form.type}
+    return {
+        "type": form.type,
+        "name": form.name,
+        "description": None,
+        "schema": form.schema_,
+        "strict": bool(form.strict),
+    }

@@ -13,7 +13,7 @@ from parlor.cache.records import ROOM_FIELDS, CachedRoom, decode_doc, decode_lay
 from parlor.errors import RoomNotFound
 from parlor.model.access import AccountRow, Standing
 from parlor.model.cursors import START
-from parlor.model.ids import AccountId, MessageId, Partition, RoomId, home_of
+from parlor.model.ids import AccountId, MessageId, Partition, RoomId, home_of, minted_at
 from parlor.model.messages import MessageDoc
 from parlor.model.parts import Said, drafted
 from parlor.model.rooms import RoomRow, RoomsBefore
@@ -21,6 +21,8 @@ from parlor.model.states import MessageState, RoomState
 
 _STANDINGS = (Standing.ACTIVE, Standing.DISABLED, Standing.DELETED)
 """By the number in a score of the set of standings."""
+ROOMS_AT_ONCE = 100
+"""Rooms of an account that are asked for a message together."""
 CLOCKS_APART_MS = 10_000
 """How much the clocks of two machines may differ before one of them is taken for wrong."""
 
@@ -144,6 +146,25 @@ class CacheReader:
         """The account's room with this external id; None also when only its shard knows."""
         found = await self._live.pipeline.read("HGET", self._live.keys.account(partition, account), f"x:{external_id}")
         return RoomId(text(found)) if found else None
+
+    async def message_room(self, partition: Partition, account: AccountId, message_id: MessageId) -> RoomId | None:
+        """The account's room that has the message, of those whose last activity is not before it. The list has every
+        room with something that is not stored yet (I11)."""
+        keys, read = self._live.keys, self._live.pipeline.read
+        since, seen = minted_at(message_id) - CLOCKS_APART_MS, 0
+        while True:
+            listed = await read(
+                *("ZREVRANGEBYSCORE", keys.rooms(partition, account), "+inf", since, "LIMIT", seen, ROOMS_AT_ONCE)
+            )
+            rooms = [RoomId(text(each)) for each in listed]
+            # Asked together, they go out in one pipeline.
+            found = await asyncio.gather(
+                *(read("HEXISTS", keys.states(partition, each), f"i:{message_id}") for each in rooms)
+            )
+            room = next((each for each, is_there in zip(rooms, found, strict=True) if is_there), None)
+            if room is not None or len(rooms) < ROOMS_AT_ONCE:
+                return room
+            seen += len(rooms)
 
     async def page(self, room_id: RoomId, after: int | None, before: int | None, limit: int) -> CachedPage | None:
         """None when Redis does not have the room. Raises ``RoomNotFound`` for one that was deleted."""

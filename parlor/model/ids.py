@@ -96,6 +96,11 @@ def home_of(room_id: RoomId) -> Partition:
     return Partition(int(room_id[15:18], 16))
 
 
+def minted_at(identifier: MessageId) -> int:
+    """When an id was made that was checked where it came in, in unix milliseconds."""
+    return int(identifier[:8] + identifier[9:13], 16)
+
+
 def partition_of(identifier: str) -> Partition | None:
     """The partition that an id carries; None when it is not one of our ids."""
     # Only the canonical spelling is an id: two spellings of one room would be two Redis keys.

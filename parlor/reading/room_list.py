@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from parlor.cache.reads import CacheReader
-from parlor.errors import CacheUnavailable, RoomNotFound
+from parlor.errors import CacheUnavailable, MessageNotFound, RoomNotFound, StoreUnavailable
 from parlor.model.access import Session
 from parlor.model.cursors import START, parse_list_cursor, print_list_cursor
-from parlor.model.ids import AccountId, RoomId, partition_of
+from parlor.model.ids import AccountId, MessageId, RoomId, partition_of
 from parlor.model.rooms import Room, RoomMemory, RoomPage, RoomRow, RoomsBefore
 from parlor.model.states import GONE, RoomState
 from parlor.reading.internal import InternalMemories
@@ -67,6 +67,20 @@ class RoomDirectory:
         room = await self._shown(room_id, account) if room_id is not None else None
         rooms = [room] if room is not None else []
         return RoomPage(rooms, len(rooms), None, position)
+
+    async def of_message(self, session: Session, message_id: MessageId) -> RoomId:
+        """Returns the account's room that has the message. Raises ``MessageNotFound``."""
+        if partition_of(message_id) != session.partition:
+            raise MessageNotFound
+        away: StoreUnavailable | None = None
+        try:
+            stored = await self._store.message_room(session.shard_id, session.account_db_key, message_id)
+        except StoreUnavailable as error:
+            stored, away = None, error
+        room_id = stored or await self._reader.message_room(session.partition, session.account_id, message_id)
+        if room_id is None:
+            raise away or MessageNotFound
+        return room_id
 
     async def memory(self, room_id: RoomId, account: AccountId) -> RoomMemory:
         """Returns the summary that stands in the prompt for the room's older turns. Raises ``RoomNotFound``, also for

@@ -257,6 +257,9 @@ class ChatStore(Protocol):
     async def room_find(self, shard: ShardId, account_db_key: int, external_id: str) -> RoomId | None:
         """The account's room that has the external id and is not deleted."""
 
+    async def message_room(self, shard: ShardId, account_db_key: int, message_id: MessageId) -> RoomId | None:
+        """The account's room that has the message; None also when the room is deleted."""
+
     async def messages_get(
         self, shard: ShardId, room_id: RoomId, *, above: int = 0, below: int | None = None, limit: int, newest: bool
     ) -> list[MessageRow]:

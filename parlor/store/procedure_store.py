@@ -129,6 +129,12 @@ class ProcedureStore:
         found = await self._call(shard, "fp_chat_room_find", (account_db_key, external_id))
         return rows.room_id_row(found[0]) if found else None
 
+    async def message_room(self, shard: ShardId, account_db_key: int, message_id: MessageId) -> RoomId | None:
+        if not rows.is_id(message_id):
+            return None
+        found = await self._call(shard, "fp_chat_message_room", (account_db_key, message_id))
+        return rows.room_id_row(found[0]) if found else None
+
     async def messages_get(
         self, shard: ShardId, room_id: RoomId, *, above: int = 0, below: int | None = None, limit: int, newest: bool
     ) -> list[MessageRow]:

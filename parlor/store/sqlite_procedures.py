@@ -87,6 +87,10 @@ def _room_find(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return _select(connection, sql.ROOM_FIND, args, "account_db_key", "external_id")
 
 
+def _message_room(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _select(connection, sql.MESSAGE_ROOM, args, "account_db_key", "message_id")
+
+
 def _rooms_scan(connection: sqlite3.Connection, args: Args) -> list[Row]:
     start, limit = args
     return connection.execute(sql.ROOMS_SCAN, {"from": id_bytes(start) or b"", "limit": limit}).fetchall()
@@ -256,6 +260,7 @@ READS: Mapping[str, Procedure] = {
     "fp_chat_room_get_v2": _room_get_v2,
     "fp_chat_room_find": _room_find,
     "fp_chat_rooms_scan": _rooms_scan,
+    "fp_chat_message_room": _message_room,
     "fp_chat_messages_get": _messages_get,
     "fp_chat_message_find": _message_find,
     "fp_chat_message_versions_get": _message_versions_get,

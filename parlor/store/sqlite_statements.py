@@ -21,6 +21,11 @@ SELECT room_id FROM rooms
  WHERE account_db_key = :account_db_key AND external_id = :external_id AND deleted_at IS NULL
  ORDER BY room_id DESC LIMIT 1
 """
+MESSAGE_ROOM = """
+SELECT m.room_id FROM messages AS m JOIN rooms AS r ON r.room_id = m.room_id
+ WHERE m.message_id = :message_id AND r.account_db_key = :account_db_key AND r.deleted_at IS NULL
+ LIMIT 1
+"""
 ROOMS_GET_V1 = ROOMS_GET.replace(ROOM_COLUMNS, ROOM_COLUMNS_V1)
 ROOM_GET_V1 = ROOM_GET.replace(ROOM_COLUMNS, ROOM_COLUMNS_V1)
 ROOMS_SCAN = """

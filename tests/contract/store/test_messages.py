@@ -269,6 +269,18 @@ async def test_a_message_is_found_by_its_id_in_its_own_room_only(fixtures: Store
     assert await fixtures.store.message_find(SHARD, room_id, fixtures.message_id()) is None
 
 
+async def test_the_room_of_a_message_is_found_for_its_account_only(fixtures: StoreFixtures) -> None:
+    doc = fixtures.doc()
+    room_id, key = await fixtures.room_with(doc), fixtures.key
+    find = fixtures.store.message_room
+    assert await find(SHARD, key, doc.message_id) == room_id
+    assert await find(SHARD, key + 5000, doc.message_id) is None
+    assert await find(SHARD, key, fixtures.message_id()) is None
+    assert await find(SHARD, key, MessageId(doc.message_id.upper())) is None
+    await fixtures.write(room_deletes=[fixtures.delete_room(room_id)])
+    assert await find(SHARD, key, doc.message_id) is None
+
+
 async def test_what_is_no_id_is_not_found(fixtures: StoreFixtures) -> None:
     room_id = await fixtures.room_with(fixtures.doc())
     for wrong in ("", "ff", room_id.upper(), f"{room_id}0", room_id.replace("-", ""), "%"):

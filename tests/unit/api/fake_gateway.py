@@ -163,6 +163,10 @@ class FakeGateway(FakeSignIn):
         self._called("get_message", room_id, message_id)
         return self.message
 
+    async def find_message(self, session: Session, message_id: MessageId) -> Message:
+        self._called("find_message", message_id)
+        return self.message
+
     async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt:
         self._called("delete_message", room_id, message_id)
         return DeleteReceipt(message_id, MessageState.DELETING, DeleteOutcome.DELETING)

@@ -12,7 +12,7 @@ from parlor.model.files import File
 from tests.unit.api.bad_credentials import COOKIE, REFUSED, Credentials, made_credentials, signed
 from tests.unit.api.document_calls import DocumentedCall, Schema, documented_calls
 from tests.unit.api.fake_gateway import FakeGateway
-from tests.unit.api.samples import FILE_ID, MESSAGE, ROOM
+from tests.unit.api.samples import FILE_ID, MESSAGE, REPLY, ROOM
 from tests.unit.fake_clock import NOW_MS, FakeClock
 
 pytestmark = pytest.mark.unit
@@ -28,6 +28,9 @@ NAMES = {
     "model": "GPT4O",
     "tool_call_id": "call_0f",
     "id": "tea",
+    "response_id": f"resp_{REPLY}",
+    "conversation_id": f"conv_{ROOM}",
+    "item_id": f"msg_{MESSAGE}",
     "dead_letter_id": "17:1795403885042-1",
 }
 
