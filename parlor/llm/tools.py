@@ -58,7 +58,7 @@ class McpEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_\-]{0,31}$")]
     url: str
     idempotent: bool | list[str]
-    """Which tools may be called twice: all, none, or these. Others are not offered yet."""
+    """Which tools may be called twice: all, none, or these. A call of any other is sent once."""
     tools: list[str] | None = None
     trust_hints: bool = False
     headers: dict[str, str] = {}
@@ -120,11 +120,6 @@ def _http_tool(entry: HttpEntry, headers: dict[str, str]) -> HttpTool:
 
 def _mcp_server(entry: McpEntry, headers: dict[str, str]) -> McpServer:
     twice = entry.idempotent
-    if not twice and not entry.trust_hints:
-        raise ToolError(
-            "field 'idempotent': only tools that may be called twice are supported: true, their names, or"
-            " trust_hints = true"
-        )
     return McpServer(
         name=entry.name,
         url=entry.url,

@@ -64,7 +64,7 @@ class McpServer(msgspec.Struct, frozen=True):
     idempotent: tuple[str, ...] | None
     """Its tools that may be called twice; None: all."""
     trust_hints: bool
-    """Whether what the server says of its tools decides that too."""
+    """Whether those may too of which the server says so."""
     approval: Approval = "never"
     editable: bool = False
 
@@ -80,6 +80,12 @@ class McpTool(msgspec.Struct, frozen=True):
     server: McpServer
     remote: str
     """What the server calls it."""
+    idempotent: bool = True
+    """Whether the same call may be made twice."""
+
+    @property
+    def timeout(self) -> float:
+        return self.server.timeout
 
     @property
     def approval(self) -> Approval:

@@ -90,7 +90,7 @@ class ToolSteps:
             if not isinstance(part, ToolCallPart) or part.state not in (ToolState.APPROVED, ToolState.RUNNING):
                 continue
             tool = self._tools.get(part.name)
-            may_again = isinstance(tool, McpTool) or (isinstance(tool, HttpTool) and tool.idempotent)
+            may_again = isinstance(tool, HttpTool | McpTool) and tool.idempotent
             if part.state is ToolState.RUNNING and not may_again:
                 tasks.add(asyncio.create_task(self._given_up(part)))
                 continue
@@ -132,7 +132,8 @@ class ToolSteps:
         """A call that an earlier owner may have sent, of a tool that may not be called twice. That owner can have sent
         it until ``SEND_WITHIN`` after this one took over, and then have waited for the tool."""
         tool = self._tools.get(call.name)
-        await self._clock.sleep(SEND_WITHIN + (tool.timeout if isinstance(tool, HttpTool) else TIMEOUT_OF_OTHERS))
+        timeout = tool.timeout if isinstance(tool, HttpTool | McpTool) else TIMEOUT_OF_OTHERS
+        await self._clock.sleep(SEND_WITHIN + timeout)
         return structs.replace(call, state=ToolState.UNKNOWN)
 
 

@@ -24,9 +24,12 @@ from mcp.client.session import IncomingMessage
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    CONNECTION_CLOSED,
+    REQUEST_TIMEOUT,
     CallToolResult,
     EmbeddedResource,
     Implementation,
+    InputRequiredResult,
     RequestParamsMeta,
     TextContent,
     TextResourceContents,
@@ -49,6 +52,8 @@ DESCRIPTION_MAX = 2000
 _PAGES_MAX = 20
 KEY = "parlor.idempotency-key"
 """Under this name in ``_meta`` a call has its key."""
+_LOST = frozenset({CONNECTION_CLOSED, REQUEST_TIMEOUT})
+"""What the package says in the server's place when no answer comes."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 _T = TypeVar("_T")
@@ -62,21 +67,10 @@ class McpClient:
         self._resolver = resolver
 
     async def tools_of(self, server: McpServer) -> tuple[McpTool, ...]:
-        """Returns the tools of a server that may be used: those that are wanted, and may be called twice."""
-
-        async def listed(client: Client) -> list[ListedTool]:
-            found, cursor = [], None
-            for _ in range(_PAGES_MAX):
-                page = await client.list_tools(cursor=cursor)
-                found += page.tools
-                cursor = page.next_cursor
-                if not cursor:
-                    break
-            return found
-
+        """Returns the tools of a server that may be used: those that are wanted."""
         tools: dict[str, McpTool] = {}
         try:
-            found = await self._ask(server, listed)
+            found = await self._ask(server, _listed)
         except MCPError as error:
             raise ToolUnreachable("The tool's server does not tell its tools", error.message) from error
         for each in found:
@@ -85,16 +79,30 @@ class McpClient:
                 tools.setdefault(tool.name, tool)
         return tuple(tools.values())
 
-    async def call(self, tool: McpTool, arguments: str, key: str, changed: Callable[[], None]) -> ToolResult:
-        """Calls a tool; ``changed`` is called when the server says meanwhile that its tools are others now."""
+    async def call(
+        self, tool: McpTool, arguments: str, key: str, sending: Callable[[], None], changed: Callable[[], None]
+    ) -> ToolResult:
+        """Calls a tool. ``sending`` is called when the server may have the call from then on, ``changed`` when the
+        server says meanwhile that its tools are others now."""
 
-        async def called(client: Client) -> CallToolResult:
+        async def called(client: Client) -> CallToolResult | InputRequiredResult:
             meta = cast("RequestParamsMeta", {KEY: key})
-            return await client.call_tool(tool.remote, json.loads(arguments), meta=meta)
+            if tool.idempotent:
+                sending()
+                return await client.call_tool(tool.remote, json.loads(arguments), meta=meta)
+            # Below the client, which sends a call again that the server refuses for its headers, or asks something
+            # about. The headers follow from the list.
+            await _listed(client)
+            sending()
+            return await client.session.call_tool(
+                tool.remote, json.loads(arguments), meta=meta, allow_input_required=True
+            )
 
         try:
             return _result(await self._ask(tool.server, called, changed))
         except MCPError as error:
+            if error.code in _LOST:
+                raise ToolUnreachable("The tool's server cannot be reached", error.message) from error
             return result_of(f"The tool failed: {error.message}", is_error=True)
 
     async def _ask(
@@ -125,6 +133,17 @@ class McpClient:
         raise refusal
 
 
+async def _listed(client: Client) -> list[ListedTool]:
+    found, cursor = [], None
+    for _ in range(_PAGES_MAX):
+        page = await client.list_tools(cursor=cursor)
+        found += page.tools
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    return found
+
+
 @asynccontextmanager
 async def _connected(
     server: McpServer, transport: CheckedTransport, changed: Callable[[], None]
@@ -150,11 +169,11 @@ async def _connected(
 
 
 def _usable(server: McpServer, listed: ListedTool) -> McpTool | None:
-    """The tool as it is offered; None if it is not wanted, may not be called twice, or cannot be offered."""
+    """The tool as it is offered; None if it is not wanted, or cannot be offered."""
     hints = listed.annotations
     hinted = server.trust_hints and hints is not None and bool(hints.idempotent_hint or hints.read_only_hint)
     declared = server.idempotent is None or listed.name in server.idempotent
-    if (server.only is not None and listed.name not in server.only) or not (declared or hinted):
+    if server.only is not None and listed.name not in server.only:
         return None
     name = f"{server.name}_{_UNSAFE.sub('_', listed.name)}"
     reason = "its name is too long" if len(name) > NAME_MAX else _fault(listed)
@@ -169,6 +188,7 @@ def _usable(server: McpServer, listed: ListedTool) -> McpTool | None:
         parameters=listed.input_schema,
         server=server,
         remote=listed.name,
+        idempotent=declared or hinted,
     )
 
 
@@ -184,7 +204,9 @@ def _fault(listed: ListedTool) -> str:
     return ""
 
 
-def _result(found: CallToolResult) -> ToolResult:
+def _result(found: CallToolResult | InputRequiredResult) -> ToolResult:
+    if isinstance(found, InputRequiredResult):
+        return ToolResult("The tool asks for something that nobody can answer", is_error=True)
     text = "\n".join(map(_text_of, found.content))
     if not text and found.structured_content is not None:
         text = json.dumps(found.structured_content, ensure_ascii=False)

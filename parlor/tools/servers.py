@@ -15,7 +15,7 @@ import structlog
 from aiohttp.abc import AbstractResolver
 
 from parlor.clock import Clock
-from parlor.model.tools import McpServer, McpTool, ToolResult
+from parlor.model.tools import LostResult, McpServer, McpTool, ToolResult
 from parlor.tools.results import ToolUnreachable
 
 if TYPE_CHECKING:
@@ -60,15 +60,18 @@ class McpServers:
     async def call(self, tool: McpTool, arguments: str, key: str) -> ToolResult:
         """Calls the tool. Never raises but when it is cancelled."""
         client = await self._opened()
+        sending = asyncio.Event()
         try:
-            async with asyncio.timeout(tool.server.timeout):
-                return await client.call(tool, arguments, key, lambda: self._forget(tool.server))
+            async with asyncio.timeout(tool.timeout):
+                return await client.call(tool, arguments, key, sending.set, lambda: self._forget(tool.server))
         except TimeoutError:
-            return ToolResult(f"The tool did not answer within {tool.server.timeout:g} seconds", is_error=True)
+            words = f"The tool did not answer within {tool.timeout:g} seconds"
         except ToolUnreachable as error:
             self._forget(tool.server)
             _log.warning("tool_failed", tool=tool.name, debug=error.debug)
-            return ToolResult(str(error), is_error=True)
+            words = str(error)
+        kind = LostResult if sending.is_set() else ToolResult
+        return kind(words, is_error=True)
 
     async def _list(self, server: McpServer) -> tuple[McpTool, ...] | None:
         client = await self._opened()

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import uvicorn
 from mcp.server.context import ServerRequestContext
@@ -16,16 +16,18 @@ from mcp.server.lowlevel.server import Server
 from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
+    InputRequiredResult,
     ListToolsResult,
     PaginatedRequestParams,
     TextContent,
     Tool,
     ToolAnnotations,
 )
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parlor.model.tools import McpServer
 
+Answer: TypeAlias = CallToolResult | InputRequiredResult
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
@@ -43,7 +45,7 @@ class McpService:
     def __init__(self) -> None:
         self.tools = [listed("forecast"), listed("tides")]
         self.pages = 1
-        self.answers: dict[str, Callable[[], CallToolResult]] = {}
+        self.answers: dict[str, Callable[[], Answer]] = {}
         self.lists = 0
         self.fails = False
         self.slow = False
@@ -54,6 +56,8 @@ class McpService:
         self.gate = threading.Event()
         """No call is answered before it is set."""
         self.gate.set()
+        self.hangs_up = False
+        """Whether the connection ends behind a call, in the middle of its answer."""
         self.announces = False
         """Whether a call tells that the tools have changed."""
         self.url = ""
@@ -83,7 +87,7 @@ class McpService:
         following = str(page + 1) if page + 1 < self.pages else None
         return ListToolsResult(tools=self.tools[page * size : (page + 1) * size], next_cursor=following)
 
-    async def call_tool(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
+    async def call_tool(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> Answer:
         self.calls.append((params.name, params.arguments or {}, dict(params.meta or {})))
         if self.announces:
             await context.session.send_tool_list_changed()
@@ -128,4 +132,10 @@ class _Recorded:
                 await send({"type": "http.response.start", "status": 400, "headers": []})
                 await send({"type": "http.response.body", "body": b""})
                 return
-        await self._app(scope, receive, send)
+
+        async def cut(message: Message) -> None:
+            if self._service.hangs_up and self._service.calls and message["type"] == "http.response.body":
+                raise ConnectionError("as if the server had died")
+            await send(message)
+
+        await self._app(scope, receive, cut)

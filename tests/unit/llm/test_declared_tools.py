@@ -104,13 +104,13 @@ def test_a_server_of_tools_is_declared_below_its_persona(monkeypatch: pytest.Mon
     assert (server.only, server.idempotent, server.trust_hints) == (("tides",), ("tides",), True)
     (persona,) = parse_personas(GOOD + SERVER, "f")
     assert (persona.servers[0].only, persona.servers[0].idempotent) == (None, None)
+    (persona,) = parse_personas(GOOD + SERVER.replace("= true", "= false"), "f")
+    assert (persona.servers[0].idempotent, persona.servers[0].trust_hints) == ((), False)
 
 
 @pytest.mark.parametrize(
     ("wrong", "right", "words"),
     [
-        ("idempotent = false", "idempotent = true", "called twice"),
-        ("idempotent = []", "idempotent = true", "called twice"),
         ("", "idempotent = true", "idempotent"),
         ('idempotent = "all"', "idempotent = true", "idempotent"),
         ('name = "a.b"', 'name = "sea"', "name"),

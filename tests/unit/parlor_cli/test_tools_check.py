@@ -32,7 +32,7 @@ def test_what_is_wrong_with_a_server_is_named() -> None:
     with mcp_serving(McpService()) as service:
         away = service.declared(name="away", url="http://127.0.0.1:1/mcp")
         inside = service.declared(name="inside", allow_private=False)
-        none = service.declared(name="none", idempotent=(), trust_hints=True)
+        none = service.declared(name="none", only=("another",))
         tools, wrong = tools_check.ask([service.declared(), away, inside, none], seconds=20)
     assert tools == 2
     assert wrong == [

@@ -11,7 +11,7 @@ from parlor.errors import AlreadyDecided, DigestMismatch, InvalidRequest
 from parlor.model.messages import FinishReason
 from parlor.model.parts import ToolCallPart
 from parlor.model.states import MessageState
-from parlor.model.tools import HttpTool, LostResult, ToolResult, ToolState
+from parlor.model.tools import HttpTool, LostResult, McpServer, McpTool, ToolResult, ToolState
 from parlor.rooms.tool_steps import SEND_WITHIN
 from tests.unit.domain import Domain, crash, settle
 from tests.unit.rooms.deciding import decide, finished, parked, post
@@ -70,14 +70,22 @@ async def test_only_a_clients_tool_takes_results(domain: Domain) -> None:
 # Tools that may not be called twice
 
 
-@pytest.fixture
-def careful(domain: Domain) -> HttpTool:
+@pytest.fixture(params=["http", "mcp"])
+def careful(domain: Domain, request: pytest.FixtureRequest) -> HttpTool | McpTool:
     made = structs.replace(tool("launch"), idempotent=False)
-    domain.model.tools = (made,)
-    return made
+    if request.param == "http":
+        domain.model.tools = (made,)
+        return made
+    server = McpServer("sea", "https://sea.test/", {}, 7.0, False, None, (), False)
+    listed = McpTool("launch", "Launch", "Launches", made.parameters, server, "launch", idempotent=False)
+    domain.model.tools, domain.model.servers = (), (server,)
+    domain.tools.servers["sea"] = (listed,)
+    return listed
 
 
-async def test_it_is_sent_when_the_shard_knows_of_it_and_not_before(domain: Domain, careful: HttpTool) -> None:
+async def test_it_is_sent_when_the_shard_knows_of_it_and_not_before(
+    domain: Domain, careful: HttpTool | McpTool
+) -> None:
     room = await begun(domain)
     domain.model.talks[0].call(("launch", "{}"))
     await passed(domain)
@@ -92,7 +100,9 @@ async def test_it_is_sent_when_the_shard_knows_of_it_and_not_before(domain: Doma
     assert (reply.finish_reason, calls_of(reply)[0].state) == (FinishReason.STOP, ToolState.DONE)
 
 
-async def test_it_is_not_sent_when_the_shard_does_not_answer_in_time(domain: Domain, careful: HttpTool) -> None:
+async def test_it_is_not_sent_when_the_shard_does_not_answer_in_time(
+    domain: Domain, careful: HttpTool | McpTool
+) -> None:
     room = await begun(domain)
     domain.model.talks[0].call(("launch", "{}"))
     await passed(domain)
@@ -104,7 +114,9 @@ async def test_it_is_not_sent_when_the_shard_does_not_answer_in_time(domain: Dom
     assert "not sent" in domain.model.talks[1].context.turns[-1].content
 
 
-async def test_an_answer_that_is_lost_is_told_and_it_is_not_called_again(domain: Domain, careful: HttpTool) -> None:
+async def test_an_answer_that_is_lost_is_told_and_it_is_not_called_again(
+    domain: Domain, careful: HttpTool | McpTool
+) -> None:
     room = await begun(domain)
     domain.tools.results["launch"] = LostResult("No answer", is_error=True)
     domain.model.talks[0].call(("launch", "{}"))
@@ -116,7 +128,7 @@ async def test_an_answer_that_is_lost_is_told_and_it_is_not_called_again(domain:
     assert "nobody knows" in domain.model.talks[1].context.turns[-1].content
 
 
-async def test_the_next_owner_does_not_call_it_again(domain: Domain, careful: HttpTool) -> None:
+async def test_the_next_owner_does_not_call_it_again(domain: Domain, careful: HttpTool | McpTool) -> None:
     room = await begun(domain)
     domain.tools.gate = asyncio.Event()
     domain.model.talks[0].call(("launch", "{}"))

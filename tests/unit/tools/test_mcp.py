@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mcp_types import CallToolResult, ImageContent, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp_types import HEADER_MISMATCH, CallToolResult, ImageContent, InputRequiredResult, TextContent
 
 from parlor.clock import SystemClock
 from parlor.model.ids import InstallationId
-from parlor.model.tools import HttpTool, McpTool, ToolResult
+from parlor.model.tools import HttpTool, LostResult, McpTool, ToolResult
 from parlor.tools.results import RESULT_MAX
 from parlor.tools.servers import FRESH, McpServers
 from parlor.tools.toolbox import Toolbox
@@ -64,18 +65,27 @@ async def test_every_page_of_the_list_is_read(servers: McpServers, modern: McpSe
     assert await names(servers, modern) == [f"sea_t{number}" for number in range(7)]
 
 
-async def test_only_what_is_wanted_and_may_be_called_twice_is_offered(servers: McpServers, modern: McpService) -> None:
+async def test_what_is_wanted_is_offered_with_whether_it_may_be_called_twice(
+    servers: McpServers, modern: McpService
+) -> None:
     modern.tools = [
         listed("a"),
         listed("b", annotations=hinted(idempotent=True)),
         listed("c", annotations=hinted(read_only=True)),
         listed("d", annotations=hinted(idempotent=False)),
     ]
-    assert await names(servers, modern) == ["sea_a", "sea_b", "sea_c", "sea_d"]
     assert await names(servers, modern, only=("d", "b", "x")) == ["sea_b", "sea_d"]
-    assert await names(servers, modern, idempotent=("a",)) == ["sea_a"]
-    assert await names(servers, modern, idempotent=(), trust_hints=True) == ["sea_b", "sea_c"]
-    assert await names(servers, modern, idempotent=("a",), trust_hints=True, only=("a", "c", "d")) == ["sea_a", "sea_c"]
+
+    async def twice(**declared: Any) -> list[str]:
+        found = await offered(servers, modern, **declared)
+        assert [each.name for each in found] == ["sea_a", "sea_b", "sea_c", "sea_d"]
+        return [each.remote for each in found if each.idempotent]
+
+    assert await twice() == ["a", "b", "c", "d"]
+    assert await twice(idempotent=()) == []
+    assert await twice(idempotent=("a",)) == ["a"]
+    assert await twice(idempotent=(), trust_hints=True) == ["b", "c"]
+    assert await twice(idempotent=("a",), trust_hints=True) == ["a", "b", "c"]
 
 
 async def test_what_cannot_be_offered_is_left_out(servers: McpServers, modern: McpService) -> None:
@@ -173,7 +183,8 @@ async def test_a_tool_that_does_not_answer_is_given_up(servers: McpServers, serv
     (forecast, _) = await offered(servers, service, timeout=1.0)
     service.gate.clear()
     result = await servers.call(forecast, "{}", "k")
-    assert result == ToolResult("The tool did not answer within 1 seconds", is_error=True)
+    assert result == LostResult("The tool did not answer within 1 seconds", is_error=True)
+    assert len(service.calls) == 1
 
 
 async def test_a_server_that_goes_is_told_to_the_model(servers: McpServers) -> None:
@@ -181,6 +192,50 @@ async def test_a_server_that_goes_is_told_to_the_model(servers: McpServers) -> N
         (forecast, _) = await offered(servers, service)
     result = await servers.call(forecast, "{}", "k")
     assert result == ToolResult("The tool's server cannot be reached", is_error=True)
+
+
+async def test_a_server_that_does_not_answer_before_it_has_the_call_has_not_lost_it(
+    servers: McpServers, service: McpService
+) -> None:
+    (forecast, _) = await offered(servers, service, timeout=1.0, idempotent=())
+    service.gate.clear()
+    service.slow = True
+    result = await servers.call(forecast, "{}", "k")
+    assert result == ToolResult("The tool did not answer within 1 seconds", is_error=True)
+    assert service.calls == []
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_only_a_tool_that_may_be_called_twice_is(
+    servers: McpServers, modern: McpService, idempotent: bool
+) -> None:
+    (forecast, _) = await offered(servers, modern, idempotent=None if idempotent else ())
+
+    def refuses() -> CallToolResult:
+        raise MCPError(HEADER_MISMATCH, "Which city?")
+
+    modern.answers["forecast"] = refuses
+    assert (await servers.call(forecast, "{}", "k")).is_error
+    assert len(modern.calls) == (2 if idempotent else 1)
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_a_connection_that_ends_behind_a_call_has_lost_its_answer(servers: McpServers, idempotent: bool) -> None:
+    with mcp_serving(McpService()) as service:
+        (forecast, _) = await offered(servers, service, idempotent=None if idempotent else ())
+        service.hangs_up = True
+        result = await servers.call(forecast, "{}", "k")
+    assert len(service.calls) == 1
+    assert isinstance(result, LostResult)
+    assert result.is_error
+
+
+async def test_a_server_that_asks_back_is_told_to_the_model(servers: McpServers, modern: McpService) -> None:
+    (forecast, _) = await offered(servers, modern, idempotent=())
+    modern.answers["forecast"] = lambda: InputRequiredResult(request_state="more")
+    result = await servers.call(forecast, "{}", "k")
+    assert result == ToolResult("The tool asks for something that nobody can answer", is_error=True)
+    assert len(modern.calls) == 1
 
 
 async def test_an_answer_without_end_is_not_read(servers: McpServers, service: McpService) -> None:
