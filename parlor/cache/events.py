@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from parlor.cache.live import Live
 from parlor.cache.reads import CacheReader
@@ -31,6 +31,17 @@ Shown: TypeAlias = tuple[str, Event | None]
 
 Read: TypeAlias = Callable[[str], Awaitable[list[Shown]]]
 """Reads the next entries of one log behind a cursor, at most ``CHUNK``. Raises ``CacheUnavailable``."""
+
+Tell: TypeAlias = Callable[[Entry], Shown | None]
+"""Makes an event of an entry that was published; None when it takes more than the entry."""
+
+
+class LogReader(NamedTuple):
+    """How one log is read, and how its entries are understood as they are published."""
+
+    read: Read
+    tell: Tell
+
 
 CHUNK = 500
 """Entries that are read at once: bounds the memory of a replay."""
@@ -52,23 +63,20 @@ class EventLog:
         found: list[Entry] = await self._live.pipeline.read("XRANGE", stream, f"({after}", "+", "COUNT", CHUNK)
         return found
 
-    def of_room(self, room_id: RoomId) -> Read:
+    def of_room(self, room_id: RoomId) -> LogReader:
         """Reads a room's log."""
-        return partial(self._read_room, room_id, self._live.keys.events(home_of(room_id), room_id))
+        read = partial(self._read_room, room_id, self._live.keys.events(home_of(room_id), room_id))
+        return LogReader(read, partial(_told, room_id))
 
-    def of_account(self, stream: str) -> Read:
+    def of_account(self, stream: str) -> LogReader:
         """Reads an account's log. A room is looked up when it is read, so one that is gone is not shown."""
-        return partial(self._read_account, stream)
+        return LogReader(partial(self._read_account, stream), lambda _: None)
 
     async def room_event(self, room_id: RoomId, entry: Entry) -> Event | None:
         """An entry of a room's log as an event, whether or not readers are shown it; None when its room is gone."""
-        cursor, fields = text(entry[0]), entry[1]
-        kind = fields[b"type"].decode()
-        if kind.startswith("room."):
-            return await self._about_room(cursor, kind, room_id)
-        message_id = MessageId(fields[b"message"].decode())
-        form = _about_message(room_id, kind, message_id, fields)
-        return Event(cursor, kind, encode(form), message_id, attempt_told(fields), room_id)
+        if (told := _told(room_id, entry)) is not None:
+            return told[1]
+        return await self._about_room(text(entry[0]), entry[1][b"type"].decode(), room_id)
 
     async def _read_account(self, stream: str, after: str) -> list[Shown]:
         return [
@@ -119,6 +127,20 @@ class EventLog:
         return Event(cursor, kind, encode({"room": room_form(found.room)}), room_id=room_id)
 
 
+def published(data: bytes) -> tuple[str, Entry] | None:
+    """An entry as `emit.lua` publishes it, and the id before it; None when the log only says that it has moved."""
+    said, at = list[bytes](), 0
+    while at < len(data):
+        colon = data.index(b":", at)
+        end = colon + 1 + int(data[at:colon])
+        said.append(data[colon + 1 : end])
+        at = end
+    if not said:
+        return None
+    before, cursor, *fields = said
+    return text(before), (cursor, dict(zip(fields[::2], fields[1::2], strict=True)))
+
+
 def deleted_by(events: Iterable[Event | None]) -> set[str]:
     """The ids of the messages and rooms whose deletion these events tell."""
     deletions = [event for event in events if event is not None and event.type in DELETIONS]
@@ -140,6 +162,17 @@ def attempt_told(fields: dict[bytes, bytes]) -> int | None:
     if b"attempt" in fields:
         return int(fields[b"attempt"])
     return decode_doc(fields[b"doc"]).attempt if b"doc" in fields and fields[b"type"] in _ENDS else None
+
+
+def _told(room_id: RoomId, entry: Entry) -> Shown | None:
+    """An entry about a message; None for one about the room, which is looked up."""
+    cursor, fields = text(entry[0]), entry[1]
+    kind = fields[b"type"].decode()
+    if kind.startswith("room."):
+        return None
+    message_id = MessageId(fields[b"message"].decode())
+    form = _about_message(room_id, kind, message_id, fields)
+    return cursor, Event(cursor, kind, encode(form), message_id, attempt_told(fields), room_id)
 
 
 def _room_of(fields: dict[bytes, bytes]) -> RoomId:

@@ -1,10 +1,11 @@
 """The readers of event logs in one process, over two connections to Redis: one that listens for wake-ups, and the
 shared pipeline that reads.
 
-A log that has readers is *watched*: its channel is subscribed, then what is new is read once for all of its readers
-into a short ring of events. Each reader takes from the ring at its own pace; one that is further behind than the ring
-goes back reads its own chunks from the log, so a slow reader costs no memory and a long replay goes out in bounded
-pieces.
+A log that has readers is *watched*: its channel is subscribed, and what is new comes once for all of its readers into
+a short ring of events. A wake-up carries its entry and the id before it: in step with that, the hub reads nothing; what
+is behind a gap, too large to be carried, or needs a look at more than the entry is read from the log. Each reader takes
+from the ring at its own pace; one that is further behind than the ring goes back reads its own chunks from the log, so
+a slow reader costs no memory and a long replay goes out in bounded pieces.
 
 Wake-ups may get lost (a connection breaks): each confirmation of a subscription, each new connection and a slow clock
 make the hub read again. A lost wake-up costs time, never an event (I17).
@@ -20,7 +21,7 @@ import structlog
 from redis import exceptions
 from redis.asyncio import Redis
 
-from parlor.cache.events import CHUNK, Read
+from parlor.cache.events import CHUNK, LogReader
 from parlor.cache.records import text
 from parlor.cache.watched import Position, Tail, Watched
 from parlor.errors import CacheUnavailable, InternalError, StreamExpired
@@ -33,6 +34,11 @@ RECONNECT_AFTER = 0.2
 RECHECK_EVERY = 5.0
 """Seconds after which watched logs are read although nothing woke the hub."""
 
+LINGER = 15.0
+"""Seconds for which a log stays watched when its last reader has left: the next turn's reader finds it subscribed."""
+LINGERING = 256
+"""Logs without readers that stay watched at most: each may keep a ring of events."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -40,9 +46,10 @@ class EventHub:
     """``listener`` is a client of its own without a read timeout: the hub waits on it for wake-ups. Only the hub's
     listening task touches it: redis-py's connections are not for several tasks at once."""
 
-    def __init__(self, listener: Redis, recheck_every: float = RECHECK_EVERY) -> None:
+    def __init__(self, listener: Redis, recheck_every: float = RECHECK_EVERY, linger: float = LINGER) -> None:
         self._listener = listener
         self._recheck_every = recheck_every
+        self._linger = linger
         self._pubsub = listener.pubsub()
         self._watched: dict[str, Watched] = {}
         self._listening: asyncio.Task[None] | None = None
@@ -55,10 +62,10 @@ class EventHub:
     @property
     def watched(self) -> int:
         """Logs with readers."""
-        return len(self._watched)
+        return sum(1 for watched in self._watched.values() if watched.tails)
 
     @asynccontextmanager
-    async def tail(self, stream: str, after: str | None, position: Position, read: Read) -> AsyncIterator[Tail]:
+    async def tail(self, stream: str, after: str | None, position: Position, log: LogReader) -> AsyncIterator[Tail]:
         """A reader of ``stream`` behind the cursor ``after`` (None: from now). Raises ``InvalidCursor`` for a cursor
         that is none, ``StreamExpired`` for one that the log does not reach back to, ``CacheUnavailable``."""
         if after is not None:
@@ -69,7 +76,7 @@ class EventHub:
         # Ahead of the log's end is no place either: that log was another one, before Redis lost it.
         if not parse_event_cursor(start) <= parse_event_cursor(cursor) <= parse_event_cursor(last):
             raise StreamExpired(extra={"oldest_cursor": start})
-        watched = self._watch(stream, last, position, read)
+        watched = self._watch(stream, last, position, log)
         tail = Tail(watched, cursor, last)
         watched.tails.add(tail)
         try:
@@ -93,23 +100,42 @@ class EventHub:
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
         await self._listener.aclose()
 
-    def _watch(self, stream: str, last: str, position: Position, read: Read) -> Watched:
+    def _watch(self, stream: str, last: str, position: Position, log: LogReader) -> Watched:
         watched = self._watched.get(stream)
-        if watched is None:
-            watched = self._watched[stream] = Watched(stream, last, position, read)
+        if watched is None or watched.failure is not None:
+            watched = self._watched[stream] = Watched(stream, last, position, log)
             watched.pump = asyncio.create_task(self._pump(watched))
             if self._listening is None:
                 self._listening = asyncio.create_task(self._listen())
             self._change()
+        watched.left_at = None
         return watched
 
     async def _leave(self, watched: Watched) -> None:
         if watched.tails:
             return
-        self._forget(watched)
-        if watched.pump is not None:
-            watched.pump.cancel()
-            await asyncio.gather(watched.pump, return_exceptions=True)
+        if self._watched.get(watched.stream) is not watched or watched.failure is not None:
+            await self._drop([watched])
+            return
+        watched.left_at = asyncio.get_running_loop().time()
+        # In the order in which they were left.
+        self._watched[watched.stream] = self._watched.pop(watched.stream)
+        left = self._left_before(watched.left_at)
+        await self._drop(left[: max(0, len(left) - LINGERING)])
+
+    def _left_before(self, moment: float) -> list[Watched]:
+        """Logs without readers that were left by then, the first of them first."""
+        return [
+            watched for watched in self._watched.values() if watched.left_at is not None and watched.left_at <= moment
+        ]
+
+    async def _drop(self, left: list[Watched]) -> None:
+        for watched in left:
+            self._forget(watched)
+        pumps = [watched.pump for watched in left if watched.pump is not None]
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
 
     def _forget(self, watched: Watched) -> None:
         if self._watched.get(watched.stream) is watched:
@@ -124,6 +150,7 @@ class EventHub:
         while True:
             watched.dirty.clear()
             began = loop.time()
+            watched.reading = True
             try:
                 # After a pause (Redis was out of reach, the process was stopped) the log may have expired or been cut
                 # meanwhile. Readers find out by themselves once the ring no longer reaches back to them.
@@ -143,6 +170,8 @@ class EventHub:
                 _log.exception("event_log_broken", stream=watched.stream)
                 watched.fail(InternalError(debug=repr(error)))
                 return
+            finally:
+                watched.reading = False
             watched.stir()
             if len(entries) < CHUNK:
                 await watched.dirty.wait()
@@ -179,8 +208,10 @@ class EventHub:
                 self._changed.set()
                 recheck_at = loop.time()
             if loop.time() >= recheck_at:
+                await self._drop(self._left_before(loop.time() - self._linger))
                 for watched in self._watched.values():
-                    watched.dirty.set()
+                    if watched.left_at is None:
+                        watched.dirty.set()
                 recheck_at = loop.time() + self._recheck_every
 
     async def _subscribe(self) -> None:
@@ -211,6 +242,8 @@ class EventHub:
         if watched is not None:
             if heard["type"] == "subscribe":
                 watched.subscribed.set()
+            elif watched.hear(heard["data"]):
+                return
             watched.dirty.set()
 
     def _change(self) -> None:

@@ -11,7 +11,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 
-from parlor.cache.events import Read, Shown, deleted_by, hides, without
+import msgspec
+
+from parlor.cache.events import LogReader, Shown, deleted_by, hides, published, without
 from parlor.cache.reads import LogPosition
 from parlor.errors import ParlorError, StreamExpired
 from parlor.model.cursors import START, parse_event_cursor
@@ -28,9 +30,10 @@ PIECE = 64 * 1024
 class Watched:
     """A log with readers. The hub's pump fills it."""
 
-    def __init__(self, stream: str, last: str, log_position: Position, read: Read) -> None:
+    def __init__(self, stream: str, last: str, log_position: Position, log: LogReader) -> None:
         self.stream = stream
-        self.read = read
+        self.read = log.read
+        self._tell_entry = log.tell
         self.log_position = log_position
         self.position = last
         """Everything up to here is in the ring, or was."""
@@ -39,7 +42,11 @@ class Watched:
         """Everything behind this is in the ring."""
         self.tails: set[Tail] = set()
         """Its readers."""
+        self.left_at: float | None = None
+        """When its last reader left, by the loop's clock; None while it has readers."""
         self.dirty = asyncio.Event()
+        self.reading = False
+        """The pump is reading what comes behind ``position``."""
         self.asked = False
         """A subscription was asked for on behalf of this one, whose confirmation sets ``subscribed``. A channel that
         is still held for an earlier one of the same log would not be confirmed again by itself."""
@@ -52,6 +59,22 @@ class Watched:
         """Done with the next such look."""
         self.failure: ParlorError | None = None
         self.pump: asyncio.Task[None] | None = None
+
+    def hear(self, publication: bytes) -> bool:
+        """Takes an entry as it was published; returns False when the log has to be read instead."""
+        try:
+            said = published(publication)
+            if self.reading or self.failure is not None or said is None or said[0] != self.position:
+                return False
+            shown = self._tell_entry(said[1])
+        except (ValueError, KeyError, msgspec.DecodeError):
+            # The pump meets the same entry in the log, and tells the readers.
+            return False
+        if shown is None:
+            return False
+        self.push([shown])
+        self.stir()
+        return True
 
     def push(self, entries: list[Shown]) -> None:
         if gone := deleted_by(event for _, event in entries):

@@ -96,9 +96,9 @@ async def reading(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reading]:
     made: list[Readers] = []
     before = asyncio.all_tasks()
 
-    def make(fixtures: CacheFixtures, recheck_every: float = 60.0) -> Readers:
+    def make(fixtures: CacheFixtures, recheck_every: float = 60.0, linger: float = 60.0) -> Readers:
         fixtures.live.twice = False
-        made.append(Readers(fixtures, recheck_every))
+        made.append(Readers(fixtures, recheck_every, linger))
         return made[-1]
 
     yield make

@@ -41,10 +41,10 @@ class CountingLog(EventLog):
 class Readers:
     """A hub and short ways to read with it."""
 
-    def __init__(self, fixtures: CacheFixtures, recheck_every: float) -> None:
+    def __init__(self, fixtures: CacheFixtures, recheck_every: float, linger: float) -> None:
         self.fixtures = fixtures
         self.log = CountingLog(fixtures)
-        self.hub = EventHub(fixtures.new_client(), recheck_every)
+        self.hub = EventHub(fixtures.new_client(), recheck_every, linger)
 
     def tail(self, address: RoomAddress, after: str | None = None) -> AbstractAsyncContextManager[Tail]:
         return self.hub.tail(

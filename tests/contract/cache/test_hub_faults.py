@@ -228,7 +228,7 @@ async def test_a_listener_that_was_cut_off_comes_back(server_fixtures: CacheFixt
 
 async def test_nothing_stays_subscribed_that_nobody_reads(server_fixtures: CacheFixtures, reading: Reading) -> None:
     fixtures = server_fixtures
-    readers = reading(fixtures)
+    readers = reading(fixtures, recheck_every=0.02, linger=0.0)
     addresses = [await fixtures.claimed() for _ in range(5)]
     stays = await fixtures.claimed()
     async with readers.tail(stays) as tail:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parlor.cache import watched as watched_module
-from parlor.cache.events import CHUNK, Shown, deleted_by, without
+from parlor.cache.events import CHUNK, LogReader, Shown, deleted_by, without
 from parlor.cache.reads import LogPosition
 from parlor.cache.watched import Tail, Watched
 from parlor.errors import InternalError, StreamExpired
@@ -60,7 +60,7 @@ class Log:
         return LogPosition(f"{self.last}-0", f"{self.cut}-0")
 
     def watched(self) -> Watched:
-        return Watched("s", f"{self.last}-0", self.position, self.read)
+        return Watched("s", f"{self.last}-0", self.position, LogReader(self.read, lambda _: None))
 
     def tail(self, watched: Watched, cursor: int) -> Tail:
         tail = Tail(watched, f"{cursor}-0", f"{self.last}-0")
