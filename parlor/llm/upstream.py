@@ -1,10 +1,9 @@
 """One answer from a server with OpenAI's chat completions API, or its Responses API (``responses.py``): the request,
 its timeouts, and refused parameters.
 
-- **Bytes, not objects.** The openai package's stream objects cost 130 microseconds for each token (measured), which
-  limits a process to 7,500 tokens/s. So the raw response is read here and parsed by ``AnswerParser``.
-- **aiohttp as the transport.** The package's default transport scans all its connections for each request: 1.5 ms of
-  processor time for an answer while 100 are streaming, against 0.6 ms with aiohttp (1.9 and 0.8 ms at 500; measured).
+- **The openai package says what is sent where**: address, headers and keys, and what errors mean. It says so once: to
+  send each request through it costs 1.4 ms of processor time, aiohttp alone 0.2 to 0.3 ms, and its stream objects cost
+  130 microseconds for each token (docs/adr/0046). So aiohttp carries requests, and ``AnswerParser`` reads bytes.
 - **Four timeouts.** To connect; from the request to the first token; between two tokens; and the caller's deadline.
   Comments and empty chunks, which proxies send to keep a connection open, do not count as tokens; hidden reasoning
   does. A timeout is not tried again.
@@ -19,16 +18,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing
-from typing import cast
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack
+from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiohttp
 import httpx2
+import msgspec
 import openai
-from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
-from openai.types.chat import ChatCompletionChunk
+from openai import AsyncOpenAI
+from yarl import URL
 
 from parlor.clock import Clock
 from parlor.errors import LlmError
@@ -51,9 +51,8 @@ DRAIN_TIMEOUT = 0.05
 OPTIONAL_PARAMETERS = ("stream_options", "max_tokens", "max_output_tokens", "temperature")
 """Parameters that are left out when a server refuses them. ``max_tokens`` is then sent under its newer name,
 ``max_completion_tokens``."""
-_BROKEN = (httpx2.RequestError, aiohttp.ClientError, OSError)
-"""A connection that breaks, or a response that is not HTTP. httpx2 does not wrap all of aiohttp's and the system's
-errors."""
+_BROKEN = (aiohttp.ClientError, OSError)
+"""A connection that breaks, or a response that is not HTTP."""
 
 
 class Upstream:
@@ -70,26 +69,27 @@ class Upstream:
         self._idle_timeout = settings.idle_timeout.total_seconds()
         self._refused: dict[str, frozenset[str]] = {}
         base_url, query, auth = _taken_apart(settings.base_url or OPENAI_URL)
-        connect = settings.connect_timeout.total_seconds()
-        self._client = AsyncOpenAI(
-            # The package requires a key; servers that need none ignore it.
-            api_key=api_key or "none",
-            base_url=base_url,
-            default_query=query,
-            max_retries=0,
-            # Reading has no timeout of its own here: see ``_read``.
-            timeout=httpx2.Timeout(None, connect=connect, pool=connect, write=connect),
-            http_client=DefaultAioHttpClient(
-                auth=auth,
-                limits=httpx2.Limits(max_connections=CONNECTIONS_MAX),
-                # The environment's proxy cannot reach servers on this machine, such as the demo model.
-                trust_env=not is_loopback(base_url),
-            ),
-        )
+        # The package requires a key; servers that need none ignore it.
+        self._openai = AsyncOpenAI(api_key=api_key or "none", base_url=base_url, default_query=query)
+        path = responses.PATH if self._responses else "/chat/completions"
+        self._url = URL(f"{str(self._openai.base_url).rstrip('/')}{path}", encoded=True).extend_query(query)
+        # Servers buffer a stream to compress it.
+        self._headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        for name, value in {**self._openai.default_headers, **self._openai.auth_headers}.items():
+            if isinstance(value, str):
+                self._headers.setdefault(name, value)
+        if auth:
+            self._headers["Authorization"] = auth
+        self._connect_timeout = settings.connect_timeout.total_seconds()
+        # The environment's proxy cannot reach servers on this machine, such as the demo model.
+        self._trust_env = not is_loopback(base_url)
+        self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
         """Closes all connections; answers in progress break off."""
-        await self._client.close()
+        await self._openai.close()
+        if self._session is not None:
+            await self._session.close()
 
     async def answer(self, persona: Persona, context: Context, deadline: float) -> AsyncGenerator[Part, None]:
         """Streams deltas of text and of reasoning, usages as the server counts, then one completion. ``deadline`` is on
@@ -97,14 +97,13 @@ class Upstream:
 
         Closing or cancelling the generator closes the connection at once, so that the server stops generating.
         """
-        async with AsyncExitStack() as stack:
+        with ExitStack() as stack:
             until = min(self._clock.monotonic() + self._first_token_timeout, deadline)
             response = await self._open(stack, persona, context, until)
-            reads = await stack.enter_async_context(aclosing(_reads(response)))
             answer = (ResponseParser if self._responses else AnswerParser)(tools=bool(context.tools))
             while not answer.done:
                 tokens, usage, finished = answer.tokens, answer.usage, answer.finished
-                read = await self._read(reads, answer, until)
+                read = await self._read(response, answer, until)
                 for piece in answer.feed(read) if read else answer.close():
                     yield piece
                 if answer.usage is not usage and answer.usage is not None:
@@ -118,54 +117,64 @@ class Upstream:
                 elif answer.tokens > tokens:
                     until = min(self._clock.monotonic() + self._idle_timeout, deadline)
             if answer.done:
-                await _drain(reads)
+                await _drain(response)
         yield answer.completion()
 
-    async def _open(self, stack: AsyncExitStack, persona: Persona, context: Context, until: float) -> httpx2.Response:
+    async def _open(self, stack: ExitStack, persona: Persona, context: Context, until: float) -> aiohttp.ClientResponse:
         """Sends the request and returns the response once its headers are read; ``stack`` closes it."""
         while True:
             refused = self._refused.get(persona.model, frozenset())
             try:
                 async with asyncio.timeout(max(until - self._clock.monotonic(), 0)):
                     response = await self._request(persona, context, refused)
-                stack.push_async_callback(response.aclose)
+                    stack.callback(response.close)
+                    if response.status >= HTTPStatus.BAD_REQUEST:
+                        raise await _status_error(response)
             except openai.APIStatusError as error:
                 if (name := _refused_parameter(error, refused)) is None:
                     raise self._censored(refusal(error, self._clock.now_ms() / 1000)) from error
                 self._refused[persona.model] = refused | {name}
+            except aiohttp.ClientError as error:
+                raise self._unreachable(error) from error
             except TimeoutError as error:
                 raise _late() from error
-            except (openai.APIConnectionError, *_BROKEN) as error:
-                detail, cause = "The language model cannot be reached", error.__cause__ or error
-                raise self._censored(llm_error(detail, debug=repr(cause), retryable=True)) from error
+            except OSError as error:
+                raise self._unreachable(error) from error
             else:
-                if response.request.method != "POST":
+                if response.method != "POST":
                     # HTTP 301, 302 and 303 make a GET of it; 307 and 308 are followed.
                     raise llm_error("The language model's endpoint has another address", debug=str(response.url))
                 return response
 
-    async def _request(self, persona: Persona, context: Context, refused: frozenset[str]) -> httpx2.Response:
-        body = (responses.request_body if self._responses else _body)(persona, context, refused)
-        # The package's method for raw requests; ``chat.completions.create`` would first process every message. By its
-        # types it returns a stream, but ``cast_to`` makes it return the response.
-        response: object = await self._client.post(
-            responses.PATH if self._responses else "/chat/completions",
-            cast_to=httpx2.Response,
-            body=body,
-            # Servers buffer a stream to compress it.
-            options={"headers": {"Accept": "text/event-stream", "Accept-Encoding": "identity"}},
-            stream=True,
-            stream_cls=AsyncStream[ChatCompletionChunk],
-        )
-        return cast("httpx2.Response", response)
+    def _unreachable(self, error: Exception) -> LlmError:
+        return self._censored(llm_error("The language model cannot be reached", debug=repr(error), retryable=True))
 
-    async def _read(self, reads: AsyncIterator[bytes], answer: AnswerParser | ResponseParser, until: float) -> bytes:
+    async def _request(self, persona: Persona, context: Context, refused: frozenset[str]) -> aiohttp.ClientResponse:
+        body = (responses.request_body if self._responses else _body)(persona, context, refused)
+        if self._session is None:
+            self._session = self._new_session()
+        return await self._session.post(self._url, data=msgspec.json.encode(body), headers=self._headers)
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        """The connections, made by the loop that uses them."""
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=httpx2.create_ssl_context())
+        return aiohttp.ClientSession(
+            connector=connector,
+            # Reading has no timeout of its own here: see ``_read``.
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout),
+            trust_env=self._trust_env,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def _read(
+        self, response: aiohttp.ClientResponse, answer: AnswerParser | ResponseParser, until: float
+    ) -> bytes:
         """Returns the next bytes; empty at the end of the stream, or if only the tail after a complete answer is
         missing."""
         # The timeout is around the read alone: around a yield it would cancel the caller's own work.
         try:
             async with asyncio.timeout(max(until - self._clock.monotonic(), 0)):
-                return await anext(reads, b"")
+                return await response.content.readany()
         except TimeoutError as error:
             if answer.finished:
                 return b""
@@ -184,15 +193,16 @@ class Upstream:
         return error
 
 
-def _taken_apart(url: str) -> tuple[str, dict[str, object], httpx2.BasicAuth | None]:
+def _taken_apart(url: str) -> tuple[str, dict[str, str], str]:
     """Splits a URL's query (Azure's ``?api-version=``), which would otherwise end up before the path of a call, and its
     user and password: aiohttp accepts authentication by header or by URL, not both."""
     parts = urlsplit(url)
-    query: dict[str, object] = dict(parse_qsl(parts.query, keep_blank_values=True))
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
     base = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
     if parts.username is None:
-        return base, query, None
-    return base, query, httpx2.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
+        return base, query, ""
+    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return base, query, f"Basic {base64.b64encode(credentials.encode()).decode()}"
 
 
 def _body(persona: Persona, context: Context, refused: frozenset[str]) -> dict[str, object]:
@@ -265,21 +275,27 @@ def _refused_parameter(error: openai.APIStatusError, refused: frozenset[str]) ->
     return next((name for name in OPTIONAL_PARAMETERS if name not in refused and re.search(rf"\b{name}\b", why)), None)
 
 
-async def _reads(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    # The transport's own stream saves two generators for each token. Decoding is only needed for a server that
-    # compresses although it was asked not to.
-    encoded = response.headers.get("content-encoding", "identity") != "identity"
-    stream = response.aiter_bytes() if encoded else cast("httpx2.AsyncByteStream", response.stream).__aiter__()
-    async with aclosing(cast("AsyncGenerator[bytes, None]", stream)):
-        async for read in stream:
-            if read:
-                yield read
+async def _status_error(response: aiohttp.ClientResponse) -> openai.APIStatusError:
+    """The package's error for a refusal, which finds code and parameter in it."""
+    read = await response.read()
+    kept = httpx2.Response(
+        response.status,
+        headers=list(response.headers.items()),
+        request=httpx2.Request(response.method, str(response.url)),
+    )
+    try:
+        body = msgspec.json.decode(read)
+    except msgspec.DecodeError:
+        body = None
+    error = body.get("error", body) if isinstance(body, dict) else body
+    message = read.decode(errors="replace") or f"Error code: {response.status}"
+    return openai.APIStatusError(message, response=kept, body=error)
 
 
-async def _drain(reads: AsyncIterator[bytes]) -> None:
+async def _drain(response: aiohttp.ClientResponse) -> None:
     try:
         async with asyncio.timeout(DRAIN_TIMEOUT):
-            while await anext(reads, b""):
+            while await response.content.readany():
                 continue
     except (TimeoutError, *_BROKEN):
         return  # the answer is complete; only this connection cannot be used again

@@ -29,7 +29,7 @@ async def shown(fixtures: CacheFixtures, address: RoomAddress) -> list[tuple[str
     """Everything that a reader from the log's beginning gets: each event's type, and the message that it is about."""
     found: list[tuple[str, str]] = []
     cursor = "0-0"
-    while read := await EventLog(fixtures.live).of_room(address.room_id)(cursor):
+    while read := await EventLog(fixtures.live).of_room(address.room_id).read(cursor):
         cursor = read[-1][0]
         found += [(event.type, event.message_id or "") for _, event in read if event is not None]
     return found

@@ -371,7 +371,7 @@ def test_without_a_url_and_a_key_there_is_no_language_model() -> None:
 
 async def test_a_key_alone_is_openais_own_endpoint() -> None:
     upstream = Upstream(LlmSettings(), KEY, SystemClock())
-    assert str(upstream._client.base_url) == "https://api.openai.com/v1/"
+    assert str(upstream._url) == "https://api.openai.com/v1/chat/completions"
     await upstream.close()
 
 
