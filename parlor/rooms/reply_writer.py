@@ -25,6 +25,9 @@ from parlor.rooms.reply_job import ReplyJob, ReplyPorts, in_shard, row_of
 RETRY_AFTER = 0.25
 """Seconds before a call that Redis did not answer is repeated."""
 
+PAUSE_MAX = 0.1
+"""Seconds between two pieces at most, however slow Redis is: what a reader sees is this much behind the model."""
+
 _T = TypeVar("_T")
 
 _log = structlog.get_logger(__name__)
@@ -63,17 +66,20 @@ class ReplyWriter:
         """Taken from the draft, to be written in this order."""
 
     async def run(self) -> None:
-        """Writes the first piece at once, then after each interval what has arrived."""
-        interval = self._ports.settings.llm.delta_interval.total_seconds()
+        """Writes the first piece at once, then after each interval what has arrived. The interval grows with the time
+        that a write takes: where many replies share a busy Redis, each has fewer and larger pieces."""
+        clock, interval = self._ports.clock, self._ports.settings.llm.delta_interval.total_seconds()
         while True:
             await self.news.wait()
             self.news.clear()
+            began = clock.monotonic()
             await self.write()
+            pause = max(interval, min(clock.monotonic() - began, PAUSE_MAX))
             if self._complete and not self._draft and not self._unwritten:
                 return
             if not self._complete:
                 self._pausing = True
-                await self._ports.clock.sleep(interval)
+                await clock.sleep(pause)
                 self._pausing = False
 
     async def finish(self, running: asyncio.Task[None]) -> None:

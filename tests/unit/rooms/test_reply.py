@@ -62,6 +62,22 @@ async def test_the_first_piece_is_told_at_once_and_the_next_ones_together(domain
     assert await deltas(domain, room) == [(0, "A"), (1, "BCD"), (4, "E")]
 
 
+@pytest.mark.parametrize(("took", "pause"), [(0.0, INTERVAL), (0.06, 0.06), (5.0, 0.1)])
+async def test_where_redis_is_slow_pieces_are_fewer(domain: Domain, took: float, pause: float) -> None:
+    room, talk = await begun(domain)
+    gate = domain.pipeline.gates["append_delta"] = asyncio.Event()
+    talk.say("A")
+    await settle()
+    await domain.clock.advance(took)
+    gate.set()
+    await settle()
+    talk.say("B")
+    await domain.clock.advance(pause - 0.005)
+    assert await deltas(domain, room) == [(0, "A")]
+    await domain.clock.advance(0.01)
+    assert await deltas(domain, room) == [(0, "A"), (1, "B")]
+
+
 async def test_a_reply_ends_with_its_whole_text_everywhere(domain: Domain) -> None:
     room, talk = await begun(domain)
     for piece in ("Ein", " schöner", " Tag 🙂", "!"):
