@@ -70,7 +70,7 @@ bench-check: $(DEV_STAMP) servers ## Whether sends are as fast as at BASE=HEAD~1
 CHAOS_TIMES ?= 20
 CHAOS_RATE ?= 300
 CHAOS_BACKLOG ?= 1000000
-CHAOS_SEEDS ?= 0-1999,10000-13999,20000-21999,40000-40999,80000-80999
+CHAOS_SEEDS ?= 0-1999,10000-13999,20000-21999,40000-40999,80000-80999,90000-91999
 
 chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hours; CHAOS_TIMES=1 for a first look
 	@began=$$SECONDS; \

@@ -92,7 +92,7 @@ class ToolSteps:
             tool = self._tools.get(part.name)
             may_again = isinstance(tool, HttpTool | McpTool) and tool.idempotent
             if part.state is ToolState.RUNNING and not may_again:
-                tasks.add(asyncio.create_task(self._given_up(part)))
+                tasks.add(asyncio.create_task(self._given_up(part, self._clock.monotonic())))
                 continue
             running = structs.replace(part, state=ToolState.RUNNING, attempts=part.attempts + 1)
             key = await self._toolbox.key(running)
@@ -125,15 +125,16 @@ class ToolSteps:
         else:
             result = await self._toolbox.run(self._tools.get(call.name), call, key)
         if isinstance(result, LostResult) and not again:
-            return structs.replace(call, state=ToolState.UNKNOWN)
+            return await self._given_up(call, began)
         return structs.replace(call, state=_STATES[result.is_error], result=result)
 
-    async def _given_up(self, call: ToolCallPart) -> ToolCallPart:
-        """A call that an earlier owner may have sent, of a tool that may not be called twice. That owner can have sent
-        it until ``SEND_WITHIN`` after this one took over, and then have waited for the tool."""
+    async def _given_up(self, call: ToolCallPart, since: float) -> ToolCallPart:
+        """A call of a tool that may not be called twice, whose result nobody will hear. It can have been sent until
+        ``SEND_WITHIN`` after ``since``, when this owner allowed it or took over from the one that did, and the tool can
+        be at work for its whole time from then on: until that is over, nobody is told that nothing is known."""
         tool = self._tools.get(call.name)
         timeout = tool.timeout if isinstance(tool, HttpTool | McpTool) else TIMEOUT_OF_OTHERS
-        await self._clock.sleep(SEND_WITHIN + timeout)
+        await self._clock.sleep(max(0.0, since + SEND_WITHIN + timeout - self._clock.monotonic()))
         return structs.replace(call, state=ToolState.UNKNOWN)
 
 

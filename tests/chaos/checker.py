@@ -22,13 +22,21 @@ the rows of every shard, and what the pages show.
     C16 in a Redis that is another installation's nothing is changed
     C17 no account is overdrawn: what it used and reserved is within its budget at any time; in the end nothing is
         reserved, and what it is charged is what is stored
+    C18 no decision about a call of a tool is lost: what was acknowledged as approved, denied or posted is, from then on
+    C19 a tool runs with arguments that were approved, byte for byte, if its calls have to be
+    C20 a call is sent with one key
+    C21 a call that was denied, expired or cancelled did not run
+    C22 a call that may not run twice does not; none is sent later than its time after the script that allows it, and
+        none is called unknown while it may be under way
+    C23 a call has one outcome, the same in the shard, in its events and, if it is done, at its tool
 
 A page that was read while Redis was away (its cursor is 0-0) shows what is stored: it may be behind, so C6 does not
 hold it to the deletes that were queued.
 
 ``Lost`` is the one allowance, for Redis coming back empty: what was acknowledged in it may have happened or not, what
 was seen in it binds nobody, a message that was asked for before and again after it may be there twice, since the
-idempotency key was lost as well, and a late copy of a send that was refused in it may be taken.
+idempotency key was lost as well, and a late copy of a send that was refused in it may be taken. A call that may run
+twice and ran in it may run again, be decided again, also otherwise, or be denied.
 """
 
 from __future__ import annotations
@@ -39,7 +47,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from tests.chaos.budget_rules import Spending, spending_rules
-from tests.chaos.history import Kind, Operation, Outcome, in_order
+from tests.chaos.call_rules import Calls, call_rules
+from tests.chaos.history import Kind, Operation, Outcome, Response, in_order
 from tests.chaos.room_rules import FinalRoom, RoomRules
 from tests.chaos.violation import Violation
 
@@ -63,6 +72,8 @@ CODES = frozenset(
         "cache-unavailable",
         "store-unavailable",
         "stream-expired",
+        "already-decided",
+        "digest-mismatch",
     }
 )
 """What a client may be answered with (the API's table of error codes)."""
@@ -92,6 +103,7 @@ def check(
     *,
     foreign: Sequence[Foreign] = (),
     spending: Sequence[Spending] = (),
+    calls: Calls | None = None,
 ) -> list[Violation]:
     """Every violation, by rule. Operations may come in any order."""
     operations = in_order(history)
@@ -109,6 +121,8 @@ def check(
         found.append(Violation("C13", room, "a room that nobody created"))
     found += _trespasses(foreign)
     found += spending_rules(spending)
+    if calls is not None:
+        found += call_rules(binding, rooms, calls, lost)
     return sorted(found, key=lambda violation: int(violation.rule[1:]))
 
 
@@ -139,9 +153,9 @@ def _asked_across(operations: Sequence[Operation], lost: Sequence[Lost]) -> froz
 
 def _doubtful(operation: Operation) -> Operation:
     """As if it had not been answered; a create's room is known all the same. Also a refused send: the number of the
-    claim that refuses another copy of it was lost (ADR 0013)."""
-    known = msgspec.structs.replace(operation.response, messages=[], heard=[], rooms=[], title="", persisted=False)
-    may_be = operation.outcome is Outcome.OK or operation.kind is Kind.SEND
+    claim that refuses another copy of it was lost (ADR 0013); and a refused decision."""
+    known = Response(room=operation.response.room)
+    may_be = operation.outcome is Outcome.OK or operation.kind in (Kind.SEND, Kind.DECIDE)
     outcome = Outcome.UNKNOWN if may_be else operation.outcome
     return msgspec.structs.replace(operation, outcome=outcome, response=known)
 

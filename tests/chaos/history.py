@@ -18,6 +18,8 @@ from typing import IO, Any
 
 import msgspec
 
+from parlor.tools.arguments import canonical
+
 
 class Kind(StrEnum):
     CREATE_ROOM = "create_room"
@@ -31,6 +33,10 @@ class Kind(StrEnum):
     REGENERATE = "regenerate"
     CONTINUE = "continue_reply"
     EDIT_MESSAGE = "edit_message"
+    DECIDE = "decide"
+    """Approve or deny a call of a tool."""
+    POST_RESULT = "post_result"
+    """Of a call that its caller executed."""
     READ_PAGE = "read_page"
     EVENTS = "events"
     """One stream, from its cursor to where it was cut."""
@@ -43,6 +49,18 @@ class Outcome(StrEnum):
     """Refused for good: it did not happen and will not (a 4xx)."""
     UNKNOWN = "unknown"
     """It may have happened, or happen later: a 5xx, a cut connection, no answer."""
+
+
+class ObservedCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call of a tool as somebody saw it."""
+
+    call_id: str
+    name: str
+    arguments: str
+    """In their canonical form."""
+    digest: str
+    state: str
+    result: str = ""
 
 
 class ObservedMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,6 +77,7 @@ class ObservedMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """A reply that has not ended (COMPOSING)."""
     attempt: int = 0
     """Of the answer to a continue: the attempt that begins with ``content``."""
+    calls: tuple[ObservedCall, ...] = ()
 
 
 class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,6 +94,24 @@ class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of text or reasoning, a whole part's, or the content of the message that it carries."""
     thought: str = ""
     """The reasoning of the message that it carries."""
+    calls: tuple[ObservedCall, ...] = ()
+    """The call that appeared or changed, or those of the message that it carries."""
+
+
+def calls_of(parts: Iterable[Mapping[str, Any]]) -> tuple[ObservedCall, ...]:
+    """The calls among parts as clients get them."""
+    return tuple(
+        ObservedCall(
+            part["tool_call_id"],
+            part["name"],
+            canonical(part["arguments"]),
+            part["digest"],
+            part["state"],
+            (part.get("result") or {}).get("content", ""),
+        )
+        for part in parts
+        if part["type"] == "tool_call"
+    )
 
 
 def thought_of(message: Mapping[str, Any]) -> str:
@@ -84,7 +121,7 @@ def thought_of(message: Mapping[str, Any]) -> str:
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     content: str = ""
-    """Of a send or an edit."""
+    """Of a send or an edit, or the result of a call."""
     title: str = ""
     message_id: str = ""
     """That a delete, a stop, a regenerate, a continue or an edit is about."""
@@ -95,6 +132,15 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a page; 0: the newest one."""
     after: str = ""
     """An event stream's cursor; empty: from now."""
+    call_id: str = ""
+    """That a decision or a result is about."""
+    tool: str = ""
+    """Its tool."""
+    digest: str = ""
+    """That a decision or a result names."""
+    approve: bool = False
+    arguments: str = ""
+    """An approval's other arguments, in their canonical form."""
 
 
 class Response(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -109,6 +155,8 @@ class Response(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str = ""
     persisted: bool = False
     """A send that was acknowledged as committed in its shard."""
+    call: ObservedCall | None = None
+    """As a decision or a result has left it."""
 
 
 class Operation(msgspec.Struct, frozen=True, omit_defaults=True):

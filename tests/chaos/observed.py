@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from parlor.model.messages import Message
+from parlor.model.parts import Part, StoredPart, ToolCallPart
 from parlor.model.states import MessageState
-from tests.chaos.history import ObservedMessage
+from tests.chaos.history import ObservedCall, ObservedMessage
 
 _GONE = frozenset({MessageState.DELETING, MessageState.DELETED})
 
@@ -17,4 +20,15 @@ def seen(message: Message) -> ObservedMessage:
         content=message.content,
         deleted=message.state in _GONE,
         open=message.state is MessageState.COMPOSING,
+        calls=calls_in(message.parts or ()),
     )
+
+
+def calls_in(parts: Iterable[Part | StoredPart]) -> tuple[ObservedCall, ...]:
+    """The calls of tools among a message's parts."""
+    return tuple(call_seen(part) for part in parts if isinstance(part, ToolCallPart))
+
+
+def call_seen(call: ToolCallPart) -> ObservedCall:
+    result = call.result.content if call.result is not None else ""
+    return ObservedCall(call.tool_call_id, call.name, call.arguments, call.digest, call.state, result)

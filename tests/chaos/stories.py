@@ -7,6 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from tests.chaos.budget_rules import Spending
+from tests.chaos.call_rules import Calls
 from tests.chaos.checker import FinalRoom, Foreign, Lost, check
 from tests.chaos.history import Heard, Kind, ObservedMessage, Operation, Outcome, Request, Response
 
@@ -31,6 +32,7 @@ class Story:
         self.lost: list[Lost] = []
         self.foreign = [Foreign({"partition": "9"}, {"partition": "9"})]
         self.spending = [Spending(ADA, 1000, peak=1000, used=700, reserved=0, stored=700)]
+        self.calls: Calls | None = None
         self.stored = True
         self.did(Kind.CREATE_ROOM, Request(title="A title"), Response(room=ROOM), room="")
         self.sent(1)
@@ -82,7 +84,12 @@ class Story:
         page = None if self.deleted else (self.page if self.page is not None else self.rows)
         final = FinalRoom(ROOM, ADA, self.title, self.deleted, list(self.rows), page, self.page_title or self.title)
         found = check(
-            self.history, [final] if self.stored else [], self.lost, foreign=self.foreign, spending=self.spending
+            self.history,
+            [final] if self.stored else [],
+            self.lost,
+            foreign=self.foreign,
+            spending=self.spending,
+            calls=self.calls,
         )
         return [violation.rule for violation in found]
 

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.chaos.budget_stories import PLANTED_BUDGETS
+from tests.chaos.call_stories import HONEST, PLANTED_CALLS, CallStory, approved, ran_twice
 from tests.chaos.checker import Lost
 from tests.chaos.history import Heard, Kind, ObservedMessage, Outcome, Recorder, Request, Response, read_history
 from tests.chaos.stories import (
@@ -75,7 +76,28 @@ def test_readers_need_not_have_got_what_was_deleted_meanwhile() -> None:
     assert story.found() == []
 
 
-EVERY = [*PLANTED, *PLANTED_BUDGETS]
+@pytest.mark.parametrize("happened", HONEST)
+def test_calls_of_tools_that_were_decided_and_done_are_honest(happened: Callable[[Story], CallStory]) -> None:
+    story = Story()
+    happened(story)
+    assert story.found() == []
+
+
+def test_a_call_that_ran_while_redis_was_lost_may_run_again_unless_its_tool_may_not() -> None:
+    story = Story()
+    calls = approved(story, "book")
+    calls.runs.append(replace(calls.runs[0], key="another"))
+    calls.over()
+    assert set(story.found()) == {"C20"}
+    story.lost = [Lost(0.0, story.now)]
+    assert story.found() == []
+    other = Story()
+    ran_twice(other)
+    other.lost = [Lost(0.0, other.now)]
+    assert set(other.found()) == {"C22"}
+
+
+EVERY = [*PLANTED, *PLANTED_BUDGETS, *PLANTED_CALLS]
 
 
 @pytest.mark.parametrize(("rule", "plant"), EVERY, ids=[plant.__name__ for _, plant in EVERY])

@@ -29,11 +29,12 @@ def main() -> int:
     options += ["--log"] if given.log else []
     options += ["--history", given.history] if given.history else []
     count, failed = 0, 0
-    refused, faults = Counter[str](), Counter[str]()
+    refused, faults, calls = Counter[str](), Counter[str](), Counter[str]()
     for report in run_all(seeds_of(given.seeds), given.jobs, *options):
         count += 1
         refused.update(report.stale)
         faults.update(report.faults)
+        calls.update(report.calls)
         if report.violations:
             failed += 1
             keep(report)
@@ -41,6 +42,7 @@ def main() -> int:
             tell(report)
     print(f"{count} seeds, {failed} failed; stale writes refused: {counted(refused)}")
     print(f"faults: {counted(faults)}")
+    print(f"calls of tools: {counted(calls)}")
     return 1 if failed else 0
 
 

@@ -11,7 +11,7 @@ import contextlib
 import random
 import zlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -21,25 +21,22 @@ from pydantic import SecretStr
 
 from parlor.cache.events import CHUNK
 from parlor.errors import Overloaded, ParlorError, RoomMoved
-from parlor.llm.memory import Memory
-from parlor.llm.ports import Completion, Context, Part, Persona, ReasoningDelta, TextDelta
 from parlor.metrics import NoMetrics
 from parlor.model.budgets import Payer
 from parlor.model.ids import AccountId, Partition, RoomId, ShardId
-from parlor.model.messages import FinishReason, Usage
 from parlor.persistence.writer import ShardWriterLoop
-from parlor.reading.internal import InternalHistory, InternalMemories
 from parlor.rooms.commands import Command, Outcome, Refused, Wake
 from parlor.rooms.host import RoomHost
 from parlor.settings import CacheSettings, LlmSettings, QueueSettings, RedisSettings, RoomSettings, Settings
 from parlor.settings.limits import LimitSettings
 from parlor.wiring import Wiring
 from tests.chaos.simulation.loop import Process, current_process
+from tests.chaos.simulation.model import SimModel
 from tests.chaos.simulation.redis_client import SimClient, virtual_seconds
 from tests.chaos.simulation.redis_server import SimServer
 from tests.chaos.simulation.store import Shards, SimStore
+from tests.chaos.simulation.tools import NoServers, ToolServer
 from tests.unit.memory_store import Templates
-from tests.unit.scripted_model import ScriptedModel
 
 EPOCH = 1_750_000_000.0
 """Unix time, in seconds, when a run begins."""
@@ -53,8 +50,9 @@ PAYERS = [
     for name, partition in zip(("ada", "eve"), PARTITIONS, strict=True)
 ]
 """The accounts of the people."""
-ANSWER_TOKENS, OVERUSE = 150, 1
-"""Tokens that an answer may have, and how many times that it has at the most."""
+ANSWER_TOKENS = 150
+"""Tokens that an answer may have."""
+APPROVAL_TTL = timedelta(seconds=40)
 CALL_SECONDS = 5.0
 """Longest wait of the edge for an owner, before it asks another one (``actors.channel``)."""
 GIVE_AWAY_SECONDS = 20.0
@@ -105,36 +103,6 @@ class SimEntropy:
         return self._chance.getrandbits(count)
 
 
-class SimModel(ScriptedModel):
-    """Answers every prompt after a while, in pieces; now and then it fails."""
-
-    def __init__(
-        self, history: InternalHistory, memories: InternalMemories, chance: random.Random, cut: float, *, counted: bool
-    ) -> None:
-        """``cut`` is the share of answers that end by their length; ``counted``: answers use up what they may."""
-        super().__init__(history)
-        self.memory = Memory(history, memories, 8000, 800)
-        self._chance = chance
-        self._cut = cut
-        self._counted = counted
-
-    async def chat(self, persona: str | Persona, context: Context) -> AsyncGenerator[Part, None]:
-        chance = self._chance
-        for number in range(chance.choice([0, 0, 0, 1, 3])):
-            await asyncio.sleep(chance.uniform(0.01, 0.5))
-            yield ReasoningDelta(f"hm {number} é ")
-        for number in range(chance.randint(0, 4)):
-            await asyncio.sleep(chance.uniform(0.01, 1.5))
-            yield TextDelta(f"{number} {len(context.turns)} é\n")
-        if chance.random() < 0.1:
-            return
-        whole = not self._cut or chance.random() > self._cut
-        usage = Usage(1, 1)
-        if self._counted and context.answer_tokens is not None:
-            usage = Usage(context.estimated_tokens, chance.randint(1, context.answer_tokens * OVERUSE))
-        yield Completion(FinishReason.STOP if whole else FinishReason.LENGTH, usage)
-
-
 class SimMetrics(NoMetrics):
     """Counts over all processes."""
 
@@ -174,6 +142,7 @@ class Owner(Node):
             random.Random(installation.chance.random()),
             installation.cut,
             counted=installation.budget is not None,
+            server=installation.tools,
         )
         ports = self.wiring.room_ports(model, installation.metrics)
         self.host = self.process.context.run(RoomHost, ports)
@@ -204,8 +173,9 @@ class SimInstallation:
         chunk: int = CHUNK,
         cut: float = 0.0,
         budget: int | None = None,
+        asking: bool = False,
     ) -> None:
-        """``budget``: tokens that an account may use on one day."""
+        """``budget``: tokens that an account may use on one day; ``asking``: models use tools."""
         self.budget = budget
         self.short: dict[str, Any] = {}
         """Settings of a run with a budget: a few replies use it up."""
@@ -217,6 +187,9 @@ class SimInstallation:
         self.chance = random.Random(seed)
         self.server = SimServer(random.Random(self.chance.random()))
         self.shards = Shards(templates, random.Random(self.chance.random()))
+        self.tools = ToolServer(random.Random(self.chance.random())) if asking else None
+        if asking:
+            self.short["rooms"] = SETTINGS["rooms"].model_copy(update={"approval_ttl": APPROVAL_TTL})
         self.metrics = SimMetrics()
         self.skews: dict[str, float] = {}
         """Of each process's wall clock, in seconds."""
@@ -381,6 +354,8 @@ class SimInstallation:
             mock.patch("parlor.cache.hub.CHUNK", self._chunk),
             mock.patch("parlor.wiring.SystemClock", clock),
             mock.patch("parlor.wiring.SystemEntropy", entropy),
+            mock.patch("parlor.wiring.HttpCaller", return_value=self.tools),
+            mock.patch("parlor.wiring.McpServers", return_value=NoServers()),
         ):
             yield
 

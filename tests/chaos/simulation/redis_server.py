@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any, Protocol
 
@@ -82,6 +82,8 @@ class SimServer:
         self.changed = asyncio.Event()
         """Set with each script that may have queued something."""
         self.subscribers: list[Subscriber] = []
+        self.watchers: list[Callable[[tuple[str, ...]], None]] = []
+        """Called after each script on the installation's own server, with its keys."""
         self._ours = _Data()
         self._foreign: _Data | None = None
 
@@ -91,7 +93,11 @@ class SimServer:
         answer = data.execute(command)
         if command[0] != "EVALSHA" or isinstance(answer, Exception):
             return answer
-        if any(":queue" in key for key in command[3 : 3 + int(command[2])]):
+        keys = command[3 : 3 + int(command[2])]
+        if data is self._ours:
+            for watch in self.watchers:
+                watch(keys)
+        if any(":queue" in key for key in keys):
             self.changed.set()
             self.changed = asyncio.Event()
         if any(subscriber.channels for subscriber in self.subscribers):

@@ -18,11 +18,12 @@ from parlor.model.ids import RoomId, home_of
 from parlor.model.states import MessageState
 from tests.chaos.checker import FinalRoom, Violation, check
 from tests.chaos.history import ObservedMessage, Operation, Outcome, Recorder
-from tests.chaos.observed import seen
+from tests.chaos.observed import calls_in, seen
 from tests.chaos.simulation.installation import SimInstallation
 from tests.chaos.simulation.loop import VirtualLoop
 from tests.chaos.simulation.nemesis import Nemesis
 from tests.chaos.simulation.spending import Watch
+from tests.chaos.simulation.tools import Ledger
 from tests.chaos.simulation.users import Users
 from tests.unit.memory_store import Templates
 
@@ -49,6 +50,8 @@ SPENDING_FROM = 50_000
 """As those from ``LOOKING_BACK_FROM``; and accounts have a budget that does not last."""
 GIVING_AWAY_FROM = 80_000
 """As those before; and rooms are given away, as to actors of their own."""
+ASKING_FROM = 90_000
+"""As those, without budgets; and models use tools, whose calls people decide about."""
 BUDGETS = (300, 900)
 SHORT_CHUNK = 8
 CUT_ANSWERS = 0.3
@@ -66,6 +69,8 @@ class Report(msgspec.Struct, frozen=True):
     faults: dict[str, int]
     over_budget: int
     """Operations that were refused as ``quota-exceeded``."""
+    calls: dict[str, int]
+    """Of tools: how many were seen in each state, decided and executed."""
     seconds: float
     """Virtual."""
     digest: str
@@ -85,8 +90,10 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
     loop = asyncio.get_running_loop()
     looking_back = seed >= LOOKING_BACK_FROM
     chunk, cut = (SHORT_CHUNK, CUT_ANSWERS) if looking_back else (CHUNK, 0.0)
-    budget = chance.randint(*BUDGETS) if seed >= SPENDING_FROM else None
-    installation = SimInstallation(seed, templates, chunk=chunk, cut=cut, budget=budget)
+    asking = seed >= ASKING_FROM
+    budget = chance.randint(*BUDGETS) if SPENDING_FROM <= seed < ASKING_FROM else None
+    installation = SimInstallation(seed, templates, chunk=chunk, cut=cut, budget=budget, asking=asking)
+    ledger = Ledger(installation.server)
     watch = Watch(installation)
     watching = asyncio.create_task(watch.watch())
     recorder = Recorder(out, loop.time, "people")
@@ -96,6 +103,7 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
         random.Random(chance.random()),
         revising=seed >= REVISING_FROM,
         looking_back=looking_back,
+        deciding=asking,
     )
     jumping, swapping = JUMPING_FROM <= seed < LOOKING_BACK_FROM, SWAPPING_FROM <= seed < SPENDING_FROM
     nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES and not (jumping or swapping)
@@ -113,17 +121,22 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
         with contextlib.suppress(TimeoutError):
             # Who is not done by then was never answered: the checker says so.
             async with asyncio.timeout(RUN_SECONDS):
-                await users.work(user_count, operations, pace=chance.choice([0.3, 1.0, 3.0]))
+                await users.work(user_count, operations * (2 if asking else 1), pace=chance.choice([0.3, 1.0, 3.0]))
         evil.cancel()
         await asyncio.gather(evil, return_exceptions=True)
         await nemesis.rest()
+        if installation.tools is not None:
+            installation.tools.wanted = False
         await asyncio.sleep(SETTLE_SECONDS)
         await _visit(installation, recorder.operations)
         unrest = await _come_to_rest(installation) or await _swept(installation)
         recorder.close()
         final, unreadable = await _final(installation, recorder.operations)
         spending = await watch.spending()
-        violations = check(recorder.operations, final, nemesis.lost, foreign=nemesis.foreign, spending=spending)
+        calls = ledger.calls(installation.tools) if installation.tools is not None else None
+        violations = check(
+            recorder.operations, final, nemesis.lost, foreign=nemesis.foreign, spending=spending, calls=calls
+        )
         violations += unreadable
         if unrest:
             violations.append(Violation("C5", "", unrest))
@@ -132,7 +145,8 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
     finally:
         watching.cancel()
         await installation.close()
-    return _report(seed, violations, recorder.operations, installation, nemesis, loop.time())
+    counted = ledger.counted(installation.tools)
+    return _report(seed, violations, recorder.operations, installation, nemesis, counted, loop.time())
 
 
 def _report(
@@ -141,6 +155,7 @@ def _report(
     operations: list[Operation],
     installation: SimInstallation,
     nemesis: Nemesis,
+    calls: Counter[str],
     seconds: float,
 ) -> Report:
     history = msgspec.json.encode(operations)
@@ -156,6 +171,7 @@ def _report(
             + Counter({f"store-{k}": n for k, n in installation.shards.injected.items()})
         ),
         sum(operation.error == "quota-exceeded" for operation in operations),
+        dict(calls),
         seconds,
         f"{zlib.crc32(history):08x}",
     )
@@ -227,6 +243,7 @@ async def _final(installation: SimInstallation, history: list[Operation]) -> tup
                         stored.doc.content,
                         deleted=stored.deleted,
                         open=stored_state(stored) is MessageState.COMPOSING,
+                        calls=calls_in(stored.doc.parts or ()),
                     )
                     for stored in rows
                 ],

@@ -14,6 +14,7 @@ import pytest
 
 from parlor.cache.loader import Script, load
 from parlor.cache.queue import QueueEntry, WriterQueue
+from parlor.model.tools import ToolState
 from tests.chaos.simulation.__main__ import kept_seeds, seeds_of
 from tests.chaos.simulation.run import LOOKING_BACK_FROM, SPENDING_FROM, SWAPPING_FROM, Report, run_seed
 from tests.chaos.simulation.worker import run_all
@@ -21,7 +22,7 @@ from tests.unit.memory_store import make_templates
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-SEEDS = "0-29,10000-10079,20000-20029,30000-30029,40000-40019,50000-50019,80000-80014"
+SEEDS = "0-29,10000-10079,20000-20029,30000-30029,40000-40019,50000-50019,80000-80014,90000-90019"
 """`make chaos` runs thousands more."""
 AGAIN = [0, 1, 2]
 """Run a second time, in another process."""
@@ -80,10 +81,17 @@ def test_budgets_refused_what_they_had_no_room_for(reports: list[Report]) -> Non
 def test_an_answer_that_uses_more_than_it_reserved_is_found_out(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.chaos.simulation.installation.OVERUSE", 5)
+    monkeypatch.setattr("tests.chaos.simulation.model.OVERUSE", 5)
     templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
     broken = [run_seed(seed, templates).violations for seed in range(SPENDING_FROM, SPENDING_FROM + 10)]
     assert {violation.rule for violations in broken for violation in violations} == {"C17"}
+
+
+def test_calls_of_tools_came_to_every_state(reports: list[Report]) -> None:
+    came = Counter[str]()
+    for report in reports:
+        came.update(report.calls)
+    assert came.keys() == {*ToolState, "runs"} - {ToolState.PROPOSED}
 
 
 def test_a_seed_is_one_run(reports: list[Report]) -> None:

@@ -33,9 +33,10 @@ from parlor.rooms.commands import (
     Stop,
     UpdateRoom,
 )
-from tests.chaos.history import Heard, Kind, ObservedMessage, Recorder, Request, Response, thought_of
+from tests.chaos.history import Heard, Kind, ObservedMessage, Recorder, Request, Response, calls_of, thought_of
 from tests.chaos.history import Outcome as End
 from tests.chaos.observed import seen
+from tests.chaos.simulation.deciders import Deciders
 from tests.chaos.simulation.installation import PAYERS, SHARD, SimInstallation
 
 DEADLINE = 60.0
@@ -50,6 +51,9 @@ REFUSALS = frozenset(
         "limit-reached",
         "quota-exceeded",
         "stream-expired",
+        "already-decided",
+        "digest-mismatch",
+        "invalid-request",
     }
 )
 """Codes after which an operation did not happen and will not."""
@@ -70,9 +74,11 @@ class Users:
         *,
         revising: bool,
         looking_back: bool,
+        deciding: bool = False,
     ) -> None:
         """``revising``: they also stop, regenerate and edit, and double text in every way. ``looking_back``: they also
-        ask for what was said before (all events, and sends that were answered) and continue replies."""
+        ask for what was said before (all events, and sends that were answered) and continue replies. ``deciding``: they
+        also decide about calls of tools."""
         self._installation = installation
         self._recorder = recorder
         self._chance = chance
@@ -103,6 +109,8 @@ class Users:
         if looking_back:
             self._doing += [(10, self._delete_message), (30, self._look_back), (10, self._send_again)]
             self._doing += [(12, self._continue)]
+        if deciding:
+            self._doing += [(120, Deciders(installation, chance, self._do, self._ask).decide)]
 
     async def work(self, count: int, operations: int, pace: float) -> None:
         """``pace``: mean seconds between two operations of one person."""
@@ -316,7 +324,9 @@ class Users:
         try:
             response = await act()
         except ParlorError as error:
-            outcome = End.FAIL if error.code in REFUSALS else End.UNKNOWN
+            # A message that is gone by now may have been decided about by an earlier copy.
+            unsure = kind is Kind.DECIDE and error.code == "message-not-found"
+            outcome = End.FAIL if error.code in REFUSALS and not unsure else End.UNKNOWN
             self._recorder.end(name, outcome, error=error.code)
             if error.code == "room-not-found" and self.rooms.get(room_id) is session:
                 self.rooms.pop(room_id)
@@ -352,4 +362,5 @@ def heard(event: Event) -> Heard:
         offset=data.get("offset", 0),
         text=data.get("text") or data.get("part", about).get("text") or about.get("content", ""),
         thought=thought_of(about),
+        calls=calls_of([data["part"]] if "part" in data else about.get("parts", ())),
     )

@@ -124,7 +124,11 @@ async def test_an_answer_that_is_lost_is_told_and_it_is_not_called_again(
     await domain.write_all()
     await passed(domain)
     assert len(domain.tools.calls) == 1
+    await passed(domain, SEND_WITHIN + careful.timeout - 4)
+    assert calls_of(await reply_of(domain, room))[0].state is ToolState.RUNNING, "the tool may be at work still"
+    await passed(domain, 4)
     assert calls_of(await reply_of(domain, room))[0].state is ToolState.UNKNOWN
+    assert len(domain.tools.calls) == 1
     assert "nobody knows" in domain.model.talks[1].context.turns[-1].content
 
 

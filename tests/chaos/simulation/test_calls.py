@@ -1,0 +1,105 @@
+"""The simulation can fail: what must never become of a call of a tool is found out, whichever part of Parlor lets it
+happen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+from msgspec import structs
+
+from parlor.cache.loader import Script, load
+from parlor.model.parts import Part, ToolCallPart
+from parlor.model.tools import HttpTool, Tool, ToolResult, ToolState
+from parlor.rooms.tool_steps import ToolSteps
+from parlor.tools.toolbox import Toolbox
+from tests.chaos.simulation.run import ASKING_FROM, run_seed
+from tests.chaos.simulation.tools import declared
+from tests.unit.memory_store import Templates, make_templates
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+
+SEEDS = range(ASKING_FROM, ASKING_FROM + 40)
+"""One of the first breaks the promise, if none keeps it."""
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    return asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
+
+
+def decisions_are_not_written(patch: pytest.MonkeyPatch) -> None:
+    @cache
+    def careless(name: str) -> Script:
+        known = load(name)
+        source = known.source
+        if name == "decide_call":
+            source = source.replace("put_call(A.seq, A.call,", "do return {CODE.OK} end\nput_call(A.seq, A.call,")
+        return Script(name, source, known.keys, known.more, known.arguments, known.rest)
+
+    patch.setattr("parlor.cache.live.load", careless)
+
+
+def arguments_are_written_anew(patch: pytest.MonkeyPatch) -> None:
+    run = Toolbox.run
+
+    async def anew(self: Toolbox, tool: Tool | None, call: ToolCallPart, key: str) -> ToolResult:
+        return await run(self, tool, structs.replace(call, arguments=call.arguments.replace(",", ", ")), key)
+
+    patch.setattr(Toolbox, "run", anew)
+
+
+def keys_are_random(patch: pytest.MonkeyPatch) -> None:
+    run, count = Toolbox.run, iter(range(10**6))
+
+    async def keyed(self: Toolbox, tool: Tool | None, call: ToolCallPart, key: str) -> ToolResult:
+        return await run(self, tool, call, f"{key}{next(count)}")
+
+    patch.setattr(Toolbox, "run", keyed)
+
+
+def denied_calls_are_sent(patch: pytest.MonkeyPatch) -> None:
+    finish = ToolSteps.finish
+
+    async def sent(self: ToolSteps) -> None:
+        for part in self._draft.shown:
+            if isinstance(part, ToolCallPart) and part.state is ToolState.DENIED:
+                await self._toolbox.run(self._tools.get(part.name), part, "key")
+        await finish(self)
+
+    patch.setattr(ToolSteps, "finish", sent)
+
+
+def every_call_may_be_sent_again(patch: pytest.MonkeyPatch) -> None:
+    again = [structs.replace(tool, idempotent=True) if isinstance(tool, HttpTool) else tool for tool in declared()]
+    patch.setattr("tests.chaos.simulation.model.declared", lambda: tuple(again))
+
+
+def calls_do_not_end_with_their_reply(patch: pytest.MonkeyPatch) -> None:
+    def same(parts: list[Part]) -> list[Part]:
+        return parts
+
+    patch.setattr("parlor.rooms.draft.ended_calls", same)
+    patch.setattr("parlor.rooms.reply.ended_calls", same)
+
+
+@pytest.mark.parametrize(
+    ("rule", "break_it"),
+    [
+        ("C18", decisions_are_not_written),
+        ("C19", arguments_are_written_anew),
+        ("C20", keys_are_random),
+        ("C21", denied_calls_are_sent),
+        ("C22", every_call_may_be_sent_again),
+        ("C23", calls_do_not_end_with_their_reply),
+    ],
+    ids=lambda each: each if isinstance(each, str) else each.__name__,
+)
+def test_what_must_not_become_of_a_call_is_found_out(
+    templates: Templates, monkeypatch: pytest.MonkeyPatch, rule: str, break_it: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    break_it(monkeypatch)
+    found = (violation.rule for seed in SEEDS for violation in run_seed(seed, templates).violations)
+    assert rule in found
