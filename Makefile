@@ -70,6 +70,7 @@ bench-check: $(DEV_STAMP) servers ## Whether sends are as fast as at BASE=HEAD~1
 CHAOS_TIMES ?= 20
 CHAOS_RATE ?= 300
 CHAOS_BACKLOG ?= 1000000
+CHAOS_APPROVALS ?= 2000
 CHAOS_SEEDS ?= 0-1999,10000-13999,20000-21999,40000-40999,80000-80999,90000-91999
 
 chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hours; CHAOS_TIMES=1 for a first look
@@ -80,6 +81,8 @@ chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hou
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --servers embedded \
 		--faults kill-room-actor,kill-writer,kill-redis,kill-all,lock-sqlite,fill-shard-disk; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults empty-redis; \
+	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate 50 --deciders 16 --approvals $(CHAOS_APPROVALS) \
+		--faults kill-room-actor,stop-room-actor,kill-writer,kill-replica,kill-redis; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults kill-node,kill-raylet,stop-node; \
 	$(BIN)/python -m tests.chaos.wrapper.backlog --entries $(CHAOS_BACKLOG); \
 	echo "make: chaos took $$((SECONDS - began)) s"

@@ -1,7 +1,7 @@
 """The checker's rules about calls of tools, C18 to C23; explained in ``tests.chaos.checker``.
 
-Every call has arguments of its own: whoever plays the model puts a number, ``ask``, into them that no other call has,
-and an edit leaves it. Calls of a tool that is approved once in a room have none, as they are the same call.
+Every call has arguments of its own: whoever plays the model puts something, ``ask``, into them that no other call of
+the tool has, and an edit leaves it. Calls of a tool that is approved once in a room have none: they are the same call.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Run(msgspec.Struct, frozen=True):
     """When it was sent, where that is known."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class Logged(msgspec.Struct, frozen=True):
     """A call as an entry of an event log has it."""
 
     at: float
@@ -62,7 +62,7 @@ class Calls(msgspec.Struct, frozen=True):
 
     tools: Mapping[str, ToolKind]
     runs: Sequence[Run] = ()
-    told: Sequence[Told] | None = None
+    told: Sequence[Logged] | None = None
     """Everything that any event log ever had, in order; None where nobody saw it all."""
     within: float = NEVER
     """Seconds after the script that allows a call in which it is sent or never."""
@@ -84,9 +84,10 @@ def call_rules(
     yield from _CallRules(operations, rooms, calls, lost).violations()
 
 
-def ask_of(arguments: str) -> str:
-    """Which call these are the arguments of; '' for one that is not told from others."""
-    return str(json.loads(arguments).get("ask", ""))
+def ask_of(name: str, arguments: str) -> str:
+    """Which call of the tool these are the arguments of; '' for one that is not told from others."""
+    ask = json.loads(arguments).get("ask")
+    return f"{name}:{ask}" if ask else ""
 
 
 class _CallRules:
@@ -108,7 +109,7 @@ class _CallRules:
         self._runs: defaultdict[str, list[Run]] = defaultdict(list)
         """By call."""
         for run in calls.runs:
-            if ask := ask_of(run.arguments):
+            if ask := ask_of(run.name, run.arguments):
                 self._runs[ask].append(run)
 
     def violations(self) -> Iterator[Violation]:
@@ -117,6 +118,8 @@ class _CallRules:
         yield from self._keys()
         yield from self._refused()
         yield from self._twice()
+        yield from self._in_time()
+        yield from self._unknown()
         yield from self._one_outcome()
         yield from self._in_order()
         yield from self._results()
@@ -178,13 +181,13 @@ class _CallRules:
         for decision in self._decided:
             call = decision.response.call
             if decision.outcome is Outcome.OK and not decision.request.approve and call is not None:
-                refused[ask_of(call.arguments)] = "denied", decision.room
+                refused[ask_of(call.name, call.arguments)] = "denied", decision.room
         for told in self._told:
             if told.call.state in NEVER_SENT:
-                refused.setdefault(ask_of(told.call.arguments), (told.call.state, ""))
+                refused.setdefault(ask_of(told.call.name, told.call.arguments), (told.call.state, ""))
         for room, call in self._final.values():
             if call.state in NEVER_SENT:
-                refused.setdefault(ask_of(call.arguments), (call.state, room))
+                refused.setdefault(ask_of(call.name, call.arguments), (call.state, room))
         for ask, (state, room) in refused.items():
             if any(not self._in_lost(run) for run in self._runs.get(ask, ())):
                 yield self._wrong("C21", room, f"call {ask} is {state} and ran")
@@ -196,19 +199,26 @@ class _CallRules:
             kind = self._calls.tools.get(runs[0].name)
             if kind is not None and not kind.idempotent and len(runs) > 1:
                 yield self._wrong("C22", "", f"call {ask} of {runs[0].name} ran {len(runs)} times")
+
+    def _in_time(self) -> Iterator[Violation]:
         let_go: defaultdict[str, list[float]] = defaultdict(list)
         for told in self._told:
-            ask, kind = ask_of(told.call.arguments), self._calls.tools.get(told.call.name)
             if told.call.state == "running":
-                let_go[ask].append(told.at)
-            timeout = kind.timeout if kind is not None and told.call.state == "unknown" and not told.ended else 0.0
-            if any(told.at < (run.sent_at or run.at) + timeout for run in self._runs.get(ask, ()) if timeout):
-                yield self._wrong("C22", "", f"call {ask} was called unknown while it might be under way")
+                let_go[ask_of(told.call.name, told.call.arguments)].append(told.at)
         for ask, runs in self._runs.items():
             for run in runs:
                 before = [at for at in let_go[ask] if run.sent_at is not None and at <= run.sent_at]
                 if before and (run.sent_at or 0.0) - before[-1] > self._calls.within:
                     yield self._wrong("C22", "", f"call {ask} was sent too late after its script")
+
+    def _unknown(self) -> Iterator[Violation]:
+        for told in self._told:
+            kind = self._calls.tools.get(told.call.name)
+            if told.call.state != "unknown" or told.ended or kind is None:
+                continue
+            ask = ask_of(told.call.name, told.call.arguments)
+            if any(told.at < (run.sent_at or run.at) + kind.timeout for run in self._runs.get(ask, ())):
+                yield self._wrong("C22", "", f"call {ask} was called unknown while it might be under way")
 
     # C23: one outcome, everywhere
 
@@ -230,7 +240,7 @@ class _CallRules:
                 yield self._wrong("C23", room, f"a call is {known.state} in its events and {call.state} in its shard")
 
     def _in_order(self) -> Iterator[Violation]:
-        states: defaultdict[str, list[Told]] = defaultdict(list)
+        states: defaultdict[str, list[Logged]] = defaultdict(list)
         for told in self._told:
             states[told.call.call_id].append(told)
         for call_id, every in states.items():
@@ -243,7 +253,7 @@ class _CallRules:
         """A call that is done ran, and its result is what the tool answered."""
         for room, call in self._final.values():
             kind = self._calls.tools.get(call.name)
-            ask = ask_of(call.arguments)
+            ask = ask_of(call.name, call.arguments)
             if call.state != "done" or kind is None or kind.client or not ask:
                 continue
             if call.result not in {run.answer for run in self._runs.get(ask, ())}:

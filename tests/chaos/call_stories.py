@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from parlor.tools.arguments import digest_of
-from tests.chaos.call_rules import Calls, Run, Told, ToolKind
+from tests.chaos.call_rules import Calls, Logged, Run, ToolKind
 from tests.chaos.checker import Lost
 from tests.chaos.history import Kind, ObservedCall, Operation, Outcome, Request, Response
 from tests.chaos.stories import Story
@@ -32,12 +32,12 @@ class CallStory:
     def __init__(self, story: Story) -> None:
         self.story = story
         self.runs: list[Run] = []
-        self.told: list[Told] = []
+        self.told: list[Logged] = []
         self.final: dict[str, ObservedCall] = {}
 
     def became(self, seen: ObservedCall, *, ended: bool = False) -> None:
         self.story.now += 1.0
-        self.told.append(Told(self.story.now, "m4", seen, ended))
+        self.told.append(Logged(self.story.now, "m4", seen, ended))
         self.final[seen.call_id] = seen
 
     def decided(self, seen: ObservedCall, *, approve: bool, arguments: str = "", after: str = "") -> Operation:

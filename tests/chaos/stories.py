@@ -345,14 +345,6 @@ def title_from_nothing(story: Story) -> None:
     story.title = "Boo"
 
 
-def written_into_anothers_redis(story: Story) -> None:
-    story.foreign += [Foreign({"partition": "9"}, {"partition": "9", "room-1": "a claim"})]
-
-
-def taken_from_anothers_redis(story: Story) -> None:
-    story.foreign += [Foreign({"partition": "9", "queue": "theirs"}, {"partition": "9"})]
-
-
 PLANTED: list[tuple[str, Callable[[Story], None]]] = [
     ("C1", row_lost),
     ("C1", text_altered),
@@ -400,6 +392,4 @@ PLANTED: list[tuple[str, Callable[[Story], None]]] = [
     ("C14", repeated_send_gives_deleted_text),
     ("C15", continued_from_nothing),
     ("C15", continued_with_another_piece),
-    ("C16", written_into_anothers_redis),
-    ("C16", taken_from_anothers_redis),
 ]

@@ -3,6 +3,7 @@ something about a call that waits, or about one that they saw waiting long ago; 
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -13,7 +14,6 @@ from parlor.model.parts import ToolCallPart
 from parlor.model.tools import Decision, PostedResult, ToolResult
 from parlor.rooms.commands import CallDone, Command, Decide, Outcome, PostResult
 from parlor.tools.arguments import canonical
-from tests.chaos.call_rules import ask_of
 from tests.chaos.history import Kind, Request, Response
 from tests.chaos.observed import call_seen, seen
 from tests.chaos.simulation.installation import SimInstallation
@@ -61,7 +61,7 @@ class Deciders:
         approve = chance.random() < 0.65
         edited = None
         if approve and call.editable and chance.random() < 0.4:
-            edited = canonical({"ask": ask_of(call.arguments), "to": chance.choice(["Bob", "Zoë"])})
+            edited = canonical({**json.loads(call.arguments), "to": chance.choice(["Bob", "Zoë"])})
         digest = "sha256:" + "0" * 64 if chance.random() < WRONG else call.digest
         command = Decide(
             session, room_id, "", message_id, call.tool_call_id, Decision(approve, digest, edited, "No" * (not approve))

@@ -121,12 +121,9 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
         with contextlib.suppress(TimeoutError):
             # Who is not done by then was never answered: the checker says so.
             async with asyncio.timeout(RUN_SECONDS):
-                await users.work(user_count, operations * (2 if asking else 1), pace=chance.choice([0.3, 1.0, 3.0]))
-        evil.cancel()
-        await asyncio.gather(evil, return_exceptions=True)
-        await nemesis.rest()
-        if installation.tools is not None:
-            installation.tools.wanted = False
+                count = operations * (2 if asking else 1)
+                await users.work(user_count, count, pace=chance.choice([0.3, 1.0, 3.0]))
+        await _heal(installation, nemesis, evil)
         await asyncio.sleep(SETTLE_SECONDS)
         await _visit(installation, recorder.operations)
         unrest = await _come_to_rest(installation) or await _swept(installation)
@@ -175,6 +172,15 @@ def _report(
         seconds,
         f"{zlib.crc32(history):08x}",
     )
+
+
+async def _heal(installation: SimInstallation, nemesis: Nemesis, evil: asyncio.Task[None]) -> None:
+    """Ends what goes wrong; models ask for nothing more."""
+    evil.cancel()
+    await asyncio.gather(evil, return_exceptions=True)
+    await nemesis.rest()
+    if installation.tools is not None:
+        installation.tools.wanted = False
 
 
 async def _visit(installation: SimInstallation, history: list[Operation]) -> None:

@@ -15,7 +15,7 @@ from parlor.model.parts import ToolCallPart
 from parlor.model.tools import AskedCall, ClientTool, DeclaredTool, HttpTool, LostResult, McpServer, McpTool, ToolResult
 from parlor.rooms.tool_steps import SEND_WITHIN
 from parlor.tools.arguments import canonical
-from tests.chaos.call_rules import Calls, Run, Told, ToolKind
+from tests.chaos.call_rules import Calls, Logged, Run, ToolKind
 from tests.chaos.observed import call_seen, calls_in
 from tests.chaos.simulation.redis_server import SimServer
 
@@ -125,7 +125,7 @@ class Ledger:
     """Every change of a call that any event log ever had: reads each log after each script, before anything is lost."""
 
     def __init__(self, server: SimServer) -> None:
-        self.told: list[Told] = []
+        self.told: list[Logged] = []
         self._server = server
         self._read: dict[str, bytes] = {}
         server.watchers.append(self._look)
@@ -151,7 +151,7 @@ class Ledger:
         now = asyncio.get_running_loop().time()
         message_id = fields.get(b"message", b"").decode()
         if b"part" in fields and isinstance(part := decode_part(fields[b"part"]), ToolCallPart):
-            self.told.append(Told(now, message_id, call_seen(part)))
+            self.told.append(Logged(now, message_id, call_seen(part)))
         elif b"doc" in fields:
             ended = calls_in(decode_doc(fields[b"doc"]).parts or ())
-            self.told += [Told(now, message_id, call, ended=True) for call in ended]
+            self.told += [Logged(now, message_id, call, ended=True) for call in ended]

@@ -41,7 +41,16 @@ def main() -> int:
 def _arguments() -> tuple[Plan, bool]:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.system", description=__doc__)
     parser.add_argument("--faults", default="lossless", help=f"with commas; all, lossless, or of: {', '.join(FAULTS)}")
-    for name, default in (("times", 1), ("accounts", 8), ("rooms", 5), ("users", 80), ("readers", 4), ("calm", 200)):
+    for name, default in (
+        ("times", 1),
+        ("accounts", 8),
+        ("rooms", 5),
+        ("users", 80),
+        ("readers", 4),
+        ("calm", 200),
+        ("deciders", 0),
+        ("approvals", 0),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rate", type=float, default=200.0, help="things done a second")
     parser.add_argument("--servers", choices=("embedded", "private"), default="private")
@@ -61,6 +70,8 @@ def _arguments() -> tuple[Plan, bool]:
         users=given.users,
         readers=given.readers,
         calm=given.calm,
+        deciders=given.deciders,
+        approvals=given.approvals,
         kind=given.servers,
         seed=given.seed,
         history=given.history,

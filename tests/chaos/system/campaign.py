@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
+from tests.chaos.call_rules import Calls
 from tests.chaos.checker import FinalRoom, Foreign, Lost, Violation, check
 from tests.chaos.history import Kind as OperationKind
 from tests.chaos.history import Operation, Outcome, Recorder
 from tests.chaos.system.catalogue import FAULTS
+from tests.chaos.system.deciders import Deciders
 from tests.chaos.system.faults import PROBE, STOPPED_SECONDS, Blow
 from tests.chaos.system.final import final_rooms, oldest_unstored, run_dry
 from tests.chaos.system.load import Account, Delivery, Load
@@ -22,6 +27,7 @@ from tests.chaos.system.readers import read_events
 from tests.chaos.system.refusals import Refusals
 from tests.chaos.system.rows import Backlog
 from tests.chaos.system.target import Target, may_mount
+from tests.chaos.system.tool_server import TOOLS, ToolServer, tool_server
 from tests.installation import Installation, Kind
 
 HEAL_SECONDS = 150.0
@@ -45,6 +51,10 @@ class Plan(msgspec.Struct, frozen=True):
     readers: int = 4
     calm: int = 200
     """Messages that are taken between two faults."""
+    deciders: int = 0
+    """People more, whose models use tools, and who decide about the calls."""
+    approvals: int = 0
+    """Least number of calls that they decide about: the faults are made again until then."""
     stopped: tuple[float, float] = STOPPED_SECONDS
     """Least and most seconds that a process is stopped."""
     kind: Kind = "private"
@@ -95,19 +105,26 @@ class Report(msgspec.Struct, frozen=True):
     failed_starts: list[str]
     """That had to be repeated, and how they ended."""
     skipped: list[str]
+    calls: dict[str, int]
+    """What the deciders did, and how often tools ran."""
 
 
 async def run(plan: Plan, say: Callable[[str], None]) -> Report:
     """Raises ``RuntimeError`` when the installation does not start or does not stop."""
     faults, skipped = choose(plan)
     nodes = any(fault.needs_nodes for fault in faults)
-    target = NodeTarget(plan.kind) if nodes else Target(plan.kind, disks=any(fault.needs_disks for fault in faults))
-    try:
-        installation = await asyncio.to_thread(target.start)
-        say(f"{installation.base_url}: {plan.kind}, faults {', '.join(fault.name for fault in faults)}")
-        return await _Campaign(plan, target, installation, faults, say).run(skipped)
-    finally:
-        await asyncio.to_thread(target.down)
+    with TemporaryDirectory() as directory, tool_server(Path(directory)) as tools:
+        personas = Path(directory) / "personas.toml"
+        personas.write_text(tools.personas(), encoding="utf-8")
+        settings = {"PARLOR_LLM__PERSONAS_FILE": str(personas)} if plan.deciders else {}
+        disks = any(fault.needs_disks for fault in faults)
+        target = NodeTarget(plan.kind) if nodes else Target(plan.kind, disks=disks, settings=settings)
+        try:
+            installation = await asyncio.to_thread(target.start)
+            say(f"{installation.base_url}: {plan.kind}, faults {', '.join(fault.name for fault in faults)}")
+            return await _Campaign(plan, target, installation, faults, tools, say).run(skipped)
+        finally:
+            await asyncio.to_thread(target.down)
 
 
 def choose(plan: Plan) -> tuple[list[type[Blow]], list[str]]:
@@ -133,13 +150,18 @@ class _Campaign:
         target: Target,
         installation: Installation,
         faults: list[type[Blow]],
+        tools: ToolServer,
         say: Callable[[str], None],
     ) -> None:
         self._plan, self._target, self._faults, self._say = plan, target, faults, say
+        self._tools = tools
         self._installation = installation
         self._chance = random.Random(plan.seed)
         self._accounts = [
             Account(f"person-{number}", installation.token(f"person-{number}")) for number in range(plan.accounts)
+        ]
+        self._deciding = [
+            Account(f"decider-{number}", installation.token(f"decider-{number}")) for number in range(plan.deciders)
         ]
         self._refusals = Refusals(target)
         self._occurrences: list[Occurrence] = []
@@ -156,12 +178,18 @@ class _Campaign:
         with path.open("w", encoding="utf-8") as out:
             recorder = Recorder(out, time.monotonic, "load")
             load = Load(("127.0.0.1", self._installation.port), recorder, self._accounts, plan.seed)
-            await load.furnish(plan.rooms)
-            await self._break_things(load, recorder)
+            await load.furnish(self._accounts, plan.rooms)
+            await load.furnish(self._deciding, 2)
+            deciders = Deciders(load, plan.seed)
+            await self._break_things(load, recorder, deciders)
             recorder.close()
         seconds = time.monotonic() - began
         dry = await self._run_dry()
-        rooms = await final_rooms(Installation(self._target.kind, self._target.data_dir), self._accounts)
+        rooms = await final_rooms(
+            Installation(self._target.kind, self._target.data_dir), self._accounts + self._deciding
+        )
+        runs = self._tools.runs
+        self._troubles += deciders.troubles
         taken = [delivery for delivery in load.deliveries if delivery.taken_at is not None]
         return Report(
             plan=plan,
@@ -172,24 +200,35 @@ class _Campaign:
             rate=round(load.answered / seconds, 1),
             calm_rate=round(self._calm_sent / self._calm_seconds, 1) if self._calm_seconds else 0.0,
             occurrences=self._occurrences,
-            violations=check(_with_rooms(recorder.operations, rooms), rooms, self._lost, foreign=self._foreign),
+            violations=check(
+                _with_rooms(recorder.operations, rooms),
+                rooms,
+                self._lost,
+                foreign=self._foreign,
+                calls=Calls(TOOLS, runs),
+            ),
             troubles=self._troubles,
             dead_letters=dry.dead,
             rooms=len(rooms),
             rows=sum(len(room.rows) for room in rooms),
             failed_starts=self._target.failed_starts,
             skipped=skipped,
+            calls=dict(deciders.done + Counter(runs=len(runs))),
         )
 
-    async def _break_things(self, load: Load, recorder: Recorder) -> None:
+    async def _break_things(self, load: Load, recorder: Recorder, deciders: Deciders) -> None:
         plan, stop = self._plan, asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run(plan.rate, plan.users))
             for number in range(plan.readers):
                 account = self._accounts[number % len(self._accounts)]
                 group.create_task(read_events(self._installation.base_url, recorder, account, stop, plan.seed + number))
+            for account in self._deciding:
+                group.create_task(deciders.run(account, stop))
+                group.create_task(read_events(self._installation.base_url, recorder, account, stop, plan.seed))
             try:
-                for _ in range(plan.times):
+                rounds = itertools.count()
+                while next(rounds) < plan.times or deciders.decided < plan.approvals:
                     for fault in self._chance.sample(self._faults, len(self._faults)):
                         await self._calm(load)
                         await self._break(fault(self._target, self._chance, self._plan.stopped), load)

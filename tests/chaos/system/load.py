@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from tests.chaos.history import Kind, ObservedMessage, Operation, Outcome, Recorder, Request, Response
+from tests.chaos.history import Kind, ObservedMessage, Operation, Outcome, Recorder, Request, Response, calls_of
 from tests.chaos.system.http_client import Answer, Connection, NoAnswer
 
 DEADLINE = 30.0
@@ -92,9 +93,9 @@ class Load:
         self._choices = list(WEIGHTS)
         self._weights = list(WEIGHTS.values())
 
-    async def furnish(self, rooms: int) -> None:
-        """So many rooms for each account."""
-        for account in self.accounts:
+    async def furnish(self, accounts: Sequence[Account], rooms: int) -> None:
+        """So many rooms for each of these accounts."""
+        for account in accounts:
             connection = self.connect(account)
             try:
                 for _ in range(rooms):
@@ -135,7 +136,7 @@ class Load:
         room = self._random.choice(account.rooms)
         match what:
             case "note" | "ask" | "persisted":
-                await self._deliver(what, connection, account, room)
+                await self.deliver(what, connection, account, room)
             case "continue":
                 await self._stop_and_continue(connection, account, room)
             case "page":
@@ -145,15 +146,15 @@ class Load:
                     chosen = room.messages.pop(self._random.randrange(len(room.messages)))
                     path = f"/v1/rooms/{room.room_id}/messages/{chosen}"
                     request = Request(message_id=chosen)
-                    await self._ask(connection, Kind.DELETE_MESSAGE, account, room.room_id, request, "DELETE", path)
+                    await self.ask(connection, Kind.DELETE_MESSAGE, account, room.room_id, request, "DELETE", path)
             case "rename":
                 title = self._unique("title")
                 request, body = Request(title=title), {"title": title}
-                await self._ask(
+                await self.ask(
                     connection, Kind.RENAME, account, room.room_id, request, "PATCH", f"/v1/rooms/{room.room_id}", body
                 )
             case "rooms":
-                await self._ask(connection, Kind.LIST_ROOMS, account, "", Request(), "GET", "/v1/rooms?limit=50")
+                await self.ask(connection, Kind.LIST_ROOMS, account, "", Request(), "GET", "/v1/rooms?limit=50")
             case "trespass":
                 other = self._random.choice([found for found in self.accounts if found is not account])
                 await self._read_page(connection, account, self._random.choice(other.rooms).room_id)
@@ -166,14 +167,14 @@ class Load:
         if len(account.rooms) > 1 and account.rooms[0] is room:
             account.rooms.remove(room)
             path = f"/v1/rooms/{room.room_id}"
-            await self._ask(connection, Kind.DELETE_ROOM, account, room.room_id, Request(), "DELETE", path)
+            await self.ask(connection, Kind.DELETE_ROOM, account, room.room_id, Request(), "DELETE", path)
         else:
             account.rooms.pop()
 
     async def _create_room(self, connection: Connection, account: Account) -> bool:
         """Whether it was acknowledged."""
         title = self._unique("title")
-        done = await self._ask(
+        done = await self.ask(
             connection, Kind.CREATE_ROOM, account, "", Request(title=title), "POST", "/v1/rooms", {"title": title}
         )
         if done.outcome is not Outcome.OK:
@@ -183,28 +184,31 @@ class Load:
 
     async def _stop_and_continue(self, connection: Connection, account: Account, room: KnownRoom) -> None:
         """The second is refused where another turn has come meanwhile, or where the reply was over."""
-        sent = await self._deliver("continue", connection, account, room)
+        sent = await self.deliver("continue", connection, account, room)
         if sent is None:
             return
         reply, room_id = sent.response.messages[1].message_id, room.room_id
         path, request = f"/v1/rooms/{room_id}/messages/{reply}", Request(message_id=reply)
-        stopped = await self._ask(connection, Kind.STOP_REPLY, account, room_id, request, "POST", f"{path}/stop")
+        stopped = await self.ask(connection, Kind.STOP_REPLY, account, room_id, request, "POST", f"{path}/stop")
         if stopped.outcome is Outcome.OK:
-            await self._ask(connection, Kind.CONTINUE, account, room_id, request, "POST", f"{path}/continue")
+            await self.ask(connection, Kind.CONTINUE, account, room_id, request, "POST", f"{path}/continue")
 
-    async def _deliver(self, what: str, connection: Connection, account: Account, room: KnownRoom) -> Operation | None:
-        """Sends a message until it is taken, or refused for good (None)."""
-        content = self._unique("note").ljust(NOTE_LENGTH, ".") + ANSWERS.get(what, "")
+    async def deliver(
+        self, what: str, connection: Connection, account: Account, room: KnownRoom, directive: str = ""
+    ) -> Operation | None:
+        """Sends a message until it is taken, or refused for good (None). ``directive`` is the demo model's."""
+        directive = directive or ANSWERS.get(what, "")
+        content = self._unique("note").ljust(NOTE_LENGTH, ".") + directive
         request = Request(content=content, key=content[:40])
         headers = {"Idempotency-Key": f'"{request.key}"'}
         if what == "persisted":
             headers["Prefer"] = "durability=persisted"
-        body = {"content": content, "reply": "auto" if what in ANSWERS else "none"}
+        body = {"content": content, "reply": "auto" if directive else "none"}
         path = f"/v1/rooms/{room.room_id}/messages"
         asked_at, refusals = time.monotonic(), list[str]()
         self.waiting[content] = asked_at
         while True:
-            done = await self._ask(connection, Kind.SEND, account, room.room_id, request, "POST", path, body, headers)
+            done = await self.ask(connection, Kind.SEND, account, room.room_id, request, "POST", path, body, headers)
             taken = done.completed_at if done.outcome is Outcome.OK else None
             if done.outcome is Outcome.UNKNOWN:
                 refusals.append(done.error or done.transport)
@@ -221,9 +225,9 @@ class Load:
 
     async def _read_page(self, connection: Connection, account: Account, room: str) -> None:
         path = f"/v1/rooms/{room}/messages?limit=50"
-        await self._ask(connection, Kind.READ_PAGE, account, room, Request(), "GET", path)
+        await self.ask(connection, Kind.READ_PAGE, account, room, Request(), "GET", path)
 
-    async def _ask(
+    async def ask(
         self,
         connection: Connection,
         kind: Kind,
@@ -260,7 +264,7 @@ def outcome_of(answer: Answer) -> Outcome:
     return Outcome.UNKNOWN if answer.status >= 500 or answer.status == 429 else Outcome.FAIL
 
 
-def seen(message: Mapping[str, object]) -> ObservedMessage:
+def seen(message: Mapping[str, Any]) -> ObservedMessage:
     """A message of the HTTP interface."""
     state = str(message["state"])
     return ObservedMessage(
@@ -270,6 +274,7 @@ def seen(message: Mapping[str, object]) -> ObservedMessage:
         content=str(message["content"]),
         deleted=state in ("DELETING", "DELETED"),
         open=state == "COMPOSING",
+        calls=calls_of(message["parts"]),
     )
 
 
@@ -299,6 +304,10 @@ def _continued(answer: Answer, _persisted: bool) -> Response:
     return Response(messages=[msgspec.structs.replace(seen(answer.body), attempt=int(answer.body["attempt"]))])
 
 
+def _decided(answer: Answer, _persisted: bool) -> Response:
+    return Response(call=calls_of([answer.body])[0])
+
+
 def _nothing(_answer: Answer, _persisted: bool) -> Response:
     return Response()
 
@@ -311,6 +320,7 @@ _READERS: dict[Kind, Callable[[Answer, bool], Response]] = {
     Kind.DELETE_MESSAGE: _nothing,
     Kind.STOP_REPLY: _stopped,
     Kind.CONTINUE: _continued,
+    Kind.DECIDE: _decided,
     Kind.READ_PAGE: _page,
     Kind.LIST_ROOMS: _rooms,
 }

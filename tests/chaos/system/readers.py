@@ -9,7 +9,7 @@ import time
 import httpx2
 import msgspec
 
-from tests.chaos.history import Heard, Kind, Outcome, Recorder, Request, Response, thought_of
+from tests.chaos.history import Heard, Kind, Outcome, Recorder, Request, Response, calls_of, thought_of
 from tests.chaos.system.load import Account
 
 STAY = (3.0, 12.0)
@@ -107,6 +107,7 @@ def _heard(fields: dict[str, str]) -> Heard:
         offset=data.get("offset", 0),
         text=data.get("text") or data.get("part", {}).get("text") or message.get("content", ""),
         thought=thought_of(message),
+        calls=calls_of([data["part"]] if "part" in data else message.get("parts", ())),
     )
 
 

@@ -12,13 +12,15 @@ from redis.asyncio import Redis
 
 from parlor.cache.keys import Keys
 from parlor.model.ids import Partition
+from parlor.model.parts import StoredParts
 from parlor.store.addresses import Address
 from tests.chaos.history import ObservedMessage
+from tests.chaos.observed import calls_in
 from tests.stored_rows import select
 
 _ROOMS = "SELECT room_id, account_id, title, deleted_at FROM rooms"
 _MESSAGES = (
-    "SELECT room_id, seq, message_id, sender_type, content, finish_reason, deleted_at FROM messages "
+    "SELECT room_id, seq, message_id, sender_type, content, parts, finish_reason, deleted_at FROM messages "
     "ORDER BY room_id, seq"
 )
 
@@ -68,7 +70,7 @@ async def stored_rooms(shards: Sequence[Address]) -> list[StoredRoom]:
 
 
 def _row(columns: Sequence[Any]) -> ObservedMessage:
-    seq, message_id, sender, content, finish_reason, deleted_at = columns
+    seq, message_id, sender, content, parts, finish_reason, deleted_at = columns
     return ObservedMessage(
         seq=seq,
         message_id=str(UUID(bytes=bytes(message_id))),
@@ -76,4 +78,5 @@ def _row(columns: Sequence[Any]) -> ObservedMessage:
         content=content,
         deleted=deleted_at is not None,
         open=sender == "AI" and finish_reason is None and deleted_at is None,
+        calls=calls_in(msgspec.json.decode(parts, type=StoredParts)) if parts else (),
     )

@@ -49,6 +49,7 @@ def _found(report: Report) -> list[str]:
             f"{report.rate:.0f} answers/s overall, {report.calm_rate:.0f} messages/s in calm; {report.rooms} rooms, "
             f"{report.rows} rows; {report.dead_letters} dead letters; {report.lost_sends} messages given up"
         ),
+        *([f"calls of tools: {', '.join(f'{n} {what}' for what, n in report.calls.items())}"] if report.calls else []),
         f"violations: {len(report.violations)}",
     ]
     lines += [f"  {one.rule} {one.room}: {one.what} ({', '.join(one.operations)})" for one in report.violations[:50]]

@@ -23,6 +23,7 @@ PLAN = Plan(
     rooms=3,
     users=24,
     calm=40,
+    deciders=3,
     # Beyond the time after which its rooms go to another owner, and well before it would be killed.
     stopped=(7.0, 7.0),
     kind="embedded",
@@ -36,6 +37,8 @@ async def test_nothing_is_lost_doubled_or_revived_by_deaths_and_a_stale_owner() 
     assert report.troubles == []
     assert (report.lost_sends, report.dead_letters) == (0, 0)
     assert sorted(one.fault for one in report.occurrences) == sorted(PLAN.faults)
+    assert report.calls["approve"] > 0, report.calls
+    assert report.calls["runs"] > 0, report.calls
     # A woken owner that was never refused anything would show that nothing was tested.
     assert sum(one.refused for one in report.occurrences) > 0
 

@@ -114,6 +114,36 @@ async def test_it_is_not_sent_when_the_shard_does_not_answer_in_time(
     assert "not sent" in domain.model.talks[1].context.turns[-1].content
 
 
+@pytest.mark.parametrize("idempotent", [False, True])
+async def test_an_owner_that_stood_still_behind_the_script_sends_nothing(domain: Domain, *, idempotent: bool) -> None:
+    domain.model.tools = (structs.replace(tool("launch"), idempotent=idempotent),)
+    room = await begun(domain)
+    domain.pipeline.lose["dispatch_call"] += 1
+    domain.model.talks[0].call(("launch", "{}"))
+    await settle()
+    assert domain.pipeline.ran[-1] == "dispatch_call"
+    domain.clock.leap(SEND_WITHIN + 1)
+    await passed(domain)
+    assert domain.tools.calls == []
+    assert calls_of(await reply_of(domain, room))[0].state is ToolState.FAILED
+    assert "not sent" in domain.model.talks[1].context.turns[-1].content
+
+
+async def test_an_owner_that_stood_still_behind_the_shard_sends_nothing(
+    domain: Domain, careful: HttpTool | McpTool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stands_still(*_: object) -> bool:
+        domain.clock.leap(SEND_WITHIN + 1)
+        return True
+
+    monkeypatch.setattr("parlor.rooms.reply_writer.in_shard", stands_still)
+    room = await begun(domain)
+    domain.model.talks[0].call(("launch", "{}"))
+    await passed(domain)
+    assert domain.tools.calls == []
+    assert calls_of(await reply_of(domain, room))[0].state is ToolState.FAILED
+
+
 async def test_an_answer_that_is_lost_is_told_and_it_is_not_called_again(
     domain: Domain, careful: HttpTool | McpTool
 ) -> None:
