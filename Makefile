@@ -13,7 +13,7 @@ CODE := $(wildcard api actors demo_model examples parlor parlor_bench parlor_cli
 export PIP_NO_INPUT := 1
 PYTHON ?=
 
-.PHONY: help run install-dev check lint types unit test servers bench bench-check chaos image image-steps package lock sbom audit fuzz
+.PHONY: help run install-dev check lint types unit test servers bench bench-check soak chaos image image-steps package lock sbom audit fuzz
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -49,13 +49,22 @@ test: $(DEV_STAMP) servers lint types ## Real servers when they may be installed
 	$(BIN)/pytest -n 2 $(GROUPED) --durations=25 --durations-min=5 $(WAITING) || failed=1; \
 	exit $$failed
 
-bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own (docs/PERFORMANCE.md)
-	@trap '$(BIN)/parlor down --data-dir .parlor-bench; rm -rf .parlor-bench' EXIT; \
-	$(BIN)/parlor up --data-dir .parlor-bench --port 0 --servers private --detach; \
-	$(BIN)/parlor bench send --data-dir .parlor-bench
+# For example MEASURES="F1 F5"; all of them without.
+MEASURES ?=
 
-# The commit to compare with.
+bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own, and the tables of docs/PERFORMANCE.md
+	$(BIN)/parlor bench run $(MEASURES) --results docs/benchmarks
+	$(BIN)/python -m parlor_bench.report docs/benchmarks docs/PERFORMANCE.md
+
+DURATION ?= 7200
+
+soak: $(DEV_STAMP) servers ## Half of the peak rate with replies for DURATION=7200 s: the memory of each process
+	$(BIN)/parlor bench run F12 --duration $(DURATION) --results docs/benchmarks
+	$(BIN)/python -m parlor_bench.report docs/benchmarks docs/PERFORMANCE.md
+
+# The commit to compare with, and options of `parlor bench compare`.
 BASE ?= HEAD~1
+BENCH_CHECK ?=
 
 bench-check: $(DEV_STAMP) servers ## Whether sends are as fast as at BASE=HEAD~1, by paired ratios of one run
 	@home=$$(mktemp -d); tree=$$home/tree; \
@@ -64,7 +73,7 @@ bench-check: $(DEV_STAMP) servers ## Whether sends are as fast as at BASE=HEAD~1
 	git worktree add --quiet --detach $$tree $(BASE); \
 	(cd $$tree && PYTHONPATH=$$tree $(abspath $(BIN))/parlor up --data-dir $$home/base --port 0 --servers private --detach); \
 	$(BIN)/parlor up --data-dir $$home/new --port 0 --servers private --detach; \
-	$(BIN)/parlor bench compare $$home/base --data-dir $$home/new
+	$(BIN)/parlor bench compare $$home/base --data-dir $$home/new $(BENCH_CHECK)
 
 # Of each fault; the least that says something about it.
 CHAOS_TIMES ?= 20

@@ -11,11 +11,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from parlor_bench.load import Figures, Request, run
+from parlor_bench.load import Figures, Sends, post
+from parlor_bench.worker import in_process
 
 WARM_UP_SECONDS = 2.0
 MANY = 64
 """Connections."""
+ROOMS = 100
+BODY = msgspec.json.encode({"content": "x" * 256, "reply": "none"})
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -24,7 +27,7 @@ class Side(msgspec.Struct, frozen=True):
     name: str
     host: str
     port: int
-    requests: Sequence[Request]
+    requests: Sequence[bytes]
     """For each connection, again and again from the first."""
 
 
@@ -84,8 +87,13 @@ async def compare(base: Side, new: Side, *, seconds: float, rounds: int, say: Ca
 
 
 async def _run(side: Side, connections: int, seconds: float) -> Figures:
-    return await run(side.host, side.port, connections, seconds, list(side.requests))
+    return await in_process(Sends(side.host, side.port, connections, seconds, list(side.requests)))
 
 
 def _told(side: Side, figures: Figures) -> str:
     return f"{side.name} {figures.per_second:6.0f}/s p50 {figures.p50_ms} p99 {figures.p99_ms} ms"
+
+
+def send_to(host: str, port: int, room: str, token: str) -> bytes:
+    """A send of ``BODY`` into the room."""
+    return post(host, port, f"/v1/rooms/{room}/messages", token, BODY)

@@ -6,13 +6,15 @@ A client library would use as much CPU as the measured server, on the same cores
 from __future__ import annotations
 
 import asyncio
+import itertools
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import msgspec
 
-Request = Callable[[int], bytes]
-"""Makes the n-th request of a worker, as raw bytes."""
+KEY = b"<key>"
+"""In a request: replaced by a word of its own, for example an idempotency key."""
 
 ANSWER_SECONDS = 30.0
 
@@ -73,35 +75,64 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
         return status, await reader.readexactly(length)
 
 
-async def run(host: str, port: int, connections: int, seconds: float, requests: list[Request]) -> Figures:
-    """Runs the load; ``requests[w % len(requests)]`` makes the requests of worker ``w``."""
-    latencies: list[float] = []
-    errors = 0
-    began = time.perf_counter()
-    until = began + seconds
+class Sends(msgspec.Struct, frozen=True, tag=True):
+    """A load for a process of its own (``parlor_bench.worker``)."""
 
-    async def worker(number: int) -> None:
-        nonlocal errors
-        make = requests[number % len(requests)]
-        reader, writer = await asyncio.open_connection(host, port)
-        try:
-            count = 0
-            while (sent := time.perf_counter()) < until:
-                try:
-                    status, _ = await exchange(reader, writer, make(count))
-                except EOFError:
-                    # HAProxy was reloaded and closed the idle connection.
-                    writer.close()
-                    reader, writer = await asyncio.open_connection(host, port)
-                    continue
-                latencies.append(time.perf_counter() - sent)
-                errors += not 200 <= status < 300
-                count += 1
-        finally:
-            writer.close()
+    host: str
+    port: int
+    connections: int
+    seconds: float
+    requests: list[bytes]
+    """For each connection one, again and again from the first; ``KEY`` in it is another word each time."""
+    per_second: float = 0.0
+    """Requests that fall due, whether earlier ones were answered or not; 0: as many as are answered."""
 
-    await asyncio.gather(*(worker(number) for number in range(connections)))
-    took = time.perf_counter() - began
+    async def run(self) -> Figures:
+        latencies: list[float] = []
+        due = itertools.count()
+        began = time.perf_counter()
+        until = began + self.seconds
+
+        def next_due() -> float:
+            return began + next(due) / self.per_second if self.per_second else time.perf_counter()
+
+        async def worker(request: Iterator[bytes]) -> int:
+            """Returns the number of errors."""
+            errors = 0
+            reader, writer = await asyncio.open_connection(self.host, self.port)
+            try:
+                while (sent := next_due()) < until:
+                    if (wait := sent - time.perf_counter()) > 0:
+                        await asyncio.sleep(wait)
+                    try:
+                        status, _ = await exchange(reader, writer, next(request))
+                    except EOFError:
+                        # HAProxy was reloaded and closed the idle connection.
+                        writer.close()
+                        reader, writer = await asyncio.open_connection(self.host, self.port)
+                        continue
+                    latencies.append(time.perf_counter() - sent)
+                    errors += not 200 <= status < 300
+            finally:
+                writer.close()
+            return errors
+
+        each = (keyed(self.requests[number % len(self.requests)]) for number in range(self.connections))
+        errors = await asyncio.gather(*(worker(requests) for requests in each))
+        return figures(self.connections, time.perf_counter() - began, latencies, sum(errors))
+
+
+def keyed(request: bytes) -> Iterator[bytes]:
+    """The request again and again, with another word for ``KEY`` each time."""
+    before, mark, after = request.partition(KEY)
+    if not mark:
+        return itertools.repeat(request)
+    nonce = secrets.token_hex(4)
+    return (f"{nonce}-{number}".encode().join((before, after)) for number in itertools.count())
+
+
+def figures(connections: int, took: float, latencies: list[float], errors: int) -> Figures:
+    """Times are in seconds."""
     latencies.sort()
     return Figures(
         connections=connections,

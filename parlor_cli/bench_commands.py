@@ -18,33 +18,23 @@ def benchmarks() -> None:
     """Measure a running installation."""
 
 
-@bench.command("send")
-def bench_send(
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    seconds: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds for each measurement.")] = 5.0,
-    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Number of rounds; the result is their median.")] = 5,
-    json: Json = False,
-) -> None:
-    """Compare sends with a no-op POST on the same ingress, and measure the time to first token."""
-    from parlor_cli.bench import send
-
-    raise typer.Exit(send(data_dir, seconds=seconds, rounds=rounds, as_json=json))
-
-
-@bench.command("stream")
-def bench_stream(
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    replies: Annotated[
-        list[int] | None,
-        typer.Option(min=1, max=100_000, help="Replies at once; repeat it for more runs.", show_default="200, 500"),
+@bench.command("run")
+def bench_run(
+    measures: Annotated[list[str] | None, typer.Argument(help="For example F1 F5; all without.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="An installation that runs on private servers.", show_default="one of its own")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds that each reply takes.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds for each load.")] = 3.0,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Number of rounds; the result is their median.")] = 5,
+    duration: Annotated[float, typer.Option(min=10, max=864_000, help="Seconds of the soak, F12.")] = 7200.0,
+    results: Annotated[Path | None, typer.Option(help="A directory for a JSON file of each result.")] = None,
     json: Json = False,
 ) -> None:
-    """Stream many replies at once, each to its own reader: losses, delays, memory. Exit code 1 when a reply is lost."""
-    from parlor_cli.bench import stream
+    """Take measures beside services that one would use instead, by turns (docs/PERFORMANCE.md)."""
+    from parlor_cli.bench_run import run
 
-    raise typer.Exit(stream(data_dir, replies=replies or [200, 500], seconds=seconds, as_json=json))
+    options = {"seconds": seconds, "duration": duration}
+    raise typer.Exit(run(measures or [], data_dir, rounds=rounds, results=results, as_json=json, **options))
 
 
 @bench.command("compare")
@@ -60,16 +50,3 @@ def bench_compare(
     from parlor_cli.bench import compare
 
     raise typer.Exit(compare(data_dir, base, seconds=seconds, rounds=rounds, at_least=at_least, as_json=json))
-
-
-@bench.command("plain")
-def bench_plain(
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    seconds: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds for each measurement.")] = 3.0,
-    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Number of rounds; the result is their median.")] = 5,
-    json: Json = False,
-) -> None:
-    """Compare sends with the service that one writes first: a lock for each room, an INSERT in the request."""
-    from parlor_cli.bench import plain
-
-    raise typer.Exit(plain(data_dir, seconds=seconds, rounds=rounds, as_json=json))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -18,9 +19,8 @@ from parlor.store.addresses import MySqlAddress
 from parlor_bench.peers import openai_relay, plain_service
 from parlor_bench.peers.plain_service import TABLES, Where
 
-DATABASE = "parlor_bench_plain"
 WORKERS = 2
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 _PAUSE_SECONDS = 0.1
 
 
@@ -33,13 +33,14 @@ def arguments_of(address: MySqlAddress) -> dict[str, Any]:
 @asynccontextmanager
 async def own_database(where: Where) -> AsyncIterator[Where]:
     """``where`` names no database: it gets one with the tables of the plain service, which is dropped at the end."""
-    await _execute(where, f"DROP DATABASE IF EXISTS {DATABASE}", f"CREATE DATABASE {DATABASE}")
-    own = msgspec.structs.replace(where, mysql={**where.mysql, "database": DATABASE})
+    name = f"parlor_bench_{secrets.token_hex(4)}"
+    await _execute(where, f"CREATE DATABASE {name}")
+    own = msgspec.structs.replace(where, mysql={**where.mysql, "database": name})
     try:
         await _execute(own, *TABLES)
         yield own
     finally:
-        await _execute(where, f"DROP DATABASE {DATABASE}")
+        await _execute(where, f"DROP DATABASE {name}")
 
 
 @asynccontextmanager

@@ -131,6 +131,14 @@ def test_every_supported_python_is_checked_on_both_kinds_of_servers() -> None:
     assert classifiers == supported()
 
 
+def test_a_pull_request_is_compared_with_its_base_by_ratios() -> None:
+    [job] = [job for job in jobs(ROOT / ".github/workflows/checks.yaml") if job.name == "bench"]
+    assert "bench-check" in make_targets(commands(job))
+    options = set(re.findall(r"--[a-z-]+", commands(job).partition("BENCH_CHECK=")[2]))
+    assert options == {"--seconds", "--rounds", "--at-least"}
+    assert "fetch-depth" in str(job.body["steps"]), "the base has to be there"
+
+
 def test_faults_are_made_every_night() -> None:
     text = (ROOT / ".github/workflows/faults.yaml").read_text(encoding="utf-8")
     assert re.search(r"^on:\n  schedule:\n    - cron: \"\d+ \d+ \* \* \*\"$", text, re.MULTILINE)

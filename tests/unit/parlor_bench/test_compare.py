@@ -6,11 +6,11 @@ from http import HTTPStatus
 
 import pytest
 
-from demo_model.http import Connection, HttpServer, Request
+from demo_model.http import Connection, Request
 from parlor_bench import compare as under_test
-from parlor_bench.compare import MANY, Side, compare
+from parlor_bench.compare import MANY, Side, compare, send_to
 from parlor_bench.load import Figures
-from parlor_bench.send import send_to
+from tests.unit.parlor_bench.http_peer import serving
 
 pytestmark = pytest.mark.unit
 
@@ -46,12 +46,8 @@ async def test_a_side_is_sent_to() -> None:
         taken.append(f"{request.method} {request.path}")
         connection.respond(HTTPStatus.CREATED, b"{}")
 
-    server = HttpServer(take)
-    try:
-        port = await server.start("127.0.0.1", 0)
+    async with serving(take) as port:
         side = Side("new", "127.0.0.1", port, [send_to("127.0.0.1", port, "r", "token")])
         found = await under_test._run(side, 1, 0.2)
-    finally:
-        await server.close()
     assert found.errors == 0
     assert set(taken) <= {"POST /v1/rooms/r/messages"}

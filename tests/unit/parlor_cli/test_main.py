@@ -153,8 +153,7 @@ def test_the_version_is_that_of_the_package() -> None:
     [
         (["up"], ["127.0.0.1", "8000", "embedded", "64", "2", ".parlor"]),
         (["token"], ["30d"]),
-        (["bench", "send"], ["5.0", "5"]),
-        (["bench", "stream"], ["200, 500", "10.0"]),
+        (["bench", "run"], ["one of its own", "3.0", "5"]),
     ],
 )
 def test_help_keeps_the_defaults(command: list[str], defaults: list[str]) -> None:
@@ -173,10 +172,9 @@ ABSURD = ["99999999999999", "-1", "nan", "inf", "1e400", "x", ""]
         ["up", "--port"],
         ["up", "--partitions"],
         ["up", "--shards"],
-        ["bench", "send", "--seconds"],
-        ["bench", "send", "--rounds"],
-        ["bench", "stream", "--replies"],
-        ["bench", "stream", "--seconds"],
+        ["bench", "run", "--seconds"],
+        ["bench", "run", "--rounds"],
+        ["bench", "compare", "base", "--at-least"],
     ],
     ids=lambda words: "".join(words),
 )
