@@ -37,6 +37,7 @@ from api.routes import (
     messages,
     ollama,
     openai_chat,
+    openai_conversations,
     openai_models,
     openai_responses,
     openai_stored_responses,
@@ -106,6 +107,7 @@ class _Socket:
 
 _DIALECTS = (
     openai_chat,
+    openai_conversations,
     openai_models,
     openai_responses,
     openai_stored_responses,

@@ -71,6 +71,23 @@ class DeletedForm(BaseModel):
     deleted: bool
 
 
+class ConversationForm(BaseModel):
+    id: str
+    object: Literal["conversation"]
+    created_at: int
+    metadata: dict[str, str]
+
+
+class ItemForm(BaseModel):
+    """A message."""
+
+    id: str
+    type: Literal["message"]
+    role: Literal["user", "assistant", "system"]
+    status: Literal["in_progress", "completed", "incomplete"]
+    content: list[dict[str, Any]]
+
+
 class ItemListForm(BaseModel):
     object: Literal["list"]
     data: list[dict[str, Any]]

@@ -73,15 +73,15 @@ class ResponseRequest(Lenient):
     """The name of a persona."""
     input: str | Annotated[list[InputItem], Field(min_length=1)]
     instructions: str | None = None
-    """Not in a room that is there: its persona decides that."""
+    """Not in a room that was there before: its persona decides that."""
     conversation: ConversationId | ConversationReference | None = None
     """`conv_` and the id of a room. The last user message of `input` is sent to it."""
     previous_response_id: ResponseId | None = None
     """The response whose room the last user message of `input` is sent to."""
     store: bool | None = None
-    """Without a conversation: a new room, if `input` is one message and nothing else. What brings a history of its own,
-    `instructions`, `tools` or a `text.format` is answered and not stored, as with `false`; `store` in the response says
-    which."""
+    """Without a conversation: a new room, which begins with the `instructions` and what `input` has before its last
+    message. What brings `tools`, their results or a `text.format` is answered and not stored, as with `false`; `store`
+    in the response says which."""
     background: bool | None = None
     """The answer is the response as it begins; `GET /openai/v1/responses/{response_id}` says what became of it."""
     stream: bool | None = None

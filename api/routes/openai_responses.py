@@ -5,14 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from api.auth import AuthenticatedRoute, caller_of
-from api.dialect_offers import image_of_url, offered
+from api.dialect_items import Brought, Where, append, brought, check_items, images_of
+from api.dialect_offers import offered
 from api.dialect_rooms import checked_text, storable
 from api.dialect_turns import Turn, answered
 from api.dialects.openai_items import CONVERSATION, RESPONSE
-from api.dialects.openai_requests import TextContent, text_of
+from api.dialects.openai_requests import text_of
 from api.dialects.openai_response_frames import ResponseFrames
 from api.dialects.openai_response_requests import (
-    InputImage,
     InputItem,
     NamedChoice,
     ResponseRequest,
@@ -21,7 +21,7 @@ from api.dialects.openai_response_requests import (
 from api.dialects.openai_responses import Asked, metadata_of, response_of
 from api.edge import edge_of
 from api.idempotency import IdempotencyKey, idempotency_of
-from api.limits import check_metadata
+from api.limits import check_content, check_metadata
 from api.openai_documents import OPENAI_REFUSALS, ResponseForm
 from api.openapi import event_stream
 from api.path_ids import message_id_of, room_id_of
@@ -29,7 +29,7 @@ from api.problems import invalid
 from parlor.llm.ports import ModelCall, PromptTurn
 from parlor.model.files import PromptImage
 from parlor.model.ids import RoomId
-from parlor.model.messages import Message
+from parlor.model.messages import Message, SenderType
 from parlor.model.offers import AnswerForm, OfferedTool, ToolChoice
 from parlor.model.requests import OnBusy
 from parlor.model.tools import PromptCall
@@ -37,7 +37,10 @@ from parlor.model.wire import JsonForm
 
 router = APIRouter(prefix="/openai/v1/responses", tags=["OpenAI"], route_class=AuthenticatedRoute)
 _ITEMS = ("message", "reasoning", "function_call", "function_call_output")
+_INPUT: Where = ("body", "input")
 _ANY = {"type": "object", "properties": {}}
+_HISTORY_MAX = 100
+"""Most items that a new room begins with."""
 
 
 class _Turn(Turn):
@@ -67,16 +70,22 @@ class _Turn(Turn):
 
     def said(self) -> str:
         index, item = self._asking()
-        where = ("body", "input") if isinstance(self._body.input, str) else ("body", "input", index, "content")
+        where = _INPUT if isinstance(self._body.input, str) else (*_INPUT, index, "content")
         return checked_text(where, text_of(item.content))
 
     def shown(self) -> list[PromptImage]:
-        return list(_images(*self._asking()))
+        index, item = self._asking()
+        return images_of((*_INPUT, index), item)
 
     def check_room(self) -> None:
         body = self._body
-        brought = {"instructions": body.instructions, "tools": body.offers, "text": body.format.type != "text"}
-        for name, is_there in brought.items():
+        is_old = body.conversation is not None or body.previous_response_id is not None
+        taken = {
+            "instructions": body.instructions and is_old,
+            "tools": body.offers,
+            "text": body.format.type != "text",
+        }
+        for name, is_there in taken.items():
             if is_there:
                 raise invalid(("body", name), f"`{name}` is not taken in a room: its persona decides that")
 
@@ -121,14 +130,30 @@ class _Turn(Turn):
                 raise invalid(("body", "background"), "What runs in the background is stored, and this cannot be")
             return None
         text, _ = self.said(), self.shown()  # Refused before there is a room.
-        idempotency = idempotency_of(request, self.operation, body.model, text)
-        return (await edge.gateway.create_room(session, None, body.model, idempotency)).room.room_id
+        history = self._history(request)
+        idempotency = idempotency_of(request, self.operation, body.model, text, len(history))
+        room_id = (await edge.gateway.create_room(session, None, body.model, idempotency)).room.room_id
+        if history:
+            await append(request, room_id, history, idempotency)
+        return room_id
 
     @property
     def _brings_its_own(self) -> bool:
-        """Whether the request has what a room decides for itself."""
-        body = self._body
-        return bool(body.instructions or body.offers or len(body.items) > 1 or body.format.type != "text")
+        """Whether the request has what a room cannot keep or decides for itself."""
+        body, items = self._body, self._body.items
+        is_talk = all(item.type in ("message", "reasoning") for item in items) and items[-1].role == "user"
+        return bool(body.offers) or body.format.type != "text" or not is_talk or len(items) > _HISTORY_MAX
+
+    def _history(self, request: Request) -> list[Brought]:
+        """What a new room begins with: the instructions, and what was said before the last message."""
+        body, last = self._body, self._asking()[0]
+        said = [(index, item) for index, item in enumerate(body.items[:last]) if item.type == "message"]
+        found = [brought(request, (*_INPUT, index), item) for index, item in said if text_of(item.content)]
+        if body.instructions:
+            content = checked_text(("body", "instructions"), body.instructions)
+            check_content(content, edge_of(request).settings)
+            found.insert(0, Brought(SenderType.SYSTEM, content))
+        return found
 
     def _asking(self) -> tuple[int, InputItem]:
         """The last user message, and where it is."""
@@ -181,19 +206,12 @@ def _check(body: ResponseRequest) -> None:
     name = unsupported_response(body)
     if name is not None:
         raise invalid(("body", name), f"Parlor does not have `{name}` like this")
-    for index, item in enumerate(body.items):
-        if item.type not in _ITEMS:
-            raise invalid(("body", "input", index, "type"), f"Items of type `{item.type[:40]}` are not taken")
-        taken = (TextContent, InputImage) if item.role == "user" else (TextContent,)
-        for at, part in enumerate(item.content if isinstance(item.content, list) else ()):
-            if not isinstance(part, taken):
-                where = ("body", "input", index, "content", at)
-                raise invalid(where, f"Content of type `{part.type[:40]}` is not taken here")
+    check_items(_INPUT, body.items, _ITEMS)
 
 
 def _turn(index: int, item: InputItem) -> PromptTurn | None:
     """None for what the model is not told again."""
-    where = ("body", "input", index)
+    where = (*_INPUT, index)
     match item.type:
         case "reasoning":
             return None
@@ -204,17 +222,7 @@ def _turn(index: int, item: InputItem) -> PromptTurn | None:
             return PromptTurn("tool", storable((*where, "output"), text_of(item.output)), call_id=item.call_id)
     content = storable((*where, "content"), text_of(item.content))
     role = "system" if item.role == "developer" else item.role
-    return PromptTurn(role, content, images=tuple(_images(index, item)))
-
-
-def _images(index: int, item: InputItem) -> list[PromptImage]:
-    where = ("body", "input", index, "content")
-    parts = item.content if isinstance(item.content, list) else []
-    return [
-        image_of_url((*where, at, "image_url"), part.image_url)
-        for at, part in enumerate(parts)
-        if isinstance(part, InputImage)
-    ]
+    return PromptTurn(role, content, images=tuple(images_of(where, item)))
 
 
 def _choice(body: ResponseRequest) -> ToolChoice | None:

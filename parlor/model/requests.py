@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from parlor.model.ids import MessageId, RoomId
-from parlor.model.messages import JsonObject, Message
+from parlor.model.messages import JsonObject, Message, SenderType
 from parlor.model.parts import StoredParts, ToolCallPart
 from parlor.model.rooms import Room
 from parlor.model.states import MessageState
@@ -48,6 +48,8 @@ class SendRequest(msgspec.Struct, frozen=True):
     """Whether the sender waits for the commit; the writer then does not wait for its batch to fill."""
     parts: StoredParts | None = None
     """None for a single text part."""
+    sender: SenderType = SenderType.USER
+    """Who said it; what an AI has said before comes with another program's history."""
 
 
 class RoomReceipt(msgspec.Struct, frozen=True):

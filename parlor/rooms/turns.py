@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parlor.cache.changes import Turn
-from parlor.model.messages import Message, MessageDoc, SenderType, reserved_version
+from parlor.model.messages import FinishReason, Message, MessageDoc, SenderType, reserved_version
 from parlor.model.parts import Said
 from parlor.model.requests import OnBusy
 from parlor.model.tracing import current_request
@@ -17,12 +17,15 @@ from parlor.settings import RoomSettings
 def turn_of(command: Send, room_persona: str, now: int, estimates: Estimates, *, first: bool) -> Turn:
     """Returns the turn that a command asks for; ``now`` is in milliseconds, ``first`` whether nothing was said
     before."""
-    request = command.request
+    request, said_by_ai = command.request, command.request.sender is SenderType.AI
     message = MessageDoc(
         message_id=command.message_id,
-        sender_type=SenderType.USER,
+        sender_type=request.sender,
         content=request.content,
         timestamp=now,
+        attempt=1 if said_by_ai else 0,
+        ai_persona=(request.ai_persona or room_persona) if said_by_ai else None,
+        finish_reason=FinishReason.STOP if said_by_ai else None,
         metadata=request.metadata,
         parts=request.parts,
     )

@@ -22,6 +22,7 @@ EXAMPLES: dict[tuple[str, str], Any] = {
         "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "x"}]}],
     },
     ("POST", "/openai/v1/responses"): {"model": "GPT4O", "input": "x"},
+    ("POST", "/openai/v1/conversations/{conversation_id}/items"): {"items": [{"role": "user", "content": "x"}]},
     ("POST", "/openai/v1/chat/completions"): {"model": "GPT4O", "messages": [{"role": "user", "content": "x"}]},
     ("POST", "/anthropic/v1/messages"): {
         "model": "GPT4O",

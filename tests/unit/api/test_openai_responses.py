@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import llm_comply  # type: ignore[import-untyped]
+import msgspec
 import openai
 import pytest
 from fastapi import FastAPI
@@ -16,13 +17,15 @@ from llm_comply.schema import SpecLoader  # type: ignore[import-untyped]
 from parlor.errors import CacheUnavailable
 from parlor.llm.ports import ModelCall, PromptTurn
 from parlor.model.messages import Event, FinishReason, Message, ReplyError, Usage
+from parlor.model.offers import AnswerForm, OfferedTool, ToolChoice
 from parlor.model.requests import OnBusy
 from parlor.model.states import MessageState
+from parlor.model.tools import PromptCall, ToolState
 from parlor.model.wire import encode, message_form
 from parlor.settings import Settings
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.fake_gateway import FakeGateway
-from tests.unit.api.samples import REPLY, ROOM, reply
+from tests.unit.api.samples import CALL, REPLY, ROOM, reply
 
 pytestmark = pytest.mark.unit
 
@@ -102,9 +105,12 @@ async def test_one_message_begins_a_room(sdk: openai.AsyncOpenAI, gateway: FakeG
     ("asked", "turns"),
     [
         ({"input": "Hello", "store": False}, [PromptTurn("user", "Hello")]),
-        ({"input": "Hello", "instructions": "Sing."}, [PromptTurn("system", "Sing."), PromptTurn("user", "Hello")]),
         (
-            {"input": HISTORY},
+            {"input": "Hello", "instructions": "Sing.", "store": False},
+            [PromptTurn("system", "Sing."), PromptTurn("user", "Hello")],
+        ),
+        (
+            {"input": HISTORY, "store": False},
             [
                 PromptTurn("system", "Be brief."),
                 PromptTurn("user", "Hello"),
@@ -114,7 +120,7 @@ async def test_one_message_begins_a_room(sdk: openai.AsyncOpenAI, gateway: FakeG
         ),
     ],
 )
-async def test_what_brings_its_own_history_is_not_stored_and_says_so(
+async def test_what_is_not_stored_goes_to_the_model_alone_and_says_so(
     sdk: openai.AsyncOpenAI, gateway: FakeGateway, asked: dict[str, Any], turns: list[PromptTurn]
 ) -> None:
     gateway.answering.message = final()
@@ -123,6 +129,63 @@ async def test_what_brings_its_own_history_is_not_stored_and_says_so(
     assert (response.output_text, response.to_dict()["store"], response.conversation) == ("Hi!", False, None)
     assert ("answer", "alice", ModelCall("GPT4O", turns, 0.5, 9)) in gateway.calls
     assert not any(call[0] in ("send_message", "create_room") for call in gateway.calls)
+
+
+async def test_a_history_begins_a_room(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+    gateway.waited = final()
+    key = {"Idempotency-Key": "k"}
+    response = await sdk.responses.create(model="GPT4O", input=HISTORY, instructions="Sing.", extra_headers=key)
+    assert response.conversation is not None
+    sent = [call[2] for call in gateway.calls if call[0] == "send_message"]
+    assert [(each.sender, each.content, each.reply, each.idempotency.key) for each in sent] == [
+        ("SYSTEM", "Sing.", "none", "k#0"),
+        ("SYSTEM", "Be brief.", "none", "k#1"),
+        ("USER", "Hello", "none", "k#2"),
+        ("AI", "Hi", "none", "k#3"),
+        ("USER", "Bye", "auto", "k"),
+    ]
+
+
+TOOL = {"type": "function", "name": "pay", "description": "Pays", "parameters": {"type": "object"}, "strict": True}
+
+
+async def test_tools_are_called_by_whoever_brings_them(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+    call = msgspec.structs.replace(CALL, state=ToolState.APPROVED)
+    gateway.answering.message = final(content="", parts=(call,))
+    gateway.answering.batches.put_nowait(None)
+    said: Any = [
+        {"role": "user", "content": "Pay"},
+        {"type": "reasoning", "id": "rs_1", "summary": []},
+        {"type": "function_call", "call_id": "c1", "name": "pay", "arguments": "{}"},
+        {"type": "function_call", "call_id": "c2", "name": "pay", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "Paid"},
+        {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "Not paid"}]},
+    ]
+    choice: Any = {"type": "function", "name": "pay"}
+    response = await sdk.responses.create(model="GPT4O", input=said, tools=[TOOL], tool_choice=choice)  # type: ignore[list-item]
+    (item,) = response.output
+    assert item.type == "function_call"
+    assert (item.call_id, item.name, item.arguments) == ("call_0f", "pay", CALL.arguments)
+    assert response.to_dict()["tools"] == [TOOL]
+    (asked,) = [each[2] for each in gateway.calls if each[0] == "answer"]
+    assert asked.turns == [
+        PromptTurn("user", "Pay"),
+        PromptTurn("assistant", "", calls=(PromptCall("c1", "pay", "{}"), PromptCall("c2", "pay", "{}"))),
+        PromptTurn("tool", "Paid", call_id="c1"),
+        PromptTurn("tool", "Not paid", call_id="c2"),
+    ]
+    assert asked.tools == (OfferedTool("pay", "Pays", {"type": "object"}),)
+    assert asked.tool_choice == ToolChoice("named", "pay")
+
+
+async def test_the_form_of_an_answer_is_asked_for(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+    gateway.answering.message = final(content="{}")
+    gateway.answering.batches.put_nowait(None)
+    form: Any = {"format": {"type": "json_schema", "name": "tea", "schema": {"type": "object"}, "strict": True}}
+    response = await sdk.responses.create(model="GPT4O", input="Hello", text=form)
+    assert response.to_dict()["store"] is False
+    (asked,) = [each[2] for each in gateway.calls if each[0] == "answer"]
+    assert asked.form == AnswerForm({"type": "object"}, "tea", strict=True)
 
 
 async def test_a_stream_has_every_event_in_order_and_numbered(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
@@ -203,7 +266,7 @@ async def test_a_response_has_the_form_of_open_responses(
     [
         ({"previous_response_id": f"resp_{REPLY}"}, "previous_response_id"),
         ({"background": True, "store": False}, "background"),
-        ({"background": True, "input": HISTORY, "conversation": None}, "background"),
+        ({"background": True, "text": {"format": {"type": "json_object"}}, "conversation": None}, "background"),
         ({"instructions": "Sing."}, "instructions"),
         ({"tools": [{"type": "web_search_preview"}]}, "tools"),
         ({"tools": [{"type": "function", "name": "f"}] * 2, "conversation": None}, "tools[1]"),

@@ -39,10 +39,12 @@ NOT_FOUND = {
     "room_id": "room-not-found",
     "file_id": "file-not-found",
     "response_id": "message-not-found",
+    "conversation_id": "room-not-found",
 }
 """By the first name in a path."""
 ELSEWHERE = {
     "message_id": "in a room",
+    "item_id": "in a conversation",
     "tool_call_id": "in a message",
     "key_id": "tests/contract/store/test_access.py",
     "id": "test_a_chat_is_its_accounts_own",

@@ -3,68 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 from fastapi import FastAPI
 
-from api.app import build_app
-from api.tokens import issue
-from parlor.gateway import Gateway
-from parlor.settings import Settings
 from tests.unit.actors.cluster import Cluster
-from tests.unit.domain import Domain
-from tests.unit.fake_clock import settle
+from tests.unit.api.in_rooms.answering import answer
 
 pytestmark = pytest.mark.unit
 
 
-@pytest.fixture
-def cluster(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    return Cluster(domain, monkeypatch)
-
-
-@pytest.fixture
-async def app(cluster: Cluster, settings: Settings) -> AsyncIterator[FastAPI]:
-    async def factory() -> Gateway:
-        return cluster.gateway()
-
-    built = build_app(settings, factory, clock=cluster.domain.clock)
-    async with built.router.lifespan_context(built):
-        alice = await built.state.edge.gateway.session("alice")
-        await cluster.domain.loader.open_partition(alice.partition)
-        yield built
-
-
-@pytest.fixture
-async def sdk(app: FastAPI, settings: Settings, cluster: Cluster) -> AsyncIterator[openai.AsyncOpenAI]:
-    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app))
-    key = issue(settings.auth, "alice", None, datetime.fromtimestamp(cluster.domain.clock.now_ms() / 1000, UTC))
-    async with openai.AsyncOpenAI(
-        api_key=key, base_url="http://parlor/openai/v1", http_client=http, max_retries=0
-    ) as made:
-        yield made
-
-
-async def begun(sdk: openai.AsyncOpenAI, text: str = "Hello", **asked: Any) -> Any:
+async def begun(sdk: openai.AsyncOpenAI, text: Any = "Hello", **asked: Any) -> Any:
     """A response in the background."""
     return await sdk.responses.create(model="GPT4O", input=text, background=True, **asked)
-
-
-async def answer(cluster: Cluster, *texts: str, ends: bool = True) -> None:
-    """Has the model say these, and end."""
-    await settle()
-    talk = cluster.domain.model.talks[-1]
-    for text in texts:
-        talk.say(text)
-        await cluster.domain.clock.advance(0.1)
-    if ends:
-        talk.finish()
-        await cluster.domain.clock.advance(0.1)
 
 
 async def streamed(sdk: openai.AsyncOpenAI, response_id: str, after: int | None = None) -> list[Any]:
@@ -184,3 +137,27 @@ async def test_a_message_of_a_person_is_no_response(sdk: openai.AsyncOpenAI, clu
     (item,) = items.data
     with pytest.raises(openai.NotFoundError):
         await sdk.responses.retrieve(item.id.replace("msg_", "resp_"))
+
+
+async def test_a_history_begins_the_room_and_is_in_the_prompt(sdk: openai.AsyncOpenAI, cluster: Cluster) -> None:
+    said: list[Any] = [
+        {"role": "user", "content": "I am Ann"},
+        {"role": "assistant", "content": "Hello Ann"},
+        {"role": "user", "content": "Who am I?"},
+    ]
+    first = await begun(sdk, said)
+    await answer(cluster, "Ann")
+    assert first.conversation is not None
+    turns = cluster.domain.model.talks[-1].context.turns
+    assert [(turn.role, turn.content) for turn in turns] == [
+        ("user", "I am Ann"),
+        ("assistant", "Hello Ann"),
+        ("user", "Who am I?"),
+    ]
+    items: Any = await sdk.conversations.items.list(first.conversation.id, order="asc")
+    assert [(each.role, each.content[0].text, each.status) for each in items.data] == [
+        ("user", "I am Ann", "completed"),
+        ("assistant", "Hello Ann", "completed"),
+        ("user", "Who am I?", "completed"),
+        ("assistant", "Ann", "completed"),
+    ]
