@@ -15,6 +15,9 @@ from starlette.types import Receive, Scope, Send
 
 WEB = Path(__file__).parent / "web"
 ASSETS = WEB / "assets"
+_PACKAGED = ASSETS / "client"
+CLIENT = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "clients" / "js" / "src"
+"""The JavaScript client, which the page uses. A package has its files among the assets; a checkout has them once."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -62,12 +65,25 @@ def made_file(body: bytes, media_type: str) -> WebFile:
     return WebFile(body, smaller, f'"{hashlib.blake2b(body, digest_size=8).hexdigest()}"', media_type)
 
 
+def asset_names() -> dict[str, Path]:
+    """All assets by their paths below ``/assets``."""
+    found = {path.relative_to(ASSETS).as_posix(): path for path in ASSETS.rglob("*") if path.is_file()}
+    return found | {f"client/{path.name}": path for path in CLIENT.glob("*.js")}
+
+
+def asset_path(name: str) -> Path | None:
+    """The file of an asset; None when there is none."""
+    inside, _, rest = name.partition("/")
+    folder, below = (CLIENT, rest) if inside == "client" else (ASSETS, name)
+    path = (folder / below).resolve()
+    return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+
+
 def fingerprint() -> str:
     """Stands for the content of all assets: the same on every replica that has the same files."""
     found = hashlib.blake2b(digest_size=_MARK // 2)
-    for path in sorted(ASSETS.rglob("*")):
-        if path.is_file():
-            found.update(f"{path.relative_to(ASSETS)} {web_file(path).etag}\n".encode())
+    for name, path in sorted(asset_names().items()):
+        found.update(f"{name} {web_file(path).etag}\n".encode())
     return found.hexdigest()
 
 
@@ -107,8 +123,8 @@ class Assets:
         first, _, rest = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/").partition("/")
         marked = len(first) == _MARK and set(first) <= set("0123456789abcdef")
         name = rest if marked else f"{first}/{rest}"
-        path = (ASSETS / name).resolve()
-        if not path.is_relative_to(ASSETS) or not path.is_file():
+        path = asset_path(name)
+        if path is None:
             raise HTTPException(404)
         cache = FOREVER if marked and first == fingerprint() else REVALIDATED
         await file_answer(request, web_file(path), cache)(scope, receive, send)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from functools import lru_cache
 
 from fastapi import APIRouter, Request, Response
 
-from api.web_files import ASSETS, REVALIDATED, WEB, WebFile, file_answer, fingerprint, made_file, web_file
+from api.web_files import REVALIDATED, WEB, WebFile, asset_path, file_answer, fingerprint, made_file, web_file
 
-# Not asked for before something needs them.
-_LATER = {"vendor/highlight/highlight.min.js", "vendor/katex/katex.mjs"}
+_IMPORT = re.compile(r'^(?:import|export) [^;]*?from "(\.[^"]+)"|^import "(\.[^"]+)"', re.MULTILINE)
 
 router = APIRouter(include_in_schema=False)
 
@@ -24,11 +25,20 @@ async def index(request: Request) -> Response:
 @lru_cache(maxsize=4)
 def _index(mark: str, template: WebFile) -> WebFile:
     """The page with the fingerprint in the paths of its files, and its modules named, so that they load at once."""
-    modules = sorted(
-        name
-        for path in ASSETS.rglob("*js")
-        if (name := path.relative_to(ASSETS).as_posix()) not in _LATER and path.is_file()
-    )
+    modules = sorted(_with_imports("js/app.js"))
     preloads = "\n  ".join(f'<link rel="modulepreload" href="assets/{name}">' for name in modules)
     text = template.body.decode().replace("<!-- modules -->", preloads)
     return made_file(text.replace('"assets/', f'"assets/{mark}/').encode(), "text/html")
+
+
+def _with_imports(first: str) -> set[str]:
+    """The module and all that it cannot start without; what it imports when something needs it is not among them."""
+    found, names = {first}, [first]
+    while names:
+        name = names.pop()
+        path = asset_path(name)
+        text = web_file(path).body.decode() if path is not None else ""
+        imported = {posixpath.normpath(f"{posixpath.dirname(name)}/{one or two}") for one, two in _IMPORT.findall(text)}
+        names += imported - found
+        found |= imported
+    return found

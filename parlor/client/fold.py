@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from parlor.client.models import Event, JsonObject, Message, Part, convert, part_of
+from parlor.client.models import Event, JsonObject, Message, Part, ReasoningPart, convert, part_of
 
 ENDS = ("message.completed", "message.stopped", "message.failed")
 DELETED = ("message.deleted", "room.deleted")
@@ -24,6 +24,7 @@ class Delta(msgspec.Struct, frozen=True):
 class _Piece(msgspec.Struct, frozen=True):
     offset: int
     text: str
+    index: int = 0
 
 
 class _ChangedPart(msgspec.Struct, frozen=True):
@@ -44,7 +45,8 @@ class Fold:
         self.text = ""
         self.reasoning = ""
         self.parts: dict[int, Part] = {}
-        """By their places in the message, those that are neither text nor reasoning."""
+        """By their places in the message, those that came whole."""
+        self._thoughts: dict[int, str] = {}
         self.message: Message | None = None
         """The whole message, when it has ended."""
         self.is_deleted = False
@@ -73,7 +75,9 @@ class Fold:
                 fresh = _join(self.text, convert(event.data, _Piece))
                 self.text += fresh
             case "message.reasoning":
-                fresh = _join(self.reasoning, convert(event.data, _Piece))
+                piece = convert(event.data, _Piece)
+                fresh = _join(self.reasoning, piece)
+                self._thoughts[piece.index] = self._thoughts.get(piece.index, "") + fresh
                 self.reasoning += fresh
             case "message.part":
                 changed = convert(event.data, _ChangedPart)
@@ -81,11 +85,21 @@ class Fold:
                 if self.parts.get(changed.index) == part:
                     return []
                 self.parts[changed.index] = part
-                return [Delta("part", part=part, attempt=self.attempt)]
+                return [*self._thought(changed.index, part), Delta("part", part=part, attempt=self.attempt)]
             case _:
                 return []
         kind = "text" if event.type == "message.delta" else "reasoning"
         return [Delta(kind, fresh, attempt=self.attempt)] if fresh else []
+
+    def _thought(self, index: int, part: Part) -> list[Delta]:
+        """Reasoning may come whole without its pieces: what an earlier attempt thought, and this one goes on from."""
+        if not isinstance(part, ReasoningPart):
+            return []
+        before = self.reasoning
+        self._thoughts[index] = part.text
+        self.reasoning = "".join(self._thoughts[at] for at in sorted(self._thoughts))
+        fresh = self.reasoning[len(before) :] if self.reasoning.startswith(before) else ""
+        return [Delta("reasoning", fresh, attempt=self.attempt)] if fresh else []
 
     def end(self, message: Message | None) -> list[Delta]:
         """Takes the whole message in, which says how it ended."""
@@ -113,6 +127,7 @@ class Fold:
         had = bool(self.text or self.reasoning or self.parts)
         self.text = self.reasoning = ""
         self.parts = {}
+        self._thoughts = {}
         return [Delta("reset", attempt=self.attempt)] if had else []
 
     def _is_mine(self, message_id: object) -> bool:

@@ -8,17 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Page, Request, Route
 
-import api
+from api.web_files import WEB, asset_path
 
 ORIGIN = "http://parlor.test"
 ROOM_ID = "0199d2a4-8f00-8abc-9def-000000000001"
-WEB = Path(api.__path__[0]) / "web"
-
 _TYPES = {
     ".html": "text/html",
     ".png": "image/png",
@@ -62,6 +59,28 @@ def composing(seq: int) -> Json:
     return message(seq, "", state="COMPOSING", durability="cached", is_streaming=True, attempt=0)
 
 
+def tool_call(**changed: object) -> Json:
+    """A call of a tool that waits for a decision."""
+    made: Json = {
+        "type": "tool_call",
+        "tool_call_id": "c1",
+        "name": "send_mail",
+        "title": "Mail",
+        "arguments": {"to": "ada", "text": "a\u202eb"},
+        "digest": "sha256:" + "a" * 64,
+        "state": "waiting",
+        "approval": "required",
+        "decided_by": None,
+        "decided_at": None,
+        "result": None,
+        "attempts": 0,
+        "expires_at": "2026-11-30T10:00:00Z",
+        "editable": False,
+        "client": False,
+    }
+    return made | changed
+
+
 def page_of(messages: list[Json], cursor: str = "1-0") -> Json:
     return {"messages": messages, "has_more": False, "next_before": None, "persisted_seq": 0, "cursor": cursor}
 
@@ -91,6 +110,7 @@ class ScriptedApi:
             r"GET session": lambda _: (200, SESSION),
             r"GET session/methods": lambda _: (200, {"code": True, "openid": None, "name": False}),
             r"GET personas": lambda _: (200, {"personas": [PERSONA]}),
+            r"GET approvals": lambda _: (200, {"approvals": [], "next_cursor": None}),
             r"GET rooms": lambda _: (200, rooms),
             r"GET rooms/[^/]+": lambda _: (200, room),
             r"GET rooms/[^/]+/messages": lambda _: (200, page_of([])),
@@ -114,7 +134,8 @@ class ScriptedApi:
     async def _handle(self, route: Route, request: Request) -> None:
         path = request.url.removeprefix(ORIGIN).split("?")[0]
         if not path.startswith("/v1/"):
-            file = WEB / (path.lstrip("/") or "index.html")
+            name = path.lstrip("/") or "index.html"
+            file = asset_path(name.removeprefix("assets/")) or WEB / name
             kind = _TYPES.get(file.suffix, "image/svg+xml")
             await route.fulfill(body=file.read_bytes(), content_type=f"{kind}; charset=utf-8")
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from subprocess import CompletedProcess
 from typing import Protocol
 
 from playwright.async_api import ConsoleMessage, Locator, Page, expect
@@ -27,6 +28,8 @@ class Installation(Protocol):
     def base_url(self) -> str: ...
 
     def token(self, account: str) -> str: ...
+
+    def parlor(self, *arguments: str) -> CompletedProcess[str]: ...
 
 
 class Tab:

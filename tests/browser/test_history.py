@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Request, expect
+from playwright.async_api import expect
 
-from tests.browser.scripted_api import ORIGIN, ROOM_ID, Answer, Json, ScriptedApi, composing, frame, message, page_of
+from tests.browser.long_history import COUNT, history
+from tests.browser.scripted_api import ORIGIN, ROOM_ID, Answer, ScriptedApi, composing, frame, message, page_of
 from tests.browser.tab import Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -18,31 +17,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 MESSAGES = r"GET rooms/[^/]+/messages"
 EVENTS = r"GET rooms/[^/]+/events"
 QUIET: Answer = (503, {"code": "overloaded", "retry_after_seconds": 60})
-COUNT = 10_000
-FIRST_DAY = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MOST_ELEMENTS = 3_000
 """The page has some 400 without any message, and a message about 30."""
-
-
-def one_of_many(seq: int) -> Json:
-    """Every hundred messages a day; every fifth one is long, and every 50th was deleted."""
-    at = FIRST_DAY + timedelta(days=seq // 100, seconds=seq % 100)
-    text = f"Message {seq}" + ("\n\nand more" * 8 if seq % 5 == 0 else "")
-    state = "DELETED" if seq % 50 == 0 else "SENT"
-    return message(seq, text, state=state, timestamp=at.isoformat().replace("+00:00", "Z"))
-
-
-def history(request: Request) -> Answer:
-    query = {name: int(values[0]) for name, values in parse_qs(urlsplit(request.url).query).items()}
-    limit = query["limit"]
-    if "after" in query:
-        seqs = range(query["after"] + 1, min(query["after"] + limit, COUNT) + 1)
-    else:
-        end = query.get("before", COUNT + 1)
-        seqs = range(max(1, end - limit), end)
-    more = bool(seqs) and seqs[0] > 1
-    page = page_of([one_of_many(seq) for seq in seqs]) | {"has_more": more, "next_before": seqs[0] if more else None}
-    return 200, page
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -21,32 +21,10 @@ async def page_tab(tab: Tab) -> Tab:
     return tab
 
 
-async def test_events_are_the_same_wherever_the_stream_is_cut(page_tab: Tab) -> None:
-    text = (
-        "\ufeff: hello\r\n\r\nid: 1-1\r\nevent: a\r\ndata: one\r\n\r\n"
-        "id: 1-2\nevent: b\ndata:two\ndata: 2 😀\n\n: beat\n\nevent: none\n\ndata: three\r\rdata: unfinished\n"
-    )
-    script = """async (text) => {
-        const { EventParser } = await import("/assets/js/stream.js");
-        const results = new Set();
-        for (let cut = 0; cut <= text.length; cut += 1) {
-            const parser = new EventParser();
-            const events = [...parser.push(text.slice(0, cut)), ...parser.push(text.slice(cut))];
-            results.add(JSON.stringify(events.map(({ id, type, data }) => [id, type, data])));
-        }
-        const slow = new EventParser();
-        const one = [...text].flatMap((piece) => slow.push(piece)).map(({ id, type, data }) => [id, type, data]);
-        results.add(JSON.stringify(one));
-        return [...results].map((found) => JSON.parse(found));
-    }"""
-    results = await page_tab.page.evaluate(script, text)
-    assert results == [[["1-1", "a", "one"], ["1-2", "b", "two\n2 😀"], ["1-2", "message", "three"]]]
-
-
 async def test_characters_are_counted_as_the_server_counts_them(page_tab: Tab) -> None:
     texts = ["", "abc", "é", "😀", "a😀b👩‍👩‍👧c", "مرحبا"]
     script = """async (texts) => {
-        const { characters } = await import("/assets/js/transcript.js");
+        const { characters } = await import("/assets/client/fold.js");
         return texts.map(characters);
     }"""
     assert await page_tab.page.evaluate(script, texts) == [len(text) for text in texts]
@@ -182,20 +160,24 @@ async def test_the_pause_before_the_next_try_grows_and_scatters(page_tab: Tab) -
 
 async def test_a_problem_is_told_in_words_whoever_wrote_it(page_tab: Tab) -> None:
     script = """async () => {
+        const { NoAnswer, refusal } = await import("/assets/client/errors.js");
         const { Problem } = await import("/assets/js/problem.js");
-        const answers = [
-            new Response('{"code":"overloaded","retry_after_seconds":2.2}', { status: 503 }),
-            new Response('{"code":"invalid-request","detail":"Not valid.","errors":[{"detail":"title is blank"}]}',
-                { status: 422 }),
-            new Response("<h1>Bad gateway</h1>", { status: 502, statusText: "Bad Gateway" }),
-            new Response("slow down", { status: 429, headers: { "Retry-After": "7" } }),
+        const nothing = new Headers();
+        const failures = [
+            refusal(503, nothing, '{"code":"overloaded","retry_after_seconds":2.2}'),
+            refusal(422, nothing, '{"code":"x","detail":"Not valid.","errors":[{"detail":"title is blank"}]}'),
+            refusal(502, nothing, "<h1>Bad gateway</h1>"),
+            refusal(429, new Headers({ "Retry-After": "7" }), "slow down"),
+            new NoAnswer("Failed to fetch"),
+            new NoAnswer("aborted", { cause: new DOMException("late", "AbortError") }),
         ];
-        const problems = await Promise.all(answers.map((answer) => Problem.fromResponse(answer)));
-        return problems.map(({ sentence, retryable }) => [sentence, retryable]);
+        return failures.map((failure) => Problem.of(failure)).map(({ sentence, retryable }) => [sentence, retryable]);
     }"""
     assert await page_tab.page.evaluate(script) == [
         ["There is too much to do right now. Try again in 3 s.", True],
         ["Not valid. title is blank", False],
-        ["Bad Gateway", True],
+        ["Something went wrong.", True],
         ["Something went wrong. Try again in 7 s.", True],
+        ["The server cannot be reached.", True],
+        ["The server did not answer in time.", True],
     ]

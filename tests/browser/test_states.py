@@ -10,17 +10,18 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, expect
 
+from api.web_files import WEB
 from tests.browser.scripted_api import (
     ORIGIN,
     PERSONA,
     ROOM_ID,
-    WEB,
     Answer,
     Json,
     ScriptedApi,
     composing,
     message,
     page_of,
+    tool_call,
 )
 from tests.browser.tab import Tab
 
@@ -69,7 +70,8 @@ def talked() -> list[Json]:
         message(3, "And now?"),
         failed,
         message(5, "And?"),
-        composing(6) | {"parent_message_id": message(5, "")["message_id"]},
+        composing(6)
+        | {"parent_message_id": message(5, "")["message_id"], "attempt": 1, "parts": [tool_call(editable=True)]},
         message(7, "Wait"),
         composing(8) | {"parent_message_id": message(7, "")["message_id"]},
     ]
@@ -87,6 +89,8 @@ class States:
         self.scripted.answers["GET session"] = lambda _: (401, {"code": "unauthenticated", "detail": "No session"})
         self.scripted.answers["GET session/methods"] = lambda _: (200, {"openid": None, "name": False})
         self.scripted.answers["GET personas"] = lambda _: (200, {"personas": [PERSONA, OTHER]})
+        waiting = {"room_id": ROOM_ID, "message_id": message(6, "")["message_id"], "part": tool_call()}
+        self.scripted.answers["GET approvals"] = lambda _: (200, {"approvals": [waiting], "next_cursor": None})
         self.scripted.answers[MESSAGES] = lambda _: (200, page_of(talked()))
         self.scripted.answers["GET search"] = lambda _: (200, {"results": [RESULT], "next_cursor": None})
         await self.page.goto(ORIGIN)
@@ -107,6 +111,10 @@ class States:
         await page.locator("#messages [data-action=edit]:visible").last.click()
         await look("editor")
         await page.keyboard.press("Escape")
+        for decision in ("deny", "change"):
+            await page.click(f"[data-decision={decision}]")
+            await look(decision)
+            await page.keyboard.press("Escape")
         await self._dialogs(look)
         await page.fill("#search-field", "tea")
         await expect(page.locator("#found mark")).to_be_visible()
@@ -122,6 +130,7 @@ class States:
         for opener, opened in (
             ("#room-persona", "#menu"),
             ("#rooms .room-menu", "#menu"),
+            ("#approvals", "#menu"),
             ("#new-room", "#create-dialog"),
             ("#rename-room", "#rename-dialog"),
             ("#delete-room", "#confirm-dialog"),
@@ -197,7 +206,7 @@ SHOWN = """() => {
 # What people, the API and code say is not the page's own; neither is the name of the program.
 FOREIGN = re.compile(
     r"Parlor|parlor|sign-in|NAME|ada|Scripted"
-    r"|Assistant,?|Poet|Helps|Rhymes|llama3.2:3b|Which *|tea|\?|Hm\.|It is away\."
+    r"|Assistant,?|Poet|Helps|Rhymes|llama3.2:3b|Mail|Which *|tea|\?|Hm\.|It is away\."
     r"|python|English|한국어|[\W\d]*"
 )
 

@@ -49,7 +49,8 @@ def files(*folders: str) -> set[str]:
 
 def test_the_wheel_holds_every_file_of_every_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert held == files(*PACKAGES) | {f"parlor/{name}" for name in files("sql")}
+    client = {name.replace("clients/js/src", "api/web/assets/client") for name in files("clients/js/src")}
+    assert held == files(*PACKAGES) | {f"parlor/{name}" for name in files("sql")} | client
 
 
 def test_what_is_not_python_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:

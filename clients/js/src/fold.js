@@ -22,8 +22,10 @@ export function characters(text) {
 export class Fold {
   text = "";
   reasoning = "";
-  /** By their places in the message, those that are neither text nor reasoning. */
+  /** By their places in the message, those that came whole. */
   parts = new Map();
+  /** All parts in their order, texts too. */
+  shown = [];
   /** The whole message, when it has ended. */
   message = null;
   isDeleted = false;
@@ -32,6 +34,17 @@ export class Fold {
   constructor(messageId, attempt = 0) {
     this.messageId = messageId;
     this.attempt = attempt;
+  }
+
+  /** From a message as an answer tells it; the events behind that answer go on. */
+  static from({ message_id: messageId, attempt, content, parts }) {
+    const fold = new Fold(messageId, attempt);
+    fold.text = content;
+    fold.shown = parts ? [...parts] : content ? [{ type: "text", text: content }] : [];
+    for (const [index, part] of fold.shown.entries()) if (part.type !== "text") fold.parts.set(index, part);
+    fold.#lengths.text = characters(content);
+    fold.#thought();
+    return fold;
   }
 
   get hasEnded() {
@@ -68,6 +81,7 @@ export class Fold {
     this.text = this.reasoning = "";
     this.#lengths = { text: 0, reasoning: 0 };
     this.parts = new Map();
+    this.shown = [];
     return had ? [{ type: "reset", text: "", attempt: this.attempt }] : [];
   }
 
@@ -80,19 +94,36 @@ export class Fold {
   #take(type, data) {
     if (type === "message.delta") return this.#grow("text", data);
     if (type === "message.reasoning") return this.#grow("reasoning", data);
-    if (type !== "message.part") return [];
-    if (JSON.stringify(this.parts.get(data.index)) === JSON.stringify(data.part)) return [];
-    this.parts.set(data.index, data.part);
-    return [{ type: "part", text: "", part: data.part, attempt: this.attempt }];
+    return type === "message.part" ? this.#put(data) : [];
   }
 
-  #grow(what, { offset, text }) {
-    const known = this.#lengths[what] - offset;
+  #grow(type, { offset, text, index = 0 }) {
+    const known = this.#lengths[type] - offset;
     if (known < 0) throw new Gap();
     const fresh = known > 0 ? Array.from(text).slice(known).join("") : text;
     if (!fresh) return [];
-    this[what] += fresh;
-    this.#lengths[what] += characters(fresh);
-    return [{ type: what, text: fresh, attempt: this.attempt }];
+    const part = this.shown[index] ?? { type, text: "" };
+    this.shown[index] = { ...part, text: part.text + fresh };
+    this[type] += fresh;
+    this.#lengths[type] += characters(fresh);
+    return [{ type, text: fresh, attempt: this.attempt }];
+  }
+
+  /** A whole part. Reasoning may come whole without its pieces: what an earlier attempt thought, and this one goes on from. */
+  #put({ index, part }) {
+    if (JSON.stringify(this.parts.get(index)) === JSON.stringify(part)) return [];
+    this.parts.set(index, part);
+    this.shown[index] = part;
+    const before = this.reasoning;
+    if (part.type === "reasoning") this.#thought();
+    const fresh = this.reasoning.startsWith(before) ? this.reasoning.slice(before.length) : "";
+    const deltas = fresh ? [{ type: "reasoning", text: fresh, attempt: this.attempt }] : [];
+    return [...deltas, { type: "part", text: "", part, attempt: this.attempt }];
+  }
+
+  #thought() {
+    const thoughts = this.shown.filter((part) => part?.type === "reasoning");
+    this.reasoning = thoughts.map((part) => part.text).join("");
+    this.#lengths.reasoning = characters(this.reasoning);
   }
 }

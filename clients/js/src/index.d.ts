@@ -116,11 +116,13 @@ export class Reply implements AsyncIterable<Delta> {
 
 export class Fold {
   constructor(messageId: string, attempt?: number);
+  static from(message: Message): Fold;
   readonly messageId: string;
   readonly attempt: number;
   readonly text: string;
   readonly reasoning: string;
   readonly parts: Map<number, Part>;
+  readonly shown: Part[];
   readonly message: Message | null;
   readonly isDeleted: boolean;
   readonly hasEnded: boolean;

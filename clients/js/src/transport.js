@@ -52,6 +52,18 @@ export class Transport {
     }
   }
 
+  /** The body of an event stream, of one try; it is the caller's to read for as long as the signal allows. */
+  async open(path, { query, headers, signal }) {
+    try {
+      const response = await this.#fetch("GET", path, { query, headers: { ...headers, Accept: EVENT_STREAM }, signal });
+      const type = response.headers.get("content-type")?.split(";")[0].trim();
+      if (type !== EVENT_STREAM) throw new BadAnswer(`${type ?? "nothing"} instead of ${EVENT_STREAM}`);
+      return response.body;
+    } catch (error) {
+      throw meaning(error, signal);
+    }
+  }
+
   /** What comes after the cursor, each event once, without end. */
   async *events(path, cursor = null, signal = undefined) {
     const pauses = this.pauses();
@@ -60,11 +72,8 @@ export class Transport {
       const limit = new Limit(SILENCE, signal);
       let failure;
       try {
-        const headers = { Accept: EVENT_STREAM, ...(cursor === null ? {} : { "Last-Event-ID": cursor }) };
-        const response = await this.#fetch("GET", path, { headers, signal: limit.signal });
-        const type = response.headers.get("content-type")?.split(";")[0].trim();
-        if (type !== EVENT_STREAM) throw new BadAnswer(`${type ?? "nothing"} instead of ${EVENT_STREAM}`);
-        for await (const text of texts(response.body)) {
+        const headers = cursor === null ? {} : { "Last-Event-ID": cursor };
+        for await (const text of texts(await this.open(path, { headers, signal: limit.signal }))) {
           limit.extend();
           const events = parser.push(text);
           if (events.length || parser.heartbeats) pauses.progress();
@@ -120,7 +129,7 @@ async function json(response) {
 }
 
 /** The body as text, in the pieces that come. */
-async function* texts(body) {
+export async function* texts(body) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   try {
@@ -130,12 +139,13 @@ async function* texts(body) {
       yield decoder.decode(value, { stream: true });
     }
   } finally {
-    reader.releaseLock();
+    // Leaving early gives the connection back; a body that has failed has nothing to cancel.
+    reader.cancel().catch(() => {});
   }
 }
 
 /** What an error of fetch or of reading means. The caller's own abort stays what it is. */
-function meaning(error, signal) {
+export function meaning(error, signal) {
   if (error instanceof ClientError) return error;
   if (signal?.aborted) throw signal.reason;
   // A failed fetch is a TypeError, a time limit an AbortError; whatever else is a mistake of ours.

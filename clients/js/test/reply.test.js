@@ -7,8 +7,8 @@ import { answer, frame, message, problem, REPLY, ROOM, serving, stream } from ".
 const PATH = `/v1/rooms/${ROOM}/messages/${REPLY}`;
 const OPEN = ": open\n\n".length;
 
-const piece = (number, offset, text, { attempt = 1, type = "message.delta" } = {}) =>
-  frame(number, type, { message_id: REPLY, attempt, index: 0, offset, text });
+const piece = (number, offset, text, { attempt = 1, type = "message.delta", index = 0 } = {}) =>
+  frame(number, type, { message_id: REPLY, attempt, index, offset, text });
 const ended = (number, content, { type = "message.completed", ...changed } = {}) =>
   frame(number, type, { message: message({ content, ...changed }) });
 
@@ -37,8 +37,18 @@ const WITH_PARTS = [
   piece(4, 0, "Noon"),
   ended(5, "Noon"),
 ];
+const THOUGHT = { type: "reasoning", text: "Hm", duration_ms: 5 };
+const THOUGHT_ON = [
+  frame(1, "message.reset", { message_id: REPLY, attempt: 2 }),
+  // What an earlier attempt thought, whole; this one goes on behind it.
+  frame(2, "message.part", { message_id: REPLY, attempt: 2, index: 0, part: THOUGHT }),
+  frame(3, "message.part", { message_id: REPLY, attempt: 2, index: 1, part: { ...CALL, state: "done" } }),
+  piece(4, 2, " so", { attempt: 2, index: 2, type: "message.reasoning" }),
+  piece(5, 0, "Noon", { attempt: 2, index: 3 }),
+  ended(6, "Noon", { attempt: 2 }),
+];
 const STOPPED = [piece(1, 0, "Half"), ended(2, "Half", { type: "message.stopped", finish_reason: "stopped" })];
-const LOGS = { plain: PLAIN, "taken over": TAKEN_OVER, parts: WITH_PARTS, stopped: STOPPED };
+const LOGS = { plain: PLAIN, "taken over": TAKEN_OVER, parts: WITH_PARTS, "thought on": THOUGHT_ON, stopped: STOPPED };
 
 const clientOf = (url, options = {}) => new Client(url, "token", { sleep: async () => {}, ...options });
 const after = (request) => Number((request.headers["last-event-id"] ?? "1-0").slice(2));

@@ -41,8 +41,8 @@ CALL: Json = {
 }
 
 
-def piece(number: int, offset: int, text: str, attempt: int = 1, kind: str = "message.delta") -> bytes:
-    data = {"message_id": REPLY, "attempt": attempt, "index": 0, "offset": offset, "text": text}
+def piece(number: int, offset: int, text: str, attempt: int = 1, kind: str = "message.delta", index: int = 0) -> bytes:
+    data = {"message_id": REPLY, "attempt": attempt, "index": index, "offset": offset, "text": text}
     return frame(number, kind, data)
 
 
@@ -76,8 +76,18 @@ WITH_PARTS = [
     piece(6, 0, "Noon"),
     ended(7, "Noon"),
 ]
+THOUGHT = {"type": "reasoning", "text": "Hm", "duration_ms": 5}
+THOUGHT_ON = [
+    frame(1, "message.reset", {"message_id": REPLY, "attempt": 2}),
+    # What an earlier attempt thought, whole; this one goes on behind it.
+    frame(2, "message.part", {"message_id": REPLY, "attempt": 2, "index": 0, "part": THOUGHT}),
+    frame(3, "message.part", {"message_id": REPLY, "attempt": 2, "index": 1, "part": CALL}),
+    piece(4, 2, " so", attempt=2, kind="message.reasoning", index=2),
+    piece(5, 0, "Noon", attempt=2, index=3),
+    ended(6, "Noon", attempt=2),
+]
 STOPPED = [piece(1, 0, "Half"), ended(2, "Half", "message.stopped", finish_reason="stopped")]
-LOGS = {"plain": PLAIN, "taken over": TAKEN_OVER, "parts": WITH_PARTS, "stopped": STOPPED}
+LOGS = {"plain": PLAIN, "taken over": TAKEN_OVER, "parts": WITH_PARTS, "thought on": THOUGHT_ON, "stopped": STOPPED}
 
 
 def following(events: list[bytes], cut_of: Callable[[int], int | None]) -> Callable[[Request], Answer]:

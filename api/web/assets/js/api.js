@@ -1,13 +1,22 @@
-// The public HTTP API, one method a call. Every failure is a Problem; an abort by the caller stays an AbortError.
+// The public HTTP API, one method a call, over the client's transport. Every failure is a Problem; an abort by the caller
+// stays an AbortError.
 
+import { RETRIES } from "../client/retries.js";
+import { Transport } from "../client/transport.js";
 import { Problem } from "./problem.js";
 
-const TIMEOUT_MS = 30_000;
-const UPLOAD_TIMEOUT_MS = 600_000;
-const BASE = new URL("v1/", document.baseURI);
+const TIMEOUT_S = 30;
+const UPLOAD_TIMEOUT_S = 600;
+const PREFIX = "/v1/";
+const BASE = new URL(".", document.baseURI).href;
+/** Once: a person sees what did not work, and when it is tried again. */
+const OPTIONS = { retries: { ...RETRIES, tries: 1 }, timeout: TIMEOUT_S, random: Math.random };
+const blob = (response) => response.blob();
+const nothing = async () => undefined;
 
 export class Api {
   #onUnauthenticated;
+  #transport = new Transport(BASE, undefined, OPTIONS);
 
   /** The browser adds the session's cookie to each request. `onUnauthenticated` learns of each 401. */
   constructor(onUnauthenticated = () => {}) {
@@ -16,64 +25,65 @@ export class Api {
 
   /** Who is signed in; 401 when nobody is. */
   session() {
-    return this.#json("GET", "session");
+    return this.#call("GET", "session");
   }
 
   /** How people sign in here: `{ code, openid: { title, path } | null, name }`. */
   signInMethods() {
-    return this.#json("GET", "session/methods");
+    return this.#call("GET", "session/methods");
   }
 
   /** With `{ code, account_id }`, `{ token }` or `{ name }`; from then on the browser has a session. */
   signIn(given) {
-    return this.#json("POST", "session", { body: given });
+    return this.#call("POST", "session", { body: given });
   }
 
   /** Resolves to where the browser signs out of the identity provider that it signed in with, or null. */
-  async signOut() {
-    const answer = await this.#fetch("DELETE", "session", { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    return answer.headers.get("Location");
+  signOut() {
+    return this.#call("DELETE", "session", { read: async (response) => response.headers.get("Location") });
   }
 
   personas(signal) {
-    return this.#json("GET", "personas", { signal });
+    return this.#call("GET", "personas", { signal });
   }
 
   listRooms({ limit, cursor }, signal) {
-    return this.#json("GET", "rooms", { query: { limit, cursor }, signal });
+    return this.#call("GET", "rooms", { query: { limit, cursor }, signal });
   }
 
-  createRoom({ title, persona }) {
-    return this.#json("POST", "rooms", { body: { title: title || undefined, ai_persona: persona || undefined } });
+  /** With an `externalId` that a room has already, that room. */
+  createRoom({ title, persona, externalId }) {
+    const body = { title: title || undefined, ai_persona: persona || undefined, external_id: externalId };
+    return this.#call("POST", "rooms", { body });
   }
 
   getRoom(roomId, signal) {
-    return this.#json("GET", `rooms/${roomId}`, { signal });
+    return this.#call("GET", `rooms/${roomId}`, { signal });
   }
 
   renameRoom(roomId, title) {
-    return this.#json("PATCH", `rooms/${roomId}`, { body: { title } });
+    return this.#call("PATCH", `rooms/${roomId}`, { body: { title } });
   }
 
   /** Who answers from the next turn on. */
   setPersona(roomId, persona) {
-    return this.#json("PATCH", `rooms/${roomId}`, { body: { ai_persona: persona } });
+    return this.#call("PATCH", `rooms/${roomId}`, { body: { ai_persona: persona } });
   }
 
   deleteRoom(roomId) {
-    return this.#json("DELETE", `rooms/${roomId}`);
+    return this.#call("DELETE", `rooms/${roomId}`);
   }
 
   listMessages(roomId, { limit, before, after }, signal) {
-    return this.#json("GET", `rooms/${roomId}/messages`, { query: { limit, before, after }, signal });
+    return this.#call("GET", `rooms/${roomId}/messages`, { query: { limit, before, after }, signal });
   }
 
-  /** Safe to repeat with the same key: the same message comes back. */
-  sendMessage(roomId, { key, content, metadata, onBusy, files = [] }, signal) {
+  /** Safe to repeat with the same key: the same message comes back. `reply: "none"` asks nobody to answer. */
+  sendMessage(roomId, { key, content, metadata, onBusy, reply, files = [] }, signal) {
     const parts = files.map(({ type, file_id }) => ({ type, file_id }));
     const said = parts.length ? { content: content.trim() ? content : undefined, parts } : { content };
-    return this.#json("POST", `rooms/${roomId}/messages`, {
-      body: { ...said, metadata, on_busy: onBusy },
+    return this.#call("POST", `rooms/${roomId}/messages`, {
+      body: { ...said, metadata, on_busy: onBusy, reply },
       headers: { "Idempotency-Key": `"${key}"` },
       signal,
     });
@@ -82,107 +92,89 @@ export class Api {
   uploadFile(file, name, signal) {
     const form = new FormData();
     form.append("file", file, name);
-    return this.#json("POST", "files", { form, signal, timeout: UPLOAD_TIMEOUT_MS });
+    return this.#call("POST", "files", { form, signal, timeout: UPLOAD_TIMEOUT_S });
   }
 
-  async getFile(fileId, signal) {
-    const response = await this.#fetch("GET", `files/${fileId}`, { signal });
-    return response.blob();
+  getFile(fileId, signal) {
+    return this.#call("GET", `files/${fileId}`, { signal, timeout: UPLOAD_TIMEOUT_S, read: blob });
   }
 
   deleteFile(fileId) {
-    return this.#fetch("DELETE", `files/${fileId}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    return this.#call("DELETE", `files/${fileId}`, { read: nothing });
   }
 
   getMessage(roomId, messageId, signal) {
-    return this.#json("GET", `rooms/${roomId}/messages/${messageId}`, { signal });
+    return this.#call("GET", `rooms/${roomId}/messages/${messageId}`, { signal });
   }
 
   editMessage(roomId, messageId, content) {
-    return this.#json("PATCH", `rooms/${roomId}/messages/${messageId}`, { body: { content } });
+    return this.#call("PATCH", `rooms/${roomId}/messages/${messageId}`, { body: { content } });
   }
 
   /** Safe to repeat: another attempt than this one is left alone. */
   stopReply(roomId, messageId, attempt) {
-    return this.#json("POST", `rooms/${roomId}/messages/${messageId}/stop`, { body: { attempt } });
+    return this.#call("POST", `rooms/${roomId}/messages/${messageId}/stop`, { body: { attempt } });
   }
 
   /** With a persona's name, that one answers this time. */
   regenerate(roomId, messageId, persona) {
     const body = persona ? { ai_persona: persona } : undefined;
-    return this.#json("POST", `rooms/${roomId}/messages/${messageId}/regenerate`, { body });
+    return this.#call("POST", `rooms/${roomId}/messages/${messageId}/regenerate`, { body });
   }
 
   continueReply(roomId, messageId) {
-    return this.#json("POST", `rooms/${roomId}/messages/${messageId}/continue`);
+    return this.#call("POST", `rooms/${roomId}/messages/${messageId}/continue`);
   }
 
   listVariants(roomId, messageId, { limit, cursor }, signal) {
-    return this.#json("GET", `rooms/${roomId}/messages/${messageId}/variants`, { query: { limit, cursor }, signal });
+    return this.#call("GET", `rooms/${roomId}/messages/${messageId}/variants`, { query: { limit, cursor }, signal });
   }
 
   deleteMessage(roomId, messageId) {
-    return this.#json("DELETE", `rooms/${roomId}/messages/${messageId}`);
+    return this.#call("DELETE", `rooms/${roomId}/messages/${messageId}`);
+  }
+
+  /** `decision` is approve or deny, of the call with this digest. The same again is harmless. */
+  decide(roomId, messageId, callId, { decision, digest, arguments: changed, reason }) {
+    const path = `rooms/${roomId}/messages/${messageId}/tool-calls/${callId}/decision`;
+    return this.#call("POST", path, { body: { decision, digest, arguments: changed, reason: reason || undefined } });
+  }
+
+  /** The calls that wait for a decision, over all rooms. */
+  listApprovals({ cursor }, signal) {
+    return this.#call("GET", "approvals", { query: { cursor }, signal });
   }
 
   /** The whole room as a file: `format` is jsonl or markdown. */
-  async exportRoom(roomId, format) {
-    const signal = AbortSignal.timeout(UPLOAD_TIMEOUT_MS);
-    const response = await this.#fetch("GET", `rooms/${roomId}/export`, { query: { format }, signal });
-    return response.blob();
+  exportRoom(roomId, format) {
+    return this.#call("GET", `rooms/${roomId}/export`, { query: { format }, timeout: UPLOAD_TIMEOUT_S, read: blob });
   }
 
   search({ q, limit, cursor }, signal) {
-    return this.#json("GET", "search", { query: { q, limit, cursor }, signal });
+    return this.#call("GET", "search", { query: { q, limit, cursor }, signal });
   }
 
   /** Opens an event stream after `cursor` (null: from its start or from now) and returns its body's byte stream. */
   async openEvents(path, cursor, signal) {
-    const headers = { Accept: "text/event-stream" };
-    const response = await this.#fetch("GET", path, { query: { after: cursor }, headers, signal });
-    return response.body;
-  }
-
-  async #json(method, path, { signal, timeout = TIMEOUT_MS, ...rest } = {}) {
-    const late = AbortSignal.timeout(timeout);
-    const either = signal ? AbortSignal.any([signal, late]) : late;
-    const response = await this.#fetch(method, path, { ...rest, signal: either });
     try {
-      return await response.json();
+      return await this.#transport.open(PREFIX + path, { query: { after: cursor }, signal });
     } catch (error) {
-      throw failure(error);
+      throw this.#problem(error);
     }
   }
 
-  async #fetch(method, path, { query = {}, body, form, headers = {}, signal }) {
-    const url = new URL(path, BASE);
-    for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined && value !== null) url.searchParams.set(name, value);
-    }
-    const request = { method, signal, headers: { ...headers } };
-    request.cache = "no-store";
-    if (body !== undefined) {
-      request.body = JSON.stringify(body);
-      request.headers["Content-Type"] = "application/json";
-    }
-    // The browser names the boundary of a form itself.
-    if (form !== undefined) request.body = form;
-    let response;
+  async #call(method, path, { timeout = TIMEOUT_S, form, ...rest } = {}) {
     try {
-      response = await fetch(url, request);
-      if (response.ok) return response;
+      const seconds = timeout - TIMEOUT_S;
+      return await this.#transport.call(method, PREFIX + path, { ...rest, seconds, form: form && (() => form) });
     } catch (error) {
-      throw failure(error);
+      throw this.#problem(error);
     }
-    const problem = await Problem.fromResponse(response);
+  }
+
+  #problem(error) {
+    const problem = Problem.of(error);
     if (problem.status === 401) this.#onUnauthenticated(problem);
-    throw problem;
+    return problem;
   }
-}
-
-/** What a failed fetch or read means: the caller's own abort, our time limit, or the network. */
-export function failure(error) {
-  if (error instanceof Problem || error?.name === "AbortError") return error;
-  if (error?.name === "TimeoutError") return Problem.timeout();
-  return Problem.network(error);
 }

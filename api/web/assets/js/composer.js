@@ -4,10 +4,12 @@ import { Attachments } from "./attachments.js";
 import { byId } from "./element.js";
 import { icon } from "./icon.js";
 import { CONTENT_MAX, fitHeight, isSendable, onEnter } from "./text_field.js";
-import { characters } from "./transcript.js";
+import { characters } from "../client/fold.js";
 import { t } from "./words.js";
 
 const ON_BUSY = "on_busy";
+/** Where Escape leaves something. */
+const OTHERS = ".message-editor, .approval, .search, .sidebar";
 const COUNT_FROM = CONTENT_MAX - 2_000;
 
 export class Composer {
@@ -52,10 +54,7 @@ export class Composer {
     this.#field.addEventListener("keydown", (event) => {
       if (event.key === "ArrowUp" && this.#field.value === "" && !event.isComposing && this.onEditLast()) event.preventDefault();
     });
-    this.#form.addEventListener("keydown", (event) => {
-      // While a word is being composed, Escape ends that.
-      if (event.key === "Escape" && !event.isComposing && !this.#busy.hidden) this.#stopReply();
-    });
+    document.addEventListener("keydown", (event) => this.#onEscape(event));
     this.#field.addEventListener("input", () => this.#changed());
     this.#stop.prepend(icon("stop"));
     this.#stop.addEventListener("click", () => this.#stopReply());
@@ -105,6 +104,14 @@ export class Composer {
     if (files.length === 0) return;
     event.preventDefault();
     this.attachments.add(files);
+  }
+
+  /** Escape stops the reply, wherever the focus is, unless it means something else there. */
+  #onEscape(event) {
+    // While a word is being composed, Escape ends that.
+    if (event.key !== "Escape" || event.isComposing || event.defaultPrevented || this.#busy.hidden) return;
+    const elsewhere = document.querySelector("dialog[open], .menu:popover-open") || event.target.closest?.(OTHERS);
+    if (!elsewhere && !document.querySelector(".drawer-open")) this.#stopReply();
   }
 
   async #stopReply() {

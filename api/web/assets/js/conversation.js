@@ -1,5 +1,6 @@
 // The open room: its history, its live events, what is being sent.
 
+import { decide } from "./decisions.js";
 import { DurabilityWatch } from "./durability.js";
 import { byId } from "./element.js";
 import { messageActions } from "./message_actions.js";
@@ -46,7 +47,8 @@ export class Conversation {
 
   /**
    * `hooks`: `author(message)` names its sender, `restore(text, files)` puts them back into the composer, `announce(text)`
-   * tells a screen reader, `personas()` can answer, `onRunning(whether)` hears of replies that begin and end, `onStatus`, `onGone`, and
+   * tells a screen reader, `personas()` can answer, `onRunning(whether)` hears of replies that begin and end, `onStatus`, `onGone`,
+   * `onBranch(message, text, signal)` goes on from a message in a new room, and
    * `onProblem(problem, retry, signal)`, where `retry` may be missing.
    */
   constructor(api, room, outbox, hooks) {
@@ -65,6 +67,7 @@ export class Conversation {
       viewOf: (message) => this.#window.viewOf(message),
       attempt: (task) => this.#attempt(task),
       onBegun: () => this.#scrollToNewest(),
+      onBranch: (message, text) => this.#hooks.onBranch(message, text, this.#stop.signal),
       personas: () => this.#hooks.personas(),
     });
     this.#durability = new DurabilityWatch(api, room.room_id, this.#transcript, this.#stop.signal);
@@ -140,9 +143,10 @@ export class Conversation {
 
   /** Begin to edit the person's last message; false when there is none that can be. */
   editLast() {
-    const last = this.#transcript.messages.findLast((message) => message.sender_type === "USER" && message.revisable);
+    const edit = this.#actions.find((action) => action.name === "edit");
+    const last = this.#transcript.messages.findLast((message) => edit.when(message));
     if (!last) return false;
-    this.#actions.find((action) => action.name === "edit").run(last);
+    edit.run(last);
     return true;
   }
 
@@ -258,9 +262,12 @@ export class Conversation {
     const view = this.#window.viewOf(message);
     if (!view) return;
     const wasWriting = view.isWriting;
+    const undecided = view.undecided?.tool_call_id;
     view.update(message);
     this.#versions.watch(view);
-    if (!wasWriting && view.isWriting) this.#hooks.announce(t("messages.writing"));
+    const asks = view.undecided;
+    if (asks && asks.tool_call_id !== undecided) this.#hooks.announce(t("approval.label", { tool: asks.title || asks.name }));
+    else if (!wasWriting && view.isWriting) this.#hooks.announce(t("messages.writing"));
     if (wasWriting && !view.isWriting) this.#hooks.announce(view.spoken);
   }
 
@@ -270,6 +277,7 @@ export class Conversation {
       actions: this.#actions,
       fetchFile: (fileId) => this.#api.getFile(fileId),
       onVersion: (words) => this.#hooks.announce(words),
+      onDecide: (about, call, decision) => decide(this.#api, this.#transcript, about, call, decision),
       onVersions: (asked) => this.#attempt(async () => view.showVersions(await this.#loadVersions(asked))),
     });
     this.#versions.watch(view);

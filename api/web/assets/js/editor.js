@@ -13,8 +13,11 @@ export class MessageEditor {
   #onClose;
   #busy = false;
 
-  /** `onSave(text)` does the work; its Problem is shown, and Save tries again. `onClose()` is called at the end. */
-  constructor(text, { onSave, onClose }) {
+  /**
+   * `onSave(text)` does the work; its Problem is shown, and Save tries again. `onClose()` is called at the end. `note`
+   * stands below the field.
+   */
+  constructor(text, { onSave, onClose, note = "" }) {
     this.#onSave = onSave;
     this.#onClose = onClose;
     this.#problem.setAttribute("role", "alert");
@@ -24,6 +27,7 @@ export class MessageEditor {
       "form",
       { className: "message-editor" },
       this.#field,
+      note ? element("p", { className: "message-note", textContent: note }) : null,
       this.#problem,
       element("div", { className: "dialog-actions" }, cancel, this.#save),
     );

@@ -2,6 +2,7 @@
 
 import { confirm } from "./dialog.js";
 import { copy } from "./enrich.js";
+import { isForeignAnswer } from "./foreign_answer.js";
 import { choosePersona } from "./menu.js";
 import { t } from "./words.js";
 
@@ -11,10 +12,12 @@ const UNFINISHED = new Set(["length", "stopped", "error", "interrupted"]);
 /**
  * `transcript` takes what the answers say, `viewOf(message)` is its place on the page, and `attempt(task)` does what a
  * person asked for: it shows a problem, with a way to try again. `onBegun()` hears that a reply begins anew;
- * `personas()` are those that can answer.
+ * `personas()` are those that can answer. `onBranch(message, text)` goes on in a new room: behind the message, or with
+ * another text in its place.
  */
-export function messageActions({ api, roomId, transcript, viewOf, attempt, onBegun, personas }) {
+export function messageActions({ api, roomId, transcript, viewOf, attempt, onBegun, onBranch, personas }) {
   const mine = (message) => message.sender_type === "USER";
+  const written = (message) => mine(message) && !isForeignAnswer(message);
   return [
     {
       name: "copy",
@@ -52,17 +55,18 @@ export function messageActions({ api, roomId, transcript, viewOf, attempt, onBeg
       name: "edit",
       label: t("message.edit"),
       icon: "pencil",
-      when: (message) => message.revisable && mine(message),
+      when: (message) => written(message) && (message.revisable || !message.open),
       run: (message) => {
-        viewOf(message).edit(async (text) => {
-          if (text === message.content) return;
-          const { reply, ...edited } = await api.editMessage(roomId, message.message_id, text);
-          transcript.take(edited);
-          if (!reply) return;
-          transcript.take(reply);
-          if (!message.waits) onBegun();
-        });
+        if (message.revisable) viewOf(message).edit((text) => edit(message, text));
+        else viewOf(message).edit((text) => onBranch(message, text), t("message.edit.branch"));
       },
+    },
+    {
+      name: "branch",
+      label: t("message.branch"),
+      icon: "branch",
+      when: (message) => !message.open && !message.waits && !message.revisable,
+      run: (message) => attempt(() => onBranch(message, null)),
     },
     {
       name: "withdraw",
@@ -98,6 +102,15 @@ export function messageActions({ api, roomId, transcript, viewOf, attempt, onBeg
       if (message.attempt === known) transcript.take(await ask());
       onBegun();
     });
+  }
+
+  async function edit(message, text) {
+    if (text === message.content) return;
+    const { reply, ...edited } = await api.editMessage(roomId, message.message_id, text);
+    transcript.take(edited);
+    if (!reply) return;
+    transcript.take(reply);
+    if (!message.waits) onBegun();
   }
 
   function remove(message, words) {

@@ -4,11 +4,12 @@ import { MessageEditor } from "./editor.js";
 import { element } from "./element.js";
 import { enrich } from "./enrich.js";
 import { FilesView } from "./files_view.js";
+import { contentOf, isForeignAnswer } from "./foreign_answer.js";
 import { icon } from "./icon.js";
 import { GrowingMarkdown } from "./markdown.js";
-import { preference } from "./preferences.js";
 import { ReasoningView } from "./reasoning_view.js";
-import { ToolView } from "./tool_view.js";
+import { shownTime } from "./times.js";
+import { ToolView, isUndecided } from "./tool_view.js";
 import { isRevised } from "./transcript.js";
 import { t } from "./words.js";
 import { VersionSwitcher } from "./versions.js";
@@ -21,7 +22,7 @@ export class MessageView {
   #edited = element("span", { className: "message-note", hidden: true });
   #reasoning = new ReasoningView();
   #files;
-  #tools = new ToolView();
+  #tools;
   #body = element("div", { className: "message-body", dir: "auto" });
   #ending = element("p", { className: "message-ending", hidden: true });
   #mark = element("span", { className: "message-mark" });
@@ -36,11 +37,13 @@ export class MessageView {
   /**
    * `author` is the name above the message. `actions` are `{name, label, icon, when(message), run(message)}`: what
    * can be done with it; the buttons appear in this order. `fetchFile(fileId)` gets a blob. `onVersion(words)` hears which version is shown,
-   * `onVersions(message)` that the person asks for them.
+   * `onVersions(message)` that the person asks for them, `onDecide(message, call, decision)` what they decide about a call.
    */
-  constructor(message, { author, actions, fetchFile, onVersion, onVersions }) {
+  constructor(message, { author, actions, fetchFile, onVersion, onVersions, onDecide }) {
     this.#files = new FilesView(fetchFile);
-    const sender = message.sender_type.toLowerCase();
+    this.#tools = new ToolView((call, decision) => onDecide(this.message, call, decision));
+    const sender = isForeignAnswer(message) ? "ai" : message.sender_type.toLowerCase();
+    const at = message.metadata?.imported?.at ?? message.timestamp;
     this.#markdown = new GrowingMarkdown(this.#body);
     this.#versions = new VersionSwitcher({
       onChoose: (words) => (this.#showText(), onVersion(words)),
@@ -50,7 +53,7 @@ export class MessageView {
       "header",
       { className: "message-head" },
       element("span", { className: "message-author", dir: "auto", textContent: author }),
-      element("time", { dateTime: message.timestamp, textContent: shownTime(message.timestamp) }),
+      element("time", { dateTime: at, textContent: shownTime(at) }),
       this.#edited,
       this.#waits,
     );
@@ -60,7 +63,7 @@ export class MessageView {
     this.element = element(
       "article",
       // The focus comes here when what had it goes.
-      { className: `message ${sender}`, tabIndex: -1, data, aria: { label: `${author}, ${shownTime(message.timestamp)}` } },
+      { className: `message ${sender}`, tabIndex: -1, data, aria: { label: `${author}, ${shownTime(at)}` } },
       head,
       this.#reasoning.element,
       this.#tools.element,
@@ -83,12 +86,17 @@ export class MessageView {
 
   /** The text that is on the page: of the message, or of the earlier version that was chosen. */
   get text() {
-    return (this.#versions.earlier ?? this.message).content;
+    return contentOf(this.#versions.earlier ?? this.message);
   }
 
   /** Whether more of it is on its way, as the page shows it. */
   get isWriting() {
     return this.element.dataset.open === "true" && !this.element.hidden;
+  }
+
+  /** The call that somebody has to decide about before the reply goes on; undefined without one. */
+  get undecided() {
+    return this.message.parts.find((part) => isUndecided(part, this.message));
   }
 
   /** What a screen reader is told at its end. */
@@ -114,12 +122,12 @@ export class MessageView {
     this.#versions.offer();
   }
 
-  /** Have the person write it anew; `onSave(text)` does it. */
-  edit(onSave) {
+  /** Have the person write it anew; `onSave(text)` does it, `note` says more about it. */
+  edit(onSave, note) {
     if (!this.#editor) {
-      const editor = new MessageEditor(this.message.content, { onSave, onClose: () => this.#closeEditor() });
+      const editor = new MessageEditor(this.message.content, { onSave, note, onClose: () => this.#closeEditor() });
       this.#editor = editor;
-      this.#body.after(editor.element);
+      this.#files.element.before(editor.element);
       this.element.classList.add("editing");
     }
     this.#editor.focus();
@@ -151,7 +159,7 @@ export class MessageView {
     // A reply that waits has nothing to show; the message that it will answer says so.
     this.element.hidden = message.waits && message.sender_type !== "USER";
     this.element.setAttribute("aria-busy", String(message.open));
-    this.element.classList.toggle("waiting", message.open && message.content === "");
+    this.element.classList.toggle("waiting", message.open && message.content === "" && !this.undecided);
     this.#showText();
     this.#showMark(message);
     for (const [action, button] of this.#buttons) {
@@ -168,9 +176,22 @@ export class MessageView {
     this.#reasoning.show(shown);
     this.#files.show(shown);
     this.#tools.show(shown);
+    this.#placeTools(shown);
     this.#showContent(shown);
     this.#showEdited(shown);
     this.#showEnding(shown);
+  }
+
+  /** Calls that nothing was said behind stand below what was said, others above it. */
+  #placeTools({ parts = [] }) {
+    const called = parts.findLastIndex((part) => part?.type === "tool_call");
+    const said = parts.findLastIndex((part) => part?.type === "text" && part.text.trim() !== "");
+    const [first, second] = called > said ? [this.#body, this.#tools.element] : [this.#tools.element, this.#body];
+    if (first.nextElementSibling === second) return;
+    const focused = this.#tools.element.contains(document.activeElement) ? document.activeElement : null;
+    if (second === this.#body) this.#body.before(this.#tools.element);
+    else this.#body.after(this.#tools.element);
+    focused?.focus({ preventScroll: true });
   }
 
   #showEdited(message) {
@@ -188,7 +209,7 @@ export class MessageView {
     this.#shown = shown;
     if (message.open) this.#markdown.grow(message.content);
     else {
-      this.#markdown.finish(message.content);
+      this.#markdown.finish(contentOf(message));
       enrich(this.#body).catch((error) => console.warn("Shown as it was written:", error));
     }
   }
@@ -228,13 +249,4 @@ function failureText(error) {
 /** Two tellings of a message with the same form have the same text and the same versions. */
 function formOf({ attempt, metadata }) {
   return `${attempt} ${metadata?.edited_at ?? ""}`;
-}
-
-/** The time today, else the date too, as the reader's own language writes it. */
-export function shownTime(timestamp) {
-  const at = new Date(timestamp);
-  if (Number.isNaN(at.getTime())) return "";
-  const today = at.toDateString() === new Date().toDateString();
-  const style = today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" };
-  return new Intl.DateTimeFormat(preference("language") ?? undefined, style).format(at);
 }

@@ -1,5 +1,6 @@
 // What went wrong, in words for a person. The API answers with problem+json (RFC 9457).
 
+import { ClientError, Refused } from "../client/errors.js";
 import { isKnown, t } from "./words.js";
 
 /** An expected failure of a request: an HTTP error, or no answer at all (`code` "network" or "timeout"). */
@@ -48,30 +49,23 @@ export class Problem extends Error {
     return [this.sentence, more].filter(Boolean).join(" ");
   }
 
-  static network(error) {
-    return new Problem({ code: "network", detail: String(error?.message ?? error) });
+  /** What a call's failure means. What is no failure of a call (the caller's abort, a mistake of ours) is returned as it is. */
+  static of(error) {
+    if (error instanceof Refused) return Problem.#refused(error);
+    if (!(error instanceof ClientError)) return error;
+    const late = error.cause?.name === "AbortError";
+    return new Problem(late ? { code: "timeout" } : { code: "network", detail: error.message });
   }
 
-  static timeout() {
-    return new Problem({ code: "timeout" });
-  }
-
-  /** From an answer that is not a success, whatever its body is (a proxy may have written it). */
-  static async fromResponse(response) {
-    let body = {};
-    try {
-      body = await response.json();
-    } catch (error) {
-      if (!(error instanceof SyntaxError) && !(error instanceof TypeError)) throw error;
-    }
-    const header = Number(response.headers.get("Retry-After"));
+  /** An answer that says no, whatever its body is (a proxy may have written it). */
+  static #refused({ status, code, requestId, retryAfter, body }) {
     return new Problem({
-      status: response.status,
-      code: body.code ?? `http-${response.status}`,
-      title: body.title ?? response.statusText,
-      detail: [body.detail ?? body.title ?? response.statusText, ...fieldErrors(body)].filter(Boolean).join(" "),
-      retryAfter: body.retry_after_seconds ?? (header > 0 ? header : null),
-      requestId: body.request_id ?? "",
+      status,
+      code: code || `http-${status}`,
+      title: body.title ?? "",
+      detail: [body.detail ?? body.title ?? "", ...fieldErrors(body)].filter(Boolean).join(" "),
+      retryAfter,
+      requestId: requestId ?? "",
       account: body.account_id ?? "",
     });
   }

@@ -2,9 +2,9 @@
 
 import { byId, element } from "./element.js";
 import { icon } from "./icon.js";
-import { shownTime } from "./message_view.js";
 import { Problem } from "./problem.js";
 import { follow } from "./stream.js";
+import { shownTime } from "./times.js";
 import { language, t } from "./words.js";
 
 const PAGE = 50;
@@ -19,6 +19,8 @@ export class RoomList {
   #nextCursor = null;
   /** Rooms that are not open, in which a reply is being written or has come: `running` or `news`. */
   #news = new Map();
+  /** Rooms in which something waits for a decision. */
+  #undecided = new Set();
   #selected = null;
   #list = byId("rooms");
   #note = byId("rooms-note");
@@ -26,7 +28,8 @@ export class RoomList {
   /** Scrolled to the end, the list goes on by itself. */
   #atEnd = new IntersectionObserver(([seen]) => seen.isIntersecting && !this.#more.disabled && this.#loadMore());
 
-  /** `hooks`: `onChange(room)`, `onDeleted(roomId)`, `onProblem(problem)`, `personaTitle(name)`, `onMenu(room, button)`. */
+  /** `hooks`: `onChange(room)`, `onDeleted(roomId)`, `onProblem(problem)`, `personaTitle(name)`, `onMenu(room, button)`,
+   * `onRecovered(signal)` when the list was read and its events follow, `onEvent(event)` for each of them. */
   constructor(api, hooks) {
     this.#api = api;
     this.#hooks = hooks;
@@ -42,8 +45,13 @@ export class RoomList {
       api: this.#api,
       path: "events",
       signal,
-      recover: () => this.#load(),
-      onEvent: (event) => this.#apply(event),
+      recover: async () => {
+        const cursor = await this.#load();
+        // Before the events that change it.
+        await this.#hooks.onRecovered(signal);
+        return cursor;
+      },
+      onEvent: (event) => (this.#apply(event), this.#hooks.onEvent(event)),
       onStatus: ({ state, problem }) => {
         if (state === "waiting" && problem && this.#rooms.size === 0) this.#setNote(problem.sentence);
       },
@@ -76,6 +84,13 @@ export class RoomList {
     this.#news.delete(roomId);
     for (const [id, item] of this.#items) mark(item, id === roomId);
     if (this.#items.has(roomId)) this.#showSign(roomId);
+  }
+
+  /** In these rooms something waits for a decision. */
+  setUndecided(roomIds) {
+    const changed = [...this.#undecided, ...roomIds];
+    this.#undecided = roomIds;
+    for (const roomId of changed) if (this.#items.has(roomId)) this.#showSign(roomId);
   }
 
   /** A room as an answer or an event tells it. */
@@ -159,7 +174,7 @@ export class RoomList {
 
   #showSign(roomId) {
     const sign = this.#items.get(roomId).querySelector(".room-sign");
-    const news = this.#news.get(roomId);
+    const news = this.#undecided.has(roomId) ? "undecided" : this.#news.get(roomId);
     sign.hidden = !news;
     sign.dataset.sign = news ?? "";
     sign.textContent = news ? t(`rooms.${news}`) : "";

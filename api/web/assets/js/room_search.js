@@ -1,8 +1,8 @@
 // The search above the rooms: titles that are loaded at once, and what was said from the server.
 
 import { byId, element } from "./element.js";
-import { shownTime } from "./message_view.js";
 import { Problem } from "./problem.js";
+import { shownTime } from "./times.js";
 import { t } from "./words.js";
 
 const PAUSE_MS = 250;

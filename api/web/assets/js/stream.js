@@ -1,6 +1,7 @@
-// Server-sent events over fetch: EventSource cannot send an Authorization header.
+// An event stream that is followed for as long as somebody looks at what it tells.
 
-import { failure } from "./api.js";
+import { EventParser } from "../client/sse.js";
+import { meaning, texts } from "../client/transport.js";
 import { Problem } from "./problem.js";
 
 /** The server sends a comment every 15 s; a stream that is silent for three of them is dead. */
@@ -12,72 +13,17 @@ const HEALTHY_MS = 10_000;
 const BACKOFF_MS = 500;
 const BACKOFF_LIMIT_MS = 15_000;
 
-/** Cuts text into events. What the stream did not finish is never an event, so a cursor is never ahead. */
-export class EventParser {
-  #rest = "";
-  #id = "";
-  #type = "";
-  #data = [];
-  #started = false;
-
-  /** Takes a piece of text, cut anywhere; returns the events it completes as `{id, type, data}`. */
-  push(text) {
-    this.#rest += text;
-    if (!this.#started && this.#rest) {
-      this.#started = true;
-      if (this.#rest.startsWith("\uFEFF")) this.#rest = this.#rest.slice(1);
-    }
-    // A carriage return at the very end may be the first half of a CRLF.
-    const lines = this.#rest.split(/\r\n|\n|\r(?!$)/);
-    this.#rest = lines.pop();
-    const events = [];
-    for (const line of lines) {
-      const event = this.#line(line);
-      if (event) events.push(event);
-    }
-    return events;
-  }
-
-  #line(line) {
-    if (line === "") return this.#dispatch();
-    if (line.startsWith(":")) return null;
-    const colon = line.indexOf(":");
-    const field = colon < 0 ? line : line.slice(0, colon);
-    const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
-    if (field === "data") this.#data.push(value);
-    else if (field === "event") this.#type = value;
-    else if (field === "id" && !value.includes("\0")) this.#id = value;
-    return null;
-  }
-
-  #dispatch() {
-    const event = { id: this.#id, type: this.#type || "message", data: this.#data.join("\n") };
-    const complete = this.#data.length > 0;
-    this.#type = "";
-    this.#data = [];
-    return complete ? event : null;
-  }
-}
-
 /** The events of a byte stream until it ends. `onBytes` hears of every piece, heartbeats included. */
 export async function* readEvents(body, onBytes = () => {}) {
-  const reader = body.getReader();
-  const decoder = new TextDecoder();
   const parser = new EventParser();
   try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
+    for await (const text of texts(body)) {
       onBytes();
-      for (const event of parser.push(decoder.decode(value, { stream: true }))) {
-        yield { ...event, data: JSON.parse(event.data) };
-      }
+      yield* parser.push(text);
     }
   } catch (error) {
-    throw failure(error);
-  } finally {
-    // Leaving early gives the connection back; a stream that has failed already has nothing to cancel.
-    reader.cancel().catch(() => {});
+    // Our own abort (silence, a hidden tab) is no problem.
+    throw error?.name === "AbortError" ? error : Problem.of(meaning(error));
   }
 }
 

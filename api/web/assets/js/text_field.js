@@ -1,6 +1,6 @@
 // What the two places where a person writes have in common.
 
-import { characters } from "./transcript.js";
+import { characters } from "../client/fold.js";
 
 /** The server's default limit of a message, in characters. */
 export const CONTENT_MAX = 32_768;

@@ -1,24 +1,15 @@
 // A room's messages as this page knows them: pages of history and events folded into one order. No DOM.
 
+import { Fold, Gap } from "../client/fold.js";
+
+/** Events that add to a reply. */
+const PIECES = new Set(["message.delta", "message.reasoning", "message.part"]);
 /** States in which nobody sees a message any more. */
 const GONE = new Set(["DELETING", "DELETED"]);
 
-/** Characters as the server counts them: code points, not UTF-16 units. */
-export function characters(text) {
-  let count = text.length;
-  for (let index = 0; index < text.length - 1; index += 1) {
-    const unit = text.charCodeAt(index);
-    if (unit >= 0xd800 && unit <= 0xdbff) {
-      count -= 1;
-      index += 1;
-    }
-  }
-  return count;
-}
-
 /**
- * Messages by seq. Each is the API's Message plus `open` (more text may come), `restarted`, and what `#settle` says:
- * `waits` and `revisable`.
+ * Messages by seq. Each is the API's Message plus `open` (more may come), its `fold` then, `restarted`, and what `#settle`
+ * says: `waits` and `revisable`.
  *
  * `onChange(message)` hears of every message that changed. `onGap(message)` is called once when a delta does not
  * join on to the text that is here: somebody has to fetch the reply from its start.
@@ -79,9 +70,7 @@ export class Transcript {
   #add(message) {
     if (this.#byId.has(message.message_id)) return;
     const kept = { ...message, waits: false, revisable: false };
-    kept.open = isOpen(message);
-    kept.length = characters(kept.content);
-    kept.parts = partsOf(message);
+    unfold(kept, message);
     this.#byId.set(kept.message_id, kept);
     let place = this.#order.length;
     while (place > 0 && this.#order[place - 1].seq > kept.seq) place -= 1;
@@ -101,12 +90,8 @@ export class Transcript {
 
   /** Fold one event in; harmless when it is repeated. Types that are not about messages are ignored. */
   apply(event) {
-    if (event.type === "message.delta") {
-      this.#grow(event.data, "text");
-    } else if (event.type === "message.reasoning") {
-      this.#grow(event.data, "reasoning");
-    } else if (event.type === "message.part") {
-      this.#part(event.data);
+    if (PIECES.has(event.type)) {
+      this.#grow(event);
     } else {
       this.#fold(event);
       this.#settle();
@@ -118,6 +103,15 @@ export class Transcript {
     if (isGone(message)) return this.apply({ type: "message.deleted", data: message });
     const ended = message.sender_type === "AI" && !isOpen(message);
     return this.apply({ type: ended ? "message.completed" : "message.updated", data: { message } });
+  }
+
+  /** Take a call of a tool as the answer to a decision tells it; what events said meanwhile is newer. */
+  takeCall(messageId, call) {
+    const message = this.#byId.get(messageId);
+    const at = message?.parts.findIndex((part) => part?.tool_call_id === call.tool_call_id) ?? -1;
+    if (at < 0 || message.parts[at].state !== "waiting") return;
+    message.parts[at] = call;
+    this.#onChange(message);
   }
 
   #fold({ type, data }) {
@@ -140,33 +134,25 @@ export class Transcript {
     }
   }
 
-  /** The open message whose attempt this is; undefined for any other. */
-  #written({ message_id: id, attempt }) {
+  /** A piece of a reply, or a part of it that is whole. */
+  #grow(event) {
+    const { message_id: id, attempt } = event.data;
     const message = this.#byId.get(id);
-    if (!message || attempt < message.attempt) return undefined;
+    if (!message || attempt < message.attempt) return;
     if (attempt > message.attempt) {
       this.#restart(message, attempt);
       this.#settle();
     }
-    return message.open ? message : undefined;
-  }
-
-  /** A piece of a part of this type, which begins behind what there is of its type. */
-  #grow(data, type) {
-    const message = this.#written(data);
-    if (!message) return;
-    const { offset, text, index = 0 } = data;
-    const length = type === "text" ? message.length : thoughtLength(message);
-    if (offset > length) return this.#gap(message);
-    const known = length - offset;
-    const fresh = known > 0 ? Array.from(text).slice(known).join("") : text;
-    if (!fresh) return;
-    const part = message.parts[index] ?? { type, text: "" };
-    message.parts[index] = { ...part, text: part.text + fresh };
-    if (type === "text") {
-      message.content += fresh;
-      message.length += characters(fresh);
+    if (!message.open) return;
+    try {
+      if (message.fold.apply(event).length === 0) return;
+    } catch (error) {
+      if (!(error instanceof Gap)) throw error;
+      this.#gap(message);
+      return;
     }
+    message.content = message.fold.text;
+    message.parts = message.fold.shown;
     this.#onChange(message);
   }
 
@@ -174,14 +160,6 @@ export class Transcript {
     if (this.#gaps.has(message.message_id)) return;
     this.#gaps.add(message.message_id);
     this.#onGap(message);
-  }
-
-  /** A part that is not text, whole. */
-  #part(data) {
-    const message = this.#written(data);
-    if (!message) return;
-    message.parts[data.index] = data.part;
-    this.#onChange(message);
   }
 
   #reset({ message_id: id, attempt }) {
@@ -195,9 +173,7 @@ export class Transcript {
     message.restarted = message.attempt > 0;
     message.attempt = attempt;
     message.content = "";
-    message.length = 0;
-    message.parts = [];
-    message.open = true;
+    unfold(message, { message_id: message.message_id, attempt, content: "", parts: [], is_streaming: true });
     message.finish_reason = null;
     message.error = null;
     this.#gaps.delete(message.message_id);
@@ -207,8 +183,8 @@ export class Transcript {
     const message = this.#byId.get(final.message_id);
     if (!message) return this.#remember(final.message_id, final);
     if (isOlder(final, message)) return undefined;
-    Object.assign(message, final, { open: false, length: characters(final.content), restarted: false });
-    message.parts = partsOf(final);
+    Object.assign(message, final, { restarted: false });
+    unfold(message, final);
     if (error) message.error = error;
     this.#gaps.delete(message.message_id);
     return this.#onChange(message);
@@ -220,14 +196,14 @@ export class Transcript {
     if (!message) return this.#remember(changed.message_id, changed);
     if (isOlder(changed, message)) return undefined;
     const anew = changed.attempt > message.attempt;
-    const { content, length, parts } = message;
-    Object.assign(message, changed, { open: isOpen(changed), length: characters(changed.content) });
-    message.parts = partsOf(changed);
+    const { content, fold, parts } = message;
+    Object.assign(message, changed);
+    unfold(message, changed);
     if (anew) {
       message.restarted = false;
       this.#gaps.delete(message.message_id);
-    } else if (message.open && message.length < length) {
-      Object.assign(message, { content, length, parts });
+    } else if (message.open && message.content.length < content.length) {
+      Object.assign(message, { content, fold, parts });
     }
     return this.#onChange(message);
   }
@@ -235,7 +211,7 @@ export class Transcript {
   #delete({ message_id: id, state }) {
     const message = this.#byId.get(id);
     if (!message) return this.#remember(id, { state: state ?? "DELETING" });
-    Object.assign(message, { state: state ?? "DELETING", content: "", length: 0, parts: [], open: false });
+    Object.assign(message, { state: state ?? "DELETING", content: "", parts: [], open: false, fold: null });
     return this.#onChange(message);
   }
 
@@ -264,15 +240,12 @@ export class Transcript {
   }
 }
 
-/** A message's parts, which its holder may change. */
-function partsOf({ parts, content }) {
-  if (parts) return [...parts];
-  return content ? [{ type: "text", text: content }] : [];
-}
-
-function thoughtLength(message) {
-  const thoughts = message.parts.filter((part) => part?.type === "reasoning");
-  return thoughts.reduce((sum, part) => sum + characters(part.text), 0);
+/** Give the message the parts that an answer or an event tells, and what the events behind that are folded into. */
+function unfold(message, told) {
+  const fold = Fold.from(told);
+  message.parts = fold.shown;
+  message.open = isOpen(told);
+  message.fold = message.open ? fold : null;
 }
 
 function isOpen(message) {

@@ -1,5 +1,6 @@
 // What a signed-in person sees: the rooms, one of them open, and the dialogs about them.
 
+import { ApprovalList } from "./approval_list.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { ask, confirm } from "./dialog.js";
@@ -7,6 +8,7 @@ import { Drawer } from "./drawer.js";
 import { byId, element } from "./element.js";
 import { save } from "./files_view.js";
 import { FirstMessage } from "./first_message.js";
+import { foreignAuthor, isForeignAnswer } from "./foreign_answer.js";
 import { icon } from "./icon.js";
 import { choosePersona, openMenu } from "./menu.js";
 import { announce, notify } from "./notice.js";
@@ -20,6 +22,8 @@ import { t } from "./words.js";
 
 /** A room, and perhaps one of its messages by its seq. */
 const ROUTE = /^#\/rooms\/([0-9a-f-]{36})(?:\/(\d{1,15}))?$/;
+/** Characters. */
+const TITLE_MAX = 200;
 
 export class Workspace {
   #api;
@@ -27,6 +31,7 @@ export class Workspace {
   #personas = [];
   #rooms;
   #search = null;
+  #approvals = null;
   #room = null;
   #conversation = null;
   /** The room that is being deleted from here: no notice says so. */
@@ -44,6 +49,7 @@ export class Workspace {
     byId("room-persona").addEventListener("click", () => this.#changePersona());
     byId("settings").append(icon("gear"));
     byId("settings").addEventListener("click", () => openSettings());
+    byId("import").addEventListener("click", () => (byId("settings-dialog").close(), this.#import()));
     new Palette(() => (this.#api ? this.#entries() : []));
     for (const kind of ["online", "offline"]) window.addEventListener(kind, () => this.#onNetwork());
     byId("rename-room").addEventListener("click", () => this.#renameRoom());
@@ -62,7 +68,15 @@ export class Workspace {
     this.#api = api;
     this.#storage = storage;
     this.#personas = personas;
+    this.#approvals = new ApprovalList(api, {
+      titleOf: (roomId) => this.#rooms.get(roomId)?.title || t("untitled"),
+      onChange: (roomIds) => this.#rooms.setUndecided(roomIds),
+      onGoTo: (roomId, messageId) => this.#attempt(() => this.#goToDecision(roomId, messageId)),
+      onProblem: (problem) => notify(problem.whole),
+    });
     this.#rooms = new RoomList(api, {
+      onRecovered: (signal) => this.#approvals.load(signal),
+      onEvent: (event) => this.#approvals.apply(event),
       onChange: (room) => room.room_id === this.#room?.room_id && this.#showRoom(room),
       onDeleted: (roomId) => this.#onRoomGone(roomId),
       onProblem: (problem) => notify(problem.whole),
@@ -79,6 +93,7 @@ export class Workspace {
   close() {
     this.#leaveRoom();
     this.#search?.close();
+    this.#approvals?.close();
     this.#rooms?.close();
     this.#api = null;
     this.#outboxes.clear();
@@ -112,6 +127,14 @@ export class Workspace {
     return seq && this.#conversation?.goTo(Number(seq));
   }
 
+  async #goToDecision(roomId, messageId) {
+    const { seq } = await this.#api.getMessage(roomId, messageId);
+    const there = `#/rooms/${roomId}/${seq}`;
+    if (location.hash === there) return this.#goToMessage();
+    location.hash = there;
+    return undefined;
+  }
+
   #outbox(roomId) {
     if (!this.#outboxes.has(roomId)) this.#outboxes.set(roomId, new Outbox(this.#api, roomId, this.#storage));
     return this.#outboxes.get(roomId);
@@ -131,6 +154,7 @@ export class Workspace {
       onRunning: (running) => this.#composer.setRunning(running),
       onStatus: (status) => showConnection(status),
       onProblem: (problem, retry, signal) => notify(problem.whole, { retry, signal }),
+      onBranch: (message, text, signal) => this.#branch(room, message, text, signal),
       onGone: () => this.#onRoomGone(roomId),
     });
     this.#conversation.open(() => this.#goToMessage());
@@ -181,6 +205,7 @@ export class Workspace {
   }
 
   #author(message) {
+    if (isForeignAnswer(message)) return foreignAuthor(message);
     if (message.sender_type === "USER") return t("messages.you");
     if (message.sender_type === "SYSTEM") return t("messages.system");
     return this.#personaTitle(message.ai_persona ?? this.#room.ai_persona);
@@ -205,6 +230,24 @@ export class Workspace {
     this.#rooms.set(room);
     this.#outbox(room.room_id).send(text, "enqueue");
     location.hash = `#/rooms/${room.room_id}`;
+  }
+
+  /** Go on in a new room: behind the message, or with another text in its place. */
+  async #branch({ room_id: roomId, title, ai_persona: persona }, { seq, parts }, text, signal) {
+    notify(t("branch.copying"));
+    const { branchOff, filesOf } = await import("./branches.js");
+    const name = t("branch.title", { title: title || t("untitled") });
+    const make = () => this.#api.createRoom({ title: [...name].slice(0, TITLE_MAX).join(""), persona });
+    const author = (message) => this.#author(message);
+    const room = await branchOff(this.#api, roomId, text === null ? seq + 1 : seq, { author, make, signal });
+    this.#rooms.set(room);
+    if (text !== null) this.#outbox(room.room_id).send(text, "enqueue", filesOf(parts));
+    location.hash = `#/rooms/${room.room_id}`;
+  }
+
+  async #import() {
+    const { ImportDialog } = await import("./import_dialog.js");
+    new ImportDialog(this.#api, () => this.#personas[0]?.name).open();
   }
 
   #changePersona() {
@@ -248,8 +291,10 @@ export class Workspace {
     return [
       { label: t("rooms.new"), run: () => this.#createRoom() },
       { label: t("search.label"), run: () => (this.#drawer.open(), byId("search-field").focus()) },
+      ...(this.#approvals.isEmpty ? [] : [{ label: t("approvals"), run: () => (this.#drawer.open(), this.#approvals.choose(byId("approvals"))) }]),
       ...here,
       ...(persona ? [{ label: t("create.persona"), run: () => this.#changePersona() }] : []),
+      { label: t("import"), run: () => this.#import() },
       { label: t("settings"), run: () => openSettings() },
       { label: t("sign-out"), run: () => byId("sign-out").click() },
       ...rooms,
