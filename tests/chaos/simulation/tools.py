@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Mapping
 from contextvars import Context
 
 from parlor.cache.records import decode_doc, decode_part
@@ -33,9 +34,9 @@ UNSENT, LOST, SLOW = 0.05, 0.1, 0.1
 """Shares of the requests: never sent, answered unheard, answered after the caller's time limit."""
 
 
-def declared() -> tuple[DeclaredTool, ...]:
+def declared(tools: Mapping[str, ToolKind] = TOOLS) -> tuple[DeclaredTool, ...]:
     """What a persona declares of them."""
-    return tuple(_declared(name, kind) for name, kind in TOOLS.items())
+    return tuple(_declared(name, kind) for name, kind in tools.items())
 
 
 def _declared(name: str, kind: ToolKind) -> DeclaredTool:
@@ -52,7 +53,8 @@ def _declared(name: str, kind: ToolKind) -> DeclaredTool:
 class ToolServer:
     """``runs`` has every request that reached it."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, tools: Mapping[str, ToolKind] = TOOLS) -> None:
+        self.tools = tools
         self.runs: list[Run] = []
         self.wanted = True
         """Whether models still ask for calls."""
@@ -62,11 +64,11 @@ class ToolServer:
 
     def asks(self, count: int) -> tuple[AskedCall, ...]:
         """What a model asks for: each of the calls is like no other, but of a tool that is approved once."""
-        return tuple(self._ask(self._chance.choice(list(TOOLS))) for _ in range(count))
+        return tuple(self._ask(self._chance.choice(list(self.tools))) for _ in range(count))
 
     def _ask(self, name: str) -> AskedCall:
         self._asks += 1
-        if TOOLS[name].approval == "first":
+        if self.tools[name].approval == "first":
             return AskedCall(name, canonical({"to": self._chance.choice(["Eve", "Bob"])}))
         # Not in its canonical form: what is digested is.
         return AskedCall(name, f'{{"to": "Eve", "ask": "{self._asks}"}}')

@@ -50,9 +50,11 @@ def _arguments() -> tuple[Plan, bool]:
         ("calm", 200),
         ("deciders", 0),
         ("approvals", 0),
+        ("steps", 0),
     ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rate", type=float, default=200.0, help="things done a second")
+    parser.add_argument("--pause", type=float, default=0.0, help="least seconds between two faults")
     parser.add_argument("--servers", choices=("embedded", "private"), default="private")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--history", default="", help="a directory to keep the history in")
@@ -72,6 +74,8 @@ def _arguments() -> tuple[Plan, bool]:
         calm=given.calm,
         deciders=given.deciders,
         approvals=given.approvals,
+        steps=given.steps,
+        pause=given.pause,
         kind=given.servers,
         seed=given.seed,
         history=given.history,

@@ -55,6 +55,10 @@ class Plan(msgspec.Struct, frozen=True):
     """People more, whose models use tools, and who decide about the calls."""
     approvals: int = 0
     """Least number of calls that they decide about: the faults are made again until then."""
+    steps: int = 0
+    """Of each reply of somebody who has one after the other; 0: nobody."""
+    pause: float = 0.0
+    """Least seconds between two faults."""
     stopped: tuple[float, float] = STOPPED_SECONDS
     """Least and most seconds that a process is stopped."""
     kind: Kind = "private"
@@ -116,7 +120,7 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Report:
     with TemporaryDirectory() as directory, tool_server(Path(directory)) as tools:
         personas = Path(directory) / "personas.toml"
         personas.write_text(tools.personas(), encoding="utf-8")
-        settings = {"PARLOR_LLM__PERSONAS_FILE": str(personas)} if plan.deciders else {}
+        settings = {"PARLOR_LLM__PERSONAS_FILE": str(personas)} if plan.deciders or plan.steps else {}
         disks = any(fault.needs_disks for fault in faults)
         target = NodeTarget(plan.kind) if nodes else Target(plan.kind, disks=disks, settings=settings)
         try:
@@ -163,6 +167,7 @@ class _Campaign:
         self._deciding = [
             Account(f"decider-{number}", installation.token(f"decider-{number}")) for number in range(plan.deciders)
         ]
+        self._long = [Account("long", installation.token("long"))] if plan.steps else []
         self._refusals = Refusals(target)
         self._occurrences: list[Occurrence] = []
         self._lost: list[Lost] = []
@@ -179,7 +184,7 @@ class _Campaign:
             recorder = Recorder(out, time.monotonic, "load")
             load = Load(("127.0.0.1", self._installation.port), recorder, self._accounts, plan.seed)
             await load.furnish(self._accounts, plan.rooms)
-            await load.furnish(self._deciding, 2)
+            await load.furnish(self._deciding + self._long, 2)
             deciders = Deciders(load, plan.seed)
             await self._break_things(load, recorder, deciders)
             recorder.close()
@@ -226,6 +231,9 @@ class _Campaign:
             for account in self._deciding:
                 group.create_task(deciders.run(account, stop))
                 group.create_task(read_events(self._installation.base_url, recorder, account, stop, plan.seed))
+            for account in self._long:
+                group.create_task(deciders.take_steps(account, plan.steps, stop))
+                group.create_task(read_events(self._installation.base_url, recorder, account, stop, plan.seed))
             try:
                 rounds = itertools.count()
                 while next(rounds) < plan.times or deciders.decided < plan.approvals:
@@ -242,6 +250,7 @@ class _Campaign:
         began, before = time.monotonic(), len(load.deliveries)
         if not await _until(lambda: len(load.deliveries) >= before + self._plan.calm, SETTLE_SECONDS):
             self._troubles.append(f"fewer than {self._plan.calm} messages were taken in {SETTLE_SECONDS:g} s of calm")
+        await asyncio.sleep(max(0.0, began + self._plan.pause - time.monotonic()))
         self._calm_seconds += time.monotonic() - began
         self._calm_sent += len(load.deliveries) - before
 

@@ -19,6 +19,8 @@ from tests.chaos.system.tool_server import EDITABLE, TOOLS
 LOOK_PAUSE = 0.1
 ENDS_WITHIN = 150.0
 """Seconds in which a reply has to come to its next decision, or its end."""
+STEP_WITHIN = 2.0
+"""Seconds more for each step of a long reply."""
 WAYS = {"approve": 60, "edit": 12, "deny": 14, "race": 6, "stop": 4, "delete": 4}
 AGAIN = 0.2
 """Share of the decisions that are said twice."""
@@ -48,6 +50,33 @@ class Deciders:
         finally:
             await connection.close()
             await other.close()
+
+    async def take_steps(self, account: Account, steps: int, stop: asyncio.Event) -> None:
+        """Somebody whose replies take so many steps, one behind the other, until ``stop``."""
+        connection = self._load.connect(account)
+        try:
+            while not stop.is_set():
+                text = f'[[call=weather args={{"to":"Eve"}} calls={steps} first=100ms]]'
+                sent = await self._load.deliver("steps", connection, account, account.rooms[0], text)
+                if sent is not None:
+                    await self._ended(connection, account.rooms[0], sent.response.messages[1].message_id, steps)
+        finally:
+            await connection.close()
+
+    async def _ended(self, connection: Connection, room: KnownRoom, reply: str, steps: int) -> None:
+        until = time.monotonic() + ENDS_WITHIN + steps * STEP_WITHIN
+        while time.monotonic() < until:
+            message = await self._read(connection, room, reply)
+            if message is None or message["state"] == "COMPOSING":
+                await asyncio.sleep(LOOK_PAUSE * 10)
+                continue
+            # A call whose answer was late or cut has failed; the model is told so and goes on.
+            ended = [part for part in message["parts"] if part.get("state") in ("done", "failed")]
+            if (message["finish_reason"], len(ended)) != ("stop", steps):
+                self.troubles.append(f"{reply} ended as {message['finish_reason']} after {len(ended)} of {steps} steps")
+            self.done["long replies"] += 1
+            return
+        self.troubles.append(f"the reply {reply} of {steps} steps did not end")
 
     async def _use_tools(self, connection: Connection, other: Connection, account: Account, room: KnownRoom) -> None:
         """One reply, with one call or two at once."""

@@ -40,6 +40,7 @@ title = "Assistant"
 description = "Uses tools"
 model = "demo"
 system_prompt = "You use tools."
+max_steps = 250
 """
 TOOL = """
 [[personas.tools]]

@@ -27,10 +27,13 @@ from parlor.rooms.host import RoomHost
 from parlor.settings import Settings
 from parlor.store.addresses import store_addresses
 from parlor.store.migrations import open_store
+from parlor.tools.toolbox import Toolbox
 from parlor.wiring import Wiring
+from tests.chaos.call_rules import ToolKind
 from tests.chaos.checker import FinalRoom
 from tests.chaos.history import Recorder
 from tests.chaos.observed import seen
+from tests.chaos.simulation.tools import NoServers, ToolServer, declared
 from tests.chaos.system.rows import backlog, stored_rooms
 from tests.chaos.wrapper.injection import FaultyPipeline, FaultyQueue, Injector, Rates, faulty_store
 from tests.chaos.wrapper.users import Users
@@ -67,11 +70,24 @@ class Tally(NoMetrics):
         self.stale["batch"] += 1
 
 
+TOOLS = {
+    "pay": ToolKind("always", idempotent=False, timeout=0.5),
+    "book": ToolKind("always", timeout=0.5),
+    "weather": ToolKind(timeout=0.5),
+}
+ASKING = 0.5
+"""Share of the replies that use tools, once."""
+
+
 class Parrot:
-    """A language model that always says the same."""
+    """A language model that always says the same, and sometimes uses tools before."""
+
+    def __init__(self, server: ToolServer, seed: int) -> None:
+        self._server = server
+        self._chance = random.Random(seed)
 
     def persona(self, name: str) -> Persona:
-        return Persona(name, name, "", "", "parrot")
+        return Persona(name, name, "", "", "parrot", tools=declared(TOOLS))
 
     def personas(self) -> list[Persona]:
         return [self.persona("GPT4O")]
@@ -85,6 +101,9 @@ class Parrot:
         for word in WORDS:
             yield TextDelta(word)
             await asyncio.sleep(0.005)
+        if self._chance.random() < ASKING and not any(turn.calls for turn in context.turns):
+            yield Completion(FinishReason.STOP, Usage(1, 1), self._server.asks(self._chance.choice([1, 2])))
+            return
         yield Completion(FinishReason.STOP, Usage(1, len(WORDS)))
 
 
@@ -108,6 +127,7 @@ class Domain:
         """That go on until they are cancelled."""
         self._writing: list[asyncio.Task[None]] = []
         """That end when their writers are stopped."""
+        self.tools = ToolServer(random.Random(seed), TOOLS)
         self.users = Users(self._wirings, self.hosts, recorder, seed)
 
     async def open(self, owners: int = 2) -> None:
@@ -117,7 +137,10 @@ class Domain:
             ports = wiring.room_ports(model, self.tally)
             # The service's own client is never used.
             await model.close()
-            ports = msgspec.structs.replace(ports, reply=msgspec.structs.replace(ports.reply, model=Parrot()))
+            parrot = Parrot(self.tools, self._seed + len(self.hosts))
+            toolbox = Toolbox(self.tools, NoServers(), wiring.live.guard.installation)
+            reply = msgspec.structs.replace(ports.reply, model=parrot, toolbox=toolbox)
+            ports = msgspec.structs.replace(ports, reply=reply)
             host = RoomHost(ports)
             self.hosts.append(host)
             self._tasks.append(asyncio.create_task(host.run()))

@@ -14,9 +14,10 @@ from pydantic import SecretStr
 
 from parlor.settings import Settings
 from parlor.store.migrations import migrate
+from tests.chaos.call_rules import Calls
 from tests.chaos.checker import check
-from tests.chaos.history import Recorder
-from tests.chaos.wrapper.domain import Domain, DomainSettings
+from tests.chaos.history import Kind, Outcome, Recorder
+from tests.chaos.wrapper.domain import TOOLS, Domain, DomainSettings
 from tests.chaos.wrapper.injection import Rates
 from tests.servers import Unavailable, private_mariadb, private_redis, short_directory, skip_or_fail
 
@@ -27,6 +28,7 @@ PEOPLE, ROOMS, STEPS = 8, 2, 30
 REFUSED_WITHIN = 60.0
 """Seconds. Once through is enough for nine seeds of ten."""
 PARTITIONS = 4
+SEND_WITHIN = 2.0
 BATCHES = {"batch_interval": 0.1, "batch_pause": 0.05, "batch_size": 10}
 """Small and often: more calls, more faults."""
 
@@ -71,13 +73,17 @@ def _settings(redis_url: str, mysql_url: str, seed: int) -> Settings:
             },
             # Nobody asks it: a parrot answers.
             "llm": {"base_url": "http://127.0.0.1:9/v1"},
-            "rooms": {"reply_lease": 1.0, "max_attempts": 5},
+            "rooms": {"reply_lease": 1.0, "max_attempts": 5, "approval_ttl": 5.0},
         }
     )
 
 
 @pytest.mark.parametrize("seed", range(1, SEEDS + 1))
-async def test_nothing_is_lost_by_calls_that_fail_or_come_twice(redis_url: str, mysql_url: str, seed: int) -> None:
+async def test_nothing_is_lost_by_calls_that_fail_or_come_twice(
+    redis_url: str, mysql_url: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Those who wait for it would wait for most of the test.
+    monkeypatch.setattr("parlor.rooms.tool_steps.SEND_WITHIN", SEND_WITHIN)
     settings = _settings(redis_url, mysql_url, seed)
     await migrate(settings.store)
     recorder = Recorder(None, time.monotonic, "town")
@@ -95,6 +101,8 @@ async def test_nothing_is_lost_by_calls_that_fail_or_come_twice(redis_url: str, 
         rooms = await domain.final_rooms()
     finally:
         await domain.close()
-    assert check(recorder.operations, rooms) == []
+    assert check(recorder.operations, rooms, calls=Calls(TOOLS, domain.tools.runs, within=SEND_WITHIN)) == []
+    assert domain.tools.runs
+    assert any(operation.kind is Kind.DECIDE and operation.outcome is Outcome.OK for operation in recorder.operations)
     assert all(domain.counts[what] for what in ("refused", "unheard", "twice", "late", "stalled")), domain.counts
     assert domain.users.stale_copies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from contextlib import suppress
 
@@ -13,10 +14,15 @@ from parlor.cache.live import RoomAddress
 from parlor.errors import ParlorError, PartitionUnknown, RoomMoved
 from parlor.model.access import Session
 from parlor.model.ids import AccountId, MessageId, RoomId
+from parlor.model.messages import Message
+from parlor.model.parts import ToolCallPart
 from parlor.model.requests import Idempotency, ReplyMode, SendRequest
 from parlor.model.rooms import NewRoom
+from parlor.model.tools import Decision
 from parlor.rooms.commands import (
+    CallDone,
     Command,
+    Decide,
     DeleteDone,
     DeleteMessage,
     Outcome,
@@ -27,16 +33,19 @@ from parlor.rooms.commands import (
     UpdateRoom,
 )
 from parlor.rooms.host import RoomHost
+from parlor.tools.arguments import canonical
 from parlor.wiring import Wiring
 from tests.chaos.history import Kind, Operation, Recorder, Request, Response
 from tests.chaos.history import Outcome as RecordedOutcome
-from tests.chaos.observed import seen
+from tests.chaos.observed import call_seen, seen
 
 DEADLINE = 30.0
 RETRY_PAUSE = 0.02
 GIVEN_UP = 0.05
 """Share of the commands that go to another owner while the first one still has them."""
 LATE_SECONDS = 0.3
+APPROVED, EDITED = 0.7, 0.4
+"""Shares of the decisions."""
 
 
 class Users:
@@ -69,7 +78,7 @@ class Users:
         sent: list[tuple[RoomId, MessageId]] = []
         for _ in range(steps):
             room = self._random.choice(own)
-            match self._random.choices(("send", "ask", "read", "rename", "delete"), (6, 2, 2, 1, 1))[0]:
+            match self._random.choices(("send", "ask", "read", "rename", "delete", "decide"), (6, 2, 2, 1, 1, 4))[0]:
                 case "send":
                     if (message := await self._send(account, room, ReplyMode.NONE)) is not None:
                         sent.append((room, message))
@@ -81,12 +90,44 @@ class Users:
                     title = self._unique("title")
                     command = UpdateRoom(self._sessions[account], room, title, title)
                     await self._do(Kind.RENAME, account, room, Request(title=title), command)
+                case "decide":
+                    await self._decide(account, room)
                 case _:
                     if sent:
                         room, message = sent.pop(self._random.randrange(len(sent)))
                         request, word = Request(message_id=message), DeleteMessage
                         command_ = word(self._sessions[account], room, message, message)
                         await self._do(Kind.DELETE_MESSAGE, account, room, request, command_)
+
+    async def _decide(self, account: str, room: RoomId) -> None:
+        """About a call that waits in the room, until it is taken or refused."""
+        waiting = [
+            (message.message_id, part)
+            for message in await self._read(account, room)
+            for part in message.parts or ()
+            if isinstance(part, ToolCallPart) and part.waits
+        ]
+        if not waiting:
+            return
+        message_id, call = self._random.choice(waiting)
+        approve = self._random.random() < APPROVED
+        editing = approve and call.editable and self._random.random() < EDITED
+        edited = canonical({**json.loads(call.arguments), "to": "Bob"}) if editing else ""
+        decision = Decision(approve, call.digest, edited or None, "")
+        command = Decide(self._sessions[account], room, self._unique("r"), message_id, call.tool_call_id, decision)
+        about = Request(
+            message_id=message_id,
+            call_id=call.tool_call_id,
+            tool=call.name,
+            digest=call.digest,
+            approve=approve,
+            arguments=edited,
+        )
+        while True:
+            done = await self._do(Kind.DECIDE, account, room, about, command)
+            if done.outcome is not RecordedOutcome.UNKNOWN:
+                return
+            await asyncio.sleep(RETRY_PAUSE)
 
     async def _create_room(self, account: str) -> RoomId:
         wiring, session = self._wirings[0], await self._session(account)
@@ -165,12 +206,14 @@ class Users:
                 return self._recorder.end(name, RecordedOutcome.OK, Response(messages=messages, cursor=receipt.cursor))
             case RoomDone(room):
                 return self._recorder.end(name, RecordedOutcome.OK, Response(title=room.title))
+            case CallDone(call):
+                return self._recorder.end(name, RecordedOutcome.OK, Response(call=call_seen(call)))
             case DeleteDone():
                 return self._recorder.end(name, RecordedOutcome.OK)
             case _:
                 raise AssertionError(f"{outcome} answers something else")
 
-    async def _read(self, account: str, room: RoomId) -> None:
+    async def _read(self, account: str, room: RoomId) -> list[Message]:
         name = self._recorder.begin(Kind.READ_PAGE, account, room, Request(), DEADLINE)
         history = self._random.choice(self._wirings).history
         try:
@@ -179,9 +222,10 @@ class Users:
             self._recorder.end(
                 name, RecordedOutcome.UNKNOWN if error.http_status >= 500 else RecordedOutcome.FAIL, error=error.code
             )
-            return
+            return []
         messages = [seen(message) for message in page.messages]
         self._recorder.end(name, RecordedOutcome.OK, Response(messages=messages, cursor=page.cursor))
+        return page.messages
 
     async def _session(self, account: str) -> Session:
         while account not in self._sessions:
