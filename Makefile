@@ -13,7 +13,7 @@ CODE := $(wildcard api actors demo_model examples parlor parlor_bench parlor_cli
 export PIP_NO_INPUT := 1
 PYTHON ?=
 
-.PHONY: help run install-dev check lint types unit test servers bench bench-check soak chaos image image-steps package lock sbom audit fuzz
+.PHONY: help run install-dev check lint types unit test servers bench bench-check soak chaos image image-steps package lock sbom audit fuzz site
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -53,6 +53,9 @@ test: $(DEV_STAMP) servers lint ## Real servers when they may be installed, then
 
 # For example MEASURES="F1 F5"; all of them without.
 MEASURES ?=
+
+site: $(DEV_STAMP) ## The documentation as a site, in build/site
+	$(BIN)/sphinx-build -q -W --keep-going -b html -c docs/site . build/site
 
 bench: $(DEV_STAMP) servers ## The benchmarks, on private servers of their own, and the tables of docs/PERFORMANCE.md
 	$(BIN)/parlor bench run $(MEASURES) --results docs/benchmarks
