@@ -35,9 +35,10 @@ async def in_process(job: Job[T_co], ready: asyncio.Event | None = None) -> T_co
         *(sys.executable, "-m", "parlor_bench.worker"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
         limit=STREAM_LIMIT,
     )
-    if process.stdin is None or process.stdout is None:
+    if process.stdin is None or process.stdout is None or process.stderr is None:
         raise RuntimeError("the load generator has no pipes")
     try:
         process.stdin.write(msgspec.json.encode(job))
@@ -47,8 +48,9 @@ async def in_process(job: Job[T_co], ready: asyncio.Event | None = None) -> T_co
             if ready is not None:
                 ready.set()
             line = await process.stdout.readline()
+        complaints = (await process.stderr.read()).decode(errors="replace").strip()
         if await process.wait() != 0:
-            raise RuntimeError(f"the load generator ended with {process.returncode}")
+            raise RuntimeError(f"the load generator failed: {complaints[-2000:]}")
     finally:
         if ready is not None:
             ready.set()

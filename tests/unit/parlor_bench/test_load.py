@@ -60,5 +60,5 @@ async def test_a_generator_that_fails_is_an_error() -> None:
 
     async with serving(cut) as port:
         pass
-    with pytest.raises(RuntimeError, match="ended with 1"):
+    with pytest.raises(RuntimeError, match="the load generator failed"):
         await in_process(Sends("127.0.0.1", port, 1, 0.1, [b""]))
