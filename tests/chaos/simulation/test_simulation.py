@@ -22,7 +22,7 @@ from tests.unit.memory_store import make_templates
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-SEEDS = "0-29,10000-10079,20000-20029,30000-30029,40000-40019,50000-50019,80000-80014,90000-90019"
+SEEDS = "0-29,10000-10079,20000-20029,30000-30029,40000-40019,50000-50019,80000-80014,90000-90011"
 """`make chaos` runs thousands more."""
 AGAIN = [0, 1, 2]
 """Run a second time, in another process."""
