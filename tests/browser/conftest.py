@@ -7,9 +7,12 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.tab import ARGUMENTS, Installation, Tab
+
+# A page that is as it should be is not waited for; on a busy machine it takes its time.
+expect.set_options(timeout=20_000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

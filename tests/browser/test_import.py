@@ -81,7 +81,7 @@ async def test_an_export_becomes_rooms_and_what_is_lost_is_said(
     kept = Kept(scripted)
     await choose(tab, export())
     about = tab.page.locator("#import-about li")
-    assert await about.count() == 2 + len(lost)
+    await expect(about).to_have_count(2 + len(lost))
     for number, words in enumerate(lost):
         await expect(about.nth(2 + number)).to_contain_text(words)
     await tab.page.click("#import-submit")
