@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -265,3 +266,30 @@ async def test_on_a_phone_the_rooms_are_a_drawer(browser: Browser, installation:
     assert width <= 390
     await context.close()
     assert phone.errors == []
+
+
+COUNTING = """() => {
+    const counted = () => sessionStorage.setItem("clicks", Number(sessionStorage.getItem("clicks")) + 1);
+    addEventListener("click", counted, true);
+    const lengths = (window.lengths = new Set());
+    addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
+        const reply = document.querySelector("#messages .message.ai[data-open=true] .message-body");
+        if (reply?.textContent) lengths.add(reply.textContent.length);
+    }).observe(document.getElementById("messages"), { childList: true, subtree: true, characterData: true }));
+}"""
+
+
+async def test_from_the_link_to_a_streamed_first_answer_in_few_clicks(tab: Tab, installation: Installation) -> None:
+    """The link is what `parlor demo` opens, and what `make run` prints."""
+    printed = await asyncio.to_thread(installation.parlor, "sign-in", f"new-{uuid4().hex}")
+    assert printed.returncode == 0, printed.stderr
+    await tab.page.add_init_script(f"({COUNTING})()")
+    await tab.page.goto(printed.stdout.strip())
+    await expect(tab.page.locator("#first-field")).to_be_visible()
+    await tab.page.locator("#first-field").press_sequentially("Which tea keeps me awake? " * 4)
+    await tab.page.click("#first-send")
+    await expect(tab.replies).to_have_attribute("data-open", "false", timeout=REPLY_MS)
+
+    assert (await tab.replies.locator(".message-body").inner_text()).strip()
+    assert int(await tab.page.evaluate("sessionStorage.getItem('clicks')")) < 5
+    assert await tab.page.evaluate("window.lengths.size") > 1, "it came piece by piece"
