@@ -29,6 +29,7 @@ from parlor_cli.installation import RunFile
 from parlor_cli.servers import redis
 from tests.openid_issuer import CLIENT_ID, CLIENT_SECRET
 from tests.starts import one_start_at_a_time
+from tests.tools import personas
 
 Kind = Literal["embedded", "private"]
 
@@ -169,10 +170,12 @@ def installed(kind: Kind) -> Iterator[Installation]:
         return
     root = Path(tempfile.mkdtemp(prefix="plr", dir="/tmp"))
     data_dir = root / "d"
+    (root / "personas.toml").write_text(personas(), encoding="utf-8")
     try:
         up = ("up", "--detach", "--port", "0", "--servers", kind, "--data-dir", str(data_dir))
         with one_start_at_a_time():
-            started = run_parlor(*up, timeout=UP_TIMEOUT, settings=SETTINGS)
+            settings = {**SETTINGS, "PARLOR_LLM__PERSONAS_FILE": str(root / "personas.toml")}
+            started = run_parlor(*up, timeout=UP_TIMEOUT, settings=settings)
         if started.returncode != 0:
             raise RuntimeError(f"parlor up failed ({started.returncode}):\n{started.stdout}\n{started.stderr}")
         yield Installation(kind, data_dir)

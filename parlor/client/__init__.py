@@ -28,6 +28,7 @@ from parlor.client.errors import (
 )
 from parlor.client.fold import Delta
 from parlor.client.models import (
+    Approval,
     Deleted,
     Edited,
     Event,
@@ -55,6 +56,7 @@ from parlor.client.sync_client import Client
 from parlor.client.sync_reply import Reply
 
 __all__ = [
+    "Approval",
     "AsyncClient",
     "AsyncReply",
     "BadAnswer",

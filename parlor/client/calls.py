@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from parlor.client.models import (
+    ApprovalPage,
     Deleted,
     Edited,
     File,
@@ -23,6 +24,8 @@ from parlor.client.models import (
     RoomPage,
     SearchPage,
     Sent,
+    ToolCall,
+    ToolCallList,
     VariantPage,
     convert,
     decode,
@@ -204,6 +207,32 @@ def list_variants(room_id: str, message_id: str, limit: int, cursor: str | None)
 
 def list_queue(room_id: str, limit: int, cursor: str | None) -> Call[QueuePage]:
     return Call("GET", f"{_room(room_id)}/queue", _as(QueuePage), params=_given(limit=limit, cursor=cursor))
+
+
+def list_approvals(limit: int, cursor: str | None) -> Call[ApprovalPage]:
+    return Call("GET", "/v1/approvals", _as(ApprovalPage), params=_given(limit=limit, cursor=cursor))
+
+
+def list_tool_calls(room_id: str, message_id: str) -> Call[list[ToolCall]]:
+    path = f"{message_path(room_id, message_id)}/tool-calls"
+    return Call("GET", path, lambda answer: _as(ToolCallList)(answer).tool_calls)
+
+
+def decide(
+    room_id: str, message_id: str, call: ToolCall, decision: str, arguments: JsonObject | None, reason: str | None
+) -> Call[ToolCall]:
+    # The same decision again is answered as before.
+    body = _given(decision=decision, digest=call.digest, arguments=arguments, reason=reason)
+    return Call("POST", f"{_call(room_id, message_id, call)}/decision", _as(ToolCall), body=body)
+
+
+def post_result(room_id: str, message_id: str, call: ToolCall, content: str, *, is_error: bool) -> Call[ToolCall]:
+    body = {"content": content, "digest": call.digest, "is_error": is_error}
+    return Call("POST", f"{_call(room_id, message_id, call)}/result", _as(ToolCall), body=body)
+
+
+def _call(room_id: str, message_id: str, call: ToolCall) -> str:
+    return f"{message_path(room_id, message_id)}/tool-calls/{_id(call.tool_call_id)}"
 
 
 def search(text: str, room_id: str | None, limit: int, cursor: str | None) -> Call[SearchPage]:

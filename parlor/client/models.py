@@ -57,6 +57,21 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     decided_at: datetime | None = None
     result: ToolResult | None = None
     attempts: int = 0
+    expires_at: datetime | None = None
+    """Until when it waits."""
+    editable: bool = False
+    """Whether an approval may change the arguments."""
+    client: bool = False
+    """Whether whoever reads this executes it, and posts the result."""
+
+    @property
+    def waits_for_decision(self) -> bool:
+        return self.state == "waiting"
+
+    @property
+    def waits_for_result(self) -> bool:
+        """Whether it is yours to execute, now."""
+        return self.client and self.state == "running"
 
 
 class OtherPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,6 +265,23 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
 class SearchPage(msgspec.Struct, frozen=True, kw_only=True):
     results: list[SearchResult]
     next_cursor: str | None
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that waits for a decision, and where it is."""
+
+    room_id: str
+    message_id: str
+    part: ToolCall
+
+
+class ApprovalPage(msgspec.Struct, frozen=True, kw_only=True):
+    approvals: list[Approval]
+    next_cursor: str | None
+
+
+class ToolCallList(msgspec.Struct, frozen=True, kw_only=True):
+    tool_calls: list[ToolCall]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from parlor.client import calls
 from parlor.client.connection import Connection, Token
 from parlor.client.errors import ReplyDeleted
 from parlor.client.models import (
+    Approval,
     Deleted,
     Edited,
     Event,
@@ -27,6 +28,7 @@ from parlor.client.models import (
     RoomPage,
     SearchResult,
     Sent,
+    ToolCall,
 )
 from parlor.client.retries import Retries
 from parlor.client.sync_reply import Reply
@@ -222,6 +224,35 @@ class Client:
             yield from page.messages
             if (cursor := page.next_cursor) is None:
                 return
+
+    def approvals(self) -> Iterator[Approval]:
+        """The calls of tools that wait for a decision, in all rooms; those of older replies first."""
+        cursor: str | None = None
+        while True:
+            page = self._transport.call(calls.list_approvals(100, cursor))
+            yield from page.approvals
+            if (cursor := page.next_cursor) is None:
+                return
+
+    def tool_calls(self, room_id: str, message_id: str) -> list[ToolCall]:
+        return self._transport.call(calls.list_tool_calls(room_id, message_id))
+
+    def approve(
+        self, room_id: str, message_id: str, call: ToolCall, *, arguments: JsonObject | None = None
+    ) -> ToolCall:
+        """Has the call made, as it is shown in ``call``; with other ``arguments`` if it is ``editable``. Raises
+        ``Conflict`` when something else was decided, or when it is not the call that is there."""
+        return self._transport.call(calls.decide(room_id, message_id, call, "approve", arguments, None))
+
+    def deny(self, room_id: str, message_id: str, call: ToolCall, *, reason: str | None = None) -> ToolCall:
+        """The model is told that the call was not made, and why. Raises as ``approve``."""
+        return self._transport.call(calls.decide(room_id, message_id, call, "deny", None, reason))
+
+    def post_result(
+        self, room_id: str, message_id: str, call: ToolCall, content: str, *, is_error: bool = False
+    ) -> ToolCall:
+        """What came of a call that you executed. Raises as ``approve``."""
+        return self._transport.call(calls.post_result(room_id, message_id, call, content, is_error=is_error))
 
     def search(self, text: str, *, room_id: str | None = None) -> Iterator[SearchResult]:
         """Messages that have every word of the text, newest first."""

@@ -99,13 +99,15 @@ class McpService:
 
 
 @contextmanager
-def mcp_serving(service: McpService, *, legacy: bool = False) -> Iterator[McpService]:
-    """Serves it, at a port that the system chooses. A legacy server knows nothing newer than ``initialize``."""
+def mcp_serving(service: McpService, *, legacy: bool = False, port: int = 0) -> Iterator[McpService]:
+    """Serves it, at this port or one that the system chooses. A legacy server knows nothing newer than
+    ``initialize``."""
     server: Server[Any] = Server("sea", on_list_tools=service.list_tools, on_call_tool=service.call_tool)
     app = _Recorded(server.streamable_http_app(), service, legacy=legacy)
     runner = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
         listening.listen(64)  # So that who comes before the server accepts waits for it.
         service.url = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
         thread = threading.Thread(target=runner.run, args=([listening],))

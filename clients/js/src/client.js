@@ -133,6 +133,34 @@ export class Client {
     return pages((cursor) => this.#transport.call("GET", path, { query: { limit: 100, cursor }, signal }), "messages");
   }
 
+  /** The calls of tools that wait for a decision, in all rooms; those of older replies first. */
+  approvals({ signal } = {}) {
+    const query = { limit: 100 };
+    return pages((cursor) => this.#transport.call("GET", "/v1/approvals", { query: { ...query, cursor }, signal }), "approvals");
+  }
+
+  async toolCalls(roomId, messageId, { signal } = {}) {
+    return (await this.#transport.call("GET", `${message(roomId, messageId)}/tool-calls`, { signal })).tool_calls;
+  }
+
+  /** Has the call made, as `call` shows it; with other `arguments` if it is `editable`. */
+  approve(roomId, messageId, call, { arguments: changed, signal } = {}) {
+    const body = { decision: "approve", digest: call.digest, arguments: changed };
+    return this.#transport.call("POST", `${toolCall(roomId, messageId, call)}/decision`, { body, signal });
+  }
+
+  /** The model is told that the call was not made, and why. */
+  deny(roomId, messageId, call, { reason, signal } = {}) {
+    const body = { decision: "deny", digest: call.digest, reason };
+    return this.#transport.call("POST", `${toolCall(roomId, messageId, call)}/decision`, { body, signal });
+  }
+
+  /** What came of a call that you executed: one with `client`. */
+  postResult(roomId, messageId, call, content, { is_error = false, signal } = {}) {
+    const body = { content, digest: call.digest, is_error };
+    return this.#transport.call("POST", `${toolCall(roomId, messageId, call)}/result`, { body, signal });
+  }
+
   /** Messages that have every word of the text, newest first. */
   search(q, { room_id, limit = 20, signal } = {}) {
     const query = { q, room_id, limit };
@@ -180,6 +208,7 @@ export class Client {
 
 const room = (roomId) => `/v1/rooms/${encodeURIComponent(roomId)}`;
 const message = (roomId, messageId) => `${room(roomId)}/messages/${encodeURIComponent(messageId)}`;
+const toolCall = (roomId, messageId, call) => `${message(roomId, messageId)}/tool-calls/${encodeURIComponent(call.tool_call_id)}`;
 const file = (fileId) => `/v1/files/${encodeURIComponent(fileId)}`;
 
 function keyed(given) {

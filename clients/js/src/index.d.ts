@@ -11,6 +11,10 @@ export type Deleted = Schemas["ChatMessageDeleteResponse"];
 export type Persona = Schemas["ChatPersona"];
 export type File = Schemas["File"];
 export type SearchResult = Schemas["SearchResult"];
+export type Approval = Schemas["ChatApproval"];
+export type ToolCall = Schemas["ChatToolCallPart"];
+/** The call that a decision is about, as it was seen. */
+export type SeenCall = Pick<ToolCall, "tool_call_id" | "digest">;
 export type Part = Message["parts"][number];
 
 export interface Event {
@@ -90,6 +94,11 @@ export class Client {
   continueReply(roomId: string, messageId: string, options?: Keyed): Promise<Reply>;
   variants(roomId: string, messageId: string, options?: Abortable): AsyncGenerator<Message>;
   queue(roomId: string, options?: Abortable): AsyncGenerator<Message>;
+  approvals(options?: Abortable): AsyncGenerator<Approval>;
+  toolCalls(roomId: string, messageId: string, options?: Abortable): Promise<ToolCall[]>;
+  approve(roomId: string, messageId: string, call: SeenCall, options?: { arguments?: Record<string, unknown> } & Abortable): Promise<ToolCall>;
+  deny(roomId: string, messageId: string, call: SeenCall, options?: { reason?: string } & Abortable): Promise<ToolCall>;
+  postResult(roomId: string, messageId: string, call: SeenCall, content: string, options?: { is_error?: boolean } & Abortable): Promise<ToolCall>;
   search(q: string, options?: { room_id?: string; limit?: number } & Abortable): AsyncGenerator<SearchResult>;
   export(roomId: string, options?: { format?: "markdown" | "jsonl" } & Abortable): Promise<string>;
   upload(name: string, content: Blob | BlobPart, options?: Abortable): Promise<File>;

@@ -22,6 +22,12 @@ export interface components {
         part: components["schemas"]["ChatToolCallPart"];
       };
     };
+    /** A call that waits for a decision. */
+    ChatApproval: {
+      room_id: string;
+      message_id: string;
+      part: components["schemas"]["ChatToolCallPart"];
+    };
     /** A file. */
     ChatFilePart: {
       type: "file";

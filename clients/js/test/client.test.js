@@ -216,3 +216,37 @@ test("ids are data in paths", async () => {
     assert.equal(requests[0].path, "/v1/rooms/..%2Fpersonas%3Fx");
   });
 });
+
+test("what waits is listed, and decided by what was seen", async () => {
+  const call = { tool_call_id: "call/1", digest: "sha256:aa", state: "waiting" };
+  const script = ({ method, path }) => {
+    if (method === "POST") return answer({ ...call, state: "approved" });
+    const more = !path.includes("cursor=c1");
+    return path.endsWith("/tool-calls")
+      ? answer({ tool_calls: [call] })
+      : answer({ approvals: [{ room_id: ROOM, message_id: more ? "m-1" : "m-2", part: call }], next_cursor: more ? "c1" : null });
+  };
+  await serving(script, async (url, requests) => {
+    const { client } = clientOf(url);
+    const found = [];
+    for await (const { message_id, part } of client.approvals()) found.push([message_id, part.state]);
+    assert.deepEqual(found, [["m-1", "waiting"], ["m-2", "waiting"]]);
+    assert.deepEqual(await client.toolCalls(ROOM, REPLY), [call]);
+    requests.length = 0;
+    assert.equal((await client.approve(ROOM, REPLY, call)).state, "approved");
+    await client.approve(ROOM, REPLY, call, { arguments: { sum: 1 } });
+    await client.deny(ROOM, REPLY, call, { reason: "no" });
+    await client.postResult(ROOM, REPLY, call, "done", { is_error: true });
+    const path = `/v1/rooms/${ROOM}/messages/${REPLY}/tool-calls/call%2F1`;
+    const digest = call.digest;
+    assert.deepEqual(
+      requests.map((request) => [request.path, JSON.parse(request.body)]),
+      [
+        [`${path}/decision`, { decision: "approve", digest }],
+        [`${path}/decision`, { decision: "approve", digest, arguments: { sum: 1 } }],
+        [`${path}/decision`, { decision: "deny", digest, reason: "no" }],
+        [`${path}/result`, { content: "done", digest, is_error: true }],
+      ],
+    );
+  });
+});
