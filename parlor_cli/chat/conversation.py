@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from parlor.client import Client, ClientError, File, Message, NoAnswer, Reply, ReplyDeleted, Room
 from parlor.client.calls import key
-from parlor_cli.chat.screen import Screen
+from parlor_cli.chat.approvals import Approvals, Prompt
+from parlor_cli.chat.screen import ReplyView, Screen
 
 INTERRUPTED = 130
 HISTORY = 10
 """Messages of a room that are shown when it is opened."""
-
-
-class Prompt(Protocol):
-    """Where a person writes. Raises ``EOFError`` at the end and ``KeyboardInterrupt`` for Ctrl-C."""
-
-    def ask(self, default: str = "") -> str: ...
 
 
 class Leave(Exception):
@@ -97,20 +91,21 @@ class Conversation:
         self.follow(reply)
 
     def follow(self, reply: Reply) -> None:
-        """Shows a reply to its end. Ctrl-C stops it, a second one leaves."""
-        stopping = False
-        with self.screen.reply() as view:
-            while reply.message is None:
-                try:
-                    if stopping:
-                        reply.stop()
-                    for _ in reply:
-                        view.show(reply)
-                except KeyboardInterrupt:
-                    if stopping:
-                        raise Leave(INTERRUPTED) from None
-                    stopping = True
-            view.show(reply)
+        """Shows a reply to its end, and asks about calls that wait. Ctrl-C stops it, a second one leaves."""
+        stopping, view, decided = False, ReplyView(), set[str]()
+        while reply.message is None:
+            try:
+                if stopping:
+                    reply.stop()
+                with self.screen.reply(view):
+                    call = view.follow(reply, decided)
+                if call is not None:
+                    Approvals(self.client, self.screen, self.prompt).decide(reply, call)
+                    decided.add(f"{call.tool_call_id} {call.state}")
+            except KeyboardInterrupt:
+                if stopping:
+                    raise Leave(INTERRUPTED) from None
+                stopping = True
         self._say_how_it_ended(reply.message)
 
     def last(self, sender: str) -> Message:

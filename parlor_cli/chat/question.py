@@ -6,7 +6,7 @@ import sys
 from typing import TextIO
 
 from parlor.client import Client, ReplyDeleted, Room
-from parlor_cli.chat.screen import visible
+from parlor_cli.chat.screen import visible, waiting
 from parlor_cli.refusal import Refusal
 
 ENDED_WELL = ("stop", "length", "stopped", "content_filter", "tool_limit", "reasoning_limit")
@@ -23,6 +23,13 @@ def answer(client: Client, room: Room | None, persona: str | None, question: str
         if output.isatty():
             output.write("\n[begun again]\n" if delta.type == "reset" else visible(_said(delta.type, delta.text)))
             output.flush()
+        if (call := waiting(reply)) is not None:
+            print(
+                f"{call.title or call.name} waits for a decision, or for its result: `parlor chat {found.room_id}`,"
+                " then /resume",
+                file=sys.stderr,
+            )
+            return 1
     message = reply.message
     if message is None:
         raise ReplyDeleted("the reply was deleted")

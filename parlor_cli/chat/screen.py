@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
@@ -24,6 +25,17 @@ REFRESH = 12
 def visible(text: str) -> str:
     """A text without what would command the terminal, or turn its lines around."""
     return _CONTROLS.sub("", text)
+
+
+def waiting(reply: Reply, decided: Collection[str] = ()) -> ToolCall | None:
+    """The first call of the reply that waits for somebody, by what was read of it. ``decided``: ids and states of those
+    that were asked about."""
+    for _, part in sorted(reply.parts.items()):
+        if not isinstance(part, ToolCall) or f"{part.tool_call_id} {part.state}" in decided:
+            continue
+        if part.waits_for_decision or part.waits_for_result:
+            return part
+    return None
 
 
 def settled(text: str) -> int:
@@ -61,18 +73,27 @@ class Screen:
             table.add_row(*(Text(visible(cell)) for cell in row))
         self.console.print(table)
 
+    def call(self, call: ToolCall) -> None:
+        """A call of a tool, and what it would do."""
+        self.console.print(Text(visible(f"⚙ {call.title or call.name}"), style="bold yellow"))
+        arguments = json.dumps(call.arguments, ensure_ascii=False, indent=2)
+        # What is approved is seen whole: nothing is left out.
+        self.console.print(Text(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", arguments)))
+
     @contextmanager
-    def reply(self) -> Iterator[ReplyView]:
-        """A reply that grows; what it says stays when it is left."""
-        view = ReplyView()
+    def reply(self, view: ReplyView) -> Iterator[None]:
+        """A reply that grows; what it says stays when it is left, and is not shown again when it goes on."""
         # Only the unfinished end is drawn again and again: what has left the screen cannot be.
-        with Live(view, console=self.console, refresh_per_second=REFRESH, vertical_overflow="ellipsis") as live:
-            view.live = live
-            try:
-                yield view
-            finally:
-                view.is_over = True
-                live.refresh()
+        try:
+            with Live(view, console=self.console, refresh_per_second=REFRESH, vertical_overflow="ellipsis") as live:
+                view.live = live
+                try:
+                    yield
+                finally:
+                    view.is_over = True
+                    live.refresh()
+        finally:
+            view.stays()
 
 
 class ReplyView:
@@ -87,6 +108,22 @@ class ReplyView:
         self._working: list[str] = []
         self._thoughts = 0
         self._spinner = Spinner("dots")
+
+    def follow(self, reply: Reply, decided: Collection[str]) -> ToolCall | None:
+        """Shows the reply as it grows, to its end or to a call that waits and is not among ``decided``, which it
+        returns."""
+        self.is_over = False
+        for _ in reply:
+            self.show(reply)
+            call = waiting(reply, decided)
+            if call is not None:
+                return call
+        self.show(reply)
+        return None
+
+    def stays(self) -> None:
+        """What is on the screen now stays there, and is not shown again."""
+        self._printed = len(self._text)
 
     def show(self, reply: Reply) -> None:
         """The reply as it is now."""

@@ -37,6 +37,13 @@ class FakeParlor:
         """For the next sends, in front of everything else; None: as usual."""
         self.requests: list[Request] = []
         self.uploads = 0
+        self.halves: set[tuple[str, int]] = set()
+        """Attempts that end by ``stopped`` only."""
+        self.calls: list[Json] = []
+        """Of the next reply, which waits until none of them does."""
+        self.decisions: list[tuple[str, Json]] = []
+        self.refusals: list[Answer] = []
+        """For the next decisions."""
 
     def __call__(self, request: Request) -> Answer:
         self.requests.append(request)
@@ -91,9 +98,15 @@ class FakeParlor:
         if not reply["is_streaming"]:
             kind = "message.stopped" if reply["finish_reason"] == "stopped" else "message.completed"
             return stream([frame(99, kind, {"message": reply})])
+        attempt = (message_id, reply["attempt"])
+        if attempt in self.halves:
+            return stream([self._piece(reply, 1, 0, "Half")])
+        if self.calls and not self.says:
+            return self._with_calls(reply)
         pieces = self.says.pop(0) if self.says else ["Fine."]
         if pieces is None:
             reply["content"] = "Half"
+            self.halves.add(attempt)
             return stream([self._piece(reply, 1, 0, "Half")])
         events, text = [], ""
         for number, piece in enumerate(pieces, 1):
@@ -134,6 +147,25 @@ class FakeParlor:
     def export(self, _: Request, name: str) -> Answer:
         return Answer(200, f"# {self.rooms[name]['title']}\n".encode(), {"Content-Type": "text/markdown"})
 
+    def call(self, request: Request, _: str, __: str, call_id: str, what: str) -> Answer:
+        self.decisions.append((what, request.json))
+        call = next(each for each in self.calls if each["tool_call_id"] == call_id)
+        refusal = self.refusals.pop(0) if self.refusals else None
+        if refusal is not None and refusal.status == 422:
+            return refusal
+        call |= {"state": "denied" if request.json.get("decision") == "deny" else "done"}
+        return refusal or answer(call)
+
+    def _with_calls(self, reply: Json) -> Answer:
+        about = {"message_id": reply["message_id"], "attempt": reply["attempt"]}
+        events = [self._piece(reply, 1, 0, "Let me *see*.")]
+        for number, call in enumerate(self.calls, 1):
+            events.append(frame(number + 1, "message.part", {**about, "index": number, "part": call}))
+        if any(call["state"] in ("waiting", "running") for call in self.calls):
+            return stream(events)
+        reply |= {"content": "Let me *see*. Done.", "is_streaming": False, "finish_reason": "stop"}
+        return stream([*events, frame(99, "message.completed", {"message": reply})])
+
     def _piece(self, reply: Json, number: int, offset: int, text: str) -> bytes:
         data = {"message_id": reply["message_id"], "attempt": reply["attempt"], "index": 0, "offset": offset}
         return frame(number, "message.delta", {**data, "text": text})
@@ -149,6 +181,7 @@ _ROUTES = {
     "POST rooms/([^/]+)/messages": "send",
     "GET rooms/([^/]+)/messages/([^/]+)/events": "events",
     "POST rooms/([^/]+)/messages/([^/]+)/stop": "stop",
+    "POST rooms/([^/]+)/messages/([^/]+)/tool-calls/([^/]+)/(decision|result)": "call",
     "POST rooms/([^/]+)/messages/([^/]+)/(regenerate|continue)": "again",
     "PATCH rooms/([^/]+)/messages/([^/]+)": "edit",
     "POST files": "upload",
