@@ -45,6 +45,8 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):
+    """A tool that the model uses."""
+
     tool_call_id: str
     name: str
     title: str = ""

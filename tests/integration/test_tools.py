@@ -12,8 +12,8 @@ from parlor.model.tools import TOOL_TRANSITIONS, ToolState
 from tests.integration.sse import EventReader, SseEvent
 from tests.integration.user import Json, User, of, succeeded
 from tests.integration.waiting import eventually
+from tests.mcp_server import McpService, mcp_serving
 from tests.tools import MCP_PORT, ToolService, tools_serving
-from tests.unit.mcp_server import McpService, mcp_serving
 
 pytestmark = pytest.mark.integration
 

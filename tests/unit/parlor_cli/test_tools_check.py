@@ -8,9 +8,9 @@ import pytest
 
 from parlor.settings import Settings
 from parlor_cli import configuration, tools_check
+from tests.mcp_server import McpService, mcp_serving
 from tests.unit.llm.test_declared_tools import SERVER
 from tests.unit.llm.test_personas import GOOD
-from tests.unit.mcp_server import McpService, mcp_serving
 
 pytestmark = pytest.mark.unit
 

@@ -16,8 +16,8 @@ from parlor.model.tools import HttpTool, LostResult, McpTool, ToolResult
 from parlor.tools.results import RESULT_MAX
 from parlor.tools.servers import FRESH, McpServers
 from parlor.tools.toolbox import Toolbox
+from tests.mcp_server import McpService, hinted, listed, mcp_serving
 from tests.unit.fake_clock import FakeClock
-from tests.unit.mcp_server import McpService, hinted, listed, mcp_serving
 from tests.unit.scripted_tools import ScriptedTools, tool
 
 pytestmark = pytest.mark.unit
