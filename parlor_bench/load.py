@@ -70,7 +70,8 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
         lower = head.lower()
         at = lower.find(b"content-length:")
         if at < 0:
-            raise ValueError(f"the answer has no Content-Length: {head!r}")
+            # HAProxy's own answers end with the connection.
+            return status, await reader.read()
         length = int(lower[at + 15 : lower.index(b"\r\n", at)])
         return status, await reader.readexactly(length)
 
@@ -106,8 +107,8 @@ class Sends(msgspec.Struct, frozen=True, tag=True):
                         await asyncio.sleep(wait)
                     try:
                         status, _ = await exchange(reader, writer, next(request))
-                    except EOFError:
-                        # HAProxy was reloaded and closed the idle connection.
+                    except (EOFError, ConnectionError):
+                        # HAProxy was reloaded and closed the idle connection, or its last answer ended with it.
                         writer.close()
                         reader, writer = await asyncio.open_connection(self.host, self.port)
                         continue

@@ -38,6 +38,8 @@ def page(text: str, kept: Sequence[Kept]) -> str:
 
 def tables(kept: Sequence[Kept]) -> str:
     """What has a target, in one table; then the figures of each measure."""
+    if not kept:
+        return "No results are kept yet: `make bench` on a quiet machine makes them.\n"
     lines = ["| measure | what | target | result, median (lowest to highest) | |", "|---|---|---|---|---|"]
     lines += [_row(one.result, criterion) for one in kept for criterion in one.result.criteria]
     for one in kept:

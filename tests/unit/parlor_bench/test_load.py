@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 import pytest
@@ -42,6 +43,18 @@ async def test_answers_are_counted_with_those_that_are_no_success(status: HTTPSt
     assert len(set(keys)) == len(keys)
     assert found.errors == (0 if status < 300 else found.requests)
     assert 0 < found.p50_ms <= found.p99_ms
+
+
+async def test_an_answer_that_ends_with_its_connection_is_an_answer() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 503 Service Unavailable\r\nConnection: close\r\n\r\nNo server")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        found = await in_process(Sends("127.0.0.1", port, 2, 0.3, [b"GET / HTTP/1.1\r\n\r\n"]))
+    assert found.errors == found.requests > 0
 
 
 async def test_a_rate_is_kept_and_no_faster() -> None:
