@@ -96,9 +96,10 @@ class ResponseFrames(ReplyFrames):
         return created
 
     def _piece(self, kind: str, data: JsonForm) -> bytes:
-        entered, index = self._enter(data["attempt"]), data["index"]
+        index = data["index"]
         # A part is missing, or the beginning of this one.
         self._has_gap = self._has_gap or data["offset"] != self._told[kind] or index > self._parts
+        entered = b"" if self._has_gap else self._enter(data["attempt"])
         if self.ended or self._has_gap:
             return entered
         self._told[kind] += len(data["text"])
@@ -107,8 +108,9 @@ class ResponseFrames(ReplyFrames):
 
     def _part(self, data: JsonForm) -> bytes:
         """A call of the room's own, or reasoning as a whole, which may have been told piece by piece."""
-        entered, part, index = self._enter(data["attempt"]), data["part"], data["index"]
+        part, index = data["part"], data["index"]
         self._has_gap = self._has_gap or index > self._parts
+        entered = b"" if self._has_gap else self._enter(data["attempt"])
         if self.ended or self._has_gap:
             return entered
         is_new, self._parts = index == self._parts, max(self._parts, index + 1)
@@ -172,7 +174,8 @@ class ResponseFrames(ReplyFrames):
 
     def _close(self, message: JsonForm, error: JsonForm | None) -> bytes:
         ending, attempt = ending_of(message, error), max(1, message["attempt"])
-        if not 0 < _attempt_of(self._after) < attempt and (self._has_gap or (self._resumes and not self._attempt)):
+        is_resumed_late = self._resumes and (self._has_gap or not self._next)
+        if is_resumed_late and not 0 < _attempt_of(self._after) < attempt:
             self._next = max(self._next, self._after + 1)
             return self._end(ending)
         told = self._enter(attempt)

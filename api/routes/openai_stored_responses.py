@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from api.auth import AuthenticatedRoute, caller_of
 from api.dialect_rooms import ROOM_HEADER
@@ -23,8 +24,16 @@ from parlor.model.messages import Message, SenderType
 from parlor.model.states import GONE_MESSAGES
 from parlor.model.wire import JsonForm, encode
 
+
+class _ResponseId(StringConvertor):
+    """What else stands there is the name of a call that is not there: 404, not 405."""
+
+    regex = f"{RESPONSE}[^/]+"
+
+
+register_url_convertor("response", _ResponseId())
 router = APIRouter(
-    prefix="/openai/v1/responses/{response_id}",
+    prefix="/openai/v1/responses/{response_id:response}",
     tags=["OpenAI"],
     route_class=AuthenticatedRoute,
     responses=OPENAI_REFUSALS,

@@ -291,3 +291,11 @@ async def test_what_parlor_cannot_do_is_refused_by_name(
         await sdk.responses.create(**asked)
     assert refused.value.param == param
     assert not any(call[0] in ("answer", "send_message", "create_room") for call in gateway.calls)
+
+
+@pytest.mark.parametrize("path", ["compact", "input_tokens", "resp_1"])
+async def test_a_call_that_is_not_there_is_not_found(client: httpx2.AsyncClient, path: str) -> None:
+    """Clients ask for some to see whether a server has them."""
+    answer = await client.post(f"/openai/v1/responses/{path}", json={})
+    assert answer.status_code == (405 if path == "resp_1" else 404)
+    assert answer.json()["error"]["message"]
