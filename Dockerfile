@@ -22,13 +22,15 @@ RUN /opt/parlor/bin/pip install --no-deps --no-index dist/*.whl
 RUN /opt/parlor/bin/pip uninstall --yes hatchling pathspec pluggy trove-classifiers pip
 
 FROM python:3.12-slim-bookworm
-# tini as process 1: it passes signals on, and ends what a killed process leaves.
+# tini as process 1: it passes signals on, and ends what a killed process leaves. The links are for KubeRay, which starts Ray
+# in a login shell with a PATH of its own.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --create-home --shell /usr/sbin/nologin parlor \
     && install --directory --owner=parlor --group=parlor --mode=0700 /var/lib/parlor \
-    && install --directory --mode=0755 /etc/parlor
+    && install --directory --mode=0755 /etc/parlor \
+    && ln -s /opt/parlor/bin/ray /opt/parlor/bin/serve /opt/parlor/bin/parlor /usr/local/bin/
 COPY --from=build /opt/parlor /opt/parlor
 # Inside a container loopback is the container alone: who reaches the port is decided where it is published.
 ENV PATH=/opt/parlor/bin:/usr/local/bin:/usr/bin:/bin \

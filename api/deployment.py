@@ -21,6 +21,7 @@ from actors.threads import take_shorter_turns
 from api import http10, node_ports, serve_log, socket_server
 from api.app import build_app
 from api.metrics import RayEdgeMetrics
+from api.serve_arguments import Arguments
 from parlor.gateway import Gateway
 from parlor.settings import Settings
 from parlor.settings.loading import Configuration, ConfigurationError
@@ -116,21 +117,21 @@ def deployment_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def app_from_environment(args: dict[str, str]) -> serve.Application:
-    """The whole installation, for ``serve_config.yaml`` (``import_path: api.deployment:app_from_environment``).
+def app(arguments: Arguments) -> serve.Application:
+    """The whole installation, for Serve's own commands: `serve build`, `serve run api.deployment:app` and `serve deploy
+    serve_config.yaml`.
 
     The first replica creates the Supervisor; names of Ray actors are unique, so replicas that start together create
-    one. Settings come from the environment. ``args`` override them; their names are those of the variables in lower
-    case without the prefix: ``api__max_streams: "500"``. Raises ``ConfigurationError``.
+    one. Settings come from the environment; ``arguments`` override them. Raises ``ConfigurationError``.
     """
-    sections: dict[str, dict[str, str]] = {}
-    for key, value in args.items():
-        section, _, field = key.partition("__")
-        sections.setdefault(section, {})[field] = value
-    # The values are strings, as in the environment; pydantic converts them.
-    configuration = Configuration(sections)
+    configuration = Configuration(arguments.sections())
     if configuration.settings.auth.sign_in_by_name:
         what = "where Serve listens is not known here: only `parlor up` signs people in by name"
         raise ConfigurationError([configuration.problem("auth", "sign_in_by_name", what)])
     settings = configuration.settings
     return build_serve_app(settings.dump_secrets(), create_supervisor=True)
+
+
+# Serve takes the annotation as it is there, not as a text: it validates what it was given with it (Ray 2.60,
+# `call_user_app_builder_with_args_if_necessary`).
+app.__annotations__["arguments"] = Arguments

@@ -79,6 +79,8 @@ class Context(msgspec.Struct, frozen=True):
     """What the model is offered."""
     tool_choice: ToolChoice | None = None
     form: AnswerForm | None = None
+    session: str = ""
+    """What the prompts of a conversation have in common, besides their beginning: the room. Empty: it has none."""
 
 
 class ModelCall(msgspec.Struct, frozen=True):

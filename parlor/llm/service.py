@@ -99,7 +99,8 @@ class AIChatService:
         None means the default one. Raises ``UnknownPersona``, and what the history raises.
         """
         answering = self.persona(persona or self._default_persona)
-        return await self.memory.build_prompt(room_id, answering, before_seq, said)
+        context = await self.memory.build_prompt(room_id, answering, before_seq, said)
+        return msgspec.structs.replace(context, session=str(room_id))
 
     async def chat(self, persona: str | Persona, context: Context) -> AsyncGenerator[Part, None]:
         """Streams the answer: deltas of text and of reasoning, usages, then one completion. The usages include a try

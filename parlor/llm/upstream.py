@@ -67,6 +67,7 @@ class Upstream:
         self._clock = clock
         self._first_token_timeout = settings.first_token_timeout.total_seconds()
         self._idle_timeout = settings.idle_timeout.total_seconds()
+        self._session_header = settings.session_header
         self._refused: dict[str, frozenset[str]] = {}
         base_url, query, auth = _taken_apart(settings.base_url or OPENAI_URL)
         # The package requires a key; servers that need none ignore it.
@@ -153,7 +154,10 @@ class Upstream:
         body = (responses.request_body if self._responses else _body)(persona, context, refused)
         if self._session is None:
             self._session = self._new_session()
-        return await self._session.post(self._url, data=msgspec.json.encode(body), headers=self._headers)
+        headers = self._headers
+        if self._session_header and context.session:
+            headers = {**headers, self._session_header: context.session}
+        return await self._session.post(self._url, data=msgspec.json.encode(body), headers=headers)
 
     def _new_session(self) -> aiohttp.ClientSession:
         """The connections, made by the loop that uses them."""

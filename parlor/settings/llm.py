@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from parlor.settings.section import Section
 from parlor.settings.urls import ApiUrl
-from parlor.settings.values import ApiKey, Pause, Text, TimeLimit
+from parlor.settings.values import ApiKey, HeaderName, Pause, Text, TimeLimit
 
 OPENAI_URL = "https://api.openai.com/v1"
 LLM_PROVIDERS = {"openai": "parlor.llm.upstream:Upstream"}
@@ -35,6 +35,9 @@ class LlmSettings(Section):
     """A `personas.toml` of your own. Empty: the one that comes with Parlor."""
     default_persona: Text = "GPT4O"
     """Persona of a room that was created without one (specification)."""
+    session_header: HeaderName = "x-session-id"
+    """Request header that tells the server which room a prompt is of, by its id: routers of Ray Serve LLM and vLLM send
+    those of one room to the replica that has their beginning in its cache. Empty: none."""
     connect_timeout: TimeLimit = timedelta(seconds=5)
     """Time limit of one connection attempt."""
     first_token_timeout: TimeLimit = timedelta(seconds=60)

@@ -102,7 +102,13 @@ def _names(value: object) -> object:
 
 
 def _header_name(name: str) -> str:
-    if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", name):
+    if not name:
+        raise ValueError("empty is not the name of a header")
+    return _header_name_or_none(name)
+
+
+def _header_name_or_none(name: str) -> str:
+    if name and not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", name):
         raise ValueError(f"{name!r} is not the name of a header")
     return name
 
@@ -120,6 +126,8 @@ SigningKey = Annotated[Secret, AfterValidator(_long_enough)]
 
 HeaderNames = Annotated[tuple[Annotated[str, AfterValidator(_header_name)], ...], BeforeValidator(_names)]
 """Names of request headers: several with commas, or as a JSON list."""
+HeaderName = Annotated[Text, AfterValidator(_header_name_or_none)]
+"""The name of a request header, or none."""
 
 TimeLimit = Annotated[timedelta, Field(ge=timedelta(milliseconds=1), le=timedelta(days=1)), BeforeValidator(duration)]
 """What somebody or something waits for: it passes some time, and within a day."""

@@ -23,6 +23,7 @@ with warnings.catch_warnings():
     from jsonschema import ValidationError
     from ray.autoscaler._private.command_runner import _with_interactive
     from ray.autoscaler._private.util import prepare_config, validate_config
+    from ray.serve._private.api import call_user_app_builder_with_args_if_necessary
     from ray.serve.schema import ServeDeploySchema
 
     from api import deployment
@@ -186,9 +187,9 @@ def test_no_secret_is_in_either_file() -> None:
 def test_the_serve_file_names_the_application_and_its_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
     [application] = serve_file().applications
     module, _, builder = application.import_path.partition(":")
-    assert (module, getattr(deployment, builder)) == ("api.deployment", deployment.app_from_environment)
+    assert (module, getattr(deployment, builder)) == ("api.deployment", deployment.app)
     monkeypatch.setenv("PARLOR_AUTH__SECRET", "0123456789abcdef0123456789abcdef")
-    built = deployment.app_from_environment(application.args)
+    built: Any = call_user_app_builder_with_args_if_necessary(deployment.app, application.args)
     [override] = application.deployments
     assert override.name == built._bound_deployment.name
 

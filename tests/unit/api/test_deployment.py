@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from parlor.settings import ApiSettings, AuthSettings, Settings
 from parlor.settings.loading import ConfigurationError
@@ -16,10 +16,12 @@ from tests.unit.api.bearer_tokens import SECRET
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models use what pydantic deprecates
+    from ray.serve._private.api import call_user_app_builder_with_args_if_necessary as build
     from ray.serve._private.thirdparty.get_asgi_route_name import extract_route_patterns, get_asgi_route_name
     from ray.serve.schema import DeploymentSchema
 
-    from api.deployment import Unrouted, app_from_environment, build_serve_app, deployment_options
+    from api.deployment import Unrouted, app, build_serve_app, deployment_options
+    from api.serve_arguments import Arguments
 
 pytestmark = pytest.mark.unit
 
@@ -61,16 +63,53 @@ def test_only_the_application_of_the_serve_file_makes_the_supervisor(monkeypatch
     assert plain._bound_deployment.init_args[1] is False
 
 
-def build_with(monkeypatch: pytest.MonkeyPatch, args: dict[str, str]) -> Any:
+def build_with(monkeypatch: pytest.MonkeyPatch, args: dict[str, Any]) -> Any:
+    """As `serve build`, `serve run` and `serve deploy` do it."""
     monkeypatch.setenv("PARLOR_AUTH__SECRET", SECRET)
-    built: Any = app_from_environment(args)
+    built: Any = build(app, args)
     return built._bound_deployment
 
 
-@pytest.mark.parametrize("name", ["max_streams", "nothing__x", "api__nothing", "openai_api_key__x"])
-def test_an_argument_that_names_no_setting_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"there is no such|belongs into a section"):
-        app_from_environment({name: "1"})
+@pytest.mark.parametrize("name", ["max_streams", "nothing__x", "api__nothing", "openai_api_key__x", "auth__secret"])
+def test_an_argument_that_names_no_setting_or_a_secret_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=rf"{name}\n *Extra inputs are not permitted"):
+        build(app, {name: "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("api__max_streams", "many", "valid integer"),
+        ("api__max_streams", "0", "greater than or equal to 1"),
+        ("ray__placement", "nowhere", "'anywhere' or 'resources'"),
+        ("rooms__idle_after", "soon", "soon"),
+    ],
+)
+def test_a_value_that_is_none_is_refused_before_anything_is_built(name: str, value: str, why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        build(app, {name: value})
+
+
+@pytest.mark.parametrize("field", Arguments.model_fields)
+def test_every_argument_has_the_default_of_its_setting(field: str) -> None:
+    """And its type: what a setting is, an argument takes."""
+    section, _, name = field.partition("__")
+    default = getattr(Settings.model_fields[section].default, name)
+    (given,) = Arguments.model_validate({field: default}).sections().values()
+    assert given == {name: default}
+
+
+def test_no_secret_is_an_argument() -> None:
+    secrets = ("auth__secret", "redis__url", "store__urls", "llm__api_key", "store__migration_password")
+    assert not set(secrets) & Arguments.model_fields.keys()
+    assert len(Arguments.model_fields) > 60
+
+
+def test_words_of_a_command_line_are_values_of_their_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = {"api__origins": "https://a.example,https://b.example", "rooms__idle_after": "90", "llm__titles": "false"}
+    read = Settings.model_validate_json(build_with(monkeypatch, words).init_args[0])
+    assert list(read.api.origins) == ["https://a.example", "https://b.example"]
+    assert (read.rooms.idle_after.total_seconds(), read.llm.titles) == (90, False)
 
 
 async def test_serve_finds_no_route_to_match_and_calls_the_application(app: FastAPI) -> None:

@@ -78,6 +78,7 @@ async def test_many_answers_at_a_time_do_not_mix(service: ServiceFixture) -> Non
 async def test_the_memory_is_that_of_the_persona(service: ServiceFixture) -> None:
     room = RoomId("018f0000-0000-8000-8000-000000000000")
     assert (await service.service.mem(room)).turns == [PromptTurn("system", "Be kind.")]
+    assert (await service.service.mem(room)).session == room
     assert (await service.service.mem(room, persona="PLAIN")).turns == [PromptTurn("system", "Be plain.")]
 
 

@@ -139,6 +139,38 @@ async def test_a_request_is_authenticated_by_key_or_url(http: httpx2.AsyncClient
     assert heard == [sent]
 
 
+@pytest.mark.parametrize(
+    ("settings", "room", "sent"),
+    [
+        ({}, "room-1", ("room-1", None)),
+        ({}, "", (None, None)),
+        ({"session_header": "X-User-Id"}, "room-1", (None, "room-1")),
+        ({"session_header": ""}, "room-1", (None, None)),
+    ],
+)
+@pytest.mark.parametrize("api", ["chat_completions", "responses"])
+async def test_a_router_is_told_which_room_a_prompt_is_of(
+    http: httpx2.AsyncClient, api: str, settings: dict[str, str], room: str, sent: tuple[str | None, str | None]
+) -> None:
+    heard = list[tuple[str | None, str | None]]()
+
+    async def handle(request: Request, connection: Connection) -> None:
+        heard.append((request.headers.get("x-session-id"), request.headers.get("x-user-id")))
+        connection.respond(HTTPStatus.FORBIDDEN, b"{}")
+
+    server = HttpServer(handle)
+    port = await server.start("127.0.0.1", 0)
+    try:
+        async with serving(f"http://127.0.0.1:{port}/v1", http, api=api, **settings) as service:
+            prompt = msgspec.structs.replace(context("x"), session=room)
+            with pytest.raises(LlmError):
+                async for _ in service.service.chat("PLAIN", prompt):
+                    pass
+    finally:
+        await server.close()
+    assert heard == [sent]
+
+
 async def test_a_query_in_the_base_url_stays_a_query(http: httpx2.AsyncClient) -> None:
     heard = list[bytes]()
 

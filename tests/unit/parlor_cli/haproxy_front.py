@@ -30,8 +30,8 @@ def a_front_end(**other: Any) -> FrontEnd:
     return FrontEnd(**{**usual, **other})
 
 
-def serves_config(directory: Path) -> str:
-    """The configuration of a node with one application."""
+def serves_config(directory: Path, replicas: int = 1) -> str:
+    """The configuration of a node with one application; its replicas listen on ports from 20020 on."""
     from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
     from ray.serve.config import HTTPOptions
 
@@ -39,7 +39,7 @@ def serves_config(directory: Path) -> str:
         name="parlor",
         path_prefix="/",
         app_name="parlor",
-        servers=[ServerConfig("one", "127.0.0.1", 20020)],
+        servers=[ServerConfig(f"replica{number}", "127.0.0.1", _REPLICA + number) for number in range(replicas)],
         fallback_server=ServerConfig("fallback", "127.0.0.1", 20005),
     )
     config = HAProxyConfig(
