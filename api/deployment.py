@@ -113,7 +113,7 @@ def deployment_options(settings: Settings) -> dict[str, Any]:
             "downscale_delay_s": 600.0,
         }
     else:
-        options["num_replicas"] = api.replicas_min
+        options["num_replicas"] = api.replicas_min + (1 if api.spare else 0)
     return options
 
 

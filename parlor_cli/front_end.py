@@ -23,6 +23,8 @@ _HEARTBEATS_MISSED = 3
 """A stream that misses so many is cut, because its replica stands still."""
 _CONNECTIONS = 10_000
 """At least so many: a thousand for each of several addresses."""
+SPARE_NEEDS = 4 * 1024**3
+"""Bytes of free memory with which `parlor up` starts a spare replica."""
 LOOPBACK = "127.0.0.1"
 
 
@@ -53,7 +55,20 @@ def front_end(settings: Settings, *, bind: str = "") -> haproxy.FrontEnd:
         proxies=list(connections.proxies),
         bind=bind,
         health=health,
+        spare=bool(api.spare) and api.replicas_max == 1,
     )
+
+
+def spare_fits(settings: Settings, meminfo: Path = Path("/proc/meminfo")) -> bool:
+    """Whether there is room for a spare replica, and HAProxy to put it behind the first one."""
+    if settings.api.replicas_max > 1 or haproxy_binary() is None:
+        return False
+    try:
+        found = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
+        return int(found["MemAvailable"].split()[0]) * 1024 >= SPARE_NEEDS
+    except (OSError, ValueError, KeyError):
+        # Not Linux: nobody knows.
+        return False
 
 
 def install_command(installation: Installation, settings: Settings, binary: Path) -> Path:

@@ -19,7 +19,9 @@ process id stays the same (exec), which Serve checks. The changes:
    health checks have a port of their own;
 9. the client's address is a header for the replica, and is taken from nobody else;
 10. Serve does not watch whether the client of a send or of an event stream goes, which costs two tasks for each;
-11. no answer names the server's software, and no log has a query, which may hold the ticket of an event stream.
+11. a spare replica takes requests only when the first one is down;
+12. when HAProxy is killed, another one takes its place until Serve has replaced it (``stand_in.py``);
+13. no answer names the server's software, and no log has a query, which may hold the ticket of an event stream.
 
 HAProxy's parser answers what is not HTTP at all itself, before any rule, with a page that is compiled in. Buffers and
 the number of headers are larger than what is let through, so that whoever sends too much meets a rule, not the parser.
@@ -137,6 +139,8 @@ class FrontEnd(NamedTuple):
     """``host:port`` to listen on; empty: what Serve says, where replicas listen on the same host."""
     health: str = ""
     """``host:port`` for health checks alone, if any."""
+    spare: bool = False
+    """Whether every replica but the first one waits until that is down."""
 
     @classmethod
     def read(cls, text: str) -> FrontEnd:
@@ -158,10 +162,17 @@ def adapt(config: str, front: FrontEnd) -> str:
         return config
     adapted = [MARK]
     section = ""
+    replicas = 0
     for line in config.splitlines():
         words = line.split()
         if line and not line[0].isspace() and words:
-            section = " ".join(words[:2])
+            section, replicas = " ".join(words[:2]), 0
+        if words[:1] == ["server"] and words[3:4] == ["check"] and "backup" not in words:
+            replicas += 1
+            if front.spare and replicas > 1:
+                # Before Serve's own fallback, which stands behind the replicas: the first one that is up counts.
+                adapted.append(f"{line} backup")
+                continue
         adapted.extend(_adapt_line(section, line, words, front))
     return "\n".join(adapted) + "\n"
 
@@ -345,7 +356,15 @@ def main(arguments: list[str]) -> NoReturn:
 
     die_with(os.getppid(), signal.SIGTERM)
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    rewrite(Path(options[options.index("-f") + 1]), FrontEnd.read(front).within(files))
+    config = Path(options[options.index("-f") + 1])
+    rewrite(config, FrontEnd.read(front).within(files))
+    sys.path.insert(0, str(Path(__file__).parent))
+    from stand_in import watch  # type: ignore[import-not-found] # as above
+
+    if "-db" in options:  # to serve; not to check the configuration
+        watch(binary, config)
+    # -dR would keep Serve's next HAProxy from listening beside a stand-in on the same port.
+    options = [option for option in options if option != "-dR"]
     os.execv(binary, [binary, *options])  # noqa: S606 - HAProxy, with Serve's own arguments
 
 

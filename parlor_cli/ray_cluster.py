@@ -84,7 +84,9 @@ def environment(
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(haproxy_command),
         # Serve replaces a dead HAProxy after three failed checks: within seconds instead of half a minute.
-        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+        # A replica that refuses a connection is gone: the next one is asked in the same request.
+        "RAY_SERVE_HAPROXY_OBSERVE_ERROR_LIMIT": "1",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(2, os.cpu_count() or 1)),
         # For a client that does not read what is sent to it. It does not apply to one that waits for an answer or reads
         # a quiet stream (measured, ADR 0008).

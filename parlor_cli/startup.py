@@ -95,6 +95,8 @@ class Startup:
             plan = ports.choose(http=given.api.port, dashboard=given.ray.dashboard_port, seed=installation.founding.id)
             self._override({"api": {"port": plan.http}, "store": {"partitions": blueprint.partitions}})
             connections = given.connections
+            if given.api.spare is None and not given.ray.address:
+                self._override({"api": {"spare": front_end.spare_fits(given)}})
             if connections.health_port:
                 ports.require(connections.health_host, connections.health_port)
             elif not given.ray.address:

@@ -26,6 +26,9 @@ class ApiSettings(Section):
     replicas_max: int = Field(default=1, ge=1)
     """Most Serve replicas of the API. More than `replicas_min` lets Serve scale; every change of their number makes
     open streams reconnect."""
+    spare: bool | None = None
+    """Whether a second replica (about 150 MB) waits behind the first, and takes over at once when that dies. Empty:
+    `parlor up` decides, yes where 4 GB of memory are free. It needs HAProxy, and `replicas_max` 1."""
     max_streams: int = Field(default=2000, ge=1)
     """Most open event streams of one replica; more are refused as `overloaded`."""
     max_requests: int = Field(default=1000, ge=1)

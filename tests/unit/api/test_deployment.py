@@ -44,6 +44,8 @@ def test_more_than_one_replica_lets_serve_scale() -> None:
     assert (scaled["autoscaling_config"]["min_replicas"], scaled["autoscaling_config"]["max_replicas"]) == (2, 4)
     assert "num_replicas" not in scaled
     assert deployment_options(settings(replicas_min=2, replicas_max=2))["num_replicas"] == 2
+    assert deployment_options(settings(spare=True))["num_replicas"] == 2
+    assert deployment_options(settings(spare=False))["num_replicas"] == 1
 
 
 def test_the_application_is_built_without_ray() -> None:
