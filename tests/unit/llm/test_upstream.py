@@ -161,7 +161,7 @@ async def test_a_router_is_told_which_room_a_prompt_is_of(
     server = HttpServer(handle)
     port = await server.start("127.0.0.1", 0)
     try:
-        async with serving(f"http://127.0.0.1:{port}/v1", http, api=api, **settings) as service:
+        async with serving(f"http://127.0.0.1:{port}/v1", http, None, api=api, **settings) as service:
             prompt = msgspec.structs.replace(context("x"), session=room)
             with pytest.raises(LlmError):
                 async for _ in service.service.chat("PLAIN", prompt):
