@@ -189,7 +189,8 @@ def test_the_serve_file_names_the_application_and_its_deployment(monkeypatch: py
     module, _, builder = application.import_path.partition(":")
     assert (module, getattr(deployment, builder)) == ("api.deployment", deployment.app)
     monkeypatch.setenv("PARLOR_AUTH__SECRET", "0123456789abcdef0123456789abcdef")
-    built: Any = call_user_app_builder_with_args_if_necessary(deployment.app, application.args)
+    build: Any = call_user_app_builder_with_args_if_necessary  # whose types know no argument
+    built = build(deployment.app, application.args)
     [override] = application.deployments
     assert override.name == built._bound_deployment.name
 

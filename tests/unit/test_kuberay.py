@@ -276,7 +276,7 @@ def test_an_api_pod_is_ready_when_its_haproxy_answers() -> None:
 
 def selects(selector: dict[str, str], name: str) -> bool:
     labels = templates()[name]["metadata"]["labels"]
-    return selector.items() <= labels.items()
+    return bool(selector.items() <= labels.items())
 
 
 def test_requests_go_to_api_pods_alone() -> None:

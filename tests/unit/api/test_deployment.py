@@ -16,7 +16,7 @@ from tests.unit.api.bearer_tokens import SECRET
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models use what pydantic deprecates
-    from ray.serve._private.api import call_user_app_builder_with_args_if_necessary as build
+    from ray.serve._private.api import call_user_app_builder_with_args_if_necessary
     from ray.serve._private.thirdparty.get_asgi_route_name import extract_route_patterns, get_asgi_route_name
     from ray.serve.schema import DeploymentSchema
 
@@ -24,6 +24,9 @@ with warnings.catch_warnings():
     from api.serve_arguments import Arguments
 
 pytestmark = pytest.mark.unit
+
+build: Any = call_user_app_builder_with_args_if_necessary
+"""What `serve build`, `serve run` and `serve deploy` build an application with; its types know no argument."""
 
 
 def settings(**api: Any) -> Settings:
