@@ -146,9 +146,9 @@ def picture(look: Look, before: Look | None) -> Picture:
     rows = [_row(actor, rates, {queue.partition: queue for queue in queues}) for actor in look.status.actors]
     replied = [rates.of(actor, "replied") for actor in look.status.actors if actor.kind == "RoomActor"]
     return Picture(
-        rooms=sum(row.rooms or 0 for row in rows),
+        rooms=_total(row.rooms for row in rows),
         sends_per_second=_sum(row.sends_per_second for row in rows),
-        replies=sum(row.replies or 0 for row in rows),
+        replies=_total(row.replies for row in rows),
         replies_per_second=_sum(replied),
         stored_per_second=_sum(row.stored_per_second for row in rows),
         lag_entries=sum(queue.depth for queue in queues),
@@ -157,6 +157,10 @@ def picture(look: Look, before: Look | None) -> Picture:
         wrong={name: state for name, state in look.status.services.items() if state != "ok"},
         actors=rows,
     )
+
+
+def _total(counts: Iterable[int | None]) -> int:
+    return sum(count or 0 for count in counts)
 
 
 class _Rates:
