@@ -37,6 +37,19 @@ def bench_run(
     raise typer.Exit(run(measures or [], data_dir, rounds=rounds, results=results, as_json=json, **options))
 
 
+@bench.command("flood")
+def bench_flood(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    seconds: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds for each measurement.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Number of rounds; the result is their median.")] = 3,
+    json: Json = False,
+) -> None:
+    """Attack as one account and as a stranger: exit code 1 when the sends of other accounts wait twice as long."""
+    from parlor_cli.bench_flood import flood
+
+    raise typer.Exit(flood(data_dir, seconds=seconds, rounds=rounds, as_json=json))
+
+
 @bench.command("compare")
 def bench_compare(
     base: Annotated[Path, typer.Argument(help="The data directory of the installation to compare with.")],

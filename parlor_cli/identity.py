@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from parlor.errors import ParlorError
-from parlor.reading.identity import Survey
 from parlor.settings import Settings
-from parlor.wiring import Wiring
 from parlor_cli.installation import Installation
 from parlor_cli.refusal import Refusal
+
+if TYPE_CHECKING:
+    from parlor.reading.identity import Survey
+    from parlor.wiring import Wiring
 
 _T = TypeVar("_T")
 
@@ -45,6 +47,9 @@ def claim_redis(installation: Installation, settings: Settings) -> None:
 def unguarded(settings: Settings, work: Callable[[Wiring], Awaitable[_T]]) -> _T:
     """Calls ``work`` with the stores of these settings, and lets it look at another installation's Redis. Raises
     ``Refusal`` when a store does not answer."""
+    # Only now: it takes longest to import, and servers that do not answer are told before.
+    from parlor.wiring import Wiring
+
     nameless = settings.model_copy(update={"store": settings.store.model_copy(update={"installation": ""})})
 
     async def open_and_work() -> _T:

@@ -14,7 +14,7 @@ from parlor.cache.server_check import ServerReport, check_server
 from parlor.errors import ParlorError
 from parlor.settings import Settings
 from parlor.store.migrations import MigrationReport
-from parlor_cli import front_end, leftovers, model_check, ports, ray_cluster, tools_check
+from parlor_cli import front_end, leftovers, ports, ray_cluster
 from parlor_cli.configuration import Overrides, merge
 from parlor_cli.endpoints import RedisEndpoint, StoreEndpoint, demo_plan, durability
 from parlor_cli.identity import claim_redis, require_own_databases
@@ -29,7 +29,6 @@ from parlor_cli.servers.managed import ManagedServer
 from parlor_cli.servers.process import ServerPlan
 from parlor_cli.signals import StopSignals
 from parlor_cli.started import Started
-from parlor_cli.summary import summary
 
 
 class Startup:
@@ -66,8 +65,12 @@ class Startup:
         haproxy = self._start_ray(settings, plan)
         self._start_actors(settings)
         ingress = self._start_http(settings, haproxy=haproxy)
-        run = self._started.run
-        text = summary(settings, run, self._installation, durability(redis, store), demo=demo)
+        self._show_ready(settings, ingress, durability(redis, store), demo=demo)
+
+    def _show_ready(self, settings: Settings, ingress: Ingress, durability: str, *, demo: bool) -> None:
+        from parlor_cli.summary import summary
+
+        text = summary(settings, self._started.run, self._installation, durability, demo=demo)
         self._signals.end_start()
         self._progress.show("summary", text)
         self._progress.show("ready", f"Ready at {ingress.url}")
@@ -158,6 +161,8 @@ class Startup:
                 self._override(demo[1])
                 done("the demo model, because no LLM is configured (OPENAI_API_KEY or PARLOR_LLM__BASE_URL)")
             return True
+        from parlor_cli import model_check
+
         with self._step("model", "asking") as done:
             warning = model_check.warning(settings)
             done(model_check.title(settings))
@@ -166,6 +171,8 @@ class Startup:
         return False
 
     def _find_tools(self) -> None:
+        from parlor_cli import tools_check
+
         named = tools_check.servers(effective(self._installation, self._overrides))
         if not named:
             return

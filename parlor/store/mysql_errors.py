@@ -58,6 +58,8 @@ def translate(error: BaseException, label: str) -> ParlorError | NoSuchProcedure
     """The store's error for what the driver raised; ``label`` is for the log."""
     if isinstance(error, UnicodeError):
         return RowRefused(debug=f"{label}: {error!r}")
+    if isinstance(error, TimeoutError):
+        return StoreUnavailable(debug=f"{label}: timed out", retry_after=RETRY_AFTER)
     number = number_of(error)
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     debug = f"{label}: ({number}) {text}" if number else f"{label}: {error!r}"

@@ -44,8 +44,8 @@ LOCK_TIMEOUT = 60
 """Seconds to wait for another process that migrates the same database."""
 STATEMENT_TIMEOUT = 3600.0
 """Seconds that one DDL statement may take: a large table is rebuilt in one."""
-CONNECT_TIMEOUT = 10.0
-"""Seconds for connecting."""
+CONNECT_TIMEOUT = 5.0
+"""Seconds for connecting: somebody waits for `parlor up`."""
 
 _BOOK = """
 CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -35,28 +35,31 @@ _SESSION = (
 
 async def open_connection(address: MySqlAddress, *, connect_timeout: float, database: bool = True) -> Connection:
     """A connection with our session settings, committing each statement; to no database unless ``database``.
+    ``connect_timeout``: seconds for all of it.
 
     Raises asyncmy's errors, ``OSError`` or ``TimeoutError``.
     """
-    connection = await connect(
-        host=address.host,
-        port=address.port,
-        unix_socket=address.unix_socket,
-        user=address.user,
-        password=address.password,
-        database=address.database if database else None,
-        charset="utf8mb4",
-        autocommit=True,
-        connect_timeout=connect_timeout,
-        ssl=address.ssl_context(),
-    )
-    try:
-        async with connection.cursor() as cursor:
-            for statement in _SESSION:
-                await cursor.execute(statement)
-    except BaseException:
-        connection.close()
-        raise
+    # asyncmy's own limit ends with TCP: a server that accepts and says nothing would be waited for without end.
+    async with asyncio.timeout(connect_timeout):
+        connection = await connect(
+            host=address.host,
+            port=address.port,
+            unix_socket=address.unix_socket,
+            user=address.user,
+            password=address.password,
+            database=address.database if database else None,
+            charset="utf8mb4",
+            autocommit=True,
+            connect_timeout=connect_timeout,
+            ssl=address.ssl_context(),
+        )
+        try:
+            async with connection.cursor() as cursor:
+                for statement in _SESSION:
+                    await cursor.execute(statement)
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
