@@ -6,6 +6,7 @@ import asyncio
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,11 +18,29 @@ from parlor_cli.installation import MARKER, Installation
 from parlor_cli.refusal import Refusal
 from parlor_cli.running import running
 
+if TYPE_CHECKING:
+    from parlor_bench.flood import Report, Target
+
 
 def flood(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
     """Returns 1 when the p99 of other accounts' sends has more than doubled, when one of these fails, or when a process
     has grown. Raises ``Refusal`` when nothing runs here."""
-    from parlor_bench.flood import GROWTH_MAX_MIB, MEASURED, RATIO_MAX, Target, measure
+    from parlor_bench.flood import GROWTH_MAX_MIB, RATIO_MAX, measure
+
+    installation, target = _target(data_dir)
+    say = (lambda line: None) if as_json else print
+    memory = partial(_memory, installation)
+    report = asyncio.run(measure(target, seconds=seconds, rounds=rounds, memory=memory, say=say))
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
+    else:
+        _print(report)
+    grown = any(each.after - each.before > GROWTH_MAX_MIB for each in report.memory)
+    return 1 if report.errors or grown or max(report.ratios.values()) > RATIO_MAX else 0
+
+
+def _target(data_dir: Path) -> tuple[Installation, Target]:
+    from parlor_bench.flood import MEASURED, Target
 
     found = running(data_dir)
     settings_json = found[0].read_settings() if found is not None and found[1].ready else None
@@ -30,19 +49,16 @@ def flood(data_dir: Path, *, seconds: float, rounds: int, as_json: bool) -> int:
     settings, where = restore(settings_json), urlsplit(found[1].url)
     attacker, *measured = (sign(settings, data_dir, f"bench-{number}") for number in range(1 + MEASURED))
     limit = settings.limits.sends_per_second or 0
-    target = Target(where.hostname or "", where.port or 80, measured, attacker, limit)
-    say = (lambda line: None) if as_json else print
-    memory = partial(_memory, found[0])
-    report = asyncio.run(measure(target, seconds=seconds, rounds=rounds, memory=memory, say=say))
-    grown = [each for each in report.memory if each.after - each.before > GROWTH_MAX_MIB]
-    if as_json:
-        sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
-    else:
-        for kind, ratio in report.ratios.items():
-            print(f"{kind}: p99 of other accounts' sends x {ratio:.2f} (median); at most x {RATIO_MAX:.0f}")
-        for each in sorted(report.memory, key=lambda each: each.before - each.after)[:5]:
-            print(f"memory of {each.name}: {each.before:.0f} MiB before, {each.after:.0f} MiB after")
-    return 1 if report.errors or grown or max(report.ratios.values()) > RATIO_MAX else 0
+    return found[0], Target(where.hostname or "", where.port or 80, measured, attacker, limit)
+
+
+def _print(report: Report) -> None:
+    from parlor_bench.flood import RATIO_MAX
+
+    for kind, ratio in report.ratios.items():
+        print(f"{kind}: p99 of other accounts' sends x {ratio:.2f} (median); at most x {RATIO_MAX:.0f}")
+    for each in sorted(report.memory, key=lambda each: each.before - each.after)[:5]:
+        print(f"memory of {each.name}: {each.before:.0f} MiB before, {each.after:.0f} MiB after")
 
 
 def _memory(installation: Installation) -> dict[int, tuple[str, float]]:

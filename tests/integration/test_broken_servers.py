@@ -57,7 +57,7 @@ CASES = {
     "mysql-no-host": database("mysql://ada:hunter2@no-such-host.invalid/d", "no-such-host.invalid:3306/d_global"),
     "mysql-no-socket": database("mysql://ada:hunter2@/d?unix_socket=/no/such.sock", "/no/such.sock"),
     "mysql-is-a-web-server": database("mysql://ada:hunter2@127.0.0.1:{web}/d", "127.0.0.1:{web}/d_global"),
-    "sqlite-no-folder": database("sqlite:////no/such/d.db", "/no/such/d_global.db", "No such file"),
+    "sqlite-no-folder": database("sqlite:////dev/null/d.db", "/dev/null/d_global.db", "File exists"),
 }
 
 
