@@ -77,3 +77,63 @@ async def test_what_is_asked_outside_of_rooms_is_counted_and_not_stored(user: Us
         return int(total["output_tokens"])
 
     await eventually(counted, lambda tokens: tokens == answer.usage.completion_tokens)  # type: ignore[union-attr]
+
+
+@pytest.mark.timeout(120)
+async def test_a_response_in_the_background_is_followed_from_where_it_was_cut(user: User) -> None:
+    async with client_of(user) as client:
+        stream = await client.responses.create(
+            model="GPT4O", input="[[tokens=40 delay=20ms]] Hello there", background=True, stream=True
+        )
+        seen: list[Any] = []
+        async for event in stream:
+            seen.append(event)
+            if event.type == "response.output_text.delta" and len(seen) > 6:
+                await stream.close()
+                break
+        response_id = seen[0].response.id
+        rest = await client.responses.retrieve(response_id, stream=True, starting_after=seen[-1].sequence_number)
+        seen += [event async for event in rest]
+        assert [event.sequence_number for event in seen] == list(range(len(seen)))
+        told = "".join(event.delta for event in seen if event.type == "response.output_text.delta")
+        found = await client.responses.retrieve(response_id)
+        assert found.status == "completed"
+        assert told == found.output_text == seen[-1].response.output_text
+        assert found.conversation is not None
+        room = found.conversation.id.removeprefix("conv_")
+        assert [message["content"] for message in await user.history(room)][1] == told
+
+
+async def test_a_response_is_continued_cancelled_and_deleted(user: User) -> None:
+    async with client_of(user) as client:
+        first = await client.responses.create(model="GPT4O", input="Hello there")
+        async with client.responses.stream(model="GPT4O", input="And again", previous_response_id=first.id) as stream:
+            second = await stream.get_final_response()
+        assert second.conversation == first.conversation
+        assert second.output_text
+        slow = await client.responses.create(
+            model="GPT4O", input="[[tokens=500 delay=50ms]] Slowly", previous_response_id=first.id, background=True
+        )
+        stopped = await client.responses.cancel(slow.id)
+        assert stopped.status == "cancelled"
+        assert await client.responses.cancel(slow.id) == stopped
+        await client.responses.delete(slow.id)
+        with pytest.raises(openai.NotFoundError):
+            await client.responses.retrieve(slow.id)
+        assert first.conversation is not None
+        listed: Any = await client.conversations.items.list(first.conversation.id, order="asc")
+        assert [each.role for each in listed.data] == ["user", "assistant", "user", "assistant", "user"]
+
+
+async def test_a_response_and_its_conversation_are_their_accounts_own(user: User, stranger: User) -> None:
+    async with client_of(user) as client, client_of(stranger) as another:
+        made = await client.responses.create(model="GPT4O", input="Hello there")
+        assert made.conversation is not None
+        for call in (
+            another.responses.retrieve(made.id),
+            another.responses.cancel(made.id),
+            another.conversations.retrieve(made.conversation.id),
+            another.responses.create(model="GPT4O", input="Hello", previous_response_id=made.id),
+        ):
+            with pytest.raises(openai.NotFoundError):
+                await call

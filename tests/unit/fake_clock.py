@@ -34,7 +34,8 @@ class FakeClock:
         return self.ms
 
     def monotonic(self) -> float:
-        return self.ms / 1000
+        # Small, so that seconds are exact to the millisecond.
+        return (self.ms - NOW_MS) / 1000
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
@@ -63,6 +64,14 @@ class FakeClock:
         self.ms += round(seconds * 1000)
         while self._sleepers and self._sleepers[0][0] <= self.ms:
             heapq.heappop(self._sleepers)[2].set()
+
+
+class TickingClock(FakeClock):
+    """Moves on by a millisecond when it is read: ids that are made one after the other sort so."""
+
+    def now_ms(self) -> int:
+        self.ms += 1
+        return self.ms
 
 
 class LeapingTime:

@@ -17,7 +17,7 @@ from parlor.store.ports import (
     RoomTouch,
     VersionSave,
 )
-from tests.unit.fake_clock import FakeClock, SeededEntropy
+from tests.unit.fake_clock import SeededEntropy, TickingClock
 
 PARTITIONS = 4096
 SHARD = ShardId(1)
@@ -34,7 +34,7 @@ class StoreFixtures:
         self.epoch = held.epoch
         self.incarnation = held.incarnation
         self.number = 0
-        self._mint = IdMint(FakeClock(), SeededEntropy(partition))
+        self._mint = IdMint(TickingClock(), SeededEntropy(partition))
 
     @classmethod
     async def make(cls, store: ChatStore, number: int) -> StoreFixtures:

@@ -29,12 +29,12 @@ from parlor.store.ports import (
 )
 from tests.contract.store.fixtures import SHARD
 from tests.servers import PrivateServer
-from tests.unit.fake_clock import FakeClock, SeededEntropy
+from tests.unit.fake_clock import SeededEntropy, TickingClock
 
 pytestmark = pytest.mark.contract
 
 PARTITION = Partition(0)
-MINT = IdMint(FakeClock(), SeededEntropy(0))
+MINT = IdMint(TickingClock(), SeededEntropy(0))
 ROOMS = [MINT.room_id(PARTITION) for _ in range(2)]
 # Each slot belongs to one message; the third id stands for a bug that puts another message into it.
 MESSAGES = {(room, seq): MINT.message_id(PARTITION) for room in ROOMS for seq in (1, 2)}
@@ -92,7 +92,7 @@ class Stores:
 
     def __init__(self, stores: list[ChatStore]) -> None:
         self.stores = stores
-        self.mint = IdMint(FakeClock(), SeededEntropy(99))
+        self.mint = IdMint(TickingClock(), SeededEntropy(99))
         self.key = 100
 
 

@@ -13,7 +13,7 @@ from parlor.model.ids import FileId, IdMint, MessageId, RoomId
 from parlor.store.files import FileQuota, FileUse, StoredFileRows
 from parlor.store.ports import ChatStore, MessageDelete, RoomDelete, RowRefused
 from tests.contract.store.fixtures import SHARD, StoreFixtures
-from tests.unit.fake_clock import FakeClock, SeededEntropy
+from tests.unit.fake_clock import SeededEntropy, TickingClock
 
 pytestmark = pytest.mark.contract
 
@@ -26,7 +26,7 @@ class Account:
     def __init__(self, fixtures: StoreFixtures) -> None:
         self.rows = StoredFileRows(fixtures.store)
         self.key = fixtures.key
-        self.mint = IdMint(FakeClock(), SeededEntropy(fixtures.key))
+        self.mint = IdMint(TickingClock(), SeededEntropy(fixtures.key))
         self.partition = fixtures.partition
 
     def new(self, content: str = "a", **changes: Any) -> File:

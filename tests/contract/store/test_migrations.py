@@ -174,9 +174,10 @@ VALUES (x'{room}', 1, 'ada', 7, 'Old room', 'GPT4O', 4, 1, 1, 1)
 """
 
 
-def take_away(folder: Path, pattern: str = "0*.sql") -> dict[Path, bytes]:
-    """The table files that came later, those of the pattern, are removed; what they were."""
-    later = {path: path.read_bytes() for path in folder.glob(f"**/{pattern}") if path.stem not in FIRST}
+def take_away(folder: Path, *patterns: str) -> dict[Path, bytes]:
+    """The table files that came later, those of the patterns, are removed; what they were."""
+    found = (path for pattern in patterns or ("0*.sql",) for path in folder.glob(f"**/{pattern}"))
+    later = {path: path.read_bytes() for path in found if path.stem not in FIRST}
     for path in later:
         path.unlink()
     return later
@@ -232,7 +233,8 @@ async def test_a_database_of_the_first_release_is_brought_forward_with_its_rows(
         await fixtures.store.close()
 
 
-PARTS = "0*_shard_message_parts.sql"
+PARTS = ("0*_shard_message_parts.sql", "0*_shard_waiting_calls.sql")
+"""The column, and what reads it."""
 PLAIN_SAVE = """
 INSERT INTO {table} (room_id, seq, message_id, sender_type, content, sent_at, version, attempt, metadata)
 VALUES (x'{room}', 1, x'{message}', 'AI', 'what was said', 5, {version}, 1, '{{"a": 1}}')
@@ -242,8 +244,8 @@ VALUES (x'{room}', 1, x'{message}', 'AI', 'what was said', 5, {version}, 1, '{{"
 async def test_rows_from_before_there_were_parts_are_read_as_they_were(
     new_settings: NewSettings, own_sql: Path
 ) -> None:
-    later = take_away(own_sql, PARTS)
-    assert len(later) == 2
+    later = take_away(own_sql, *PARTS)
+    assert len(later) == 4
     settings = new_settings(shards=1)
     await migrate(settings)
     fixtures = StoreFixtures(

@@ -13,13 +13,13 @@ from parlor.reading.terms import runs, wanted
 from parlor.store.ports import Batch, ChatStore, Fence, MessageDelete, MessageSave, RowRefused, SearchNote
 from parlor.store.search import SearchEntry, SearchStore
 from tests.contract.store.fixtures import SHARD, StoreFixtures
-from tests.unit.fake_clock import FakeClock
+from tests.unit.fake_clock import TickingClock
 
 pytestmark = pytest.mark.contract
 
 
 def indexer(fixtures: StoreFixtures) -> SearchIndexer:
-    return SearchIndexer(SearchStore(fixtures.store), SHARD, lambda: [fixtures.partition], FakeClock())
+    return SearchIndexer(SearchStore(fixtures.store), SHARD, lambda: [fixtures.partition], TickingClock())
 
 
 def note(fixtures: StoreFixtures, room_id: RoomId, seq: int) -> SearchNote:

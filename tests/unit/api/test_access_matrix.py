@@ -12,7 +12,7 @@ from parlor.model.files import File
 from tests.unit.api.bad_credentials import COOKIE, REFUSED, Credentials, made_credentials, signed
 from tests.unit.api.document_calls import DocumentedCall, Schema, documented_calls
 from tests.unit.api.fake_gateway import FakeGateway
-from tests.unit.api.samples import FILE_ID, MESSAGE, REPLY, ROOM
+from tests.unit.api.samples import FILE_ID, MESSAGE, REPLY, ROOM, reply
 from tests.unit.fake_clock import NOW_MS, FakeClock
 
 pytestmark = pytest.mark.unit
@@ -241,6 +241,7 @@ async def test_the_same_requests_get_in_with_a_good_token(
     """Else the others would show nothing. Streams are not begun: they would not end."""
     gateway.file_rows.files[FILE.file_id] = FILE
     gateway.file_store.kept[FILE.file_id] = b"x"
+    gateway.message = reply(content="hi", is_streaming=False)
     calls = [call for call in calls if not call.path.endswith("/events") and call.path != "/v1/keys/{key_id}"]
     calls.sort(key=lambda call: call.name == "DELETE /v1/admin/accounts/{account_id}")  # alice's end
     found = await answers(client, calls, [carried(signed(scope="admin")), OUR_PAGE])

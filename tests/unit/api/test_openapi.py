@@ -27,6 +27,18 @@ DIALECTS: set[Call] = {
     ("GET", "/openai/v1/models/{model}"),
     ("POST", "/openai/v1/chat/completions"),
     ("POST", "/openai/v1/responses"),
+    ("GET", "/openai/v1/responses/{response_id}"),
+    ("DELETE", "/openai/v1/responses/{response_id}"),
+    ("POST", "/openai/v1/responses/{response_id}/cancel"),
+    ("GET", "/openai/v1/responses/{response_id}/input_items"),
+    ("POST", "/openai/v1/conversations"),
+    ("GET", "/openai/v1/conversations/{conversation_id}"),
+    ("POST", "/openai/v1/conversations/{conversation_id}"),
+    ("DELETE", "/openai/v1/conversations/{conversation_id}"),
+    ("POST", "/openai/v1/conversations/{conversation_id}/items"),
+    ("GET", "/openai/v1/conversations/{conversation_id}/items"),
+    ("GET", "/openai/v1/conversations/{conversation_id}/items/{item_id}"),
+    ("DELETE", "/openai/v1/conversations/{conversation_id}/items/{item_id}"),
     ("POST", "/anthropic/v1/messages"),
     ("POST", "/anthropic/v1/messages/count_tokens"),
     ("POST", "/api/chat"),
@@ -189,7 +201,7 @@ def test_every_route_is_in_the_map(document: dict[str, Any]) -> None:
         for method, prefix, path, file, name in rows
     }
     made = {
-        (method, route.path): (f"{route.endpoint.__module__.replace('.', '/')}.py", route.endpoint.__name__)
+        (method, route.path_format): (f"{route.endpoint.__module__.replace('.', '/')}.py", route.endpoint.__name__)
         for module in pkgutil.iter_modules(routes.__path__, "api.routes.")
         for route in import_module(module.name).router.routes
         if isinstance(route, APIRoute) and route.include_in_schema
