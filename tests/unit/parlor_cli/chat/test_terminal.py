@@ -26,6 +26,8 @@ async def test_a_person_talks_stops_a_reply_and_leaves(tmp_path: Path) -> None:
             await terminal.wait_for("Warm the pot first.", SECONDS)
             await terminal.wait_for("› ", SECONDS)
             terminal.type("/title Tea\r")
+            # What the command says: the prompt before that is the old one, drawn again as it ends.
+            await terminal.wait_for("\nTea", SECONDS)
             await terminal.wait_for("› ", SECONDS)
             terminal.type("two\x1b\rlines\\\rand more\r")
             await terminal.wait_for("Half", SECONDS)
