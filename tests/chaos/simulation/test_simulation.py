@@ -22,7 +22,7 @@ from tests.unit.memory_store import make_templates
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-SEEDS = "0-29,10000-10079,20000-20029,30000-30029,40000-40019,50000-50019,80000-80014,90000-90011"
+SEEDS = "0-19,10000-10029,20000-20014,30000-30014,40000-40009,50000-50019,80000-80007,90000-90011"
 """`make chaos` runs thousands more."""
 AGAIN = [0, 1, 2]
 """Run a second time, in another process."""
@@ -107,7 +107,7 @@ def test_a_log_that_shows_what_was_deleted_is_found_out(
 ) -> None:
     monkeypatch.setattr("parlor.cache.events.hides", lambda *_: False)
     templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
-    broken = [run_seed(seed, templates).violations for seed in range(LOOKING_BACK_FROM, LOOKING_BACK_FROM + 20)]
+    broken = [run_seed(seed, templates).violations for seed in range(LOOKING_BACK_FROM, LOOKING_BACK_FROM + 6)]
     assert {violation.rule for violations in broken for violation in violations} == {"C14"}
 
 
