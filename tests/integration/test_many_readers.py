@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from parlor_bench.event_stream import EventConnection, RawEvent, opened
 from parlor_bench.load import get
 from tests.installation import Installation
 from tests.integration.user import User, of
+from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
 KINDS = ("embedded",)
@@ -75,6 +77,9 @@ async def readers(
 ) -> AsyncIterator[tuple[list[str], list[list[EventConnection]], int]]:
     """Rooms, the open streams of each, and the connections to Redis before there was any stream."""
     rooms = await asyncio.gather(*(user.create_room() for _ in range(ROOMS)))
+    for room in rooms:
+        # A commit wakes whoever watches the room.
+        await eventually(partial(user.get, of(room)), lambda found: found["state"] == "ACTIVE")
     before = await connections(redis)
     token = installation.token(user.account)
     async with AsyncExitStack() as stack:
