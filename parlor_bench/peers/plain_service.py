@@ -89,7 +89,8 @@ def build(where: Where) -> FastAPI:
         message_id, now = str(uuid4()), datetime.now(UTC).replace(tzinfo=None)
         row = (room_id, message_id, claims["sub"], body.content, now)
         if where.lock:
-            async with service.state.redis.lock(f"plain:{room_id}", timeout=_LOCK_SECONDS):
+            # Under the prefix to which the servers of `parlor up` let their user.
+            async with service.state.redis.lock(f"parlor:plain:{room_id}", timeout=_LOCK_SECONDS):
                 seq = await _save_next(service.state.pool, row)
         else:
             async with service.state.pool.acquire() as connection, connection.cursor() as cursor:
