@@ -358,10 +358,10 @@ def main(arguments: list[str]) -> NoReturn:
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     config = Path(options[options.index("-f") + 1])
     rewrite(config, FrontEnd.read(front).within(files))
-    sys.path.insert(0, str(Path(__file__).parent))
-    from stand_in import watch  # type: ignore[import-not-found] # as above
-
     if "-db" in options:  # to serve; not to check the configuration
+        sys.path.insert(0, str(Path(__file__).parent))
+        from stand_in import watch  # type: ignore[import-not-found] # as above
+
         watch(binary, config)
     # -dR would keep Serve's next HAProxy from listening beside a stand-in on the same port.
     options = [option for option in options if option != "-dR"]

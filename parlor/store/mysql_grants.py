@@ -11,12 +11,10 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from parlor.store.addresses import MySqlAddress
-from parlor.store.mysql_pool import open_connection
+from parlor.store.mysql_pool import CONNECT_TIMEOUT, open_connection
 from parlor.store.rows import Row
 from parlor.store.sql_files import Role
 
-CONNECT_TIMEOUT = 5.0
-"""Seconds for connecting."""
 READABLE: dict[Role, tuple[str, ...]] = {"global": ("installation", "meta", "shard_map"), "shard": ("installation",)}
 """Tables that are read without a procedure: the installation's id and the partition map."""
 

@@ -34,7 +34,7 @@ from parlor.store.installation import (
 )
 from parlor.store.mysql_errors import COLUMN_EXISTS, UNKNOWN_DATABASE, number_of, translate
 from parlor.store.mysql_grants import grant_calls, user_of
-from parlor.store.mysql_pool import open_connection
+from parlor.store.mysql_pool import CONNECT_TIMEOUT, open_connection
 from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
 from parlor.store.rows import Args, Row
 from parlor.store.shard_map import ShardMap, missing_homes
@@ -44,8 +44,6 @@ LOCK_TIMEOUT = 60
 """Seconds to wait for another process that migrates the same database."""
 STATEMENT_TIMEOUT = 3600.0
 """Seconds that one DDL statement may take: a large table is rebuilt in one."""
-CONNECT_TIMEOUT = 5.0
-"""Seconds for connecting: somebody waits for `parlor up`."""
 
 _BOOK = """
 CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -25,6 +25,8 @@ no abandoned statement goes on holding locks."""
 IDLE_LIMIT = 300.0
 """Seconds after which an idle connection is not trusted any more: firewalls forget connections without a word."""
 
+CONNECT_TIMEOUT = 5.0
+"""Seconds for connecting when the program starts: somebody waits for `parlor up`."""
 _SESSION = (
     "SET NAMES utf8mb4",
     # READ COMMITTED takes no gap locks; the variable's name differs between the servers, this statement does not.

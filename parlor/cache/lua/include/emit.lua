@@ -35,11 +35,15 @@ local function emit(stream, holder, ...)
   if length == 1 or math.floor(last_ms / 1000) ~= math.floor(now / 1000) then
     redis.call('PEXPIRE', stream, A.event_ttl)
   end
-  local said = {netstring(last), netstring(id)}
-  for _, field in ipairs({...}) do
+  local said, size = {}, 0
+  for _, field in ipairs({last, id, ...}) do
+    if size + #tostring(field) > PUBLISHED then
+      size = math.huge  -- Not copied, for it would not be sent.
+      break
+    end
     said[#said + 1] = netstring(field)
+    size = size + #said[#said]
   end
-  local entry = table.concat(said)
-  redis.call('PUBLISH', stream, #entry <= PUBLISHED and entry or '')
+  redis.call('PUBLISH', stream, size <= PUBLISHED and table.concat(said) or '')
   return id
 end
