@@ -6,6 +6,7 @@ reasoning knows how long it took.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from msgspec import structs
@@ -24,7 +25,10 @@ from parlor.model.parts import (
     ToolCallPart,
     said_of,
 )
-from parlor.model.tools import TOOL_TRANSITIONS, ToolState
+from parlor.model.tools import TOOL_TRANSITIONS, ToolResult, ToolState
+
+NOT_SENT = "The reply ended before the call was sent"
+"""The result of a call that was allowed, and that its owner did not send."""
 
 
 class _Growing:
@@ -56,14 +60,18 @@ class Draft:
         thoughts = sum(len(part.text) for part in self._parts if isinstance(part, ReasoningPart))
         self._offsets = {False: len(kept.content), True: thoughts}
         """Written characters of texts, and of reasoning."""
-        self._unwritten: list[tuple[int, str | ToolCallPart]] = []
+        self._unwritten: deque[tuple[int, str | ToolCallPart]] = deque()
         """Indexes of parts, and what was added to each, or the whole of a call, in order."""
         self.texts: list[str] = []
         """What the model has written in this attempt, piece by piece."""
         self._changes = changes
         """How many calls appeared or changed, as far as that was taken."""
-        self._dispatches: dict[str, Dispatch] = {}
-        """Of calls whose sending is to be written."""
+        self._dispatches: dict[str, tuple[Dispatch, ToolCallPart]] = {}
+        """Of calls whose sending is to be written; what each call was before."""
+        self._unsent: set[str] = set()
+        """Calls that nobody has sent: this owner is about to."""
+        self._taken = {at: part for at, part in enumerate(kept.shown) if isinstance(part, ToolCallPart)}
+        """The calls as Redis has them, by their indexes, as far as they were taken."""
 
     def __bool__(self) -> bool:
         """Whether there is something to write."""
@@ -83,8 +91,6 @@ class Draft:
     def put_call(self, call: ToolCallPart, dispatch: Dispatch | None = None) -> None:
         """Takes a call of a tool: a new one, or one that is here and has changed; ``dispatch`` when it is about to be
         sent. Raises ``ValueError`` for a change that is not in the table of states."""
-        if dispatch is not None:
-            self._dispatches[call.tool_call_id] = dispatch
         at = next((at for at, part in enumerate(self._parts) if _is_call(part, call.tool_call_id)), None)
         if at is None:
             self._end_last()
@@ -94,8 +100,23 @@ class Draft:
             was = self._parts[at]
             if isinstance(was, ToolCallPart) and call.state not in {was.state, *TOOL_TRANSITIONS[was.state]}:
                 raise ValueError(f"a call that is {was.state} does not become {call.state}")
+            if dispatch is not None and isinstance(was, ToolCallPart):
+                self._dispatches[call.tool_call_id] = dispatch, was
+                if was.state is ToolState.APPROVED:
+                    self._unsent.add(call.tool_call_id)
             self._parts[at] = call
         self._unwritten.append((at, call))
+
+    def sends(self, tool_call_id: str) -> None:
+        """The call leaves now: only its tool can say what becomes of it."""
+        self._unsent.discard(tool_call_id)
+
+    def withdraw(self) -> None:
+        """Takes back every sending of which nothing was taken to be written: the reply ends, and nothing is sent."""
+        for index, added in list(self._unwritten):
+            if isinstance(added, ToolCallPart) and added.state is ToolState.RUNNING:
+                self._unwritten.remove((index, added))
+                _, self._parts[index] = self._dispatches.pop(added.tool_call_id)
 
     def parked(self, calls: Sequence[ToolCallPart]) -> list[tuple[int, Part]]:
         """Takes the calls of a step that is recorded as a whole, by who parks the reply. Returns them with their
@@ -121,33 +142,37 @@ class Draft:
         plain = len(parts) < 2 and all(isinstance(part, TextPart) for part in parts)
         return Opening(drafted, None if plain else self._layout(len(parts) - 1), parts)
 
-    def take(self) -> list[Piece | PartChange]:
-        """Returns what is to be written, with neighbours in one part joined. It counts as written from now on."""
-        joined: list[tuple[int, list[str] | ToolCallPart]] = []
-        for index, added in self._unwritten:
-            if isinstance(added, ToolCallPart):
-                joined.append((index, added))
-            elif joined and joined[-1][0] == index and isinstance(texts := joined[-1][1], list):
-                texts.append(added)
-            else:
-                joined.append((index, [added]))
-        self._unwritten.clear()
-        return [
-            self._change(index, added) if isinstance(added, ToolCallPart) else self._piece(index, "".join(added))
-            for index, added in joined
-        ]
+    def take(self) -> Piece | PartChange | None:
+        """Returns what is to be written next, with neighbours in one part joined; None when there is nothing. It counts
+        as written from now on."""
+        if not self._unwritten:
+            return None
+        index, added = self._unwritten.popleft()
+        if isinstance(added, ToolCallPart):
+            return self._change(index, added)
+        texts = [added]
+        while self._unwritten and self._unwritten[0][0] == index and isinstance(text := self._unwritten[0][1], str):
+            texts.append(text)
+            self._unwritten.popleft()
+        return self._piece(index, "".join(texts))
 
     def said(self) -> Said:
         """Returns the whole. Reasoning that goes on ends here; so do calls, of which nobody hears any more."""
         self._end_last()
-        return said_of(ended_calls(self.shown))
+        failed = ToolResult(NOT_SENT, is_error=True)
+        parts = self.shown
+        for at, part in enumerate(parts):
+            if isinstance(part, ToolCallPart) and part.state is ToolState.RUNNING and part.tool_call_id in self._unsent:
+                parts[at] = structs.replace(part, state=ToolState.FAILED, result=failed)
+        return said_of(ended_calls(parts))
 
     def _change(self, index: int, call: ToolCallPart) -> PartChange:
         begins, self._known = index >= self._known, max(self._known, index + 1)
         before = self._parts[index - 1] if index else None
         ended = before.shown() if begins and isinstance(before, _Growing) and before.reasoning else None
         self._changes += 1
-        dispatch = self._dispatches.pop(call.tool_call_id, None) if call.state is ToolState.RUNNING else None
+        self._taken[index] = call
+        dispatch, _ = self._dispatches.pop(call.tool_call_id) if call.state is ToolState.RUNNING else (None, None)
         return PartChange(self._changes, index, call, self._layout(self._known - 1), ended, dispatch)
 
     def _end_last(self) -> None:
@@ -175,7 +200,7 @@ class Draft:
         """The parts up to this one, which goes on to the draft's end."""
         spans: list[TextSpan | ReasoningSpan | ToolCallPart] = []
         for index, each in enumerate(self._parts[: last + 1]):
-            part = each.shown() if isinstance(each, _Growing) else each
+            part = each.shown() if isinstance(each, _Growing) else self._taken.get(index, each)
             grows = index == last and isinstance(each, _Growing)
             if isinstance(part, ToolCallPart):
                 spans.append(part)

@@ -88,6 +88,7 @@ class ReplyRun:
         """Ends the reply early: closes the connection to the LLM and keeps the text so far."""
         if self._ended_as is None:
             self._ended_as = reason
+            self._draft.withdraw()
             if self._llm is not None:
                 self._llm.cancel()
 
@@ -109,6 +110,7 @@ class ReplyRun:
                 # Only a refused write ends the writer before the text is complete; this raises the refusal.
                 await writing
             reason, error = await self._outcome(self._llm)
+            self._draft.withdraw()
             await self._writer.finish(writing)
         finally:
             for task in (self._llm, writing):

@@ -62,8 +62,8 @@ class ReplyWriter:
         self._pausing = False
         """Whether ``run`` is waiting for more text."""
         self._writing = asyncio.Lock()
-        self._unwritten: list[Piece | PartChange] = []
-        """Taken from the draft, to be written in this order."""
+        self._next: Piece | PartChange | None = None
+        """Taken from the draft, to be written before anything else."""
 
     async def run(self) -> None:
         """Writes the first piece at once, then after each interval what has arrived. The interval grows with the time
@@ -75,7 +75,7 @@ class ReplyWriter:
             began = clock.monotonic()
             await self.write()
             pause = max(interval, min(clock.monotonic() - began, PAUSE_MAX))
-            if self._complete and not self._draft and not self._unwritten:
+            if self._complete and not self._draft and self._next is None:
                 return
             if not self._complete:
                 self._pausing = True
@@ -98,19 +98,18 @@ class ReplyWriter:
         """Writes everything that is not written yet. Who calls this has it written when it returns."""
         job, cache = self._job, self._ports.cache
         async with self._writing:
-            self._unwritten += self._draft.take()
-            while self._unwritten:
-                # Taken out when it is written: who was cancelled in between leaves it to the next.
-                piece = self._unwritten[0]
+            while (piece := self._next or self._draft.take()) is not None:
+                # Kept until it is written: who was cancelled in between leaves it to the next.
+                self._next = piece
                 if isinstance(piece, Piece):
                     write = partial(cache.append_delta, self._address, self._claim, job.message_id, job.attempt, piece)
                 else:
                     change, calls = self._with_row(piece), self._ports.calls
-                    self._unwritten[0] = change
+                    self._next = change
                     script = calls.record if change.dispatch is None else calls.dispatch
                     write = partial(script, self._address, self._claim, job.message_id, job.seq, job.attempt, change)
                 await insist(self._ports, self._address, write)
-                del self._unwritten[0]
+                self._next = None
 
     def _with_row(self, change: PartChange) -> PartChange:
         """Adds the row that the shard has to have before a call is sent that may not be sent twice."""

@@ -195,7 +195,7 @@ class AnswerEvents:
             async for part in parts:
                 if isinstance(part, TextDelta | ReasoningDelta):
                     self._draft.add(part.text, reasoning=isinstance(part, ReasoningDelta))
-                    for piece in self._draft.take():
+                    while (piece := self._draft.take()) is not None:
                         if isinstance(piece, Piece):  # Outside of rooms no tools are used.
                             yield self._delta(piece)
                     continue

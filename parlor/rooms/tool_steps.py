@@ -25,6 +25,8 @@ from parlor.tools.toolbox import Toolbox
 
 SEND_WITHIN = 10.0
 """Seconds after the script that allows a call in which it is sent or never: an owner that stood still sends nothing."""
+TOO_LATE = "The call could not be recorded in time, and was not sent"
+TOO_LATE_AGAIN = "Nobody heard what came of the call, and it could not be sent again in time"
 TIMEOUT_OF_OTHERS = 600.0
 """Seconds that a call of a tool that is not there any more may take."""
 _STATES = {True: ToolState.FAILED, False: ToolState.DONE}
@@ -97,7 +99,8 @@ class ToolSteps:
             running = structs.replace(part, state=ToolState.RUNNING, attempts=part.attempts + 1)
             key = await self._toolbox.key(running)
             self._draft.put_call(running, Dispatch(key, self._nonce(), again=may_again))
-            tasks.add(asyncio.create_task(self._sent(running, key, again=may_again)))
+            again = part.state is ToolState.RUNNING
+            tasks.add(asyncio.create_task(self._sent(running, key, may_again=may_again, again=again)))
         try:
             while tasks:
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -115,16 +118,18 @@ class ToolSteps:
             return structs.replace(part, state=ToolState.APPROVED, approval="none", editable=False)
         return part
 
-    async def _sent(self, call: ToolCallPart, key: str, *, again: bool) -> ToolCallPart:
-        """Returns the call with what came of it."""
+    async def _sent(self, call: ToolCallPart, key: str, *, may_again: bool, again: bool) -> ToolCallPart:
+        """Returns the call with what came of it; ``again`` when an earlier owner may have sent it."""
         began = self._clock.monotonic()
         await self._record.write()
-        stored = again or await self._record.stored(call.tool_call_id, began + SEND_WITHIN - self._clock.monotonic())
+        left = began + SEND_WITHIN - self._clock.monotonic()
+        stored = may_again or await self._record.stored(call.tool_call_id, left)
         if not stored or self._clock.monotonic() - began > SEND_WITHIN:
-            result = ToolResult("The call could not be recorded in time, and was not sent", is_error=True)
+            result = ToolResult(TOO_LATE_AGAIN if again else TOO_LATE, is_error=True)
         else:
+            self._draft.sends(call.tool_call_id)
             result = await self._toolbox.run(self._tools.get(call.name), call, key)
-        if isinstance(result, LostResult) and not again:
+        if isinstance(result, LostResult) and not may_again:
             return await self._given_up(call, began)
         return structs.replace(call, state=_STATES[result.is_error], result=result)
 

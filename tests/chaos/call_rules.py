@@ -15,6 +15,8 @@ from typing import Protocol
 import msgspec
 
 from parlor.model.tools import TOOL_TRANSITIONS, Approval, ToolState
+from parlor.rooms.draft import NOT_SENT
+from parlor.rooms.tool_steps import TOO_LATE
 from parlor.tools.arguments import canonical, digest_of
 from tests.chaos.history import Kind, ObservedCall, Operation, Outcome
 from tests.chaos.room_rules import FinalRoom
@@ -24,6 +26,8 @@ FOLLOWS_APPROVAL = frozenset({"approved", "running", "done", "failed", "unknown"
 FOLLOWS_DENIAL = frozenset({"denied"})
 FOLLOWS_RESULT = frozenset({"done", "failed"})
 NEVER_SENT = frozenset({"denied", "expired", "cancelled"})
+SAYS_UNSENT = frozenset({NOT_SENT, TOO_LATE})
+"""Results of calls that failed because their owner did not send them."""
 ENDED = FOLLOWS_RESULT | NEVER_SENT | {"unknown"}
 
 
@@ -183,10 +187,10 @@ class _CallRules:
             if decision.outcome is Outcome.OK and not decision.request.approve and call is not None:
                 refused[ask_of(call.name, call.arguments)] = "denied", decision.room
         for told in self._told:
-            if told.call.state in NEVER_SENT:
+            if told.call.state in NEVER_SENT or told.call.result in SAYS_UNSENT:
                 refused.setdefault(ask_of(told.call.name, told.call.arguments), (told.call.state, ""))
         for room, call in self._final.values():
-            if call.state in NEVER_SENT:
+            if call.state in NEVER_SENT or call.result in SAYS_UNSENT:
                 refused.setdefault(ask_of(call.name, call.arguments), (call.state, room))
         for ask, (state, room) in refused.items():
             if any(not self._in_lost(run) for run in self._runs.get(ask, ())):

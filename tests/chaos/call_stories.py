@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from parlor.rooms.draft import NOT_SENT
 from parlor.tools.arguments import digest_of
 from tests.chaos.call_rules import Calls, Logged, Run, ToolKind
 from tests.chaos.checker import Lost
@@ -214,6 +215,23 @@ def cancelled_and_ran(story: Story) -> None:
     calls.over()
 
 
+def not_sent_and_ran(story: Story) -> None:
+    """The reply was stopped, and says that its call was not sent."""
+    calls = approved(story)
+    calls.told[-1] = replace(calls.told[-1], call=call("failed", result=NOT_SENT), ended=True)
+    calls.final = {"call-1": calls.told[-1].call}
+    calls.over()
+
+
+def unknown_and_not_allowed(story: Story) -> None:
+    """Nobody could have sent it."""
+    calls = approved(story)
+    calls.runs = []
+    calls.told = [each for each in calls.told if each.call.state in ("waiting", "approved")]
+    calls.became(call("unknown"), ended=True)
+    calls.over()
+
+
 def ran_twice(story: Story) -> None:
     calls = approved(story)
     calls.runs.append(replace(calls.runs[0], at=calls.runs[0].at + 0.1))
@@ -282,6 +300,7 @@ PLANTED_CALLS: list[tuple[str, Callable[[Story], Any]]] = [
     ("C20", two_keys),
     ("C21", denied_and_ran),
     ("C21", cancelled_and_ran),
+    ("C21", not_sent_and_ran),
     ("C22", ran_twice),
     ("C22", sent_by_a_sleeper),
     ("C22", unknown_too_soon),
@@ -289,6 +308,7 @@ PLANTED_CALLS: list[tuple[str, Callable[[Story], Any]]] = [
     ("C23", left_open),
     ("C23", events_differ),
     ("C23", goes_back),
+    ("C23", unknown_and_not_allowed),
     ("C23", done_and_never_ran),
     ("C23", another_answer),
 ]
