@@ -80,6 +80,8 @@ class ToolCallPart(msgspec.Struct, frozen=True, tag_field="type", tag="tool_call
     """Tells the request that decided it, or gave its result, from others. Not shown."""
     once: bool = False
     """Whether an approval is good for the same call in this room from then on. Not shown."""
+    nonce: str = ""
+    """Of the sending that made it run. Not shown."""
 
     @property
     def approved_once(self) -> bool:

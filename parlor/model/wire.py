@@ -55,7 +55,7 @@ def part_form(part: Part) -> Part | JsonForm:
 def call_form(part: ToolCallPart) -> JsonForm:
     """A call as JSON shows it: its arguments as the object that they are, byte for byte."""
     form = msgspec.structs.asdict(part)
-    for hidden in ("step", "request", "once"):
+    for hidden in ("step", "request", "once", "nonce"):
         del form[hidden]
     form["arguments"] = msgspec.Raw(part.arguments.encode())
     for moment in ("decided_at", "expires_at"):

@@ -144,11 +144,11 @@ class InternalHistory:
             raise MessageNotFound
         return rows[0].doc
 
-    async def stored_version(self, room_id: RoomId, seq: int) -> int | None:
-        """Returns the version of the message that its shard has; None for none."""
+    async def stored(self, room_id: RoomId, seq: int) -> MessageDoc | None:
+        """Returns the message as its shard has it; None for none."""
         shard = await self._store.shard_of(home_of(room_id))
         rows = await self._store.messages_get(shard, room_id, above=seq - 1, below=seq + 1, limit=1, newest=False)
-        return rows[0].doc.version if rows else None
+        return rows[0].doc if rows else None
 
     async def approved_before(self, room_id: RoomId, digest: str) -> bool:
         """Returns whether the same call was approved once for this room; of one whose approval neither Redis nor the

@@ -85,8 +85,8 @@ class ReplyObserver(Protocol):
 class StoredSteps(Protocol):
     """What is known of a room's steps beside the reply itself; ``InternalHistory`` does."""
 
-    async def stored_version(self, room_id: RoomId, seq: int) -> int | None:
-        """Returns the version of the message that its shard has; None for none."""
+    async def stored(self, room_id: RoomId, seq: int) -> MessageDoc | None:
+        """Returns the message as its shard has it; None for none."""
 
     async def approved_before(self, room_id: RoomId, digest: str) -> bool:
         """Returns whether the same call was approved once for this room."""
@@ -132,14 +132,15 @@ def ended_row(row: MessageDoc, reason: FinishReason, error: ParlorError | None) 
     return structs.replace(row, finish_reason=reason, error_code=code, error_detail=detail, retry_after=retry_after)
 
 
-async def in_shard(ports: ReplyPorts, room_id: RoomId, seq: int, version: int, within: float) -> bool:
-    """Returns whether the shard has this version of the reply in that many seconds."""
+async def in_shard(ports: ReplyPorts, room_id: RoomId, seq: int, version: int, nonce: str, within: float) -> bool:
+    """Returns whether the shard has this version of the reply in that many seconds, with the call whose sending has
+    this nonce. After Redis came back empty another owner's row can have the same version, and other calls."""
     until = ports.clock.monotonic() + within
     while ports.clock.monotonic() <= until:
         with suppress(StoreUnavailable):
-            stored = await ports.history.stored_version(room_id, seq)
-            if stored is not None and stored >= version:
-                return True
+            row = await ports.history.stored(room_id, seq)
+            if row is not None and row.version >= version:
+                return any(isinstance(part, ToolCallPart) and part.nonce == nonce for part in row.parts or ())
         await ports.clock.sleep(LOOK_AFTER)
     return False
 

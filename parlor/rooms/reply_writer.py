@@ -56,8 +56,8 @@ class ReplyWriter:
         self._address = address
         self._claim = claim
         self._draft = draft
-        self._sent: dict[str, int] = {}
-        """The versions of the rows that say that a call is sent."""
+        self._sent: dict[str, tuple[int, str]] = {}
+        """The versions of the rows that say that a call is sent, and the nonces of the sendings."""
         self._complete = False
         self._pausing = False
         """Whether ``run`` is waiting for more text."""
@@ -117,7 +117,7 @@ class ReplyWriter:
         if dispatch is None or dispatch.again or dispatch.doc is not None:
             return change
         doc = self.slot_row()
-        self._sent[change.part.tool_call_id] = doc.version
+        self._sent[change.part.tool_call_id] = doc.version, dispatch.nonce
         return structs.replace(change, dispatch=structs.replace(dispatch, doc=doc))
 
     def slot_row(self) -> MessageDoc:
@@ -129,5 +129,5 @@ class ReplyWriter:
 
     async def stored(self, tool_call_id: str, within: float) -> bool:
         """Returns whether the shard has the row that says that the call is sent, in that many seconds."""
-        where = (self._address.room_id, self._job.seq, self._sent[tool_call_id])
-        return await in_shard(self._ports, *where, within)
+        which = self._sent[tool_call_id]
+        return await in_shard(self._ports, self._address.room_id, self._job.seq, *which, within)

@@ -96,9 +96,10 @@ class ToolSteps:
             if part.state is ToolState.RUNNING and not may_again:
                 tasks.add(asyncio.create_task(self._given_up(part, self._clock.monotonic())))
                 continue
-            running = structs.replace(part, state=ToolState.RUNNING, attempts=part.attempts + 1)
+            nonce, attempts = self._nonce(), part.attempts + 1
+            running = structs.replace(part, state=ToolState.RUNNING, attempts=attempts, nonce=nonce)
             key = await self._toolbox.key(running)
-            self._draft.put_call(running, Dispatch(key, self._nonce(), again=may_again))
+            self._draft.put_call(running, Dispatch(key, nonce, again=may_again))
             again = part.state is ToolState.RUNNING
             tasks.add(asyncio.create_task(self._sent(running, key, may_again=may_again, again=again)))
         try:

@@ -110,9 +110,9 @@ class SimPubSub:
         if self in self._server.subscribers:
             self._server.subscribers.remove(self)
 
-    def publish(self, channel: bytes) -> None:
+    def publish(self, channel: bytes, data: bytes) -> None:
         if not self._broken and channel in self.channels:
-            self._heard.put_nowait({"type": "message", "channel": channel})
+            self._heard.put_nowait({"type": "message", "channel": channel, "data": data})
 
     def break_connection(self) -> None:
         """What was published and not read yet is lost with it."""

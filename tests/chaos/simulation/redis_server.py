@@ -41,7 +41,7 @@ class NetworkFaults:
 class Subscriber(Protocol):
     channels: dict[bytes, None]
 
-    def publish(self, channel: bytes) -> None: ...
+    def publish(self, channel: bytes, data: bytes) -> None: ...
 
     def break_connection(self) -> None: ...
 
@@ -103,7 +103,7 @@ class SimServer:
         if any(subscriber.channels for subscriber in self.subscribers):
             while (heard := data.published.get_message()) is not None:
                 for subscriber in self.subscribers:
-                    subscriber.publish(heard["channel"])
+                    subscriber.publish(heard["channel"], heard["data"])
         return answer
 
     def look(self, command: Command) -> Any:

@@ -7,9 +7,11 @@ import asyncio
 import pytest
 from msgspec import structs
 
-from parlor.model.messages import FinishReason
+from parlor.model.ids import RoomId
+from parlor.model.messages import FinishReason, MessageDoc
 from parlor.model.parts import ToolCallPart
 from parlor.model.tools import ToolState
+from parlor.reading.internal import InternalHistory
 from parlor.rooms.draft import NOT_SENT
 from parlor.rooms.room import Room
 from parlor.rooms.tool_steps import SEND_WITHIN
@@ -107,3 +109,22 @@ async def test_an_owner_that_dies_between_two_dispatches_leaves_a_reply_that_goe
     assert states == [ToolState.UNKNOWN if careful else ToolState.DONE, ToolState.DONE]
     assert len(domain.tools.calls) == (1 if careful else 2)
     assert (await finished(domain, other)).finish_reason is FinishReason.STOP
+
+
+async def test_a_row_of_another_owner_allows_nothing(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis came back empty, and another owner of the reply has its version in the shard before this one wakes."""
+    stored = InternalHistory.stored
+
+    async def of_another(self: InternalHistory, room_id: RoomId, seq: int) -> MessageDoc | None:
+        row = await stored(self, room_id, seq)
+        return row and structs.replace(row, version=row.version + 10)
+
+    monkeypatch.setattr(InternalHistory, "stored", of_another)
+    room, gate = await asked(domain, 1)
+    await domain.write_all()
+    gate.set()
+    await passed(domain)
+    careful = domain.model.tools != (WEATHER,)
+    assert len(domain.tools.calls) == (0 if careful else 1)
+    (call,) = calls_of(await reply_of(domain, room))
+    assert call.state is (ToolState.FAILED if careful else ToolState.DONE)
