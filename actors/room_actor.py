@@ -15,7 +15,7 @@ from actors.metrics import RayRoomMetrics
 from actors.once import Once
 from actors.room_socket import RoomSocket
 from actors.status import counted
-from actors.threads import take_shorter_turns
+from actors.threads import serve_calls
 from parlor.model.ids import RoomId
 from parlor.rooms.commands import decode_commands, encode_outcomes
 from parlor.rooms.host import RoomHost
@@ -36,7 +36,7 @@ class RoomActor:
         self._socket = RoomSocket(self.execute)
         self._housekeeping: asyncio.Task[None] | None = None
         configure_logs(self._settings.log, name)
-        take_shorter_turns()
+        serve_calls()
 
     async def execute(self, commands: bytes, activate: bool) -> bytes:
         host = await self._host()

@@ -14,6 +14,7 @@ from actors.logs import configure_logs
 from actors.metrics import RayWriterMetrics
 from actors.once import Once
 from actors.status import counted
+from actors.threads import serve_calls
 from parlor.model.ids import Partition, ShardId
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.settings import Settings
@@ -35,6 +36,7 @@ class ShardWriter:
         self._running: asyncio.Task[None] | None = None
         self._removing: asyncio.Task[None] | None = None
         configure_logs(self._settings.log, name)
+        serve_calls()
 
     async def start(self) -> None:
         await self._loop()

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from actors.logs import configure_logs
-from actors.threads import take_shorter_turns
+from actors.threads import serve_calls
 from api import http10, node_ports, serve_log, socket_server
 from api.app import build_app
 from api.metrics import RayEdgeMetrics
@@ -55,7 +55,7 @@ class ChatApi:
         self._settings = Settings.model_validate_json(settings_json)
         self._create_supervisor = create_supervisor
         configure_logs(self._settings.log, "ChatApi")
-        take_shorter_turns()
+        serve_calls()
         http10.install()
         socket_server.install(self._settings.api.body_limit)
         node_ports.install()

@@ -166,15 +166,15 @@ def _named(table: str, source: str, names: tuple[str, ...]) -> str:
 def _tables() -> dict[str, str]:
     """Lua source of each table that is written into the scripts."""
 
-    def legal(table: Mapping[str, frozenset[str]]) -> str:
-        rows = (f"{a} = {{{', '.join(f'{b} = true' for b in sorted(bs))}}}" for a, bs in table.items())
-        return f"{{{', '.join(rows)}}}"
+    def steps(table: Mapping[Any, frozenset[Any]]) -> str:
+        return f"' {' '.join(sorted(f'{a}>{b}' for a, bs in table.items() for b in bs))} '"
 
-    message = legal({str(a): frozenset(map(str, bs)) for a, bs in MESSAGE_TRANSITIONS.items()})
-    room = legal({str(a): frozenset(map(str, bs)) for a, bs in ROOM_TRANSITIONS.items()})
-    call = legal({str(a): frozenset(map(str, bs)) for a, bs in TOOL_TRANSITIONS.items()})
+    message, room, call = steps(MESSAGE_TRANSITIONS), steps(ROOM_TRANSITIONS), steps(TOOL_TRANSITIONS)
     return {
         "CODE": f"local CODE = {{{', '.join(f'{code.name} = {code.value}' for code in Code)}}}",
-        "LEGAL": f"local LEGAL = {{message = {message}, room = {room}, call = {call}}}",
+        # Texts, for nested tables would be built anew at each call, by scripts too that make no step.
+        "is_legal": f"local LEGAL = {{message = {message}, room = {room}, call = {call}}}\n"
+        "local function is_legal(kind, from, to)\n"
+        "  return string.find(LEGAL[kind], ' ' .. from .. '>' .. to .. ' ', 1, true) ~= nil\nend",
         "SENDABLE": f"local SENDABLE = {{{', '.join(f'{state} = true' for state in sorted(SENDABLE))}}}",
     }

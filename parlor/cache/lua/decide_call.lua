@@ -32,7 +32,7 @@ if call.request == A.decision and (call.request ~= '-' or call.state == A.to) th
   return {CODE.DUPLICATE}
 end
 local first = A.by_then ~= '' and A.by_then or A.to
-if not may_become(call, first) or (A.by_then ~= '' and not LEGAL.call[A.by_then][A.to]) then
+if not may_become(call, first) or (A.by_then ~= '' and not is_legal('call', A.by_then, A.to)) then
   return {CODE.DECIDED, call.state}
 end
 if A.digest ~= call.digest then

@@ -10,6 +10,7 @@
 --@include require_lease
 --@include transition
 --@include emit
+--@include take_entries
 local refused = require_lease()
 if refused then
   return {refused}
@@ -24,7 +25,7 @@ local persisted, last = tonumber(found[2] or '0'), tonumber(found[3] or '0')
 -- A message that was edited or begun anew meanwhile is not settled by what it said before, or by a save that does not
 -- say its version; a delete has none, and is final.
 local function settle(seq, message, to, version)
-  local about = redis.call('HMGET', K.states, 's:' .. seq, 'v:' .. seq)
+  local about = redis.call('HMGET', K.states, 's:' .. seq, 'v:' .. seq, 'l:' .. seq)
   local state = about[1]
   if about[2] and to ~= 'DELETED' and (tonumber(version) or -1) < tonumber(about[2]) then
     return
@@ -42,17 +43,13 @@ local function settle(seq, message, to, version)
       redis.call('ZREM', K.generating, A.room)
     end
   elseif to ~= 'COMPOSING' then
-    move_message(seq, to, 'writer')
+    step_message(seq, state, about[3], to, 'writer')
   end
 end
 
-local done = 0
-for i = 1, #REST, 5 do
-  local id, op, seq, message, version = REST[i], REST[i + 1], REST[i + 2], REST[i + 3], REST[i + 4]
-  redis.call('XACK', K.queue, 'writer', id)
-  if redis.call('XDEL', K.queue, id) == 1 then
-    done = done + 1
-  end
+local done = take_entries(5)
+for i = 2, #REST, 5 do
+  local op, seq, message, version = REST[i], REST[i + 1], REST[i + 2], REST[i + 3]
   if known and op == 'CHAT_MESSAGE_SAVE' then
     settle(seq, message, 'SENT', version)
   elseif known and op == 'RESERVED' then
@@ -90,9 +87,13 @@ end
 -- The cache keeps a tail of messages and a longer one of states; what falls off is stored.
 local trimmed, forgotten = tonumber(found[4] or '0'), tonumber(found[5] or '0')
 local cut = math.min(persisted - tonumber(A.messages_kept), trimmed + 500)
+local fields = {}
 while trimmed < cut do
   trimmed = trimmed + 1
-  redis.call('HDEL', K.messages, 'd:' .. trimmed, 'v:' .. trimmed)
+  fields[#fields + 1], fields[#fields + 2] = 'd:' .. trimmed, 'v:' .. trimmed
+end
+if #fields > 0 then
+  redis.call('HDEL', K.messages, unpack(fields))
 end
 cut = math.min(persisted - tonumber(A.states_kept), forgotten + 500)
 while forgotten < cut do

@@ -68,7 +68,8 @@ class Opened:
         monkeypatch.setattr(ShardWriter, "_open", loop)
         monkeypatch.setattr(Wiring, "open", wiring)
         monkeypatch.setattr(state_machine, "watch_supervisor", watch)
-        monkeypatch.setattr(room_actor, "take_shorter_turns", lambda: None)
+        for module in (room_actor, shard_writer):
+            monkeypatch.setattr(module, "serve_calls", lambda: None)
         for module in (room_actor, shard_writer, state_machine):
             monkeypatch.setattr(module, "this_node", lambda: "node")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from parlor.cache.codes import Code
 from parlor.cache.loader import all_names, build_script, load, read_header
 from parlor.model.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, SENDABLE
+from parlor.model.tools import TOOL_TRANSITIONS
 
 pytestmark = pytest.mark.unit
 
@@ -139,7 +141,7 @@ def test_only_tables_that_are_read_are_written_in(tmp_path: Path) -> None:
     plain = build_script(script(tmp_path, HEADER + "return 1\n"), "a_script").source
     assert not any(f"local {table} =" in plain for table in ("CODE", "LEGAL", "SENDABLE"))
     reading = build_script(
-        script(tmp_path, HEADER + "return {CODE.OK, LEGAL.room, SENDABLE.ACTIVE}\n"), "a_script"
+        script(tmp_path, HEADER + "return {CODE.OK, is_legal('room', 1, 2), SENDABLE.ACTIVE}\n"), "a_script"
     ).source
     assert "local CODE = {OK = 0, DUPLICATE = 1, FENCED = -1" in reading
     for code in Code:
@@ -147,10 +149,11 @@ def test_only_tables_that_are_read_are_written_in(tmp_path: Path) -> None:
 
 
 def test_the_legal_steps_in_the_scripts_are_those_of_the_table() -> None:
-    source = load("transition_room").source
-    for table in (MESSAGE_TRANSITIONS, ROOM_TRANSITIONS):
-        for state, nexts in table.items():
-            assert f"{state} = {{{', '.join(f'{to} = true' for to in sorted(nexts))}}}" in source
+    source = load("decide_call").source
+    for kind, table in (("message", MESSAGE_TRANSITIONS), ("room", ROOM_TRANSITIONS), ("call", TOOL_TRANSITIONS)):
+        found = re.search(rf"\b{kind} = ' ([^']*) '", source)
+        assert found is not None
+        assert set(found[1].split()) == {f"{state}>{to}" for state, nexts in table.items() for to in nexts}
     assert (
         f"local SENDABLE = {{{', '.join(f'{state} = true' for state in sorted(SENDABLE))}}}"
         in load("append_turn").source

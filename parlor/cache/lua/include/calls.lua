@@ -17,9 +17,9 @@ end
 
 local function may_become(call, state)
   if not call then
-    return state == 'failed' or LEGAL.call.proposed[state] or false
+    return state == 'failed' or is_legal('call', 'proposed', state)
   end
-  return LEGAL.call[call.state][state] or false
+  return is_legal('call', call.state, state)
 end
 
 local function put_call(seq, id, call)
