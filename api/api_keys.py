@@ -82,6 +82,12 @@ class ApiKeys:
         self._note(found)
         return found
 
+    def knows(self, key: str) -> bool:
+        """Whether it was looked up before, and is remembered."""
+        form = _FORM.fullmatch(key)
+        found = self._known.get(form[1]) if form else None
+        return found is not None and hmac.compare_digest(found.digest, digest_of(key))
+
     async def accepts(self, access: Access, credential: Credential) -> bool:
         """Whether the key of a credential was not ended."""
         return await self._find(access, credential.key.removeprefix(PREFIX)) is not None

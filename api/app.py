@@ -200,10 +200,12 @@ def _usual_body(settings: Settings) -> Allowance:
 
 
 def _special_bodies(settings: Settings) -> dict[str, Allowance]:
-    """By path: files, and requests that bring their images along."""
+    """By path: files, requests that bring their images along, and sign-ins."""
     pause = settings.connections.body_timeout
     upload = Allowance(settings.files.size_max + files.FORM_MAX, settings.files.upload_timeout, pause=pause)
     # In base64 an image is a third longer.
     most = settings.api.body_limit + settings.files.image_max * 4 // 3
     images = Allowance(most, settings.files.upload_timeout, pause=pause)
-    return {files.PATH: upload, **dict.fromkeys(WITH_IMAGES, images)}
+    # A stranger may send it, and others wait for their turn meanwhile.
+    sign_in = Allowance(session.BODY_MAX, pause, pause=pause)
+    return {files.PATH: upload, session.PATH: sign_in, **dict.fromkeys(WITH_IMAGES, images)}

@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from msgspec import structs
 from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from api import session_cookie
 from api.access import AccessFollower
@@ -28,7 +29,7 @@ from api.session_cookie import SAFE
 from api.sessions import Sessions
 from api.tokens import ADMIN, Claims, TokenVerifier, UnknownKey, secret_of
 from parlor.clock import Clock
-from parlor.errors import Forbidden, Unauthenticated
+from parlor.errors import Forbidden, RateLimited, Unauthenticated
 from parlor.model.access import Credential, Standing
 from parlor.model.ids import InstallationId
 from parlor.settings import AuthSettings
@@ -82,6 +83,22 @@ class Authenticator:
         caller = await self.session_caller(edge, session_cookie.only(own))
         session_cookie.require_own_page(headers, method)
         return caller
+
+    def admit(self, edge: Edge, scope: Scope) -> None:
+        """For a request whose credential was not looked at yet. Raises ``RateLimited`` when its address has sent too
+        many that are not valid, unless this one was valid a moment ago: nobody is kept out by what others send from
+        the same address."""
+        try:
+            edge.limits.admit_token(scope)
+        except RateLimited:
+            if not self._knows(Headers(scope=scope)):
+                raise
+
+    def _knows(self, headers: Headers) -> bool:
+        given = [each.partition(" ")[2].strip() for each in headers.getlist("authorization")]
+        given += headers.getlist("x-api-key")
+        given += [token for tokens in session_cookie.tokens_in(headers).values() for token in tokens]
+        return any(self._verifier.knows(each) or self._keys.knows(each) for each in given)
 
     async def token_caller(self, edge: Edge, token: str) -> Caller:
         """By a token or an API key. Raises ``Unauthenticated`` or ``StoreUnavailable``."""
@@ -184,11 +201,12 @@ class AuthenticatedRoute(APIRoute):
         """Finds the caller, charges the account for the request, and takes one of its shares; returns what gives that
         back. Raises what ``find_caller`` raises, ``RateLimited`` or ``Forbidden``."""
         edge, scope = edge_of(request), request.scope
-        edge.limits.admit_token(scope)
+        authenticator: Authenticator = request.app.state.authenticator
+        authenticator.admit(edge, scope)
         try:
-            caller = await self.find_caller(request, request.app.state.authenticator)
+            caller = await self.find_caller(request, authenticator)
         except Unauthenticated:
-            edge.limits.token_refused(scope)
+            await edge.limits.token_refused(scope)
             raise
         request.state.caller = caller
         account = caller.session.account_id

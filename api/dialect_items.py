@@ -16,7 +16,6 @@ from api.edge import edge_of
 from api.idempotency import digest
 from api.limits import check_content
 from api.problems import invalid
-from api.rates import charge
 from parlor.model.files import PromptImage
 from parlor.model.ids import RoomId
 from parlor.model.messages import Message, SenderType
@@ -72,7 +71,7 @@ async def append(
 ) -> list[Message]:
     """Adds the messages to the room, in order; with a key each of them once. Raises what a send raises."""
     edge, caller = edge_of(request), caller_of(request)
-    charge(edge.limits.sends, caller.session.account_id, request.scope)
+    await edge.limits.admit_send(caller.session.account_id, request.scope)
     added = []
     for number, each in enumerate(messages):
         key = None

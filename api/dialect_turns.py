@@ -18,7 +18,6 @@ from api.edge import Edge, StreamSlot, edge_of
 from api.idempotency import REPLAYED, idempotency_of
 from api.limits import check_content
 from api.problems import invalid, refusal, respond
-from api.rates import charge
 from api.sse import EventStream, Frames
 from parlor.errors import InternalError, ParlorError
 from parlor.llm.ports import ModelCall
@@ -110,7 +109,7 @@ async def answered(request: Request, turn: Turn) -> Response:
     await require_model(edge, turn.model)
     room_id = await turn.room(request)
     # A refusal after the message was appended would have the client send it again.
-    charge(edge.limits.sends, caller.session.account_id, request.scope)
+    await edge.limits.admit_send(caller.session.account_id, request.scope)
     slot = edge.streams.take(caller.session.account_id) if turn.streams else None
     try:
         if room_id is None:
@@ -172,6 +171,6 @@ def _whole(turn: Turn, reply: Message, headers: dict[str, str]) -> Response:
 
 
 async def _not_again(request: Request, edge: Edge, error: ParlorError, headers: dict[str, str]) -> Response:
-    response = respond(await refusal(edge, error, request.url.path), request.scope)
+    response = respond(await refusal(edge, error, request.scope), request.scope)
     response.headers.update({**headers, **NOT_AGAIN})
     return response

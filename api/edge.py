@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from api.rates import Limits, Shares
 from parlor.clock import Clock, Entropy
 from parlor.errors import Overloaded
 from parlor.gateway import Gateway
+from parlor.model.requests import DependencyHealth
 from parlor.settings import ApiSettings
 from parlor.settings.limits import LimitSettings
 
@@ -99,12 +101,14 @@ class Edge:
         self.open_streams = OpenStreams(clock)
         self.under_way = 0
         """Requests that have not ended, streams included."""
+        self.checking: asyncio.Task[list[DependencyHealth]] | None = None
+        """The health check that is under way, or the last one."""
         self._gateway: Gateway | None = None
 
     @property
     def is_full(self) -> bool:
         """Whether more requests are under way than the replica takes."""
-        return self.under_way - self.streams.taken > self.settings.max_requests
+        return self.under_way - self.streams.taken - self.limits.refusals.held > self.settings.max_requests
 
     @property
     def gateway(self) -> Gateway:
@@ -118,6 +122,9 @@ class Edge:
         self.limits.accounts = gateway.limits
 
     async def close(self) -> None:
+        if self.checking is not None:
+            self.checking.cancel()
+            await asyncio.gather(self.checking, return_exceptions=True)
         gateway, self._gateway = self._gateway, None
         if gateway is not None:
             await gateway.close()

@@ -162,14 +162,15 @@ async def _on_parlor_error(request: Request, error: Exception) -> Response:
         raise error
     if isinstance(error, QuotaExceeded):
         edge_of(request).limits.note_budget(error, request.state.caller.session.account_id, request.scope)
-    return respond(await refusal(edge_of(request), error, request.url.path), request.scope)
+    return respond(await refusal(edge_of(request), error, request.scope), request.scope)
 
 
-async def refusal(edge: Edge, error: ParlorError, path: str) -> Problem:
+async def refusal(edge: Edge, error: ParlorError, scope: Scope) -> Problem:
     """The problem of a call that was refused; what a log has to know of it is logged."""
     problem = Problem.of(error)
     if isinstance(error, (RateLimited, QuotaExceeded)):
-        await edge.limits.hold_back()
+        await edge.limits.hold_back(scope)
+    path = scope["path"]
     if not is_public(type(error)):
         _log.error("internal_error", error=type(error).__name__, debug=error.debug, path=path)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

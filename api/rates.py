@@ -16,7 +16,9 @@ from functools import lru_cache
 import msgspec
 from starlette.types import Scope
 
+from api.callers import Caller
 from api.dialects.openai_errors import OPENAI
+from api.holding import Holding, Turns
 from parlor.clock import Clock
 from parlor.errors import QuotaExceeded, RateLimited
 from parlor.settings.account_limits import AccountLimits
@@ -25,8 +27,8 @@ from parlor.settings.limits import LimitSettings
 _KEYS_MAX = 20_000
 """Accounts or addresses that a rate remembers. The one that was quiet longest is forgotten first, which gives it a full
 bucket."""
-_HELD_MAX = 200
-"""Refusals that are held back at a time; they count as requests under way, of which others need some too."""
+_NETWORK_BITS = 64
+"""Of an IPv6 address: whoever has one has the whole network, and another address for each request."""
 _DAY, _MONTH = 86_400, 30 * 86_400
 """Seconds of a budget's period, roughly."""
 _ROUNDING = 1e-3
@@ -119,10 +121,11 @@ class Rate:
 class Shares:
     """How many of one kind each key has at a time."""
 
-    def __init__(self, name: str, of: Callable[[str], int | None]) -> None:
-        """``of`` gives how many a key may have; None: any number."""
+    def __init__(self, name: str, of: Callable[[str], int | None], whose: str = "account") -> None:
+        """``of`` gives how many a key may have; None: any number. ``whose`` is what keys are."""
         self._name = name
         self._of = of
+        self._whose = whose
         self._taken: dict[str, int] = {}
 
     def taken(self, key: str) -> int:
@@ -132,7 +135,7 @@ class Shares:
         """Returns what gives the share back; to be called once. Raises ``RateLimited`` when the key has its share."""
         taken, limit = self._taken.get(key, 0), self._of(key)
         if limit is not None and taken >= limit:
-            raise RateLimited(f"The account has {taken} {self._name} at a time; more are not allowed")
+            raise RateLimited(f"The {self._whose} has {taken} {self._name} at a time; more are not allowed")
         self._taken[key] = taken + 1
         return lambda: self._give_back(key)
 
@@ -154,9 +157,10 @@ class Limits:
         self.sends = Rate("sends", self._sends, clock)
         self._addresses = Rate("requests of the address", lambda _: address, clock)
         self._refused_tokens = Rate("refused tokens", lambda _: refused, clock)
-        self._delay = settings.refusal_delay.total_seconds()
-        self._clock = clock
-        self._held = 0
+        self._turns = Turns(clock)
+        self.refusals = Holding(clock, settings.refusal_delay.total_seconds())
+        strangers = settings.address_strangers_at_once
+        self._strangers = Shares("requests that do not say whose they are", lambda _: strangers, "address")
         self.requests_at_once = Shares("requests", lambda account: self.accounts.of(account).requests_at_once)
         self.streams = Shares("event streams", lambda account: self.accounts.of(account).streams)
         self.uploads = Shares("uploads", lambda account: self.accounts.of(account).uploads_at_once)
@@ -179,6 +183,11 @@ class Limits:
         """Raises ``RateLimited`` when the address has sent too many tokens that are not valid."""
         _require(self._refused_tokens.look(address_of(scope)), self._refused_tokens.name, scope)
 
+    async def admit_send(self, account: str, scope: Scope) -> None:
+        """Waits for its turn. Raises ``RateLimited``."""
+        charge(self.sends, account, scope)
+        await self._turns.wait(account, self.accounts.of(account).sends_per_second)
+
     def note_budget(self, error: QuotaExceeded, account: str, scope: Scope) -> None:
         """Notes the budget that refused an account's request for its answer."""
         name = str(error.extra.get("limit", "budget"))
@@ -187,19 +196,21 @@ class Limits:
         policy, reset = f'"{name}";q={most};w={window}', math.ceil(retry_after)
         scope["state"]["rate"] = Standing(policy, f'"{name}";r=0;t={reset}', retry_after, most, 0, reset)
 
-    async def hold_back(self) -> None:
-        """Waits a little before a refusal is answered, unless too many wait already."""
-        if self._held >= _HELD_MAX:
-            return
-        self._held += 1
-        try:
-            await self._clock.sleep(self._delay)
-        finally:
-            self._held -= 1
+    def take_stranger(self, scope: Scope) -> Callable[[], None]:
+        """Takes one of the address's shares of requests that wait for somebody to say who he is; returns what gives it
+        back. Raises ``RateLimited``."""
+        return self._strangers.take(address_of(scope))
 
-    def token_refused(self, scope: Scope) -> None:
-        """Counts a token that is not valid."""
-        self._refused_tokens.take(address_of(scope))
+    async def hold_back(self, scope: Scope) -> None:
+        """Waits before a refusal is answered that a rate asks for."""
+        caller: Caller | None = scope["state"].get("caller")
+        await self.refusals.wait(f"account {caller.session.account_id}" if caller else address_of(scope))
+
+    async def token_refused(self, scope: Scope) -> None:
+        """Counts a token that is not valid, and waits if the address has sent many."""
+        address = address_of(scope)
+        self._refused_tokens.take(address)
+        await self.refusals.wait(address, at_least=False)
 
 
 def charge(rate: Rate, key: str, scope: Scope) -> None:
@@ -223,13 +234,13 @@ def rate_fields(scope: Scope) -> list[tuple[bytes, bytes]]:
 
 def address_of(scope: Scope) -> str:
     """The client's address: as HAProxy wrote it, which takes this field from nobody else; without HAProxy that of the
-    connection. Empty when the server does not know it."""
+    connection. Of IPv6 its network. Empty when the server does not know it."""
     for name, value in scope["headers"]:
         if name == b"x-parlor-address":
             written: bytes = value
-            return written.decode("latin-1")
+            return _whole(written.decode("latin-1"))
     client = scope.get("client")
-    return client[0] if client else ""
+    return _whole(client[0]) if client else ""
 
 
 def _require(standing: Standing | None, name: str, scope: Scope) -> None:
@@ -238,6 +249,21 @@ def _require(standing: Standing | None, name: str, scope: Scope) -> None:
     scope["state"]["rate"] = standing
     if standing.retry_after:
         raise RateLimited(f"The limit of {name} is reached", retry_after=standing.retry_after)
+
+
+@lru_cache(maxsize=4096)
+def _whole(address: str) -> str:
+    """What the limits of an address are counted for."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 4:
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    network = ipaddress.ip_network((found, _NETWORK_BITS), strict=False)
+    return str(found if found.is_loopback else network.network_address)
 
 
 @lru_cache(maxsize=1024)

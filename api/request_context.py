@@ -73,7 +73,7 @@ class RequestContext:
             refusal = self._refusal(scope)
             if refusal is not None:
                 if isinstance(refusal, RateLimited):
-                    await self._edge.limits.hold_back()
+                    await self._edge.limits.hold_back(scope)
                 await _answer(Problem.of(refusal), scope, receive, traced)
             else:
                 await self._app(scope, receive, traced)

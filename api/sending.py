@@ -18,7 +18,6 @@ from api.idempotency import REPLAYED, idempotency_of
 from api.limits import check_content, check_metadata
 from api.message_schemas import ChatMessageSendRequest
 from api.part_schemas import sent_form
-from api.rates import charge
 from api.send_body import SendBody
 from api.sse import EventStream
 from parlor.errors import ParlorError, Unavailable
@@ -37,7 +36,7 @@ async def send(request: Request, room_id: RoomId, body: SendBody | ChatMessageSe
     preferences = parse_prefer(request.headers.getlist("prefer"))
     command = command_of(body, edge.settings, partial(idempotency_of, request), urgent=preferences.persisted)
     # Before anything is appended: afterwards a refusal would have the sender send the message again.
-    charge(edge.limits.sends, caller.session.account_id, request.scope)
+    await edge.limits.admit_send(caller.session.account_id, request.scope)
     slot = (
         edge.streams.take(caller.session.account_id) if wants_event_stream(request.headers.get("accept", "")) else None
     )

@@ -8,8 +8,8 @@ are served one after the other, each when the one before it was answered; frames
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 
 import structlog
@@ -57,7 +57,7 @@ async def socket(scope: Scope, receive: Receive, send: Send) -> None:
             if caller is not None:
                 _admit(edge, caller, scope, held)
         except ParlorError as error:
-            await deny(await refusal(edge, error, PATH), scope, receive, send)
+            await deny(await refusal(edge, error, scope), scope, receive, send)
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
         try:
@@ -65,7 +65,7 @@ async def socket(scope: Scope, receive: Receive, send: Send) -> None:
                 caller = await _caller_of_first_frame(edge, authenticator, scope, receive)
                 _admit(edge, caller, scope, held)
         except ParlorError as error:
-            problem = await refusal(edge, error, PATH)
+            problem = await refusal(edge, error, scope)
             body = bytes(respond(problem, scope).body)
             await send({"type": "websocket.send", "text": socket_frames.answer(None, problem.status, body)})
             await send({"type": "websocket.close", "code": POLICY, "reason": problem.code})
@@ -84,37 +84,41 @@ def _subprotocol(scope: Scope) -> str | None:
 async def _caller_of_handshake(edge: Edge, authenticator: Authenticator, scope: Scope) -> Caller | None:
     """None: the handshake has no credential. Raises ``Unauthenticated`` and what resolving the account raises."""
     # A page of another origin could open it with somebody's cookie, and a connection changes things.
-    with _counting(edge, scope):
+    async with _counting(edge, authenticator, scope):
         return await authenticator.handshake_caller(edge, Headers(scope=scope), "POST")
 
 
 async def _caller_of_first_frame(edge: Edge, authenticator: Authenticator, scope: Scope, receive: Receive) -> Caller:
     """Raises ``Unauthenticated`` and what resolving the account raises."""
+    give_back = edge.limits.take_stranger(scope)
     try:
         async with asyncio.timeout(FIRST_FRAME):
             message = await receive()
         frame = socket_frames.read(message.get("text") or "")
     except (TimeoutError, Malformed):
         frame = None
+    finally:
+        give_back()
     if not isinstance(frame, Authenticate):
         raise Unauthenticated("The first frame of a connection without a token has to be `authenticate`, at once")
-    with _counting(edge, scope):
+    async with _counting(edge, authenticator, scope):
         return await authenticator.token_caller(edge, frame.token)
 
 
-@contextmanager
-def _counting(edge: Edge, scope: Scope) -> Iterator[None]:
+@asynccontextmanager
+async def _counting(edge: Edge, authenticator: Authenticator, scope: Scope) -> AsyncIterator[None]:
     """Counts a credential that is not valid. Raises ``RateLimited`` when there were too many."""
-    edge.limits.admit_token(scope)
+    authenticator.admit(edge, scope)
     try:
         yield
     except Unauthenticated:
-        edge.limits.token_refused(scope)
+        await edge.limits.token_refused(scope)
         raise
 
 
 def _admit(edge: Edge, caller: Caller, scope: Scope, held: ExitStack) -> None:
     """A connection counts as a stream. Raises ``RateLimited``, ``Forbidden`` or ``Overloaded``."""
+    scope["state"]["caller"] = caller
     charge(edge.limits.requests, caller.session.account_id, scope)
     require_scope(caller, "read")
     held.enter_context(edge.streams.take(caller.session.account_id))
@@ -266,7 +270,7 @@ class _Connection:
             return None if key is None else Idempotency(checked_key(key), digest(*asked))
 
         command = command_of(frame.body, self._edge.settings, idempotency)
-        charge(self._edge.limits.sends, self._account, self._scope)
+        await self._edge.limits.admit_send(self._account, self._scope)
         receipt = await self._edge.gateway.send_message(self._caller.session, room, command)
         status = 200 if receipt.replayed else 201
         return status, bytes(answers.send_answer(receipt, status, {}).body)
@@ -298,7 +302,7 @@ class _Connection:
             task.exception()  # who subscribed was told of it, or the client is gone
 
     async def _refuse(self, ref: Ref, error: ParlorError) -> None:
-        problem = await refusal(self._edge, error, PATH)
+        problem = await refusal(self._edge, error, self._scope)
         body = bytes(respond(problem, self._scope).body)
         await self._write(socket_frames.answer(ref, problem.status, body))
 

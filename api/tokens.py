@@ -137,7 +137,7 @@ class TokenVerifier:
         """Raises ``Unauthenticated`` or ``UnknownKey``."""
         if len(token) > _TOKEN_MAX:
             raise Unauthenticated("The token is too long")
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        digest = _digest(token)
         claims = self._verified.pop(digest, None) or self._decode(token)
         if claims.credential.valid_until <= self._clock.now_ms():
             raise Unauthenticated("The token has expired")
@@ -147,6 +147,10 @@ class TokenVerifier:
         if len(self._verified) > _CACHE_MAX:
             del self._verified[next(iter(self._verified))]
         return claims
+
+    def knows(self, token: str) -> bool:
+        """Whether it was verified before, and is remembered."""
+        return _digest(token) in self._verified
 
     def accepts(self, credential: Credential) -> bool:
         """Whether the key that signed it is not retired."""
@@ -203,6 +207,10 @@ class TokenVerifier:
         if expires - issued_at > self._auth.token_ttl_max.total_seconds() + 1:
             raise Unauthenticated("The token lives for too long")
         return issued_at, expires
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def scopes_of(claim: object) -> frozenset[str]:

@@ -24,7 +24,6 @@ from api.idempotency import REPLAYED, digest
 from api.limits import check_content
 from api.openapi import WITH_BODY, event_stream, refusals
 from api.problems import invalid
-from api.rates import charge
 from api.sse import EventStream
 from parlor.errors import (
     IdempotencyMismatch,
@@ -75,7 +74,7 @@ async def send_chat(request: Request, body: AiSdkChatRequest) -> Response:
     said = _said(body, edge) if body.trigger == "submit-message" else None
     if said is not None:
         room_id: RoomId | None = await external_room(edge, caller.session, body.id, body.ai_persona)
-        charge(edge.limits.sends, caller.session.account_id, request.scope)
+        await edge.limits.admit_send(caller.session.account_id, request.scope)
     else:
         room_id = await _room_of(edge, caller.session, body.id)
     if room_id is None:

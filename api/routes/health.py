@@ -39,6 +39,13 @@ async def readyz(request: Request) -> Response:
 
 
 async def _dependencies(edge: Edge) -> list[DependencyHealth]:
+    # Anybody may ask, without a token and as often as he likes: whoever asks meanwhile shares the answer.
+    if edge.checking is None or edge.checking.done():
+        edge.checking = asyncio.create_task(_ask(edge))
+    return await asyncio.shield(edge.checking)
+
+
+async def _ask(edge: Edge) -> list[DependencyHealth]:
     try:
         async with asyncio.timeout(_PATIENCE):
             return await edge.gateway.readiness()

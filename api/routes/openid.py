@@ -47,7 +47,7 @@ class OpenIdRoute(APIRoute):
                 return await handle(request)
             except ParlorError as error:
                 if isinstance(error, Unauthenticated):
-                    edge.limits.token_refused(request.scope)
+                    await edge.limits.token_refused(request.scope)
                 return await _explained(request, error)
 
         return passing
@@ -152,7 +152,7 @@ def _own_origin(request: Request) -> str:
 async def _explained(request: Request, error: ParlorError) -> Response:
     """A navigation ends on the page, which knows a sentence for each code."""
     if "text/html" in request.headers.get("accept", ""):
-        problem = await refusal(edge_of(request), error, request.url.path)
+        problem = await refusal(edge_of(request), error, request.scope)
         return _redirection(f"/#sign-in-problem={problem.code}")
     return await explain(request, error)
 

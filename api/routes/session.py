@@ -28,6 +28,9 @@ from parlor.model.administration import Action
 from parlor.model.ids import AccountId
 from parlor.model.wire import timestamp
 
+PATH = "/v1/session"
+BODY_MAX = 16 * 1024
+"""Bytes: of a token, which has 4096 at most, or less."""
 NO_CODE = "The sign-in code was used already, or is older than a minute; `parlor sign-in` prints another"
 
 
@@ -42,16 +45,19 @@ class SignInRoute(APIRoute):
             limits.admit_token(request.scope)
             require_no_other_page(request.headers)
             require_json(request)
+            give_back = limits.take_stranger(request.scope)
             try:
                 return await handle(request)
             except Unauthenticated:
-                limits.token_refused(request.scope)
+                await limits.token_refused(request.scope)
                 raise
+            finally:
+                give_back()
 
         return signing_in
 
 
-router = APIRouter(prefix="/v1/session", tags=["session"])
+router = APIRouter(prefix=PATH, tags=["session"])
 
 
 async def sign_in(request: Request, body: SessionCreateRequest) -> Response:

@@ -83,5 +83,10 @@ class LimitSettings(Section):
     before their token is looked at."""
     refused_tokens_burst: Burst = 1000
     """Requests with a token that is not valid that an address may make at once after a pause."""
+    address_strangers_at_once: Cap = 100
+    """Requests of one address, this machine included, that are under way at a time and wait for somebody to say who he
+    is: sign-ins, and sockets without a token yet."""
     refusal_delay: Pause = timedelta(milliseconds=250)
-    """How long a refusal as `rate-limited` is held back, so that a client that asks again at once costs little."""
+    """How long a refusal as `rate-limited` is held back at least, so that a client that asks again at once costs
+    little. Of one account or address 100 refusals a second are answered, bad tokens included; more wait, up to 5 s.
+    0: none is held back."""

@@ -10,15 +10,18 @@ import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from api.rates import Limits, Rate, Shares
+from api import session_cookie
+from api.api_keys import digest_of, new_key
+from api.rates import Limits, Rate, Shares, address_of
 from parlor.errors import RateLimited
 from parlor.settings import Settings
 from parlor.settings.limits import LimitSettings
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fake_gateway import FakeGateway
+from tests.unit.api.fake_sign_in import INSTALLATION
 from tests.unit.api.samples import ROOM
-from tests.unit.fake_clock import FakeClock, settle
+from tests.unit.fake_clock import CountingEntropy, FakeClock, settle
 
 pytestmark = pytest.mark.unit
 
@@ -232,16 +235,39 @@ async def test_a_refusal_is_held_back_so_that_asking_again_at_once_is_slow(
         assert (await starting)[0] == 429
 
 
-async def test_only_so_many_refusals_are_held_back() -> None:
-    clock = FakeClock()
-    limits = Limits(LimitSettings(), clock)
-    held = [asyncio.create_task(limits.hold_back()) for _ in range(1000)]
-    await settle()
-    assert sum(not task.done() for task in held) == 200
-    clock.leap(1)
-    await asyncio.gather(*held)
-    again = asyncio.create_task(limits.hold_back())
-    await settle()
-    assert not again.done()
-    clock.leap(1)
-    await again
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("::1", "::1"),
+        ("unix:", "unix:"),
+        ("", ""),
+    ],
+)
+def test_an_ipv6_network_counts_as_one_address(address: str, counted: str) -> None:
+    by_header = {"headers": [(b"x-parlor-address", address.encode())], "client": ("192.0.2.1", 1)}
+    assert address_of(by_header) == address_of({"headers": [], "client": (address, 1)}) == counted
+
+
+async def test_tokens_that_are_good_get_in_whatever_else_comes_from_the_address(
+    client: httpx2.AsyncClient, gateway: FakeGateway, settings: Settings, clock: FakeClock
+) -> None:
+    made, key = new_key("k", ["read"], None, clock, CountingEntropy())
+    await gateway.access.add_api_key(5, made, digest_of(key), 100)
+    cookie = f"{session_cookie.name_of(INSTALLATION)}={token(settings, 'dora')}"
+    good = [asking(settings, "bob"), {"Authorization": f"Bearer {key}"}, {"Cookie": cookie}]
+    del client.headers["authorization"]
+    for headers in good:
+        assert (await client.get("/v1/rooms", headers=headers)).status_code == 200
+    other = f"{key[:-64]}{key[-64:][::-1]}"
+    wrong = [{"Authorization": given} for given in ("Bearer nonsense", f"Bearer {other}", "Bearer")]
+    for number in range(6):
+        await client.get("/v1/rooms", headers=wrong[number % 3])
+    for headers in wrong:
+        assert (await client.get("/v1/rooms", headers=headers)).status_code == 429
+    for headers in good:
+        assert (await client.get("/v1/rooms", headers=headers)).status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import httpx2
@@ -12,6 +13,7 @@ from parlor.model.requests import DependencyHealth
 from parlor.model.rooms import RoomMemory
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import CURSOR, ROOM
+from tests.unit.fake_clock import settle
 
 pytestmark = pytest.mark.unit
 
@@ -232,6 +234,28 @@ async def test_health_needs_no_token(client: httpx2.AsyncClient, gateway: FakeGa
     body = broken.json()
     assert body["dependencies"][0] == {"name": "redis", "ok": False, "detail": "refused"}
     assert (body["ready"], body["detail"], body["errorCode"]) == (False, "redis: refused", 1012)
+
+
+async def test_many_who_ask_whether_it_is_ready_share_one_check(
+    client: httpx2.AsyncClient, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = 0, asyncio.Event()
+
+    async def readiness() -> list[DependencyHealth]:
+        nonlocal begun
+        begun += 1
+        await go_on.wait()
+        return gateway.healths
+
+    monkeypatch.setattr(gateway, "readiness", readiness)
+    asking = [asyncio.create_task(client.get("/readyz")) for _ in range(20)]
+    await settle()
+    asking[0].cancel()
+    go_on.set()
+    answers = await asyncio.gather(*asking[1:])
+    assert ({answer.status_code for answer in answers}, begun) == ({200}, 1)
+    assert (await client.get("/readyz")).status_code == 200
+    assert begun == 2, "what is asked later is checked anew"
 
 
 async def test_the_page_and_its_files_come_with_a_strict_policy(client: httpx2.AsyncClient) -> None:

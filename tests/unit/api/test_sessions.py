@@ -306,9 +306,23 @@ async def test_bad_codes_are_counted_as_bad_tokens_are(
 ) -> None:
     burst = settings.limits.refused_tokens_burst
     for _ in range(burst):
-        app.state.edge.limits.token_refused({"headers": [], "client": ("127.0.0.1", 1), "state": {}})
+        await app.state.edge.limits.token_refused({"headers": [], "client": ("127.0.0.1", 1), "state": {}})
     answer = await browser.post("/v1/session", json={"code": CODE})
     assert (answer.status_code, answer.json()["code"]) == (429, "rate-limited")
+
+
+async def test_sign_ins_whose_bodies_do_not_come_leave_the_replica_to_others(
+    app: FastAPI, browser: httpx2.AsyncClient, settings: Settings
+) -> None:
+    here = {"headers": [], "client": ("127.0.0.1", 1)}
+    given = [app.state.edge.limits.take_stranger(here) for _ in range(settings.limits.address_strangers_at_once or 0)]
+    good = {"token": token(settings)}
+    assert (await browser.post("/v1/session", json=good)).status_code == 429
+    elsewhere = {"x-parlor-address": "203.0.113.7"}
+    assert (await browser.post("/v1/session", json=good, headers=elsewhere)).status_code == 201
+    given[0]()
+    assert (await browser.post("/v1/session", json={"code": "x" * 20_000})).status_code == 413
+    assert (await browser.post("/v1/session", json=good)).status_code == 201, "each gave its share back"
 
 
 def test_a_session_lives_no_longer_than_a_token_may() -> None:

@@ -13,6 +13,7 @@ from api import socket as sockets_under_test
 from parlor.errors import CacheUnavailable, ParlorError, RoomBusy, RoomNotFound
 from parlor.model.requests import OnBusy, ReplyMode, SendRequest
 from parlor.settings import Settings
+from parlor.settings.limits import LimitSettings
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.recording_metrics import RecordingMetrics
@@ -120,10 +121,26 @@ async def test_a_client_that_goes_before_it_has_said_who_it_is_leaves_nothing(ap
     assert is_idle(app)
 
 
+async def test_clients_that_do_not_say_who_they_are_leave_some_connections_to_others(app: FastAPI) -> None:
+    limits, here = app.state.edge.limits, {"headers": [], "client": ("192.0.2.1", 1)}
+    given = [limits.take_stranger(here) for _ in range(LimitSettings().address_strangers_at_once or 0)]
+    for headers, status in (({}, 429), ({"x-parlor-address": "203.0.113.7"}, 401)):
+        async with Socket(app, headers) as socket:
+            await socket.accepted()
+            socket.say({"op": "ping"})
+            assert (await socket.frame())["status"] == status
+    given[0]()
+    async with Socket(app, {}) as socket:
+        await socket.accepted()
+        socket.say({"op": "ping"})
+        assert (await socket.frame())["status"] == 401
+    assert is_idle(app)
+
+
 async def test_bad_tokens_count_against_the_address(app: FastAPI, settings: Settings) -> None:
     burst = settings.limits.refused_tokens_burst
     for _ in range(burst):
-        app.state.edge.limits.token_refused({"headers": [], "client": ("192.0.2.1", 1)})
+        await app.state.edge.limits.token_refused({"headers": [], "client": ("192.0.2.1", 1)})
     async with Socket(app, {"Authorization": "Bearer x"}) as socket:
         assert (await socket.denied())[0] == 429
 

@@ -165,7 +165,7 @@ async def test_bad_answers_count_as_refused_tokens(
     app: FastAPI, browser: httpx2.AsyncClient, settings: Settings
 ) -> None:
     for _ in range(settings.limits.refused_tokens_burst - 1):
-        app.state.edge.limits.token_refused({"headers": [], "client": ("127.0.0.1", 1)})
+        await app.state.edge.limits.token_refused({"headers": [], "client": ("127.0.0.1", 1)})
     assert outcome(await browser.get(CALLBACK)) == (401, "unauthenticated")
     answer = await browser.get(CALLBACK, headers=TAB)
     assert answer.headers["location"] == "/#sign-in-problem=rate-limited"
