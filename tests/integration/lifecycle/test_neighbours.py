@@ -1,119 +1,204 @@
-"""Several installations and somebody else's Ray on one machine."""
+"""Two installations and somebody else's Ray on one machine and one external Redis, a Redis that is swapped while Parlor
+runs, and a backup that is restored: what is wrong is refused with the reason, what is not does not notice the others,
+and nothing that was acknowledged is lost (I21).
+
+One test, since each start of an installation takes half a minute of processor time."""
 
 from __future__ import annotations
 
-import contextlib
+import http.client
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterable, Iterator
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
 
-from parlor_cli import processes
-from tests.integration.lifecycle.command import Conversation
+from tests.integration.lifecycle.command import Conversation, Parlor
 from tests.integration.lifecycle.conftest import MakeParlor
+from tests.integration.lifecycle.foreign_ray import ForeignRay, foreign_ray
+from tests.integration.lifecycle.listening import addresses
+from tests.integration.waiting import patience
+from tests.servers import (
+    PrivateServer,
+    Unavailable,
+    redis_server,
+    running,
+    short_directory,
+    skip_or_fail,
+    valkey_program,
+)
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-_FOREIGN = """
-import sys, ray
-ray.init(address="local", num_cpus=1, include_dashboard=False, object_store_memory=78643200, _temp_dir=sys.argv[1],
-         log_to_driver=False, namespace="foreign")
-@ray.remote(num_cpus=0)
-class Counter:
-    value = 0
-    def add(self):
-        self.value += 1
-        return self.value
-counter = Counter.options(name="supervisor").remote()
-for _ in sys.stdin:
-    print(ray.get(counter.add.remote(), timeout=30), flush=True)
-ray.shutdown()
-"""
-
-
+THEIRS = "00000000-0000-4000-8000-00000000000b"
 RAYS_OWN = {6379, 8000, 8265, 8404, 8500, 9000, 9101, 10001, 44217, 44227, 52365}
 """The ports that Ray and Serve use unless they are given others."""
 
 
-def listening(refs: Iterable[processes.ProcessRef]) -> set[int]:
-    """The TCP ports that these processes listen on."""
-    inodes = set()
-    for ref in refs:
-        for descriptor in Path(f"/proc/{ref.pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                inodes.add(str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]"))
-    lines = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
-    listen = "0A"  # include/net/tcp_states.h: TCP_LISTEN
-    return {int(words[1].rpartition(":")[2], 16) for words in lines if words[3] == listen and words[9] in inodes}
+@pytest.fixture
+def external() -> Iterator[PrivateServer]:
+    with short_directory() as directory:
+        try:
+            server = redis_server(directory, valkey_program())
+        except Unavailable as error:
+            skip_or_fail(str(error))
+        with running(server):
+            yield server
 
 
 @pytest.fixture
-def foreign() -> Iterator[subprocess.Popen[str]]:
-    """A Ray that is nobody's business; it counts for each line that it is sent."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    with tempfile.TemporaryDirectory(prefix="foreign-", dir="/tmp", ignore_cleanup_errors=True) as directory:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _FOREIGN, directory],
-            env={**environment, "RAY_AUTH_MODE": "disabled"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        with process:
-            yield process
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
+def foreign() -> Iterator[ForeignRay]:
+    with foreign_ray() as ray:
+        yield ray
 
 
-def _count(foreign: subprocess.Popen[str]) -> int:
-    assert foreign.stdin is not None
-    assert foreign.stdout is not None
-    foreign.stdin.write("\n")
-    foreign.stdin.flush()
-    return int(foreign.stdout.readline())
+@pytest.fixture
+def admin(external: PrivateServer) -> Iterator[Redis]:
+    client = Redis.from_url(external.url, protocol=2, decode_responses=True)
+    yield client
+    client.close()
 
 
-def test_two_installations_and_a_foreign_ray_do_not_disturb_each_other(
-    make_parlor: MakeParlor, foreign: subprocess.Popen[str]
+def readiness(parlor: Parlor) -> tuple[int, str]:
+    """Status and, when it is not ready, the reason."""
+    status, _, body = parlor.ask("GET", "/readyz")
+    return status, str(body.get("detail", ""))
+
+
+def until(look: Callable[[], Any], holds: Callable[[Any], bool], seconds: float = 20.0) -> Any:
+    deadline = time.monotonic() + patience(seconds)
+    while True:
+        try:
+            found = look()
+        except (OSError, http.client.HTTPException) as error:
+            found = error
+        else:
+            if holds(found):
+                return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+def keyspace(admin: Redis) -> dict[str, bytes | None]:
+    plain = Redis(connection_pool=admin.connection_pool)
+    return {key: plain.dump(key) for key in sorted(plain.scan_iter(count=1000))}
+
+
+def copy_databases(parlor: Parlor, to: Path) -> None:
+    """A backup while everything runs, as `sqlite3 .backup` makes it."""
+    to.mkdir()
+    for path in (parlor.data_dir / "sqlite").glob("*.db"):
+        source, copy = sqlite3.connect(path), sqlite3.connect(to / path.name)
+        source.backup(copy)
+        source.close()
+        copy.close()
+
+
+def test_one_machine_one_redis_and_two_installations(
+    make_parlor: MakeParlor, external: PrivateServer, admin: Redis, foreign: ForeignRay, tmp_path: Path
 ) -> None:
-    assert _count(foreign) == 1
-    first, second = make_parlor("first", "--partitions", "4"), make_parlor("second", "--partitions", "4")
-    first.start()
-    second.start()
-    one, two = Conversation(first), Conversation(second)
-    one.send("in the first")
-    two.send("in the second")
-    assert one.contents() == ["in the first"]
-    assert two.contents() == ["in the second"]
+    assert foreign.count() == 1
+    options = ("--partitions", "4", "--redis-url", external.url)
+    ours = make_parlor("ours", *options)
+    ours.start()
+    room = Conversation(ours)
+    room.send("one")
 
-    # A token of the one is worth nothing at the other.
-    status, _, _ = second.ask("GET", "/v1/rooms", Authorization=f"Bearer {first.token()}")
+    # Another installation on the same Redis is refused before anything is started on it, and changes nothing.
+    theirs = make_parlor("theirs", *options)
+    before = keyspace(admin)
+    refused = theirs.up()
+    assert refused.returncode == 1
+    for part in ("belongs to another installation", "PARLOR_REDIS__PREFIX", "parlor adopt"):
+        assert part in refused.stderr
+    assert keyspace(admin).keys() == before.keys()
+    adopted = theirs.command("adopt", "--redis-url", external.url, "--yes")
+    assert adopted.returncode == 1
+    assert "in use" in adopted.stderr, "ours runs"
+    assert keyspace(admin).keys() == before.keys()
+
+    # With a key prefix of its own it works, beside the other one.
+    theirs.environment["PARLOR_REDIS__PREFIX"] = "theirs"
+    theirs.start()
+    neighbour = Conversation(theirs)
+    neighbour.send("at the neighbour's")
+    room.send("two")
+    assert (room.contents(), neighbour.contents()) == (["one", "two"], ["at the neighbour's"])
+    _nothing_is_shared(ours, theirs)
+    theirs.kill()
+    assert theirs.down().returncode == 0
+    assert theirs.remains() == {}
+    assert room.contents() == ["one", "two"]
+
+    copy_databases(ours, tmp_path / "backup")
+    room.send("three")
+    _swapped_while_running(ours, room, admin)
+    room.send("four")
+
+    # A backup is restored: Redis has gone on since.
+    assert ours.down().returncode == 0
+    for path in (ours.data_dir / "sqlite").iterdir():
+        path.unlink()
+    shutil.copytree(tmp_path / "backup", ours.data_dir / "sqlite", dirs_exist_ok=True)
+    refused = ours.up()
+    assert refused.returncode == 1
+    assert "have gone back behind Redis" in refused.stderr
+    adopted = ours.command("adopt", "--redis-url", external.url, "--yes")
+    assert adopted.returncode == 0, adopted.stdout + adopted.stderr
+    ours.start()
+    room.send("five")
+    assert room.contents() == ["one", "two", "three", "four", "five"]
+    checked = ours.command("fsck")
+    assert checked.returncode == 0, checked.stdout
+    assert _stored(ours) == ["five", "four", "one", "three", "two"]
+    assert ours.down().returncode == 0
+    assert ours.remains() == {}
+    assert foreign.count() == 2
+
+
+def _nothing_is_shared(ours: Parlor, theirs: Parlor) -> None:
+    """A token of the one is worth nothing at the other, and no port is the same for every installation: those of Ray's
+    dashboard, agents and metrics among them."""
+    status, _, _ = theirs.ask("GET", "/v1/rooms", Authorization=f"Bearer {ours.token()}")
     assert status == 401
-
-    # No port is the same for every installation: those of Ray's dashboard, agents and metrics among them.
-    ports = [listening(parlor.remains().values()) for parlor in (first, second)]
+    ports = [{port for _, port in addresses(ref.pid for ref in parlor.remains().values())} for parlor in (ours, theirs)]
     assert min(map(len, ports)) > 15
     assert ports[0] & ports[1] == set()
     assert (ports[0] | ports[1]) & RAYS_OWN == set()
+    actors = [json.loads(parlor.command("status", "--json").stdout)["actors"] for parlor in (ours, theirs)]
+    assert not {actor["pid"] for actor in actors[0]} & {actor["pid"] for actor in actors[1]}
 
-    pids = [json.loads(parlor.command("status", "--json").stdout)["actors"] for parlor in (first, second)]
-    assert not {actor["pid"] for actor in pids[0]} & {actor["pid"] for actor in pids[1]}
 
-    first.kill()
-    assert first.down().returncode == 0
-    assert first.remains() == {}
-    assert two.contents() == ["in the second"]
-    assert second.down().returncode == 0
-    assert second.remains() == {}
-    assert _count(foreign) == 2
+def _swapped_while_running(parlor: Parlor, room: Conversation, admin: Redis) -> None:
+    """Another Redis is at the address for a while."""
+    admin.swapdb(0, 9)
+    admin.hset("parlor:{p0}:partition", mapping={"installation": THEIRS, "incarnation": 9, "next": 3})
+    theirs = keyspace(admin)
+    admin.client_kill_filter(_type="normal", skipme=True)
+    reason = "Redis belongs to another installation"
+    expected = [f"cache: {reason}"]
+    # Each writer notices by itself, when it next holds its leases.
+    expected += [f"shard {n}: writer-shard{n}-0: it does not hold 2 of 2 partitions: {reason}" for n in (1, 2)]
+    until(lambda: readiness(parlor), lambda found: found[0] == 503 and all(part in found[1] for part in expected))
+    with pytest.raises(AssertionError, match="cache-unavailable"):
+        room.send("refused")
+    assert room.contents()[-1] == "three", "history is read from the shards"
+    assert parlor.command("fsck").returncode == 2
+    assert keyspace(admin) == theirs
+    admin.swapdb(0, 9)
+    admin.client_kill_filter(_type="normal", skipme=True)
+    until(lambda: readiness(parlor), lambda found: found == (200, ""))
+
+
+def _stored(parlor: Parlor) -> list[str]:
+    found: list[str] = []
+    for path in (parlor.data_dir / "sqlite").glob("shard_*.db"):
+        connection = sqlite3.connect(path)
+        found += [str(content) for (content,) in connection.execute("SELECT content FROM messages")]
+        connection.close()
+    return sorted(found)
