@@ -6,7 +6,7 @@ The parser has no clock and no connection. Servers differ, and what they send is
 1. *The text is what was sent, from its beginning.* A piece that cannot be read ends the answer as an error; nothing is
    ever left out in the middle. Only what cannot be a text (half of a surrogate pair, NUL) becomes U+FFFD.
 2. *An answer that was cut off never looks whole.* It is whole when a reason that is known to mean so was the last word
-   (``_ENDINGS``), at ``[DONE]``, or at the end of a body that is one JSON document. A reason that text follows was
+   (``endings.py``), at ``[DONE]``, or at the end of a body that is one JSON document. A reason that text follows was
    none: some servers say ``stop`` in each chunk. The end of the body alone is an ``LlmError``.
 
 An answer without a visible character, or with nothing but thoughts, is an ``LlmError`` too; one whose thoughts took all
@@ -15,49 +15,27 @@ that it may have ends as ``reasoning_limit``.
 
 from __future__ import annotations
 
-from enum import Enum
-
 from parlor.errors import AnswerEmpty, AnswerFiltered, AnswerOnlyReasoning, LlmError
 from parlor.llm.chunk import (
     DECODE_ERRORS,
     Choice,
     Chunk,
+    Delta,
     NotUnderstoodError,
     counted,
     decode_chunk,
     decode_odd_chunk,
     reported,
 )
+from parlor.llm.endings import Ending, ending
 from parlor.llm.failures import llm_error, reported_error
 from parlor.llm.ports import Completion, Piece, ReasoningDelta, TextDelta
-from parlor.llm.sse import Body, Document, ErrorData, SseParser, TooLongError
+from parlor.llm.sse import BYTE_ORDER_MARK, Body, Document, ErrorData, SseParser, TooLongError, is_end
 from parlor.llm.thoughts import Spoken
 from parlor.llm.tool_calls import ToolCalls
 from parlor.model.messages import FinishReason, Usage
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _REPLACEMENT = "\ufffd"
-
-
-class _Ending(Enum):
-    WHOLE = "whole"
-    LENGTH = "length"
-    FILTERED = "filtered"
-    TOOLS = "tools"
-    """The model asked for tools. Parlor offers none."""
-    FAILED = "failed"
-
-
-_ENDINGS = {
-    **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete"), _Ending.WHOLE),
-    **dict.fromkeys(("length", "max_tokens", "model_length"), _Ending.LENGTH),
-    **dict.fromkeys(("content_filter", "sensitive", "safety", "refusal", "recitation"), _Ending.FILTERED),
-    **dict.fromkeys(("tool_calls", "function_call", "tool_use"), _Ending.TOOLS),
-    **dict.fromkeys(("error", "abort", "network_error", "insufficient_system_resource"), _Ending.FAILED),
-}
-"""The finish reasons of OpenAI, Azure, vLLM, SGLang, TGI, llama.cpp, Ollama, Mistral, DeepSeek, OpenRouter, Together
-and Z.ai, and of Anthropic, Google and Cohere behind proxies that do not translate them; in lower case. Any other one,
-such as SGLang's empty text or DashScope's "null" in each chunk, says nothing."""
 
 
 class AnswerParser:
@@ -69,7 +47,7 @@ class AnswerParser:
         self._body: Body | None = None
         """None until the first bytes have shown what it is."""
         self._head = b""
-        self._ending: _Ending | None = None
+        self._ending: Ending | None = None
         self._is_hasty = False
         """Whether text followed a finish reason: one that comes with text is not believed any more."""
         self._reason = ""
@@ -91,7 +69,7 @@ class AnswerParser:
     @property
     def finished(self) -> bool:
         """Whether the text has ended; only the usage may still follow."""
-        if self.done or self._ending not in {_Ending.WHOLE, _Ending.LENGTH}:
+        if self.done or self._ending not in {Ending.WHOLE, Ending.LENGTH}:
             return self.done or self._ending is not None
         # While a model thinks, some servers say in each chunk that it has stopped.
         return self._says_something or bool(self._calls)
@@ -116,7 +94,12 @@ class AnswerParser:
         events = self._body.close()
         # What cannot be read here is the end of a body that was cut off: ``completion`` tells what that means.
         if isinstance(self._body, Document):
-            text = self._document(events[0])
+            try:
+                text = self._document(events[0])
+            except NotUnderstoodError:
+                # A stream whose lines are the documents.
+                lines = SseParser()
+                return self._pieces([*lines.feed(events[0]), *lines.close()], cut=True)
             pieces = self._with_thought([], "")
             return [*pieces, TextDelta(text)] if text else pieces
         return self._pieces(events, cut=True)
@@ -126,31 +109,31 @@ class AnswerParser:
         with an error."""
         if not self.done and self._ending is None:
             raise llm_error("The language model's answer broke off", debug=self._reason, retryable=True)
-        if self._ending is _Ending.FAILED:
+        if self._ending is Ending.FAILED:
             raise reported_error({"message": f"finish reason {self._reason}"})
-        if self._calls and self._ending not in (_Ending.LENGTH, _Ending.FILTERED):
+        if self._calls and self._ending not in (Ending.LENGTH, Ending.FILTERED):
             return Completion(FinishReason.STOP, self.usage, self._calls.calls())
         if self._says_something or self._spoken.ends():
-            reasons = {_Ending.LENGTH: FinishReason.LENGTH, _Ending.FILTERED: FinishReason.CONTENT_FILTER}
-            return Completion(reasons.get(self._ending or _Ending.WHOLE, FinishReason.STOP), self.usage)
-        if self._ending is _Ending.FILTERED:
+            reasons = {Ending.LENGTH: FinishReason.LENGTH, Ending.FILTERED: FinishReason.CONTENT_FILTER}
+            return Completion(reasons.get(self._ending or Ending.WHOLE, FinishReason.STOP), self.usage)
+        if self._ending is Ending.FILTERED:
             raise AnswerFiltered
-        if self._ending is _Ending.TOOLS:
+        if self._ending is Ending.TOOLS:
             raise llm_error("The language model asked for tools instead of answering")
         if self._has_reasoning or self._spoken.has_thoughts:
-            if self._ending is _Ending.LENGTH:
+            if self._ending is Ending.LENGTH:
                 return Completion(FinishReason.REASONING_LIMIT, self.usage)
             raise AnswerOnlyReasoning
         raise AnswerEmpty(extra={"retryable": True})
 
     def _begin(self, read: bytes) -> list[bytes]:
         """Looks at the first bytes, because content types are often wrong."""
-        self._head = (self._head + read).removeprefix(_BYTE_ORDER_MARK).lstrip()
-        if _BYTE_ORDER_MARK.startswith(self._head):
-            return []  # nothing yet, or the first bytes of the mark
+        self._head = (self._head + read).removeprefix(BYTE_ORDER_MARK).lstrip()
+        if BYTE_ORDER_MARK.startswith(self._head) or self._head == b"[":
+            return []  # too little to tell
         if self._head.startswith(b"<"):
             raise llm_error("The language model's endpoint did not answer with a stream", debug="a web page")
-        self._body = Document() if self._head.startswith(b"{") else SseParser()
+        self._body = Document() if self._head.startswith((b"{", b"[{")) else SseParser()
         return self._body.feed(self._head)
 
     def _pieces(self, events: list[bytes], *, cut: bool = False) -> list[Piece]:
@@ -202,11 +185,13 @@ class AnswerParser:
 
     def _odd_event(self, data: bytes) -> str:
         said = data.strip()
-        if said.startswith(b"[DONE]"):
+        if is_end(said):
             self.done = True
             return self._said(self._mended(""))
         if not said or said == b"null":
             return ""  # keeps the connection open
+        if said.startswith(b"data:"):
+            return self._event(said[5:])  # a proxy that frames what is framed
         try:
             chunk = decode_odd_chunk(data)
         except NotUnderstoodError:
@@ -219,14 +204,12 @@ class AnswerParser:
         return self._said(self._mended(self._chunk(chunk, data)))
 
     def _document(self, data: bytes) -> str:
-        try:
-            chunk = decode_odd_chunk(data)
-        except NotUnderstoodError:
-            return ""
+        chunk = decode_odd_chunk(data)
         text = self._mended(self._chunk(chunk, data))
         if not chunk.choices:
             raise llm_error("The language model's endpoint did not answer with a completion")
-        self.done = True
+        # A chunk alone is the first line of a stream that broke off.
+        self.done = not any(choice.delta for choice in chunk.choices)
         return self._said(text + self._mended("")).replace("\0", _REPLACEMENT)
 
     def _said(self, text: str) -> str:
@@ -241,16 +224,27 @@ class AnswerParser:
         if chunk.error or not choices:
             error = chunk.error or reported(data, named=isinstance(data, ErrorData))
             if error is not None:
-                raise reported_error(error)
+                return self._reported(error)
             return ""
         if len(choices) == 1 and not choices[0].index:
             return self._choice(choices[0])
         return "".join(self._choice(choice) for choice in choices if not choice.index)
 
+    def _reported(self, error: object) -> str:
+        """Ends the answer if a filter cut it short; any other error is raised."""
+        failure = reported_error(error)
+        if not (isinstance(failure, AnswerFiltered) and self._says_something):
+            raise failure
+        self._ending, self.done = Ending.FILTERED, True
+        return ""
+
     def _choice(self, choice: Choice) -> str:
+        if choice.error:
+            return self._reported(choice.error)
         delta = choice.delta
-        if delta is None and not self._says_something:
-            delta = choice.message  # Perplexity repeats the text so far there, in each chunk.
+        if not self._says_something and (delta is None or delta.is_empty()):
+            # Perplexity repeats the text so far there, in each chunk.
+            delta = choice.message or Delta(content=choice.text)
         text = ""
         if delta is not None:
             content = delta.content
@@ -271,9 +265,9 @@ class AnswerParser:
 
     def _end(self, reason: str, text: str) -> None:
         self._reason = reason
-        ending = _ENDINGS.get(reason.lower())
-        if ending is not None and not (text and self._is_hasty):
-            self._ending = ending
+        means = ending(reason)
+        if means is not None and not (text and self._is_hasty):
+            self._ending = means
 
     def _mended(self, text: str) -> str:
         """Puts surrogate pairs together, also across chunks. A half without its other half becomes U+FFFD."""

@@ -10,6 +10,7 @@ a hole in it would look whole.
 from __future__ import annotations
 
 import json
+import math
 from typing import cast
 
 import msgspec
@@ -35,7 +36,14 @@ class Delta(msgspec.Struct):
     """Why the model will not answer. Shown to the reader like ``content``."""
     reasoning_content: object = None
     reasoning: object = None
+    reasoning_details: object = None
+    """OpenRouter's parts, which may be encrypted."""
+    thinking: object = None
     tool_calls: object = None
+
+    def is_empty(self) -> bool:
+        """Whether it has none of the fields."""
+        return not (self.content or self.refusal or self.tool_calls or self.reasons())
 
     def text(self) -> str:
         content = self.content
@@ -45,14 +53,14 @@ class Delta(msgspec.Struct):
 
     def thought(self) -> str:
         """What the model thinks. Servers that are changing the field's name send the same text under both."""
-        told = self.reasoning_content or self.reasoning
+        told = self.reasoning_content or self.reasoning or self.thinking
         if told is None and isinstance(self.content, list):
             return "".join(_thought_text(part) for part in self.content)
         return _thought_text(told)
 
     def reasons(self) -> bool:
         """Whether there is reasoning in it, readable or not. A part that is not text is a thought, or refers to one."""
-        if self.reasoning_content or self.reasoning:
+        if self.reasoning_content or self.reasoning or self.thinking or self.reasoning_details:
             return True
         return isinstance(self.content, list) and not all(_is_text(part) for part in self.content)
 
@@ -63,6 +71,9 @@ class Choice(msgspec.Struct):
     index: int | None = None
     delta: Delta | None = None
     message: Delta | None = None
+    text: str | None = None
+    """Of servers that complete texts, not chats."""
+    error: object = None
     finish_reason: str | None = None
 
 
@@ -82,7 +93,7 @@ DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 def decode_odd_chunk(data: bytes) -> Chunk:
     """Decodes a chunk that is not as the protocol says. Its texts may have halves of surrogate pairs. Raises
     ``NotUnderstoodError``."""
-    fields = _document(data)
+    fields = document(data)
     usage = fields.get("usage")
     return Chunk(
         choices=[_odd_choice(choice) for choice in _list(fields.get("choices"), "choices")],
@@ -94,7 +105,7 @@ def decode_odd_chunk(data: bytes) -> Chunk:
 def reported(data: bytes, *, named: bool) -> object:
     """Returns the error in a chunk that has neither choices nor OpenAI's field ``error``; None if there is none.
     ``named``: its event is an error by name."""
-    fields = _document(data)
+    fields = document(data)
     return fields if named or "error" in (fields.get("object"), fields.get("type")) else None
 
 
@@ -107,21 +118,30 @@ def counted(usage: dict[str, object], before: Usage | None) -> Usage | None:
     return Usage(known.input_tokens if prompt is None else prompt, known.output_tokens if answer is None else answer)
 
 
-def _document(data: bytes) -> dict[str, object]:
+def document(data: bytes) -> dict[str, object]:
+    """Decodes a JSON object, as lenient as it can be. Raises ``NotUnderstoodError``."""
     try:
-        found: object = json.loads(data.decode("utf-8", "replace"), strict=False)
+        found: object = json.loads(data.decode("utf-8", "replace"), strict=False, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise NotUnderstoodError(str(error)) from error
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]  # Google's errors
     return _object(found, "a chunk")
+
+
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) < 400 else math.inf
 
 
 def _odd_choice(found: object) -> Choice:
     fields = _object(found, "a choice")
-    reason = fields.get("finish_reason")
+    reason, text = fields.get("finish_reason"), fields.get("text")
     return Choice(
         index=_odd_index(fields.get("index")),
         delta=_odd_delta(fields.get("delta")),
         message=_odd_delta(fields.get("message")),
+        text=text if isinstance(text, str) else None,
+        error=fields.get("error"),
         finish_reason=reason if isinstance(reason, str) else None,
     )
 
@@ -134,12 +154,14 @@ def _odd_index(found: object) -> int | None:
 
 
 def _odd_delta(found: object) -> Delta | None:
-    if found is None:
-        return None
+    if not found:
+        return None  # also [], as PHP writes an empty object
     fields = _object(found, "a delta")
     content, refusal = fields.get("content"), fields.get("refusal")
     if isinstance(content, dict):
         content = [content]
+    if content is False:
+        content = None
     if content is not None and not isinstance(content, str | list):
         raise NotUnderstoodError(f"a content of type {type(content).__name__}")
     return Delta(
@@ -147,6 +169,8 @@ def _odd_delta(found: object) -> Delta | None:
         refusal=refusal if isinstance(refusal, str) else None,
         reasoning_content=fields.get("reasoning_content"),
         reasoning=fields.get("reasoning"),
+        reasoning_details=fields.get("reasoning_details"),
+        thinking=fields.get("thinking"),
         tool_calls=fields.get("tool_calls"),
     )
 
@@ -192,7 +216,7 @@ def _object(found: object, what: str) -> dict[str, object]:
 
 
 def _list(found: object, what: str) -> list[object]:
-    if found is None:
+    if not found:
         return []
     if not isinstance(found, list):
         raise NotUnderstoodError(f"{what} of type {type(found).__name__}")

@@ -7,23 +7,50 @@ whether a retry can help; ``retry_after`` is the delay in seconds that the provi
 
 from __future__ import annotations
 
+import re
 from email.utils import parsedate_to_datetime
 
 import openai
 
-from parlor.errors import LlmError
+from parlor.errors import AnswerFiltered, LlmError
 
 DEBUG_MAX = 500
 """Characters of a provider's message that are kept for the log."""
 
+_NAME_MAX = 64
+_LOOKED_AT = 10_000
+"""Characters of a message in which a reason is looked for."""
 _RETRYABLE = frozenset({408, 409, 425, 429})
 """Besides 5xx. 409 is OpenAI's lock timeout; the openai package retries the same."""
 _STATUS_MIN = 400
-_CODES = {
-    "insufficient_quota": "The language model's quota is used up",
-    "context_length_exceeded": "The conversation is too long for the language model",
+_QUOTA, _TOO_LONG, _FILTERED = "quota", "too long", "filtered"
+_NAMES: dict[str, str | int] = {
+    **dict.fromkeys(("insufficient_quota", "billing_hard_limit_reached", "billing_error"), _QUOTA),
+    **dict.fromkeys(("context_length_exceeded", "exceed_context_size_error", "request_too_large"), _TOO_LONG),
+    **dict.fromkeys(("content_filter", "content_policy_violation", "responsibleaipolicyviolation"), _FILTERED),
+    **dict.fromkeys(("data_inspection_failed", "datainspectionfailed", "sensitive"), _FILTERED),
+    **dict.fromkeys(("invalid_api_key", "authentication_error", "unauthenticated"), 401),
+    **dict.fromkeys(("permission_error", "permission_denied"), 403),
+    **dict.fromkeys(("model_not_found", "not_found_error", "not_found"), 404),
+    **dict.fromkeys(("rate_limit_error", "rate_limit_exceeded", "resource_exhausted", "too_many_requests"), 429),
+    **dict.fromkeys(("overloaded_error", "overloaded", "unavailable", "service_unavailable"), 503),
+    **dict.fromkeys(("timeout_error", "deadline_exceeded"), 504),
 }
-"""Codes that say more than the status; no retry helps."""
+"""What the codes, types and states of errors mean, of OpenAI, Azure, Anthropic, Google, DashScope and llama.cpp: a
+reason, or the HTTP status that it stands for."""
+_SENTENCES = {
+    _QUOTA: "The language model's quota is used up",
+    _TOO_LONG: "The conversation is too long for the language model",
+}
+"""Reasons that say more than the status; no retry helps."""
+_TOO_LONG_MESSAGE = re.compile(
+    r"context (length|size|window)|prompt is too long|input token count|too large for model|reduce the length"
+    r"|`inputs` tokens",
+    re.IGNORECASE,
+)
+"""What servers without a code of their own for it (vLLM, SGLang, TGI, Mistral, Google, Anthropic) say of a prompt."""
+_REQUEST_STATUSES = frozenset({None, 400, 413, 422, 500})
+"""Statuses of an error that may be about the length of a prompt."""
 RETRY_AFTER_LIMIT = 86_400.0
 """A delay of a day or more, in seconds, is taken for a fault."""
 
@@ -54,39 +81,50 @@ def provider_message(body: object) -> str:
 
 def refusal(error: openai.APIStatusError, now: float) -> LlmError:
     """Returns the ``LlmError`` for a response with an error status. ``now`` is in unix seconds."""
-    status, code = error.status_code, error.code or ""
-    debug = f"HTTP {status} request_id={error.request_id}: {provider_message(error.body or error.message)}"
-    return llm_error(
-        _sentence(status, code),
-        debug=debug,
-        retryable=_is_retryable(status, code),
-        retry_after=_retry_after(error, now),
-        status=status,
-    )
+    debug = f"HTTP {error.status_code} request_id={error.request_id}: {provider_message(error.body or error.message)}"
+    return _failure(error.body or error.message, error.status_code, debug, _retry_after(error, now))
 
 
 def reported_error(error: object) -> LlmError:
     """Returns the ``LlmError`` for an error object where an answer was expected, after HTTP status 200."""
-    found = error.get("code") if isinstance(error, dict) else None
-    code = str(found or "")
-    # Proxies put the status of the server behind them there.
-    status = int(code) if code.isdecimal() and len(code) == len("500") and int(code) >= _STATUS_MIN else None
-    known = status is not None or code in _CODES
-    return llm_error(
-        _sentence(status or 0, code) if known else "The language model reported an error while it answered",
-        debug=provider_message(error),
-        retryable=_is_retryable(status, code) if status is not None else code not in _CODES,
-        status=status,
-    )
+    return _failure(error, None, provider_message(error), None)
 
 
-def _is_retryable(status: int, code: str) -> bool:
-    return (status in _RETRYABLE or status >= 500) and code not in _CODES
+def _failure(error: object, status: int | None, debug: str, retry_after: float | None) -> LlmError:
+    reason, named = _meaning(error)
+    status = status or named
+    message = error.get("message") if isinstance(error, dict) else error
+    if not reason and status in _REQUEST_STATUSES and _TOO_LONG_MESSAGE.search(str(message)[:_LOOKED_AT]):
+        reason = _TOO_LONG
+    if reason == _FILTERED:
+        return AnswerFiltered(debug=debug[:DEBUG_MAX], extra={"retryable": False})
+    if reason:
+        return llm_error(_SENTENCES[reason], debug=debug, retry_after=retry_after, status=status)
+    if status is None:
+        return llm_error("The language model reported an error while it answered", debug=debug, retryable=True)
+    retryable = status in _RETRYABLE or status >= 500
+    return llm_error(_sentence(status), debug=debug, retryable=retryable, retry_after=retry_after, status=status)
 
 
-def _sentence(status: int, code: str) -> str:
-    if code in _CODES:
-        return _CODES[code]
+def _meaning(error: object) -> tuple[str, int | None]:
+    """Returns the reason that an error object names ("" if none), and its HTTP status: proxies put the one of the
+    server behind them there."""
+    if not isinstance(error, dict):
+        return "", None
+    reason, status = "", None
+    inner = error.get("innererror")  # Azure's
+    told = [error.get(field) for field in ("code", "type", "status", "status_code", "http_status")]
+    for found in [*told, inner.get("code") if isinstance(inner, dict) else None]:
+        name = str(found)[:_NAME_MAX].lower()
+        means = int(name) if name.isdecimal() and len(name) == len("500") else _NAMES.get(name)
+        if isinstance(means, str):
+            reason = reason or means
+        elif means is not None and means >= _STATUS_MIN:
+            status = status or means
+    return reason, status
+
+
+def _sentence(status: int) -> str:
     sentences = {
         401: "The language model refused the API key",
         402: "The language model's quota is used up",
@@ -111,11 +149,11 @@ def _retry_after(error: openai.APIStatusError, now: float) -> float | None:
         if (value := headers.get(name)) is None:
             continue
         try:
-            seconds = float(value) * scale
+            seconds = float(value.strip().removesuffix("s")) * scale
         except ValueError:
             try:
                 seconds = max(parsedate_to_datetime(value).timestamp() - now, 0.0)
-            except ValueError:
+            except (ValueError, OverflowError):
                 continue
         if 0 <= seconds < RETRY_AFTER_LIMIT:
             return seconds

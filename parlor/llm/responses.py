@@ -8,13 +8,13 @@ whole: only one of the events ``response.completed`` and ``response.incomplete``
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 from parlor.errors import AnswerEmpty, AnswerFiltered, AnswerOnlyReasoning, LlmError
+from parlor.llm.chunk import NotUnderstoodError, counted, document
 from parlor.llm.failures import llm_error, reported_error
 from parlor.llm.ports import Completion, Context, Persona, Piece, PromptTurn, ReasoningDelta, TextDelta
-from parlor.llm.sse import Body, Document, SseParser, TooLongError
+from parlor.llm.sse import BYTE_ORDER_MARK, Body, Document, SseParser, TooLongError, is_end
 from parlor.llm.text import is_blank
 from parlor.llm.tool_calls import ARGUMENTS_MAX, CALLS_MAX
 from parlor.model.messages import FinishReason, Usage
@@ -57,6 +57,7 @@ class ResponseParser:
         self._says_something = False
         self._thinks = False
         self._status = ""
+        self._head = b""
         self._reason = ""
         self._error: LlmError | None = None
         self.usage: Usage | None = None
@@ -70,8 +71,11 @@ class ResponseParser:
     def feed(self, read: bytes) -> list[Piece]:
         """Returns what this read adds. Raises ``LlmError``, or leaves that to ``check``."""
         if self._body is None:
-            if not (read := read.lstrip()):
+            read = self._head = (self._head + read).removeprefix(BYTE_ORDER_MARK).lstrip()
+            if BYTE_ORDER_MARK.startswith(read):
                 return []
+            if read.startswith(b"<"):
+                raise llm_error("The language model's endpoint did not answer with a stream", debug="a web page")
             self._body = Document() if read.startswith((b"{", b"[")) else SseParser()
         try:
             return self._pieces(self._body.feed(read))
@@ -115,7 +119,7 @@ class ResponseParser:
     def _pieces(self, events: list[bytes]) -> list[Piece]:
         pieces: list[Piece] = []
         for data in events:
-            if self.done or data.startswith(b"[DONE]"):
+            if self.done or is_end(data):
                 break
             try:
                 pieces += self._take(_decoded(data))
@@ -159,9 +163,7 @@ class ResponseParser:
         self._reason = str(details.get("reason")) if isinstance(details, dict) else ""
         usage = response.get("usage")
         if isinstance(usage, dict):
-            counts = usage.get("input_tokens"), usage.get("output_tokens")
-            if all(isinstance(count, int) and count >= 0 for count in counts):
-                self.usage = Usage(*counts)  # type: ignore[arg-type]  # Checked in the line before.
+            self.usage = counted(usage, None)
         # Servers that tell an answer only at its end.
         missing = [] if self._says_something or self._calls else self._output(response.get("output"))
         self.done = True
@@ -239,19 +241,16 @@ def _format(form: AnswerForm) -> dict[str, object]:
 
 def _decoded(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return document(data)
+    except NotUnderstoodError as error:
         raise _not_understood(str(error)) from error
-    if not isinstance(found, dict):
-        raise _not_understood("an event that is no object")
-    return found
 
 
 def _is_json(data: bytes) -> bool:
     """Whether an event that the end of the body ended is whole; what that means, ``completion`` tells."""
     try:
-        json.loads(data)
-    except (ValueError, RecursionError):
+        document(data)
+    except NotUnderstoodError:
         return False
     return True
 

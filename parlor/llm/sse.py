@@ -2,12 +2,15 @@
 
 Only what a chat completion needs of server-sent events. Comments and the fields ``id`` and ``retry`` are skipped. Lines
 may end in LF, CRLF or CR; several data lines are joined with LF (WHATWG HTML section 9.2.6). Servers differ from the
-standard in four ways, which are understood:
+standard in six ways, which are understood:
 
 - *No empty line between events.* A data line that is a whole JSON document is an event of its own when another data
   line follows.
-- *No field name.* A line that begins with ``{`` is data: a proxy that fails in the middle writes its error so.
+- *No field name.* A line that begins with ``{`` is data, and so are the lines below it until the document is whole: a
+  proxy that fails in the middle writes its error so.
+- *A field name that is written in another way*: in capitals, indented, or with a blank before its colon.
 - *An event named error*, or llama.cpp's field ``error:``. Its data is ``ErrorData``.
+- *An event named ping* or heartbeat, whose data is no document.
 - *No empty line at the end.*
 """
 
@@ -20,6 +23,14 @@ import msgspec
 BODY_MAX = 16 * 1024 * 1024
 """Most bytes of one line, one event, or a body that is one document. A chunk has a few hundred bytes, but an answer
 that comes in one piece may have megabytes."""
+
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FIELD_MAX = 100
+"""Bytes of a line in which the name of a field is looked for, and its value if it names an event."""
+_BEFORE_A_NAME = b" \t\xef\xbb\xbf"
+"""An indent, or a byte order mark before each event."""
+_BEATS = frozenset((b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"))
 
 
 class TooLongError(ValueError):
@@ -69,6 +80,9 @@ class SseParser:
         """The data lines of the event that has no end yet."""
         self._data_size = 0
         self._is_error = False
+        self._is_beat = False
+        self._is_bare = False
+        """Whether the event began with a line without a field name."""
         self._is_dense = False
         """Whether this stream has no empty lines between its events."""
 
@@ -102,7 +116,7 @@ class SseParser:
             elif self._data:
                 self._end_event(events)
             else:
-                self._is_error = False
+                self._is_error = self._is_beat = False
         return events
 
     def close(self) -> list[bytes]:
@@ -128,11 +142,20 @@ class SseParser:
             self._add(b"", events)
         elif line.startswith(b"{"):
             self._add(line, events)
-        elif line.startswith(b"event:"):
-            self._is_error = line[6:].strip() == b"error"
+            self._is_bare = len(self._data) == 1
+        elif self._is_bare and self._data:
+            self._add(line, events)
         elif line.startswith(b"error:"):
             self._is_error = True
             self._add(line[6:].strip(), events)
+        else:
+            name, _, value = line[:_FIELD_MAX].partition(b":")
+            match name.lstrip(_BEFORE_A_NAME).rstrip().lower():
+                case b"data":
+                    self._add(line[len(name) + 1 :].removeprefix(b" "), events)
+                case b"event":
+                    named = value.strip().lower()
+                    self._is_error, self._is_beat = named == b"error", named in _BEATS
 
     def _add(self, data: bytes, events: list[bytes]) -> None:
         if len(self._data) == 1 and _is_document(self._data[0]):
@@ -146,16 +169,22 @@ class SseParser:
 
     def _end_event(self, events: list[bytes]) -> None:
         data = b"\n".join(self._data)
-        events.append(ErrorData(data) if self._is_error else data)
+        if not self._is_beat or _is_document(data):
+            events.append(ErrorData(data) if self._is_error else data)
         self._data.clear()
         self._data_size = 0
-        self._is_error = False
+        self._is_error = self._is_beat = self._is_bare = False
+
+
+def is_end(data: bytes) -> bool:
+    """Whether data is the marker of the end, ``[DONE]``, which some servers quote."""
+    return data[:16].strip(b' "').upper().startswith(b"[DONE]")
 
 
 def _is_document(data: bytes) -> bool:
     """Whether data is the end marker or a whole JSON object, which no further line can belong to."""
     if not (data.startswith(b"{") and data.endswith(b"}")):
-        return data.startswith(b"[DONE]")
+        return is_end(data)
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):

@@ -34,6 +34,7 @@ from parlor.clock import Clock
 from parlor.errors import LlmError
 from parlor.llm import responses
 from parlor.llm.answer import AnswerParser
+from parlor.llm.chunk import DECODE_ERRORS
 from parlor.llm.failures import llm_error, refusal
 from parlor.llm.ports import Context, Part, Persona, PromptTurn
 from parlor.llm.responses import ResponseParser
@@ -48,6 +49,11 @@ TAIL_TIMEOUT = 2.0
 """Seconds that a complete answer waits for its usage and ``[DONE]``, before it ends without them."""
 DRAIN_TIMEOUT = 0.05
 """Seconds to wait for the end of the body after ``[DONE]``; once it is read, the connection can be used again."""
+ERROR_PAGE_MAX = 64 * 1024
+"""Bytes of the body of an error that are read."""
+HEADERS_MAX = 500
+HEADER_MAX = 64 * 1024
+"""Bytes of one header of an answer. aiohttp's own limit of 8 KiB is less than what gateways send."""
 OPTIONAL_PARAMETERS = ("stream_options", "max_tokens", "max_output_tokens", "temperature")
 """Parameters that are left out when a server refuses them. ``max_tokens`` is then sent under its newer name,
 ``max_completion_tokens``."""
@@ -168,6 +174,9 @@ class Upstream:
             timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout),
             trust_env=self._trust_env,
             cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=HEADER_MAX,
+            max_field_size=HEADER_MAX,
+            max_headers=HEADERS_MAX,
         )
 
     async def _read(
@@ -281,19 +290,34 @@ def _refused_parameter(error: openai.APIStatusError, refused: frozenset[str]) ->
 
 async def _status_error(response: aiohttp.ClientResponse) -> openai.APIStatusError:
     """The package's error for a refusal, which finds code and parameter in it."""
-    read = await response.read()
+    read = await _error_page(response)
     kept = httpx2.Response(
         response.status,
-        headers=list(response.headers.items()),
+        # The package takes no others: a header may be in any encoding.
+        headers=[(name, value) for name, value in response.headers.items() if f"{name}{value}".isascii()],
         request=httpx2.Request(response.method, str(response.url)),
     )
     try:
         body = msgspec.json.decode(read)
-    except msgspec.DecodeError:
+    except DECODE_ERRORS:
         body = None
+    if isinstance(body, list) and body:
+        body = body[0]  # Google's errors
     error = body.get("error", body) if isinstance(body, dict) else body
     message = read.decode(errors="replace") or f"Error code: {response.status}"
     return openai.APIStatusError(message, response=kept, body=error)
+
+
+async def _error_page(response: aiohttp.ClientResponse) -> bytes:
+    """As much as there is of it: what breaks off, or has no end, does not hide the status."""
+    read = b""
+    try:
+        async with asyncio.timeout(TAIL_TIMEOUT):
+            while len(read) < ERROR_PAGE_MAX and (piece := await response.content.readany()):
+                read += piece
+    except (TimeoutError, *_BROKEN):
+        return read
+    return read[:ERROR_PAGE_MAX]
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

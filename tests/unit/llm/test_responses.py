@@ -222,3 +222,28 @@ async def test_a_failure_in_the_middle_follows_the_text() -> None:
         with pytest.raises(LlmError, match="reported an error"):
             await listen(url)
     assert heard == [TextDelta("Hi")]
+
+
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\r\n"])
+@pytest.mark.parametrize("size", [1, 2**20])
+def test_what_stands_before_the_first_event_hides_nothing(mark: bytes, size: int) -> None:
+    parts, answer = parsed(mark + sse(CREATED, delta("Hello"), ended()), size)
+    assert (parts, answer.done) == ([TextDelta("Hello")], True)
+
+
+@pytest.mark.parametrize(
+    "usage", [{"input_tokens": 10**30, "output_tokens": -1}, {"input_tokens": None}, [], {"input_tokens": 0.5e400}]
+)
+def test_counts_that_cannot_be_are_none(usage: object) -> None:
+    _, answer = parsed(sse(delta("Hello"), ended(usage=usage)))
+    assert answer.completion() == Completion(FinishReason.STOP, None)
+
+
+def test_bytes_that_are_no_text_become_replacement_characters() -> None:
+    body = sse(delta("a?b"), ended()).replace(b"?", b"\xff")
+    assert parsed(body)[0] == [TextDelta("a\ufffdb")]
+
+
+def test_a_web_page_is_no_response() -> None:
+    with pytest.raises(LlmError, match="did not answer with a stream"):
+        parsed(b"\n<!doctype html>", 1)

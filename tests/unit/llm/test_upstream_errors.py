@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -11,8 +12,9 @@ import httpx2
 import msgspec
 import pytest
 
+from demo_model.http import Connection, Request
 from parlor.errors import ErrorWire, LlmError, ParlorError
-from tests.unit.llm.service_fixture import KEY, ServiceFixture, answering, serving
+from tests.unit.llm.service_fixture import KEY, ServiceFixture, answering, server_of, serving
 
 pytestmark = pytest.mark.unit
 
@@ -77,6 +79,117 @@ async def test_codes_that_say_more_than_the_status_are_told(
         _, error = await service.failure("x")
     assert error.detail == detail
     assert error.extra["retryable"] is False
+
+
+TOO_LONG = "The conversation is too long for the language model"
+FILTERED = "The language model's content filter withheld the answer"
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "detail"),
+    [
+        (400, {"code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}, FILTERED),  # Azure
+        (400, {"code": "data_inspection_failed"}, FILTERED),  # DashScope
+        (400, {"message": "This model's maximum context length is 4096 tokens.", "code": 400}, TOO_LONG),  # vLLM
+        (400, {"type": "exceed_context_size_error", "code": 400}, TOO_LONG),  # llama.cpp
+        (400, {"message": "prompt is too long: 200001 tokens > 200000 maximum"}, TOO_LONG),  # Anthropic
+        (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096", TOO_LONG),  # TGI
+        (400, {"message": "The input token count (1048577) exceeds the maximum"}, TOO_LONG),  # Google
+        (429, {"type": "insufficient_quota"}, "The language model's quota is used up"),
+        (429, {"code": ["odd"]}, "The language model has too many requests"),
+        (429, {"code": {"odd": 1}, "type": 5}, "The language model has too many requests"),
+        (400, {"message": "You have no context"}, "The language model refused the request (HTTP 400)"),
+    ],
+)
+async def test_what_an_error_means_is_told_whoever_writes_it(
+    http: httpx2.AsyncClient, status: int, error: object, detail: str
+) -> None:
+    async with (
+        answering(HTTPStatus(status), json.dumps({"error": error}).encode(), {}) as url,
+        serving(url, http) as it,
+    ):
+        _, failure = await it.failure("x")
+    assert failure.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        ({"type": "authentication_error"}, "The language model refused the API key"),
+        ({"code": "rate_limit_exceeded"}, "The language model has too many requests"),
+        ({"status": "RESOURCE_EXHAUSTED"}, "The language model has too many requests"),
+        ({"type": "overloaded_error"}, "The language model failed (HTTP 503)"),
+        ({"status_code": 503}, "The language model failed (HTTP 503)"),
+        ({"code": "model_not_found"}, "The language model's endpoint or model name is not known there"),
+    ],
+)
+async def test_what_an_error_with_status_200_means_is_told(
+    http: httpx2.AsyncClient, error: object, detail: str
+) -> None:
+    body = json.dumps({"error": error}).encode()
+    async with answering(HTTPStatus.OK, body, {}) as url, serving(url, http) as service:
+        _, failure = await service.failure("x")
+    assert failure.detail == detail
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error":{"message":"caf\xe9"}}',  # not UTF-8
+        b'{"error":' * 100_000,
+        b'[{"error":{"message":"m","code":401}}]',
+        b"[]",
+        b"<html>no</html>",
+        b"x" * 10_000_000,
+    ],
+)
+async def test_an_error_page_of_any_kind_does_not_hide_the_status(http: httpx2.AsyncClient, body: bytes) -> None:
+    async with answering(HTTPStatus.UNAUTHORIZED, body, {}) as url, serving(url, http) as service:
+        _, error = await service.failure("x")
+    assert error.detail == "The language model refused the API key"
+    assert len(error.debug) <= 500
+
+
+@pytest.mark.parametrize(
+    ("head", "detail"),
+    [
+        (b"HTTP/1.1 401 No\r\nServer: caf\xe9\r\n", "The language model refused the API key"),
+        (b"HTTP/1.1 401 No\r\nX-Policy: %b\r\n" % (b"x" * 20_000), "The language model refused the API key"),
+        (b"HTTP/1.1 401 No\r\n" + b"X-A: b\r\n" * 200, "The language model refused the API key"),
+        (
+            b"HTTP/1.1 429 No\r\nRetry-After: Fri, 31 Dec 0000 23:59:59 GMT\r\n",
+            "The language model has too many requests",
+        ),
+        # It breaks off within its body, or has no end.
+        (b"HTTP/1.1 401 No\r\nContent-Length: 99\r\n", "The language model refused the API key"),
+    ],
+)
+async def test_headers_of_any_kind_do_not_hide_the_status(http: httpx2.AsyncClient, head: bytes, detail: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head + b"Connection: close\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with serving(f"http://127.0.0.1:{port}/v1", http) as service:
+            _, error = await service.failure("x")
+    assert error.detail == detail
+
+
+async def test_an_error_page_that_does_not_end_is_not_waited_for(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parlor.llm.upstream.TAIL_TIMEOUT", 0.05)
+
+    async def handle(request: Request, connection: Connection) -> None:
+        connection.respond(HTTPStatus.UNAUTHORIZED, b"{", {"Content-Length": "99"})
+        await asyncio.get_running_loop().create_future()
+
+    async with server_of(handle) as url, serving(url, http) as service:
+        _, error = await service.failure("x")
+    assert error.detail == "The language model refused the API key"
 
 
 async def test_an_error_survives_the_way_through_an_actor_call(service: ServiceFixture) -> None:
