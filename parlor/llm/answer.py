@@ -245,22 +245,24 @@ class AnswerParser:
         if not self._says_something and (delta is None or delta.is_empty()):
             # Perplexity repeats the text so far there, in each chunk.
             delta = choice.message or Delta(content=choice.text)
-        text = ""
-        if delta is not None:
-            content = delta.content
-            text = content if content and isinstance(content, str) else delta.text()
-            reasons = delta.reasons()
-            if text or reasons:
-                self.tokens += 1
-            if reasons:
-                self._has_reasoning = True
-                self._thought += delta.thought()
-            if text and self._ending is not None:
-                self._ending, self._is_hasty = None, True
-            if delta.tool_calls and self._calls is not None and self._calls.take(delta.tool_calls):
-                self.tokens += 1
+        text = self._delta(delta) if delta is not None else ""
         if choice.finish_reason:
             self._end(choice.finish_reason, text)
+        return text
+
+    def _delta(self, delta: Delta) -> str:
+        content = delta.content
+        text = content if content and isinstance(content, str) else delta.text()
+        reasons = delta.reasons()
+        if text or reasons:
+            self.tokens += 1
+        if reasons:
+            self._has_reasoning = True
+            self._thought += delta.thought()
+        if text and self._ending is not None:
+            self._ending, self._is_hasty = None, True
+        if delta.tool_calls and self._calls is not None and self._calls.take(delta.tool_calls):
+            self.tokens += 1
         return text
 
     def _end(self, reason: str, text: str) -> None:

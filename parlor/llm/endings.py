@@ -22,10 +22,10 @@ class Ending(Enum):
     FAILED = "failed"
 
 
-_WHOLE = ("stop", "stop_sequence", "stop_token", "eos", "eos_token", "end", "end_turn", "end_of_turn")
-_WHOLE += ("complete", "completed", "finish", "finished", "done", "normal")
 _KNOWN = {
-    **dict.fromkeys(_WHOLE, Ending.WHOLE),
+    **dict.fromkeys(("stop", "stop_sequence", "stop_token", "eos", "eos_token", "normal"), Ending.WHOLE),
+    **dict.fromkeys(("end", "end_turn", "end_of_turn", "complete", "completed", "done"), Ending.WHOLE),
+    **dict.fromkeys(("finish", "finished"), Ending.WHOLE),
     "repetition": Ending.LENGTH,
     **dict.fromkeys(("refusal", "recitation", "spii", "language", "blocked"), Ending.FILTERED),
     "insufficient_system_resource": Ending.FAILED,

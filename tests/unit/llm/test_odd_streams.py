@@ -150,8 +150,8 @@ def test_lines_of_documents_that_break_off_are_no_whole_answer() -> None:
             answer.completion()
 
 
-@pytest.mark.parametrize("field", ["thinking", "reasoning_details"])
-def test_reasoning_has_many_names(field: str) -> None:
+@pytest.mark.parametrize("thought", [{"thinking": "hm"}, {"reasoning_details": [{"type": "reasoning.encrypted"}]}])
+def test_reasoning_has_many_names(thought: dict[str, object]) -> None:
     answer = AnswerParser()
-    answer.feed(sse(delta("", **{field: "hm" if field == "thinking" else [{"type": "reasoning.encrypted"}]})))
+    answer.feed(sse(choice(delta={"content": "", **thought})))
     assert answer.tokens == 1
