@@ -62,7 +62,7 @@ class ActorGateway(RoomCommands):
     async def session(self, account_id: str) -> Session:
         account, store, reader = AccountId(account_id), self._wiring.store, self._wiring.reader
         try:
-            row = await store.open_account(account)
+            row = await store.open_account(account, self._wiring.limits.usual.accounts)
         except StoreUnavailable:
             # Without the global database, accounts that Redis remembers can go on.
             known = await reader.session(account)

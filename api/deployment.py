@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from actors.logs import configure_logs
 from actors.threads import serve_calls
-from api import http10, node_ports, serve_log, socket_server
+from api import http1, node_ports, serve_log, socket_server
 from api.app import build_app
 from api.metrics import RayEdgeMetrics
 from api.serve_arguments import Arguments
@@ -56,7 +56,7 @@ class ChatApi:
         self._create_supervisor = create_supervisor
         configure_logs(self._settings.log, "ChatApi")
         serve_calls()
-        http10.install()
+        http1.install()
         socket_server.install(self._settings.api.body_limit)
         node_ports.install()
         if self._settings.log.level != "debug":

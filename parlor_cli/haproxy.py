@@ -221,10 +221,12 @@ def _binds(front: FrontEnd, serves: str) -> list[str]:
     """Where clients and health checks connect. Each has its own limit, so that clients leave connections for checks."""
     host, _, port = (front.bind or serves).rpartition(":")
     addresses = {"0.0.0.0": [f"*:{port}"], "::": [f"*:{port}", f":::{port} v6only"]}  # noqa: S104 - what is asked for
-    limit = f"maxconn {front.connections}"
+    # HAProxy would take HTTP/2 without TLS from whoever begins with it: a hundred requests on each connection, past the
+    # limits of connections.
+    limit = f"proto h1 maxconn {front.connections}"
     binds = [f"bind {address} {limit}" for address in addresses.get(host, [f"{host}:{port}"])]
     if front.health:
-        binds.append(f"bind {front.health} name health maxconn {_HEALTH_CONNECTIONS}")
+        binds.append(f"bind {front.health} name health proto h1 maxconn {_HEALTH_CONNECTIONS}")
     return binds
 
 

@@ -73,6 +73,9 @@ class LimitSettings(Section):
     answer_tokens: int = Field(default=16_384, ge=1, le=10_000_000)
     """Tokens that are reserved for an answer, and that it may have, if its persona has no `max_tokens`. Without any
     budget such an answer has no limit."""
+    accounts: Cap = 100_000
+    """Accounts of the installation, but for deleted ones: whoever would be one more is refused as `limit-reached`. An
+    identity provider, or whoever signs tokens, makes an account with each new name."""
     address_requests_per_second: PerSecond = 500.0
     """Requests from one address, on average, with or without a token. Addresses of this machine have no limit: a
     proxy on it speaks for everybody."""

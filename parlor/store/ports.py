@@ -221,8 +221,9 @@ class PartitionProgress(msgspec.Struct, frozen=True):
 class ChatStore(Protocol):
     """The specification's DatabaseService, with a verb for each procedure."""
 
-    async def open_account(self, account_id: AccountId) -> AccountRow:
-        """The account's row, made when first seen. The partition is chosen once and kept."""
+    async def open_account(self, account_id: AccountId, most: int | None = None) -> AccountRow:
+        """The account's row, made when first seen. The partition is chosen once and kept. Raises ``LimitReached`` when
+        it is new, and there are ``most`` already."""
 
     async def restore_account(self, row: AccountRow) -> bool:
         """Puts back an account that the global database has forgotten; False when another account has its name or its

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from parlor.errors import InvalidRequest, StoreUnavailable
+from parlor.errors import InvalidRequest, LimitReached, StoreUnavailable
 from parlor.model.access import AccountRow, DailyUse
 from parlor.model.ids import AccountId, InstallationId, MessageId, Partition, RoomId, ShardId
 from parlor.model.messages import MessageDoc, MessageRow
@@ -71,10 +71,12 @@ class ProcedureStore:
         self._installation: InstallationId | None = None
         self._newest = newest_procedures()
 
-    async def open_account(self, account_id: AccountId) -> AccountRow:
-        found = await self._call(None, "fp_account_open", (account_id,))
+    async def open_account(self, account_id: AccountId, most: int | None = None) -> AccountRow:
+        found = await self._call(None, "fp_account_open", (account_id, most))
         if not found:
             raise StoreUnavailable(debug="the global database has no meta row: run `parlor migrate`")
+        if found[0][0] is None:
+            raise LimitReached(f"There are {most} accounts here; more are not allowed")
         return rows.account_row(found[0])
 
     async def restore_account(self, row: AccountRow) -> bool:

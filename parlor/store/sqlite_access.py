@@ -11,6 +11,7 @@ from parlor.store.rows import Args, Row
 Procedure: TypeAlias = Callable[[sqlite3.Connection, Args], list[Row]]
 
 CHANGES_KEPT = 10_000
+ACCOUNTS_COUNT = "SELECT COUNT(*) FROM accounts WHERE standing <> 'deleted'"
 ACCOUNT_GET = """
 SELECT account_id, account_db_key, partition_id, not_before, standing, standing_at FROM accounts WHERE account_id = ?
 """

@@ -28,7 +28,7 @@ from parlor.store.ports import (
 )
 from parlor.store.rows import IDS, Args, BatchRows, FenceRow, RoomTouchRow, Row
 from parlor.store.sql_files import base_name, procedure_names, version_of
-from parlor.store.sqlite_access import ACCESS_READS, ACCESS_WRITES, ACCOUNT_GET
+from parlor.store.sqlite_access import ACCESS_READS, ACCESS_WRITES, ACCOUNT_GET, ACCOUNTS_COUNT
 from parlor.store.sqlite_audit import AUDIT_READS, AUDIT_WRITES
 from parlor.store.sqlite_calls import CALL_READS, CALL_WRITES, drop_calls, note_calls
 from parlor.store.sqlite_deletions import DELETION_READS, DELETION_WRITES
@@ -147,6 +147,15 @@ def _account_open_v3(connection: sqlite3.Connection, args: Args) -> list[Row]:
     if not _account_open(connection, args):
         return []
     return connection.execute(ACCOUNT_GET, args).fetchall()
+
+
+def _account_open_v4(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    account_id, most = args
+    known = connection.execute(ACCOUNT_GET, (account_id,)).fetchall()
+    if known or most is None:
+        return known or _account_open_v3(connection, (account_id,))
+    ((count,),) = connection.execute(ACCOUNTS_COUNT).fetchall()
+    return [(None,) * 6] if count >= int(str(most)) else _account_open_v3(connection, (account_id,))
 
 
 def _account_restore(connection: sqlite3.Connection, args: Args) -> list[Row]:
@@ -291,6 +300,7 @@ WRITES: Mapping[str, Procedure] = {
     "fp_account_open": _account_open,
     "fp_account_open_v2": _account_open_v2,
     "fp_account_open_v3": _account_open_v3,
+    "fp_account_open_v4": _account_open_v4,
     "fp_account_restore": _account_restore,
     "fp_partition_open": _partition_open,
     "fp_partition_open_v2": _partition_open_above,

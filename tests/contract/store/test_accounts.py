@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
-from parlor.errors import InvalidRequest, StoreUnavailable
+from parlor.errors import InvalidRequest, LimitReached, StoreUnavailable
 from parlor.model.ids import AccountId, Partition, ShardId
 from parlor.settings import StoreSettings
-from parlor.store.migrations import open_store
+from parlor.store.deletions import DeletionStore
+from parlor.store.migrations import migrate, open_store
 from parlor.store.ports import ChatStore, RowRefused
 from parlor.store.sql_files import newest_procedures
+from tests.contract.store.databases import NewSettings
 from tests.contract.store.fixtures import PARTITIONS, SHARD, StoreFixtures
 
 pytestmark = pytest.mark.contract
@@ -36,6 +39,35 @@ async def test_an_account_opened_many_times_at_once_is_one(store: ChatStore) -> 
     name = AccountId(f"{uuid4()}")
     rows = await asyncio.gather(*(store.open_account(name) for _ in range(20)))
     assert len(set(rows)) == 1
+
+
+@pytest.fixture
+async def own_store(new_settings: NewSettings) -> AsyncIterator[ChatStore]:
+    """A store of its own: what others make is not in it."""
+    settings = new_settings(shards=1)
+    await migrate(settings)
+    opened = await open_store(settings)
+    yield opened
+    await opened.close()
+
+
+async def test_no_more_accounts_than_may_be_are_made_however_many_come_at_once(own_store: ChatStore) -> None:
+    async def opened(name: str) -> bool:
+        try:
+            return (await own_store.open_account(AccountId(name), 5)).account_id == name
+        except LimitReached:
+            return False
+
+    names = [f"ada-{number}" for number in range(20)]
+    found = await asyncio.gather(*map(opened, names * 2))
+    known = {name for name, there in zip(names * 2, found, strict=True) if there}
+    assert len(known) == 5
+    assert [await opened(name) for name in names] == [name in known for name in names], "who is known gets in"
+    assert (await own_store.open_account(AccountId("operator's"))).account_id == "operator's"
+    await DeletionStore(own_store).begin(AccountId(min(known)), "receipt", 1)
+    await DeletionStore(own_store).begin(AccountId("operator's"), "another receipt", 1)
+    assert await opened("new")
+    assert not await opened("newer"), "a deleted account does not count, and its name does not come back"
 
 
 async def test_names_that_differ_in_a_blank_or_case_or_accent_are_other_accounts(store: ChatStore) -> None:

@@ -15,7 +15,7 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
-from api import http10, socket_server
+from api import http1, socket_server
 from api.app import build_app
 from parlor.gateway import Gateway
 from parlor.settings import AuthSettings, Settings
@@ -111,7 +111,7 @@ class Edge:
         async def factory() -> Gateway:
             return self.gateway
 
-        http10.install()
+        http1.install()
         socket_server.install(self.settings.api.body_limit)
         app = build_app(self.settings, factory, clock=FakeClock(), echo_request_id=False)
 

@@ -150,3 +150,49 @@ async def test_no_log_has_a_query(edge: Edge) -> None:
     line = await edge.log_line()
     assert "GET /v1/events" in line
     assert "secret" not in line
+
+
+async def test_http_2_is_not_spoken_without_tls(edge: Edge) -> None:
+    """One connection would carry a hundred requests at a time, past the limits of connections."""
+    answer = await edge.say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+    assert answer.status in (400, 405)
+    assert edge.seen == []
+
+
+_POST = b"POST /v1/rooms HTTP/1.1\r\n" + AUTHORIZED + b"Content-Type: application/json\r\n"
+_CHUNKS = b"2\r\n{}\r\n0\r\n\r\n"
+_SECOND = b"GET /v1/rooms HTTP/1.1\r\n" + AUTHORIZED + CLOSE
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "reached"),
+    [
+        (b"Content-Length: 2\r\nContent-Length: 3\r\n" + CLOSE + b"{}", 400, 0),
+        (b"Content-Length: -2\r\n" + CLOSE + b"{}", 400, 0),
+        (b"Content-Length: +2\r\n" + CLOSE + b"{}", 400, 0),
+        (b"Content-Length: 2, 3\r\n" + CLOSE + b"{}", 400, 0),
+        (b"Transfer-Encoding: xchunked\r\n" + CLOSE + _CHUNKS, 400, 0),
+        (b"Transfer-Encoding: chunked, identity\r\n" + CLOSE + _CHUNKS, 400, 0),
+        (b"Transfer-Encoding: chunked\r\n" + CLOSE + b"zz\r\n{}\r\n0\r\n\r\n", 400, 0),
+        (b"Transfer-Encoding : chunked\r\n" + CLOSE + _CHUNKS, 400, 0),
+        (b"Transfer-Encoding: chunked\r\n" + CLOSE + _CHUNKS, 201, 1),
+        # A length beside chunks does not count, and the connection ends with the answer: nothing after it is a request.
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n" + _CHUNKS + _SECOND, 201, 1),
+        (b"Transfer-Encoding: chunked\r\n" + CLOSE + b"2;a=b\r\n{}\r\n0\r\nAuthorization: Bearer x\r\n\r\n", 201, 1),
+        (b"Content-Length: 2\r\n\r\n{}" + _SECOND, 201, 2),
+    ],
+)
+async def test_nothing_is_taken_for_another_request(edge: Edge, request_: bytes, status: int, reached: int) -> None:
+    answer = await edge.say(_POST + request_)
+    assert (answer.status, len(edge.seen)) == (status, reached)
+
+
+async def test_trailers_are_no_headers(edge: Edge) -> None:
+    """They would be past every rule about headers, and past a proxy that checks a credential."""
+    begin = b"POST /v1/rooms HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    trailers = AUTHORIZED.partition(b"\r\n")[2] + b"serve_multiplexed_model_id: \xff\r\nx-parlor-address: 192.0.2.9\r\n"
+    answer = await edge.say(begin + CLOSE + b"2\r\n{}\r\n0\r\n" + trailers + b"\r\n")
+    assert (answer.status, answer.problem()["code"]) == (401, "unauthenticated")
+    (seen,) = edge.seen
+    assert seen.keys() & {b"authorization", b"serve_multiplexed_model_id"} == set()
+    assert seen[b"x-parlor-address"] == b"127.0.0.1"

@@ -44,5 +44,5 @@ def test_a_value_that_the_setting_could_not_have_is_refused(own: dict[str, float
 
 def test_each_limit_is_a_setting() -> None:
     assert set(OWN_LIMITS) <= LimitSettings.model_fields.keys()
-    of_all = ("address_", "refus", "answer_tokens")
+    of_all = ("address_", "refus", "answer_tokens", "accounts")
     assert {name for name in LimitSettings.model_fields if not name.startswith(of_all)} == set(OWN_LIMITS)

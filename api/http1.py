@@ -1,14 +1,17 @@
-"""Answers to clients of HTTP/1.0, which cannot read chunks (RFC 9112 section 6.1).
+"""Where uvicorn with httptools takes HTTP/1 otherwise than we do.
 
-uvicorn with httptools answers every request as HTTP/1.1: what has no length goes out in chunks. HAProxy passes the
-client's version on to a replica, and its answer back as it is.
+It answers every request as HTTP/1.1: what has no length goes out in chunks, which clients of HTTP/1.0 cannot read (RFC
+9112 section 6.1). HAProxy passes the client's version on to a replica, and its answer back as it is. And it puts the
+trailers of a body among the headers, where they are past every rule of a proxy: a credential, an address, what only
+Serve may say.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGISendEvent, HTTPScope
 from uvicorn.protocols.http import httptools_impl
 
 _Cycle = httptools_impl.RequestResponseCycle
@@ -19,6 +22,11 @@ class _PlainCycle(_Cycle):
     connection, which uvicorn closes after each of them."""
 
     _until_close = False
+
+    def __init__(self, scope: HTTPScope, *args: Any, **kwargs: Any) -> None:
+        # The parser goes on to add to its own list. Trailers are ignored (RFC 9110 section 6.5.1).
+        scope["headers"] = list(scope["headers"])
+        super().__init__(scope, *args, **kwargs)
 
     async def send(self, message: ASGISendEvent) -> None:
         if self.scope["http_version"] == "1.0":
