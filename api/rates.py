@@ -29,6 +29,8 @@ _KEYS_MAX = 20_000
 bucket."""
 _NETWORK_BITS = 64
 """Of an IPv6 address: whoever has one has the whole network, and another address for each request."""
+_CHANGES = 1.0, 200
+"""Entries of one account in the audit log: a second, and at once after a pause."""
 _DAY, _MONTH = 86_400, 30 * 86_400
 """Seconds of a budget's period, roughly."""
 _ROUNDING = 1e-3
@@ -155,6 +157,7 @@ class Limits:
         refused = settings.refused_tokens_per_second, settings.refused_tokens_burst
         self.requests = Rate("requests", self._requests, clock)
         self.sends = Rate("sends", self._sends, clock)
+        self.changes = Rate("keys made and ended, and sign-ins", lambda _: _CHANGES, clock)
         self._addresses = Rate("requests of the address", lambda _: address, clock)
         self._refused_tokens = Rate("refused tokens", lambda _: refused, clock)
         self._turns = Turns(clock)

@@ -44,6 +44,8 @@ async def create_key(request: Request, body: ApiKeyCreateRequest) -> Response:
     """A key for a program of this account. The key itself is in this answer alone. An API key cannot make another."""
     edge, caller = edge_of(request), caller_of(request)
     _require_person(caller)
+    if not set(body.scopes) <= caller.scopes:
+        raise Forbidden("A key does not allow more than the token that makes it")
     expires_at = None if body.expires_at is None else int(body.expires_at.timestamp() * 1000)
     if expires_at is not None and expires_at <= edge.clock.now_ms():
         raise invalid(("body", "expires_at"), "The key would have expired already")

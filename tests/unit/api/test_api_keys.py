@@ -17,6 +17,8 @@ from api.api_keys import KEYS_MAX, new_key
 from parlor.errors import StoreUnavailable
 from parlor.model.access import Credential, TicketHolder
 from parlor.model.ids import AccountId
+from parlor.settings import Settings
+from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import ROOM
@@ -222,6 +224,17 @@ async def test_a_key_neither_makes_nor_ends_keys(client: httpx2.AsyncClient, gat
     ):
         assert (answer.status_code, answer.json()["code"], answer.json()["errorCode"]) == (403, "forbidden", 1019)
     assert len(gateway.access.api_key_rows) == 1
+
+
+@pytest.mark.parametrize("scope", ["read", "write"])
+async def test_a_key_allows_no_more_than_the_token_that_makes_it(
+    client: httpx2.AsyncClient, settings: Settings, scope: str
+) -> None:
+    narrow = bearer(token(settings, scopes=[scope]))
+    expected = {"read": (403, 403, 403), "write": (403, 201, 403)}[scope]
+    asked: tuple[list[str], ...] = (["read"], ["write"], BOTH)
+    found = [await client.post("/v1/keys", json={"name": "x", "scopes": each}, headers=narrow) for each in asked]
+    assert tuple(answer.status_code for answer in found) == expected
 
 
 async def test_a_key_with_one_scope_does_only_that(client: httpx2.AsyncClient, gateway: FakeGateway) -> None:

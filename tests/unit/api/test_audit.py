@@ -103,3 +103,15 @@ async def test_operators_read_it_in_pages_newest_first(client: httpx2.AsyncClien
     assert second["next_cursor"] is None
     wrong = await client.get("/v1/admin/audit", params={"cursor": "x"})
     assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid-request")
+
+
+async def test_an_account_does_not_fill_the_log(
+    client: httpx2.AsyncClient, gateway: FakeGateway, settings: Settings
+) -> None:
+    found = [(await client.delete(f"/v1/keys/{KEY}")).status_code for _ in range(203)]
+    assert found == [404] * 200 + [429] * 3
+    assert (await client.post("/v1/keys", json={"name": "x", "scopes": ["read"]})).status_code == 429
+    assert (await client.post("/v1/session", json={"token": token(settings, "olga")})).status_code == 429
+    assert len(gateway.audit.entries) == 200
+    assert (await client.patch(ACCOUNT, json={"disabled": True})).status_code == 200, "what operators do is not counted"
+    assert (await client.post("/v1/session", json={"token": token(settings, "bob")})).status_code == 201
