@@ -13,12 +13,17 @@ from parlor.store.addresses import parse_address, store_addresses
 from parlor_cli.configuration import read
 from parlor_cli.installation import Founding, Installation
 from parlor_cli.options import OPTIONS, UpOptions, decide
+from parlor_cli.ports import why_not
 from parlor_cli.refusal import Refusal
 
 
 def check(options: UpOptions) -> None:
     """Raises ``Refusal`` that names the place, the key and the value of everything that is wrong."""
-    configuration = read(options.overrides(), OPTIONS)
+    overrides = options.overrides()
+    for key, option in OPTIONS.items():
+        if overrides.get(key[0], {}).get(key[1]) == "":
+            raise Refusal(f"{option} is empty: leave it out, or set the variable that it is made of")
+    configuration = read(overrides, OPTIONS)
     checks = (_language_model, _databases, _redis, _identity, _sign_in, _ports)
     problems = [problem for check in checks for problem in check(configuration)]
     if problems:
@@ -93,5 +98,7 @@ def _sign_in(configuration: Configuration) -> Iterator[str]:
 
 def _ports(configuration: Configuration) -> Iterator[str]:
     settings = configuration.settings
+    if reason := why_not(settings.api.host, 0):
+        yield configuration.problem("api", "host", f"cannot listen there: {reason}")
     if settings.connections.health_port and settings.connections.health_port == settings.api.port:
         yield configuration.problem("connections", "health_port", "the API has that port; give another, or 0")

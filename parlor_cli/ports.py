@@ -85,6 +85,12 @@ def is_free(port: int, host: str = "0.0.0.0") -> bool:  # noqa: S104 - every int
 
 def require(host: str, port: int) -> None:
     """Raises ``Refusal`` with the reason unless ``host:port`` can be listened on."""
+    if reason := why_not(host, port):
+        raise Refusal(f"cannot listen on {host}:{port}: {reason}. Give another --host or --port.")
+
+
+def why_not(host: str, port: int) -> str:
+    """Why ``host:port`` cannot be listened on; empty if it can. With port 0, what is wrong with the host."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -100,8 +106,8 @@ def require(host: str, port: int) -> None:
             errno.EACCES: "this user may not",
             errno.EADDRNOTAVAIL: "that address is not one of this machine",
         }
-        reason = reasons.get(error.errno or 0, error.strerror or str(error))
-        raise Refusal(f"cannot listen on {host}:{port}: {reason}. Give another --host or --port.") from error
+        return reasons.get(error.errno or 0, error.strerror or str(error))
+    return ""
 
 
 def choose(*, http: int, dashboard: int, seed: str) -> PortPlan:

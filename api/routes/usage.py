@@ -42,11 +42,18 @@ async def get_usage(request: Request, query: Annotated[ChatUsageRequest, Query()
     return usage_answer(first, last, query.tz, days, limits)
 
 
+_NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
+"""Files in a machine's database that are not zones of the IANA's: each machine has its own. So are the folders
+`posix/` and `right/`, whose days have leap seconds."""
+
+
 def _zone(name: str) -> tzinfo:
     """The time zone of this name in the machine's database of the IANA's. Raises ``InvalidRequest``."""
     if name == "UTC":
         return UTC  # It needs no database.
     try:
+        if name in _NO_ZONES or name.startswith(("posix/", "right/")):
+            raise ValueError(name)
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise invalid(("query", "tz"), "This time zone is not known; give a name like Europe/Berlin") from error

@@ -91,8 +91,8 @@ class Configuration:
         return _line(place, (section, field), value, what)
 
     def _read_toml(self, path: Path) -> None:
-        if not path.is_file():
-            return
+        if not os.path.lexists(path):
+            return  # A folder, or a link to nothing, is what a container mounts where a file is missing: that is said.
         try:
             tables = read_toml(path)
         except (OSError, ValueError) as error:
@@ -113,8 +113,8 @@ class Configuration:
                 self._problems.append(f"{place}: {wrong}")
 
     def _read_dotenv(self, path: Path) -> None:
-        if not path.is_file():
-            return
+        if path.is_dir() or not os.path.lexists(path):
+            return  # A folder `.env` is what many call their Python environment.
         try:
             bindings = list(parse_stream(StringIO(read_text(path))))
         except (OSError, ValueError) as error:

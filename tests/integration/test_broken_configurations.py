@@ -26,6 +26,8 @@ class Case(msgspec.Struct, frozen=True):
     variables: dict[str, str] = {}
     files: dict[str, str | bytes] = {}
     options: list[str] = []
+    folders: list[str] = []
+    """Where a file should be."""
 
 
 def variable(name: str, value: str, *said: str) -> Case:
@@ -106,6 +108,23 @@ CASES = {
     "toml-section": parlor_toml("[lllm]\n", "[lllm]", "did you mean llm?"),
     "toml-key": parlor_toml("[llm]\nmodle = 'x'\n", "[llm] modle", "did you mean model?"),
     "toml-key-of-another-section": parlor_toml("[api]\nmodel = 'x'\n", "[api] model", "[llm]"),
+    "toml-is-a-folder": Case(["parlor.toml: it cannot be read", "directory"], folders=["parlor.toml"]),
+    "toml-of-utf-16": Case(["parlor.toml: it cannot be read"], files={"parlor.toml": "[api]\n".encode("utf-16")}),
+    "toml-true": parlor_toml("[api]\nport = true\n", "[api] port", "True", "not true"),
+    "toml-section-is-a-value": parlor_toml("api = 5\n", "api in", "5"),
+    "toml-key-without-section": parlor_toml("port = 1\n", "port in", "[api]"),
+    "toml-duration-endless": parlor_toml("[llm]\nidle_timeout = inf\n", "[llm] idle_timeout", "inf"),
+    "personas-are-a-folder": Case(
+        ["mine.toml: it cannot be read", "directory"], {"PARLOR_LLM__PERSONAS_FILE": "mine.toml"}, folders=["mine.toml"]
+    ),
+    "personas-with-a-nul": personas(PERSONA.replace("y", "\0"), "not valid TOML"),
+    "persona-temperature-of-nan": personas(PERSONA + "temperature = nan\n", "'temperature' is nan"),
+    "persona-name-with-a-bell": personas(PERSONA.replace("GPT4O", "GPT4O\\u0007"), "'name'"),
+    "comment-in-a-variable": variable("PARLOR_API__PORT", "8000 # mine", "'8000 # mine'"),
+    "host-that-is-none": option("--host", "999.1.1.1", "'999.1.1.1'", "cannot listen there"),
+    "host-with-its-port": variable("PARLOR_API__HOST", "0.0.0.0:80", "'0.0.0.0:80'", "cannot listen there"),
+    "host-of-another-machine": option("--host", "192.0.2.123", "not one of this machine"),
+    "redis-of-an-unset-variable": option("--redis-url", "", "is empty"),
     "toml-value": parlor_toml("[api]\nport = 'x'\n", "[api] port", "'x'"),
     "dotenv-name": Case([".env, line 2", "PARLOR_API__HOSTT"], files={".env": "A=1\nPARLOR_API__HOSTT=x\n"}),
     "dotenv-syntax": Case([".env, line 1", "a quote is missing"], files={".env": "PARLOR_LLM__API_KEY='hunter2\n"}),
@@ -119,6 +138,8 @@ CASES = {
 def test_it_is_refused_within_a_second_and_nothing_has_started(case: Case, tmp_path: Path) -> None:
     for name, content in case.files.items():
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    for name in case.folders:
+        (tmp_path / name).mkdir()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [PARLOR, "up", "--detach", *case.options],

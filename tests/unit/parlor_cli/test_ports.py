@@ -31,6 +31,16 @@ def test_a_free_port_is_accepted() -> None:
     ports.require("127.0.0.1", ports.one())
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])  # noqa: S104 - it only asks
+def test_nothing_is_wrong_with_a_host_of_this_machine(host: str) -> None:
+    assert ports.why_not(host, 0) == ""
+
+
+@pytest.mark.parametrize("host", ["192.0.2.123", "999.1.1.1", "0.0.0.0:80", "no-such-host.invalid"])
+def test_what_is_wrong_with_a_host_is_found_without_a_port(host: str) -> None:
+    assert ports.why_not(host, 0)
+
+
 def test_a_foreign_address_is_refused_with_the_reason() -> None:
     with pytest.raises(Refusal, match="not one of this machine"):
         ports.require("192.0.2.123", 8000)  # TEST-NET-1

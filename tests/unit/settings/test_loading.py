@@ -103,6 +103,9 @@ def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch, nam
         ("[api.port]\nx = 1\n", "[api] port in {file}"),
         ("api = 5\n", "api in {file} is 5:"),
         ("[api]\nport = 'x'\n", "[api] port in {file} is 'x': Input should be a valid integer"),
+        ("[api]\nport = true\n", "[api] port in {file} is True: a value is expected, not true"),
+        ("[llm]\ntotal_timeout = true\n", "[llm] total_timeout in {file} is True: a value is expected, not true"),
+        ("[llm]\nmodel = false\n", "[llm] model in {file} is False: a value is expected, not false"),
         ("[llm]\ntotal_timeout = 'soon'\n", "[llm] total_timeout in {file} is 'soon': not a duration"),
         ("[store]\nurls = ['sqlite:///a', 'x']\n", "[store] urls in {file}, entry 2: it does not begin with"),
         ("[rooms]\nactors_min = 3\nactors_max = 2\n", "[rooms] in {file}: actors_min is 3"),
@@ -114,6 +117,21 @@ def test_what_is_wrong_with_a_file_is_said_with_file_key_and_value(tmp_path: Pat
     file = tmp_path / "parlor.toml"
     file.write_text(text)
     assert said.format(file=file) in problems()
+
+
+def test_a_folder_or_a_broken_link_in_a_files_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "parlor.toml").mkdir()
+    with pytest.raises(ConfigurationError, match=r"parlor\.toml: it cannot be read: .*[Dd]irectory"):
+        Configuration({})
+    (tmp_path / "parlor.toml").rmdir()
+    (tmp_path / "parlor.toml").symlink_to("/no/such/file")
+    with pytest.raises(ConfigurationError, match=r"parlor\.toml: it cannot be read: .*No such file"):
+        Configuration({})
+
+
+def test_a_python_environment_named_dotenv_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    assert Configuration({}).settings.api.port == 8000
 
 
 def test_a_file_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
