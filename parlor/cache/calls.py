@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlor.cache.changes import CallChange, Parking, PartChange
+from parlor.cache.changes import CallChange, LateCall, Parking, PartChange
 from parlor.cache.codes import Code, refusal
 from parlor.cache.live import ACCOUNT, Live, RoomAddress
 from parlor.cache.loader import Argument
@@ -11,6 +11,7 @@ from parlor.cache.rooms import owned, queueing
 from parlor.errors import AlreadyDecided, DigestMismatch, IllegalTransition
 from parlor.model.ids import Claim, MessageId
 from parlor.model.parts import ToolCallPart
+from parlor.model.tools import ToolState
 
 _KEPT = ("partition", "queue", "generating", "room", "messages", "states")
 """Keys of what writes the row that keeps a reply's slot."""
@@ -122,6 +123,32 @@ class CallCache:
         if answer[0] < 0:
             raise refusal(answer[0])
         return bool(answer[0] == Code.OK)
+
+    async def settle_late(self, address: RoomAddress, claim: Claim, late: LateCall) -> None:
+        """Raises ``AlreadyDecided`` (the reply is gone, or begun anew), ``OutOfStep``, ``Fenced``, ``RoomNotFound``."""
+        usage = late.doc.usage
+        answer = await self._live.attempt(
+            "settle_late",
+            self._live.room_keys(address, *_KEPT, "open", "events", "account", "rooms"),
+            {
+                **queueing(address, claim),
+                "message": late.doc.message_id,
+                "seq": late.seq,
+                "attempt": late.doc.attempt,
+                "past_version": late.past_version,
+                "version": late.doc.version,
+                "doc": encode_doc(late.doc),
+                "index": late.index,
+                "part": encode_part(late.part),
+                "before_input": usage.input_tokens if usage else 0,
+                "before_output": usage.output_tokens if usage else 0,
+                "lease_until": self._live.lease_until(),
+            },
+        )
+        if answer[0] == Code.ILLEGAL:
+            raise AlreadyDecided(extra={"state": ToolState.UNKNOWN})
+        if answer[0] < 0:
+            raise refusal(answer[0])
 
 
 def _changed(message_id: MessageId, seq: int, attempt: int, change: PartChange) -> dict[str, Argument]:

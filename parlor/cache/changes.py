@@ -123,6 +123,20 @@ class CallChange(msgspec.Struct, frozen=True):
     """Whether the same call need not be approved again in this room."""
 
 
+class LateCall(msgspec.Struct, frozen=True):
+    """What came of a call, known after its reply has ended."""
+
+    seq: int
+    """Of the reply."""
+    past_version: int
+    """Of what the reply says so far."""
+    index: int
+    part: ToolCallPart
+    """As it is to be."""
+    doc: MessageDoc
+    """What the reply says with it."""
+
+
 class Unwanted(msgspec.Struct, frozen=True):
     """A message that makes way for a turn."""
 

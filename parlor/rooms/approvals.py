@@ -11,7 +11,7 @@ from hashlib import sha256
 from msgspec import structs
 
 from parlor.cache.calls import CallCache
-from parlor.cache.changes import CallChange
+from parlor.cache.changes import CallChange, LateCall
 from parlor.cache.live import RoomAddress
 from parlor.clock import Clock
 from parlor.errors import AlreadyDecided, DigestMismatch, InvalidRequest, MessageNotFound, OutOfStep
@@ -87,14 +87,16 @@ class Approvals:
             return call
         if not call.client:
             raise InvalidRequest("This tool is called by the server")
-        if call.state is not ToolState.RUNNING:
+        if call.state not in (ToolState.RUNNING, ToolState.UNKNOWN):
             raise AlreadyDecided(extra={"state": call.state})
         if call.digest != posted.digest:
             raise DigestMismatch(extra={"digest": call.digest})
         state = _DONE[posted.result.is_error]
-        return await self._change(
-            address, message, call, structs.replace(call, state=state, result=posted.result, request=request)
-        )
+        done = structs.replace(call, state=state, result=posted.result, request=request)
+        job = self._replies.job(message.message_id)
+        if call.state is ToolState.RUNNING or (job is not None and job.waits):
+            return await self._change(address, message, call, done)
+        return await self._settle_late(address, message, call, done)
 
     async def expire(self, address: RoomAddress) -> None:
         """Ends the waiting of calls whose time is over; the reply goes on without them."""
@@ -143,6 +145,24 @@ class Approvals:
         )
         await self._cache.decide(address, self._claim, change)
         self._replies.add(address, woken)
+        return call
+
+    async def _settle_late(
+        self, address: RoomAddress, message: Message, was: ToolCallPart, call: ToolCallPart
+    ) -> ToolCallPart:
+        """A call whose reply went on without its result, or ended, has one after all."""
+        if await self._replies.take_late(message.message_id, call):
+            return call
+        if message.message_id in self._replies:
+            raise OutOfStep
+        row = await self._history.doc(address.room_id, message.seq)
+        parts = Said(row.content, row.parts).shown
+        at = next((at for at, part in enumerate(parts) if part == was), None)
+        if at is None:
+            raise OutOfStep
+        parts[at] = call
+        late = LateCall(message.seq, row.version, at, call, _with(row, parts))
+        await self._cache.settle_late(address, self._claim, late)
         return call
 
     async def _edited(self, message: Message, call: ToolCallPart, text: str) -> ToolCallPart:

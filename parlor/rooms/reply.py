@@ -92,6 +92,15 @@ class ReplyRun:
             if self._llm is not None:
                 self._llm.cancel()
 
+    async def take_late(self, call: ToolCallPart) -> bool:
+        """Takes what came of a call that was unknown; the model is told with its next step. Returns False when the
+        model has said its last."""
+        if self._llm is None or self._llm.done():
+            return False
+        self._draft.put_call(call)
+        await self._writer.write()
+        return True
+
     async def run(self) -> None:
         """Begins the attempt, writes the answer as it arrives, and ends the reply or parks it."""
         prompt = await self._prompt()

@@ -20,6 +20,7 @@ from parlor.errors import (
 )
 from parlor.model.ids import Claim, MessageId
 from parlor.model.messages import FinishReason
+from parlor.model.parts import ToolCallPart
 from parlor.model.tracing import work_for
 from parlor.rooms.reply import ReplyRun
 from parlor.rooms.reply_job import ReplyJob, ReplyPorts
@@ -134,6 +135,19 @@ class ReplyQueue:
         if parked is not None and parked.waits:
             # It was being parked when it was stopped.
             await self._stop_idle(address, parked)
+
+    async def take_late(self, message_id: MessageId, call: ToolCallPart) -> bool:
+        """Takes what came of a call that was unknown. Returns False when the reply is not being written, or when it
+        ended meanwhile, which is awaited."""
+        if self._run is None or self._run.job.message_id != message_id:
+            return False
+        if await self._run.take_late(call):
+            return True
+        ended = self._ends.setdefault(message_id, asyncio.Event())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await ended.wait()
+        return False
 
     async def _stop_idle(self, address: RoomAddress, job: ReplyJob) -> None:
         """Ends a reply that is not being written."""

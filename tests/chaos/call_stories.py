@@ -125,7 +125,28 @@ def unknown(story: Story) -> CallStory:
     return calls
 
 
-HONEST: list[Callable[[Story], CallStory]] = [approved, denied, edited, posted, unknown]
+def late(story: Story) -> CallStory:
+    """A client posts its result after the reply has gone on without it."""
+    calls = CallStory(story)
+    calls.became(call("running", "7", tool="browser"))
+    calls.became(call("unknown", "7", tool="browser"), ended=True)
+    done = call("done", "7", tool="browser", result="a page")
+    about = Request("a page", message_id="m4", call_id=done.call_id, tool="browser", digest=done.digest)
+    story.did(Kind.POST_RESULT, about, Response(call=done))
+    calls.became(done)
+    calls.over()
+    return calls
+
+
+HONEST: list[Callable[[Story], CallStory]] = [approved, denied, edited, posted, unknown, late]
+
+
+def late_result_lost(story: Story) -> None:
+    """It was taken, and nobody hears of it."""
+    calls = late(story)
+    calls.told = calls.told[:-1]
+    calls.final = {"call-7": call("unknown", "7", tool="browser")}
+    calls.over()
 
 
 def decision_lost(story: Story) -> None:
@@ -292,6 +313,7 @@ PLANTED_CALLS: list[tuple[str, Callable[[Story], Any]]] = [
     ("C18", decision_lost),
     ("C18", approval_answered_otherwise),
     ("C18", result_lost),
+    ("C18", late_result_lost),
     ("C19", other_arguments),
     ("C19", not_approved),
     ("C19", other_bytes),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from msgspec import structs
 
-from parlor.cache.changes import Appended, CallChange, Dispatch, Parking, PartChange
+from parlor.cache.changes import Appended, CallChange, Dispatch, LateCall, Parking, PartChange
 from parlor.cache.live import RoomAddress
 from parlor.errors import (
     AlreadyDecided,
@@ -104,6 +104,11 @@ class Parked:
         tombstone = MessageDoc(self.message_id, SenderType.AI, "", NOW)
         await self.fixtures.states.delete_message(self.address, CLAIM_1, 2, tombstone, stored=False, by="account")
 
+    async def settle_late(self, *, past: int = 3, version: int = 5) -> None:
+        part = structs.replace(self.calls[0], state=ToolState.DONE)
+        doc = structs.replace(self.row(part, version=version), finish_reason=FinishReason.STOPPED, usage=Usage(10, 5))
+        await self.fixtures.calls.settle_late(self.address, CLAIM_1, LateCall(2, past, 0, part, doc))
+
     async def known(self) -> str | None:
         """How far the call has come, by Redis."""
         found = (await self.fixtures.hash("states", self.address)).get(b"c:call_1")
@@ -125,6 +130,12 @@ async def begun(fixtures: CacheFixtures) -> Parked:
 async def parked(fixtures: CacheFixtures) -> Parked:
     reply = await begun(fixtures)
     await reply.park()
+    return reply
+
+
+async def parked_and_ended(fixtures: CacheFixtures) -> Parked:
+    reply = await parked(fixtures)
+    await reply.stop()
     return reply
 
 
@@ -284,6 +295,38 @@ async def test_what_was_decided_is_known_after_a_cold_start(reply: Parked) -> No
     assert not await reply.decide(ToolState.DENIED)
     with pytest.raises(AlreadyDecided):
         await reply.decide(ToolState.APPROVED, "r2", version=6)
+
+
+# Results after the end
+
+
+async def test_a_late_result_is_said_once_and_counts_nothing(fixtures: CacheFixtures) -> None:
+    reply = await parked_and_ended(fixtures)
+    await fixtures.stored(reply.address)
+    before = await fixtures.events(reply.address)
+    await reply.settle_late()
+    await reply.settle_late()
+    told = (await fixtures.events(reply.address))[len(before) :]
+    assert [(event[b"type"], event[b"index"]) for event in told if event[b"type"] != b"message.sent"] == [
+        (b"message.part", b"0")
+    ]
+    (entry,) = await fixtures.queued()
+    assert (entry.recount, entry.final, entry.before, entry.doc and entry.doc.version) == (True, True, Usage(10, 5), 5)
+    assert await fixtures.state(reply.address, 2) is MessageState.PENDING
+    await fixtures.stored(reply.address)
+    assert await fixtures.state(reply.address, 2) is MessageState.SENT
+
+
+async def test_a_late_result_changes_nothing_else(fixtures: CacheFixtures) -> None:
+    open_reply, gone, ended = await parked(fixtures), await parked_and_ended(fixtures), await parked_and_ended(fixtures)
+    await gone.delete()
+    for reply in (open_reply, gone):
+        before = await fixtures.dump()
+        with pytest.raises(AlreadyDecided):
+            await reply.settle_late()
+        assert await fixtures.dump() == before
+    with pytest.raises(OutOfStep):
+        await ended.settle_late(past=1, version=7)
 
 
 # Races

@@ -28,7 +28,7 @@ from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
 from parlor.model.tools import ToolState
 from tests.contract.cache.fixtures import APPLIED, CLAIM_1, LEASE, CacheFixtures, plain
-from tests.contract.cache.test_approvals import parked
+from tests.contract.cache.test_approvals import parked, parked_and_ended
 from tests.contract.cache.test_deletes import delete
 from tests.contract.cache.test_revisions import change
 
@@ -87,11 +87,12 @@ async def everything(fixtures: CacheFixtures) -> None:
 
 
 async def calls(fixtures: CacheFixtures) -> None:
-    """A reply that waits for a person, and goes on."""
+    """A reply that waits for a person, and goes on; one whose call has a result after its end."""
     waiting = await parked(fixtures)
     await waiting.decide(ToolState.APPROVED)
     await waiting.wake()
     await waiting.dispatch()
+    await (await parked_and_ended(fixtures)).settle_late()
 
 
 async def budgets(fixtures: CacheFixtures) -> None:
@@ -166,7 +167,7 @@ async def test_scripts_touch_only_the_keys_that_they_declare(server_fixtures: Ca
     async with fixtures.redis.monitor() as monitor:
         await everything(fixtures)
         await fixtures.redis.echo("the end")
-        key = re.compile(rf"{fixtures.prefix}:[^\s\"]+")
+        key = re.compile(rf"(?<![^\s\"]){fixtures.prefix}:[^\s\"]+")
         while True:
             command = await monitor.next_command()
             line = command["command"]

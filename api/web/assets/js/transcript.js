@@ -143,7 +143,10 @@ export class Transcript {
       this.#restart(message, attempt);
       this.#settle();
     }
-    if (!message.open) return;
+    if (!message.open) {
+      this.#takeLate(message, event);
+      return;
+    }
     try {
       if (message.fold.apply(event).length === 0) return;
     } catch (error) {
@@ -153,6 +156,14 @@ export class Transcript {
     }
     message.content = message.fold.text;
     message.parts = message.fold.shown;
+    this.#onChange(message);
+  }
+
+  /** What came of a call of a tool is known after the reply has ended without it. */
+  #takeLate(message, { type, data: { index, part } }) {
+    if (type !== "message.part" || message.parts[index]?.state !== "unknown") return;
+    if (message.parts[index].tool_call_id !== part.tool_call_id) return;
+    message.parts = message.parts.with(index, part);
     this.#onChange(message);
   }
 
