@@ -13,6 +13,27 @@ TITLE = f"### Task:\nGenerate a concise, 3-5 word title with an emoji summarizin
 TAGS = f"### Task:\nGenerate 1-3 broad tags categorizing the main themes of the chat history.\n\n{HISTORY}"
 FOLLOW_UPS = f"### Task:\nSuggest 3-5 relevant follow-up questions or prompts that the user might ask.\n{HISTORY}"
 QUERIES = f"### Task:\nAnalyze the chat history to determine the necessity of generating search queries.\n{HISTORY}"
+AUTOCOMPLETE = (
+    "### Task:\nYou are an autocompletion system. Continue the text in `<text>` based on the **completion type** in "
+    f"`<type>` and the given language.\n### Context:\n{HISTORY}\n<type>General</type>\n<text>The sun</text>\n"
+)
+EMOJI = (
+    "Your task is to reflect the speaker's likely facial expression through a fitting emoji. Interpret emotions from "
+    "the message.\n\nMessage: ```Hi```"
+)
+MERGED = (
+    'You have been provided with a set of responses from various models to the latest user query: "Hi"\n\n'
+    'Responses from models: """Hello"""'
+)
+FOUND = (
+    "### Task:\nRespond to the user query using the provided context, incorporating inline citations in the format "
+    "[id] **only when the <source> tag includes an explicit id attribute**.\n\n"
+    '<context>\n<source id="1">Kiel is in the north.</source>\n</context>\n\nWhere is Kiel?'
+)
+LIBRECHAT_ASSISTANTS = (
+    "Please generate a concise title (max 40 characters) for a conversation that starts with:\nUser: Hi\nAssistant: "
+    "Hello\n\nTitle:"
+)
 LIBRECHAT = (
     "Provide a concise, 5-word-or-less title for the conversation, using title case conventions. Only return the title "
     "itself.\n\nConversation:\nUser: Hi\nAI: Hello"
@@ -23,7 +44,13 @@ LIBRECHAT_STRUCTURED = (
 )
 
 
-@pytest.mark.parametrize("text", [TITLE, TAGS, FOLLOW_UPS, QUERIES, f"\n{TITLE}", LIBRECHAT, LIBRECHAT_STRUCTURED])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(TITLE, TAGS, FOLLOW_UPS, QUERIES, AUTOCOMPLETE, EMOJI, MERGED, f"\n{TITLE}"),
+        *(LIBRECHAT, LIBRECHAT_STRUCTURED, LIBRECHAT_ASSISTANTS),
+    ],
+)
 def test_a_front_ends_own_request_is_known(text: str) -> None:
     assert is_aside(text)
 
@@ -34,6 +61,7 @@ def test_a_front_ends_own_request_is_known(text: str) -> None:
         "",
         "Can you generate a concise title for my essay?",
         "### Task:\nWrite a poem",
+        FOUND,
         f"What does this mean? {TITLE}",
         "Analyze this conversation and provide:\n1. A summary",
     ],
