@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from parlor_cli.account_commands import chat, demo, sign_in
+from parlor_cli.backup_commands import backup, restore
 from parlor_cli.bench_commands import bench
 from parlor_cli.installation import DEFAULT_DATA_DIR, Installation
 from parlor_cli.operator_commands import accounts, dead_letters
@@ -266,6 +267,8 @@ def fsck(
     raise typer.Exit(run(data_dir, repair=repair, account=account, room=room, as_json=json))
 
 
+app.command()(backup)
+app.command()(restore)
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(accounts, name="accounts")
 keys = typer.Typer(help="The keys that sign tokens, and the API keys of accounts.", no_args_is_help=True)

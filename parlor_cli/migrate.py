@@ -46,7 +46,7 @@ def run(data_dir: Path, *, as_json: bool) -> None:
             raise Refusal(f"{data_dir} holds no installation, and no database URL is configured")
         report = apply(settings, print_step)
     elif installation.running() is not None:
-        report = apply(_with_owner(present(installation)), print_step, installation)
+        report = apply(with_owner(present(installation)), print_step, installation)
     else:
         with installation.locked():
             report = apply(_stopped(installation), print_step, installation)
@@ -56,7 +56,7 @@ def run(data_dir: Path, *, as_json: bool) -> None:
         print("nothing to do")
 
 
-def _with_owner(settings: Settings) -> Settings:
+def with_owner(settings: Settings) -> Settings:
     """With the user that migrates, which what runs does not know."""
     given = load().store
     names = {"migration_user": given.migration_user, "migration_password": given.migration_password}

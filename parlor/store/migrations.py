@@ -13,7 +13,7 @@ import msgspec
 from parlor.clock import Clock, Entropy, SystemClock, SystemEntropy
 from parlor.model.ids import IdMint, InstallationId
 from parlor.settings import StoreSettings
-from parlor.store.addresses import Address, MySqlAddress, store_addresses
+from parlor.store.addresses import Address, MySqlAddress, StoreAddresses, store_addresses
 from parlor.store.installation import Belonging, GlobalRole, Migrated, Proposal, ShardRole
 from parlor.store.mysql import MySqlStore
 from parlor.store.mysql_migrations import migrate_mysql
@@ -53,19 +53,21 @@ async def migrate(
     on_step: Callable[[str], None] = _silent,
     *,
     known: InstallationId | None = None,
+    new: InstallationId | None = None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
 ) -> MigrationReport:
     """Creates what is missing in all databases, at the same time; harmless when repeated.
 
     ``on_step`` gets a line for each step, maybe from another thread. ``known`` is the id that somebody remembers, for
-    databases from before there were ids. Raises ``StoreUnavailable``, ``SchemaMismatch`` (a migration that was applied
-    has changed, the partitions differ, or a shard is not this installation's), ``InvalidRequest`` (a URL is wrong).
+    databases from before there were ids; ``new`` is the id of databases that are made now. Raises ``StoreUnavailable``,
+    ``SchemaMismatch`` (a migration that was applied has changed, the partitions differ, or a shard is not this
+    installation's), ``InvalidRequest`` (a URL is wrong).
     """
     addresses = store_addresses(settings)
     wanted = ShardMap(settings.partitions, len(addresses.shards))
     now = clock or SystemClock()
-    proposal = Proposal(IdMint(now, entropy or SystemEntropy()).installation_id(), known)
+    proposal = Proposal(new or IdMint(now, entropy or SystemEntropy()).installation_id(), known)
 
     async def one(label: str, address: Address, role: GlobalRole | ShardRole) -> Migrated:
         def step(line: str) -> None:
@@ -91,6 +93,17 @@ async def migrate(
             raise other
         reports.append(DatabaseReport(f"shard {shard}", other.applied))
     return MigrationReport(reports, first.installation)
+
+
+def owner_addresses(settings: StoreSettings) -> StoreAddresses:
+    """The databases with the user that migrates: it may read and write tables. Raises ``InvalidRequest``."""
+    addresses = store_addresses(settings)
+
+    def owner(address: Address) -> Address:
+        return _owner(settings, address) if isinstance(address, MySqlAddress) else address
+
+    shards = {shard: owner(address) for shard, address in addresses.shards.items()}
+    return StoreAddresses(shards, owner(addresses.global_))
 
 
 def _owner(settings: StoreSettings, address: MySqlAddress) -> MySqlAddress:
