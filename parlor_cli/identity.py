@@ -12,6 +12,7 @@ from parlor.errors import ParlorError
 from parlor.settings import Settings
 from parlor_cli.installation import Installation
 from parlor_cli.refusal import Refusal
+from parlor_cli.server_errors import server_refusal
 
 if TYPE_CHECKING:
     from parlor.reading.identity import Survey
@@ -61,7 +62,7 @@ def unguarded(settings: Settings, work: Callable[[Wiring], Awaitable[_T]]) -> _T
     try:
         return asyncio.run(open_and_work())
     except ParlorError as error:
-        raise Refusal(f"{error.detail} {error.debug}".rstrip()) from error
+        raise server_refusal(settings, error) from error
 
 
 def explain(installation: Installation, settings: Settings, survey: Survey) -> str:

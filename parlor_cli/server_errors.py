@@ -21,13 +21,21 @@ def server_refusal(settings: Settings, error: ParlorError) -> Refusal:
         return redis_refusal(settings.redis, error)
     if isinstance(error, StoreUnavailable):
         return database_refusal(error)
+    if "WRONGTYPE" in error.debug:
+        what = (
+            "another program has keys there under Parlor's names; give Parlor another database number, or a key prefix"
+        )
+        return Refusal(f"Redis at {_place(settings.redis)} cannot be used: {what} (PARLOR_REDIS__PREFIX)")
     return Refusal(f"{error.detail}: {error.debug}".rstrip(": "))
 
 
 def redis_refusal(settings: RedisSettings, error: ParlorError) -> Refusal:
     """Names the server by its URL, without the password."""
-    url = without_password(settings.url.get_secret_value()).partition("?")[0]
-    return Refusal(f"Redis at {url} cannot be used: {error.detail} {error.debug}".rstrip())
+    return Refusal(f"Redis at {_place(settings)} cannot be used: {error.detail} {error.debug}".rstrip())
+
+
+def _place(settings: RedisSettings) -> str:
+    return without_password(settings.url.get_secret_value()).partition("?")[0]
 
 
 def database_refusal(error: ParlorError) -> Refusal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from parlor.errors import CacheUnavailable, InvalidRequest, ParlorError, StoreUnavailable
+from parlor.errors import CacheUnavailable, InternalError, InvalidRequest, ParlorError, StoreUnavailable
 from parlor.settings import RedisSettings, Settings
 from parlor_cli.server_errors import database_refusal, redis_refusal, server_refusal
 
@@ -47,6 +47,13 @@ def test_a_database_is_named_with_what_it_says_and_what_to_do(debug: str, advice
     assert message.startswith(f"a database cannot be used: {debug}; ")
     assert advice in message
     assert server_refusal(Settings(), error).message == message
+
+
+def test_keys_of_another_program_under_our_names_are_told_as_such() -> None:
+    error = InternalError(debug="HMGET: WRONGTYPE Operation against a key holding the wrong kind of value")
+    message = server_refusal(Settings(redis=REDIS), error).message
+    assert message.startswith("Redis at rediss://parlor:***@cache.internal:6379/0 cannot be used: another program")
+    assert "PARLOR_REDIS__PREFIX" in message
 
 
 def test_another_error_is_told_as_it_is() -> None:
