@@ -194,6 +194,18 @@ async def test_a_lost_answer_is_explained_and_a_call_that_nobody_decides_on_is_n
     await expect(tab.page.locator(".approval")).to_have_count(0)
 
 
+async def test_a_result_that_comes_after_the_reply_has_ended_is_shown(tab: Tab, scripted: ScriptedApi) -> None:
+    call = tool_call(state="unknown", attempts=1)
+    stream = await open_with(tab, scripted, tool_call())
+    parts = [{"type": "text", "text": "Let me see. "}, call]
+    await stream.tell("message.completed", {"message": message(2, "Let me see. ", parts=parts)})
+    await expect(tab.replies.locator(".tool-note")).to_contain_text("its answer was lost")
+    result = {"content": "Sent", "is_error": False, "truncated": False}
+    await stream.tell("message.part", told(call | {"state": "done", "result": result}))
+
+    await expect(tab.replies.locator(".tool summary")).to_have_text("Mail was used")
+
+
 async def test_a_decision_that_failed_can_be_made_again(tab: Tab, scripted: ScriptedApi) -> None:
     call = tool_call()
     answers: list[Answer] = [
