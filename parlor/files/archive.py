@@ -44,7 +44,7 @@ class DirectoryArchive:
         self._directory = directory.expanduser().absolute()
 
     async def put(self, name: str, data: bytes) -> None:
-        await self._step(lambda: _write(self._directory / name, data))
+        await self._step(lambda: self._put(name, data))
 
     async def get(self, name: str) -> bytes | None:
         found: list[bytes] = []
@@ -56,6 +56,11 @@ class DirectoryArchive:
 
         await self._step(read)
         return found[0] if found else None
+
+    def _put(self, name: str, data: bytes) -> None:
+        # By itself: ``parents`` takes no mode.
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(self._directory / name, data)
 
     async def _step(self, work: Callable[[], None]) -> None:
         try:

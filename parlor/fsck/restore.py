@@ -44,6 +44,7 @@ class Restore:
         self._files = files
         self._home = home
         self._on_step = on_step
+        self._gone = frozenset(manifest.missing_blobs)
         self._partition_of = array("i")
         """The partitions of accounts, by their numbers."""
 
@@ -100,6 +101,8 @@ class Restore:
         for piece in self._of(table):
             by_shard: dict[ShardId, list[Values]] = {}
             for row in await read_rows(self._archive, piece):
+                if self._is_gone(table, piece.columns, row):
+                    continue
                 by_shard.setdefault(self._shard_of(table, row), []).append(_moved_on(table, piece.columns, row))
             for shard, rows in by_shard.items():
                 async with filling(self._addresses.shards[shard]) as database:
@@ -107,6 +110,10 @@ class Restore:
                         await database.add(table, piece.columns, rows[start : start + ROWS_AT_ONCE])
                 count += len(rows)
         return count
+
+    def _is_gone(self, table: Table, columns: list[str], row: Values) -> bool:
+        """A file whose bytes were gone when they were to be read: it was deleted while the backup was made."""
+        return table.name == "files" and row[columns.index("blob_id")] in self._gone
 
     def _shard_of(self, table: Table, row: Values) -> ShardId:
         first = row[0]

@@ -214,6 +214,20 @@ async def test_without_its_manifest_there_is_no_backup(tmp_path: Path) -> None:
         await read_manifest(open_archive(str(tmp_path)))
 
 
+async def test_a_file_whose_bytes_went_meanwhile_is_left_out(new_settings: NewSettings, tmp_path: Path) -> None:
+    settings = new_settings(shards=1, partitions=PARTITIONS)
+    await fill(settings)
+    files = files_in(tmp_path / "files")
+    await keep_bytes(files, settings)
+    first = str((await contents(settings))["files"][0][0])
+    await files.delete(dashed(first))
+    archive = open_archive(str(tmp_path / "backup"))
+    assert (await back_up(settings, archive, files)).missing_blobs == [first]
+    target = new_settings(shards=1, partitions=PARTITIONS)
+    await restore(target, archive, files_in(tmp_path / "restored"))
+    assert len((await contents(target))["files"]) == 2 * PARTITIONS - 1
+
+
 async def test_a_place_takes_one_backup(backed_up: tuple[StoreSettings, Archive], tmp_path: Path) -> None:
     settings, archive = backed_up
     with pytest.raises(InvalidRequest, match="a place of its own"):
