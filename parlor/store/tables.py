@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from parlor.store.columns import DOC_COLUMNS
+from parlor.store.columns import Kind as ColumnKind
 from parlor.store.rows import Row
 from parlor.store.sql_files import Role
 
@@ -24,19 +26,9 @@ Values: TypeAlias = list[Value]
 """A row as it is kept: ids as hexadecimal digits."""
 
 MESSAGE = {
-    "content": "text",
-    "sent_at": "number",
-    "attempt": "number",
-    "ai_persona": "text",
-    "parent_message_id": "id",
-    "finish_reason": "text",
-    "input_tokens": "number",
-    "output_tokens": "number",
-    "error_code": "text",
-    "error_detail": "text",
-    "metadata": "text",
-    "parts": "text",
+    column.name: {ColumnKind.ID: "id", ColumnKind.INTEGER: "number"}.get(column.kind, "text") for column in DOC_COLUMNS
 }
+"""The kinds of the columns of a message and of its earlier versions."""
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -124,10 +116,8 @@ SHARD_TABLES = (
         summary="text",
         external_id="text",
     ),
-    _table(
-        "messages", "room_id seq", "version deleted_at", room_id="id", message_id="id", sender_type="text", more=MESSAGE
-    ),
-    _table("message_versions", "room_id seq version", room_id="id", message_id="id", sender_type="text", more=MESSAGE),
+    _table("messages", "room_id seq", "deleted_at", room_id="id", more=MESSAGE),
+    _table("message_versions", "room_id seq version", room_id="id", more=MESSAGE),
     _table("account_daily", "account_db_key day", "messages input_tokens output_tokens", home="account", day="day"),
     _table("account_use", "account_db_key quarter", "messages input_tokens output_tokens cost", home="account"),
     _table(

@@ -142,7 +142,7 @@ def test_a_nodes_haproxy_is_adapted_to_the_settings(
     subprocess.run(command, env=environment, cwd=tmp_path, check=True, timeout=30, capture_output=True)
     adapted = haproxy_config.read_text()
     assert "sc_conn_cur(0) gt 77" in adapted
-    assert "bind 127.0.0.1:8000 maxconn " in adapted
+    assert "bind 127.0.0.1:8000 proto h1 maxconn " in adapted
 
 
 def settings_of(environment: dict[str, str], directory: Path) -> Settings:

@@ -64,5 +64,5 @@ def test_the_command_adapts_the_file_and_becomes_haproxy(home: Installation, tmp
     assert done.stdout == f"-db -f {config}\n", "-dR would keep the next one from the port"
     adapted = config.read_text()
     assert "mode 600" in adapted
-    assert "bind 192.0.2.1:8123 maxconn " in adapted
+    assert "bind 192.0.2.1:8123 proto h1 maxconn " in adapted
     assert "127.0.0.1:8000" not in adapted
