@@ -72,8 +72,9 @@ async def _opened(address: Address) -> AsyncIterator[_MySqlFilling | _SqliteFill
         else:
             file = await asyncio.to_thread(open_file, address, busy_timeout=BUSY_TIMEOUT)
             try:
-                await asyncio.to_thread(file.execute, "BEGIN IMMEDIATE")
-                yield _SqliteFilling(file)
+                database = _SqliteFilling(file)
+                await database.run("BEGIN IMMEDIATE")
+                yield database
             finally:
                 await asyncio.to_thread(file.close)
     except (MySQLError, OSError, TimeoutError) as error:
@@ -115,21 +116,26 @@ class _MySqlFilling:
 
 
 class _SqliteFilling:
-    """One transaction."""
+    """One transaction. No cursor leaves its thread: it would end in another one, while the next statement runs."""
 
     def __init__(self, file: sqlite3.Connection) -> None:
         self._file = file
 
     async def add(self, table: Table, columns: Sequence[str], rows: Sequence[Values]) -> None:
-        bound = _bound(table, columns, rows)
-        await asyncio.to_thread(self._file.executemany, _replace(table, columns, '"', "?"), bound)
+        await asyncio.to_thread(self._add, _replace(table, columns, '"', "?"), _bound(table, columns, rows))
 
     async def run(self, statement: str) -> None:
-        await asyncio.to_thread(self._file.execute, statement)
+        await asyncio.to_thread(self._all, statement)
 
     async def any(self, table: str) -> bool:
-        found = await asyncio.to_thread(self._file.execute, f"SELECT 1 FROM {table} LIMIT 1")  # noqa: S608  # ours
-        return found.fetchone() is not None
+        return bool(await asyncio.to_thread(self._all, f"SELECT 1 FROM {table} LIMIT 1"))  # noqa: S608  # ours
 
     async def commit(self) -> None:
-        await asyncio.to_thread(self._file.execute, "COMMIT")
+        await self.run("COMMIT")
+
+    def _add(self, statement: str, rows: list[tuple[str | int | bytes | None, ...]]) -> None:
+        self._file.executemany(statement, rows).close()
+
+    def _all(self, statement: str) -> list[tuple[object, ...]]:
+        with contextlib.closing(self._file.execute(statement)) as cursor:
+            return cursor.fetchall()
