@@ -19,6 +19,10 @@ pytestmark = pytest.mark.integration
 
 SHARDS = 3
 ROOMS = 4
+NOTES = 200
+"""In each room at the most: together fewer than an account may send at once."""
+PAUSE = 0.05
+"""Seconds between two notes of a room: some are sent before the backup, some meanwhile."""
 
 
 async def test_a_backup_under_load_has_all_that_was_accepted_before(
@@ -29,10 +33,11 @@ async def test_a_backup_under_load_has_all_that_was_accepted_before(
     done = asyncio.Event()
 
     async def talk(room: RoomId) -> None:
-        while not done.is_set():
+        while not done.is_set() and len(sent[room]) < NOTES:
             text = f"note {len(sent[room])}"
             note = await user.note(room, text)
             sent[room].append((note["message_id"], text))
+            await asyncio.sleep(PAUSE)
 
     async def fewest() -> int:
         return min(map(len, sent.values()))
