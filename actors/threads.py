@@ -12,7 +12,7 @@ with a tenth of it, a send at one connection took 5 to 15 % less time (docs/PERF
 
 YOUNG_OBJECTS = 10_000
 """New objects after which Python looks among them for cycles. A request makes hundreds that end with it, without any
-cycle: at Python's 700, looking was a twelfth of the time of a replica."""
+cycle: at Python's 700, looking was 7 % of the time in which a replica worked (docs/PERFORMANCE.md)."""
 
 
 def serve_calls() -> None:

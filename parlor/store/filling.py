@@ -9,11 +9,9 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Protocol
 
 from asyncmy.connection import Connection
-from asyncmy.errors import MySQLError
 
-from parlor.errors import StoreUnavailable
 from parlor.store.addresses import Address, MySqlAddress
-from parlor.store.mysql_errors import translate
+from parlor.store.mysql_errors import translated
 from parlor.store.mysql_pool import CONNECT_TIMEOUT, open_connection
 from parlor.store.sqlite import open_connection as open_file
 from parlor.store.tables import Table, Values
@@ -62,7 +60,7 @@ async def filling(address: Address) -> AsyncIterator[Filling]:
 
 @contextlib.asynccontextmanager
 async def _opened(address: Address) -> AsyncIterator[_MySqlFilling | _SqliteFilling]:
-    try:
+    with translated(address.label):
         if isinstance(address, MySqlAddress):
             connection = await open_connection(address, connect_timeout=CONNECT_TIMEOUT)
             try:
@@ -77,10 +75,6 @@ async def _opened(address: Address) -> AsyncIterator[_MySqlFilling | _SqliteFill
                 yield database
             finally:
                 await asyncio.to_thread(file.close)
-    except (MySQLError, OSError, TimeoutError) as error:
-        raise translate(error, address.label) from error
-    except sqlite3.Error as error:
-        raise StoreUnavailable(debug=f"{address.label}: {error}") from error
 
 
 def _replace(table: Table, columns: Sequence[str], quote: str, mark: str) -> str:

@@ -7,6 +7,10 @@ Numbers: dev.mysql.com "Server Error Message Reference" and mariadb.com "MariaDB
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+
 from asyncmy import errors
 
 from parlor.errors import InvalidRequest, ParlorError, StoreUnavailable
@@ -75,3 +79,15 @@ def translate(error: BaseException, label: str) -> ParlorError | NoSuchProcedure
     if number in _ROW or str(state or "")[:2] in {"22", "23"}:
         return RowRefused(debug=debug)
     return StoreUnavailable(debug=debug, retry_after=RETRY_AFTER)
+
+
+@contextlib.contextmanager
+def translated(label: str) -> Iterator[None]:
+    """For who reads or writes a whole database of either kind: in the block its errors become the store's. ``label``
+    names the database."""
+    try:
+        yield
+    except (errors.MySQLError, OSError, TimeoutError) as error:
+        raise translate(error, label) from error
+    except sqlite3.Error as error:
+        raise StoreUnavailable(debug=f"{label}: {error}") from error

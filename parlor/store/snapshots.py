@@ -10,11 +10,9 @@ from typing import Protocol
 
 from asyncmy.connection import Connection
 from asyncmy.cursors import SSCursor
-from asyncmy.errors import MySQLError
 
-from parlor.errors import StoreUnavailable
 from parlor.store.addresses import Address, MySqlAddress, SqliteAddress
-from parlor.store.mysql_errors import translate
+from parlor.store.mysql_errors import translated
 from parlor.store.mysql_pool import CONNECT_TIMEOUT, open_connection
 from parlor.store.sqlite import open_connection as open_file
 from parlor.store.tables import Table, Values
@@ -38,7 +36,7 @@ class Snapshot(Protocol):
 @contextlib.asynccontextmanager
 async def snapshot(address: Address) -> AsyncIterator[Snapshot]:
     """The moment is when the block begins. Raises ``StoreUnavailable``, also while rows are read."""
-    try:
+    with translated(address.label):
         if isinstance(address, MySqlAddress):
             connection = await open_connection(address, connect_timeout=CONNECT_TIMEOUT)
             try:
@@ -51,10 +49,6 @@ async def snapshot(address: Address) -> AsyncIterator[Snapshot]:
                 yield _SqliteSnapshot(file)
             finally:
                 await asyncio.to_thread(file.close)
-    except (MySQLError, OSError, TimeoutError) as error:
-        raise translate(error, address.label) from error
-    except sqlite3.Error as error:
-        raise StoreUnavailable(debug=f"{address.label}: {error}") from error
 
 
 def _select(table: Table, quote: str) -> str:
