@@ -28,7 +28,7 @@ from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
 from parlor.model.tools import ToolState
 from tests.contract.cache.fixtures import APPLIED, CLAIM_1, LEASE, CacheFixtures, plain
-from tests.contract.cache.test_approvals import parked, parked_and_ended
+from tests.contract.cache.parked_replies import parked, parked_and_ended
 from tests.contract.cache.test_deletes import delete
 from tests.contract.cache.test_revisions import change
 
