@@ -14,6 +14,7 @@ from parlor_cli.configuration import read
 from parlor_cli.installation import Founding, Installation
 from parlor_cli.options import OPTIONS, UpOptions, decide
 from parlor_cli.ports import why_not
+from parlor_cli.ray_address import why_no_ray
 from parlor_cli.refusal import Refusal
 
 
@@ -24,7 +25,7 @@ def check(options: UpOptions) -> None:
         if overrides.get(key[0], {}).get(key[1]) == "":
             raise Refusal(f"{option} is empty: leave it out, or set the variable that it is made of")
     configuration = read(overrides, OPTIONS)
-    checks = (_language_model, _databases, _redis, _identity, _sign_in, _ports)
+    checks = (_language_model, _databases, _redis, _identity, _sign_in, _ports, _ray)
     problems = [problem for check in checks for problem in check(configuration)]
     if problems:
         raise Refusal(str(ConfigurationError(problems)))
@@ -102,3 +103,9 @@ def _ports(configuration: Configuration) -> Iterator[str]:
         yield configuration.problem("api", "host", f"cannot listen there: {reason}")
     if settings.connections.health_port and settings.connections.health_port == settings.api.port:
         yield configuration.problem("connections", "health_port", "the API has that port; give another, or 0")
+
+
+def _ray(configuration: Configuration) -> Iterator[str]:
+    address = configuration.settings.ray.address
+    if address and (reason := why_no_ray(address)):
+        yield configuration.problem("ray", "address", reason)

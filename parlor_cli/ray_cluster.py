@@ -22,6 +22,7 @@ from parlor_cli import processes
 from parlor_cli.installation import MARKER, Installation
 from parlor_cli.ports import PortPlan
 from parlor_cli.processes import ProcessRef
+from parlor_cli.ray_address import why_no_ray
 from parlor_cli.refusal import Refusal
 
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
@@ -205,6 +206,8 @@ def is_loopback(address: str) -> bool:
 def join(address: str, namespace: str, *, private: bool = False) -> RayHead:
     """Connects to a running cluster: a private one, or one whose environment is up to its operator. Raises
     ``Refusal``."""
+    if reason := why_no_ray(address):
+        raise Refusal(f"cannot connect to Ray at {address}: {reason}")
     import ray
 
     try:

@@ -40,6 +40,10 @@ def database(url: str, *said: str) -> Case:
     return Case(["--mysql-url", url], ["a database cannot be used", *said])
 
 
+def ray(address: str, *said: str) -> Case:
+    return Case(["--ray-address", address], [f"--ray-address is '{address}'", *said])
+
+
 CASES = {
     "redis-closed": redis(
         "redis://:hunter2@127.0.0.1:{closed}/0", "redis://:***@127.0.0.1:{closed}/0", "Connect call failed"
@@ -57,6 +61,10 @@ CASES = {
     "mysql-no-host": database("mysql://ada:hunter2@no-such-host.invalid/d", "no-such-host.invalid:3306/d_global"),
     "mysql-no-socket": database("mysql://ada:hunter2@/d?unix_socket=/no/such.sock", "/no/such.sock"),
     "mysql-is-a-web-server": database("mysql://ada:hunter2@127.0.0.1:{web}/d", "127.0.0.1:{web}/d_global"),
+    "ray-closed": ray("127.0.0.1:{closed}", "no Ray answers there: Connection refused"),
+    "ray-no-host": ray("no-such-host.invalid:6379", "no Ray answers there"),
+    "ray-is-a-web-server": ray("127.0.0.1:{web}", "what answers there is no Ray"),
+    "ray-of-its-client": ray("ray://127.0.0.1:{closed}", "the host:port of Ray's GCS"),
     "sqlite-no-folder": database("sqlite:////dev/null/d.db", "/dev/null/d_global.db", "File exists"),
 }
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from copy import copy
 from random import Random
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ from parlor.errors import LlmError
 from parlor.llm.answer import AnswerParser
 from tests.unit.llm.bodies import text_of
 from tests.unit.llm.dialects import DIALECTS, Dialect, Frame, event, frames
+
+T = TypeVar("T")
 
 PIECES = [
     *("Hello", " world", ", ", ".", " ", "\n\n", "\t", "é", "日本語", "👩‍👩‍👧", "🙂", "\u2028", "\u0085", "\x7f"),
@@ -122,12 +124,19 @@ def _ended(answer: AnswerParser) -> tuple[str, bool]:
 
 
 def _fork(answer: AnswerParser) -> AnswerParser:
-    """A copy, to be ended. Much faster than ``deepcopy``, and there is one for each byte."""
-    twin = copy(answer)
-    twin._body, twin._spoken = copy(answer._body), copy(answer._spoken)
-    for name, value in vars(twin._body).items() if twin._body is not None else ():
-        if isinstance(value, list):
-            setattr(twin._body, name, value.copy())
+    """A copy, to be ended. There is one for each byte, and ``deepcopy`` takes fifty times as long."""
+    twin = _twin(answer)
+    twin._spoken = _twin(answer._spoken)
+    if answer._body is not None:
+        twin._body = _twin(answer._body)
+        own = vars(twin._body)
+        own.update([(name, value.copy()) for name, value in own.items() if isinstance(value, list)])
+    return twin
+
+
+def _twin(original: T) -> T:
+    twin: T = object.__new__(type(original))
+    vars(twin).update(vars(original))
     return twin
 
 
