@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from actors.contracts import InstallationStatus, QueueStatus
+from actors.contracts import ActorStatus, InstallationStatus, QueueStatus
 from actors.routing import RoomRouter
 from parlor.administration.operations import Operations
 from parlor.model.administration import ActorLine, Overview, ShardLine
@@ -24,12 +24,33 @@ class ActorAdministration(Operations):
 
 
 def overview_of(status: InstallationStatus) -> Overview:
-    actors = [
-        ActorLine(actor.name, actor.kind, actor.alive, len(actor.rooms), actor.trouble) for actor in status.actors
-    ]
+    by_partition = {queue.partition: queue for queue in status.queues}
+    actors = [_actor(actor, by_partition) for actor in status.actors]
     queues = sorted(status.queues, key=lambda queue: queue.shard)
     shards = [_line(shard, list(its)) for shard, its in groupby(queues, lambda queue: queue.shard)]
     return Overview(status.services, actors, shards)
+
+
+def _actor(actor: ActorStatus, queues: dict[int, QueueStatus]) -> ActorLine:
+    held = [queues[partition] for partition in actor.partitions if partition in queues]
+    return ActorLine(
+        actor.name,
+        actor.kind,
+        actor.alive,
+        len(actor.rooms),
+        actor.trouble,
+        pid=actor.pid,
+        node=actor.node,
+        started=actor.started,
+        leaving=actor.leaving,
+        replies=actor.replies,
+        sends=actor.sends,
+        replied=actor.replied,
+        partitions=len(actor.partitions),
+        committed=actor.committed,
+        lag_entries=sum(queue.depth for queue in held),
+        lag_seconds=max((queue.lag_seconds for queue in held), default=0.0),
+    )
 
 
 def _line(shard: int, queues: list[QueueStatus]) -> ShardLine:

@@ -27,6 +27,27 @@ class ActorState(_Body):
     """How many rooms it serves."""
     trouble: str
     """Empty: nothing is wrong."""
+    pid: int
+    """0: it has not started yet, and perhaps waits for a node."""
+    node: str
+    started: bool
+    """False: a new process that has begun nothing."""
+    leaving: bool
+    """It lets its rooms go, and ends then."""
+    replies: int
+    """Replies that it is writing."""
+    sends: int
+    """Messages that it has acknowledged since its process began. Two looks give a rate."""
+    replied: int
+    """Replies that it has ended since then."""
+    partitions: int
+    """Partitions that a ShardWriter holds."""
+    committed: int
+    """Operations that it has stored since its process began."""
+    lag_entries: int
+    """Operations that wait in its partitions."""
+    lag_seconds: float
+    """The age of the oldest of them."""
 
 
 class ShardState(_Body):

@@ -15,12 +15,13 @@ from parlor_cli.progress import ScreenProgress
 
 def sign_in(
     account: Annotated[str, typer.Argument(help="The account to sign in.")] = FIRST_ACCOUNT,
+    operator: Annotated[bool, typer.Option("--admin", help="On the operators' page, for what they do.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Print a link that signs an account in on the page, once, within a minute; alone, on standard output."""
     from parlor_cli.sign_in import run
 
-    typer.echo(run(data_dir, account))
+    typer.echo(run(data_dir, account, operator=operator))
 
 
 def chat(

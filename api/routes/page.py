@@ -1,4 +1,4 @@
-"""The web page at ``/``; its files are below ``/assets``."""
+"""The web page at ``/`` and that of operators at ``/admin``; their files are below ``/assets``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,24 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 async def index(request: Request) -> Response:
     """The page. A code that signs in is in the fragment of the URL, which the browser does not send."""
+    return _page(request, "index.html", "js/app.js")
+
+
+@router.get("/admin")
+async def admin(request: Request) -> Response:
+    """The operators' page. It shows what ``/v1/admin`` gives the caller: without the scope, nothing."""
+    return _page(request, "admin.html", "js/admin/app.js")
+
+
+def _page(request: Request, name: str, first: str) -> Response:
     # Revalidated each time, so that a page of one version never runs with the scripts of another.
-    return file_answer(request, _index(fingerprint(), web_file(WEB / "index.html")), REVALIDATED)
+    return file_answer(request, _made(fingerprint(), web_file(WEB / name), first), REVALIDATED)
 
 
 @lru_cache(maxsize=4)
-def _index(mark: str, template: WebFile) -> WebFile:
+def _made(mark: str, template: WebFile, first: str) -> WebFile:
     """The page with the fingerprint in the paths of its files, and its modules named, so that they load at once."""
-    modules = sorted(_with_imports("js/app.js"))
+    modules = sorted(_with_imports(first))
     preloads = "\n  ".join(f'<link rel="modulepreload" href="assets/{name}">' for name in modules)
     text = template.body.decode().replace("<!-- modules -->", preloads)
     return made_file(text.replace('"assets/', f'"assets/{mark}/').encode(), "text/html")

@@ -16,6 +16,27 @@ class ActorLine(msgspec.Struct, frozen=True):
     rooms: int
     trouble: str
     """Empty: nothing is wrong."""
+    pid: int = 0
+    """0: it has not started yet, and perhaps waits for a node."""
+    node: str = ""
+    started: bool = True
+    """False: a new process that has begun nothing."""
+    leaving: bool = False
+    """It lets its rooms go, and ends then."""
+    replies: int = 0
+    """Replies that it is writing."""
+    sends: int = 0
+    """Messages that it has acknowledged since its process began."""
+    replied: int = 0
+    """Replies that it has ended since then."""
+    partitions: int = 0
+    """Partitions that a ShardWriter holds."""
+    committed: int = 0
+    """Operations that it has stored since its process began."""
+    lag_entries: int = 0
+    """Operations that wait in its partitions."""
+    lag_seconds: float = 0.0
+    """The age of the oldest of them."""
 
 
 class ShardLine(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ _TYPES = {
     ".mjs": "text/javascript",
     ".css": "text/css",
 }
+_PAGES = {"/": "index.html", "": "index.html", "/admin": "admin.html"}
 Json = dict[str, Any]
 Answer = tuple[int, Json | str]
 """A status, and JSON or the text of an event stream (which then ends: a cut)."""
@@ -134,7 +135,7 @@ class ScriptedApi:
     async def _handle(self, route: Route, request: Request) -> None:
         path = request.url.removeprefix(ORIGIN).split("?")[0]
         if not path.startswith("/v1/"):
-            name = path.lstrip("/") or "index.html"
+            name = _PAGES.get(path) or path.lstrip("/")
             file = asset_path(name.removeprefix("assets/")) or WEB / name
             kind = _TYPES.get(file.suffix, "image/svg+xml")
             await route.fulfill(body=file.read_bytes(), content_type=f"{kind}; charset=utf-8")

@@ -57,7 +57,7 @@ class FakeAdministration:
     async def overview(self) -> Overview:
         if self.fails is not None:
             raise self.fails
-        actor = ActorLine("rooms-000", "RoomActor", True, 3, "")
+        actor = ActorLine("rooms-000", "RoomActor", True, 3, "", 40, "node", replies=1, sends=70, replied=60)
         return Overview({"redis": "ok"}, [actor], [ShardLine(1, 4, 0.5, 2, "")])
 
     async def accounts(self, limit: int, after: int) -> list[AccountRow]:

@@ -35,13 +35,33 @@ def client(client: httpx2.AsyncClient, settings: Settings) -> httpx2.AsyncClient
     return client
 
 
+ACTOR = {
+    "name": "rooms-000",
+    "kind": "RoomActor",
+    "alive": True,
+    "rooms": 3,
+    "trouble": "",
+    "pid": 40,
+    "node": "node",
+    "started": True,
+    "leaving": False,
+    "replies": 1,
+    "sends": 70,
+    "replied": 60,
+    "partitions": 0,
+    "committed": 0,
+    "lag_entries": 0,
+    "lag_seconds": 0.0,
+}
+
+
 async def test_the_status_says_what_runs_and_how_far_the_shards_are(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/v1/admin/status")
     assert (answer.status_code, answer.json()) == (
         200,
         {
             "services": {"redis": "ok"},
-            "actors": [{"name": "rooms-000", "kind": "RoomActor", "alive": True, "rooms": 3, "trouble": ""}],
+            "actors": [ACTOR],
             "shards": [{"shard": 1, "lag_entries": 4, "lag_seconds": 0.5, "dead_letters": 2, "trouble": ""}],
             "errorCode": 0,
         },

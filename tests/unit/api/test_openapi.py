@@ -221,5 +221,5 @@ def test_what_is_not_in_the_document_is_a_page() -> None:
         if not (isinstance(route, APIRoute) and route.include_in_schema)
         for method in getattr(route, "methods", None) or {"any"}
     }
-    pages = ("/", "/docs", "/docs/errors", "/docs/start.js", "/docs/{name}")
+    pages = ("/", "/admin", "/docs", "/docs/errors", "/docs/start.js", "/docs/{name}")
     assert outside == {("GET", path) for path in pages}

@@ -51,8 +51,9 @@ def test_nothing_is_inline_or_remote(path: Path) -> None:
         assert not re.search(r"\.(?:inner|outer)HTML\b|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
 
 
-def test_every_file_that_the_page_names_is_there() -> None:
-    named = re.findall(r'(?:src|href)="(assets/[^"]+)"', (WEB / "index.html").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", ["index.html", "admin.html"])
+def test_every_file_that_a_page_names_is_there(page: str) -> None:
+    named = re.findall(r'(?:src|href)="(assets/[^"]+)"', (WEB / page).read_text(encoding="utf-8"))
     assert named
     for name in named:
         assert (WEB / name).is_file(), name
@@ -66,7 +67,7 @@ def test_every_module_that_is_imported_is_there() -> None:
             assert asset_path(posixpath.normpath(f"{posixpath.dirname(name)}/{imported}")), f"{name} imports {imported}"
 
 
-@pytest.mark.parametrize("path", ["/", "/assets/js/app.js"])
+@pytest.mark.parametrize("path", ["/", "/admin", "/assets/js/app.js"])
 async def test_the_page_lets_nobody_else_in(client: httpx2.AsyncClient, path: str) -> None:
     found = (await client.get(path)).headers
     policy = found["content-security-policy"]
@@ -93,7 +94,14 @@ async def test_what_the_page_loads_stays_in_the_browser_until_it_changes(client:
     assert (other.status_code, other.headers["cache-control"]) == (200, "no-cache")
 
 
-@pytest.mark.parametrize("path", ["/", "/assets/js/app.js", "/docs/swagger-ui.css"])
+async def test_the_page_of_operators_loads_its_own_modules(client: httpx2.AsyncClient) -> None:
+    page = await client.get("/admin")
+    loaded = {name.partition("/")[2] for name in re.findall(r'"assets/([^"]+\.js)"', page.text)}
+    assert loaded >= {"js/admin/app.js", "js/admin/chart.js", "js/words/ko.js", "client/transport.js"}
+    assert not loaded & {"js/app.js", "js/workspace.js", "vendor/marked/marked.esm.js"}
+
+
+@pytest.mark.parametrize("path", ["/", "/admin", "/assets/js/app.js", "/docs/swagger-ui.css"])
 async def test_files_are_compressed_and_not_sent_twice(client: httpx2.AsyncClient, path: str) -> None:
     whole = await client.get(path, headers={"Accept-Encoding": "identity, gzip;q=0"})
     assert "content-encoding" not in whole.headers

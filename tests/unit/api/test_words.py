@@ -20,7 +20,9 @@ def test_the_tables_have_the_same_words() -> None:
     assert english.keys() == korean.keys()
     for key, text in english.items():
         assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", korean[key])), key
-    source = "\n".join(path.read_text(encoding="utf-8") for path in [*(ASSETS / "js").glob("*.js"), WEB / "index.html"])
+    scripts = [*(ASSETS / "js").glob("*.js"), *(ASSETS / "js" / "admin").glob("*.js")]
+    sources = [*scripts, WEB / "index.html", WEB / "admin.html"]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     literal = set(re.findall(r'["\'`]([a-z-]+(?:\.[a-z_-]+)*)["\'`]', source))
     made = (*tuple(re.findall(r"t\(`([a-z.]+)\$", source)), "problem.", "settings.", "sign-in.problem.")
     assert [key for key in english if key not in literal and not key.startswith(made)] == []

@@ -80,6 +80,15 @@ def test_a_link_is_a_code_for_a_session_of_the_account(running: Installation, wi
     assert sign_in.run(running.data_dir, "bob") != link
 
 
+def test_a_link_for_an_operator_is_for_a_shift(running: Installation, wiring: FakeWiring) -> None:
+    link = sign_in.run(running.data_dir, "olga", operator=True)
+    assert link.startswith(f"{URL}/admin#code=17-")
+    claims = session_of(link, wiring, running)
+    assert set(str(claims["scope"]).split()) == {"read", "write", "admin"}
+    assert float(str(claims["exp"])) - float(str(claims["iat"])) == pytest.approx(12 * 3600, abs=1)
+    assert "scope" not in session_of(sign_in.run(running.data_dir, "olga"), wiring, running)
+
+
 @pytest.mark.usefixtures("wiring")
 def test_a_link_leads_to_where_browsers_reach_the_page(running: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARLOR_API__PUBLIC_URL", "https://chat.example.org/")

@@ -1,14 +1,13 @@
 // The page's start: who is signed in decides what is shown.
 
 import { Api } from "./api.js";
-import { confirm } from "./dialog.js";
+import { Arrival } from "./arrival.js";
 import { byId } from "./element.js";
 import { notify } from "./notice.js";
 import { applyPreferences } from "./preferences.js";
 import { Problem } from "./problem.js";
 import { AccountStorage, codeIn, tabs, takeCode } from "./session.js";
 import { SignInForm, takePlace, takeProblem } from "./sign_in.js";
-import { delayMs, pause } from "./stream.js";
 import { fillIn, t } from "./words.js";
 import { Workspace } from "./workspace.js";
 
@@ -30,6 +29,7 @@ const form = new SignInForm(door, {
   },
   onProblem: showSignIn,
 });
+const arrival = new Arrival(door, form);
 
 function showSignIn(text = "") {
   sessions += 1;
@@ -48,7 +48,7 @@ async function enter({ account_id: name }) {
     if (mine === sessions) showSignIn(problem.sentence);
   });
   try {
-    const { personas } = await patiently(() => api.personas());
+    const { personas } = await arrival.patiently(() => api.personas());
     if (mine !== sessions) return;
     form.hide();
     byId("account").textContent = name;
@@ -58,55 +58,12 @@ async function enter({ account_id: name }) {
   }
 }
 
-/** Waits for a server that is still starting. */
-async function patiently(ask) {
-  for (let failures = 1; ; failures += 1) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof Problem) || !error.retryable) throw error;
-      byId("sign-in").hidden = false;
-      form.say(t("sign-in.waiting", { problem: error.sentence }));
-      await pause(delayMs(failures, error));
-    }
-  }
-}
-
-/** Whose session the browser has, or null. */
-async function present() {
-  try {
-    return await patiently(() => door.session());
-  } catch (error) {
-    if (error instanceof Problem && error.status === 401) return null;
-    throw error;
-  }
-}
-
-/** Sign in with a code. One for another account than that of `known` asks first. Resolves to who is signed in then. */
-async function useCode(code, known) {
-  const expected = known?.account_id;
-  try {
-    return await patiently(() => door.signIn({ code, account_id: expected }));
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    if (error.code !== "another-account") {
-      if (known) notify(error.detail);
-      else showSignIn(error.detail);
-      return known;
-    }
-    const other = error.account;
-    const text = t("sign-in.other.text", { expected, other });
-    const question = { heading: t("sign-in.other.heading"), text, button: t("sign-in.button") };
-    return (await confirm(question, () => door.signIn({ code }))) ?? known;
-  }
-}
-
 async function start() {
   const code = takeCode();
   const problem = takeProblem();
   const isBack = takePlace();
-  const known = await present();
-  const session = code ? await useCode(code, known) : known;
+  const known = await arrival.present();
+  const session = code ? await arrival.useCode(code, known, showSignIn) : known;
   if (session && (isBack || session !== known)) tabs.postMessage({ account: session.account_id });
   if (session) {
     if (problem) notify(problem);

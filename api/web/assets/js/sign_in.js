@@ -31,15 +31,20 @@ export class SignInForm {
   #onSession;
   #onProblem;
 
-  /** `onSession` gets each new session, `onProblem` the words for an attempt that failed. */
-  constructor(api, { onSession, onProblem }) {
+  /**
+   * `onSession` gets each new session, `onProblem` the words for an attempt that failed. Without `offers`, a link or a
+   * token is the only way.
+   */
+  constructor(api, { onSession, onProblem, offers = true }) {
     this.#api = api;
+    this.#asked = !offers;
     this.#onSession = onSession;
     this.#onProblem = onProblem;
     this.#onSubmit("sign-in-form", "token-field", (given) => {
       const code = codeIn(given);
       return code ? { code } : { token: given };
     });
+    if (!offers) return;
     this.#onSubmit("name-form", "name-field", (name) => ({ name }));
     byId("openid-link").addEventListener("click", () => {
       sessionStorage.setItem(PLACE, location.hash);

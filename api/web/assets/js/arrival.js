@@ -1,0 +1,65 @@
+// How somebody comes in: with the session that the browser has, or with the code of a sign-in link.
+
+import { confirm } from "./dialog.js";
+import { byId } from "./element.js";
+import { notify } from "./notice.js";
+import { Problem } from "./problem.js";
+import { delayMs, pause } from "./stream.js";
+import { t } from "./words.js";
+
+export class Arrival {
+  #door;
+  #form;
+
+  /** `door`: an Api for what is asked before somebody is signed in. A 401 is an answer there, not the end of a session. */
+  constructor(door, form) {
+    this.#door = door;
+    this.#form = form;
+  }
+
+  /** Waits for a server that is still starting. */
+  async patiently(ask) {
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!(error instanceof Problem) || !error.retryable) throw error;
+        byId("sign-in").hidden = false;
+        this.#form.say(t("sign-in.waiting", { problem: error.sentence }));
+        await pause(delayMs(failures, error));
+      }
+    }
+  }
+
+  /** Whose session the browser has, or null. */
+  async present() {
+    try {
+      return await this.patiently(() => this.#door.session());
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Sign in with a code. One for another account than that of `known` asks first. Resolves to who is signed in then;
+   * `refused` gets the reason when the code is not good and nobody is.
+   */
+  async useCode(code, known, refused) {
+    const expected = known?.account_id;
+    try {
+      return await this.patiently(() => this.#door.signIn({ code, account_id: expected }));
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (error.code !== "another-account") {
+        if (known) notify(error.detail);
+        else refused(error.detail);
+        return known;
+      }
+      const other = error.account;
+      const text = t("sign-in.other.text", { expected, other });
+      const question = { heading: t("sign-in.other.heading"), text, button: t("sign-in.button") };
+      return (await confirm(question, () => this.#door.signIn({ code }))) ?? known;
+    }
+  }
+}
