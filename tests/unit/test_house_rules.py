@@ -13,6 +13,7 @@ from tests.sources import CODE
 pytestmark = pytest.mark.unit
 
 
+@pytest.mark.timeout(300)  # the first one parses every file: a quarter of a minute of processor time
 @pytest.mark.parametrize("name", [*RULES, *TEXT_RULES])
 def test_the_rule_holds(name: str) -> None:
     assert findings(name) == []
