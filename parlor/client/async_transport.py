@@ -10,7 +10,15 @@ import httpx2
 
 from parlor.client import calls
 from parlor.client.calls import Call
-from parlor.client.connection import UNLIMITED, Connection, cut, may_repeat, require_events
+from parlor.client.connection import (
+    RECONNECT,
+    UNLIMITED,
+    Connection,
+    cut,
+    is_progress,
+    may_repeat,
+    require_events,
+)
 from parlor.client.errors import ClientError, NoAnswer, NotFound, Refused
 from parlor.client.models import Event
 from parlor.client.sse import EventParser
@@ -92,11 +100,11 @@ class AsyncTransport:
                     require_events(response)
                     async for chunk in response.aiter_bytes():
                         events, beats = parser.feed(chunk), parser.heartbeats
-                        if events or beats:
+                        if beats or any(is_progress(event) for event in events):
                             pauses.progress()
                         for event in events:
                             cursor = event.id
-                            if event.type != "stream.reconnect":
+                            if event.type != RECONNECT:
                                 yield event
                         cursor = parser.cursor
                 failure: ClientError = NoAnswer("the stream ended")

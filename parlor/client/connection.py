@@ -10,6 +10,7 @@ import httpx2
 
 from parlor.client.calls import Answer, Call
 from parlor.client.errors import BadAnswer, ClientError, NoAnswer, Refused, Unauthenticated, refusal
+from parlor.client.models import Event
 from parlor.client.retries import Pauses, Retries, is_passing
 from parlor.client.sse import MEDIA_TYPE
 
@@ -23,6 +24,8 @@ UNLIMITED = httpx2.Limits(max_connections=None)
 """Every stream that is followed holds a connection."""
 SILENCE_SECONDS = 45.0
 """Without a byte. An event stream has a heartbeat every 15."""
+RECONNECT = "stream.reconnect"
+"""The event with which the server ends a stream."""
 
 
 class Connection:
@@ -107,6 +110,11 @@ def require_events(response: httpx2.Response) -> None:
     found = response.headers.get("content-type", "").partition(";")[0].strip()
     if found != MEDIA_TYPE:
         raise BadAnswer(f"{found or 'nothing'} instead of {MEDIA_TYPE}")
+
+
+def is_progress(event: Event) -> bool:
+    """Whether an event says that all is well: one of what is followed, or that the stream has had its time."""
+    return event.type != RECONNECT or event.data.get("reason") == "lifetime"
 
 
 def _lower(headers: httpx2.Headers) -> Mapping[str, str]:

@@ -143,11 +143,50 @@ async def test_a_quiet_stream_that_ends_at_its_lifetime_is_no_failure(page_tab: 
     assert "waiting" not in found["states"]
 
 
+async def test_a_stream_that_is_cut_again_and_again_is_soon_opened_again(page_tab: Tab) -> None:
+    """What comes right before a cut is lost, so cuts without an event do not mean that nothing is sent; a server that
+    ends its streams itself, or refuses them, is left alone for longer."""
+    script = """async (kind) => {
+        const { follow } = await import("/assets/js/stream.js");
+        const { Problem } = await import("/assets/js/problem.js");
+        const [real, pauses, stop] = [window.setTimeout, [], new AbortController()];
+        const leaving = 'event: stream.reconnect\\ndata: {"cursor": "1-0", "reason": "internal"}\\n\\n';
+        // The silence that ends a stream is 45 s: no pause is as long.
+        window.setTimeout = (over, wait) => {
+            if (wait >= 45_000) return 0;
+            pauses.push(wait);
+            return pauses.length < 8 ? real(over) : real(() => (stop.abort(), over()));
+        };
+        Math.random = () => 1;
+        const bodies = {
+            cut: () => {
+                const texts = [": open\\n\\n", "id: 1-1\\nevent: message.cre"];
+                const pieces = texts.map((text) => new TextEncoder().encode(text));
+                const pull = (stream) =>
+                    pieces.length ? stream.enqueue(pieces.shift()) : stream.error(new TypeError("network error"));
+                return new ReadableStream({ pull });
+            },
+            ended: () => new Blob([leaving]).stream(),
+            refused: () => { throw new Problem({ status: 503, code: "overloaded" }); },
+        };
+        await follow({
+            api: { openEvents: async () => bodies[kind]() }, path: "events", recover: async () => "1-0",
+            onEvent: () => {}, onStatus: () => {}, signal: stop.signal,
+        });
+        window.setTimeout = real;
+        return pauses;
+    }"""
+    assert await page_tab.page.evaluate(script, "cut") == [500, 1000] + 6 * [2000]
+    longer = [500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]
+    assert await page_tab.page.evaluate(script, "ended") == longer
+    assert await page_tab.page.evaluate(script, "refused") == longer
+
+
 async def test_the_pause_before_the_next_try_grows_and_scatters(page_tab: Tab) -> None:
     script = """async () => {
         const { delayMs } = await import("/assets/js/stream.js");
-        const pauses = [1, 2, 3, 99].map((failures) => [0, 1].map((random) => delayMs(failures, null, () => random)));
-        return [...pauses, [0, 1].map((random) => delayMs(1, { retryAfter: 10 }, () => random))];
+        const pause = (failures, asked) => [0, 1].map((random) => delayMs(failures, asked, { random: () => random }));
+        return [...[1, 2, 3, 99].map((failures) => pause(failures, null)), pause(1, { retryAfter: 10 })];
     }"""
     assert await page_tab.page.evaluate(script) == [
         [250, 500],

@@ -5,6 +5,10 @@ import { isPassing, Pauses } from "./retries.js";
 import { EventParser, parsed } from "./sse.js";
 
 const EVENT_STREAM = "text/event-stream";
+/** The server ends the stream. */
+const RECONNECT = "stream.reconnect";
+/** Whether an event says that all is well: one of what is followed, or that the stream has had its time. */
+const isProgress = ({ type, data }) => type !== RECONNECT || data.reason === "lifetime";
 /** Seconds without a byte. An event stream has a heartbeat every 15. */
 const SILENCE = 45;
 
@@ -71,15 +75,19 @@ export class Transport {
       const parser = new EventParser(cursor);
       const limit = new Limit(SILENCE, signal);
       let failure;
+      let wasCut = false;
       try {
         const headers = cursor === null ? {} : { "Last-Event-ID": cursor };
-        for await (const text of texts(await this.open(path, { headers, signal: limit.signal }))) {
+        const body = await this.open(path, { headers, signal: limit.signal });
+        wasCut = true;
+        for await (const text of texts(body)) {
           limit.extend();
           const events = parser.push(text);
-          if (events.length || parser.heartbeats) pauses.progress();
+          if (parser.heartbeats || events.some(isProgress)) pauses.progress();
           for (const event of events) {
             cursor = event.id;
-            if (event.type !== "stream.reconnect") yield event;
+            if (event.type === RECONNECT) wasCut = false;
+            else yield event;
           }
           cursor = parser.cursor;
         }
@@ -91,7 +99,7 @@ export class Transport {
         limit.abort();
       }
       if (await this.#renewed(failure)) pauses.again(failure);
-      else await this.#options.sleep(pauses.after(failure), signal);
+      else await this.#options.sleep(pauses.after(failure, { wasCut }), signal);
     }
   }
 

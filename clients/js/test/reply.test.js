@@ -145,6 +145,20 @@ test("what does not come back is given up", async () => {
   await assert.rejects(serving(() => answer({}), (url) => read(url)), BadAnswer);
 });
 
+test("a stream that is cut without an event is soon opened again; one that the server ends or refuses is not", async () => {
+  const leaving = Buffer.from('event: stream.reconnect\ndata: {"cursor": "1-0", "reason": "internal"}\n\n');
+  const pausesOf = async (given) => {
+    const pauses = [];
+    const options = { random: () => 0, sleep: async (seconds) => pauses.push(seconds) };
+    await serving(() => given, (url) => assert.rejects(new Client(url, "token", options).reply(ROOM, REPLY).result()));
+    return pauses;
+  };
+  assert.deepEqual(await pausesOf(stream(PLAIN, OPEN + 20)), [0.25, 0.5, 1, 2, 2, 2, 2]);
+  const longer = [0.25, 0.5, 1, 2, 4, 8, 8];
+  assert.deepEqual(await pausesOf(stream([leaving])), longer);
+  assert.deepEqual(await pausesOf(problem(503, "overloaded")), longer);
+});
+
 test("events of a room come once, through cuts, until the reader leaves", async () => {
   const events = Array.from({ length: 7 }, (_, index) => frame(index + 1, "message.updated", { message: { seq: index + 1 } }));
   const script = (request) => {

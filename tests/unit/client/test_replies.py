@@ -237,6 +237,26 @@ async def test_what_does_not_come_back_is_given_up(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_a_server_that_ends_every_stream_at_once_is_given_up(kind: str) -> None:
+    leaving = [frame(0, "stream.reconnect", {"cursor": "1-0", "reason": "cache-unavailable"})]
+    async with ScriptedServer(lambda _: stream(leaving)) as server:
+        clients = Clients(kind, server.base_url, retries=Retries(tries=4))
+        with pytest.raises(NoAnswer):
+            await clients.read(lambda client: client.reply(ROOM, REPLY))
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_quiet_stream_that_has_had_its_time_is_no_failure(kind: str) -> None:
+    had = frame(0, "stream.reconnect", {"cursor": "1-0", "reason": "lifetime"})
+    later = iter([*([[had]] * 5), PLAIN])
+    async with ScriptedServer(lambda _: stream(next(later))) as server:
+        clients = Clients(kind, server.base_url, retries=Retries(tries=3))
+        found = await clients.read(lambda client: client.reply(ROOM, REPLY))
+    assert found.text == "One 😀 two\n\n drei ä\u2028"
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_events_of_a_room_come_once_through_cuts(kind: str) -> None:
     events = [frame(number, "message.updated", {"message": message(seq=number)}) for number in range(1, 8)]
 

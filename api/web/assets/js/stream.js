@@ -12,6 +12,12 @@ const HIDDEN_MS = 60_000;
 const HEALTHY_MS = 10_000;
 const BACKOFF_MS = 500;
 const BACKOFF_LIMIT_MS = 15_000;
+/**
+ * The longest pause after a stream that was opened and then cut: the server is there. What came right before the cut is
+ * lost to the page, because a body that fails drops what nobody has read yet; so several cuts in a row without an event
+ * do not mean that nothing is sent.
+ */
+const CUT_LIMIT_MS = 2_000;
 
 /** The events of a byte stream until it ends. `onBytes` hears of every piece, heartbeats included. */
 export async function* readEvents(body, onBytes = () => {}) {
@@ -49,6 +55,7 @@ export async function follow({ api, path, recover, onEvent, onStatus, signal }) 
       onStatus({ state: "live", problem: null });
       for await (const event of readEvents(body, () => connection.alive())) {
         if (event.type === "stream.reconnect") {
+          connection.ended = true;
           cursor = event.data.cursor ?? cursor;
           break;
         }
@@ -70,7 +77,7 @@ export async function follow({ api, path, recover, onEvent, onStatus, signal }) 
     failures += 1;
     // The first return is quick: most cuts are a stream's lifetime. Status shows only what lasts.
     if (failures > 1) onStatus({ state: "waiting", problem });
-    await pause(delayMs(failures, problem), signal);
+    await pause(delayMs(failures, problem, { limit: connection.pauseLimit }), signal);
   }
 }
 
@@ -80,6 +87,8 @@ class Connection {
   #silence = 0;
   #hidden = 0;
   #openedAt = null;
+  /** Whether the server has said that it ends. */
+  ended = false;
   #onVisibility = () => this.#watchHidden();
 
   constructor(outer) {
@@ -90,6 +99,11 @@ class Connection {
   /** Milliseconds since its stream began; 0 without one. */
   get lifetime() {
     return this.#openedAt === null ? 0 : performance.now() - this.#openedAt;
+  }
+
+  /** Milliseconds: the longest pause behind it. */
+  get pauseLimit() {
+    return this.#openedAt !== null && !this.ended ? CUT_LIMIT_MS : BACKOFF_LIMIT_MS;
   }
 
   opened() {
@@ -116,8 +130,8 @@ class Connection {
 }
 
 /** Milliseconds before the next try: what the server asked for, else exponential; scattered, for others wait too. */
-export function delayMs(failures, problem, random = Math.random) {
-  const backoff = Math.min(BACKOFF_MS * 2 ** (failures - 1), BACKOFF_LIMIT_MS);
+export function delayMs(failures, problem, { limit = BACKOFF_LIMIT_MS, random = Math.random } = {}) {
+  const backoff = Math.min(BACKOFF_MS * 2 ** (failures - 1), limit);
   const asked = (problem?.retryAfter ?? 0) * 1000;
   return Math.max(asked * (1 + random() / 5), backoff * (0.5 + random() / 2));
 }
