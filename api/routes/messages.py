@@ -127,7 +127,8 @@ async def edit_message(
     """New content for the last user message, or for one that waits for its turn.
 
     A reply that has begun is stopped, kept as a variant, and restarted. The earlier content is kept as a variant of the
-    message; `metadata.edited_at` says when it was edited.
+    message; `metadata.edited_at` says when it was edited, `metadata.answered_from` from which attempt on its reply
+    answers the new content.
     """
     del idempotency_key
     edge, session = edge_of(request), caller_of(request).session

@@ -118,7 +118,10 @@ class Revision:
             answering = await self._reply_to(message)
             reply = None if waits else answering
             past = await self._history.doc(room_id, message.seq)
+            anew = await self._anew(address, reply.seq) if reply else None
             edited = {**past.metadata, "edited_at": timestamp(self._clock.now_ms())}
+            if anew is not None:
+                edited["answered_from"] = anew.doc.attempt
             doc = structs.replace(
                 past,
                 content=command.content,
@@ -127,7 +130,6 @@ class Revision:
                 parts=with_content(command.content, past.parts),
             )
             change = Change(message.seq, past, doc)
-            anew = await self._anew(address, reply.seq) if reply else None
             await self._require_free_versions(address, command, change, anew)
             try:
                 found = await self._cache.edit(

@@ -256,6 +256,19 @@ async def test_an_attempt_that_was_asked_for_survives_an_empty_redis(domain: Dom
 # Edit
 
 
+async def test_each_version_of_a_question_says_from_which_attempt_on_it_is_answered(domain: Domain) -> None:
+    room, reply = await answered(domain)
+    question = (await domain.page(room.room_id)).messages[0]
+    await domain.regenerate(room, reply.message_id)
+    await domain.answer(1, "Two")
+    await domain.edit(room, question.message_id, "better question")
+    await domain.answer(2, "Three")
+    await domain.write_all()
+    await domain.forget_room(room.room_id)
+    found = await domain.history.variants(room.room_id, domain.ada.account_id, question.message_id, limit=10)
+    assert [message.metadata.get("answered_from") for message in found.messages] == [None, 3]
+
+
 async def test_an_edit_begins_the_reply_anew_and_keeps_both_texts(domain: Domain) -> None:
     room, reply = await answered(domain)
     question = (await domain.page(room.room_id)).messages[0]

@@ -10,7 +10,7 @@ import { outboxEntry } from "./outbox_view.js";
 import { Problem } from "./problem.js";
 import { follow, readEvents } from "./stream.js";
 import { Transcript, isGone } from "./transcript.js";
-import { VersionLoader } from "./versions.js";
+import { VersionLoader, answeredFrom } from "./versions.js";
 import { t } from "./words.js";
 
 const PAGE = 50;
@@ -265,6 +265,7 @@ export class Conversation {
     const undecided = view.undecided?.tool_call_id;
     view.update(message);
     this.#versions.watch(view);
+    this.#relate(message, view);
     const asks = view.undecided;
     if (asks && asks.tool_call_id !== undecided) this.#hooks.announce(t("approval.label", { tool: asks.title || asks.name }));
     else if (!wasWriting && view.isWriting) this.#hooks.announce(t("messages.writing"));
@@ -276,13 +277,29 @@ export class Conversation {
       author: this.#hooks.author(message),
       actions: this.#actions,
       fetchFile: (fileId) => this.#api.getFile(fileId),
-      onVersion: (words) => this.#hooks.announce(words),
+      onVersion: (shown, words) => (this.#relate(shown, view), this.#hooks.announce(words)),
       onDecide: (about, call, decision) => decide(this.#api, this.#transcript, about, call, decision),
       onVersions: (asked) => this.#attempt(async () => view.showVersions(await this.#loadVersions(asked))),
     });
     this.#versions.watch(view);
+    this.#relate(message, view);
     if (view.isWriting) this.#hooks.announce(t("messages.writing"));
     return view;
+  }
+
+  /** A reply shows what answers the version of its question that is shown. */
+  #relate(message, view) {
+    if (message.sender_type === "USER") {
+      const reply = this.#transcript.messages.find(({ parent_message_id: parent }) => parent === message.message_id);
+      if (reply) this.#window.viewOf(reply)?.answer(view.answers);
+      return;
+    }
+    const question = this.#transcript.get(message.parent_message_id);
+    if (!question) return;
+    const shown = this.#window.viewOf(question);
+    // What is being written answers what the question says now.
+    if (message.open) shown?.showNewest();
+    view.answer(shown ? shown.answers : { from: answeredFrom(question), below: Infinity });
   }
 
   #showRunning() {

@@ -12,7 +12,7 @@ import { shownTime } from "./times.js";
 import { ToolView, isUndecided } from "./tool_view.js";
 import { isRevised } from "./transcript.js";
 import { t } from "./words.js";
-import { VersionSwitcher } from "./versions.js";
+import { VersionSwitcher, answeredFrom } from "./versions.js";
 
 /** How replies end that have words for it. */
 const ENDINGS = new Set(["length", "stopped", "interrupted", "content_filter", "tool_limit", "reasoning_limit"]);
@@ -36,7 +36,7 @@ export class MessageView {
 
   /**
    * `author` is the name above the message. `actions` are `{name, label, icon, when(message), run(message)}`: what
-   * can be done with it; the buttons appear in this order. `fetchFile(fileId)` gets a blob. `onVersion(words)` hears which version is shown,
+   * can be done with it; the buttons appear in this order. `fetchFile(fileId)` gets a blob. `onVersion(message, words)` hears which version is shown,
    * `onVersions(message)` that the person asks for them, `onDecide(message, call, decision)` what they decide about a call.
    */
   constructor(message, { author, actions, fetchFile, onVersion, onVersions, onDecide }) {
@@ -46,7 +46,7 @@ export class MessageView {
     const at = message.metadata?.imported?.at ?? message.timestamp;
     this.#markdown = new GrowingMarkdown(this.#body);
     this.#versions = new VersionSwitcher({
-      onChoose: (words) => (this.#showText(), onVersion(words)),
+      onChoose: (words) => (this.#showText(), onVersion(this.message, words)),
       onAsk: () => onVersions(this.message),
     });
     const head = element(
@@ -114,6 +114,21 @@ export class MessageView {
     if (formOf(versions.at(-1)) !== formOf(this.message)) return;
     this.#versionsOf = formOf(this.message);
     this.#versions.set(versions);
+  }
+
+  /** Of a question: the attempts of its reply that answer the version that is shown. */
+  get answers() {
+    return this.#versions.answers ?? { from: answeredFrom(this.message), below: Infinity };
+  }
+
+  /** Show what the message says now. */
+  showNewest() {
+    if (this.#versions.showNewest()) this.#showText();
+  }
+
+  /** Of a reply: show an attempt that answers this version of the question. */
+  answer(attempts) {
+    if (this.#versions.limit(attempts)) this.#showText();
   }
 
   /** The versions could not be fetched. */

@@ -7,7 +7,10 @@ import { t } from "./words.js";
 
 /** The switcher below a message: ‹ 2/3 ›. It is there only when there is more than one version. */
 export class VersionSwitcher {
+  #all = [];
+  /** Those among which the person chooses: the attempts that answer what the question says. */
   #versions = [];
+  #attempts = { from: 0, below: Infinity };
   #index = 0;
   #onChoose;
   #previous = arrow("previous", t("versions.before"));
@@ -28,13 +31,43 @@ export class VersionSwitcher {
 
   /** The earlier version that is to be shown; null for what the message says now. */
   get earlier() {
-    return this.#index < this.#versions.length - 1 ? this.#versions[this.#index] : null;
+    const chosen = this.#versions[this.#index] ?? this.#all.at(-1);
+    return chosen === this.#all.at(-1) ? null : chosen;
+  }
+
+  /** Of a question: the attempts of its reply that answer the version that is shown; null while versions are not known. */
+  get answers() {
+    if (this.#all.length === 0) return null;
+    const shown = this.#all.indexOf(this.earlier ?? this.#all.at(-1));
+    const later = this.#all.slice(shown + 1).map(answeredFrom);
+    return { from: answeredFrom(this.#all[shown]), below: later.find((attempt) => attempt > 0) ?? Infinity };
   }
 
   /** Ascending; the last is what the message says now, and that is shown. None: it is not known. */
   set(versions) {
-    this.#versions = versions;
-    this.#index = Math.max(0, versions.length - 1);
+    this.#all = versions;
+    this.#choices();
+  }
+
+  /** Show what the message says now; returns whether that changes anything. */
+  showNewest() {
+    if (this.earlier === null) return false;
+    this.#choices();
+    return true;
+  }
+
+  /** Offer only the attempts that answer a version of the question; returns whether that changes anything. */
+  limit({ from, below }) {
+    if (from === this.#attempts.from && below === this.#attempts.below) return false;
+    this.#attempts = { from, below };
+    this.#choices();
+    return true;
+  }
+
+  #choices() {
+    const { from, below } = this.#attempts;
+    this.#versions = this.#all.filter(({ attempt }) => attempt >= from && attempt < below);
+    this.#index = Math.max(0, this.#versions.length - 1);
     this.#show();
   }
 
@@ -61,6 +94,11 @@ export class VersionSwitcher {
     this.#previous.setAttribute("aria-disabled", String(this.#index === 0));
     this.#next.setAttribute("aria-disabled", String(this.#index >= count - 1));
   }
+}
+
+/** The first attempt of the reply that answers this version of a question; 0 when the question was not edited before it. */
+export function answeredFrom(question) {
+  return question?.metadata?.answered_from ?? 0;
 }
 
 /** Asks for the versions of the messages that come into view, one message at a time. */
