@@ -8,7 +8,7 @@ import msgspec
 from fastapi import Request
 
 from api.auth import caller_of
-from api.dialect_offers import image_of_url, kept
+from api.dialect_offers import FILES_MAX, image_of_file, image_of_url, kept
 from api.dialect_rooms import checked_text
 from api.dialects.openai_requests import TextContent, text_of
 from api.dialects.openai_response_requests import InputImage, InputItem
@@ -49,11 +49,23 @@ def check_items(where: Where, items: Sequence[InputItem], kinds: Collection[str]
                 raise invalid((*where, index, "content", at), f"Content of type `{part.type[:40]}` is not taken here")
 
 
+async def find_images(request: Request, where: Where, items: Sequence[InputItem]) -> None:
+    """Reads the images that the items name by their files. Raises ``InvalidRequest``, and ``FileNotFound``."""
+    files, session, left = edge_of(request).gateway.files, caller_of(request).session, FILES_MAX
+    for index, item in enumerate(items):
+        for at, part in enumerate(item.content if isinstance(item.content, list) else ()):
+            if isinstance(part, InputImage) and part.file_id is not None:
+                at_file = (*where, index, "content", at, "file_id")
+                image = await image_of_file(files, session, at_file, part.file_id, left)
+                left -= len(image.data)
+                part.find(image)
+
+
 def images_of(where: Where, item: InputItem) -> list[PromptImage]:
-    """The images of the item at ``where``. Raises ``InvalidRequest``."""
+    """The images of the item at ``where``; those that are files have been read. Raises ``InvalidRequest``."""
     parts = item.content if isinstance(item.content, list) else []
     return [
-        image_of_url((*where, "content", at, "image_url"), part.image_url)
+        part.found or image_of_url((*where, "content", at, "image_url"), part.image_url or "")
         for at, part in enumerate(parts)
         if isinstance(part, InputImage)
     ]

@@ -12,7 +12,7 @@ from parlor.files.files import FileShelf
 from parlor.files.media_types import Sniffer
 from parlor.llm.ports import ModelCall
 from parlor.model.access import Session
-from parlor.model.files import PromptImage
+from parlor.model.files import File, PromptImage
 from parlor.model.offers import OfferedTool
 from parlor.model.parts import ImagePart, StoredParts, TextSpan
 
@@ -20,6 +20,8 @@ TOOLS_MAX = 128
 """As OpenAI has it."""
 WITH_IMAGES = ("/openai/v1/chat/completions", "/openai/v1/responses", "/anthropic/v1/messages", "/api/chat")
 """Paths whose bodies may have images."""
+FILES_MAX = 20 * 1024 * 1024
+"""Bytes of the images that a request names by their files: they are in memory while it is answered."""
 _SHOWN_BY_MODELS = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 Where: TypeAlias = Sequence[str | int]
@@ -58,6 +60,18 @@ def image_of(where: Where, data: str) -> PromptImage:
     return PromptImage(media_type, found)
 
 
+async def image_of_file(files: FileShelf, session: Session, where: Where, file_id: str, most: int) -> PromptImage:
+    """The image that a file of the account is. Raises ``FileNotFound``, and ``InvalidRequest`` for another kind of file
+    or one of more than ``most`` bytes."""
+    file = await files.file(session, file_id.lower())
+    if file.media_type not in _SHOWN_BY_MODELS:
+        raise invalid(where, f"An image has to be PNG, JPEG, GIF or WebP; this is {file.media_type}")
+    if file.size > most:
+        raise invalid(where, f"The images of a request may have {FILES_MAX} bytes")
+    data = b"".join([chunk async for chunk in files.read(file, 0, file.size)])
+    return PromptImage(file.media_type, data, file)
+
+
 def require_alone(call: ModelCall) -> None:
     """Raises ``InvalidRequest`` for a call that brings along what a room has of its own."""
     for name, is_there in (("tools", call.tools), ("response_format", call.form)):
@@ -66,11 +80,16 @@ def require_alone(call: ModelCall) -> None:
 
 
 async def kept(files: FileShelf, session: Session, content: str, images: Sequence[PromptImage]) -> StoredParts | None:
-    """The parts of a message with these images, which are kept as files of the account; None for a text alone."""
+    """The parts of a message with these images; those that are no files of the account yet become some. None for a text
+    alone."""
     parts: list[TextSpan | ImagePart] = [TextSpan(len(content))]
     for image in images:
-        async with files.receive(session) as upload:
-            await upload.write(image.data)
-            file = await upload.keep(f"image.{image.media_type.rpartition('/')[2]}")
+        file = image.file or await _uploaded(files, session, image)
         parts.append(ImagePart(file.file_id, file.name, file.media_type, file.size))
     return tuple(parts) if images else None
+
+
+async def _uploaded(files: FileShelf, session: Session, image: PromptImage) -> File:
+    async with files.receive(session) as upload:
+        await upload.write(image.data)
+        return await upload.keep(f"image.{image.media_type.rpartition('/')[2]}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from api.dialects.openai_requests import Lenient, OtherContent, TextContent
 from api.fields import PersonaName
+from parlor.model.files import PromptImage
 
 ResponseId = Annotated[str, Field(max_length=64)]
 ConversationId = Annotated[str, Field(max_length=64)]
@@ -15,8 +16,19 @@ ConversationId = Annotated[str, Field(max_length=64)]
 
 class InputImage(Lenient):
     type: Literal["input_image"]
-    image_url: str
+    image_url: str | None = None
     """A data URL."""
+    file_id: Annotated[str, Field(max_length=64)] | None = None
+    """An image that was uploaded to `/v1/files`, instead of a URL."""
+    _found: PromptImage | None = PrivateAttr(None)
+
+    @property
+    def found(self) -> PromptImage | None:
+        """The image that `file_id` names, once it was read."""
+        return self._found
+
+    def find(self, image: PromptImage) -> None:
+        self._found = image
 
 
 ItemContent: TypeAlias = str | list[TextContent | InputImage | OtherContent] | None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from api.auth import AuthenticatedRoute, caller_of
-from api.dialect_items import append, brought, check_items
+from api.dialect_items import append, brought, check_items, find_images
 from api.dialects.openai_conversations import (
     ConversationCreateRequest,
     ConversationItemsRequest,
@@ -45,6 +45,7 @@ async def create_conversation(
     title, persona = (body.metadata.title, body.metadata.ai_persona) if body.metadata else (None, None)
     check_title(title, edge.settings)
     check_items(("body", "items"), items, ("message",))
+    await find_images(request, ("body", "items"), items)
     messages = [brought(request, ("body", "items", index), item) for index, item in enumerate(items)]
     idempotency = idempotency_of(request, "conversation", title, persona, len(items))
     room = (await edge.gateway.create_room(session, title, persona, idempotency)).room
@@ -85,6 +86,7 @@ async def create_items(
     """Adds messages to the room; no reply is asked for. With `Idempotency-Key` each of them once."""
     del idempotency_key
     check_items(("body", "items"), body.items, ("message",))
+    await find_images(request, ("body", "items"), body.items)
     messages = [brought(request, ("body", "items", index), item) for index, item in enumerate(body.items)]
     idempotency = idempotency_of(request, "items", len(messages))
     return _page(await append(request, _room(conversation_id), messages, idempotency), has_more=False)

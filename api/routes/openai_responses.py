@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from api.auth import AuthenticatedRoute, caller_of
-from api.dialect_items import Brought, Where, append, brought, check_items, images_of
+from api.dialect_items import Brought, Where, append, brought, check_items, find_images, images_of
 from api.dialect_offers import offered
 from api.dialect_rooms import checked_text, storable
 from api.dialect_turns import Turn, answered
@@ -198,6 +198,7 @@ async def create_response(request: Request, body: ResponseRequest, idempotency_k
     repeat in a room harmless."""
     del idempotency_key
     _check(body)
+    await find_images(request, _INPUT, body.items)
     return await answered(request, _Turn(body))
 
 

@@ -36,6 +36,8 @@ class PromptImage(msgspec.Struct, frozen=True):
 
     media_type: str
     data: bytes
+    file: File | None = None
+    """The account's file that it is; None for one that a request brought along."""
 
 
 class ShownFile(msgspec.Struct, frozen=True):
