@@ -10,7 +10,8 @@ from tests import house_rules
 from tests.house_rules import HERE, MAY_IMPORT, RULES, TEXT_RULES, findings, texts
 from tests.sources import CODE
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.timeout(300)]
+"""They read the whole code: 11 s of the processor, and minutes on a machine that does much else."""
 
 
 @pytest.mark.timeout(300)  # the first one parses every file: a quarter of a minute of processor time

@@ -11,7 +11,8 @@ from tests import structure
 from tests.sources import CODE, trees
 from tests.structure import Trees, complaints, file_lengths, functions, imported_modules, measure
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.timeout(300)]
+"""They read the whole code: 11 s of the processor, and minutes on a machine that does much else."""
 
 
 def parsed(**modules: str) -> Trees:
