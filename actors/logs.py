@@ -7,7 +7,17 @@ import sys
 
 import structlog
 
-from parlor.settings import LogSettings
+from parlor.settings import LogSettings, Settings
+
+
+def observe(settings: Settings, actor: str) -> None:
+    """The logs and the traces of one actor's process."""
+    configure_logs(settings.log, actor)
+    if settings.traces.url:
+        # Slow to import, and not needed without a collector.
+        from actors.traces import trace_to
+
+        trace_to(settings.traces, actor)
 
 
 def configure_logs(settings: LogSettings, actor: str) -> None:

@@ -15,7 +15,7 @@ from parlor.model.ids import MessageId, RoomId
 from parlor.model.requests import DeleteReceipt, Idempotency, StateReport
 from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
-from parlor.model.tracing import current_request
+from parlor.model.tracing import carried_request
 from parlor.state_machine import StateMachine
 
 _decode = msgspec.msgpack.decode
@@ -46,7 +46,7 @@ class NodeStateMachine(StateMachine):
         self, address: RoomAddress, new: NewRoom, *, by: str, idempotency: Idempotency | None = None
     ) -> RoomId:
         return RoomId(
-            _decode(await self._call("create_room", address, new, by, idempotency, current_request()), type=str)
+            _decode(await self._call("create_room", address, new, by, idempotency, carried_request()), type=str)
         )
 
     async def transition_room(
@@ -66,7 +66,7 @@ class NodeStateMachine(StateMachine):
         return _decode(await self._call("get_message_state", room_id, message_id), type=StateReport)
 
     async def smart_delete_message(self, address: RoomAddress, message_id: MessageId, *, by: str) -> DeleteReceipt:
-        found = await self._call("smart_delete_message", address, message_id, by, current_request())
+        found = await self._call("smart_delete_message", address, message_id, by, carried_request())
         return _decode(found, type=DeleteReceipt)
 
     async def _call(self, method: str, *arguments: object) -> msgspec.Raw:

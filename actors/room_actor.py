@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from actors.contracts import ActorStatus, SocketAddress
 from actors.handles import this_node
-from actors.logs import configure_logs
+from actors.logs import observe
 from actors.metrics import RayRoomMetrics
 from actors.once import Once
 from actors.room_socket import RoomSocket
@@ -35,7 +35,7 @@ class RoomActor:
         self._metrics = RayRoomMetrics(name)
         self._socket = RoomSocket(self.execute)
         self._housekeeping: asyncio.Task[None] | None = None
-        configure_logs(self._settings.log, name)
+        observe(self._settings, name)
         serve_calls()
 
     async def execute(self, commands: bytes, activate: bool) -> bytes:

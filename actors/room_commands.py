@@ -24,7 +24,7 @@ from parlor.model.requests import (
 )
 from parlor.model.rooms import Room, RoomMemory
 from parlor.model.tools import Decision, PostedResult
-from parlor.model.tracing import current_request
+from parlor.model.tracing import carried_request
 from parlor.rooms.commands import (
     CallDone,
     Command,
@@ -64,10 +64,10 @@ class RoomCommands:
     async def update_room(self, session: Session, room_id: RoomId, title: str | None, ai_persona: str | None) -> Room:
         if ai_persona is not None:
             self._personas.named(ai_persona)
-        return (await self._ask(UpdateRoom(session, room_id, current_request(), title, ai_persona), RoomDone)).room
+        return (await self._ask(UpdateRoom(session, room_id, carried_request(), title, ai_persona), RoomDone)).room
 
     async def delete_room(self, session: Session, room_id: RoomId) -> Room:
-        return (await self._ask(DeleteRoom(session, room_id, current_request()), RoomDone)).room
+        return (await self._ask(DeleteRoom(session, room_id, carried_request()), RoomDone)).room
 
     async def send_message(self, session: Session, room_id: RoomId, request: SendRequest) -> SendReceipt:
         if request.ai_persona is not None:
@@ -78,14 +78,14 @@ class RoomCommands:
         message_id = mint.message_id(session.partition)
         async with self._wiring.files.named(session, room_id, message_id, request.parts) as named:
             request = msgspec.structs.replace(request, parts=named.parts)
-            command = Send(session, room_id, current_request(), message_id, reply_id, request)
+            command = Send(session, room_id, carried_request(), message_id, reply_id, request)
             receipt = (await self._ask(command, SendDone)).receipt
             named.sent = receipt.message.message_id == message_id
         return receipt
 
     async def delete_message(self, session: Session, room_id: RoomId, message_id: MessageId) -> DeleteReceipt:
         await self._require_message_home(session, room_id, message_id)
-        return (await self._ask(DeleteMessage(session, room_id, current_request(), message_id), DeleteDone)).receipt
+        return (await self._ask(DeleteMessage(session, room_id, carried_request(), message_id), DeleteDone)).receipt
 
     async def edit_message(
         self,
@@ -96,14 +96,14 @@ class RoomCommands:
         idempotency: Idempotency | None = None,
     ) -> EditReceipt:
         await self._require_message_home(session, room_id, message_id)
-        command = Edit(session, room_id, current_request(), message_id, content, self._wiring.mint.token(), idempotency)
+        command = Edit(session, room_id, carried_request(), message_id, content, self._wiring.mint.token(), idempotency)
         return (await self._ask(command, EditDone)).receipt
 
     async def stop_reply(
         self, session: Session, room_id: RoomId, message_id: MessageId, attempt: int | None
     ) -> Message:
         await self._require_message_home(session, room_id, message_id)
-        return (await self._ask(Stop(session, room_id, current_request(), message_id, attempt), MessageDone)).message
+        return (await self._ask(Stop(session, room_id, carried_request(), message_id, attempt), MessageDone)).message
 
     async def regenerate(
         self,
@@ -118,7 +118,7 @@ class RoomCommands:
         await self._require_message_home(session, room_id, message_id)
         nonce = self._wiring.mint.token()
         return await self._begin(
-            Regenerate(session, room_id, current_request(), message_id, nonce, idempotency, ai_persona)
+            Regenerate(session, room_id, carried_request(), message_id, nonce, idempotency, ai_persona)
         )
 
     async def continue_reply(
@@ -126,25 +126,25 @@ class RoomCommands:
     ) -> AttemptReceipt:
         await self._require_message_home(session, room_id, message_id)
         return await self._begin(
-            Continue(session, room_id, current_request(), message_id, self._wiring.mint.token(), idempotency)
+            Continue(session, room_id, carried_request(), message_id, self._wiring.mint.token(), idempotency)
         )
 
     async def decide_call(
         self, session: Session, room_id: RoomId, message_id: MessageId, tool_call_id: str, decision: Decision
     ) -> ToolCallPart:
         await self._require_message_home(session, room_id, message_id)
-        command = Decide(session, room_id, current_request(), message_id, tool_call_id, decision)
+        command = Decide(session, room_id, carried_request(), message_id, tool_call_id, decision)
         return (await self._ask(command, CallDone)).call
 
     async def post_result(
         self, session: Session, room_id: RoomId, message_id: MessageId, tool_call_id: str, posted: PostedResult
     ) -> ToolCallPart:
         await self._require_message_home(session, room_id, message_id)
-        command = PostResult(session, room_id, current_request(), message_id, tool_call_id, posted)
+        command = PostResult(session, room_id, carried_request(), message_id, tool_call_id, posted)
         return (await self._ask(command, CallDone)).call
 
     async def reset_memory(self, session: Session, room_id: RoomId) -> RoomMemory:
-        await self._ask(ResetMemory(session, room_id, current_request()), Done)
+        await self._ask(ResetMemory(session, room_id, carried_request()), Done)
         return await self._wiring.rooms.memory(room_id, session.account_id)
 
     async def _ask(self, command: Command, kind: type[_T]) -> _T:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from actors.contracts import ActorStatus
 from actors.handles import this_node
-from actors.logs import configure_logs
+from actors.logs import observe
 from actors.metrics import RayWriterMetrics
 from actors.once import Once
 from actors.status import counted
@@ -35,7 +35,7 @@ class ShardWriter:
         self._metrics = RayWriterMetrics(name, shard)
         self._running: asyncio.Task[None] | None = None
         self._removing: asyncio.Task[None] | None = None
-        configure_logs(self._settings.log, name)
+        observe(self._settings, name)
         serve_calls()
 
     async def start(self) -> None:

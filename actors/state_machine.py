@@ -10,7 +10,7 @@ import msgspec
 
 from actors.contracts import STATE_MACHINE, ActorStatus, Answers
 from actors.handles import this_node
-from actors.logs import configure_logs
+from actors.logs import observe
 from actors.once import Once
 from actors.watch import watch_supervisor
 from parlor.cache.live import RoomAddress
@@ -39,7 +39,7 @@ class StateMachine:
         self._started = False
         self._clock = SystemClock()
         self._called_at = self._clock.monotonic()
-        configure_logs(self._settings.log, name)
+        observe(self._settings, name)
 
     async def create_room(
         self, address: RoomAddress, new: NewRoom, by: str, idempotency: Idempotency | None, request_id: str = ""

@@ -17,7 +17,7 @@ from actors.contracts import STATE_MACHINE, SUPERVISOR, ActorsFailed, ActorStatu
 from actors.graduation import Graduation
 from actors.handles import this_node
 from actors.liveness import HUNG_SECONDS, LivenessCheck
-from actors.logs import configure_logs
+from actors.logs import observe
 from actors.nodes import alive_nodes, draining_nodes
 from actors.once import Once
 from actors.overdue import overdue_wakes
@@ -76,7 +76,7 @@ class Supervisor:
         self._nodes_draining: set[str] = set()
         self._budgets_due = 0.0
         self._draining = False
-        configure_logs(self._settings.log, SUPERVISOR)
+        observe(self._settings, SUPERVISOR)
 
     async def ready(self) -> None:
         await self._started()

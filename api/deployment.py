@@ -16,7 +16,7 @@ from ray.serve.schema import LoggingConfig
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
-from actors.logs import configure_logs
+from actors.logs import observe
 from actors.threads import serve_calls
 from api import http1, node_ports, serve_log, socket_server
 from api.app import build_app
@@ -54,7 +54,7 @@ class ChatApi:
         Supervisor, and with it all other actors; otherwise they exist already."""
         self._settings = Settings.model_validate_json(settings_json)
         self._create_supervisor = create_supervisor
-        configure_logs(self._settings.log, "ChatApi")
+        observe(self._settings, "ChatApi")
         serve_calls()
         http1.install()
         socket_server.install(self._settings.api.body_limit)

@@ -4,6 +4,7 @@ answers to WebSockets and unexpected exceptions."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -16,6 +17,7 @@ from api.path_ids import path_of
 from api.problems import Problem, deny, not_found, respond
 from api.rates import rate_fields
 from parlor.errors import InternalError, Overloaded, ParlorError, RateLimited
+from parlor.model.tracing import is_traced, request_span
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ANSWER_HEADERS = {b"cache-control": b"no-store", b"x-content-type-options": b"nosniff"}
@@ -23,6 +25,8 @@ _ANSWER_HEADERS = {b"cache-control": b"no-store", b"x-content-type-options": b"n
 SOCKET = "/v1/socket"
 """The only path that takes a WebSocket."""
 _SWITCHING = 101
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/accounts/)[^/]+|(?<=/external/)[^/]+")
+_NAME_MAX = 200
 _UNLIMITED = frozenset({"/healthz", "/readyz"})
 _log = structlog.get_logger(__name__)
 
@@ -44,6 +48,13 @@ class RequestContext:
         scope.setdefault("state", {})["request_id"] = request_id
         scope["path"] = path_of(scope)
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        if is_traced() and scope["type"] == "http" and scope["path"] not in _UNLIMITED:
+            with request_span(_span_name(scope), _traceparent(scope)) as opened:
+                await self._serve(scope, receive, _noting(send, opened.note), request_id)
+        else:
+            await self._serve(scope, receive, send, request_id)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         began, started, status = self._edge.clock.monotonic(), False, 0
 
         async def traced(message: Message) -> None:
@@ -104,6 +115,28 @@ class RequestContext:
         if len(given) == 1 and _SANE_ID.fullmatch(given[0]):
             return given[0].decode()
         return f"{self._edge.entropy.bits(128):032x}"
+
+
+def _span_name(scope: Scope) -> str:
+    """The request without the ids in it, so that those of a kind have one name."""
+    return f"{scope['method']} {_ID.sub('{id}', scope['path'])[:_NAME_MAX]}"
+
+
+def _traceparent(scope: Scope) -> str:
+    """Where the caller's trace is; empty for none, or more than one."""
+    given: list[bytes] = [value for name, value in scope["headers"] if name == b"traceparent"]
+    return given[0].decode("latin-1").strip() if len(given) == 1 else ""
+
+
+def _noting(send: Send, note: Callable[..., None]) -> Send:
+    """Notes the status of the answer in the request's span."""
+
+    async def noting(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            note(**{"http.response.status_code": message["status"]})
+        await send(message)
+
+    return noting
 
 
 async def _answer(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:

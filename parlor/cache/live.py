@@ -16,7 +16,7 @@ from parlor.clock import Clock
 from parlor.model.ids import AccountId, InstallationId, Partition, RoomId, home_of
 from parlor.model.messages import QueuePosition
 from parlor.model.requests import Idempotency
-from parlor.model.tracing import current_request
+from parlor.model.tracing import carried_request, span
 from parlor.settings import Settings
 from parlor.settings.account_limits import AccountLimits
 
@@ -115,10 +115,11 @@ class Live:
             if field in script.arguments:
                 arguments[field] = self._event_lifetime[field]
         if "request" in script.arguments and "request" not in arguments:
-            arguments["request"] = current_request()
+            arguments["request"] = carried_request()
         if "installation" in script.arguments and "installation" not in arguments:
             arguments["installation"] = await self.guard.installation()
-        return await self.pipeline.run(script, keys, arguments, rest, more)
+        with span(f"script {name}"):
+            return await self.pipeline.run(script, keys, arguments, rest, more)
 
     def room_keys(self, address: RoomAddress, *names: str) -> dict[str, str]:
         """The named keys of a room, its account and its partition."""

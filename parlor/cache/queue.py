@@ -16,6 +16,7 @@ from parlor.cache.loader import Argument
 from parlor.cache.records import decode_doc, text
 from parlor.model.ids import AccountId, MessageId, Partition, RoomId
 from parlor.model.messages import MessageDoc, QueuePosition, Usage
+from parlor.model.tracing import request_and_trace
 from parlor.settings import RedisSettings
 
 GROUP = "writer"
@@ -68,6 +69,8 @@ class QueueEntry(msgspec.Struct, frozen=True):
     urgent: bool = False
     request_id: str = ""
     """Of the request that it was queued for; empty: for none, or by an older program."""
+    trace: str = ""
+    """The traceparent of the script that queued it; empty: it is not traced."""
     raw: dict[bytes, bytes] = {}
     """As it stands in the queue, for the dead letters."""
 
@@ -92,6 +95,7 @@ def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, byte
     def number(name: bytes) -> int:
         return int(fields.get(name) or 0)
 
+    request_id, trace = request_and_trace(fields.get(b"request", b"").decode())
     return QueueEntry(
         partition=partition,
         position=QueuePosition.parse(entry_id.decode()),
@@ -119,7 +123,8 @@ def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, byte
         since=number(b"since"),
         before=Usage(number(b"before_input"), number(b"before_output")),
         urgent=fields.get(b"urgent") == b"1",
-        request_id=fields.get(b"request", b"").decode(),
+        request_id=request_id,
+        trace=trace,
         raw=fields,
     )
 

@@ -40,6 +40,7 @@ from parlor.llm.ports import Context, Part, Persona, PromptTurn
 from parlor.llm.responses import ResponseParser
 from parlor.model.offers import AnswerForm, OfferedTool, ToolChoice
 from parlor.model.tools import Tool
+from parlor.model.tracing import current_trace
 from parlor.settings import OPENAI_URL, LlmSettings
 from parlor.settings.urls import is_loopback
 
@@ -163,6 +164,8 @@ class Upstream:
         headers = self._headers
         if self._session_header and context.session:
             headers = {**headers, self._session_header: context.session}
+        if trace := current_trace():
+            headers = {**headers, "traceparent": trace}
         return await self._session.post(self._url, data=msgspec.json.encode(body), headers=headers)
 
     def _new_session(self) -> aiohttp.ClientSession:

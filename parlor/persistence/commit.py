@@ -14,6 +14,7 @@ import structlog
 from parlor.cache.queue import ROOM_MARK, QueueEntry
 from parlor.errors import CacheUnavailable, LeaseLost, ParlorError, StoreUnavailable
 from parlor.model.ids import RoomId, ShardId
+from parlor.model.tracing import is_traced, record_span
 from parlor.persistence.batch import build_batch
 from parlor.persistence.leases import Leases, WriterPorts
 from parlor.store.ports import RowRefused
@@ -92,7 +93,11 @@ class Committer:
         if lost:
             self._leases.lose(lost)
             raise LeaseLost(debug=f"partitions {lost}")
-        self._ports.metrics.batch(self._shard, len(entries), clock.monotonic() - began)
+        seconds = clock.monotonic() - began
+        self._ports.metrics.batch(self._shard, len(entries), seconds)
+        if is_traced():
+            for trace, op in dict.fromkeys((entry.trace, entry.op) for entry in entries):
+                record_span(f"commit {op}", trace, seconds, shard=self._shard, operations=len(entries))
         self._leases.applied(batch.fences)
 
     def _tell_delayed(self, entries: list[QueueEntry], error: ParlorError) -> None:

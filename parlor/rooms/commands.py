@@ -32,7 +32,7 @@ class _Command(_Ticketed, frozen=True, tag=True):
     """Who is asking; None for the program itself (a sweeper)."""
     room_id: RoomId
     request_id: str
-    """For the logs."""
+    """For the logs and traces, as ``parlor.model.tracing.carried_request`` writes it."""
 
 
 class Send(_Command, frozen=True):

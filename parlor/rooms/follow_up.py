@@ -31,7 +31,7 @@ from parlor.llm.usage import UsageMeter
 from parlor.model.budgets import Payer
 from parlor.model.ids import Claim, RoomId
 from parlor.model.messages import FinishReason
-from parlor.model.tracing import current_request, work_for
+from parlor.model.tracing import carried_request, work_for
 from parlor.reading.budgets import Budgets
 from parlor.settings import LlmSettings
 
@@ -109,7 +109,7 @@ class FollowUp:
             wants_fold = wants_fold or waiting.fold
         if not (wants_title or wants_fold):
             return
-        request_id = current_request()
+        request_id = carried_request()
         self._due[room_id] = _Due(address, claim, persona, seq + 1, wants_title, asks, wants_fold, request_id)
         if room_id not in self._tasks:
             self._tasks[room_id] = asyncio.create_task(self._serve(room_id))

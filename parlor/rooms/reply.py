@@ -33,6 +33,7 @@ from parlor.llm.usage import UsageMeter, total
 from parlor.model.ids import Claim
 from parlor.model.messages import FinishReason, JsonObject, Usage
 from parlor.model.parts import Part, Said, ToolCallPart, said_of
+from parlor.model.tracing import span
 from parlor.rooms.draft import Draft, ended_calls
 from parlor.rooms.estimates import STEP_LEAST, Estimates, step_tokens
 from parlor.rooms.reply_job import (
@@ -261,7 +262,8 @@ class ReplyRun:
                 answer_tokens=may,
                 tools=offer.tools,
             )
-            end = await self._speak(context)
+            with span("model", model=persona.model):
+                end = await self._speak(context)
             if not end.calls:
                 return end.finish_reason
             if steps.taken >= persona.max_steps:

@@ -21,7 +21,7 @@ from parlor.errors import (
 from parlor.model.ids import Claim, MessageId
 from parlor.model.messages import FinishReason
 from parlor.model.parts import ToolCallPart
-from parlor.model.tracing import work_for
+from parlor.model.tracing import span, work_for
 from parlor.rooms.reply import ReplyRun
 from parlor.rooms.reply_job import ReplyJob, ReplyPorts
 
@@ -180,7 +180,8 @@ class ReplyQueue:
             alive = asyncio.create_task(self._keep_alive(address))
             forgotten = False
             try:
-                forgotten = await self._write(address, job)
+                with span("reply", room_id=address.room_id, message_id=job.message_id, attempt=job.attempt):
+                    forgotten = await self._write(address, job)
             finally:
                 alive.cancel()
                 await asyncio.gather(alive, return_exceptions=True)

@@ -33,7 +33,7 @@ from parlor.model.ids import MessageId, RoomId
 from parlor.model.messages import FinishReason, Message
 from parlor.model.requests import DeleteOutcome, DeleteReceipt, OnBusy, SendReceipt
 from parlor.model.states import MessageState
-from parlor.model.tracing import work_for
+from parlor.model.tracing import span, work_for
 from parlor.rooms.approvals import Approvals
 from parlor.rooms.claim import Ownership
 from parlor.rooms.commands import (
@@ -178,7 +178,8 @@ class Room:
             work_for(command.request_id)
             what = type(command).__name__
             try:
-                answer.set_result(await self._serve(command))
+                with span(f"command {what}", room_id=self.room_id):
+                    answer.set_result(await self._serve(command))
                 _log.debug("command_served", room_id=self.room_id, command=what)
             except asyncio.CancelledError:
                 answer.set_exception(RoomMoved())

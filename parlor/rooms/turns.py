@@ -6,7 +6,7 @@ from parlor.cache.changes import Turn
 from parlor.model.messages import FinishReason, Message, MessageDoc, SenderType, reserved_version
 from parlor.model.parts import Said
 from parlor.model.requests import OnBusy
-from parlor.model.tracing import current_request
+from parlor.model.tracing import carried_request
 from parlor.rooms.commands import Send
 from parlor.rooms.draft import inherited
 from parlor.rooms.estimates import Estimates
@@ -65,7 +65,7 @@ def job_of(reply: MessageDoc, seq: int, attempt: int) -> ReplyJob:
         so_far=Said(reply.content, reply.parts),
         version=reply.version + 1,
         first=attempt,
-        request_id=current_request(),
+        request_id=carried_request(),
     )
 
 

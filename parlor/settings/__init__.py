@@ -27,6 +27,7 @@ from parlor.settings.ray import RaySettings
 from parlor.settings.rooms import RoomSettings
 from parlor.settings.section import Section as _Section
 from parlor.settings.storage import CacheSettings, QueueSettings, RedisSettings, StoreSettings
+from parlor.settings.traces import TraceSettings
 from parlor.settings.uploads import FileSettings
 from parlor.settings.values import ApiKey
 
@@ -92,6 +93,7 @@ class Settings(BaseSettings):
     connections: ConnectionSettings = ConnectionSettings()
     ray: RaySettings = RaySettings()
     log: LogSettings = LogSettings()
+    traces: TraceSettings = TraceSettings()
     openai_api_key: ApiKey = Field(default=SecretStr(""), validation_alias=AliasChoices("OPENAI_API_KEY"))
 
     @classmethod

@@ -18,6 +18,7 @@ from parlor.errors import LlmError
 from parlor.llm.ports import Completion, Part, TextDelta
 from parlor.llm.upstream import Upstream
 from parlor.model.messages import FinishReason, Usage
+from parlor.model.tracing import work_for
 from parlor.settings import LlmSettings
 from parlor.settings.urls import is_loopback
 from tests.unit.llm.service_fixture import KEY, ServiceFixture, answering, context, server_of, serving
@@ -167,6 +168,26 @@ async def test_a_router_is_told_which_room_a_prompt_is_of(
     finally:
         await server.close()
     assert heard == [sent]
+
+
+async def test_a_model_is_told_which_trace_asks_it(http: httpx2.AsyncClient) -> None:
+    heard = list[str | None]()
+
+    async def handle(request: Request, connection: Connection) -> None:
+        heard.append(request.headers.get("traceparent"))
+        connection.respond(HTTPStatus.FORBIDDEN, b"{}")
+
+    server, trace = HttpServer(handle), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    port = await server.start("127.0.0.1", 0)
+    try:
+        async with serving(f"http://127.0.0.1:{port}/v1", http) as service:
+            await service.failure("x")
+            work_for(f"request {trace}")
+            await service.failure("x")
+            work_for("")
+    finally:
+        await server.close()
+    assert heard == [None, trace]
 
 
 async def test_a_query_in_the_base_url_stays_a_query(http: httpx2.AsyncClient) -> None:
