@@ -20,14 +20,16 @@ from actors.logs import observe
 from actors.threads import serve_calls
 from api import http1, node_ports, serve_log, socket_server
 from api.app import build_app
+from api.autoscaling import ByLoad
+from api.load import ReplicaLoad
 from api.metrics import RayEdgeMetrics
 from api.serve_arguments import Arguments
 from parlor.gateway import Gateway
 from parlor.settings import Settings
 from parlor.settings.loading import Configuration, ConfigurationError
 
-_TARGET_ONGOING = 400
-"""Requests and streams for each replica: about as many as one process relays at the speed of an LLM without delay."""
+_STREAMS_FULL = 0.8
+"""How full of streams a replica is when another one is wanted: what comes meanwhile needs a place."""
 _DRAIN_SECONDS = 15.0
 """Time for open requests when a replica stops. Streams that are still open are then cut; their readers resume."""
 
@@ -54,6 +56,7 @@ class ChatApi:
         Supervisor, and with it all other actors; otherwise they exist already."""
         self._settings = Settings.model_validate_json(settings_json)
         self._create_supervisor = create_supervisor
+        self._load: ReplicaLoad | None = None
         observe(self._settings, "ChatApi")
         serve_calls()
         http1.install()
@@ -64,7 +67,13 @@ class ChatApi:
 
     def __serve_build_asgi_app__(self) -> Unrouted:
         # Serve writes `x-request-id` itself.
-        return Unrouted(build_app(self._settings, self._open_gateway, metrics=RayEdgeMetrics(), echo_request_id=False))
+        app = build_app(self._settings, self._open_gateway, metrics=RayEdgeMetrics(), echo_request_id=False)
+        self._load = ReplicaLoad(app.state.edge)
+        return Unrouted(app)
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What ``api.autoscaling`` decides by; Serve asks for it."""
+        return {} if self._load is None else self._load.report()
 
     async def _open_gateway(self) -> Gateway:
         from actors.gateway import open_gateway
@@ -107,7 +116,10 @@ def deployment_options(settings: Settings) -> dict[str, Any]:
         options["autoscaling_config"] = {
             "min_replicas": api.replicas_min,
             "max_replicas": api.replicas_max,
-            "target_ongoing_requests": min(_TARGET_ONGOING, api.max_streams),
+            "policy": {
+                "policy_function": f"{ByLoad.__module__}:{ByLoad.__name__}",
+                "policy_kwargs": {"streams": api.max_streams * _STREAMS_FULL},
+            },
             "upscale_delay_s": 10.0,
             # Each change makes open streams reconnect.
             "downscale_delay_s": 600.0,

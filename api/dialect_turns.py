@@ -110,7 +110,7 @@ async def answered(request: Request, turn: Turn) -> Response:
     room_id = await turn.room(request)
     # A refusal after the message was appended would have the client send it again.
     await edge.limits.admit_send(caller.session.account_id, request.scope)
-    slot = edge.streams.take(caller.session.account_id) if turn.streams else None
+    slot = edge.streams.take(caller.session.account_id, reply=True) if turn.streams else None
     try:
         if room_id is None:
             return await _stateless(request, turn, slot)

@@ -66,18 +66,22 @@ class StreamSlots:
         self._shares = shares
         self._metrics = metrics
         self.taken = 0
+        self.replies = 0
+        """Of those, the ones that are a reply and end with it."""
 
-    def take(self, account: str) -> StreamSlot:
-        """Returns a slot for one stream. Raises ``RateLimited`` when the account has its share, and ``Overloaded`` when
-        all slots are taken."""
+    def take(self, account: str, *, reply: bool = False) -> StreamSlot:
+        """Returns a slot for one stream; ``reply``: of one reply that is being written. Raises ``RateLimited`` when the
+        account has its share, and ``Overloaded`` when all slots are taken."""
         if self.taken >= self._limit:
             raise Overloaded("Too many event streams are open", retry_after=_STREAM_RETRY)
         give_back = self._shares.take(account)
         self._change(1)
+        self.replies += reply
 
         def release() -> None:
             give_back()
             self._change(-1)
+            self.replies -= reply
 
         return StreamSlot(release)
 

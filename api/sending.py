@@ -37,9 +37,8 @@ async def send(request: Request, room_id: RoomId, body: SendBody | ChatMessageSe
     command = command_of(body, edge.settings, partial(idempotency_of, request), urgent=preferences.persisted)
     # Before anything is appended: afterwards a refusal would have the sender send the message again.
     await edge.limits.admit_send(caller.session.account_id, request.scope)
-    slot = (
-        edge.streams.take(caller.session.account_id) if wants_event_stream(request.headers.get("accept", "")) else None
-    )
+    streams, account = wants_event_stream(request.headers.get("accept", "")), caller.session.account_id
+    slot = edge.streams.take(account, reply=True) if streams else None
     try:
         receipt = await edge.gateway.send_message(caller.session, room_id, command)
         return await _answer(edge, caller, room_id, receipt, preferences, slot)

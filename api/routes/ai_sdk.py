@@ -80,7 +80,7 @@ async def send_chat(request: Request, body: AiSdkChatRequest) -> Response:
     if room_id is None:
         raise RoomNotFound
     # Before anything is begun: after a refusal the client would ask for it again.
-    slot = edge.streams.take(caller.session.account_id)
+    slot = edge.streams.take(caller.session.account_id, reply=True)
     try:
         if said is not None:
             return await _submit(request, body, room_id, said, slot)

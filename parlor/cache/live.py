@@ -114,11 +114,11 @@ class Live:
         for field in ("event_ttl", "event_max"):
             if field in script.arguments:
                 arguments[field] = self._event_lifetime[field]
-        if "request" in script.arguments and "request" not in arguments:
-            arguments["request"] = carried_request()
         if "installation" in script.arguments and "installation" not in arguments:
             arguments["installation"] = await self.guard.installation()
         with span(f"script {name}"):
+            if "request" in script.arguments and "request" not in arguments:
+                arguments["request"] = carried_request()
             return await self.pipeline.run(script, keys, arguments, rest, more)
 
     def room_keys(self, address: RoomAddress, *names: str) -> dict[str, str]:

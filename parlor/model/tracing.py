@@ -173,8 +173,8 @@ NO_SPAN = _NoSpan()
 
 def span(name: str, **attributes: str | int | float | bool) -> _OpenSpan | _NoSpan:
     """A part of what this task does for its request; nothing when that is not traced."""
-    tracer, parent = _Tracing.tracer, _trace.get()
-    if tracer is None or not is_sampled(parent):
+    tracer = _Tracing.tracer
+    if tracer is None or not is_sampled(parent := _trace.get()):
         return NO_SPAN
     return _OpenSpan(tracer, name, parent, "", attributes)
 
