@@ -49,7 +49,29 @@ class DropFile(msgspec.Struct, frozen=True, tag="drop-file"):
     shard: ShardId
 
 
-Remedy: TypeAlias = Requeue | Correct | Relist | Load | RequeueEntry | DropBytes | DropFile
+class NoteCalls(msgspec.Struct, frozen=True, tag="note-calls"):
+    """What its shard notes of a reply's calls is made what the stored reply says; versions keep it from undoing a later
+    note."""
+
+    seq: int
+    version: int
+    waits: bool
+    approved: tuple[str, ...] = ()
+
+
+class DropNotes(msgspec.Struct, frozen=True, tag="drop-notes"):
+    """Notes about messages that are not there are deleted."""
+
+
+class ForgetApproval(msgspec.Struct, frozen=True, tag="forget-approval"):
+    """An approval that nobody gave is deleted: people are asked."""
+
+    digest: str
+
+
+Remedy: TypeAlias = (
+    Requeue | Correct | Relist | Load | RequeueEntry | DropBytes | DropFile | NoteCalls | DropNotes | ForgetApproval
+)
 
 # Findings
 

@@ -21,6 +21,7 @@ from parlor.model.ids import AccountId, InstallationId, Partition, RoomId, Shard
 from parlor.model.messages import MessageRow, QueuePosition
 from parlor.reading.loading import Loader
 from parlor.store.audit import StoreAudit, StoredRoom
+from parlor.store.calls import CallNotes, NotedCalls
 from parlor.store.ports import ChatStore, PartitionProgress
 
 BATCH = 100
@@ -83,6 +84,7 @@ class Looker:
     def __init__(self, ports: FsckPorts, scope: Scope, report: Callable[[str], None]) -> None:
         self._ports = ports
         self._stored = StoreAudit(ports.store)
+        self._notes = CallNotes(ports.store)
         self._scope = scope
         self._report = report
 
@@ -105,6 +107,8 @@ class Looker:
         for shard in self._ports.store.shard_ids():
             async for room in self._stored.rooms(shard):
                 yield room.room_id
+            async for room_id in self._notes.rooms(shard):
+                yield room_id
 
     async def look(self, rooms: Rooms) -> Look:
         look = Look()
@@ -168,9 +172,10 @@ class Looker:
         for start in range(0, len(ids), AT_ONCE):
             group = ids[start : start + AT_ONCE]
             stored = await asyncio.gather(*(self._stored_room(shard, room_id) for room_id in group))
+            noted = await self._notes.of(shard, group)
             for room_id, (row, rows) in zip(group, stored, strict=True):
                 cached = snapshots[room_id]
-                address = _address(room_id, cached, row)
+                address = _address(room_id, cached, row, noted=room_id in noted)
                 if address is None or self._scope.account_id not in (None, address.account_id):
                     continue
                 view = RoomView(
@@ -181,6 +186,7 @@ class Looker:
                     stored=row,
                     rows=rows,
                     listed=await audit.list_entry(address),
+                    noted=noted.get(room_id, NotedCalls()),
                     now_ms=now_ms,
                 )
                 look.note(view)
@@ -230,8 +236,12 @@ def _waiting(
     return of_room, of_account
 
 
-def _address(room_id: RoomId, cached: RoomSnapshot | None, stored: StoredRoom | None) -> RoomAddress | None:
-    """None when nobody knows the room."""
+def _address(
+    room_id: RoomId, cached: RoomSnapshot | None, stored: StoredRoom | None, *, noted: bool
+) -> RoomAddress | None:
+    """None when nobody knows the room; without an account when only notes of its calls do."""
     if cached is not None:
         return cached.address
-    return RoomAddress(room_id, stored.account_id, stored.account_db_key) if stored is not None else None
+    if stored is not None:
+        return RoomAddress(room_id, stored.account_id, stored.account_db_key)
+    return RoomAddress(room_id, AccountId(""), 0) if noted else None

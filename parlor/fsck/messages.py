@@ -8,7 +8,7 @@ from parlor.cache.audit import RoomSnapshot, Slot
 from parlor.cache.records import stored_state
 from parlor.fsck.findings import Finding, MessageFinding, Requeue
 from parlor.fsck.view import RoomView
-from parlor.model.messages import MessageRow
+from parlor.model.messages import MessageRow, as_stored
 from parlor.model.states import GONE_MESSAGES, MessageState
 
 NOWHERE = "there is no such message anywhere"
@@ -93,7 +93,7 @@ def _content(view: RoomView, seq: int, slot: Slot, row: MessageRow) -> Iterator[
     elif row.doc.version > slot.doc.version:
         what = f"it has version {slot.doc.version} here and {row.doc.version} in its shard"
         yield view.of_message(seq, "I7", "version", what)
-    elif row.doc != slot.doc:
+    elif row.doc != as_stored(slot.doc):
         yield view.of_message(seq, "I8", "content", f"its row says something else in version {row.doc.version}")
 
 

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from parlor.errors import PartitionUnknown, RoomNotFound
 from parlor.fsck.findings import (
     Correct,
+    DropNotes,
     EntryFinding,
     Finding,
+    ForgetApproval,
     InRoom,
     Load,
+    NoteCalls,
     PartitionFinding,
     Relist,
     Requeue,
@@ -18,7 +21,9 @@ from parlor.fsck.findings import (
 )
 from parlor.fsck.look import FsckPorts, Looker
 from parlor.fsck.view import RoomView
-from parlor.model.ids import RoomId
+from parlor.model.ids import RoomId, home_of
+from parlor.store.calls import CallNotes
+from parlor.store.ports import CallNote
 
 TRIES = 3
 """How often bookkeeping that moved since it was looked at is looked at again."""
@@ -57,8 +62,20 @@ class Repairs:
                 await self._ports.audit.repair_list(view.address, gone=gone, activity=self._ports.clock.now_ms())
             case Correct():
                 await self._compare_and_set(finding, view, apply=True)
+            case NoteCalls() | DropNotes() | ForgetApproval():
+                await self._renote(view.room_id, finding.remedy)
             case Requeue(op, seq, message_id) if view.cached is not None:
                 await self._ports.audit.requeue(view.cached, op, seq, message_id)
+
+    async def _renote(self, room_id: RoomId, remedy: NoteCalls | DropNotes | ForgetApproval) -> None:
+        notes, shard = CallNotes(self._ports.store), await self._ports.store.shard_of(home_of(room_id))
+        if isinstance(remedy, ForgetApproval):
+            await notes.forget_approval(shard, room_id, remedy.digest)
+            return
+        await notes.mend(shard, room_id)
+        if isinstance(remedy, NoteCalls):
+            note = CallNote(room_id, remedy.seq, remedy.version, int(remedy.waits), list(remedy.approved))
+            await notes.note(shard, note)
 
     async def _compare_and_set(self, finding: Finding, view: RoomView, *, apply: bool) -> bool:
         """False when it is not so any more, or moves each time that it is looked at."""

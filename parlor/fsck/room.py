@@ -20,6 +20,7 @@ Findings are filed under the invariant of ARCHITECTURE.md that does not hold:
     I15  a room that is missing in a list that calls itself complete
     I16  another owner here than there
     I21  a partition of another installation, or of a shard that has gone back (``parlor.fsck.look``)
+    I26  what a shard notes of calls is not what its messages say (``parlor.fsck.calls``)
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from collections.abc import Iterator
 from parlor.cache.audit import RoomSnapshot
 from parlor.cache.records import stored_state
 from parlor.fsck.bookkeeping import judge_bookkeeping
+from parlor.fsck.calls import judge_calls
 from parlor.fsck.findings import Finding, Load, MessageFinding, Requeue
 from parlor.fsck.messages import FORGOTTEN, NOWHERE, judge_messages
 from parlor.fsck.view import RoomView
@@ -38,7 +40,8 @@ from parlor.store.audit import StoredRoom
 
 def compare(view: RoomView) -> list[Finding]:
     """Every contradiction, by seq."""
-    return sorted(_room(view), key=lambda finding: (_seq(finding), finding.invariant, finding.kind))
+    found = [*_room(view), *judge_calls(view)]
+    return sorted(found, key=lambda finding: (_seq(finding), finding.invariant, finding.kind))
 
 
 def _seq(finding: Finding) -> int:

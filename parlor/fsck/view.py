@@ -11,6 +11,7 @@ from parlor.model.ids import AccountId, RoomId
 from parlor.model.messages import MessageRow
 from parlor.model.states import GONE_MESSAGES
 from parlor.store.audit import StoredRoom
+from parlor.store.calls import NotedCalls
 
 
 class RoomView(msgspec.Struct, frozen=True):
@@ -27,6 +28,8 @@ class RoomView(msgspec.Struct, frozen=True):
     rows: dict[int, MessageRow]
     """Its messages in the shard; none of a deleted room."""
     listed: ListEntry
+    noted: NotedCalls
+    """What its shard notes of calls that wait, and of those that were approved once."""
     now_ms: int
 
     @property

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import structs
 
 from parlor.model.ids import MessageId, RoomId
 from parlor.model.parts import StoredParts
@@ -71,6 +72,11 @@ class MessageDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     """None for a message that is one text part, or that was stored before there were parts."""
     parked: bool = False
     """Of the row that keeps a reply's slot: its readers have been told what it says. Not in the shard."""
+
+
+def as_stored(doc: MessageDoc) -> MessageDoc:
+    """What a shard has of it."""
+    return structs.replace(doc, retry_after=None, parked=False)
 
 
 CONTINUABLE = frozenset({FinishReason.LENGTH, FinishReason.STOPPED, FinishReason.ERROR, FinishReason.INTERRUPTED})

@@ -137,6 +137,16 @@ def _size(part: StoredPart) -> int:
     return 0
 
 
+def waits_for_decision(parts: StoredParts | None) -> bool:
+    """Returns whether somebody has to approve or deny a call of the message."""
+    return any(isinstance(part, ToolCallPart) and part.state is ToolState.WAITING for part in parts or ())
+
+
+def approved_digests(parts: StoredParts | None) -> list[str]:
+    """Returns what was approved in the message for its room from then on."""
+    return sorted({part.digest for part in parts or () if isinstance(part, ToolCallPart) and part.approved_once})
+
+
 def said_of(parts: Sequence[Part]) -> Said:
     return Said(*stored_form(parts))
 

@@ -10,8 +10,7 @@ from msgspec import structs
 from parlor.cache.queue import QueueEntry
 from parlor.model.ids import MessageId, Partition, RoomId, home_of
 from parlor.model.messages import QueuePosition, SenderType, Usage
-from parlor.model.parts import ToolCallPart
-from parlor.model.tools import ToolState
+from parlor.model.parts import approved_digests, waits_for_decision
 from parlor.store.ports import (
     QUARTER_SECONDS,
     Batch,
@@ -106,9 +105,7 @@ class _Rows:
         notes = {(room, seq): CallNote(room, seq, 0, 0) for room, seq in self._deletes}
         for (room, seq), save in self._saves.items():
             if save.doc.sender_type is SenderType.AI and save.doc.version > FIRST_END:
-                calls = [part for part in save.doc.parts or () if isinstance(part, ToolCallPart)]
-                waits = any(call.state is ToolState.WAITING for call in calls)
-                approved = sorted({call.digest for call in calls if call.approved_once})
+                waits, approved = waits_for_decision(save.doc.parts), approved_digests(save.doc.parts)
                 notes[room, seq] = CallNote(room, seq, save.doc.version, int(waits), approved)
         return _sorted(notes)
 

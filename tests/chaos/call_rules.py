@@ -1,4 +1,4 @@
-"""The checker's rules about calls of tools, C18 to C23; explained in ``tests.chaos.checker``.
+"""The checker's rules about calls of tools, C18 to C24; explained in ``tests.chaos.checker``.
 
 Every call has arguments of its own: whoever plays the model puts something, ``ask``, into them that no other call of
 the tool has, and an edit leaves it. Calls of a tool that is approved once in a room have none: they are the same call.
@@ -99,6 +99,7 @@ class _CallRules:
         self, operations: Sequence[Operation], rooms: Sequence[FinalRoom], calls: Calls, lost: Sequence[Window]
     ) -> None:
         self._calls = calls
+        self._rooms = rooms
         self._lost = lost
         self._told = calls.told or ()
         self._decided = [each for each in operations if each.kind is Kind.DECIDE and each.outcome is not Outcome.FAIL]
@@ -127,6 +128,7 @@ class _CallRules:
         yield from self._one_outcome()
         yield from self._in_order()
         yield from self._results()
+        yield from self._noted()
 
     # C18: a decision is not lost
 
@@ -156,7 +158,7 @@ class _CallRules:
     # C19: what runs is what was approved
 
     def _arguments(self) -> Iterator[Violation]:
-        approved = {digest for each in self._decided if each.request.approve for digest in _approves(each)}
+        approved = self._approved()
         proposed = {told.call.digest for told in self._told}
         for run in self._calls.runs:
             digest = digest_of(run.name, run.arguments)
@@ -169,6 +171,10 @@ class _CallRules:
                 yield self._wrong("C19", "", f"{run.name} ran with {run.arguments}, which nobody approved")
             elif self._calls.told is not None and digest not in proposed:
                 yield self._wrong("C19", "", f"{run.name} ran with {run.arguments}, which was never recorded")
+
+    def _approved(self) -> set[str]:
+        """Every digest that somebody approved, or may have."""
+        return {digest for each in self._decided if each.request.approve for digest in _approves(each)}
 
     # C20: one key a call
 
@@ -262,6 +268,18 @@ class _CallRules:
                 continue
             if call.result not in {run.answer for run in self._runs.get(ask, ())}:
                 yield self._wrong("C23", room, f"call {ask} is done, and no run of it answered {call.result!r}")
+
+    # C24: what is noted of calls is what became of them
+
+    def _noted(self) -> Iterator[Violation]:
+        approved = self._approved()
+        for room in self._rooms:
+            for seq in room.noted.waiting:
+                yield self._wrong("C24", room.room, f"the reply at {seq} has ended and is listed as waiting")
+            for digest in room.noted.approved:
+                if room.deleted or digest not in approved:
+                    what = "the room is deleted" if room.deleted else "nobody approved it"
+                    yield self._wrong("C24", room.room, f"{digest} is noted as approved once, and {what}")
 
     def _in_lost(self, run: Run) -> bool:
         return any(window.since <= run.at <= window.to for window in self._lost)

@@ -12,6 +12,7 @@ from parlor.tools.arguments import digest_of
 from tests.chaos.call_rules import Calls, Logged, Run, ToolKind
 from tests.chaos.checker import Lost
 from tests.chaos.history import Kind, ObservedCall, Operation, Outcome, Request, Response
+from tests.chaos.room_rules import Noted
 from tests.chaos.stories import Story
 
 TOOLS = {
@@ -100,6 +101,13 @@ def edited(story: Story) -> CallStory:
     return calls
 
 
+def remembered(story: Story) -> CallStory:
+    """An approval that is good for the room from then on, as it was edited."""
+    calls = edited(story)
+    story.noted = Noted(approved=(calls.final["call-3"].digest,))
+    return calls
+
+
 def posted(story: Story) -> CallStory:
     calls = CallStory(story)
     calls.became(call("running", "4", tool="browser"))
@@ -138,7 +146,7 @@ def late(story: Story) -> CallStory:
     return calls
 
 
-HONEST: list[Callable[[Story], CallStory]] = [approved, denied, edited, posted, unknown, late]
+HONEST: list[Callable[[Story], CallStory]] = [approved, denied, edited, remembered, posted, unknown, late]
 
 
 def late_result_lost(story: Story) -> None:
@@ -309,6 +317,23 @@ def another_answer(story: Story) -> None:
     calls.over()
 
 
+def still_listed(story: Story) -> None:
+    approved(story)
+    story.noted = Noted(waiting=(4,))
+
+
+def remembered_as_shown(story: Story) -> None:
+    """What was shown first is remembered, not what was approved instead."""
+    edited(story)
+    story.noted = Noted(approved=(call("waiting", "3").digest,))
+
+
+def remembered_without_its_room(story: Story) -> None:
+    remembered(story)
+    story.did(Kind.DELETE_ROOM)
+    story.deleted = True
+
+
 PLANTED_CALLS: list[tuple[str, Callable[[Story], Any]]] = [
     ("C18", decision_lost),
     ("C18", approval_answered_otherwise),
@@ -333,4 +358,7 @@ PLANTED_CALLS: list[tuple[str, Callable[[Story], Any]]] = [
     ("C23", unknown_and_not_allowed),
     ("C23", done_and_never_ran),
     ("C23", another_answer),
+    ("C24", still_listed),
+    ("C24", remembered_as_shown),
+    ("C24", remembered_without_its_room),
 ]

@@ -29,6 +29,8 @@ the rows of every shard, and what the pages show.
     C22 a call that may not run twice does not; none is sent later than its time after the script that allows it, and
         none is called unknown while it may be under way
     C23 a call has one outcome, the same in the shard, in its events and, if it is done, at its tool
+    C24 what a shard notes of calls is what became of them: in the end no reply is listed as waiting, and what need not
+        be approved again was approved
 
 A page that was read while Redis was away (its cursor is 0-0) shows what is stored: it may be behind, so C6 does not
 hold it to the deletes that were queued.

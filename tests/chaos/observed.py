@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from parlor.model.messages import Message
 from parlor.model.parts import Part, StoredPart, ToolCallPart
 from parlor.model.states import MessageState
+from parlor.store.calls import NotedCalls
 from tests.chaos.history import ObservedCall, ObservedMessage
+from tests.chaos.room_rules import Noted
 
 _GONE = frozenset({MessageState.DELETING, MessageState.DELETED})
 
@@ -32,3 +34,7 @@ def calls_in(parts: Iterable[Part | StoredPart]) -> tuple[ObservedCall, ...]:
 def call_seen(call: ToolCallPart) -> ObservedCall:
     result = call.result.content if call.result is not None else ""
     return ObservedCall(call.tool_call_id, call.name, call.arguments, call.digest, call.state, result)
+
+
+def noted_in(calls: NotedCalls | None) -> Noted:
+    return Noted(tuple(sorted(calls.waiting)), tuple(sorted(calls.approved))) if calls is not None else Noted()

@@ -16,6 +16,15 @@ REMOVING = frozenset({"interrupt", "rollback", "merge"})
 """Ways of double texting that turn waiting replies, or a running turn, into tombstones."""
 
 
+class Noted(msgspec.Struct, frozen=True):
+    """What a shard notes of a room's calls, beside the messages."""
+
+    waiting: tuple[int, ...] = ()
+    """Seqs of the replies that are listed as waiting for people."""
+    approved: tuple[str, ...] = ()
+    """Digests that need not be approved again."""
+
+
 class FinalRoom(msgspec.Struct, frozen=True):
     """A room when everything has come to rest."""
 
@@ -29,6 +38,7 @@ class FinalRoom(msgspec.Struct, frozen=True):
     page: list[ObservedMessage] | None
     """All that its owner reads; None: not found."""
     page_title: str = ""
+    noted: Noted = Noted()
 
 
 class _Span(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from tests.chaos.budget_rules import Spending
 from tests.chaos.call_rules import Calls
 from tests.chaos.checker import FinalRoom, Foreign, Lost, check
 from tests.chaos.history import Heard, Kind, ObservedMessage, Operation, Outcome, Request, Response
+from tests.chaos.room_rules import Noted
 
 ROOM, ADA, EVE = "room-1", "ada", "eve"
 
@@ -33,6 +34,7 @@ class Story:
         self.foreign = [Foreign({"partition": "9"}, {"partition": "9"})]
         self.spending = [Spending(ADA, 1000, peak=1000, used=700, reserved=0, stored=700)]
         self.calls: Calls | None = None
+        self.noted = Noted()
         self.stored = True
         self.did(Kind.CREATE_ROOM, Request(title="A title"), Response(room=ROOM), room="")
         self.sent(1)
@@ -82,7 +84,8 @@ class Story:
 
     def found(self) -> list[str]:
         page = None if self.deleted else (self.page if self.page is not None else self.rows)
-        final = FinalRoom(ROOM, ADA, self.title, self.deleted, list(self.rows), page, self.page_title or self.title)
+        title = self.page_title or self.title
+        final = FinalRoom(ROOM, ADA, self.title, self.deleted, list(self.rows), page, title, self.noted)
         found = check(
             self.history,
             [final] if self.stored else [],

@@ -100,6 +100,26 @@ class Shards:
         sql = "DELETE FROM messages WHERE room_id = {0} AND seq = {0}"
         await _execute(await self._home(room_id), sql, (UUID(room_id).bytes, seq))
 
+    async def waiting(self, room_id: str) -> list[int]:
+        """The seqs of its replies that are listed as waiting for people."""
+        sql = "SELECT seq FROM waiting_replies WHERE room_id = {} ORDER BY seq"
+        return [seq for (seq,) in await select(await self._home(room_id), sql, UUID(room_id).bytes)]
+
+    async def approved(self, room_id: str) -> list[str]:
+        """The digests of calls that are noted as approved once for the room."""
+        sql = "SELECT digest FROM approved_calls WHERE room_id = {} ORDER BY digest"
+        return [digest for (digest,) in await select(await self._home(room_id), sql, UUID(room_id).bytes)]
+
+    async def unlist(self, room_id: str, seq: int) -> None:
+        """Forgets that the reply waits."""
+        sql = "DELETE FROM waiting_replies WHERE room_id = {0} AND seq = {0}"
+        await _execute(await self._home(room_id), sql, (UUID(room_id).bytes, seq))
+
+    async def approve(self, room_id: str, digest: str) -> None:
+        """As if somebody had approved it."""
+        sql = "INSERT INTO approved_calls (room_id, digest) VALUES ({0}, {0})"
+        await _execute(await self._home(room_id), sql, (UUID(room_id).bytes, digest))
+
     async def _home(self, room_id: str) -> Address:
         """The shard of a room that has a row."""
         room = await self.room(room_id)

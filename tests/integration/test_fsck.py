@@ -14,6 +14,7 @@ from parlor.clock import SystemClock, SystemEntropy
 from parlor.model.ids import IdMint, RoomId, home_of
 from tests.installation import Installation
 from tests.integration.shards import Shards
+from tests.integration.test_tools import EVE, asked
 from tests.integration.user import User
 from tests.integration.waiting import eventually
 
@@ -82,6 +83,29 @@ async def test_planted_faults_are_found_and_repaired(
     await eventually(lambda: user.messages(room), lambda page: {m["state"] for m in page["messages"]} == {"SENT"})
     assert found(await parlor(installation, "fsck", *scope)) == []
     assert (await user.get(f"/v1/rooms/{room}"))["message_count"] == 3
+
+
+async def test_notes_of_calls_that_no_message_bears_out_are_found_and_repaired(
+    installation: Installation, user: User, shards: Shards
+) -> None:
+    waits = await asked(user, "Clerk", EVE)
+    room, digest = waits.room, waits.part["digest"]
+    await eventually(lambda: shards.waiting(room), lambda seqs: seqs == [2])
+    assert found(await parlor(installation, "fsck", "--room", room)) == []
+    await shards.unlist(room, 2)
+    await shards.approve(room, digest)
+    expected = [("I26", "approval-unfounded", None), ("I26", "waiting-unlisted", 2)]
+
+    report = await parlor(installation, "fsck", "--room", room, code=1)
+    assert found(report) == [(*one, False) for one in expected]
+    assert [one["repair"] for one in report["findings"]] == ["forget-approval", "note-calls"]
+    repaired = await parlor(installation, "fsck", "--repair", "--room", room)
+    assert found(repaired) == [(*one, True) for one in expected]
+    assert (await shards.waiting(room), await shards.approved(room)) == ([2], [])
+    assert found(await parlor(installation, "fsck", "--room", room)) == []
+    await waits.post("decision", decision="deny")
+    await waits.events()
+    await eventually(lambda: shards.waiting(room), lambda seqs: not seqs)
 
 
 async def test_a_row_that_is_refused_is_parked_and_dropped(

@@ -16,9 +16,10 @@ from parlor.cache.records import stored_state
 from parlor.errors import ParlorError, RoomNotFound
 from parlor.model.ids import RoomId, home_of
 from parlor.model.states import MessageState
+from parlor.store.calls import CallNotes
 from tests.chaos.checker import FinalRoom, Violation, check
 from tests.chaos.history import ObservedMessage, Operation, Outcome, Recorder
-from tests.chaos.observed import calls_in, seen
+from tests.chaos.observed import calls_in, noted_in, seen
 from tests.chaos.simulation.installation import SimInstallation
 from tests.chaos.simulation.loop import VirtualLoop
 from tests.chaos.simulation.nemesis import Nemesis
@@ -214,6 +215,7 @@ async def _swept(installation: SimInstallation) -> str:
 async def _final(installation: SimInstallation, history: list[Operation]) -> tuple[list[FinalRoom], list[Violation]]:
     """Of every room that anybody ever named; and those that cannot be read although all is healed."""
     wiring = installation.edge.wiring
+    notes = CallNotes(wiring.store)
     rooms = sorted({operation.room for operation in history if operation.room})
     found: list[FinalRoom] = []
     unreadable: list[Violation] = []
@@ -255,6 +257,7 @@ async def _final(installation: SimInstallation, history: list[Operation]) -> tup
                 ],
                 page,
                 title.room.title if title else "",
+                noted_in((await notes.of(shard, [room_id])).get(room_id)),
             )
         )
     return found, unreadable

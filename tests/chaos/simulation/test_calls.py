@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -14,6 +15,7 @@ from parlor.cache.loader import Script, load
 from parlor.model.parts import Part, ToolCallPart
 from parlor.model.tools import Tool, ToolResult, ToolState
 from parlor.rooms.tool_steps import ToolSteps
+from parlor.store.ports import CallNote
 from parlor.tools.toolbox import Toolbox
 from tests.chaos.simulation.run import ASKING_FROM, run_seed
 from tests.unit.memory_store import Templates, make_templates
@@ -90,6 +92,14 @@ def calls_do_not_end_with_their_reply(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("parlor.rooms.reply.ended_calls", same)
 
 
+def what_waited_stays_listed(patch: pytest.MonkeyPatch) -> None:
+    def still_waits(*fields: Any) -> CallNote:
+        note = CallNote(*fields)
+        return structs.replace(note, waits=1) if note.version > 2 else note
+
+    patch.setattr("parlor.persistence.batch.CallNote", still_waits)
+
+
 @pytest.mark.parametrize(
     ("rule", "break_it"),
     [
@@ -99,6 +109,7 @@ def calls_do_not_end_with_their_reply(patch: pytest.MonkeyPatch) -> None:
         ("C21", denied_calls_are_sent),
         ("C22", calls_are_sent_twice),
         ("C23", calls_do_not_end_with_their_reply),
+        ("C24", what_waited_stays_listed),
     ],
     ids=lambda each: each if isinstance(each, str) else each.__name__,
 )

@@ -72,6 +72,7 @@ async def final_rooms(installation: Installation, accounts: Sequence[Account]) -
                 one.deleted,
                 one.rows,
                 *await _pages(connections[one.account], one.room),
+                noted=one.noted,
             )
             for one in await stored_rooms(installation.shards)
         ]

@@ -16,6 +16,7 @@ from parlor.model.parts import StoredParts
 from parlor.store.addresses import Address
 from tests.chaos.history import ObservedMessage
 from tests.chaos.observed import calls_in
+from tests.chaos.room_rules import Noted
 from tests.stored_rows import select
 
 _ROOMS = "SELECT room_id, account_id, title, deleted_at FROM rooms"
@@ -23,6 +24,10 @@ _MESSAGES = (
     "SELECT room_id, seq, message_id, sender_type, content, parts, finish_reason, deleted_at FROM messages "
     "ORDER BY room_id, seq"
 )
+
+
+_WAITING = "SELECT room_id, seq FROM waiting_replies ORDER BY room_id, seq"
+_APPROVED = "SELECT room_id, digest FROM approved_calls ORDER BY room_id, digest"
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -52,12 +57,15 @@ class StoredRoom(msgspec.Struct, frozen=True):
     deleted: bool
     rows: list[ObservedMessage]
     """By seq."""
+    noted: Noted
 
 
 async def stored_rooms(shards: Sequence[Address]) -> list[StoredRoom]:
     """Every room of every shard. Raises ``AssertionError`` when a room is on two of them, or a message has no room."""
     rooms: dict[str, tuple[str, str, bool]] = {}
     rows: defaultdict[str, list[ObservedMessage]] = defaultdict(list)
+    waiting: defaultdict[str, tuple[int, ...]] = defaultdict(tuple)
+    approved: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
     for address in shards:
         for room_id, account, title, deleted_at in await select(address, _ROOMS):
             room = str(UUID(bytes=bytes(room_id)))
@@ -65,8 +73,14 @@ async def stored_rooms(shards: Sequence[Address]) -> list[StoredRoom]:
             rooms[room] = (account, title, deleted_at is not None)
         for room_id, *columns in await select(address, _MESSAGES):
             rows[str(UUID(bytes=bytes(room_id)))].append(_row(columns))
+        for room_id, seq in await select(address, _WAITING):
+            waiting[str(UUID(bytes=bytes(room_id)))] += (seq,)
+        for room_id, digest in await select(address, _APPROVED):
+            approved[str(UUID(bytes=bytes(room_id)))] += (digest,)
     assert not rows.keys() - rooms.keys(), f"messages of rooms without a row: {rows.keys() - rooms.keys()}"
-    return [StoredRoom(room, *about, rows[room]) for room, about in rooms.items()]
+    noted = waiting.keys() | approved.keys()
+    assert not noted - rooms.keys(), f"notes of calls of rooms without a row: {noted - rooms.keys()}"
+    return [StoredRoom(room, *about, rows[room], Noted(waiting[room], approved[room])) for room, about in rooms.items()]
 
 
 def _row(columns: Sequence[Any]) -> ObservedMessage:

@@ -211,7 +211,7 @@ class Domain:
             title = (await self._wirings[0].rooms.room(room, account)).title
             read = [seen(message) for message in page]
             about = (stored.room, stored.account, stored.title, stored.deleted, stored.rows)
-            found.append(FinalRoom(*about, read, title))
+            found.append(FinalRoom(*about, read, title, stored.noted))
         return found
 
     async def run_dry(self) -> None:

@@ -11,6 +11,7 @@ from parlor.fsck.bookkeeping import judge_bookkeeping
 from parlor.fsck.findings import Correct
 from parlor.fsck.view import RoomView
 from parlor.model.states import MessageState
+from parlor.store.calls import NotedCalls
 from tests.contract.cache.fixtures import CLAIM_1, LEASE, CacheFixtures
 from tests.contract.cache.test_deletes import delete
 
@@ -41,6 +42,7 @@ async def judged(fixtures: CacheFixtures, address: RoomAddress) -> dict[str, Cor
         stored=None,
         rows={},
         listed=await audit(fixtures).list_entry(address),
+        noted=NotedCalls(),
         now_ms=fixtures.clock.ms,
     )
     found = list(judge_bookkeeping(view, room))

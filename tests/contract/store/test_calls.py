@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import pytest
 from msgspec import structs
@@ -11,7 +12,8 @@ from parlor.model.ids import AccountId, MessageId, RoomId
 from parlor.model.messages import MessageDoc, QueuePosition
 from parlor.model.parts import ToolCallPart
 from parlor.model.tools import ToolState
-from parlor.store.calls import CallStore, WaitingReply
+from parlor.store import calls
+from parlor.store.calls import CallNotes, CallStore, NotedCalls, NotedReply, WaitingReply
 from parlor.store.migrations import migrate, open_store
 from parlor.store.ports import Batch, CallNote, ChatStore, Fence, MessageDelete, MessageSave, RowRefused
 from tests.contract.store.databases import NewSettings, sql
@@ -91,12 +93,12 @@ async def test_a_deleted_room_forgets_its_calls(fixtures: StoreFixtures) -> None
     room = await said(fixtures, doc, waits=1, approved=DIGESTS[:1])
     other = await said(fixtures, fixtures.doc(version=2), waits=0, approved=DIGESTS[:1])
     await fixtures.write(room_deletes=[fixtures.delete_room(room)])
-    calls = CallStore(fixtures.store)
+    stored = CallStore(fixtures.store)
     assert await waiting(fixtures) == []
-    assert [await calls.approved(SHARD, each, DIGESTS[0]) for each in (room, other)] == [False, True]
+    assert [await stored.approved(SHARD, each, DIGESTS[0]) for each in (room, other)] == [False, True]
     late = CallNote(room, 1, 2, 1, DIGESTS[:1])
     await fixtures.apply(Batch([fixtures.fence()], call_notes=[late]))
-    assert (await waiting(fixtures), await calls.approved(SHARD, room, DIGESTS[0])) == ([], False)
+    assert (await waiting(fixtures), await stored.approved(SHARD, room, DIGESTS[0])) == ([], False)
 
 
 async def test_what_was_approved_once_is_the_rooms_and_stays(fixtures: StoreFixtures) -> None:
@@ -104,9 +106,9 @@ async def test_what_was_approved_once_is_the_rooms_and_stays(fixtures: StoreFixt
     room = await said(fixtures, doc, waits=0, approved=DIGESTS)
     await said(fixtures, structs.replace(doc, version=3), waits=0, room_id=room, approved=DIGESTS[:1])
     other = await said(fixtures, fixtures.doc(version=2), waits=0)
-    calls = CallStore(fixtures.store)
-    assert [await calls.approved(SHARD, room, digest) for digest in [*DIGESTS, "sha256:0"]] == [True, True, False]
-    assert not await calls.approved(SHARD, other, DIGESTS[0])
+    stored = CallStore(fixtures.store)
+    assert [await stored.approved(SHARD, room, digest) for digest in [*DIGESTS, "sha256:0"]] == [True, True, False]
+    assert not await stored.approved(SHARD, other, DIGESTS[0])
 
 
 async def test_a_refused_batch_notes_nothing(fixtures: StoreFixtures) -> None:
@@ -139,4 +141,60 @@ async def test_replies_that_waited_before_there_was_a_list_are_in_it(new_setting
     await sql(settings, 1, *tables, "DELETE FROM schema_migrations WHERE name LIKE '%shard_waiting_calls%'")
     await migrate(settings)
     assert await waiting(fixtures) == [WaitingReply(waits.message_id, rooms[0])]
+    await store.close()
+
+
+async def test_notes_are_read_by_room_and_rooms_that_have_some_are_scanned(
+    fixtures: StoreFixtures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "PAGE", 2)
+    notes, doc = CallNotes(fixtures.store), fixtures.doc(version=2)
+    waits = await said(fixtures, doc, waits=1)
+    both = await said(fixtures, fixtures.doc(version=2), waits=1, approved=DIGESTS)
+    approved = await said(fixtures, fixtures.doc(version=2), waits=0, approved=DIGESTS[1:])
+    neither = await said(fixtures, fixtures.doc(version=2), waits=0)
+    found = await notes.of(SHARD, [neither, approved, both, waits])
+    assert {room: (sorted(of.waiting), sorted(of.approved)) for room, of in found.items()} == {
+        waits: ([1], []),
+        both: ([1], DIGESTS),
+        approved: ([], DIGESTS[1:]),
+    }
+    assert found[waits].waiting[1] == NotedReply(doc.message_id, fixtures.key)
+    ours = {waits, both, approved, neither}
+    scanned = [room async for room in notes.rooms(SHARD) if room in ours]
+    assert scanned == sorted([waits, both, approved])
+
+
+async def test_repairs_take_away_what_is_nobodys_and_leave_the_rest(new_settings: NewSettings) -> None:
+    settings = new_settings(shards=1)
+    await migrate(settings)
+    store: ChatStore = await open_store(settings)
+    await store.open_account(AccountId("ada"))
+    fixtures, notes = await StoreFixtures.make(store, 1), CallNotes(store)
+    docs = [fixtures.doc(version=2) for _ in range(6)]
+    rooms = [await said(fixtures, doc, waits=1, approved=DIGESTS) for doc in docs]
+    right, no_message, other_message, other_account, no_room, gone = rooms
+    damages = {
+        "UPDATE waiting_replies SET seq = 9": no_message,
+        "UPDATE waiting_replies SET message_id = room_id": other_message,
+        "UPDATE waiting_replies SET account_db_key = 1": other_account,
+        "DELETE FROM messages": no_room,
+        "DELETE FROM rooms": no_room,
+        "UPDATE rooms SET deleted_at = 5000": gone,
+    }
+    await sql(settings, 1, *(f"{damage} WHERE room_id = X'{UUID(room).hex}'" for damage, room in damages.items()))
+    for room in [*rooms, *rooms]:
+        await notes.mend(SHARD, room)
+    found = await notes.of(SHARD, rooms)
+    assert {room: (sorted(of.waiting), sorted(of.approved)) for room, of in found.items()} == {
+        right: ([1], DIGESTS),
+        **{room: ([], DIGESTS) for room in (no_message, other_message, other_account)},
+    }
+    for room in (no_message, no_room, gone):
+        await notes.note(SHARD, CallNote(room, 1, 2, 1, DIGESTS[:1]))
+    await notes.forget_approval(SHARD, no_message, DIGESTS[1])
+    await notes.forget_approval(SHARD, no_message, DIGESTS[1])
+    found = await notes.of(SHARD, rooms)
+    assert found[no_message] == NotedCalls({1: NotedReply(docs[1].message_id, fixtures.key)}, set(DIGESTS[:1]))
+    assert not {no_room, gone} & found.keys()
     await store.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from parlor.errors import LlmError
 from parlor.fsck import look
 from parlor.fsck.check import PAUSE
 from parlor.fsck.findings import EntryFinding
@@ -30,6 +31,19 @@ async def test_nothing_is_found_where_everything_is_stored(chat: Chat) -> None:
     report = await check(chat.domain)
     assert report.findings == []
     assert (report.rooms, report.messages, report.waiting) == (1, 5, 0)
+
+
+async def test_what_only_redis_keeps_of_a_failed_reply_is_not_found(domain: Domain) -> None:
+    room = domain.room(await domain.new_room())
+    await domain.send(room)
+    await settle()
+    domain.model.talks[0].fail(LlmError("Too many requests", retry_after=20.2))
+    await domain.clock.advance(1)
+    await domain.write_all()
+    (_, reply) = (await domain.page(room.room_id)).messages
+    assert reply.error is not None
+    assert reply.error.retry_after_seconds == 21
+    assert kinds(await check(domain)) == []
 
 
 async def test_nothing_is_found_in_what_is_on_its_way(chat: Chat) -> None:
