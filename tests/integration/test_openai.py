@@ -66,6 +66,38 @@ async def test_an_api_key_and_the_synchronous_client_work(user: User) -> None:
     assert "GPT4O" in models
 
 
+@pytest.mark.timeout(120)
+async def test_the_synchronous_client_streams_responses_and_follows_one_that_was_cut(user: User) -> None:
+    def ask() -> tuple[list[str], list[int]]:
+        with openai.OpenAI(api_key=key_of(user), base_url=base_url(user), max_retries=0) as client:
+            first = client.responses.create(model="GPT4O", input="Hello there")
+            with client.responses.stream(model="GPT4O", input="And again", previous_response_id=first.id) as stream:
+                second = stream.get_final_response()
+            assert second.conversation == first.conversation
+            slow = client.responses.create(
+                model="GPT4O",
+                input="[[tokens=40 delay=20ms]] Slowly",
+                previous_response_id=second.id,
+                background=True,
+                stream=True,
+            )
+            seen: list[Any] = []
+            for event in slow:
+                seen.append(event)
+                if len(seen) > 6:
+                    slow.close()
+                    break
+            response_id = seen[0].response.id
+            seen += client.responses.retrieve(response_id, stream=True, starting_after=seen[-1].sequence_number)
+            told = "".join(event.delta for event in seen if event.type == "response.output_text.delta")
+            assert told == client.responses.retrieve(response_id).output_text
+            return [first.output_text, second.output_text, told], [event.sequence_number for event in seen]
+
+    texts, numbers = await asyncio.to_thread(ask)
+    assert all(texts)
+    assert numbers == list(range(len(numbers)))
+
+
 async def test_what_is_asked_outside_of_rooms_is_counted_and_not_stored(user: User) -> None:
     async with client_of(user) as client:
         answer = await client.chat.completions.create(model="GPT4O", messages=HELLO)
