@@ -13,8 +13,9 @@ from parlor.clock import Clock
 PER_SECOND, BURST = 100.0, 20
 """Refusals of one account or one address that are answered without waiting for each other."""
 SECONDS_MAX = 5.0
-_HELD_MAX = 1000
-"""Refusals that wait at a time: as many as an address has connections."""
+_HELD_MAX = 20_000
+"""Refusals that wait at a time, each on a connection of its own. More than HAProxy has connections: if those of one
+client were enough to reach it, those of the next one would not be held back."""
 _TIMES = 2.0
 """How much faster than its rate an account sends while others send too."""
 _AT_ONCE = 20

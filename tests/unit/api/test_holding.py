@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.holding import BURST, PER_SECOND, SECONDS_MAX, Holding, Turns
+from parlor.settings.connections import ConnectionSettings
 from tests.unit.fake_clock import FakeClock, settle
 
 pytestmark = pytest.mark.unit
@@ -52,14 +53,28 @@ async def test_none_waits_longer_than_the_longest_time() -> None:
     await asyncio.gather(*held)
 
 
-async def test_only_so_many_wait_at_a_time_and_the_others_are_answered() -> None:
+async def test_however_many_of_one_client_wait_those_of_the_next_one_wait_too() -> None:
     holding = Holding(FakeClock(), 0.25)
-    held = await waiting(holding, 1200)
-    assert len(held) == holding.held == 1000
-    for task in held:
-        task.cancel()
-    await asyncio.gather(*held, return_exceptions=True)
+    held = [await waiting(holding, ConnectionSettings().per_address or 0, address) for address in "abc"]
+    assert [len(each) for each in held] == [1000] * 3
+    assert holding.held == 3000
+    await _cancelled(held)
     assert holding.held == 0
+
+
+async def test_only_so_many_wait_at_a_time_and_the_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.holding._HELD_MAX", 100)
+    holding = Holding(FakeClock(), 0.25)
+    held = await waiting(holding, 120)
+    assert len(held) == holding.held == 100
+    await _cancelled([held])
+
+
+async def _cancelled(held: list[list[asyncio.Task[None]]]) -> None:
+    tasks = [task for each in held for task in each]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_without_a_delay_none_waits() -> None:
