@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 
 import msgspec
 
@@ -24,6 +25,8 @@ FORMAT = 1
 NAME = "manifest.json"
 BLOBS = "files"
 BLOB_COLUMNS = ["blob_id", "number", "bytes", "sha256"]
+_PIECE = re.compile(r"(?:global|shard-[0-9]+|files)/[a-z_]+-[0-9]{5,}\.jsonl\.gz")
+_BLOB_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class BackupDamaged(ParlorError):
@@ -120,6 +123,12 @@ def blob_piece(blob_id: str, number: int) -> str:
     return f"{BLOBS}/{blob_id}/{number:05}"
 
 
+def require_blob_id(text: str) -> None:
+    """Raises ``BackupDamaged`` for what is no id and could be the path of another file."""
+    if not _BLOB_ID.fullmatch(text):
+        raise BackupDamaged(f"{BLOBS} has a row with an id that is none")
+
+
 async def read_manifest(archive: Archive) -> Manifest:
     """Raises ``BackupDamaged`` and ``StoreUnavailable``."""
     raw = await archive.get(NAME)
@@ -129,9 +138,13 @@ async def read_manifest(archive: Archive) -> Manifest:
         head = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         if msgspec.json.decode(head.get("format", msgspec.Raw(b"0")), type=int) > FORMAT:
             raise BackupDamaged("This backup was made by a newer Parlor: restore it with that one")
-        return msgspec.json.decode(raw, type=Manifest)
+        manifest = msgspec.json.decode(raw, type=Manifest)
     except msgspec.DecodeError as error:
         raise BackupDamaged("manifest.json cannot be read", debug=str(error)) from error
+    for piece in manifest.pieces:
+        if not _PIECE.fullmatch(piece.name):
+            raise BackupDamaged("manifest.json names a piece that no backup has")
+    return manifest
 
 
 async def read_bytes(archive: Archive, name: str, sha256: str) -> bytes:

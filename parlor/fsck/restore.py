@@ -10,7 +10,17 @@ import msgspec
 from parlor.errors import InvalidRequest
 from parlor.files.archive import Archive
 from parlor.files.ports import FileStore
-from parlor.fsck.manifest import BLOBS, BackupDamaged, Manifest, Piece, blob_piece, dashed, read_bytes, read_rows
+from parlor.fsck.manifest import (
+    BLOBS,
+    BackupDamaged,
+    Manifest,
+    Piece,
+    blob_piece,
+    dashed,
+    read_bytes,
+    read_rows,
+    require_blob_id,
+)
 from parlor.model.ids import ShardId, partition_of
 from parlor.store.addresses import StoreAddresses
 from parlor.store.filling import FILL_BACKLOG, filling, is_empty
@@ -56,7 +66,9 @@ class Restore:
         await self._require_empty()
         known = {table.name: table for table in (*GLOBAL_TABLES, *SHARD_TABLES)}
         for piece in self._manifest.pieces:
-            if piece.database != BLOBS and not set(piece.columns) <= known[piece.table].columns.keys():
+            if piece.database == BLOBS:
+                continue
+            if piece.table not in known or not set(piece.columns) <= known[piece.table].columns.keys():
                 raise BackupDamaged(f"{piece.name} has columns that this version does not know: use a newer one")
         await self._know_accounts()
         blobs = await self._blobs()
@@ -147,6 +159,7 @@ class Restore:
 
     async def _blob(self, parts: list[Values]) -> int:
         blob_id = str(parts[0][0])
+        require_blob_id(blob_id)
         async with self._files.writing(dashed(blob_id)) as writer:
             for _, number, _, sha256 in parts:
                 await writer.write(await read_bytes(self._archive, blob_piece(blob_id, int(str(number))), str(sha256)))

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from parlor.errors import InvalidRequest
 from parlor.files.archive import Archive, open_archive
 from parlor.files.directory import DirectoryStore
 from parlor.fsck.backup import Backup, BackupPorts
-from parlor.fsck.manifest import BackupDamaged, Manifest, dashed, read_manifest
+from parlor.fsck.manifest import (
+    BLOB_COLUMNS,
+    BLOBS,
+    NAME,
+    BackupDamaged,
+    Manifest,
+    Piece,
+    dashed,
+    read_manifest,
+)
 from parlor.fsck.restore import Restore
 from parlor.model.ids import IdMint, InstallationId, Partition, ShardId
 from parlor.model.messages import QueuePosition
@@ -207,6 +219,49 @@ async def test_a_piece_that_has_changed_is_refused(
     await archive.put(piece.name, b"other")
     with pytest.raises(BackupDamaged, match="has changed"):
         await restore(new_settings(shards=1, partitions=PARTITIONS), archive, files_in(tmp_path / "restored"))
+
+
+@pytest.mark.parametrize("outside", ["/var/lib/other", "../../../../other", "a" * 31, "A" * 32, f"{'a' * 32}/../../x"])
+async def test_bytes_are_restored_into_the_file_store_and_nowhere_else(
+    backed_up: tuple[StoreSettings, Archive], new_settings: NewSettings, tmp_path: Path, outside: str
+) -> None:
+    _, archive = backed_up
+    manifest = await read_manifest(archive)
+    data = gzip.compress(msgspec.json.encode([outside, 1, 4, hashlib.sha256(b"mine").hexdigest()]))
+    blobs = Piece(
+        "files/blobs-00009.jsonl.gz", BLOBS, "blobs", BLOB_COLUMNS, 1, len(data), hashlib.sha256(data).hexdigest()
+    )
+    await archive.put(blobs.name, data)
+    await write_manifest(archive, manifest, [*manifest.pieces, blobs])
+    with pytest.raises(BackupDamaged, match="an id that is none"):
+        await restore(new_settings(shards=1, partitions=PARTITIONS), archive, files_in(tmp_path / "restored"))
+
+
+@pytest.mark.parametrize(
+    "name", ["../rooms-00001.jsonl.gz", "/etc/passwd", "shard-1/../../x-00001.jsonl.gz", "files/a"]
+)
+async def test_a_piece_is_within_its_backup(backed_up: tuple[StoreSettings, Archive], name: str) -> None:
+    _, archive = backed_up
+    manifest = await read_manifest(archive)
+    await write_manifest(archive, manifest, [msgspec.structs.replace(manifest.pieces[0], name=name)])
+    with pytest.raises(BackupDamaged, match="a piece that no backup has"):
+        await read_manifest(archive)
+
+
+async def test_a_table_that_nobody_knows_is_refused(
+    backed_up: tuple[StoreSettings, Archive], new_settings: NewSettings, tmp_path: Path
+) -> None:
+    _, archive = backed_up
+    manifest = await read_manifest(archive)
+    other = msgspec.structs.replace(manifest.pieces[0], table="sqlite_master")
+    await write_manifest(archive, manifest, [*manifest.pieces, other])
+    with pytest.raises(BackupDamaged, match="does not know"):
+        await restore(new_settings(shards=1, partitions=PARTITIONS), archive, files_in(tmp_path / "restored"))
+
+
+async def write_manifest(archive: Archive, manifest: Manifest, pieces: list[Piece]) -> None:
+    changed = msgspec.structs.replace(manifest, pieces=pieces)
+    await archive.put(NAME, msgspec.json.encode(changed))
 
 
 async def test_without_its_manifest_there_is_no_backup(tmp_path: Path) -> None:

@@ -35,6 +35,19 @@ async def test_a_directory_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new/shard-1").iterdir()] == ["rooms"]
 
 
+@pytest.mark.parametrize("kind", ["file", "link"])
+async def test_what_somebody_else_has_put_there_is_not_written_to(tmp_path: Path, kind: str) -> None:
+    """In a directory that others may write to."""
+    theirs, waiting = tmp_path / "theirs", tmp_path / "shard-1/.rooms.new"
+    waiting.parent.mkdir()
+    theirs.write_bytes(b"")
+    waiting.symlink_to(theirs) if kind == "link" else waiting.hardlink_to(theirs)
+    await DirectoryArchive(tmp_path).put("shard-1/rooms", b"text")
+    assert theirs.read_bytes() == b""
+    assert (tmp_path / "shard-1/rooms").read_bytes() == b"text"
+    assert (tmp_path / "shard-1/rooms").stat().st_mode & 0o077 == 0
+
+
 async def test_a_place_that_cannot_be_used_is_a_store_that_is_away(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreUnavailable):
