@@ -95,7 +95,8 @@ def _failure(launcher: Launcher) -> BaseException | None:
             failure = error
         launcher.signals.end_start()
     except Stopped as error:
-        # A signal that came while the start was ending. There is no second one: it raises only once.
+        # A signal that came while the start was ending.
+        launcher.signals.end_start()
         failure = failure or error
     return failure
 
@@ -132,10 +133,12 @@ def main() -> None:
             _log_to(installation.logs_dir / "launcher.log")
             code = run(installation, options, progress, signals)
     except Refusal as refusal:
+        signals.end_start()
         progress.show("failed", refusal.message)
         code = refusal.exit_code
     except Stopped:
         # Nothing had started yet.
+        signals.end_start()
         code = INTERRUPTED
     sys.stdout.flush()
     sys.stderr.flush()

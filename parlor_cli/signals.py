@@ -8,11 +8,16 @@ from types import FrameType
 
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C has ended."""
+_AGAIN_S = 1.0
+"""Time between two attempts to interrupt the start: more than it takes to leave a step, as a rule."""
 
 
 class Stopped(KeyboardInterrupt):
     """A signal arrived during the start. A `KeyboardInterrupt`, because libraries let that one through, Ray's C code
-    among them."""
+    among them.
+
+    It may be lost all the same: Python drops what is raised in a destructor or a callback of C code, and one of these
+    may be the first to run when a long call of C code returns. So it is raised again until the start has ended."""
 
 
 class StopSignals:
@@ -23,6 +28,7 @@ class StopSignals:
         self._forced = threading.Event()
         self._starting = False
         self._interrupted = False
+        self._insists = False
 
     @property
     def interrupted(self) -> bool:
@@ -39,13 +45,15 @@ class StopSignals:
         process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.handle)
+        signal.signal(signal.SIGALRM, self._insist)
 
     def begin_start(self) -> None:
         """From here to ``end_start`` a signal raises ``Stopped`` in the main thread."""
         self._starting = True
 
     def end_start(self) -> None:
-        self._starting = False
+        self._starting = self._insists = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
     def handle(self, _number: int, _frame: FrameType | None) -> None:
         if self._asked.is_set():
@@ -54,11 +62,18 @@ class StopSignals:
         if self._starting:
             self._starting = False
             self._interrupted = True
+            if signal.getsignal(signal.SIGALRM) == self._insist:
+                self._insists = True
+                signal.setitimer(signal.ITIMER_REAL, _AGAIN_S, _AGAIN_S)
+            raise Stopped
+
+    def _insist(self, _number: int, _frame: FrameType | None) -> None:
+        if self._insists:
             raise Stopped
 
     def begin_stop(self) -> None:
         """The next signal forces the stop."""
-        self._starting = False
+        self.end_start()
         self._asked.set()
 
     def check(self) -> None:
