@@ -50,6 +50,8 @@ async def decide_tool_call(
     """Approves or denies a call that waits. The digest says which arguments were seen; the reply goes on when all calls
     of its step are decided. The same decision again is harmless."""
     session, room, message = caller_of(request).session, room_id_of(room_id), message_id_of(message_id)
+    # Readers of JSON take the first or the last of two: who decides and who shows it must have read the same.
+    json.loads(await request.body(), object_pairs_hook=_each_name_once)
     approve = body.decision == "approve"
     if body.arguments is not None and not approve:
         raise InvalidRequest("Only an approval changes arguments")
@@ -74,3 +76,10 @@ async def post_tool_result(
     posted = PostedResult(body.digest, ToolResult(body.content, body.is_error))
     call = await edge_of(request).gateway.post_result(session, room, message, tool_call_id, posted)
     return answers.tool_call(call)
+
+
+def _each_name_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise InvalidRequest("The decision has a name twice in one object")
+    return found

@@ -76,6 +76,24 @@ async def test_a_decision_that_says_something_else_is_refused(
     assert gateway.last_call()[0] == "session"
 
 
+@pytest.mark.parametrize(
+    "twice",
+    [
+        '"decision":"deny","decision":"approve"',
+        '"decision":"approve","arguments":{"sum":1,"sum":2}',
+        '"decision":"approve","arguments":{"of":[{"sum":1,"s\\u0075m":1}]}',
+    ],
+)
+async def test_a_decision_that_can_be_read_in_two_ways_is_refused(
+    client: httpx2.AsyncClient, gateway: FakeGateway, twice: str
+) -> None:
+    body = f'{{"digest":"{CALL.digest}",{twice}}}'
+    answer = await client.post(DECISION, content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+    assert "twice" in answer.json()["detail"]
+    assert gateway.last_call()[0] == "session"
+
+
 @pytest.mark.parametrize("path", [DECISION, RESULT])
 @pytest.mark.parametrize(
     ("error", "status", "body"),
