@@ -6,8 +6,11 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
+from parlor.cache.queue import QueueEntry
+from parlor.cache.records import decode_doc
 from parlor.errors import (
     AlreadyDecided,
     IllegalTransition,
@@ -16,6 +19,7 @@ from parlor.errors import (
     ParlorError,
     RoomNotFound,
 )
+from parlor.model.parts import ToolCallPart
 from parlor.model.states import MessageState
 from parlor.model.tools import ToolState
 from tests.contract.cache.fixtures import NOW, CacheFixtures
@@ -25,6 +29,15 @@ pytestmark = pytest.mark.contract
 
 RACES = 1_000
 AT_ONCE = 25
+BECAME = {
+    "approved": (ToolState.APPROVED, SHOWN),
+    "edited": (ToolState.APPROVED, EDITED),
+    "denied": (ToolState.DENIED, SHOWN),
+    "expired": (ToolState.EXPIRED, SHOWN),
+    "stopped": (ToolState.CANCELLED, SHOWN),
+    "waiting": (ToolState.WAITING, SHOWN),
+}
+"""State and digest of the call, by what was done."""
 
 
 async def test_of_all_that_can_become_of_a_call_one_does(
@@ -42,7 +55,12 @@ async def test_of_all_that_can_become_of_a_call_one_does(
         if random.Random(first).random() < 0.5:
             fixtures.clock.ms = NOW + WEEK
         raced = [_raced(reply, random.Random(first + at)) for at, reply in enumerate(replies)]
-        outcomes.update(await asyncio.gather(*raced))
+        came = await asyncio.gather(*raced)
+        queue = await fixtures.queued()
+        for reply, outcome in zip(replies, came, strict=True):
+            await _same_everywhere(reply, outcome, [entry for entry in queue if entry.address == reply.address])
+        await asyncio.gather(*(_sent_if_allowed(*each) for each in zip(replies, came, strict=True)))
+        outcomes.update(came)
         await fixtures.redis.xtrim(fixtures.keys.queue(fixtures.partition), maxlen=0)
     assert outcomes >= {"approved", "denied", "edited", "stopped", "deleted", "expired"}
 
@@ -78,9 +96,35 @@ async def _raced(reply: Parked, chance: random.Random) -> str:
     if state is MessageState.DELETED:
         outcome = "deleted"
     assert (state is MessageState.COMPOSING) == (outcome not in ("stopped", "deleted")), (done, state)
-    sent = [digest for digest in (SHOWN, EDITED) if await _sent(reply, digest)]
-    assert sent == {"approved": [SHOWN], "edited": [EDITED]}.get(outcome, []), (outcome, done)
     return outcome
+
+
+async def _same_everywhere(reply: Parked, outcome: str, queued: list[QueueEntry]) -> None:
+    """The document that readers get, the row on its way to the shard and what readers were told agree."""
+    last = [entry for entry in queued if entry.seq == 2 and entry.op != "CHAT_USAGE_ADD"][-1]
+    kept = (await reply.fixtures.hash("messages", reply.address)).get(b"d:2")
+    types = await reply.fixtures.event_types(reply.address)
+    if outcome == "deleted":
+        assert (last.op, types[-1]) == ("CHAT_MESSAGE_DELETE", "message.deleted")
+        assert kept is None or decode_doc(kept).parts is None
+        return
+    assert kept is not None
+    assert last.doc == decode_doc(kept)
+    (call,) = last.doc.parts or ()
+    assert isinstance(call, ToolCallPart)
+    state, digest = BECAME[outcome]
+    assert (call.state, call.digest) == (state, digest), outcome
+    if outcome == "stopped":
+        assert types[-1] == "message.stopped"
+        return
+    events = await reply.fixtures.events(reply.address)
+    told = [msgspec.json.decode(event[b"part"]) for event in events if event[b"type"] == b"message.part"]
+    assert (told[-1]["state"], told[-1]["digest"]) == (state, digest), outcome
+
+
+async def _sent_if_allowed(reply: Parked, outcome: str) -> None:
+    sent = [digest for digest in (SHOWN, EDITED) if await _sent(reply, digest)]
+    assert sent == {"approved": [SHOWN], "edited": [EDITED]}.get(outcome, []), outcome
 
 
 async def _sent(reply: Parked, digest: str) -> bool:
