@@ -8,7 +8,7 @@ from contextlib import suppress
 from parlor.administration.deletions import Deletions
 from parlor.cache.audit import AuditCache
 from parlor.cache.calls import CallCache
-from parlor.cache.connection import connect
+from parlor.cache.clients import connect
 from parlor.cache.dead_letters import DeadLetterCache
 from parlor.cache.events import EventLog
 from parlor.cache.hub import EventHub

@@ -73,7 +73,7 @@ def _redis(configuration: Configuration) -> Iterator[str]:
     redis = configuration.settings.redis
     if "?" in redis.url.get_secret_value():
         # Only then: redis-py takes as long to import as everything else here.
-        from parlor.cache.connection import require_options
+        from parlor.cache.clients import require_options
 
         try:
             require_options(redis)

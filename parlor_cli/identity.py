@@ -99,7 +99,11 @@ def explain(installation: Installation, settings: Settings, survey: Survey) -> s
 
 def place(settings: Settings) -> str:
     """The address without the password, and the key prefix."""
-    url = urlsplit(settings.redis.url.get_secret_value())
+    servers = settings.redis.servers
+    url = urlsplit(settings.redis.url.get_secret_value() if not servers.hosts else servers.url)
     host = url.hostname or ""
     where = f"{host}:{url.port}" if url.port else host
-    return f"{url.scheme}://{where}{url.path} (key prefix {settings.redis.prefix!r})"
+    if servers.hosts:
+        where = ",".join(f"{name}:{port}" for name, port in servers.hosts) + f"/{servers.service}".rstrip("/")
+    kind = f"+{servers.kind}" if servers.hosts else ""
+    return f"{url.scheme}{kind}://{where}{url.path} (key prefix {settings.redis.prefix!r})"

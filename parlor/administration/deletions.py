@@ -133,5 +133,5 @@ class Deletions:
         keys, partition, account = self._live.keys, session.partition, session.account_id
         await self._live.require_own(partition)
         names = keys.account(partition, account), keys.rooms(partition, account)
-        await self._live.pipeline.read("DEL", *names, keys.account_events(partition, account))
-        await self._live.pipeline.read("DEL", keys.session(account))
+        await self._live.read("DEL", *names, keys.account_events(partition, account))
+        await self._live.read("DEL", keys.session(account))

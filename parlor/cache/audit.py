@@ -133,17 +133,16 @@ class AuditCache:
         prefix = self._prefix
         ours = re.compile(rf"{re.escape(prefix)}:\{{p(\d+)\}}:room:([0-9a-f-]{{36}})")
         pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + ":{p*}:room:*"
-        cursor = b"0"
-        while True:
-            cursor, names = await self._live.pipeline.read(
-                "SCAN", cursor, "MATCH", pattern, "COUNT", 1000, "TYPE", "hash"
-            )
-            for name in names:
-                found = ours.fullmatch(text(name))
-                if found and partition_of(found[2]) == int(found[1]):
-                    yield RoomId(found[2])
-            if cursor == 0:
-                return
+        for part in await self._live.pipeline.parts():
+            cursor = b"0"
+            while True:
+                cursor, names = await part.read("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, "TYPE", "hash")
+                for name in names:
+                    found = ours.fullmatch(text(name))
+                    if found and partition_of(found[2]) == int(found[1]):
+                        yield RoomId(found[2])
+                if cursor == 0:
+                    break
 
     async def room(self, room_id: RoomId) -> RoomSnapshot | None:
         """None when Redis does not have the room."""

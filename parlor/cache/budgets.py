@@ -105,7 +105,7 @@ class BudgetCache:
         """Where the limits stand; None when Redis does not know what was used."""
         key = self._keys(payer, "account")["account"]
         fields = ("budget_day", "budget_month", *_KINDS, *(f"held:{kind}" for kind in _KINDS))
-        day, month, *found = await self._live.pipeline.read("HMGET", key, *fields)
+        day, month, *found = await self._live.read("HMGET", key, *fields)
         now = Period.at(self._live.clock.now_ms())
         if day is None or int(day) > now.day + 1:
             return None
@@ -168,17 +168,17 @@ class BudgetCache:
         """Accounts whose reservations are to be looked at."""
         key = self._live.keys.reserving(partition)
         now = self._live.clock.now_ms()
-        found = await self._live.pipeline.read("ZRANGEBYSCORE", key, "-inf", now, "LIMIT", 0, limit)
+        found = await self._live.read("ZRANGEBYSCORE", key, "-inf", now, "LIMIT", 0, limit)
         payers = (text(member).partition(" ") for member in found)
         return [Payer(AccountId(account), int(db_key), partition) for db_key, _, account in payers]
 
     async def held(self, payer: Payer) -> list[Held]:
         """The account's reservations."""
         key = self._keys(payer, "account")["account"]
-        names = [text(name) for name in await self._live.pipeline.read("HKEYS", key)]
+        names = [text(name) for name in await self._live.read("HKEYS", key)]
         calls = {name[2:] for name in names if name.startswith("l:")}
         turns = [name[2:] for name in names if name.startswith("r:") and name[2:] not in calls]
-        told = await self._live.pipeline.read("HMGET", key, *(f"r:{turn}" for turn in turns)) if turns else []
+        told = await self._live.read("HMGET", key, *(f"r:{turn}" for turn in turns)) if turns else []
         rooms = {turn: text(each).split(" ")[1] for turn, each in zip(turns, told, strict=True) if each}
         return [
             Held(payer, RoomId(room), MessageId(message))

@@ -35,6 +35,8 @@ class Code(IntEnum):
     """A call of a tool has another outcome by now."""
     DIGEST = -18
     """A call of a tool has other arguments than the decision names."""
+    CLOSED = -19
+    """Another server goes on with the partition, and its writer has not compared it with the shard yet."""
 
 
 _REFUSALS: dict[Code, type[errors.ParlorError]] = {
@@ -56,9 +58,11 @@ _REFUSALS: dict[Code, type[errors.ParlorError]] = {
     Code.QUOTA: errors.QuotaExceeded,
     Code.DECIDED: errors.AlreadyDecided,
     Code.DIGEST: errors.DigestMismatch,
+    Code.CLOSED: errors.CacheUnavailable,
 }
 
 FOREIGN = "Redis belongs to another installation"
+CLOSED = "Redis has failed over; what it has is being compared with the database"
 OVERLOADED_RETRY_AFTER = 2.0
 """Seconds: a writer takes a batch every three at most, so a full queue has moved by then or soon after."""
 
@@ -70,6 +74,8 @@ def refusal(code: int) -> errors.ParlorError:
         return kind("The queue to the permanent store is full", retry_after=OVERLOADED_RETRY_AFTER)
     if kind is errors.ForeignCache:
         return kind(FOREIGN, retry_after=1.0)
+    if kind is errors.CacheUnavailable:
+        return kind(debug=CLOSED, retry_after=1.0)
     if kind is errors.RoomBusy:
         return kind(retry_after=1.0)
     return kind()

@@ -1,4 +1,4 @@
-"""The connection to Redis: one client for scripts and reads, pipelined for all callers of a process.
+"""Scripts and reads of a process, pipelined for all of its callers.
 
 ``ScriptPipeline`` sends what its callers ask for at about the same time as one pipeline (``parlor.coalescer``). So a
 hundred rooms cost one round trip and, with ``appendfsync always``, one fsync.
@@ -7,23 +7,17 @@ hundred rooms cost one round trip and, with ``appendfsync always``, one fsync.
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import hiredis
 from redis import exceptions
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.typing import EncodableT
 
 from parlor.cache.codes import FOREIGN
-from parlor.cache.guard import ForeignServer, Guard
+from parlor.cache.guard import ForeignServer
 from parlor.cache.loader import Argument, Script
 from parlor.coalescer import Closed, Coalescer
-from parlor.errors import CacheUnavailable, ForeignCache, InternalError, InvalidRequest, ParlorError
+from parlor.errors import CacheUnavailable, ForeignCache, InternalError, ParlorError
 from parlor.settings import RedisSettings
 
 Answer: TypeAlias = Any
@@ -34,60 +28,6 @@ RETRY_AFTER = 1.0
 
 MAX_BATCH = 256
 """Commands of one pipeline: bounds the time that one caller waits for another's."""
-
-
-def connect(settings: RedisSettings, guard: Guard | None = None, *, blocking: bool = False) -> Redis:
-    """A client whose connections pass the guard, with our own time limits and no retries behind our back (redis-py's
-    default repeats each command ten times, which a send with Redis down would wait for). ``blocking`` clients wait for
-    entries or messages, or have a limit of their own for more than one answer: they read without one (redis-py's costs
-    a timer for each answer)."""
-    client = Redis.from_url(
-        settings.url.get_secret_value(),
-        protocol=2,
-        socket_connect_timeout=settings.connect_timeout.total_seconds(),
-        socket_timeout=None if blocking else settings.command_timeout.total_seconds(),
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        client_name="parlor",
-    )
-    pool = client.connection_pool
-    pool.connection_class = _connection(pool.connection_class, guard)
-    return client
-
-
-def require_options(settings: RedisSettings) -> None:
-    """Connects to nothing. Raises ``InvalidRequest`` for an option in the URL that redis-py would refuse later."""
-    try:
-        connect(settings).connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's own
-    except (TypeError, ValueError, exceptions.RedisError) as error:
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        what = f"there is no option {unknown[1]}" if unknown else f"its options cannot be used: {error}"
-        raise InvalidRequest(what) from error
-
-
-class _Connection(AbstractConnection):
-    """Writes commands in C; redis-py's asyncio connections do it in Python, which costs more than all else of a
-    pipeline. Passes the guard when it has connected."""
-
-    guard: Guard | None
-
-    def pack_commands(self, commands: Iterable[Iterable[EncodableT]]) -> list[bytes]:
-        # The stub speaks of a tuple of one.
-        return [b"".join(hiredis.pack_command(tuple(command)) for command in commands)]  # type: ignore[arg-type]
-
-    async def on_connect_check_health(self, check_health: bool = True) -> None:
-        await super().on_connect_check_health(check_health)
-        if self.guard is not None:
-            await self.guard.check(self._ask)
-
-    async def _ask(self, *command: str) -> bytes | None:
-        await self.send_command(*command, check_health=False)
-        answer: bytes | None = await self.read_response()
-        return answer
-
-
-def _connection(kind: type[AbstractConnection], guard: Guard | None) -> type[AbstractConnection]:
-    return type(f"Parlor{kind.__name__}", (_Connection, kind), {"guard": guard})
 
 
 def unavailable(cause: BaseException) -> CacheUnavailable:
@@ -106,6 +46,9 @@ _TEMPORARY = (
     "MASTERDOWN",
     "CLUSTERDOWN",
     "TRYAGAIN",
+    "MOVED",
+    "UNBLOCKED",
+    "NOGROUP",
     "NOREPLICAS",
     "NOSCRIPT",
 )
@@ -122,7 +65,7 @@ def typed(error: Exception, command: str) -> ParlorError:
     return unavailable(error)
 
 
-_Command: TypeAlias = "tuple[tuple[Argument, ...], Script | None]"
+Command: TypeAlias = "tuple[tuple[Argument, ...], Script | None]"
 """A command's words, and the script that it runs, if it runs one."""
 
 
@@ -133,7 +76,7 @@ class ScriptPipeline:
     def __init__(self, redis: Redis, settings: RedisSettings) -> None:
         self._redis = redis
         self._timeout = settings.command_timeout.total_seconds()
-        self._commands: Coalescer[_Command, Answer] = Coalescer(
+        self._commands: Coalescer[Command, Answer] = Coalescer(
             self._send, _failure, batch_size=MAX_BATCH, calls_in_flight=settings.pipelines_in_flight
         )
         self.sent = 0
@@ -154,12 +97,21 @@ class ScriptPipeline:
         """Runs a reading command."""
         return await self._commands.submit((command, None))
 
+    def shaped(self, command: str, reply: Answer) -> Answer:
+        """Makes of a command's bare reply what ``read`` returns for it."""
+        shape = self._redis.response_callbacks.get(command)
+        return shape(reply) if shape else reply
+
+    async def parts(self) -> Sequence[ScriptPipeline]:
+        """A pipeline to each server that has keys, for commands that are about all of them."""
+        return [self]
+
     async def close(self) -> None:
         """Waits for what is under way, then closes the client."""
         await self._commands.close()
         await self._redis.aclose()
 
-    async def _send(self, commands: list[_Command]) -> list[Answer]:
+    async def _send(self, commands: list[Command]) -> list[Answer]:
         try:
             replies = await self._round_trip(commands)
         except exceptions.ConnectionError:
@@ -171,11 +123,14 @@ class ScriptPipeline:
             for n, reply in zip(unknown, await self._load_and_repeat([commands[n] for n in unknown]), strict=True):
                 replies[n] = reply
         return [
-            typed(reply, _name(command)) if isinstance(reply, exceptions.RedisError) else reply
+            self._refusal(reply, command) if isinstance(reply, exceptions.RedisError) else reply
             for command, reply in zip(commands, replies, strict=True)
         ]
 
-    async def _load_and_repeat(self, commands: list[_Command]) -> list[Answer]:
+    def _refusal(self, reply: exceptions.RedisError, command: Command) -> Exception:
+        return typed(reply, _name(command))
+
+    async def _load_and_repeat(self, commands: list[Command]) -> list[Answer]:
         """For scripts that the server does not know. A failure is theirs alone: the other commands of the pipeline have
         been answered."""
         try:
@@ -186,7 +141,7 @@ class ScriptPipeline:
         except Exception as error:  # noqa: BLE001 - their callers raise it
             return [_failure(error) for _ in commands]
 
-    async def _round_trip(self, commands: list[_Command]) -> list[Answer]:
+    async def _round_trip(self, commands: list[Command]) -> list[Answer]:
         self.sent += 1
         async with asyncio.timeout(self._timeout):
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -195,7 +150,7 @@ class ScriptPipeline:
                 return await pipe.execute(raise_on_error=False)
 
 
-def _name(command: _Command) -> str:
+def _name(command: Command) -> str:
     words, script = command
     return script.name if script else str(words[0])
 

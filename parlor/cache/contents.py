@@ -65,18 +65,20 @@ class RedisContents:
         """Removes all of it; returns how many keys."""
         count = 0
         async for names in self._pages():
-            count += await self._live.pipeline.read("UNLINK", *names)
+            # Each alone: on a cluster they are of several slots.
+            count += sum(await asyncio.gather(*(self._live.pipeline.read("UNLINK", name) for name in names)))
         return count
 
     async def _pages(self) -> AsyncIterator[list[str]]:
-        cursor = b"0"
-        while True:
-            cursor, found = await self._live.pipeline.read("SCAN", cursor, "MATCH", f"{self._prefix}:*", "COUNT", PAGE)
-            names = [name for name in map(text, found) if self._kind.fullmatch(name)]
-            if names:
-                yield names
-            if int(cursor) == 0:
-                return
+        for part in await self._live.pipeline.parts():
+            cursor = b"0"
+            while True:
+                cursor, found = await part.read("SCAN", cursor, "MATCH", f"{self._prefix}:*", "COUNT", PAGE)
+                names = [name for name in map(text, found) if self._kind.fullmatch(name)]
+                if names:
+                    yield names
+                if int(cursor) == 0:
+                    break
 
     def _part(self, name: str, group: int) -> str:
         found = self._kind.fullmatch(name)

@@ -42,7 +42,7 @@ class DeadLetterCache:
         """All of a partition, oldest first."""
         found: list[DeadLetter] = []
         stream, start = self._live.keys.dead(partition), "-"
-        while entries := await self._live.pipeline.read("XRANGE", stream, start, "+", "COUNT", PAGE):
+        while entries := await self._live.read("XRANGE", stream, start, "+", "COUNT", PAGE):
             found += [_dead_letter(partition, stream_id, fields) for stream_id, fields in entries]
             start = f"({text(entries[-1][0])}"
         return found
@@ -50,7 +50,7 @@ class DeadLetterCache:
     async def page(self, partition: Partition, after: str | None, limit: int) -> list[DeadLetter]:
         """The oldest of a partition, from the one after this id in its stream."""
         stream, start = self._live.keys.dead(partition), "-" if after is None else f"({after}"
-        entries = await self._live.pipeline.read("XRANGE", stream, start, "+", "COUNT", limit)
+        entries = await self._live.read("XRANGE", stream, start, "+", "COUNT", limit)
         return [_dead_letter(partition, stream_id, fields) for stream_id, fields in entries]
 
     async def replay(self, dead_letter: DeadLetter) -> bool:

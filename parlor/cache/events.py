@@ -60,7 +60,7 @@ class EventLog:
 
     async def entries(self, stream: str, after: str) -> list[Entry]:
         """The next entries behind the cursor, at most ``CHUNK``."""
-        found: list[Entry] = await self._live.pipeline.read("XRANGE", stream, f"({after}", "+", "COUNT", CHUNK)
+        found: list[Entry] = await self._live.read("XRANGE", stream, f"({after}", "+", "COUNT", CHUNK)
         return found
 
     def of_room(self, room_id: RoomId) -> LogReader:

@@ -22,6 +22,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from parlor.cache.events import CHUNK, LogReader
+from parlor.cache.reads import LogPosition
 from parlor.cache.records import text
 from parlor.cache.watched import Position, Tail, Watched
 from parlor.errors import CacheUnavailable, InternalError, StreamExpired
@@ -154,7 +155,7 @@ class EventHub:
             try:
                 # After a pause (Redis was out of reach, the process was stopped) the log may have expired or been cut
                 # meanwhile. Readers find out by themselves once the ring no longer reaches back to them.
-                if began - read_at > 2 * self._recheck_every:
+                if watched.doubted or began - read_at > 2 * self._recheck_every:
                     await self._check_reach(watched)
                 if watched.failure is not None:
                     return
@@ -164,6 +165,7 @@ class EventHub:
                 read_at = began
             except CacheUnavailable as error:
                 _log.warning("event_log_unreadable", error=error.debug)
+                watched.doubted = True
                 await asyncio.sleep(RECONNECT_AFTER)
                 continue
             except Exception as error:  # noqa: BLE001 - the readers raise it
@@ -177,11 +179,11 @@ class EventHub:
                 await watched.dirty.wait()
 
     async def _check_reach(self, watched: Watched) -> None:
-        at = await watched.log_position()
-        if at is None:
-            return
+        at = await watched.log_position() or LogPosition(START, START)
+        watched.doubted = False
         if parse_event_cursor(watched.position) > parse_event_cursor(at.last):
-            # Redis came back empty, and a clock that was ahead had made the ids before: nothing new comes behind them.
+            # Redis came back empty. It may not know the room yet, or a clock that was ahead had made the ids before:
+            # nothing new comes behind them.
             watched.fail(StreamExpired(extra={"oldest_cursor": at.start}))
             # Whoever comes now begins anew, however long the readers of this one take to leave.
             self._forget(watched)
@@ -203,6 +205,8 @@ class EventHub:
             except Exception as error:  # noqa: BLE001 - the hub is deaf without this task
                 expected = isinstance(error, exceptions.RedisError | OSError)
                 _log.warning("listening_interrupted", error=repr(error), exc_info=not expected)
+                for watched in self._watched.values():
+                    watched.doubted = True
                 await asyncio.sleep(RECONNECT_AFTER)
                 # redis-py connects again and subscribes to the same channels with the next call.
                 self._changed.set()

@@ -3,7 +3,8 @@
 All keys of a partition carry its hash tag (``{p17}``), so that a script can touch all of them on a Redis Cluster (I19).
 
     <prefix>:{p17}:partition            HASH    incarnation, next (counter of the queue's entries), installation,
-                                                applied (the shard's watermark, as its writer told it)
+                                                applied (the shard's watermark, as its writer told it),
+                                                history (where servers fail over: the one that it is open in)
     <prefix>:{p17}:lease                STRING  the writer's token and name
     <prefix>:{p17}:queue                STREAM  operations to persist; group and consumer `writer`
     <prefix>:{p17}:dead                 STREAM  operations that the shard refused for their content
@@ -38,8 +39,17 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
 from __future__ import annotations
 
 import hashlib
+import re
 
 from parlor.model.ids import AccountId, Partition, RoomId
+
+_PARTITION = re.compile(r"[^{}]*\{p\d+\}:")
+
+
+def partition_key(key: str) -> str | None:
+    """The key of the partition that a key belongs to; None for one that is in no partition."""
+    found = _PARTITION.match(key)
+    return f"{found[0]}partition" if found else None
 
 
 class Keys:
@@ -115,6 +125,10 @@ class Keys:
 
     def standing(self) -> str:
         return f"{self._prefix}:standing"
+
+    def of_any_partition(self) -> str:
+        """The pattern that the keys of partitions match."""
+        return f"{self._prefix}:{{p*}}:*"
 
     def _tag(self, partition: Partition) -> str:
         return f"{self._prefix}:{{p{partition}}}"

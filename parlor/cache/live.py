@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import msgspec
 
+from parlor.cache.cluster import open_pipeline
 from parlor.cache.codes import Code, refusal
-from parlor.cache.connection import Answer, ScriptPipeline, connect
+from parlor.cache.connection import Answer, ScriptPipeline
 from parlor.cache.guard import FIELD, Guard
-from parlor.cache.keys import Keys
+from parlor.cache.keys import Keys, partition_key
 from parlor.cache.loader import Argument, load
 from parlor.clock import Clock
 from parlor.model.ids import AccountId, InstallationId, Partition, RoomId, home_of
@@ -66,6 +67,8 @@ class Live:
         self.queue = settings.queue
         self.rooms = settings.rooms
         self.limits = AccountLimits(settings.limits)
+        self.replicated = settings.redis.servers.replicated
+        """Whether servers fail over, so that partitions are open in one history only (I27)."""
         self._known_keys: dict[RoomAddress, dict[str, str]] = {}
         self._event_lifetime: dict[str, Argument] = {
             "event_ttl": milliseconds(settings.cache.event_log_ttl),
@@ -76,9 +79,7 @@ class Live:
     def open(cls, settings: Settings, clock: Clock, ask: Callable[[], Awaitable[InstallationId]] | None = None) -> Live:
         """``ask`` gives the installation's id, when the settings do not."""
         guard = Guard(settings, ask)
-        # Blocking: the pipeline limits the time of each round trip.
-        client = connect(settings.redis, guard, blocking=True)
-        return cls(ScriptPipeline(client, settings.redis), settings, clock, guard)
+        return cls(open_pipeline(settings.redis, guard), settings, clock, guard)
 
     def lease_until(self) -> int:
         """When a room with unfinished replies has to have been heard of again, in ms."""
@@ -108,7 +109,9 @@ class Live:
         more: Sequence[str] = (),
     ) -> Answer:
         """Runs a script like ``run``, but returns a refusal instead of raising it."""
-        script = load(name)
+        script = load(name, self.replicated)
+        if self.replicated and "partition" in script.keys and "partition" not in keys:
+            keys["partition"] = partition_key(next(iter(keys.values()))) or ""
         if "now" in script.arguments and "now" not in arguments:
             arguments["now"] = self.clock.now_ms()
         for field in ("event_ttl", "event_max"):
@@ -120,6 +123,18 @@ class Live:
             if "request" in script.arguments and "request" not in arguments:
                 arguments["request"] = carried_request()
             return await self.pipeline.run(script, keys, arguments, rest, more)
+
+    def read(self, *command: Argument) -> Awaitable[Answer]:
+        """Runs a command on keys of one partition, or on a key that is in none. Raises ``CacheUnavailable``, also for a
+        closed partition."""
+        partition = partition_key(str(command[1])) if self.replicated else None
+        return self.pipeline.read(*command) if partition is None else self._read_open(partition, command)
+
+    async def _read_open(self, partition: str, command: tuple[Argument, ...]) -> Answer:
+        # Of all commands that are read with, only these have more keys than one.
+        names = [str(word) for word in (command[1:] if command[0] == "DEL" else command[1:2])]
+        answer = await self.run("read_keys", {"partition": partition}, {}, command, names)
+        return self.pipeline.shaped(str(command[0]), answer[1])
 
     def room_keys(self, address: RoomAddress, *names: str) -> dict[str, str]:
         """The named keys of a room, its account and its partition."""

@@ -29,6 +29,24 @@ _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 Argument = str | int | bytes
 """What a script takes; numbers travel as their decimal digits."""
 
+UNGUARDED = frozenset(
+    {
+        "begin_batch",
+        "check_rights",
+        "finish_batch",
+        "forget_keys",
+        "hold_lease",
+        "init_partition",
+        "own_partition",
+        "park_entry",
+        "release_lease",
+        "renew_lease",
+        "reopen_partition",
+        "scan_keys",
+    }
+)
+"""Scripts that a closed partition takes: those by which it is opened, and those that a lease guards."""
+
 
 class Script:
     """One script, ready to be called: its source, its digest, and the order of its keys and arguments."""
@@ -97,12 +115,13 @@ def read_header(source: str) -> dict[str, str]:
 
 
 @cache
-def load(name: str) -> Script:
-    """The script of this name."""
-    return build_script(files("parlor.cache") / "lua", name)
+def load(name: str, replicated: bool = False) -> Script:
+    """The script of this name. ``replicated``: for servers that may fail over. Then each script that ``UNGUARDED`` does
+    not name refuses a closed partition, and takes the partition's key besides its own."""
+    return build_script(files("parlor.cache") / "lua", name, replicated)
 
 
-def build_script(folder: Traversable, name: str) -> Script:
+def build_script(folder: Traversable, name: str, replicated: bool = False) -> Script:
     """Makes a script of a file. Raises ``ValueError`` for an incomplete header or a missing include."""
     source = (folder / f"{name}.lua").read_text(encoding="utf-8")
     header = read_header(source)
@@ -111,9 +130,12 @@ def build_script(folder: Traversable, name: str) -> Script:
         raise ValueError(f"{name}.lua: the header lacks {missing}")
     keys, more = _names(header["KEYS"])
     arguments, rest = _names(header["ARGV"])
+    if replicated and name not in UNGUARDED:
+        source = "--@include require_open\n" + source
+        keys = keys if "partition" in keys else (*keys, "partition")
     body = _with_includes(source, folder, name)
     # Only the tables that the script reads: they are built anew at each call.
-    tables = [text for table, text in _tables().items() if table in body]
+    tables = [text for table, text in _tables(replicated).items() if table in body]
     parts = [*tables, _named("K", "KEYS", keys), _named("A", "ARGV", arguments)]
     if more:
         parts.append(f"local MORE = {{}}\nfor i = {len(keys) + 1}, #KEYS do MORE[#MORE + 1] = KEYS[i] end")
@@ -163,7 +185,7 @@ def _named(table: str, source: str, names: tuple[str, ...]) -> str:
 
 
 @cache
-def _tables() -> dict[str, str]:
+def _tables(replicated: bool) -> dict[str, str]:
     """Lua source of each table that is written into the scripts."""
 
     def steps(table: Mapping[Any, frozenset[Any]]) -> str:
@@ -171,6 +193,7 @@ def _tables() -> dict[str, str]:
 
     message, room, call = steps(MESSAGE_TRANSITIONS), steps(ROOM_TRANSITIONS), steps(TOOL_TRANSITIONS)
     return {
+        "REPLICATED": f"local REPLICATED = {str(replicated).lower()}",
         "CODE": f"local CODE = {{{', '.join(f'{code.name} = {code.value}' for code in Code)}}}",
         # Texts, for nested tables would be built anew at each call, by scripts too that make no step.
         "is_legal": f"local LEGAL = {{message = {message}, room = {room}, call = {call}}}\n"

@@ -9,8 +9,9 @@ import msgspec
 from redis import exceptions
 from redis.asyncio import Redis
 
+from parlor.cache.clients import connect
 from parlor.cache.codes import Code, refusal
-from parlor.cache.connection import Answer, connect, typed, unavailable
+from parlor.cache.connection import Answer, typed
 from parlor.cache.live import NOTHING_APPLIED, Live, RoomAddress, milliseconds
 from parlor.cache.loader import Argument
 from parlor.cache.records import decode_doc, text
@@ -20,6 +21,8 @@ from parlor.model.tracing import request_and_trace
 from parlor.settings import RedisSettings
 
 GROUP = "writer"
+POLL = 0.05
+"""Seconds between two looks at the queues of a cluster, which no command can wait for together."""
 ROOM_MARK = "room"
 """Stands for a room's create among the seqs of ``begin``."""
 
@@ -83,6 +86,10 @@ class Lease(msgspec.Struct, frozen=True):
     last_number: int
     applied: QueuePosition = NOTHING_APPLIED
     """How far its shard had applied the queue, as its writers told it."""
+    closed: bool = False
+    """Another server goes on with the partition: nobody but its writer gets at it until it is opened."""
+    history: str = ""
+    """Of the server, where servers fail over."""
 
 
 class HeldByAnother(msgspec.Struct, frozen=True):
@@ -138,6 +145,8 @@ class WriterQueue:
     def __init__(self, live: Live, settings: RedisSettings) -> None:
         self._live = live
         self._reader: Redis = connect(settings, live.guard, blocking=True)
+        self._alone = settings.servers.kind == "cluster"
+        """A command reads one stream: those of a cluster are of several slots."""
         self._patience = settings.command_timeout.total_seconds()
 
     async def hold(self, partition: Partition, lease: str, holder: str) -> Lease | HeldByAnother:
@@ -152,7 +161,7 @@ class WriterQueue:
         if answer[0] < 0:
             raise refusal(answer[0])
         applied = QueuePosition.parse(text(answer[3])) if answer[3] else NOTHING_APPLIED
-        return Lease(int(answer[1]) if answer[1] else None, int(answer[2]), applied)
+        return Lease(int(answer[1]) if answer[1] else None, int(answer[2]), applied, bool(answer[4]), text(answer[5]))
 
     async def renew(self, partition: Partition, lease: str, applied: QueuePosition) -> bool:
         """Also tells the shard's watermark. False when the lease is another's by now."""
@@ -241,6 +250,8 @@ class WriterQueue:
         return {"partition": self._live.keys.partition(partition), "lease": self._live.keys.lease(partition)}
 
     async def _read(self, positions: dict[Partition, str], limit: int, block_ms: int | None) -> list[QueueEntry]:
+        if self._alone:
+            return await self._read_each(positions, limit, block_ms or 0)
         by_stream = {self._live.keys.queue(partition): partition for partition in positions}
         command: list[str | int] = ["XREADGROUP", "GROUP", GROUP, GROUP, "COUNT", limit]
         if block_ms is not None:
@@ -255,13 +266,32 @@ class WriterQueue:
                     *command, "STREAMS", *by_stream, *positions_in_order
                 )
         except (exceptions.RedisError, OSError) as error:
-            if str(error).startswith("NOGROUP"):
-                # Redis came back without the partition: whoever appends next initialises it.
-                raise unavailable(error) from error
             raise typed(error, "XREADGROUP") from error
-        return [
-            decode_entry(by_stream[text(stream)], entry_id, fields)
-            for stream, entries in found or ()
-            for entry_id, fields in entries
-            if fields
-        ]
+        return _entries(by_stream, found)
+
+    async def _read_each(self, positions: dict[Partition, str], limit: int, wait_ms: int) -> list[QueueEntry]:
+        """Asks for each partition by itself, again and again until there is something."""
+        by_stream = {self._live.keys.queue(partition): partition for partition in positions}
+        words, read, clock = (
+            ("XREADGROUP", "GROUP", GROUP, GROUP, "COUNT", limit),
+            self._live.pipeline.read,
+            self._live.clock,
+        )
+        until = clock.monotonic() + wait_ms / 1000
+        while True:
+            found = await asyncio.gather(
+                *(read(*words, "STREAMS", stream, positions[partition]) for stream, partition in by_stream.items())
+            )
+            entries = [entry for one in found for entry in _entries(by_stream, one)]
+            if entries or (wait := until - clock.monotonic()) <= 0:
+                return entries
+            await clock.sleep(min(wait, POLL))
+
+
+def _entries(by_stream: dict[str, Partition], found: Answer) -> list[QueueEntry]:
+    return [
+        decode_entry(by_stream[text(stream)], entry_id, fields)
+        for stream, entries in found or ()
+        for entry_id, fields in entries
+        if fields
+    ]

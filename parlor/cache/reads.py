@@ -88,12 +88,12 @@ class CacheReader:
         self._live = live
 
     async def room(self, room_id: RoomId) -> CachedRoom | None:
-        found = await self._live.pipeline.read("HMGET", self._live.keys.room(home_of(room_id), room_id), *ROOM_FIELDS)
+        found = await self._live.read("HMGET", self._live.keys.room(home_of(room_id), room_id), *ROOM_FIELDS)
         return read_room(room_id, found)
 
     async def claims(self, room_id: RoomId) -> int:
         """The number of the room's last claim: the ticket for a command that is to make an owner of somebody."""
-        found = await self._live.pipeline.read("HGET", self._live.keys.room(home_of(room_id), room_id), "claims")
+        found = await self._live.read("HGET", self._live.keys.room(home_of(room_id), room_id), "claims")
         return int(found or 0)
 
     async def list_page(
@@ -144,7 +144,7 @@ class CacheReader:
 
     async def external_room(self, partition: Partition, account: AccountId, external_id: str) -> RoomId | None:
         """The account's room with this external id; None also when only its shard knows."""
-        found = await self._live.pipeline.read("HGET", self._live.keys.account(partition, account), f"x:{external_id}")
+        found = await self._live.read("HGET", self._live.keys.account(partition, account), f"x:{external_id}")
         return RoomId(text(found)) if found else None
 
     async def message_room(self, partition: Partition, account: AccountId, message_id: MessageId) -> RoomId | None:
@@ -228,22 +228,20 @@ class CacheReader:
 
     async def versions(self, room_id: RoomId, seq: int) -> list[MessageDoc]:
         """The earlier versions of a message that Redis has, ascending."""
-        found = await self._live.pipeline.read("HGET", self._live.keys.messages(home_of(room_id), room_id), f"v:{seq}")
+        found = await self._live.read("HGET", self._live.keys.messages(home_of(room_id), room_id), f"v:{seq}")
         return [decode_doc(line) for line in (found or b"").split(b"\n") if line]
 
     async def open_replies(self, room_id: RoomId) -> list[int]:
         """The seqs of the replies that have not ended, ascending."""
-        found = await self._live.pipeline.read(
-            "ZRANGE", self._live.keys.open(home_of(room_id), room_id), 0, -1, "WITHSCORES"
-        )
+        found = await self._live.read("ZRANGE", self._live.keys.open(home_of(room_id), room_id), 0, -1, "WITHSCORES")
         return [int(float(score)) for score in found[1::2]]
 
     async def waiting_replies(self, room_id: RoomId) -> list[int]:
         """The seqs of the replies that no attempt has begun, ascending; one that waits for people has begun."""
         keys, partition = self._live.keys, home_of(room_id)
         found, live = await asyncio.gather(
-            self._live.pipeline.read("ZRANGE", keys.open(partition, room_id), 0, -1, "WITHSCORES"),
-            self._live.pipeline.read("HMGET", keys.room(partition, room_id), "live", "parked"),
+            self._live.read("ZRANGE", keys.open(partition, room_id), 0, -1, "WITHSCORES"),
+            self._live.read("HMGET", keys.room(partition, room_id), "live", "parked"),
         )
         begun = {text(live[0]).partition(":")[0], text(live[1]).partition(" ")[0]}
         return [int(float(found[i + 1])) for i in range(0, len(found), 2) if text(found[i]) not in begun]
@@ -251,10 +249,8 @@ class CacheReader:
     async def parked(self, partition: Partition, account: AccountId) -> list[tuple[RoomId, MessageId]]:
         """The replies of an account that wait for people, in rooms that Redis has; a room with one does not expire."""
         keys = self._live.keys
-        rooms = [
-            RoomId(text(name)) for name in await self._live.pipeline.read("ZRANGE", keys.generating(partition), 0, -1)
-        ]
-        reads = [self._live.pipeline.read("HMGET", keys.room(partition, room), "account", "parked") for room in rooms]
+        rooms = [RoomId(text(name)) for name in await self._live.read("ZRANGE", keys.generating(partition), 0, -1)]
+        reads = [self._live.read("HMGET", keys.room(partition, room), "account", "parked") for room in rooms]
         found = zip(rooms, await asyncio.gather(*reads), strict=True)
         return [
             (room, MessageId(text(of[1]).partition(" ")[0])) for room, of in found if of[1] and text(of[0]) == account
@@ -262,9 +258,7 @@ class CacheReader:
 
     async def approved_before(self, room_id: RoomId, digest: str) -> bool:
         """Whether Redis remembers that the same call was approved in this room, for a tool that asks once."""
-        return bool(
-            await self._live.pipeline.read("HEXISTS", self._live.keys.room(home_of(room_id), room_id), f"ok:{digest}")
-        )
+        return bool(await self._live.read("HEXISTS", self._live.keys.room(home_of(room_id), room_id), f"ok:{digest}"))
 
     async def message_states(self, room_id: RoomId, messages: Sequence[MessageId]) -> dict[MessageId, MessageState]:
         """The states of those of a room's messages that Redis has not forgotten."""
@@ -275,7 +269,7 @@ class CacheReader:
         return {message_id: MessageState(text(state)) for message_id, state in zip(known, found, strict=True) if state}
 
     async def _hash_fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
-        return list(await self._live.pipeline.read("HMGET", key, *names)) if names else []
+        return list(await self._live.read("HMGET", key, *names)) if names else []
 
     async def room_log(self, room_id: RoomId) -> LogPosition | None:
         partition = home_of(room_id)
@@ -290,7 +284,7 @@ class CacheReader:
     async def _position(self, holder: str, stream: str) -> LogPosition | None:
         # Asked together, they go out in one pipeline.
         found, length = await asyncio.gather(
-            self._live.pipeline.read("HMGET", holder, "event", "log_start"), self._live.pipeline.read("EXISTS", stream)
+            self._live.read("HMGET", holder, "event", "log_start"), self._live.read("EXISTS", stream)
         )
         if not found[0]:
             return None
@@ -304,23 +298,23 @@ class CacheReader:
         key, now = self._live.keys.generating(partition), self._live.clock.now_ms()
         too_far = self._live.lease_until() + CLOCKS_APART_MS
         overdue, doubtful = await asyncio.gather(
-            self._live.pipeline.read("ZRANGEBYSCORE", key, "-inf", now, "LIMIT", 0, limit),
-            self._live.pipeline.read("ZRANGEBYSCORE", key, f"({too_far}", "+inf", "LIMIT", 0, limit),
+            self._live.read("ZRANGEBYSCORE", key, "-inf", now, "LIMIT", 0, limit),
+            self._live.read("ZRANGEBYSCORE", key, f"({too_far}", "+inf", "LIMIT", 0, limit),
         )
         return [RoomId(text(room)) for room in [*overdue, *doubtful][:limit]]
 
     async def incarnation(self, partition: Partition) -> int | None:
         """None for a partition that Redis does not know."""
-        found = await self._live.pipeline.read("HGET", self._live.keys.partition(partition), "incarnation")
+        found = await self._live.read("HGET", self._live.keys.partition(partition), "incarnation")
         return int(found) if found else None
 
     async def session(self, account: AccountId) -> AccountRow | None:
         """What was remembered of the account's row."""
         keys = self._live.keys
         found, revoked, changed = await asyncio.gather(
-            self._live.pipeline.read("HMGET", keys.session(account), "db_key", "partition"),
-            self._live.pipeline.read("ZSCORE", keys.not_before(), account),
-            self._live.pipeline.read("ZSCORE", keys.standing(), account),
+            self._live.read("HMGET", keys.session(account), "db_key", "partition"),
+            self._live.read("ZSCORE", keys.not_before(), account),
+            self._live.read("ZSCORE", keys.standing(), account),
         )
         if not found[0]:
             return None
@@ -342,16 +336,16 @@ class CacheReader:
         await self._live.require_own(row.partition)
         if row.standing_at:
             score = row.standing_at * len(_STANDINGS) + _STANDINGS.index(row.standing)
-            await self._live.pipeline.read("ZADD", keys.standing(), "GT", score, row.account_id)
+            await self._live.read("ZADD", keys.standing(), "GT", score, row.account_id)
         if row.not_before:
-            await self._live.pipeline.read("ZADD", keys.not_before(), "GT", row.not_before, row.account_id)
-        await self._live.pipeline.read(
+            await self._live.read("ZADD", keys.not_before(), "GT", row.not_before, row.account_id)
+        await self._live.read(
             "HSET", keys.session(row.account_id), "db_key", row.account_db_key, "partition", row.partition
         )
 
     async def queue_tail(self, room_id: RoomId) -> QueueTail:
         queue, tail, start = self._live.keys.queue(home_of(room_id)), QueueTail(), "-"
-        while entries := await self._live.pipeline.read("XRANGE", queue, start, "+", "COUNT", 1000):
+        while entries := await self._live.read("XRANGE", queue, start, "+", "COUNT", 1000):
             for _, fields in entries:
                 if fields.get(b"room") == room_id.encode() and b"last" in fields:
                     tail = later_tail(tail, QueueTail(int(fields[b"last"]), int(fields[b"count"])))

@@ -108,13 +108,13 @@ class RevisionCache:
         live = self._live
         if idempotency is not None:
             key = live.keys.idempotency(address.partition, address.room_id, key_of(idempotency))
-            digest, first = await live.pipeline.read("HMGET", key, "fingerprint", "nonce")
+            digest, first = await live.read("HMGET", key, "fingerprint", "nonce")
             if digest is not None and text(digest) != idempotency.fingerprint:
                 raise IdempotencyMismatch
             if digest is not None:
                 return Revised(False, text(first) != nonce)
         states = live.keys.states(address.partition, address.room_id)
-        last = text(await live.pipeline.read("HGET", states, f"n:{seq}")).partition(" ")[0]
+        last = text(await live.read("HGET", states, f"n:{seq}")).partition(" ")[0]
         return Revised(False, False) if last == nonce else None
 
     def _reopened_keys(self, address: RoomAddress, idempotency: Idempotency | None) -> dict[str, str]:

@@ -11,16 +11,20 @@ import msgspec
 from redis import exceptions
 from redis.asyncio import Redis
 
-from parlor.cache.connection import RETRY_AFTER, connect, unavailable
+from parlor.cache.clients import connect, connect_node
+from parlor.cache.cluster import Topology
+from parlor.cache.connection import RETRY_AFTER, unavailable
 from parlor.cache.guard import PROBE
 from parlor.cache.keys import Keys
 from parlor.cache.loader import all_names, load
 from parlor.errors import CacheUnavailable, InvalidRequest
+from parlor.model.ids import Partition
 from parlor.settings import RedisSettings
 
 OLDEST = (7, 0)
 """The scripts use nothing newer than Redis 7.0; Valkey names the Redis version that it is compatible with."""
 CHECK_SECONDS = 5.0
+PARTITIONS_MAX = 4096
 
 WANTED = {
     "appendonly": ("yes", "acknowledged messages that are not in MySQL yet are lost when the server stops"),
@@ -51,12 +55,12 @@ async def check_server(settings: RedisSettings, admin: RedisSettings | None = No
 
 
 async def _asked(settings: RedisSettings, admin: RedisSettings, stack: contextlib.AsyncExitStack) -> ServerReport:
-    clients = connect(settings), connect(admin)
-    for client in clients:
-        stack.push_async_callback(client.aclose)
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            return await _check(*clients, Keys(settings.prefix).partition(PROBE))
+            reports = [
+                await _check(client, reader, key, settings.servers.replicated)
+                for client, reader, key in await _servers(settings, admin, stack)
+            ]
     except exceptions.NoPermissionError as error:
         names = f"Parlor's keys and channels begin with {settings.prefix}:"
         raise InvalidRequest(f"It refuses its user a right: {error} ({names})") from error
@@ -67,13 +71,41 @@ async def _asked(settings: RedisSettings, admin: RedisSettings, stack: contextli
         if any(isinstance(found, exceptions.AuthenticationError) for found in (error, error.__cause__)):
             raise InvalidRequest(f"It refuses the user or the password: {error}") from error
         raise unavailable(error) from error
+    oldest = min(reports, key=lambda report: _numbers(report.version))
+    return ServerReport(oldest.version, list(dict.fromkeys(line for report in reports for line in report.warnings)))
 
 
-async def _check(client: Redis, admin: Redis, key: str) -> ServerReport:
+async def _servers(
+    settings: RedisSettings, admin: RedisSettings, stack: contextlib.AsyncExitStack
+) -> list[tuple[Redis, Redis, str]]:
+    """A client of each server, one of who may read its settings, and a key of a partition that it has."""
+    keys = Keys(settings.prefix)
+    if settings.servers.kind != "cluster":
+        found = [(connect(settings), connect(admin), keys.partition(PROBE))]
+    else:
+        topology = Topology(settings)
+        stack.push_async_callback(topology.close)
+        named = [keys.partition(Partition(number)) for number in range(PARTITIONS_MAX)]
+        found = []
+        for node in await topology.nodes():
+            key = (await topology.served(node, named))[0]
+            each = [connect_node(one, None, *node, blocking=False) for one in (settings, admin)]
+            found.append((each[0], each[1], key))
+    for one, other, _ in found:
+        stack.push_async_callback(one.aclose)
+        stack.push_async_callback(other.aclose)
+    return found
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+async def _check(client: Redis, admin: Redis, key: str, replicated: bool) -> ServerReport:
     version = str((await client.info("server"))["redis_version"])
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+    if _numbers(version) < OLDEST:
         raise InvalidRequest(f"Redis {version} is too old: 7.0 or newer is needed")
-    await require_rights(client, key)
+    await require_rights(client, key, replicated=replicated)
     try:
         found = await admin.config_get(*WANTED)
     except exceptions.ResponseError:
@@ -88,18 +120,20 @@ async def _check(client: Redis, admin: Redis, key: str) -> ServerReport:
     return ServerReport(version, warnings)
 
 
-def commands() -> list[str]:
-    """Every command that Parlor runs, in its scripts and besides them."""
-    found = {call for name in all_names() for call in _CALL.findall(load(name).source)}
+def commands(replicated: bool = False) -> list[str]:
+    """Every command that Parlor runs, in its scripts and besides them; on servers that fail over too."""
+    found = {call for name in all_names() for call in _CALL.findall(load(name, replicated).source)}
+    found = {(name, first) for name, first in found if replicated or name != "INFO"}
     called = {f"{name} {first}" if name in _CONTAINERS else name for name, first in found}
     return sorted({*called, *OWN_COMMANDS})
 
 
-async def require_rights(client: Redis, key: str) -> None:
-    """``key`` is one of the installation's. Raises ``InvalidRequest`` that names every right that is missing."""
+async def require_rights(client: Redis, key: str, *, replicated: bool = False) -> None:
+    """``key`` is one of the installation's, which the server has. Raises ``InvalidRequest`` that names every right that
+    is missing."""
     script = load("check_rights")
     await client.script_load(script.source)
-    words = script.command({"partition": key}, {}, commands())
+    words = script.command({"partition": key}, {}, commands(replicated))
     missing: list[bytes] = await client.evalsha(*words)  # type: ignore[arg-type] # the stub knows text only
     if missing:
         names = ", ".join(name.decode() for name in missing)

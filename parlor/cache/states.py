@@ -42,21 +42,21 @@ class StateCache:
         self._live = live
 
     async def room_state(self, room_id: RoomId) -> tuple[RoomState, list[Transition]] | None:
-        found = await self._live.pipeline.read("HMGET", self._room(room_id), "state", "log")
+        found = await self._live.read("HMGET", self._room(room_id), "state", "log")
         return (RoomState(text(found[0])), read_log(found[1])) if found[0] else None
 
     async def find_message(self, room_id: RoomId, message_id: MessageId) -> int | None:
         """The message's seq."""
-        found = await self._live.pipeline.read("HGET", self._states(room_id), f"i:{message_id}")
+        found = await self._live.read("HGET", self._states(room_id), f"i:{message_id}")
         return int(found) if found else None
 
     async def message_state(self, room_id: RoomId, seq: int) -> tuple[MessageState, list[Transition]] | None:
-        found = await self._live.pipeline.read("HMGET", self._states(room_id), f"s:{seq}", f"l:{seq}")
+        found = await self._live.read("HMGET", self._states(room_id), f"s:{seq}", f"l:{seq}")
         return (MessageState(text(found[0])), read_log(found[1])) if found[0] else None
 
     async def message_doc(self, room_id: RoomId, seq: int) -> MessageDoc | None:
         partition = home_of(room_id)
-        found = await self._live.pipeline.read("HGET", self._live.keys.messages(partition, room_id), f"d:{seq}")
+        found = await self._live.read("HGET", self._live.keys.messages(partition, room_id), f"d:{seq}")
         return decode_doc(found) if found else None
 
     async def transition_room(self, room_id: RoomId, expected: RoomState | None, to: RoomState, by: str) -> Step:

@@ -43,7 +43,7 @@ class SummaryCache:
         """None when Redis does not have the room. Raises ``RoomNotFound`` for one that was deleted."""
         key = self._live.keys.room(home_of(room_id), room_id)
         fields = ("account", "state", "summary", "summary_version")
-        account, state, summary, version = await self._live.pipeline.read("HMGET", key, *fields)
+        account, state, summary, version = await self._live.read("HMGET", key, *fields)
         if state is None:
             return None
         if RoomState(plain(state)) in GONE:
@@ -88,7 +88,7 @@ class SummaryCache:
         it."""
         key = self._live.keys.room(address.partition, address.room_id)
         fields = ("title", "stand_in", "state", "summary_version")
-        title, stand_in, state, version = await self._live.pipeline.read("HMGET", key, *fields)
+        title, stand_in, state, version = await self._live.read("HMGET", key, *fields)
         if state is None:
             raise OutOfStep
         if RoomState(plain(state)) in GONE:

@@ -45,6 +45,8 @@ class Watched:
         self.left_at: float | None = None
         """When its last reader left, by the loop's clock; None while it has readers."""
         self.dirty = asyncio.Event()
+        self.doubted = False
+        """Redis was out of reach: what it has now may be another log."""
         self.reading = False
         """The pump is reading what comes behind ``position``."""
         self.asked = False

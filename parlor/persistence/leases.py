@@ -54,6 +54,10 @@ class Held(msgspec.Struct):
     history_read: bool = False
     """Whether the consumer's own unfinished entries have been read. They go first, or new entries would overtake
     them."""
+    closed: bool = False
+    """Another Redis server goes on with it: its queue is stored before it is opened (I27)."""
+    history: str = ""
+    """Of the Redis server on which it is held, where servers fail over."""
 
 
 class Leases:
@@ -80,6 +84,10 @@ class Leases:
     @property
     def epochs(self) -> dict[Partition, int]:
         return {partition: held.epoch for partition, held in self.held.items()}
+
+    @property
+    def closed(self) -> list[Partition]:
+        return sorted(partition for partition, held in self.held.items() if held.closed)
 
     @property
     def history_read(self) -> bool:
@@ -219,7 +227,10 @@ class Leases:
                 debug=f"partition {partition}: Redis knows {lease.incarnation} and {lease.applied} as applied, "
                 f"shard {self._shard} {progress.incarnation} and {progress.applied}",
             )
-        if lease.incarnation is not None and QueuePosition(lease.incarnation, lease.last_number) < progress.applied:
+        behind = lease.incarnation is not None and (
+            QueuePosition(lease.incarnation, lease.last_number) < progress.applied
+        )
+        if behind and not lease.closed:
             # Redis lost its tail: positions would come a second time, and be skipped. A new incarnation is above all.
             _log.error("queue_went_back", partition=partition, applied=str(progress.applied))
             opened = await store.open_partition(self._shard, partition)
@@ -227,4 +238,4 @@ class Leases:
             progress = await store.acquire_partition(self._shard, partition)
         # The queue of a partition that nothing was ever taken from begins with number 1.
         read = progress.applied if progress.applied.number else QueuePosition(lease.incarnation or 0, 0)
-        self.held[partition] = Held(progress.epoch, progress.applied, read)
+        self.held[partition] = Held(progress.epoch, progress.applied, read, closed=lease.closed, history=lease.history)

@@ -19,6 +19,7 @@ from parlor.persistence.commit import Committer
 from parlor.persistence.health import WriterHealth
 from parlor.persistence.indexer import SearchIndexer
 from parlor.persistence.leases import Leases, WriterPorts
+from parlor.persistence.reopening import Reopener
 from parlor.store.search import SearchStore
 
 _log = structlog.get_logger(__name__)
@@ -41,6 +42,7 @@ class ShardWriterLoop:
         self._shard = shard
         self._leases = Leases(ports, shard, name, partitions)
         self._committer = Committer(ports, shard, self._leases)
+        self._reopener = Reopener(ports, shard, self._leases)
         self._indexer = SearchIndexer(SearchStore(ports.store), shard, lambda: self.held, ports.clock)
         self._buffer: list[QueueEntry] = []
         """Read, and not committed yet."""
@@ -93,6 +95,7 @@ class ShardWriterLoop:
         """Waits for a batch to fill (by size, by time, or at once for a sender that waits), then commits it."""
         self._clean_up()
         await self._read_history()
+        await self._reopen()
         await self._measure()
         await self._fill()
         if self._buffer:
@@ -149,6 +152,17 @@ class ShardWriterLoop:
                 held.history_read = len(entries) < limit
                 # Whoever held the partition before may have left something to be read for the search.
                 self._indexer.wake()
+
+    async def _reopen(self) -> None:
+        """Opens closed partitions when what is queued there is stored: nobody can queue more."""
+        if not self._leases.closed:
+            return
+        limit = self._ports.settings.batch_limit
+        while found := await self._ports.queue.new(self._leases.closed, limit, 1):
+            self._buffer += self._leases.in_sequence(found)
+            await self._commit_buffer()
+            await self._read_history()
+        await self._reopener.open(self._leases.closed)
 
     async def _flush(self) -> None:
         """At shut-down: everything that is queued by now."""

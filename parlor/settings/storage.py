@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from pydantic import Field, SecretStr, model_validator
 
+from parlor.settings.redis_urls import RedisServers, RedisUrl, redis_servers
 from parlor.settings.section import Section, in_order
-from parlor.settings.urls import RedisUrl, StoreUrl, StoreUrls
+from parlor.settings.urls import StoreUrl, StoreUrls
 from parlor.settings.values import Lifetime, Pause, Secret, Text, TimeLimit
 
 
@@ -15,7 +16,9 @@ class RedisSettings(Section):
     """The live store."""
 
     url: RedisUrl = SecretStr("")
-    """``redis://``, ``rediss://`` or ``unix://``; `parlor up` fills it in when it starts the server."""
+    """``redis://``, ``rediss://`` or ``unix://``; ``redis+sentinel://host:port,host:port/service`` or
+    ``redis+cluster://host:port,host:port`` for servers that fail over (``rediss+...`` with TLS); `parlor up` fills it
+    in when it starts the server."""
     prefix: Text = Field(default="parlor", pattern=r"^[a-z0-9_-]{1,32}$")
     """Prefix of every key; it tells installations that share a server apart."""
     connect_timeout: TimeLimit = timedelta(seconds=0.5)
@@ -23,7 +26,13 @@ class RedisSettings(Section):
     command_timeout: TimeLimit = timedelta(seconds=0.8)
     """Time limit of one pipeline, from sending it to its last answer."""
     pipelines_in_flight: int = Field(default=2, ge=1, le=1000)
-    """Pipelines that a process keeps under way at once; commands that arrive meanwhile travel in the next one."""
+    """Pipelines that a process keeps under way at once (to each node of a cluster); commands that arrive meanwhile
+    travel in the next one."""
+
+    @property
+    def servers(self) -> RedisServers:
+        """What the URL names."""
+        return redis_servers(self.url.get_secret_value())
 
 
 class StoreSettings(Section):

@@ -71,17 +71,6 @@ def _api_url(text: str) -> str:
     return text
 
 
-def _redis_url(value: SecretStr) -> SecretStr:
-    if text := value.get_secret_value():
-        parts = split_url(text, "redis", "rediss", "unix")
-        if parts.scheme == "unix" and not parts.path:
-            raise ValueError("there is no path in it: write unix:///path")
-        if parts.scheme != "unix" and not re.fullmatch(r"/?|/[0-9]+", parts.path):
-            # redis-py would take database 0.
-            raise ValueError("what follows its host is not the number of a database, as in redis://host:6379/0")
-    return value
-
-
 def _store_url(value: SecretStr) -> SecretStr:
     if text := value.get_secret_value():
         split_url(text, "mysql", "sqlite")
@@ -113,7 +102,6 @@ def _page_url(text: str) -> str:
 
 ApiUrl = Annotated[Text, AfterValidator(_api_url)]
 PageUrl = Annotated[Text, AfterValidator(_page_url)]
-RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
 StoreUrl = Annotated[Secret, AfterValidator(_store_url)]
 StoreUrls = Annotated[tuple[StoreUrl, ...], BeforeValidator(listed)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_origins)]

@@ -7,7 +7,7 @@ import resource
 
 import msgspec
 
-from parlor.cache.connection import connect
+from parlor.cache.clients import connect
 from parlor.cache.keys import Keys
 from parlor.model.ids import RoomId, home_of
 from parlor_bench.installation import Bench, Installation

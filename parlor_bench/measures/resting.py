@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from parlor.cache.connection import connect
+from parlor.cache.clients import connect
 from parlor.cache.keys import Keys
 from parlor.model.ids import RoomId, home_of
 from parlor_bench.compare import BODY

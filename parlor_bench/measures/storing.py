@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from parlor.cache.connection import connect
+from parlor.cache.clients import connect
 from parlor.cache.keys import Keys
 from parlor.model.ids import Partition
 from parlor_bench.installation import Bench, Installation

@@ -31,14 +31,15 @@ the rows of every shard, and what the pages show.
     C23 a call has one outcome, the same in the shard, in its events and, if it is done, at its tool
     C24 what a shard notes of calls is what became of them: in the end no reply is listed as waiting, and what need not
         be approved again was approved
+    C25 what was acknowledged as persisted is stored, in its slot, also when Redis came back without it
 
 A page that was read while Redis was away (its cursor is 0-0) shows what is stored: it may be behind, so C6 does not
 hold it to the deletes that were queued.
 
-``Lost`` is the one allowance, for Redis coming back empty: what was acknowledged in it may have happened or not, what
-was seen in it binds nobody, a message that was asked for before and again after it may be there twice, since the
-idempotency key was lost as well, and a late copy of a send that was refused in it may be taken. A call that may run
-twice and ran in it may run again, be decided again, also otherwise, or be denied.
+``Lost`` is the one allowance, for Redis coming back empty, or older than it was: what was acknowledged in it may have
+happened or not, what was seen in it binds nobody, a message that was asked for before and again after it may be there
+twice, since the idempotency key was lost as well, and a late copy of a send that was refused in it may be taken. A call
+that may run twice and ran in it may run again, be decided again, also otherwise, or be denied.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ FAULTS = frozenset({"internal"})
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """Redis was empty at ``to``; at ``since`` everything acknowledged was stored (seconds of the history's clock)."""
+    """Redis was empty, or older than before, at ``to``; at ``since`` everything acknowledged was stored (seconds of the
+    history's clock)."""
 
     since: float
     to: float
@@ -113,6 +115,7 @@ def check(
     binding = [_doubtful(operation) if _in_any(operation, lost) else operation for operation in operations]
     final = {room.room: room for room in rooms}
     found += _isolation(binding, final)
+    found += _persisted(operations, final)
     by_room: defaultdict[str, list[Operation]] = defaultdict(list)
     for operation in binding:
         by_room[operation.room or operation.response.room].append(operation)
@@ -175,6 +178,21 @@ def _answers(operations: Sequence[Operation], codes: frozenset[str]) -> Iterator
                 yield Violation("C9", where, f"{operation.kind}: unknown code {operation.error!r}", ids)
             elif operation.error in FAULTS:
                 yield Violation("C9", where, f"{operation.kind}: {operation.error}", ids)
+
+
+def _persisted(operations: Sequence[Operation], final: Mapping[str, FinalRoom]) -> Iterator[Violation]:
+    """Whatever Redis lost: its sender waited for the commit."""
+    gone = {operation.room for operation in operations if operation.kind is Kind.DELETE_ROOM}
+    rows = {room.room: {row.seq: row.message_id for row in room.rows} for room in final.values()}
+    for operation in operations:
+        response, room = operation.response, operation.room or operation.response.room
+        if operation.outcome is Outcome.OK and response.persisted and response.messages and room not in gone:
+            first = response.messages[0]
+            if (found := rows.get(room, {}).get(first.seq)) != first.message_id:
+                there = f"{found} stands" if found else "nothing stands"
+                yield Violation(
+                    "C25", room, f"{there} at seq {first.seq}, persisted as {first.message_id}", [operation.id]
+                )
 
 
 def _isolation(operations: Sequence[Operation], final: Mapping[str, FinalRoom]) -> Iterator[Violation]:

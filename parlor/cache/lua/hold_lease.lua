@@ -3,12 +3,15 @@
 -- ARGV: lease holder ttl installation
 --       lease is a random token without spaces; holder is the writer's name: its successor of the same name need not
 --       wait
--- Returns: OK, incarnation or '', last queue number, the shard's watermark as far as it was told or ''
+-- Returns: OK, incarnation or '', last queue number, the shard's watermark as far as it was told or '',
+--          1 when the partition is closed (another server goes on with it) or 0, the server's history or ''
 --          | LEASE_LOST, the holder (another holds it; '' when no token was given) | FOREIGN
 -- Guarantees: one writer at a time while Redis remembers; the shard's epoch refuses the other cases. Another
 --       installation's partition is left alone (I21).
 -- Safe to repeat because: the holder only renews.
 --@include require_installation
+--@include require_lease
+--@include history
 local refused = require_installation()
 if refused then
   return {refused}
@@ -16,14 +19,16 @@ end
 if A.lease == '' then
   return {CODE.LEASE_LOST, ''}
 end
-local held = redis.call('GET', K.lease)
+local held, name = redis.call('GET', K.lease), lease_name(A.lease)
 if held then
   local token, holder = string.match(held, '^([^ ]+) (.*)$')
-  if token ~= A.lease and holder ~= A.holder then
+  if token ~= name and holder ~= A.holder then
     return {CODE.LEASE_LOST, holder}
   end
 end
 redis.call('HSETNX', K.partition, 'installation', A.installation)
-redis.call('SET', K.lease, A.lease .. ' ' .. A.holder, 'PX', A.ttl)
-local found = redis.call('HMGET', K.partition, 'incarnation', 'next', 'applied')
-return {CODE.OK, found[1] or '', tonumber(found[2] or '0'), found[3] or ''}
+redis.call('SET', K.lease, name .. ' ' .. A.holder, 'PX', A.ttl)
+local found = redis.call('HMGET', K.partition, 'incarnation', 'next', 'applied', 'history')
+local now = REPLICATED and history() or ''
+local closed = REPLICATED and found[1] and found[4] ~= now
+return {CODE.OK, found[1] or '', tonumber(found[2] or '0'), found[3] or '', closed and 1 or 0, now}

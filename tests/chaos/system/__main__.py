@@ -56,6 +56,9 @@ def _arguments() -> tuple[Plan, bool]:
     parser.add_argument("--rate", type=float, default=200.0, help="things done a second")
     parser.add_argument("--pause", type=float, default=0.0, help="least seconds between two faults")
     parser.add_argument("--servers", choices=("embedded", "private"), default="private")
+    parser.add_argument(
+        "--redis", choices=("sentinel", "cluster"), default="sentinel", help="what a campaign of fail-overs stands on"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--history", default="", help="a directory to keep the history in")
     parser.add_argument("--json", action="store_true")
@@ -77,6 +80,7 @@ def _arguments() -> tuple[Plan, bool]:
         steps=given.steps,
         pause=given.pause,
         kind=given.servers,
+        redis=given.redis,
         seed=given.seed,
         history=given.history,
     )

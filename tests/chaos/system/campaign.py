@@ -25,6 +25,7 @@ from tests.chaos.system.load import Account, Delivery, Load
 from tests.chaos.system.node_target import NodeTarget
 from tests.chaos.system.readers import read_events
 from tests.chaos.system.refusals import Refusals
+from tests.chaos.system.replica_target import Arrangement, ReplicaTarget
 from tests.chaos.system.rows import Backlog
 from tests.chaos.system.target import Target, may_mount
 from tests.chaos.system.tool_server import TOOLS, ToolServer, tool_server
@@ -62,6 +63,8 @@ class Plan(msgspec.Struct, frozen=True):
     stopped: tuple[float, float] = STOPPED_SECONDS
     """Least and most seconds that a process is stopped."""
     kind: Kind = "private"
+    redis: Arrangement = "sentinel"
+    """Of a campaign of fail-overs."""
     seed: int = 1
     history: str = ""
     """A directory for the history; empty: not kept."""
@@ -116,13 +119,15 @@ class Report(msgspec.Struct, frozen=True):
 async def run(plan: Plan, say: Callable[[str], None]) -> Report:
     """Raises ``RuntimeError`` when the installation does not start or does not stop."""
     faults, skipped = choose(plan)
-    nodes = any(fault.needs_nodes for fault in faults)
+    nodes, replicas = (any(getattr(fault, need) for fault in faults) for need in ("needs_nodes", "needs_replicas"))
     with TemporaryDirectory() as directory, tool_server(Path(directory)) as tools:
         personas = Path(directory) / "personas.toml"
         personas.write_text(tools.personas(), encoding="utf-8")
         settings = {"PARLOR_LLM__PERSONAS_FILE": str(personas)} if plan.deciders or plan.steps else {}
         disks = any(fault.needs_disks for fault in faults)
-        target = NodeTarget(plan.kind) if nodes else Target(plan.kind, disks=disks, settings=settings)
+        target: Target = Target(plan.kind, disks=disks, settings=settings)
+        if nodes or replicas:
+            target = NodeTarget(plan.kind) if nodes else ReplicaTarget(plan.kind, plan.redis)
         try:
             installation = await asyncio.to_thread(target.start)
             say(f"{installation.base_url}: {plan.kind}, faults {', '.join(fault.name for fault in faults)}")
@@ -133,15 +138,15 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Report:
 
 def choose(plan: Plan) -> tuple[list[type[Blow]], list[str]]:
     """The faults that this installation and this user can have, and why not the others. Raises ``KeyError``."""
-    chosen, skipped = [], []
+    chosen, skipped, first = [], [], FAULTS[plan.faults[0]]
     for name in plan.faults:
         fault = FAULTS[name]
         if plan.kind not in fault.kinds:
             skipped.append(f"{name}: not on {plan.kind} servers")
         elif fault.needs_disks and not may_mount():
             skipped.append(f"{name}: a small file system is mounted by root only")
-        elif fault.needs_nodes != FAULTS[plan.faults[0]].needs_nodes:
-            skipped.append(f"{name}: faults of nodes are a campaign of their own")
+        elif fault.needs_nodes != first.needs_nodes or fault.needs_replicas != first.needs_replicas:
+            skipped.append(f"{name}: faults of nodes, and fail-overs, are campaigns of their own")
         else:
             chosen.append(fault)
     return chosen, skipped

@@ -41,6 +41,8 @@ class Blow:
     needs_disks: ClassVar[bool] = False
     needs_nodes: ClassVar[bool] = False
     """Whether it is for an installation on two nodes, and for no other."""
+    needs_replicas: ClassVar[bool] = False
+    """Whether it is for an installation whose Redis fails over, and for no other."""
     loses: ClassVar[bool] = False
     """Whether what was acknowledged and not stored may be lost."""
 

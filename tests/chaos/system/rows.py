@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from redis.asyncio import Redis
 
+from parlor.cache.connection import ScriptPipeline
 from parlor.cache.keys import Keys
 from parlor.model.ids import Partition
 from parlor.model.parts import StoredParts
@@ -38,16 +39,13 @@ class Backlog(msgspec.Struct, frozen=True):
     dead: int
 
 
-async def backlog(redis: Redis, keys: Keys, partitions: int) -> Backlog:
-    """Adds up all partitions, in one pipeline."""
-    async with redis.pipeline(transaction=False) as pipe:
-        for number in range(partitions):
-            partition = Partition(number)
-            pipe.xlen(keys.queue(partition))
-            pipe.zcard(keys.generating(partition))
-            pipe.xlen(keys.dead(partition))
-        found = await pipe.execute()
-    return Backlog(sum(found[0::3]), sum(found[1::3]), sum(found[2::3]))
+async def backlog(redis: ScriptPipeline, keys: Keys, partitions: int) -> Backlog:
+    """Adds up all partitions."""
+    names = [Partition(number) for number in range(partitions)]
+    queued = await asyncio.gather(*(redis.read("XLEN", keys.queue(name)) for name in names))
+    generating = await asyncio.gather(*(redis.read("ZCARD", keys.generating(name)) for name in names))
+    dead = await asyncio.gather(*(redis.read("XLEN", keys.dead(name)) for name in names))
+    return Backlog(sum(queued), sum(generating), sum(dead))
 
 
 class StoredRoom(msgspec.Struct, frozen=True):

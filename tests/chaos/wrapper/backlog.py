@@ -19,7 +19,8 @@ import structlog
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from parlor.cache.connection import connect
+from parlor.cache.clients import connect
+from parlor.cache.cluster import open_pipeline
 from parlor.cache.keys import Keys
 from parlor.errors import Overloaded
 from parlor.model.access import Session
@@ -115,6 +116,7 @@ async def measure(settings: Settings, entries: int, database: PrivateServer) -> 
     await migrate(settings.store)
     domain = Domain(settings, Rates(), Recorder(None, time.monotonic, "backlog"), 1)
     redis: Redis = connect(settings.redis)
+    pipeline = open_pipeline(settings.redis)
     keys, partitions = Keys(settings.redis.prefix), settings.store.partitions
     await domain.open(owners=1)
     try:
@@ -129,11 +131,11 @@ async def measure(settings: Settings, entries: int, database: PrivateServer) -> 
             if Overloaded.__name__ in speakers.refused:
                 raise AssertionError(f"refused before the limit: {speakers.refused}")
         filled, full = time.monotonic() - began, await _used_mb(redis)
-        queued = (await backlog(redis, keys, partitions)).queued
+        queued = (await backlog(pipeline, keys, partitions)).queued
         print(f"{queued} entries queued in {filled:.0f} s, Redis {full:.0f} MB", file=sys.stderr, flush=True)
         await asyncio.to_thread(database.start)
         began, before_drain = time.monotonic(), speakers.count
-        while (waits := (await backlog(redis, keys, partitions)).queued) > TRICKLE * 4:
+        while (waits := (await backlog(pipeline, keys, partitions)).queued) > TRICKLE * 4:
             if time.monotonic() - began > DRAIN_SECONDS:
                 raise TimeoutError(f"{waits} entries still wait")
             await speakers.speak(TRICKLE)
@@ -144,6 +146,7 @@ async def measure(settings: Settings, entries: int, database: PrivateServer) -> 
         await domain.run_dry()
     finally:
         await redis.aclose()
+        await pipeline.close()
         await domain.close()
     stored = await stored_rooms(list(store_addresses(settings.store).shards.values()))
     found = {room.room: {row.seq: row.content for row in room.rows} for room in stored}

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from redis.asyncio import Redis
 
-from parlor.cache.connection import connect
-from parlor.errors import ParlorError
+from parlor.cache.clients import connect
+from parlor.cache.cluster import open_pipeline
+from parlor.errors import CacheUnavailable, ParlorError
 from parlor.llm.ports import Completion, Context, Persona, TextDelta
 from parlor.metrics import NoMetrics
 from parlor.model.ids import AccountId, IdMint, Partition, RoomId
@@ -187,6 +187,14 @@ class Domain:
         for injector in self._injectors:
             injector.calm()
 
+    async def opened(self) -> bool:
+        """Whether Redis has every partition, and all of them are open."""
+        reader = self._wirings[0].reader
+        partitions = [Partition(number) for number in range(self._settings.store.partitions)]
+        with suppress(CacheUnavailable):
+            return None not in await asyncio.gather(*map(reader.incarnation, partitions))
+        return False
+
     @property
     def mint(self) -> IdMint:
         return self._wirings[0].mint
@@ -217,7 +225,7 @@ class Domain:
     async def run_dry(self) -> None:
         """Until nothing waits. Raises ``TimeoutError``."""
         keys, partitions = self._wirings[0].live.keys, self._settings.store.partitions
-        redis: Redis = connect(self._settings.redis)
+        redis = open_pipeline(self._settings.redis)
         deadline = time.monotonic() + DRY_SECONDS
         try:
             while (found := await backlog(redis, keys, partitions)).queued or found.open_rooms:
@@ -226,7 +234,7 @@ class Domain:
                 await asyncio.sleep(RETRY_PAUSE)
             assert not found.dead, f"{found.dead} dead letters"
         finally:
-            await redis.aclose()
+            await redis.close()
 
     async def _sweep(self) -> None:
         """As the Supervisor does: rooms with replies that nobody writes get an owner."""
@@ -249,9 +257,12 @@ class Domain:
         self._injectors.append(injector)
         store = faulty_store(await open_store(settings.store), injector)
         wiring = Wiring(settings, store)
+        self._wirings.append(wiring)
+        if settings.redis.servers.replicated:
+            # What fails there is a server.
+            return wiring
         pipeline = FaultyPipeline(connect(settings.redis), settings.redis)
         pipeline.injector = injector
         await wiring.live.close()
         wiring.live.pipeline = pipeline
-        self._wirings.append(wiring)
         return wiring

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from parlor.cache.calls import CallCache
 from parlor.cache.changes import Appended, Claimed, Piece, Turn
+from parlor.cache.cluster import open_pipeline
 from parlor.cache.connection import Answer, ScriptPipeline
 from parlor.cache.creations import CreationCache
 from parlor.cache.events import Entry
@@ -23,6 +24,7 @@ from parlor.cache.operators import OperatorCache
 from parlor.cache.queue import ROOM_MARK, Lease, QueueEntry, WriterQueue, decode_entry
 from parlor.cache.reads import CachedPage, CacheReader
 from parlor.cache.records import CachedRoom
+from parlor.cache.reopening import Reopening
 from parlor.cache.revisions import RevisionCache
 from parlor.cache.rooms import RoomCache
 from parlor.cache.states import StateCache
@@ -86,7 +88,8 @@ class CacheFixtures:
         self.redis = redis = new_client()
         self.prefix = prefix
         self.clock = FakeClock(NOW)
-        self.pipeline = ScriptPipeline(redis, self.settings.redis)
+        clustered = self.settings.redis.servers.kind == "cluster"
+        self.pipeline = open_pipeline(self.settings.redis) if clustered else ScriptPipeline(redis, self.settings.redis)
         self.live = TwiceLive(self.pipeline, self.settings, self.clock)
         self.live.redis, self.live.prefix = redis, prefix
         self.keys = self.live.keys
@@ -106,6 +109,13 @@ class CacheFixtures:
     async def open(self) -> None:
         await self.live.init_partition(self.partition, 1)
         assert isinstance(await self.queue.hold(self.partition, LEASE, "writer-1"), Lease)
+
+    async def fail_over(self, incarnation: int = 1) -> None:
+        """From now on the servers are some that fail over, and the partition is open in the history that they have."""
+        self.live.replicated = True
+        lease = await self.queue.hold(self.partition, LEASE, "writer-1")
+        assert isinstance(lease, Lease)
+        await Reopening(self.live).open(self.partition, LEASE, lease.history, incarnation, APPLIED, [])
 
     async def dump(self) -> Keyspace:
         return await dump(self.redis, self.prefix)

@@ -12,8 +12,9 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from parlor.cache.clients import connect
 from parlor.cache.codes import Code
-from parlor.cache.connection import Answer, ScriptPipeline, connect
+from parlor.cache.connection import Answer, ScriptPipeline
 from parlor.cache.guard import Guard
 from parlor.cache.hub import EventHub
 from parlor.cache.live import Live, RoomAddress

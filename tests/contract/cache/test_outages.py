@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from parlor.cache.connection import ScriptPipeline, connect
+from parlor.cache.clients import connect
+from parlor.cache.connection import ScriptPipeline
 from parlor.cache.loader import load
 from parlor.errors import CacheUnavailable, InternalError
 from parlor.settings import RedisSettings

@@ -9,7 +9,8 @@ import pytest
 from pydantic import SecretStr
 from redis import exceptions
 
-from parlor.cache.connection import MAX_BATCH, Answer, ScriptPipeline, connect, typed
+from parlor.cache.clients import connect
+from parlor.cache.connection import MAX_BATCH, Answer, ScriptPipeline, typed
 from parlor.cache.loader import load
 from parlor.errors import CacheUnavailable, InternalError
 from parlor.settings import RedisSettings

@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from parlor.settings import LlmSettings, RedisSettings, StoreSettings
+from parlor.settings.redis_urls import redis_servers
 from parlor.settings.urls import without_password
 
 pytestmark = pytest.mark.unit
@@ -71,6 +72,10 @@ def test_a_url_of_an_api_that_cannot_work_is_refused(url: str, why: str) -> None
         "rediss://u:pw@h/15?ssl_cert_reqs=none",
         "unix:///run/redis.sock?db=1",
         "unix://u:pw@/run/redis.sock",
+        "redis+sentinel://h:26379,h2,[::1]:26380/mymaster",
+        "rediss+sentinel://u:p%40w@h/mymaster/3?sentinel_password=s&ssl_cert_reqs=none",
+        "redis+cluster://h:6379,h2:6380",
+        "rediss+cluster://u:pw@h/",
     ],
 )
 def test_the_url_of_a_redis_is_taken_as_it_is(url: str) -> None:
@@ -87,6 +92,13 @@ def test_the_url_of_a_redis_is_taken_as_it_is(url: str) -> None:
         (RedisSettings, {"url": f"redis://:{PASSWORD}#x@host"}, "write @ as %40"),
         (RedisSettings, {"url": "unix://"}, "no path"),
         (RedisSettings, {"url": "redis://:6379/0"}, "no host"),
+        (RedisSettings, {"url": f"redis+sentinel://:{PASSWORD}@h:1,h:2"}, "not a service"),
+        (RedisSettings, {"url": f"redis+sentinel://:{PASSWORD}@h:1/a/b"}, "not a service"),
+        (RedisSettings, {"url": f"redis+sentinel://:{PASSWORD}@h:x/a"}, "cannot be read"),
+        (RedisSettings, {"url": f"redis+sentinel://:{PASSWORD}@h,,h/a"}, "hosts is empty"),
+        (RedisSettings, {"url": f"redis+sentinel://:{PASSWORD}#x@h/a"}, "write @ as %40"),
+        (RedisSettings, {"url": f"redis+cluster://:{PASSWORD}@h:1/1"}, "no database but 0"),
+        (RedisSettings, {"url": f"redis+cluster://:{PASSWORD}@h:0"}, "port is 0"),
         (StoreSettings, {"urls": [f"postgres://u:{PASSWORD}@h/d"]}, "begins with postgres://"),
         (StoreSettings, {"urls": [f"mysql://u:{PASSWORD}@h:x/d"]}, "cannot be read"),
         (StoreSettings, {"global_url": f"u:{PASSWORD}@h/d"}, "does not begin with mysql://"),
@@ -113,3 +125,13 @@ def test_a_url_of_a_server_that_cannot_work_is_refused_without_its_password(
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+def test_several_servers_are_named_by_their_hosts_with_the_ports_that_they_usually_have() -> None:
+    found = redis_servers("rediss+sentinel://u:p%40w@h,[::1]:7/mymaster/3?ssl_cert_reqs=none")
+    assert found.hosts == (("h", 26379), ("::1", 7))
+    assert (found.kind, found.service, found.replicated) == ("sentinel", "mymaster", True)
+    assert found.url == "rediss://u:p%40w@h:26379/3?ssl_cert_reqs=none"
+    found = redis_servers("redis+cluster://h:1,h2")
+    assert (found.kind, found.hosts, found.url) == ("cluster", (("h", 1), ("h2", 6379)), "redis://h:1")
+    assert not redis_servers("redis://h").replicated
