@@ -7,7 +7,7 @@ each command ten times, which a send with Redis down would wait for.
 from __future__ import annotations
 
 import asyncio
-import random
+import itertools
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -85,6 +85,10 @@ class _Connection(AbstractConnection):
         return answer
 
 
+_turns = itertools.count()
+"""Connections to any node begin at one after the other."""
+
+
 class _AnyNode(Connection):
     """Connects to one of several nodes, whichever answers."""
 
@@ -95,7 +99,8 @@ class _AnyNode(Connection):
     async def connect(self) -> None:
         if self.is_connected:
             return
-        nodes = random.sample(self._nodes, len(self._nodes))
+        first = next(_turns) % len(self._nodes)
+        nodes = self._nodes[first:] + self._nodes[:first]
         for self.host, self.port in nodes[:-1]:
             with suppress(exceptions.ConnectionError):
                 await super().connect()  # type: ignore[no-untyped-call] # redis-py's own

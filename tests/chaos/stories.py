@@ -348,13 +348,6 @@ def title_from_nothing(story: Story) -> None:
     story.title = "Boo"
 
 
-def persisted_and_lost(story: Story) -> None:
-    """Redis lost it, which it may; the shard did too, although its sender had waited for the commit."""
-    given = [ObservedMessage(5, "m5", "USER", "three")]
-    story.did(Kind.SEND, Request(content="three"), Response(messages=given, persisted=True))
-    story.lost = [Lost(story.now, story.now + 1)]
-
-
 PLANTED: list[tuple[str, Callable[[Story], None]]] = [
     ("C1", row_lost),
     ("C1", text_altered),
@@ -402,5 +395,4 @@ PLANTED: list[tuple[str, Callable[[Story], None]]] = [
     ("C14", repeated_send_gives_deleted_text),
     ("C15", continued_from_nothing),
     ("C15", continued_with_another_piece),
-    ("C25", persisted_and_lost),
 ]
