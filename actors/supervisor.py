@@ -41,8 +41,9 @@ BUDGETS_SECONDS = 10.0
 """Seconds between two looks at what accounts have reserved: what nothing needs any more is found within a minute."""
 DOUBT_SECONDS = 0.5
 """Seconds in which an actor has to answer after a caller has reported it as failed."""
-PATIENCE_SECONDS = 2.0
-"""Longest wait for a RoomActor when none answers: if the only one has died, it is restarted by then."""
+PATIENCE_SECONDS = 4.0
+"""Longest wait for a RoomActor when none answers: if the only one has died, it is restarted by then, on a busy machine
+too. Below the longest wait of those who ask (``actors.routing.PLACE_SECONDS``)."""
 ANSWER_SECONDS = 5.0
 """Longest wait for an actor that is known to answer."""
 OWN_LEAVES_SECONDS = 600.0

@@ -26,7 +26,7 @@ from parlor.cache.reads import LogPosition
 from parlor.cache.records import text
 from parlor.cache.watched import Position, Tail, Watched
 from parlor.errors import CacheUnavailable, InternalError, StreamExpired
-from parlor.model.cursors import START, parse_event_cursor
+from parlor.model.cursors import START, parse_event_cursor, reaches_back
 
 __all__ = ["EventHub", "Tail"]
 
@@ -75,7 +75,7 @@ class EventHub:
         last, start = (at.last, at.start) if at else (START, START)
         cursor = after if after is not None else last
         # Ahead of the log's end is no place either: that log was another one, before Redis lost it.
-        if not parse_event_cursor(start) <= parse_event_cursor(cursor) <= parse_event_cursor(last):
+        if not reaches_back(start, cursor) or parse_event_cursor(cursor) > parse_event_cursor(last):
             raise StreamExpired(extra={"oldest_cursor": start})
         watched = self._watch(stream, last, position, log)
         tail = Tail(watched, cursor, last)
@@ -187,7 +187,7 @@ class EventHub:
             watched.fail(StreamExpired(extra={"oldest_cursor": at.start}))
             # Whoever comes now begins anew, however long the readers of this one take to leave.
             self._forget(watched)
-        elif parse_event_cursor(watched.position) < parse_event_cursor(at.start):
+        elif not reaches_back(at.start, watched.position):
             watched.skip_to(at.last)
 
     async def _listen(self) -> None:
@@ -245,6 +245,8 @@ class EventHub:
         watched = self._watched.get(text(heard["channel"]))
         if watched is not None:
             if heard["type"] == "subscribe":
+                # Confirmed again: its connection had broken, and Redis may have lost the log.
+                watched.doubted = watched.doubted or watched.subscribed.is_set()
                 watched.subscribed.set()
             elif watched.hear(heard["data"]):
                 return

@@ -20,6 +20,7 @@ from operator import itemgetter
 from typing import Any
 
 from parlor.cache.codes import Code
+from parlor.model.cursors import EPOCH
 from parlor.model.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, SENDABLE
 from parlor.model.tools import TOOL_TRANSITIONS
 
@@ -194,6 +195,7 @@ def _tables(replicated: bool) -> dict[str, str]:
     message, room, call = steps(MESSAGE_TRANSITIONS), steps(ROOM_TRANSITIONS), steps(TOOL_TRANSITIONS)
     return {
         "REPLICATED": f"local REPLICATED = {str(replicated).lower()}",
+        "EPOCH": f"local EPOCH = {EPOCH}",
         "CODE": f"local CODE = {{{', '.join(f'{code.name} = {code.value}' for code in Code)}}}",
         # Texts, for nested tables would be built anew at each call, by scripts too that make no step.
         "is_legal": f"local LEGAL = {{message = {message}, room = {room}, call = {call}}}\n"

@@ -205,7 +205,9 @@ class WriterQueue:
             rest += [str(entry.position), op, entry.seq or "", entry.message_id or "", version]
         await live.run(
             "finish_batch",
-            live.room_keys(address, "lease", "queue", "generating", "room", "messages", "states", "open", "events")
+            live.room_keys(
+                address, "partition", "lease", "queue", "generating", "room", "messages", "states", "open", "events"
+            )
             | live.room_keys(address, "account", "rooms", "account_events"),
             {
                 "room": address.room_id,

@@ -16,7 +16,7 @@ import msgspec
 from parlor.cache.events import LogReader, Shown, deleted_by, hides, published, without
 from parlor.cache.reads import LogPosition
 from parlor.errors import ParlorError, StreamExpired
-from parlor.model.cursors import START, parse_event_cursor
+from parlor.model.cursors import START, parse_event_cursor, reaches_back
 from parlor.model.messages import Event
 
 Position = Callable[[], Awaitable[LogPosition | None]]
@@ -195,7 +195,7 @@ class Tail:
         found = await watched.read(self.cursor)
         # After the read: what was cut before it, the log's start tells now.
         position = await watched.log_position()
-        if position is None or parse_event_cursor(self.cursor) < parse_event_cursor(position.start):
+        if position is None or not reaches_back(position.start, self.cursor):
             raise StreamExpired(extra={"oldest_cursor": position.start if position else START})
         return found
 

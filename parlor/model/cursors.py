@@ -21,6 +21,10 @@ from parlor.model.rooms import RoomsBefore
 START = "0-0"
 """Before every event. A page that was read without Redis has it too: no event can follow such a page for sure."""
 
+EPOCH = 2**20
+"""The second number of an event's id counts the events of a millisecond from its log's *epoch* on: EPOCH times the
+partition's incarnation when the log began."""
+
 _EVENT = re.compile(r"(\d{1,15})-(\d{1,15})", re.ASCII)
 """Fifteen digits: exact in a Lua number."""
 _NUMBER = re.compile(r"\d{1,15}", re.ASCII)
@@ -37,6 +41,16 @@ def parse_event_cursor(cursor: str) -> tuple[int, int]:
     if found is None:
         raise InvalidCursor("A cursor has the form <number>-<number>")
     return int(found[1]), int(found[2])
+
+
+def reaches_back(start: str, cursor: str) -> bool:
+    """Whether a log that begins at ``start`` has every event behind the cursor.
+
+    A cursor of an earlier epoch is of a log that Redis has lost, however late it seems: the clock that made it may have
+    been ahead (I17). Raises ``InvalidCursor``.
+    """
+    began, here = parse_event_cursor(start), parse_event_cursor(cursor)
+    return began <= here and began[1] // EPOCH <= here[1] // EPOCH
 
 
 def print_list_cursor(last: RoomsBefore) -> str:

@@ -13,7 +13,7 @@ from parlor.cache.keys import Keys
 from parlor.cache.reads import CacheReader, LogPosition
 from parlor.cache.records import text
 from parlor.errors import RoomNotFound, StoreUnavailable, StreamExpired
-from parlor.model.cursors import START, parse_event_cursor
+from parlor.model.cursors import START, reaches_back
 from parlor.model.ids import AccountId, MessageId, Partition, RoomId, home_of
 from parlor.model.messages import TERMINAL_EVENTS, Durability, Event, Message, SenderType
 from parlor.model.requests import SendReceipt
@@ -199,7 +199,7 @@ class EventStreams:
     ) -> bool:
         """Returns whether the log still has the message's last event, after the cursor. Readers are shown nothing of a
         deleted message but its deletion."""
-        if parse_event_cursor(after) < parse_event_cursor(position.start):
+        if not reaches_back(position.start, after):
             return False
         if message.state in GONE_MESSAGES:
             kinds = {"message.deleted"}

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
+from parlor.model.cursors import EPOCH
 from tests.chaos.history import Heard, Kind, Operation
 from tests.chaos.violation import Violation
 
@@ -55,7 +56,7 @@ class EventRules:
                             yield self._wrong("C15", what, operation, stream)
 
     def _in_order(self) -> Iterator[Violation]:
-        every: dict[tuple[int, int], Heard] = {}
+        every: dict[tuple[int, int, int], Heard] = {}
         for stream in self._streams:
             cursors = [_cursor(heard.cursor) for heard in stream.response.heard]
             if any(later <= earlier for earlier, later in pairwise(cursors)):
@@ -69,7 +70,7 @@ class EventRules:
         for stream in self._streams:
             yield from self._missed(stream, every)
 
-    def _missed(self, stream: Operation, every: Mapping[tuple[int, int], Heard]) -> Iterator[Violation]:
+    def _missed(self, stream: Operation, every: Mapping[tuple[int, int, int], Heard]) -> Iterator[Violation]:
         """Between where a stream began and its last event, it has all events that any stream has, but for what was
         said in messages that were deleted meanwhile."""
         got = {_cursor(event.cursor) for event in stream.response.heard}
@@ -136,6 +137,7 @@ class EventRules:
         return Violation(rule, self._room, what, [operation.id for operation in operations])
 
 
-def _cursor(text: str) -> tuple[int, int]:
+def _cursor(text: str) -> tuple[int, int, int]:
+    """To compare: a log that began anew because Redis was lost is behind the one before, whatever the clocks say."""
     ms, _, number = text.partition("-")
-    return int(ms), int(number)
+    return int(number) // EPOCH, int(ms), int(number)

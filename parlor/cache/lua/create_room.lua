@@ -13,6 +13,7 @@
 -- Safe to repeat because: a room that is there is left alone, and one that was made with the idempotency key or the
 --       external id is found.
 --@include require_partition
+--@include log_begins
 --@include emit
 --@include enqueue
 --@include transition
@@ -61,9 +62,10 @@ if A.rooms_limit ~= '' then
     return {CODE.LIMIT}
   end
 end
+local begins = log_begins(redis.call('HGET', K.partition, 'incarnation'))
 redis.call('HSET', K.room, 'account', A.owner, 'db_key', A.db_key, 'title', A.title, 'persona', A.persona,
   'external', A.external, 'created', A.now, 'active', '', 'count', 0, 'seq', 0, 'persisted', 0, 'version', 1,
-  'state', 'CREATING', 'claim', '', 'event', A.now .. '-0', 'log_start', A.now .. '-0')
+  'state', 'CREATING', 'claim', '', 'event', begins, 'log_start', begins)
 move_room('PENDING', A.by)
 enqueue('CHAT_ROOM_CREATE', 'title', A.title, 'persona', A.persona, 'at', A.now, 'version', 1, 'external', A.external)
 if A.external ~= '' then

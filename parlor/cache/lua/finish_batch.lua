@@ -1,5 +1,5 @@
 -- What: one room's operations are committed: final states, watermark, TTLs, and the queue entries are gone.
--- KEYS: lease queue generating room messages states open events account rooms account_events
+-- KEYS: partition lease queue generating room messages states open events account rooms account_events
 -- ARGV: room lease now messages_kept states_kept room_ttl message_ttl list_ttl event_ttl event_max *entries
 --       entries: queue id, operation (RESERVED for the row that reserves a reply's slot), seq, message id ('' when it
 --       has none) and version of each

@@ -8,6 +8,7 @@
 --       between; a room that was deleted while its rows were on their way does not come back.
 -- Safe to repeat because: rooms only move up the list.
 --@include require_installation
+--@include log_begins
 local foreign = require_installation()
 if foreign then
   return {foreign}
@@ -24,8 +25,11 @@ for i = 1, #REST, 2 do
     redis.call('ZADD', K.rooms, 'GT', REST[i], REST[i + 1])
   end
 end
-if redis.call('HEXISTS', K.account, 'event') == 0 then
-  redis.call('HSET', K.account, 'event', A.now .. '-0', 'log_start', A.now .. '-0')
+-- Without the partition the log's epoch is not known yet: its first event will tell.
+local incarnation = redis.call('HGET', K.partition, 'incarnation')
+if incarnation and redis.call('HEXISTS', K.account, 'event') == 0 then
+  local begins = log_begins(incarnation)
+  redis.call('HSET', K.account, 'event', begins, 'log_start', begins)
 end
 if A.complete == '1' and redis.call('EXISTS', K.rooms) == 1 and redis.call('HEXISTS', K.account, 'filling') == 1 then
   redis.call('HSET', K.account, 'complete', 1)

@@ -15,6 +15,7 @@
 -- Safe to repeat because: a room that is here is left alone.
 --@include require_partition
 --@include calls
+--@include log_begins
 local refused = require_partition()
 if refused then
   return {refused}
@@ -53,10 +54,11 @@ if opened then
 end
 -- What is older than the rows was never here: finishing does not have to trim its way up to them.
 local below = REST[1] and tonumber(REST[1]) - 1 or persisted
+local begins = log_begins(A.incarnation)
 redis.call('HSET', K.room, 'account', A.owner, 'db_key', A.db_key, 'title', A.title, 'persona', A.persona,
   'external', A.external, 'created', A.created, 'active', A.active, 'count', A.count, 'seq', A.seq,
   'persisted', persisted, 'version', A.version, 'summary', A.summary, 'summary_version', A.summary_version,
-  'state', 'ACTIVE', 'claim', '', 'event', A.now .. '-0', 'log_start', A.now .. '-0',
+  'state', 'ACTIVE', 'claim', '', 'event', begins, 'log_start', begins,
   'trimmed', below, 'forgotten', below)
 if waits then
   redis.call('HSET', K.room, 'parked', waits)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parlor.cache.live import RoomAddress
-from parlor.model.cursors import parse_event_cursor
+from parlor.cache.reads import LogPosition
+from parlor.model.cursors import EPOCH, parse_event_cursor, reaches_back
 from parlor.model.ids import AccountId
 from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures, plain
 
@@ -34,7 +35,7 @@ async def test_ids_follow_the_clock_where_it_goes_ahead(fixtures: CacheFixtures)
     address = await fixtures.claimed()
     fixtures.clock.ms += 50
     await fixtures.send(address, 0)
-    assert await ids(fixtures, address) == [(NOW + 50, 0), (NOW + 50, 1)]
+    assert await ids(fixtures, address) == [(NOW + 50, EPOCH), (NOW + 50, EPOCH + 1)]
 
 
 async def test_ids_go_up_across_an_expired_log(fixtures: CacheFixtures) -> None:
@@ -110,3 +111,33 @@ async def test_an_account_that_was_never_seen_has_no_events(fixtures: CacheFixtu
     position = await fixtures.reader.account_log(fixtures.partition, AccountId("nobody"))
     assert (position.last, position.start) == ("0-0", "0-0")
     assert await fixtures.reader.room_log(fixtures.address().room_id) is None
+
+
+@pytest.mark.parametrize("log", ["room", "account"])
+async def test_a_cursor_of_a_lost_redis_is_known_as_such_whatever_the_clocks_say(
+    fixtures: CacheFixtures, log: str
+) -> None:
+    """The log begins anew with a clock that is behind, and catches up with the cursor (simulation, seed 90476)."""
+
+    async def position() -> LogPosition:
+        if log == "account":
+            return await fixtures.reader.account_log(fixtures.partition, address.account_id)
+        found = await fixtures.reader.room_log(address.room_id)
+        assert found is not None
+        return found
+
+    address = await fixtures.claimed()
+    fixtures.clock.ms += 60_000
+    await fixtures.send(address, 0, reply=False)
+    before = await position()
+    await fixtures.redis.flushall()
+    await fixtures.live.init_partition(fixtures.partition, 2)
+    fixtures.clock.ms -= 60_000
+    address = await fixtures.claimed()
+    await fixtures.send(address, 0, reply=False)
+    fixtures.clock.ms += 120_000
+    await fixtures.send(address, 1, reply=False)
+    after = await position()
+    assert parse_event_cursor(after.start) < parse_event_cursor(before.last) < parse_event_cursor(after.last)
+    assert not reaches_back(after.start, before.last)
+    assert reaches_back(after.start, after.last)

@@ -8,6 +8,7 @@ import pytest
 
 from parlor.cache.live import RoomAddress
 from parlor.errors import InternalError, InvalidRequest, StreamExpired
+from parlor.model.cursors import EPOCH
 from tests.contract.cache.fixtures import CacheFixtures
 from tests.contract.cache.hub_readers import RING, SOON, Reading, ids, live_reply, silently, take, write
 
@@ -146,7 +147,9 @@ async def test_an_entry_that_cannot_be_read_is_an_error_and_no_silence(
     address = await fixtures.claimed()
     async with readers.tail(address) as tail:
         await readers.subscribed(address)
-        await fixtures.redis.xadd(fixtures.key("events", address), {"type": "message.created"}, id="1750000000000-9")
+        await fixtures.redis.xadd(
+            fixtures.key("events", address), {"type": "message.created"}, id=f"1750000000000-{EPOCH + 9}"
+        )
         await fixtures.redis.publish(fixtures.key("events", address), "")
         with pytest.raises(InternalError):
             await tail.next(SOON)
@@ -225,6 +228,26 @@ async def test_a_listener_that_was_cut_off_comes_back(server_fixtures: CacheFixt
             await write(fixtures, address, reply, 1, number)
             assert len(await take(tail, 1)) == 1
             await fixtures.redis.client_kill_filter(_type="pubsub")
+
+
+async def test_a_redis_that_came_back_empty_behind_a_short_cut_is_told_at_once(
+    server_fixtures: CacheFixtures, reading: Reading
+) -> None:
+    """The cut is shorter than the hub trusts what it knew, and the new log has not caught up with the old one's ids."""
+    fixtures = server_fixtures
+    readers = reading(fixtures)
+    address, reply = await live_reply(fixtures)
+    async with readers.tail(address) as tail:
+        await readers.subscribed(address)
+        await write(fixtures, address, reply, 1)
+        await take(tail, 1)
+        await fixtures.redis.delete(fixtures.key("events", address))
+        await fixtures.redis.hdel(fixtures.key("room", address), "event", "log_start")
+        fixtures.clock.ms -= 3_600_000
+        await write(fixtures, address, reply, 1, 1)
+        await fixtures.redis.client_kill_filter(_type="pubsub")
+        with pytest.raises(StreamExpired):
+            await tail.next(SOON)
 
 
 async def test_nothing_stays_subscribed_that_nobody_reads(server_fixtures: CacheFixtures, reading: Reading) -> None:
