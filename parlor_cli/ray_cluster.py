@@ -141,7 +141,7 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
                 num_cpus=max(8, (os.cpu_count() or 1) * 4),
                 resources={"rooms": 10_000, "writers": 10_000},
                 object_store_memory=OBJECT_STORE_BYTES,
-                include_dashboard=True,
+                include_dashboard=settings.ray.dashboard,
                 dashboard_host="127.0.0.1",
                 dashboard_port=ports.dashboard,
                 namespace=settings.ray.namespace,
@@ -162,7 +162,7 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
         raise Refusal(f"Ray started without {' and '.join(set(_HEAD_PROCESSES) - set(found))}")
     return RayHead(
         address=ray.get_runtime_context().gcs_address,
-        dashboard_url=f"http://{context.dashboard_url}" if context.dashboard_url else "",
+        dashboard_url=f"http://{context.dashboard_url}" if settings.ray.dashboard else "",
         processes=found,
     )
 

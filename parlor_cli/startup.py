@@ -199,7 +199,8 @@ class Startup:
                 done("joined")
             else:
                 haproxy = self._start_private_ray(settings, plan)
-                done(f"private, dashboard on port {plan.dashboard}")
+                with_dashboard = f"dashboard on port {plan.dashboard}" if settings.ray.dashboard else "no dashboard"
+                done(f"private, {with_dashboard}")
         self._installation.write_settings(settings.dump_secrets())
         self._started.record()
         return haproxy

@@ -33,6 +33,8 @@ class Parlor:
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("PARLOR_", "OPENAI_", "RAY_"))
         }
+        # Its processes take seconds of every start; `test_whole_life` has it.
+        self.environment["PARLOR_RAY__DASHBOARD"] = "false"
 
     def command(self, *words: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -63,6 +63,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     with installations(tmp_path_factory.mktemp("life")) as make_parlor:
         parlor = make_parlor("data", "--partitions", "8", "--host", HOST)
         parlor.environment["PARLOR_LOG__LEVEL"] = "debug"
+        del parlor.environment["PARLOR_RAY__DASHBOARD"]
         yield Life(parlor)
 
 
@@ -84,6 +85,16 @@ def test_its_status_is_read_by_programs(life: Life) -> None:
     assert {actor["kind"] for actor in status["actors"]} >= {"Supervisor", "RoomActor", "StateMachine", "ShardWriter"}
     assert sorted(queue["partition"] for queue in status["queues"]) == list(range(8))
     assert all(process["alive"] for process in status["processes"])
+
+
+def test_rays_dashboard_shows_the_actors_by_their_names(life: Life) -> None:
+    """To whoever has Ray's token, and to nobody else."""
+    assert life.parlor.run.dashboard_url in life.printed
+    url = f"{life.parlor.run.dashboard_url}/api/v0/actors?detail=true"
+    assert httpx2.get(url, timeout=10).status_code == 401
+    answer = httpx2.get(url, headers={"Authorization": f"Bearer {life.parlor.installation.ray_token()}"}, timeout=10)
+    names = {actor["name"] for actor in answer.json()["data"]["result"]["result"] if actor["state"] == "ALIVE"}
+    assert {"supervisor", "state-machine", "rooms-000", "writer-shard1-0"} <= names
 
 
 def test_only_the_front_end_listens_where_clients_come_from(life: Life) -> None:
