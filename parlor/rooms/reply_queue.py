@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 
 import structlog
@@ -101,6 +101,14 @@ class ReplyQueue:
 
     def add(self, address: RoomAddress, job: ReplyJob) -> None:
         self._jobs[job.message_id] = (address, job)
+        self._news.set()
+
+    def forget_ended(self, still_open: Collection[MessageId]) -> None:
+        """Drops what is not written now and has ended: by a command whose answer was lost. One that waited for people
+        would hold up those behind it for ever."""
+        running = self._run.job.message_id if self._run is not None else None
+        kept = {running, *still_open}
+        self._jobs = {message_id: found for message_id, found in self._jobs.items() if message_id in kept}
         self._news.set()
 
     def withdraw(self, message_id: MessageId) -> None:

@@ -231,7 +231,8 @@ class Room:
                 return Done()
 
     async def _take_up(self, claimed: Claimed) -> Callable[[], None]:
-        """The replies that an earlier owner left unfinished, found out before the room counts as owned."""
+        """The replies that an earlier owner left unfinished, found out before the room counts as owned; and those that
+        are here and have ended."""
         unfinished: list[ReplyJob] = []
         for message_id in claimed.open_replies:
             waits = message_id == claimed.parked
@@ -242,7 +243,12 @@ class Room:
                 cut_off = claimed.live_attempt if is_live else None
                 since = claimed.live_since if is_live else 0
                 unfinished.append(await self._adopted(message, since, cut_off, claimed.persona, waits=waits))
-        return lambda: self._queue(*unfinished)
+
+        def begin() -> None:
+            self._replies.forget_ended(claimed.open_replies)
+            self._queue(*unfinished)
+
+        return begin
 
     async def _adopted(
         self, reply: Message, since: int, cut_off: int | None, persona: str, *, waits: bool = False

@@ -231,6 +231,27 @@ async def test_a_decision_whose_answer_was_lost_is_taken_all_the_same(domain: Do
     assert len(domain.tools.calls) == 1
 
 
+@pytest.mark.parametrize("way", ["rolled back", "deleted"])
+async def test_a_reply_that_waited_is_over_though_its_owner_did_not_hear_of_it(domain: Domain, way: str) -> None:
+    """What comes behind it does not wait for people who can decide nothing any more."""
+    room, reply, _ = await parked(domain, ("pay", EVE))
+    if way == "rolled back":
+        domain.pipeline.lose["append_turn"] += 1
+        with pytest.raises(CacheUnavailable):
+            await domain.send(room, "Something else", on_busy=OnBusy.ROLLBACK)
+    else:
+        await domain.send(room, "Something else")
+        domain.pipeline.lose["delete_message"] += 1
+        with pytest.raises(CacheUnavailable):
+            await domain.delete_message(room, reply.message_id)
+    await domain.wake(room)
+    await passed(domain)
+    await domain.answer(1, "Gladly")
+    assert (await domain.page(room.room_id)).messages[-1].content == "Gladly"
+    await domain.clock.advance(WEEK)
+    await domain.wake(room)
+
+
 async def test_nobody_decides_for_a_week_and_the_model_is_told(domain: Domain) -> None:
     room, reply, (call,) = await parked(domain, ("pay", EVE))
     await domain.clock.advance(WEEK)
