@@ -195,9 +195,8 @@ class _Campaign:
             recorder.close()
         seconds = time.monotonic() - began
         dry = await self._run_dry()
-        rooms = await final_rooms(
-            Installation(self._target.kind, self._target.data_dir), self._accounts + self._deciding
-        )
+        accounts = self._accounts + self._deciding + self._long
+        rooms = await final_rooms(Installation(self._target.kind, self._target.data_dir), accounts)
         runs = self._tools.runs
         self._troubles += deciders.troubles
         taken = [delivery for delivery in load.deliveries if delivery.taken_at is not None]
