@@ -75,6 +75,10 @@ class Node:
         with contextlib.closing(Redis(port=self.port, socket_timeout=2, decode_responses=True)) as client:
             return {name: str(value) for name, value in client.info("replication").items()}
 
+    def offset(self) -> int:
+        """How many bytes it has said to replicas, or would have."""
+        return int(self.info()["master_repl_offset"])
+
     def stand_still(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
