@@ -16,10 +16,12 @@ from parlor.files.stores import open_file_store
 from parlor.fsck.backup import Backup, BackupPorts
 from parlor.fsck.manifest import Manifest, read_manifest
 from parlor.fsck.restore import Restore, Restored
+from parlor.model.administration import Action
 from parlor.model.ids import InstallationId, ShardId
 from parlor.settings import Settings
 from parlor.store.migrations import migrate, open_store, owner_addresses
 from parlor.wiring import Wiring
+from parlor_cli.audit import note
 from parlor_cli.configuration import merge
 from parlor_cli.endpoints import StoreEndpoint
 from parlor_cli.installation import Installation
@@ -28,6 +30,9 @@ from parlor_cli.migrate import with_owner
 from parlor_cli.options import Blueprint, UpOptions, decide, effective
 from parlor_cli.refusal import Refusal
 from parlor_cli.servers.process import Server
+
+_PLACE_MAX = 255
+"""Characters of a place in the audit log."""
 
 
 def back_up(data_dir: Path, place: str, *, wait: float, as_json: bool) -> None:
@@ -40,6 +45,8 @@ def back_up(data_dir: Path, place: str, *, wait: float, as_json: bool) -> None:
         ports = BackupPorts(
             audit, DeadLetterCache(wiring.live), wiring.store, addresses, wiring.file_store, wiring.clock
         )
+        # Whoever has a backup can read what everybody wrote.
+        await note(wiring, Action.BACKUP_MADE, await wiring.store.installation(), named(place))
         return await Backup(ports, open_archive(place), wait, _report).run()
 
     manifest = ask(data_dir, work, also_stopped=True)
@@ -54,6 +61,14 @@ def back_up(data_dir: Path, place: str, *, wait: float, as_json: bool) -> None:
         print(f"{len(manifest.missing_blobs)} files were gone before their bytes were read", file=sys.stderr)
     if manifest.dead_letters:
         print(f"{manifest.dead_letters} dead letters are not in it: replay or drop them", file=sys.stderr)
+
+
+def named(place: str) -> str:
+    """A place as it may be written down: without a user, a password or options, and not too long."""
+    if "://" not in place:
+        return str(Path(place).expanduser().absolute())[:_PLACE_MAX]
+    scheme, _, rest = place.partition("?")[0].partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"[:_PLACE_MAX]
 
 
 def restore_into(place: str, options: UpOptions, *, as_json: bool) -> None:

@@ -94,6 +94,7 @@ class Action(StrEnum):
     SIGNING_KEY_RETIRED = "signing-key-retired"
     DEAD_LETTER_REPLAYED = "dead-letter-replayed"
     DEAD_LETTER_DROPPED = "dead-letter-dropped"
+    BACKUP_MADE = "backup-made"
     SIGNED_IN = "signed-in"
 
 
@@ -115,6 +116,6 @@ class AuditEntry(msgspec.Struct, frozen=True):
     actor: str
     action: str
     subject: str
-    """The account, or the id of the dead letter or the signing key."""
+    """The account, or the id of the dead letter, the signing key or the installation."""
     detail: str
-    """The key of an account, or since when; never anybody's text."""
+    """The key of an account, since when, or where a backup is; never anybody's text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,10 @@ async def test_a_backup_under_load_has_all_that_was_accepted_before(
         done.set()
         await asyncio.gather(*talks)
     assert during > 0, "nobody has to wait for a backup"
+    log = await asyncio.to_thread(installation.parlor, "audit", "--limit", "1", timeout=COMMAND_SECONDS)
+    noted = json.loads(log.stdout)
+    assert (noted["action"], noted["subject"]) == ("backup-made", manifest["installation"])
+    assert noted["detail"] == str(tmp_path / "backup")
     restored = await _restored(installation, tmp_path)
     store = await open_store(restored)
     try:
