@@ -222,11 +222,16 @@ class _CallRules:
                     yield self._wrong("C22", "", f"call {ask} was sent too late after its script")
 
     def _unknown(self) -> Iterator[Violation]:
+        ended: set[str] = set()
+        """Calls that their reply's end cut off: readers are told again when the reply is continued."""
         for told in self._told:
             kind = self._calls.tools.get(told.call.name)
-            if told.call.state != "unknown" or told.ended or kind is None:
+            if told.call.state != "unknown" or kind is None:
                 continue
             ask = ask_of(told.call.name, told.call.arguments)
+            if told.ended or ask in ended:
+                ended.add(ask)
+                continue
             if any(told.at < (run.sent_at or run.at) + kind.timeout for run in self._runs.get(ask, ())):
                 yield self._wrong("C22", "", f"call {ask} was called unknown while it might be under way")
 

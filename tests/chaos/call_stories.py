@@ -133,6 +133,18 @@ def unknown(story: Story) -> CallStory:
     return calls
 
 
+def cut_off(story: Story) -> CallStory:
+    """A reply that is stopped while its call is under way, and continued at once, which tells its parts again."""
+    calls = CallStory(story)
+    calls.became(call("running", "8", tool="book"))
+    calls.decided(call("waiting", "8", tool="book"), approve=True, after="running")
+    calls.ran(call("running", "8", tool="book"), "k8")
+    calls.became(call("unknown", "8", tool="book"), ended=True)
+    calls.became(call("unknown", "8", tool="book"))
+    calls.over()
+    return calls
+
+
 def late(story: Story) -> CallStory:
     """A client posts its result after the reply has gone on without it."""
     calls = CallStory(story)
@@ -146,7 +158,7 @@ def late(story: Story) -> CallStory:
     return calls
 
 
-HONEST: list[Callable[[Story], CallStory]] = [approved, denied, edited, remembered, posted, unknown, late]
+HONEST: list[Callable[[Story], CallStory]] = [approved, denied, edited, remembered, posted, unknown, cut_off, late]
 
 
 def late_result_lost(story: Story) -> None:

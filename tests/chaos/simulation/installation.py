@@ -347,7 +347,7 @@ class SimInstallation:
         loop = asyncio.get_running_loop()
         with (
             virtual_seconds(lambda: EPOCH + loop.time()),
-            mock.patch("parlor.cache.live.connect", connect),
+            mock.patch("parlor.cache.cluster.connect", connect),
             mock.patch("parlor.cache.queue.connect", connect),
             mock.patch("parlor.wiring.connect", connect),
             mock.patch("parlor.cache.events.CHUNK", self._chunk),
