@@ -193,6 +193,8 @@ class _CallRules:
             if decision.outcome is Outcome.OK and not decision.request.approve and call is not None:
                 refused[ask_of(call.name, call.arguments)] = "denied", decision.room
         for told in self._told:
+            if self._forgotten(told):
+                continue
             if told.call.state in NEVER_SENT or told.call.result in SAYS_UNSENT:
                 refused.setdefault(ask_of(told.call.name, told.call.arguments), (told.call.state, ""))
         for room, call in self._final.values():
@@ -285,6 +287,10 @@ class _CallRules:
                 if room.deleted or digest not in approved:
                     what = "the room is deleted" if room.deleted else "nobody approved it"
                     yield self._wrong("C24", room.room, f"{digest} is noted as approved once, and {what}")
+
+    def _forgotten(self, told: Logged) -> bool:
+        """Whether it was told by a Redis that lost it: the call may be decided again."""
+        return any(window.since <= told.at <= window.to for window in self._lost)
 
     def _in_lost(self, run: Run) -> bool:
         return any(window.since <= run.at <= window.to for window in self._lost)
