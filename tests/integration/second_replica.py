@@ -34,11 +34,13 @@ _ROOT = Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
-def second_replica(installation: Installation) -> Iterator[str]:
-    """Runs one; its base URL."""
+def second_replica(installation: Installation, *, files: str = "", **environment: str) -> Iterator[str]:
+    """Runs one; its base URL. With ``files`` it has another place for files."""
     command = [sys.executable, "-m", "tests.integration.second_replica", "--data-dir", str(installation.data_dir)]
+    command += ["--files", files]
+    known = {**clean_environment(), **environment}
     with subprocess.Popen(
-        command, cwd=_ROOT, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=_ROOT, env=known, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -79,8 +81,11 @@ async def _serve(settings: Settings) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data-dir", type=Path, required=True)
-    with joined_ray(parser.parse_args(argv).data_dir) as settings:
-        asyncio.run(_serve(settings))
+    parser.add_argument("--files", default="", help="another place for files")
+    given = parser.parse_args(argv)
+    with joined_ray(given.data_dir) as settings:
+        files = settings.files.model_copy(update={"url": given.files or settings.files.url})
+        asyncio.run(_serve(settings.model_copy(update={"files": files})))
     return 0
 
 

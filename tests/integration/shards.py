@@ -120,6 +120,14 @@ class Shards:
         sql = "INSERT INTO approved_calls (room_id, digest) VALUES ({0}, {0})"
         await _execute(await self._home(room_id), sql, (UUID(room_id).bytes, digest))
 
+    async def age_file(self, file_id: str, seconds: int) -> None:
+        """Makes the file older than it is."""
+        sql = "UPDATE files SET created_at = created_at - {0} WHERE file_id = {0}"
+        for address in self._addresses:
+            if await select(address, "SELECT 1 FROM files WHERE file_id = {}", UUID(file_id).bytes):
+                return await _execute(address, sql, (seconds * 1000, UUID(file_id).bytes))
+        raise AssertionError(f"no shard has file {file_id}")
+
     async def _home(self, room_id: str) -> Address:
         """The shard of a room that has a row."""
         room = await self.room(room_id)

@@ -19,9 +19,9 @@ from parlor.files.stores import NoStore, open_file_store
 from parlor.fsck.files import GRACE_MS, FileCheck
 from parlor.model.ids import FileId, IdMint, InstallationId, Partition
 from parlor.settings.uploads import FileSettings
+from tests.bucket import NAME, Bucket, serving
 from tests.unit.domain import Domain
 from tests.unit.fake_clock import CountingEntropy, FakeClock
-from tests.unit.files.bucket import NAME, Bucket, serving
 from tests.unit.files.test_files import put
 
 pytestmark = pytest.mark.unit
