@@ -19,7 +19,7 @@ from typing import Protocol
 import msgspec
 
 from parlor.cache.live import RoomAddress
-from parlor.model.ids import MessageId, RoomId
+from parlor.model.ids import MessageId, Partition, RoomId
 from parlor.model.requests import DeleteReceipt, Idempotency, StateReport
 from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
@@ -176,6 +176,9 @@ class StateMachineContract(PooledActorContract, Protocol):
 
 
 class ShardWriterContract(PooledActorContract, Protocol):
+    async def assign(self, partitions: list[Partition]) -> None:
+        """Has it work for these partitions of its shard from now on, instead of those that it was made with."""
+
     async def stop(self) -> None:
         """Commits what is queued and gives its partitions up."""
 

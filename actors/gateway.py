@@ -25,7 +25,7 @@ from parlor.gateway import Answer, Subscription
 from parlor.llm.ports import ModelCall, Persona
 from parlor.model.access import Credential, DailyUse, Session, StreamTicket
 from parlor.model.budgets import Budget, Payer
-from parlor.model.ids import AccountId, MessageId, RoomId, partition_of
+from parlor.model.ids import AccountId, MessageId, RoomId, ShardId, partition_of
 from parlor.model.messages import Message, MessageList, MessagePage
 from parlor.model.requests import DependencyHealth, Idempotency, RoomReceipt, SendReceipt, StateReport, WaitingPage
 from parlor.model.rooms import NewRoom, Room, RoomMemory, RoomPage
@@ -75,7 +75,7 @@ class ActorGateway(RoomCommands):
             except CacheUnavailable as error:
                 _log.warning("session_not_remembered", debug=error.debug)
         shard = await store.shard_of(row.partition)
-        session = Session(account, row.account_db_key, row.partition, shard, row.not_before, row.standing)
+        session = Session(account, row.account_db_key, row.partition, ShardId(int(shard)), row.not_before, row.standing)
         # Now, so that its first send does not have to wait for it, or fail when its shard does not answer.
         try:
             await self._wiring.loader.load_budget(_payer(session))
@@ -185,7 +185,7 @@ class ActorGateway(RoomCommands):
         return await self._wiring.rooms.memory(room_id, session.account_id)
 
     async def usage(self, session: Session, first: date, last: date, zone: tzinfo) -> list[DailyUse]:
-        return await daily_use(self._wiring.store, session.shard_id, session.account_db_key, first, last, zone)
+        return await daily_use(self._wiring.store, session.home, session.account_db_key, first, last, zone)
 
     async def search(
         self, session: Session, query: str, room_id: RoomId | None, limit: int, cursor: str | None

@@ -50,6 +50,9 @@ class ShardWriter:
         committed = self._metrics.committed
         return replace(status, started=True, partitions=partitions, committed=committed, trouble=loop.trouble)
 
+    async def assign(self, partitions: list[Partition]) -> None:
+        await (await self._loop()).assign(partitions)
+
     async def stop(self) -> None:
         loop = await self._loop()
         await loop.stop()

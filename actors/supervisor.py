@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 import structlog
+from ray.exceptions import RayError
 
+from actors.assignment import Assignments, Writers, assigned
 from actors.contracts import STATE_MACHINE, SUPERVISOR, ActorsFailed, ActorStatus, InstallationStatus
 from actors.graduation import Graduation
 from actors.handles import this_node
@@ -21,12 +23,12 @@ from actors.logs import observe
 from actors.nodes import alive_nodes, draining_nodes
 from actors.once import Once
 from actors.overdue import overdue_wakes
-from actors.pools import Pools, state_machine_name, writer_name
+from actors.pools import Pools, state_machine_name
 from actors.report import queue_statuses, service_statuses
 from actors.status import ask_started, ask_status
 from parlor.clock import SystemClock
 from parlor.errors import ForeignCache, Overloaded, ParlorError, ShardBehind
-from parlor.model.ids import Partition, RoomId, ShardId
+from parlor.model.ids import RoomId, ShardId
 from parlor.rooms.commands import Command, encode_commands
 from parlor.rooms.own_actors import is_own, most_own_actors
 from parlor.rooms.pool import RoomPool
@@ -71,8 +73,9 @@ class Supervisor:
         self._started = Once(self._start)
         self._sweeping: list[asyncio.Task[None]] = []
         self._retiring: dict[str, asyncio.Task[None]] = {}
-        self._writers: dict[str, tuple[ShardId, int, list[Partition]]] = {}
-        """Shard, number and partitions by name; empty until the partition map has been read."""
+        self._writers: Writers = {}
+        """Empty until the partition map has been read."""
+        self._assignments = Assignments()
         self._writers_wait_for = "the partition map"
         self._nodes_draining: set[str] = set()
         self._budgets_due = 0.0
@@ -225,13 +228,17 @@ class Supervisor:
     async def _reconcile_writers(self) -> None:
         assert self._wiring is not None  # noqa: S101 - the start opened it
         store = self._wiring.store
+        try:
+            # Partitions move to other shards while this runs.
+            await store.refresh_shard_map()
+            partitions = {shard: await store.partitions_of(shard) for shard in store.shard_ids()}
+        except ParlorError as error:
+            # Rooms work without the databases; what they queue waits.
+            self._writers_wait_for = f"the partition map: {error.detail}"
+            partitions = {}
+        if not self._writers and not partitions:
+            return
         if not self._writers:
-            try:
-                partitions = {shard: await store.partitions_of(shard) for shard in store.shard_ids()}
-            except ParlorError as error:
-                # Rooms work without the databases; what they queue waits.
-                self._writers_wait_for = f"the partition map: {error.detail}"
-                return
             try:
                 await self._wiring.identity.claim()
             except (ForeignCache, ShardBehind) as error:
@@ -241,20 +248,27 @@ class Supervisor:
             except ParlorError as error:
                 # They are made all the same, and wait for what does not answer.
                 _log.warning("installation_not_checked", code=error.code, debug=error.debug)
-            count = self._settings.ray.writers_per_shard
-            self._writers = {
-                writer_name(shard, number): (shard, number, held[number::count])
-                for shard, held in partitions.items()
-                for number in range(count)
-            }
+        if partitions:
+            self._writers = assigned(self._writers, partitions, self._settings.ray.writers_per_shard)
         for name, parts in self._writers.items():
             if name not in self._pools.writers:
                 await self._change(partial(self._pools.ensure_writer, *parts))
+        await self._tell_writers()
         for status in self._liveness.statuses():
             if status.kind == "ShardWriter" and status.alive and status.node in self._nodes_draining:
                 _log.info("writer_moves", name=status.name, node=status.node)
                 await _settle([self._pools.writers[status.name].stop.remote()], ANSWER_SECONDS)
                 await self._end(status.name)
+
+    async def _tell_writers(self) -> None:
+        """Has each writer know its partitions. Only what cannot be known is told again."""
+        for name, partitions in self._assignments.due(self._writers, self._liveness.statuses()).items():
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._pools.writers[name].assign.remote(partitions)
+            except (RayError, TimeoutError) as error:
+                self._assignments.forget(name)
+                _log.warning("writer_not_told", name=name, debug=str(error))
 
     async def _reconcile_state_machines(self, alive: set[str]) -> None:
         """Keeps one on each node that has RoomActors; other nodes have one from the first request until it is idle."""

@@ -19,7 +19,8 @@
     │   │   └── ForeignCache                                 Redis belongs to another installation
     │   ├── StoreUnavailable     1012  store-unavailable     503
     │   │   ├── ForeignStore                                 a shard belongs to another installation
-    │   │   └── ShardBehind                                  a shard is older than Redis
+    │   │   ├── ShardBehind                                  a shard is older than Redis
+    │   │   └── PartitionMoves                               a partition is on its way to another shard
     │   └── ProviderUnavailable  1012  provider-unavailable  503
     ├── StreamExpired            1013  stream-expired        410  oldest_cursor
     ├── LimitReached             1021  limit-reached         409
@@ -232,8 +233,11 @@ class ForeignStore(StoreUnavailable):
 
 
 class ShardBehind(StoreUnavailable):
-    """A shard has forgotten what Redis knows of it, as after the restore of a backup (I21). Repeating does not help:
-    `parlor adopt` does."""
+    """A shard has forgotten what Redis knows of it (I21). Repeating does not help: `parlor adopt` does."""
+
+
+class PartitionMoves(StoreUnavailable):
+    """A partition is on its way to another shard: for a moment nobody may write there. Repeating helps."""
 
 
 class ProviderUnavailable(Unavailable):

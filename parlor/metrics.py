@@ -17,6 +17,7 @@ class NotHeld(StrEnum):
     SHARD_BEHIND = "shard-behind"
     LEASE_LOST = "lease-lost"
     HELD_BY_ANOTHER = "held-by-another"
+    PARTITION_MOVES = "partition-moves"
     CACHE_UNAVAILABLE = "cache-unavailable"
     STORE_UNAVAILABLE = "store-unavailable"
 

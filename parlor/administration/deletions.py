@@ -119,7 +119,7 @@ class Deletions:
 
     async def _purge(self, session: Session) -> int:
         """Takes everything out of the shard; returns how many rooms the account has had."""
-        shard, key, count = session.shard_id, session.account_db_key, 0
+        shard, key, count = session.home, session.account_db_key, 0
         after: RoomId | None = None
         while rooms := await self._deletions.rooms(shard, key, after, ROOMS):
             for room_id in rooms:

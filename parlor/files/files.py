@@ -103,7 +103,7 @@ class Files:
     @asynccontextmanager
     async def receive(self, session: Session) -> AsyncGenerator[Upload]:
         # Asked first: nothing is written while the shard is down, or for an account that is full.
-        use = await self._rows.use(session.shard_id, session.account_db_key)
+        use = await self._rows.use(session.home, session.account_db_key)
         quota = self._quota(session)
         for has, most in ((use.files, quota.files), (use.bytes, quota.bytes)):
             if most is not None and has >= most:
@@ -113,13 +113,13 @@ class Files:
             yield _Upload(self, session, file_id, writer, self._settings)
 
     async def use(self, session: Session) -> FileUse:
-        return await self._rows.use(session.shard_id, session.account_db_key)
+        return await self._rows.use(session.home, session.account_db_key)
 
     async def add(self, session: Session, file: File) -> File:
         """Adds the row of a file whose bytes are stored. Raises ``LimitReached`` or ``StoreUnavailable``."""
         # When this fails the row may be there all the same, so the bytes stay.
         quota = self._quota(session)
-        added = await self._rows.add(session.shard_id, session.account_db_key, file, quota)
+        added = await self._rows.add(session.home, session.account_db_key, file, quota)
         if added is None or added.blob_id != file.blob_id:
             await self._drop(file.blob_id)
         if added is None:
@@ -129,7 +129,7 @@ class Files:
     async def file(self, session: Session, file_id: str) -> File:
         if partition_of(file_id) != session.partition:
             raise FileNotFound
-        found = await self._rows.get(session.shard_id, session.account_db_key, FileId(file_id))
+        found = await self._rows.get(session.home, session.account_db_key, FileId(file_id))
         if found is None:
             raise FileNotFound
         return found
@@ -141,7 +141,7 @@ class Files:
         if cursor is not None and partition_of(cursor) != session.partition:
             raise InvalidCursor
         before = None if cursor is None else FileId(cursor)
-        found = await self._rows.page(session.shard_id, session.account_db_key, limit + 1, before)
+        found = await self._rows.page(session.home, session.account_db_key, limit + 1, before)
         page = found[:limit]
         return FilePage(page, page[-1].file_id if len(found) > limit else None)
 
@@ -149,11 +149,11 @@ class Files:
         if partition_of(file_id) != session.partition:
             raise FileNotFound
         now = self._clock.now_ms()
-        gone, blob_id = await self._rows.delete(session.shard_id, session.account_db_key, FileId(file_id), now)
+        gone, blob_id = await self._rows.delete(session.home, session.account_db_key, FileId(file_id), now)
         if not gone:
             raise FileNotFound
         if blob_id is not None and await self._drop(blob_id):
-            await self._rows.removal_done(session.shard_id, blob_id)
+            await self._rows.removal_done(session.home, blob_id)
 
     @asynccontextmanager
     async def named(
@@ -183,7 +183,7 @@ class Files:
     ) -> dict[str, File]:
         if any(partition_of(file_id) != session.partition for file_id in asked):
             raise FileNotFound
-        shard, account = session.shard_id, session.account_db_key
+        shard, account = session.home, session.account_db_key
         files = await self._rows.refer(shard, account, asked, message_id, room_id)
         if len(files) < len(asked):
             raise FileNotFound
@@ -191,7 +191,7 @@ class Files:
 
     async def _forget(self, session: Session, message_id: MessageId) -> None:
         try:
-            await self._rows.drop_references(session.shard_id, message_id)
+            await self._rows.drop_references(session.home, message_id)
         except StoreUnavailable as error:
             # `parlor fsck` finds it; until then the files outlive their messages.
             _log.warning("file_references_left", message_id=message_id, debug=error.debug)

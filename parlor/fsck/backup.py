@@ -36,7 +36,9 @@ from parlor.fsck.manifest import (
 from parlor.model.ids import Partition, ShardId
 from parlor.model.messages import QueuePosition
 from parlor.store.addresses import StoreAddresses
+from parlor.store.partition_moves import MoveBook
 from parlor.store.ports import ChatStore
+from parlor.store.sessions import open_session
 from parlor.store.snapshots import Snapshot, snapshot
 from parlor.store.tables import GLOBAL_TABLES, SHARD_TABLES, Table, Values
 
@@ -71,6 +73,7 @@ class Backup:
         when anything cannot be read or written, or a queue is not stored in time."""
         if await self._archive.get(NAME) is not None:
             raise InvalidRequest("There is a backup already: give each one a place of its own")
+        await self._require_no_move()
         began_at = self._ports.clock.now_ms()
         asked = await self._caught_up()
         async with AsyncExitStack() as stack:
@@ -85,6 +88,7 @@ class Backup:
                 points += await self._shard(shard, one, asked)
             await self._tables("global", global_, GLOBAL_TABLES, lambda table, row: _unfinished(table, row, began_at))
             missing = await self._blobs(list(shards.values()))
+            await self._require_no_move(began_at)
         dead = await asyncio.gather(*(self._ports.dead_letters.of_partition(partition) for partition in asked))
         manifest = Manifest(
             format=FORMAT,
@@ -102,6 +106,14 @@ class Backup:
         )
         await self._archive.put(NAME, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         return manifest
+
+    async def _require_no_move(self, since: int | None = None) -> None:
+        """Rows of a partition that moves are on two shards. Raises ``InvalidRequest`` when one does, or did since."""
+        async with open_session(self._ports.addresses.global_) as session:
+            for move in await MoveBook(session).unfinished_since(since):
+                raise InvalidRequest(
+                    f"Partition {move.partition} moves to shard {move.target}: back up when it is there"
+                )
 
     async def _caught_up(self) -> dict[Partition, QueuePosition]:
         """Waits until every shard has what was queued by now; returns the last position of each partition."""

@@ -87,6 +87,8 @@ class Looker:
         self._notes = CallNotes(ports.store)
         self._scope = scope
         self._report = report
+        self._misplaced: dict[tuple[Partition, ShardId], RoomId] = {}
+        """A room of each partition that has rows on a shard where it does not live."""
 
     async def rooms(self) -> Rooms:
         """Everything in scope. Without a scope also partitions without rooms: they have queues."""
@@ -106,6 +108,9 @@ class Looker:
             yield room_id
         for shard in self._ports.store.shard_ids():
             async for room in self._stored.rooms(shard):
+                partition = home_of(room.room_id)
+                if await self._ports.store.shard_of(partition) != shard:
+                    self._misplaced.setdefault((partition, shard), room.room_id)
                 yield room.room_id
             async for room_id in self._notes.rooms(shard):
                 yield room_id
@@ -119,6 +124,7 @@ class Looker:
             shard = await self._ports.store.shard_of(partition)
             if self._scope == Scope():
                 await self._look_at_partition(partition, progress[shard].get(partition), look)
+                await self._look_elsewhere(partition, look)
             if not ids:
                 await self._operations(partition, look)
             for start in range(0, len(ids), BATCH):
@@ -149,6 +155,16 @@ class Looker:
                 position=position,
             )
             look.findings.append(finding)
+
+    async def _look_elsewhere(self, partition: Partition, look: Look) -> None:
+        """Whether a shard still has rows of it, or has them already (I27)."""
+        home = await self._ports.store.shard_of(partition)
+        for (misplaced, shard), room_id in self._misplaced.items():
+            if misplaced == partition and await self._stored.room(shard, room_id) is not None:
+                what = (
+                    f"partition {partition} lives on shard {home} and has rows on shard {shard}: its move has not ended"
+                )
+                look.findings.append(PartitionFinding(invariant="I28", kind="moving", what=what, partition=partition))
 
     @staticmethod
     def _belonging(

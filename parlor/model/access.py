@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from parlor.model.ids import AccountId, Partition, ShardId
+from parlor.model.ids import AccountId, Home, Partition, ShardId
 
 
 class Standing(StrEnum):
@@ -28,6 +28,11 @@ class Session(msgspec.Struct, frozen=True):
     not_before: int = 0
     """Whatever was issued to the account before this time (unix milliseconds) has ended."""
     standing: Standing = Standing.ACTIVE
+
+    @property
+    def home(self) -> ShardId:
+        """The shard to ask: where the partition lives by then."""
+        return ShardId(Home(self.shard_id, self.partition))
 
 
 class StreamTicket(msgspec.Struct, frozen=True):

@@ -43,6 +43,27 @@ _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}
 """How an id is written: version 8, variant 10, lower case. Several times as fast as parsing it as a UUID."""
 
 
+class Home(int):
+    """A shard's number that knows for which partition it was asked: a call goes to the shard where the partition lives
+    when the call is made, however long ago that was. ``fixed``: to this shard, or it is refused."""
+
+    partition: Partition
+    fixed: bool
+
+    def __new__(cls, shard: int, partition: Partition, fixed: bool = False) -> Home:
+        made = super().__new__(cls, shard)
+        made.partition, made.fixed = partition, fixed
+        return made
+
+    def __reduce__(self) -> tuple[type[Home], tuple[int, Partition, bool]]:
+        return Home, (int(self), self.partition, self.fixed)
+
+
+def home_of_shard(shard: int | None) -> Home | None:
+    """None for a shard that was not asked for because of a partition."""
+    return shard if isinstance(shard, Home) else None
+
+
 class Claim(msgspec.Struct, frozen=True):
     """What an owner claims a room with: every script that writes for an owner compares it with the room's (I3).
 

@@ -14,6 +14,7 @@ from parlor.errors import (
     ForeignStore,
     LeaseLost,
     ParlorError,
+    PartitionMoves,
     ShardBehind,
     StoreUnavailable,
 )
@@ -30,6 +31,7 @@ _REASONS: tuple[tuple[type[ParlorError], NotHeld], ...] = (
     (ForeignCache, NotHeld.FOREIGN_CACHE),
     (ForeignStore, NotHeld.FOREIGN_STORE),
     (ShardBehind, NotHeld.SHARD_BEHIND),
+    (PartitionMoves, NotHeld.PARTITION_MOVES),
     (LeaseLost, NotHeld.LEASE_LOST),
     (CacheUnavailable, NotHeld.CACHE_UNAVAILABLE),
     (StoreUnavailable, NotHeld.STORE_UNAVAILABLE),
@@ -75,6 +77,10 @@ class WriterHealth:
             return f"it holds none of {self._wanted} partitions: {self._failure.detail}"
         lasting = Counter(refusal.detail for refusal in self._refused if refusal.lasting)
         return "; ".join(f"it does not hold {n} of {self._wanted} partitions: {why}" for why, n in lasting.items())
+
+    def wants(self, partitions: int) -> None:
+        """The writer is to hold so many from now on."""
+        self._wanted = partitions
 
     def refused(self, refusals: Iterable[Refusal]) -> None:
         """What keeps it from each partition that it asked for and does not hold."""

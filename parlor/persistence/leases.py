@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import structlog
 
-from parlor.cache.live import Live
+from parlor.cache.live import NOTHING_APPLIED, Live
 from parlor.cache.queue import HeldByAnother, Lease, QueueEntry, WriterQueue
 from parlor.clock import Clock
-from parlor.errors import CacheUnavailable, ForeignCache, ForeignStore, ShardBehind
+from parlor.errors import CacheUnavailable, ForeignCache, ForeignStore, PartitionMoves, ShardBehind, StoreUnavailable
 from parlor.metrics import NotHeld, WriterMetrics
 from parlor.model.ids import IdMint, Partition, ShardId
 from parlor.model.messages import QueuePosition
@@ -27,6 +27,12 @@ from parlor.store.ports import ChatStore, Fence
 
 _log = structlog.get_logger(__name__)
 
+WAKE_SECONDS = 0.5
+"""Longest blocking read: after it the writer looks whether it is to stop, or to take another partition."""
+MOVES_WAIT = 0.1
+"""The same for a partition that comes to this writer: whoever had it lets it go within a second."""
+LEFT_WAIT = 1.0
+"""The same for one that leaves: its move may be undone."""
 REFUSED_WAIT = 5.0
 """Seconds until a partition is asked for again that another installation has, or whose shard is behind: what mends it
 is somebody's work, and then it goes on within 5 s."""
@@ -74,6 +80,8 @@ class Leases:
         """Why partitions are not held that were asked for."""
         self._ask_again_at: dict[Partition, float] = {}
         """When to ask again for these."""
+        self._came: set[Partition] = set()
+        """Those that it was told to take besides, and has not held yet: somebody else is about to let them go."""
         self._others_since: dict[Partition, float] = {}
         """Since when another writer holds these."""
 
@@ -93,6 +101,17 @@ class Leases:
     def history_read(self) -> bool:
         return all(held.history_read for held in self.held.values())
 
+    @property
+    def longest_read(self) -> float:
+        """Seconds until the writer is to look again for partitions that it may take."""
+        return MOVES_WAIT if self._came else WAKE_SECONDS
+
+    @property
+    def asks_now(self) -> bool:
+        """Whether a partition that came to this writer may be there."""
+        now = self._ports.clock.monotonic()
+        return any(self._ask_again_at.get(partition, now) <= now for partition in self._came)
+
     async def take_missing(self) -> None:
         """Takes the partitions that it does not hold, as far as it may. Raises ``CacheUnavailable``,
         ``StoreUnavailable``."""
@@ -106,6 +125,10 @@ class Leases:
             for partition in missing:
                 self._refuse(partition, refusal_of(error))
             return
+        elsewhere = await self._elsewhere(missing)
+        for partition in elsewhere:
+            self._refuse(partition, Refusal(NotHeld.PARTITION_MOVES, "they live on another shard", lasting=False))
+        missing = [partition for partition in missing if partition not in elsewhere]
         refusals = await asyncio.gather(*map(self._take, missing), return_exceptions=True)
         # Only when all have ended: one that went on behind a failure would end up with an outdated epoch.
         for partition, refusal in zip(missing, refusals, strict=True):
@@ -113,8 +136,11 @@ class Leases:
                 raise refusal
             if refusal is None:
                 self.refusals.pop(partition, None)
+                self._came.discard(partition)
             else:
                 self._refuse(partition, refusal)
+        # Some may have been taken off the list meanwhile.
+        await self._give_up(set(self.held) - set(self._wanted))
 
     async def keep(self) -> None:
         """Renews at a third of the lease's life, until it is cancelled. A lost partition is dropped; its shard would
@@ -133,15 +159,30 @@ class Leases:
                 except CacheUnavailable as error:
                     _log.warning("lease_not_renewed", partition=partition, debug=error.debug)
 
+    async def want(self, partitions: Iterable[Partition]) -> None:
+        """Takes these from now on, and gives up the others."""
+        wanted = sorted(partitions)
+        came = set(wanted) - set(self._wanted)
+        self._came = (self._came | came) & set(wanted)
+        self._wanted = wanted
+        for partition in came:
+            self._ask_again_at.pop(partition, None)
+        for partition in set(self.refusals) - set(self._wanted):
+            del self.refusals[partition]
+        await self._give_up(set(self.held) - set(self._wanted))
+
     async def release(self) -> None:
         """Gives every partition up."""
-        for partition, held in sorted(self.held.items()):
+        await self._give_up(self.held)
+
+    async def _give_up(self, partitions: Iterable[Partition]) -> None:
+        for partition in sorted(partitions):
+            held = self.held.pop(partition)
             try:
                 await self._ports.queue.release(partition, self.token, held.applied)
             except CacheUnavailable as error:
                 # It expires by itself, and a successor of this name need not wait for that.
                 _log.warning("lease_not_released", partition=partition, debug=error.debug)
-        self.held.clear()
 
     def lose(self, partitions: Iterable[Partition]) -> None:
         """The shard refused their epochs."""
@@ -188,9 +229,24 @@ class Leases:
         settings, now = self._ports.settings, self._ports.clock.monotonic()
         self.refusals[partition] = refusal
         wait = REFUSED_WAIT
-        if refusal.reason is NotHeld.HELD_BY_ANOTHER:
+        if partition in self._came:
+            wait = MOVES_WAIT
+        elif refusal.reason is NotHeld.PARTITION_MOVES:
+            wait = LEFT_WAIT
+        elif refusal.reason is NotHeld.HELD_BY_ANOTHER:
             wait = settings.lease_wait.total_seconds()
         self._ask_again_at[partition] = now + wait
+
+    async def _elsewhere(self, partitions: Iterable[Partition]) -> set[Partition]:
+        """Those that live on other shards: their leases are left alone."""
+        store = self._ports.store
+        found = {partition for partition in partitions if await store.shard_of(partition) != self._shard}
+        if found:
+            try:
+                await store.refresh_shard_map()
+            except StoreUnavailable as error:
+                _log.warning("partition_map_not_read", shard=self._shard, debug=error.debug)
+        return {partition for partition in found if await store.shard_of(partition) != self._shard}
 
     async def _take(self, partition: Partition) -> Refusal | None:
         """Returns what keeps the writer from it; None: it holds it now."""
@@ -200,6 +256,10 @@ class Leases:
                 return self._wait_for(partition, lease.holder)
             self._others_since.pop(partition, None)
             await self._hold(partition, lease)
+        except PartitionMoves as error:
+            # Its next holder, of whichever shard, is not to wait for this lease.
+            await self._ports.queue.release(partition, self.token, NOTHING_APPLIED)
+            return Refusal(NotHeld.PARTITION_MOVES, error.detail, lasting=False)
         except (ForeignCache, ForeignStore, ShardBehind) as error:
             return refusal_of(error)
         return None

@@ -24,8 +24,6 @@ from parlor.store.search import SearchStore
 
 _log = structlog.get_logger(__name__)
 
-WAKE_SECONDS = 1.0
-"""Longest blocking read: after it the loop looks whether it is to stop."""
 READ_PAUSE = 0.1
 """Seconds between two reads while a batch fills: a sender that waits for its commit waits so much longer at most."""
 RETRY_MIN, RETRY_MAX = 0.2, 5.0
@@ -60,6 +58,12 @@ class ShardWriterLoop:
     def trouble(self) -> str:
         """Why it does not hold all of its partitions; empty: it does, or will soon."""
         return self._health.trouble
+
+    async def assign(self, partitions: Sequence[Partition]) -> None:
+        """Has it work for these partitions from now on: those that came to its shard, without those that left."""
+        self._health.wants(len(partitions))
+        await self._leases.want(partitions)
+        self._indexer.wake()
 
     async def run(self) -> None:
         """Works until ``stop``; failures of Redis or of the shard delay it, they do not end it."""
@@ -115,8 +119,8 @@ class ShardWriterLoop:
             wait = (idle_until if due_at is None else due_at) - now
             if wait <= 0:
                 break
-            limit = settings.batch_limit - len(self._buffer)
-            found = await self._ports.queue.new(self.held, limit, max(1, round(min(wait, WAKE_SECONDS) * 1000)))
+            limit, longest = settings.batch_limit - len(self._buffer), self._leases.longest_read
+            found = await self._ports.queue.new(self.held, limit, max(1, round(min(wait, longest) * 1000)))
             self._buffer += self._leases.in_sequence(found)
             if found and not self._due_now():
                 # Entries come one by one; reading them one by one would cost more than writing them.
@@ -127,7 +131,7 @@ class ShardWriterLoop:
         history has to be read before more is."""
         if len(self._buffer) >= self._ports.settings.batch_limit or any(entry.urgent for entry in self._buffer):
             return True
-        return not self._leases.history_read
+        return self._leases.asks_now or not self._leases.history_read
 
     def _clean_up(self) -> None:
         """Has the writer's own unfinished entries read again, now and then: the buffer is empty here, so whatever is

@@ -42,7 +42,7 @@ class WaitingCalls:
         calls: list[WaitingCall] = []
         start, more = begin.message_id, True
         while more:
-            replies = await self._calls.waiting(session.shard_id, session.account_db_key, start=start, limit=limit + 1)
+            replies = await self._calls.waiting(session.home, session.account_db_key, start=start, limit=limit + 1)
             more = len(replies) > limit
             beyond = replies[-1].message_id if more else None
             shown = sorted({*replies, *(reply for reply in parked if _between(start, reply.message_id, beyond))})

@@ -61,7 +61,7 @@ class RoomDirectory:
         except CacheUnavailable as error:
             room_id, away = None, error
         if room_id is None:
-            room_id = await self._store.room_find(session.shard_id, session.account_db_key, external_id)
+            room_id = await self._store.room_find(session.home, session.account_db_key, external_id)
         if room_id is None and away is not None:
             raise away
         room = await self._shown(room_id, account) if room_id is not None else None
@@ -74,7 +74,7 @@ class RoomDirectory:
             raise MessageNotFound
         away: StoreUnavailable | None = None
         try:
-            stored = await self._store.message_room(session.shard_id, session.account_db_key, message_id)
+            stored = await self._store.message_room(session.home, session.account_db_key, message_id)
         except StoreUnavailable as error:
             stored, away = None, error
         room_id = stored or await self._reader.message_room(session.partition, session.account_id, message_id)
@@ -121,7 +121,7 @@ class RoomDirectory:
     async def _fill(self, session: Session) -> None:
         before: RoomsBefore | None = None
         while True:
-            rows = await self._store.rooms_get(session.shard_id, session.account_db_key, limit=FILL_PAGE, before=before)
+            rows = await self._store.rooms_get(session.home, session.account_db_key, limit=FILL_PAGE, before=before)
             complete = len(rows) < FILL_PAGE
             await self._reader.fill_list(
                 session.partition, session.account_id, rows, first=before is None, complete=complete
@@ -132,8 +132,8 @@ class RoomDirectory:
 
     async def _stored_page(self, session: Session, limit: int, before: RoomsBefore | None) -> RoomPage:
         rows, total = await asyncio.gather(
-            self._store.rooms_get(session.shard_id, session.account_db_key, limit=limit + 1, before=before),
-            self._store.rooms_count(session.shard_id, session.account_db_key),
+            self._store.rooms_get(session.home, session.account_db_key, limit=limit + 1, before=before),
+            self._store.rooms_count(session.home, session.account_db_key),
         )
         page = rows[:limit]
         following = print_list_cursor(_position(page[-1])) if len(rows) > limit else None

@@ -46,7 +46,7 @@ class MessageSearch:
         below = None if cursor is None else parse_message_cursor(cursor)
         results: list[SearchResult] = []
         for _ in range(ROUNDS):
-            rows = await self._search.find(session.shard_id, needed, below=below, limit=CANDIDATES)
+            rows = await self._search.find(session.home, needed, below=below, limit=CANDIDATES)
             for result, row in zip(await self._shown(session, rows, sought), rows, strict=True):
                 if result is not None and len(results) == limit:
                     return SearchPage(results, below)

@@ -119,14 +119,14 @@ class StoredFileRows:
         return _file(found[0]) if found else None
 
     async def release_next(self, shard: ShardId, now_ms: int) -> tuple[FileId, FileId | None] | None:
-        found = await self._store.call_shard_procedure(shard, "fp_file_release_next", (now_ms,))
+        found = await self._store.call_newest(shard, "fp_file_release_next", (now_ms,))
         if not found:
             return None
         file_id, blob_id = found[0]
         return _id(file_id), None if blob_id is None else _id(blob_id)
 
     async def removals(self, shard: ShardId, limit: int) -> list[FileId]:
-        found = await self._store.call_shard_procedure(shard, "fp_file_removals_get", (limit,))
+        found = await self._store.call_newest(shard, "fp_file_removals_get", (limit,))
         return [_id(row[0]) for row in found]
 
     async def removal_done(self, shard: ShardId, blob_id: FileId) -> None:

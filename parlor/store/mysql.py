@@ -12,8 +12,10 @@ from parlor.errors import StoreUnavailable
 from parlor.model.ids import ShardId
 from parlor.settings import StoreSettings
 from parlor.store.addresses import MySqlAddress, StoreAddresses
+from parlor.store.homes import Gate
 from parlor.store.installation import READ_INSTALLATION
 from parlor.store.mysql_errors import LOST, REPEAT, RETRY_AFTER, number_of, translate
+from parlor.store.mysql_gate import GatedCall, run
 from parlor.store.mysql_pool import MySqlPool
 from parlor.store.ports import RowRefused
 from parlor.store.procedure_store import Database, ProcedureStore
@@ -40,6 +42,7 @@ class MySqlDatabase:
 
     def __init__(self, address: MySqlAddress, settings: StoreSettings, *, clock: Clock, entropy: Entropy) -> None:
         self._name = address.label
+        self._locks = address.database
         self._batch_timeout = settings.query_timeout.total_seconds()
         self._answer_timeout = min(settings.read_timeout, settings.query_timeout).total_seconds()
         self._clock = clock
@@ -52,17 +55,18 @@ class MySqlDatabase:
             clock=clock,
         )
 
-    async def call(self, name: str, args: Args) -> list[Row]:
+    async def call(self, name: str, args: Args, gate: Gate | None = None) -> list[Row]:
         # A long text goes as a hexadecimal literal: asyncmy escapes at 35 MB/s (measured: 12 ms for a batch of 500,
         # against 2 ms), and hexadecimal digits cannot break out of a statement.
         marks = [_literal(arg) if isinstance(arg, str) and len(arg) > LONG else "%s" for arg in args]
         short = tuple(arg for arg, mark in zip(args, marks, strict=True) if mark == "%s")
         timeout = self._batch_timeout if base_name(name) == BATCH else self._answer_timeout
-        return await self._run(f"CALL {name}({', '.join(marks)})", short, timeout)
+        statement = f"CALL {name}({', '.join(marks)})"
+        return await self._run(statement, short, timeout, None if gate is None else GatedCall(gate, name, self._locks))
 
     async def read_shard_map(self) -> tuple[list[Row], list[Row]]:
         meta = await self._run("SELECT partitions, schema_compat FROM meta", ())
-        homes = await self._run("SELECT partition_id, shard_id FROM shard_map ORDER BY partition_id", ())
+        homes = await self._run("SELECT partition_id, shard_id, generation FROM shard_map ORDER BY partition_id", ())
         return meta, homes
 
     async def read_installation(self) -> list[Row]:
@@ -74,14 +78,16 @@ class MySqlDatabase:
     async def close(self) -> None:
         await self._pool.close()
 
-    async def _run(self, statement: str, args: Args, timeout: float | None = None) -> list[Row]:
+    async def _run(
+        self, statement: str, args: Args, timeout: float | None = None, gated: GatedCall | None = None
+    ) -> list[Row]:
         """All of one call, repeats and connecting included, within the time limit."""
         lost = False
         try:
             async with asyncio.timeout(timeout or self._answer_timeout):
                 for attempt in range(1, ATTEMPTS):
                     try:
-                        return await self._attempt(statement, args)
+                        return await self._attempt(statement, args, gated)
                     except MySQLError as error:
                         if number_of(error) in LOST and not lost:
                             # A kept connection that died unnoticed. It may have happened all the same: procedures are
@@ -92,23 +98,18 @@ class MySqlDatabase:
                         if number_of(error) not in REPEAT:
                             raise
                     await self._clock.sleep(PAUSE * 2**attempt * self._entropy.bits(16) / 2**17)
-                return await self._attempt(statement, args)
+                return await self._attempt(statement, args, gated)
         except TimeoutError as error:
             raise StoreUnavailable(debug=f"{self._name}: timed out", retry_after=RETRY_AFTER) from error
         except (MySQLError, OSError, UnicodeError) as error:
             raise translate(error, self._name) from error
 
-    async def _attempt(self, statement: str, args: Args) -> list[Row]:
+    async def _attempt(self, statement: str, args: Args, gated: GatedCall | None) -> list[Row]:
         async with self._pool.connection() as connection:
             await self._check_size(connection, statement)
-            async with connection.cursor() as cursor:
-                # Not callproc, which takes two round trips; and without arguments nothing is interpolated.
-                await cursor.execute(statement, args or None)
-                found: list[Row] = list(await cursor.fetchall())
-                # A CALL ends with a result set of its own: the next call would read it as its answer.
-                while await cursor.nextset():
-                    pass
-                return found
+            if gated is None:
+                return await run(connection, statement, args)
+            return await gated.run(connection, statement, args)
 
     async def _check_size(self, connection: Connection, statement: str) -> None:
         """The server drops a connection over a packet that is too big: refuse it here, so that the batch is split."""

@@ -15,8 +15,11 @@ from parlor.store.mysql_pool import CONNECT_TIMEOUT, open_connection
 from parlor.store.rows import Row
 from parlor.store.sql_files import Role
 
-READABLE: dict[Role, tuple[str, ...]] = {"global": ("installation", "meta", "shard_map"), "shard": ("installation",)}
-"""Tables that are read without a procedure: the installation's id and the partition map."""
+READABLE: dict[Role, tuple[str, ...]] = {
+    "global": ("installation", "meta", "shard_map"),
+    "shard": ("installation", "partition_homes"),
+}
+"""Tables that are read without a procedure: the installation's id, and where partitions live."""
 
 _INVOKERS = """
 SELECT routine_name FROM information_schema.routines

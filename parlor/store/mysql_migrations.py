@@ -37,7 +37,7 @@ from parlor.store.mysql_grants import grant_calls, user_of
 from parlor.store.mysql_pool import CONNECT_TIMEOUT, open_connection
 from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
 from parlor.store.rows import Args, Row
-from parlor.store.shard_map import ShardMap, missing_homes
+from parlor.store.shard_map import MAP, ShardMap, missing_homes
 from parlor.store.sql_files import SqlFile, check_unchanged, read_migrations, read_procedures
 
 LOCK_TIMEOUT = 60
@@ -205,7 +205,7 @@ class _Session:
             (wanted.partitions, SCHEMA_COMPAT),
         )
         check_meta(await self.run(META), wanted.partitions)
-        missing = missing_homes(wanted, await self.run("SELECT partition_id, shard_id FROM shard_map"))
+        missing = missing_homes(wanted, await self.run(MAP))
         if missing:
             values = ", ".join(f"({partition}, {shard})" for partition, shard in missing)
             await self.run(f"INSERT INTO shard_map (partition_id, shard_id) VALUES {values}")  # noqa: S608  # numbers

@@ -12,12 +12,22 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from parlor.errors import InvalidRequest, LimitReached, StoreUnavailable
+from parlor.errors import InvalidRequest, LimitReached, PartitionMoves, StoreUnavailable
 from parlor.model.access import AccountRow, DailyUse
-from parlor.model.ids import AccountId, InstallationId, MessageId, Partition, RoomId, ShardId
+from parlor.model.ids import (
+    AccountId,
+    Home,
+    InstallationId,
+    MessageId,
+    Partition,
+    RoomId,
+    ShardId,
+    home_of_shard,
+)
 from parlor.model.messages import MessageDoc, MessageRow
 from parlor.model.rooms import RoomRow, RoomsBefore
 from parlor.store import rows
+from parlor.store.homes import Gate, PartitionElsewhere, Place
 from parlor.store.installation import Belonging, belonging, check_shard
 from parlor.store.message_rows import message_row
 from parlor.store.ports import Batch, DaySpan, PartitionProgress, SchemaMismatch
@@ -26,6 +36,10 @@ from parlor.store.sql_files import newest_procedures
 
 SCHEMA_COMPAT = 1
 """The schema that this program reads and writes. It rises only when programs before it can no longer use the tables."""
+
+ATTEMPTS = 3
+"""Calls for a partition whose home changes each time."""
+RETRY_AFTER = 1.0
 
 _PROCEDURE = re.compile(r"fp_[a-z0-9_]{1,60}")
 
@@ -37,15 +51,16 @@ class NoSuchProcedure(Exception):
 class Database(Protocol):
     """One database that can be called."""
 
-    async def call(self, name: str, args: Args) -> list[Row]:
-        """The procedure's first result set.
+    async def call(self, name: str, args: Args, gate: Gate | None = None) -> list[Row]:
+        """The procedure's first result set. With a gate, ``PartitionElsewhere`` or ``PartitionMoves`` when its
+        partition may not be used here.
 
         Raises ``StoreUnavailable``, ``RowRefused``, ``SeqConflict`` or ``NoSuchProcedure``.
         """
 
     async def read_shard_map(self) -> tuple[list[Row], list[Row]]:
         """Reads the global database: the row ``(partitions, schema_compat)`` of meta, and shard_map's
-        ``(partition_id, shard_id)``."""
+        ``(partition_id, shard_id, generation)``."""
 
     async def read_installation(self) -> list[Row]:
         """The database's row ``(installation_id, shard_id)``; none before its first migration."""
@@ -66,7 +81,7 @@ class ProcedureStore:
         self._global = global_
         self._partitions = partitions
         self._default_shard = default_shard
-        self._map: dict[Partition, ShardId] | None = None
+        self._map: dict[Partition, Place] | None = None
         self._map_lock = asyncio.Lock()
         self._installation: InstallationId | None = None
         self._newest = newest_procedures()
@@ -96,7 +111,7 @@ class ProcedureStore:
         check_shard(await self._database(shard).read_installation(), wanted)
 
     async def shard_of(self, partition: Partition) -> ShardId:
-        return (await self._homes()).get(partition, self._default_shard)
+        return ShardId(Home((await self._place(partition)).shard, partition))
 
     async def refresh_shard_map(self) -> None:
         async with self._map_lock:
@@ -106,7 +121,7 @@ class ProcedureStore:
         return sorted(self._shards)
 
     async def partitions_of(self, shard: ShardId) -> list[Partition]:
-        return sorted(partition for partition, home in (await self._homes()).items() if home == shard)
+        return sorted(partition for partition, home in (await self._homes()).items() if home.shard == shard)
 
     async def rooms_get(
         self, shard: ShardId, account_db_key: int, *, limit: int, before: RoomsBefore | None = None
@@ -164,13 +179,19 @@ class ProcedureStore:
         return [rows.daily_row(row) for row in found]
 
     async def open_partition(self, shard: ShardId, partition: Partition, *, above: int = 0) -> PartitionProgress:
-        return rows.progress_row((await self._call(shard, "fp_partition_open", (partition, above)))[0])
+        there = ShardId(Home(shard, partition, fixed=True))
+        return rows.progress_row((await self._call(there, "fp_partition_open", (partition, above)))[0])
 
     async def acquire_partition(self, shard: ShardId, partition: Partition) -> PartitionProgress:
-        return rows.progress_row((await self._call(shard, "fp_partition_acquire", (partition,)))[0])
+        there = ShardId(Home(shard, partition, fixed=True))
+        return rows.progress_row((await self._call(there, "fp_partition_acquire", (partition,)))[0])
 
     async def progress(self, shard: ShardId) -> list[PartitionProgress]:
-        return [rows.progress_row(row) for row in await self._call(shard, "fp_partition_progress", ())]
+        found = [rows.progress_row(row) for row in await self._call(shard, "fp_partition_progress", ())]
+        home = home_of_shard(shard)
+        here = shard if home is None else (await self._place(home.partition)).shard
+        # A partition that has left may have its row still.
+        return [row for row in found if (await self._place(row.partition)).shard == here]
 
     async def apply(self, shard: ShardId, batch: Batch) -> list[Partition]:
         args = (rows.encode_fences(batch.fences), rows.encode_batch(batch))
@@ -190,7 +211,7 @@ class ProcedureStore:
         if len(plain) != len(args):
             raise InvalidRequest("A procedure takes texts, integers and None")
         try:
-            return await self._database(shard).call(name, plain)
+            return await self._run(shard, name, plain)
         except NoSuchProcedure as error:
             raise InvalidRequest(f"There is no procedure {name}", debug=str(error)) from error
 
@@ -208,9 +229,25 @@ class ProcedureStore:
 
     async def _call(self, shard: ShardId | None, name: str, args: Args) -> list[Row]:
         try:
-            return await self._database(shard).call(self._newest[name], args)
+            return await self._run(shard, self._newest[name], args)
         except NoSuchProcedure as error:
             raise StoreUnavailable(debug=f"{error}: run `parlor migrate`") from error
+
+    async def _run(self, shard: ShardId | None, name: str, args: Args) -> list[Row]:
+        home = home_of_shard(shard)
+        if home is None:
+            return await self._database(shard).call(name, args)
+        for _ in range(ATTEMPTS):
+            place = await self._place(home.partition)
+            if place.shard == int(home) or not home.fixed:
+                try:
+                    return await self._database(place.shard).call(name, args, Gate(home.partition, place.generation))
+                except PartitionElsewhere:
+                    pass
+            await self.refresh_shard_map()
+        raise PartitionMoves(
+            debug=f"partition {home.partition} is not on shard {home}, or moves all the time", retry_after=RETRY_AFTER
+        )
 
     def _database(self, shard: ShardId | None) -> Database:
         found = self._global if shard is None else self._shards.get(shard)
@@ -218,16 +255,22 @@ class ProcedureStore:
             raise StoreUnavailable(debug=f"shard {shard} is not configured")
         return found
 
-    async def _homes(self) -> dict[Partition, ShardId]:
+    async def _place(self, partition: Partition) -> Place:
+        return (await self._homes()).get(partition, Place(self._default_shard))
+
+    async def _homes(self) -> dict[Partition, Place]:
         if self._map is None:
             async with self._map_lock:
                 return self._map if self._map is not None else await self._load_map()
         return self._map
 
-    async def _load_map(self) -> dict[Partition, ShardId]:
+    async def _load_map(self) -> dict[Partition, Place]:
         meta, homes = await self._global.read_shard_map()
         check_meta(meta, self._partitions)
-        self._map = {Partition(int(str(partition))): ShardId(int(str(shard))) for partition, shard in homes}
+        self._map = {
+            Partition(int(str(partition))): Place(ShardId(int(str(shard))), int(str(generation)))
+            for partition, shard, generation in homes
+        }
         return self._map
 
 

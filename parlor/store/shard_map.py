@@ -7,6 +7,8 @@ import msgspec
 from parlor.store.ports import SchemaMismatch
 from parlor.store.rows import Row
 
+MAP = "SELECT partition_id, shard_id FROM shard_map"
+
 
 class ShardMap(msgspec.Struct, frozen=True):
     """How many partitions are spread over how many shards."""
@@ -23,7 +25,7 @@ def missing_homes(wanted: ShardMap, stored: list[Row]) -> list[tuple[int, int]]:
     Partitions go round the shards in turn, so that each shard has as many as any other, give or take one. Raises
     ``SchemaMismatch`` when the map names a shard that is not configured.
     """
-    known = {int(str(partition)): int(str(shard)) for partition, shard in stored}
+    known = {int(str(row[0])): int(str(row[1])) for row in stored}
     if unknown := sorted(shard for shard in set(known.values()) if not 1 <= shard <= wanted.shards):
         raise SchemaMismatch(f"Partitions live on shard {unknown[0]}, which is not configured")
     return [

@@ -21,6 +21,7 @@ from parlor.model.ids import ShardId
 from parlor.settings import StoreSettings
 from parlor.store import sqlite_statements as sql
 from parlor.store.addresses import SqliteAddress, StoreAddresses
+from parlor.store.homes import READ_HOME, Gate
 from parlor.store.installation import READ_INSTALLATION
 from parlor.store.ports import RowRefused
 from parlor.store.procedure_store import Database, NoSuchProcedure, ProcedureStore
@@ -104,12 +105,12 @@ class SqliteDatabase:
         self._writer = _Worker(address, 1, timeout)
         self._readers = _Worker(address, settings.pool_size, timeout)
 
-    async def call(self, name: str, args: Args) -> list[Row]:
+    async def call(self, name: str, args: Args, gate: Gate | None = None) -> list[Row]:
         try:
             if (read := self._reads.get(name)) is not None:
-                return await self._readers.run(lambda connection: read(connection, args))
+                return await self._readers.run(lambda connection: checked_read(connection, read, name, args, gate))
             if (write := self._writes.get(name)) is not None:
-                return await self._writer.run(lambda connection: _transaction(connection, write, args))
+                return await self._writer.run(lambda connection: transaction(connection, write, name, args, gate))
         except ValueError as error:
             raise InvalidRequest("The procedure takes other arguments", debug=f"{name}: {error}") from error
         raise NoSuchProcedure(f"{self._name}: {name}")
@@ -130,9 +131,29 @@ class SqliteDatabase:
         await self._readers.close()
 
 
-def _transaction(connection: sqlite3.Connection, procedure: Procedure, args: Args) -> list[Row]:
+def checked_read(
+    connection: sqlite3.Connection, procedure: Procedure, name: str, args: Args, gate: Gate | None
+) -> list[Row]:
+    """What a reading procedure finds, if the gate lets it."""
+    found = procedure(connection, args)
+    if gate is not None:
+        # Afterwards: a partition that is still here was here when it was read.
+        gate.check(name, _home(connection, gate))
+    return found
+
+
+def _home(connection: sqlite3.Connection, gate: Gate) -> list[Row]:
+    return connection.execute(READ_HOME.format("?"), (gate.partition,)).fetchall()
+
+
+def transaction(
+    connection: sqlite3.Connection, procedure: Procedure, name: str, args: Args, gate: Gate | None
+) -> list[Row]:
+    """Runs a procedure that writes, if the gate lets it: all of it or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
+        if gate is not None:
+            gate.check(name, _home(connection, gate))
         found = procedure(connection, args)
         connection.execute("COMMIT")
     except FenceRefused as refusal:

@@ -50,7 +50,14 @@ FILE_DELETE = "DELETE FROM files WHERE file_id = ? AND account_db_key = ? RETURN
 FILE_LOST = "DELETE FROM files WHERE file_id = ?"
 BLOB_NAMED = "SELECT 1 FROM files WHERE blob_id = ?"
 REMOVAL_ADD = "INSERT INTO file_removals (blob_id, removed_at) VALUES (?, ?) ON CONFLICT (blob_id) DO NOTHING"
-REMOVALS_GET = "SELECT blob_id FROM file_removals ORDER BY removed_at, blob_id LIMIT ?"
+IS_HERE = """
+NOT EXISTS (SELECT 1 FROM partition_homes AS h
+             WHERE hex(substr({}, 7, 2)) = printf('8%03X', h.partition_id) AND h.state NOT IN ('home', 'leaving'))
+"""
+"""Whether the partition of an id is at home here or leaves."""
+REMOVALS_GET = f"""
+SELECT blob_id FROM file_removals WHERE {IS_HERE.format("blob_id")} ORDER BY removed_at, blob_id LIMIT ?
+"""  # noqa: S608  # texts of ours
 REMOVAL_DONE = "DELETE FROM file_removals WHERE blob_id = ?"
 FILE_FIND = """
 SELECT file_id, blob_id, name, media_type, size, sha256, created_at FROM files WHERE file_id = ?
@@ -73,7 +80,9 @@ INSERT INTO file_releases (file_id, released_at) SELECT file_id, :deleted_at FRO
 """,
     "DELETE FROM file_uses WHERE room_id = :room_id",
 )
-RELEASE_NEXT = "SELECT file_id FROM file_releases ORDER BY released_at, file_id LIMIT 1"
+RELEASE_NEXT = f"""
+SELECT file_id FROM file_releases WHERE {IS_HERE.format("file_id")} ORDER BY released_at, file_id LIMIT 1
+"""  # noqa: S608  # texts of ours
 RELEASE_DONE = "DELETE FROM file_releases WHERE file_id = ?"
 FILE_UNUSED_DELETE = """
 DELETE FROM files WHERE file_id = :file_id AND NOT EXISTS (SELECT 1 FROM file_uses WHERE file_id = :file_id)

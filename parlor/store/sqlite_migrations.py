@@ -24,7 +24,7 @@ from parlor.store.installation import (
     require_unused,
 )
 from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
-from parlor.store.shard_map import ShardMap, missing_homes
+from parlor.store.shard_map import MAP, ShardMap, missing_homes
 from parlor.store.sql_files import Role, check_unchanged, read_migrations
 from parlor.store.sqlite import open_connection
 
@@ -115,7 +115,7 @@ def _fill_shard_map(connection: sqlite3.Connection, wanted: ShardMap) -> bool:
         (wanted.partitions, SCHEMA_COMPAT),
     )
     check_meta(connection.execute(sql.META).fetchall(), wanted.partitions)
-    missing = missing_homes(wanted, connection.execute(sql.SHARD_MAP).fetchall())
+    missing = missing_homes(wanted, connection.execute(MAP).fetchall())
     connection.executemany("INSERT INTO shard_map (partition_id, shard_id) VALUES (?, ?)", missing)
     return is_new
 

@@ -33,6 +33,7 @@ from parlor.store.sqlite_audit import AUDIT_READS, AUDIT_WRITES
 from parlor.store.sqlite_calls import CALL_READS, CALL_WRITES, drop_calls, note_calls
 from parlor.store.sqlite_deletions import DELETION_READS, DELETION_WRITES
 from parlor.store.sqlite_files import FILE_READS, FILE_WRITES, RELEASE_MESSAGES, RELEASE_ROOMS
+from parlor.store.sqlite_homes import HOME_WRITES, is_leaving, note_changes
 from parlor.store.sqlite_messages import MESSAGES
 from parlor.store.sqlite_search import SEARCH_READS, SEARCH_WRITES, add_notes
 from parlor.store.sqlite_values import decode_rows, id_bytes
@@ -258,6 +259,8 @@ def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
     _write(connection, sql.USE_ADD, batch.uses)
     add_notes(connection, batch.search_notes)
     note_calls(connection, batch.call_notes)
+    if is_leaving(connection):
+        note_changes(connection, batch)
     return [("[]",)]
 
 
@@ -311,6 +314,7 @@ WRITES: Mapping[str, Procedure] = {
     **CALL_WRITES,
     **DELETION_WRITES,
     **FILE_WRITES,
+    **HOME_WRITES,
     **SEARCH_WRITES,
 }
 

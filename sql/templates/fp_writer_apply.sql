@@ -7,7 +7,8 @@
 --   failed fence too: the batch was applied before, or another writer is further. 4. Entries of an earlier incarnation
 --   may still wait in the queue when a new one was minted: they are below it, so they are applied; one that was never
 --   minted is refused. 5. The parts commit with the watermarks or not at all. 6. An empty part is not called: to
---   call all of them made a batch of 50 messages more than a third slower.
+--   call all of them made a batch of 50 messages more than a third slower. 7. While a partition is copied to another
+--   shard, what changes is noted. That is looked at behind the fences: whoever began to copy had their row meanwhile.
 -- Parameters: p_fences: [{partition, epoch, incarnation, number}], ascending partition. p_batch: an object with an
 --   array for each part: room_creates, message_saves, version_saves, room_touches, room_updates, summary_saves,
 --   message_deletes, room_deletes, uses, search_notes, call_notes; version_saves and message_saves last, they are the
@@ -26,7 +27,7 @@ CREATE PROCEDURE {{name}}(IN p_fences JSON, IN p_batch JSON)
   SQL SECURITY INVOKER
 BEGIN
   DECLARE v_refused JSON DEFAULT JSON_ARRAY();
-  DECLARE v_index INT DEFAULT 0;
+  DECLARE v_index, v_leaving INT DEFAULT 0;
   DECLARE v_fence, v_part JSON;
   DECLARE v_partition_id INT;
   DECLARE v_epoch, v_incarnation, v_number BIGINT;
@@ -86,6 +87,10 @@ BEGIN
     IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_search_note}}(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.call_notes');
     IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_calls_note}}(v_part); END IF;
+    SELECT COUNT(*) INTO v_leaving FROM partition_homes WHERE state = 'leaving';
+    IF v_leaving > 0 THEN
+      CALL {{fp_partition_changes_note}} (p_batch);
+    END IF;
     COMMIT;
   END IF;
   SELECT CAST(v_refused AS CHAR) AS refused;

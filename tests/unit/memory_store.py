@@ -12,12 +12,13 @@ from pydantic import SecretStr
 from parlor.errors import StoreUnavailable
 from parlor.model.ids import Partition, ShardId
 from parlor.settings import StoreSettings
+from parlor.store.homes import Gate
 from parlor.store.installation import READ_INSTALLATION
 from parlor.store.migrations import migrate
 from parlor.store.ports import Batch, RowRefused
 from parlor.store.procedure_store import Database, NoSuchProcedure, ProcedureStore
 from parlor.store.rows import Args, Row
-from parlor.store.sqlite import _transaction
+from parlor.store.sqlite import checked_read, transaction
 from parlor.store.sqlite_procedures import READS, WRITES, every_version
 from parlor.store.sqlite_statements import META, SHARD_MAP
 
@@ -56,13 +57,13 @@ class MemoryDatabase:
         self._connection.deserialize(template)
         self._connection.execute("PRAGMA foreign_keys = ON")
 
-    async def call(self, name: str, args: Args) -> list[Row]:
+    async def call(self, name: str, args: Args, gate: Gate | None = None) -> list[Row]:
         await asyncio.sleep(0)  # A server never answers in the same iteration of the loop.
         try:
             if (read := self._reads.get(name)) is not None:
-                return read(self._connection, args)
+                return checked_read(self._connection, read, name, args, gate)
             if (write := self._writes.get(name)) is not None:
-                return _transaction(self._connection, write, args)
+                return transaction(self._connection, write, name, args, gate)
         except (sqlite3.IntegrityError, sqlite3.DataError) as error:
             raise RowRefused(debug=str(error)) from error
         raise NoSuchProcedure(name)

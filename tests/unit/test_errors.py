@@ -62,6 +62,7 @@ INSIDE = {
     errors.Uncounted,
     errors.PartitionUnknown,
     errors.LeaseLost,
+    errors.PartitionMoves,
     errors.Unavailable,
     errors.ForeignCache,
     errors.ForeignStore,

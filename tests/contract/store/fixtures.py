@@ -38,7 +38,7 @@ class StoreFixtures:
 
     @classmethod
     async def make(cls, store: ChatStore, number: int) -> StoreFixtures:
-        partition = Partition(number)
+        partition = Partition(2 * number)  # those of shard 1
         await store.open_partition(SHARD, partition)
         return cls(store, partition, await store.acquire_partition(SHARD, partition))
 

@@ -30,6 +30,8 @@ from parlor.model.messages import QueuePosition
 from parlor.settings import StoreSettings
 from parlor.store.filling import filling
 from parlor.store.migrations import migrate, open_store, owner_addresses
+from parlor.store.partition_moves import MoveBook, Step
+from parlor.store.sessions import open_session
 from parlor.store.snapshots import snapshot
 from parlor.store.tables import GENERATED, GLOBAL_TABLES, NOT_KEPT, SHARD_TABLES, Table, Value, Values
 from tests.contract.store.databases import NewSettings, is_sqlite, sql
@@ -302,3 +304,15 @@ async def test_every_table_and_column_is_kept_or_known_not_to_be(settings: Store
         kept = {(table.name, column) for table in tables for column in table.columns}
         left = {(table, column) for table, column in there - GENERATED if table not in NOT_KEPT}
         assert left == kept, role
+
+
+async def test_a_backup_refuses_while_a_partition_moves(new_settings: NewSettings, tmp_path: Path) -> None:
+    settings = new_settings(shards=2, partitions=PARTITIONS)
+    await migrate(settings, new=INSTALLATION)
+    async with open_session(owner_addresses(settings).global_) as session:
+        book = MoveBook(session)
+        move = await book.begin(Partition(0), ShardId(2), "runner", 1)
+        with pytest.raises(InvalidRequest, match="Partition 0 moves to shard 2"):
+            await back_up(settings, open_archive(str(tmp_path / "one")), files_in(tmp_path / "files"))
+        await book.advance(move, Step.DONE, finished_at=2)
+    await back_up(settings, open_archive(str(tmp_path / "two")), files_in(tmp_path / "files"))

@@ -148,7 +148,7 @@ async def test_an_incarnation_is_minted_above_what_redis_knows(fixtures: StoreFi
 
 
 async def test_a_partition_that_the_shard_has_forgotten_begins_above_too(store: ChatStore) -> None:
-    opened = await store.open_partition(SHARD, Partition(4095), above=41)
+    opened = await store.open_partition(SHARD, Partition(4094), above=41)
     assert (opened.incarnation, opened.epoch) == (42, 0)
 
 
