@@ -53,7 +53,11 @@ def test_more_of_anything_never_wants_fewer() -> None:
 
 
 def test_the_load_is_the_sum_of_what_replicas_report() -> None:
-    reported = {STREAMS: {"a": 10.0, "b": 20.0}, REPLIES: {"a": 1.0}, PROCESSOR: {"a": 0.25, "b": 0.5}}
+    reported: dict[str, dict[object, float]] = {
+        STREAMS: {"a": 10.0, "b": 20.0},
+        REPLIES: {"a": 1.0},
+        PROCESSOR: {"a": 0.25, "b": 0.5},
+    }
     assert load_of(reported) == Load(30, 1, 0.75)
     assert load_of({}) is None
     assert load_of({STREAMS: {}}) is None
@@ -80,7 +84,8 @@ def test_serve_takes_the_policy_and_sends_it_by_value() -> None:
         "policy = pickle.loads(sys.stdin.buffer.read())(**{'streams': 1600});"
         "print(policy(S(aggregated_metrics={'parlor_processor': {'a': 1.3}}, total_num_requests=0))[0])"
     )
-    policy: bytes = config.policy.get_serialized_policy_def()
+    policy = config.policy.get_serialized_policy_def()
+    assert policy is not None
     done = subprocess.run([sys.executable, "-c", ask], input=policy, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert float(done.stdout) == pytest.approx(2)
