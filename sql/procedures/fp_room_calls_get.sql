@@ -2,8 +2,8 @@
 -- Database: shard
 -- Design: two ranges of a primary key for each room.
 -- Parameters: p_rooms: an array of room ids, each once.
--- Result sets: one, in no order: room_id; then seq, message_id and account_db_key of a reply that waits for people, with
---   NULL as digest, or a digest that was approved once for the room, and NULL for the other three.
+-- Result sets: one, in no order: room_id; then seq, message_id and account_db_key of a reply that waits for people,
+--   with NULL as digest, or a digest that was approved once for the room, and NULL for the other three.
 -- Errors: JSON_TABLE's own for something else than an array.
 -- Safe to repeat because: it only reads.
 

@@ -89,7 +89,7 @@ BEGIN
     IF JSON_LENGTH(v_part) > 0 THEN CALL fp_calls_note(v_part); END IF;
     SELECT COUNT(*) INTO v_leaving FROM partition_homes WHERE state = 'leaving';
     IF v_leaving > 0 THEN
-      CALL fp_partition_changes_note (p_batch);
+      CALL fp_partition_changes_note(p_batch);
     END IF;
     COMMIT;
   END IF;

@@ -50,7 +50,7 @@ READING = {
     "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HMGET", "PTTL", "XINFO", "XLEN", "XPENDING", "XRANGE",
     "XREVRANGE", "ZCARD", "ZCOUNT", "ZRANGE", "ZREVRANGE", "ZSCORE",
 }  # fmt: skip
-READ_ONLY = {"audit_queue", "audit_room", "check_rights", "read_list", "read_page"}
+READ_ONLY = {"audit_queue", "audit_room", "check_rights", "read_keys", "read_list", "read_page"}
 LUA = Path(str(files("parlor.cache"))) / "lua"
 
 

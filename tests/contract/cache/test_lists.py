@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
+from parlor.model.cursors import EPOCH
 from parlor.model.ids import AccountId, RoomId
 from parlor.model.rooms import RoomRow, RoomsBefore
 from tests.contract.cache.fixtures import CLAIM_1, NOW, CacheFixtures
@@ -55,7 +56,7 @@ async def test_an_account_without_rooms_has_nothing_that_could_be_complete(fixtu
     await fill(fixtures, [])
     assert not await is_complete(fixtures)
     position = await fixtures.reader.account_log(fixtures.partition, ADA)
-    assert (position.last, position.start) == (f"{NOW}-0", f"{NOW}-0")
+    assert (position.last, position.start) == (f"{NOW}-{EPOCH}", f"{NOW}-{EPOCH}")
 
 
 @pytest.mark.parametrize("tie", [1, 7, 300])

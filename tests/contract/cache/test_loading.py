@@ -8,6 +8,7 @@ from msgspec import structs
 from parlor.cache.queue import decode_entry
 from parlor.cache.reads import QueueTail
 from parlor.errors import OutOfStep, PartitionUnknown
+from parlor.model.cursors import EPOCH
 from parlor.model.states import MessageState, RoomState
 from tests.contract.cache.fixtures import CLAIM_1, CLAIM_2, NOW, CacheFixtures
 
@@ -219,7 +220,7 @@ async def test_cursors_from_before_a_room_was_loaded_are_known_to_miss_something
     position = await fixtures.reader.room_log(address.room_id)
     assert before is not None
     assert position is not None
-    assert position.start == position.last == f"{NOW + 1000}-0"
+    assert position.start == position.last == f"{NOW + 1000}-{EPOCH}"
     assert before.last < position.start
 
 
