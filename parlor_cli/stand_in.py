@@ -58,6 +58,7 @@ def _stay(haproxy: _Process, ray: _Process, binary: str, config: Path) -> NoRetu
         path = admin_socket(config)
         # One that does not start is Serve's to report.
         if _until(lambda: answers(path), STARTS_WITHIN_S, haproxy, ray):
+            print(f"stand-in: HAProxy {haproxy.pid} answers and is watched", file=sys.stderr, flush=True)
             haproxy.ended(None, ray)
             if not ray.ended(0) and not answers(path):
                 _stand_in(ray, binary, config)
