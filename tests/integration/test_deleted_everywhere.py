@@ -22,7 +22,7 @@ SECRET = "Quetzalcoatl"
 """In the words of the message, in a file's name and bytes, in the reply, and in the arguments of a call."""
 CALLS = f'[[call=browse args={{"city":"{SECRET}"}}]] {SECRET}?'
 KEY = {"Idempotency-Key": "key"}
-LAST = "the last of all"
+FINAL_TEXT = "the last of all"
 STREAMS = "events"
 """The last part of the path of routes that do not end by themselves."""
 ACCOUNT_STREAM = "/v1/events"
@@ -77,7 +77,7 @@ async def make(user: User) -> Deleted:
     assert (await user.get("/v1/search", q=SECRET))["results"], "it was found"
     for message in (sent["reply"], sent["message"]):
         await user.delete_message(room, message["message_id"])
-    await user.note(room, LAST)
+    await user.note(room, FINAL_TEXT)
     return Deleted(begin, room, sent, file_id, call["tool_call_id"])
 
 
@@ -94,7 +94,7 @@ async def told(user: User, path: str, begin: str) -> str:
     async with user.events(path.removesuffix(f"/{STREAMS}"), after=begin) as reader:
         while (event := await reader.next()) is not None:
             events.append(event)
-            if LAST in json.dumps(event.data):
+            if FINAL_TEXT in json.dumps(event.data):
                 break
     return "\n".join(f"{event.type} {event.data}" for event in events)
 
@@ -122,8 +122,8 @@ async def test_no_route_gives_out_what_was_deleted(user: User, installation: Ins
             if path not in asked:
                 asked[path] = await told(user, path, deleted.begin)
     assert len([path for path in asked if deleted.reply in path]) >= 8
-    assert LAST in asked[f"{of(deleted.room)}/messages"], "the rest is there"
-    assert LAST in asked[f"{of(deleted.room)}/events"]
+    assert FINAL_TEXT in asked[f"{of(deleted.room)}/messages"], "the rest is there"
+    assert FINAL_TEXT in asked[f"{of(deleted.room)}/events"]
     # A search says what it looked for in no answer but a refusal.
     assert {path for path, said in asked.items() if SECRET in said} == set()
 
@@ -167,7 +167,7 @@ async def test_no_socket_gives_out_what_was_deleted(user: User, installation: In
     frames: list[str] = []
     async with connected(installation.base_url, installation.token(user.account)) as socket:
         await socket.say(op="subscribe", ref=1, room_id=deleted.room, after=deleted.begin)
-        while not frames or LAST not in frames[-1]:
+        while not frames or FINAL_TEXT not in frames[-1]:
             frames.append(json.dumps(await socket.frame()))
         await socket.say(op="send", ref=2, room_id=deleted.room, idempotency_key="key", **body_of(deleted.file_id))
         frames.append(json.dumps(await socket.frame()))
