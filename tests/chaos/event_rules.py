@@ -102,6 +102,7 @@ class EventRules:
     def _thoughts(self, stream: Operation) -> Iterator[Violation]:
         """The same of reasoning, whose parts are told whole when they have ended, or stand when an attempt begins."""
         thoughts: dict[tuple[str, int], str | None] = {}
+        in_pieces = set[tuple[str, int]]()
         for heard in stream.response.heard:
             key = heard.message_id, heard.attempt
             if heard.type == "message.reset":
@@ -111,8 +112,10 @@ class EventRules:
                 if so_far is not None and heard.offset != len(so_far):
                     yield self._wrong("C12", f"a thought of {heard.message_id} begins at {heard.offset}", stream)
                 thoughts[key] = so_far + heard.text if so_far is not None else None
-            elif heard.type == "message.part" and (so_far := thoughts.get(key)) is not None:
-                thoughts[key] = so_far if so_far.endswith(heard.text) else so_far + heard.text
+                in_pieces.add(key)
+            elif heard.type == "message.part" and heard.text:
+                thoughts[key] = _with_part(thoughts.get(key), heard.text, in_pieces=key in in_pieces)
+                in_pieces.discard(key)
             elif heard.type in ENDS and thoughts.get(key) is not None and thoughts[key] != heard.thought:
                 yield self._wrong("C12", f"the pieces of {heard.message_id} are not what it thought", stream)
 
@@ -135,6 +138,12 @@ class EventRules:
 
     def _wrong(self, rule: str, what: str, *operations: Operation) -> Violation:
         return Violation(rule, self._room, what, [operation.id for operation in operations])
+
+
+def _with_part(so_far: str | None, part: str, *, in_pieces: bool) -> str | None:
+    """What was thought so far, with a part that is told whole. Two parts may be the same: whether this one was told in
+    pieces before decides."""
+    return so_far if so_far is None or (in_pieces and so_far.endswith(part)) else so_far + part
 
 
 def _cursor(text: str) -> tuple[int, int, int]:
