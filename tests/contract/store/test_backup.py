@@ -39,6 +39,9 @@ from tests.unit.fake_clock import SeededEntropy, TickingClock
 
 pytestmark = pytest.mark.contract
 
+of_the_archive = pytest.mark.parametrize("engine", ["sqlite"])
+"""Which databases the rows came from has no part in it."""
+
 PARTITIONS = 8
 INSTALLATION = InstallationId("11111111-1111-4111-8111-111111111111")
 NULLABLE = frozenset(
@@ -213,6 +216,7 @@ async def test_a_restore_needs_databases_that_hold_nothing(
         await restore(settings, archive, files_in(tmp_path / "restored"))
 
 
+@of_the_archive
 async def test_a_piece_that_has_changed_is_refused(
     backed_up: tuple[StoreSettings, Archive], new_settings: NewSettings, tmp_path: Path
 ) -> None:
@@ -223,6 +227,7 @@ async def test_a_piece_that_has_changed_is_refused(
         await restore(new_settings(shards=1, partitions=PARTITIONS), archive, files_in(tmp_path / "restored"))
 
 
+@of_the_archive
 @pytest.mark.parametrize("outside", ["/var/lib/other", "../../../../other", "a" * 31, "A" * 32, f"{'a' * 32}/../../x"])
 async def test_bytes_are_restored_into_the_file_store_and_nowhere_else(
     backed_up: tuple[StoreSettings, Archive], new_settings: NewSettings, tmp_path: Path, outside: str
@@ -239,6 +244,7 @@ async def test_bytes_are_restored_into_the_file_store_and_nowhere_else(
         await restore(new_settings(shards=1, partitions=PARTITIONS), archive, files_in(tmp_path / "restored"))
 
 
+@of_the_archive
 @pytest.mark.parametrize(
     "name", ["../rooms-00001.jsonl.gz", "/etc/passwd", "shard-1/../../x-00001.jsonl.gz", "files/a"]
 )
@@ -250,6 +256,7 @@ async def test_a_piece_is_within_its_backup(backed_up: tuple[StoreSettings, Arch
         await read_manifest(archive)
 
 
+@of_the_archive
 async def test_a_table_that_nobody_knows_is_refused(
     backed_up: tuple[StoreSettings, Archive], new_settings: NewSettings, tmp_path: Path
 ) -> None:
@@ -285,6 +292,7 @@ async def test_a_file_whose_bytes_went_meanwhile_is_left_out(new_settings: NewSe
     assert len((await contents(target))["files"]) == 2 * PARTITIONS - 1
 
 
+@of_the_archive
 async def test_a_place_takes_one_backup(backed_up: tuple[StoreSettings, Archive], tmp_path: Path) -> None:
     settings, archive = backed_up
     with pytest.raises(InvalidRequest, match="a place of its own"):
