@@ -59,6 +59,21 @@ def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
         yield running
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """The shared installation ends with its group, not with the session: idle it takes a sixth of a core."""
+    yield
+    if isinstance(item, pytest.Function) and not _shares(nextitem) and _shares(item):
+        for definition in item._fixtureinfo.name2fixturedefs["installation"]:
+            # The request only names who asks.
+            definition.finish(item._request)  # type: ignore[arg-type]
+
+
+def _shares(item: pytest.Item | None) -> bool:
+    # After the last test of all the session ends it.
+    return item is None or "installation" in getattr(item, "fixturenames", ())
+
+
 @pytest.fixture(autouse=True)
 def _logs_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An actor that a test makes configures the logs of its whole process; later tests capture lines of every level."""

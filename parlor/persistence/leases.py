@@ -162,24 +162,26 @@ class Leases:
     async def want(self, partitions: Iterable[Partition]) -> None:
         """Takes these from now on, and gives up the others."""
         wanted = sorted(partitions)
-        came = set(wanted) - set(self._wanted)
+        came, left = set(wanted) - set(self._wanted), set(self._wanted) - set(wanted)
         self._came = (self._came | came) & set(wanted)
         self._wanted = wanted
         for partition in came:
             self._ask_again_at.pop(partition, None)
         for partition in set(self.refusals) - set(self._wanted):
             del self.refusals[partition]
-        await self._give_up(set(self.held) - set(self._wanted))
+        # Also those that it does not hold any more because their shard had refused their epochs: their next holder, on
+        # another shard, is not to wait until the lease expires.
+        await self._give_up(left | (set(self.held) - set(self._wanted)))
 
     async def release(self) -> None:
         """Gives every partition up."""
-        await self._give_up(self.held)
+        await self._give_up(list(self.held))
 
     async def _give_up(self, partitions: Iterable[Partition]) -> None:
         for partition in sorted(partitions):
-            held = self.held.pop(partition)
+            held = self.held.pop(partition, None)
             try:
-                await self._ports.queue.release(partition, self.token, held.applied)
+                await self._ports.queue.release(partition, self.token, held.applied if held else NOTHING_APPLIED)
             except CacheUnavailable as error:
                 # It expires by itself, and a successor of this name need not wait for that.
                 _log.warning("lease_not_released", partition=partition, debug=error.debug)

@@ -30,6 +30,7 @@ class RaySettings(Section):
     start_timeout: TimeLimit = timedelta(seconds=120)
     """Longest wait of `parlor up` for the first actors of each pool; an autoscaler may have to add nodes for them."""
     dashboard: bool = True
-    """Whether a private Ray has its dashboard. Without it a start takes less, and so does every idle minute."""
+    """Whether a private Ray has its dashboard. Without it a start takes less, and so does every idle minute; but Ray
+    writes no `prom_metrics_service_discovery.json`, by which Prometheus finds the metrics."""
     dashboard_port: int = Field(default=0, ge=0, le=65535)
     """Port of Ray's dashboard; 0: a free one."""

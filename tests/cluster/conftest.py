@@ -57,13 +57,13 @@ class SharedCluster:
                 node.terminate()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def directory() -> Iterator[Path]:
     with short_directory() as path:
         yield path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def redis_url(directory: Path) -> Iterator[str]:
     (directory / "redis").mkdir()
     try:
@@ -73,7 +73,7 @@ def redis_url(directory: Path) -> Iterator[str]:
         skip_or_fail(str(error))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mysql_url(directory: Path) -> Iterator[str]:
     (directory / "mariadb").mkdir()
     try:
@@ -83,7 +83,7 @@ def mysql_url(directory: Path) -> Iterator[str]:
         skip_or_fail(str(error))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def model_url() -> Iterator[str]:
     port = ports.one()
     process = subprocess.Popen([sys.executable, "-m", "demo_model", "--port", str(port), "--behave", SPEED])
@@ -97,7 +97,7 @@ def model_url() -> Iterator[str]:
         process.wait(10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared(directory: Path, redis_url: str, mysql_url: str, model_url: str) -> Iterator[SharedCluster]:
     cluster = Cluster(directory)
     variables = {

@@ -90,6 +90,7 @@ async def test_notes_of_calls_that_no_message_bears_out_are_found_and_repaired(
 ) -> None:
     waits = await asked(user, "Clerk", EVE)
     room, digest = waits.room, waits.part["digest"]
+    await eventually(lambda: shards.room(room), lambda row: row is not None)
     await eventually(lambda: shards.waiting(room), lambda seqs: seqs == [2])
     assert found(await parlor(installation, "fsck", "--room", room)) == []
     await shards.unlist(room, 2)

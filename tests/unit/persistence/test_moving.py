@@ -83,3 +83,18 @@ async def test_a_writer_gives_up_what_another_one_is_to_have(domain: Domain) -> 
     await domain.clock.advance(INTERVAL + 1)
     assert HOME not in first.held
     assert second.held == [HOME], "it has not waited as long as for the lease of a dead writer"
+
+
+async def test_a_lease_whose_epoch_was_refused_goes_with_its_partition(domain: Domain) -> None:
+    """The fence of a move meets a batch, and the writer is told what it has before it asks again."""
+    room = await opened(domain)
+    writer = domain.writer()
+    await started(domain, writer)
+    run(domain.store, SHARD, "UPDATE partition_progress SET epoch = epoch + 1")
+    await domain.say(room, "Hello")
+    await domain.clock.advance(INTERVAL + 0.1)
+    lease = domain.live.keys.lease(HOME)
+    assert writer.held == []
+    assert await domain.redis.exists(lease), "it rests before it asks again"
+    await writer.assign([])
+    assert not await domain.redis.exists(lease)
