@@ -24,6 +24,8 @@ from tests.integration.waiting import eventually, patience
 
 pytestmark = pytest.mark.integration
 
+KINDS = ("private",)
+"""The contract of the store has every step on SQLite, with the command killed at its statements."""
 PAUSE = 0.05
 MOST = 300
 """Notes of one account, fewer than it may send at once."""
