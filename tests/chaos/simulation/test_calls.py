@@ -33,8 +33,8 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 
 def decisions_are_not_written(patch: pytest.MonkeyPatch) -> None:
     @cache
-    def careless(name: str) -> Script:
-        known = load(name)
+    def careless(name: str, replicated: bool) -> Script:
+        known = load(name, replicated)
         source = known.source
         if name == "decide_call":
             source = source.replace("put_call(A.seq, A.call,", "do return {CODE.OK} end\nput_call(A.seq, A.call,")

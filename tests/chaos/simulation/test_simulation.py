@@ -115,8 +115,8 @@ def test_scripts_that_do_not_ask_whose_redis_it_is_are_found_out(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @cache
-    def careless(name: str) -> Script:
-        known = load(name)
+    def careless(name: str, replicated: bool) -> Script:
+        known = load(name, replicated)
         source = known.source.replace("held ~= A.installation", "false")
         return Script(name, source, known.keys, known.more, known.arguments, known.rest)
 

@@ -67,7 +67,7 @@ def test_every_error_class_is_public_or_internal() -> None:
     hidden = {name for name, kind in ERROR_CLASSES.items() if kind.__module__ == "parlor.errors"}
     hidden -= {kind.__name__ for kind in PUBLIC_ERRORS}
     # These are answered as what they are a kind of.
-    hidden -= {"ForeignCache", "ForeignStore", "ShardBehind"}
+    hidden -= {"ForeignCache", "ForeignStore", "ShardBehind", "PartitionMoves"}
     of_replies = {"LlmError", "AnswerEmpty", "AnswerOnlyReasoning", "AnswerFiltered"}
     out_of_step = {"OutOfStep", "Uncounted", "PartitionUnknown"}
     assert hidden == {"ParlorError", *of_replies, *out_of_step, "Fenced", "RoomMoved", "LeaseLost"}
