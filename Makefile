@@ -34,9 +34,8 @@ types: $(DEV_STAMP)
 	$(BIN)/mypy $(addprefix -p ,$(CODE))
 
 # Tests that keep the processor busy get a worker for each core; each collects all of them first, hence not more than
-# four, and takes a group of tests at a time, which share what it has started (tests/schedule.py). Contracts with servers
-# that fail over wait for a third of the time: one worker more than there are cores. Those that start installations,
-# nodes or a browser: two workers beside mypy, and one start at a time (tests/starts.py).
+# four, and takes a group of tests at a time, which share what it has started (tests/schedule.py). Those that start
+# installations, nodes or a browser mostly wait: two workers beside mypy, and one start at a time (tests/starts.py).
 BUSY := -n auto --maxprocesses 4
 GROUPED := --dist loadscope --no-loadscope-reorder
 WAITING := tests/browser tests/chaos/system tests/cluster tests/integration
@@ -46,7 +45,7 @@ unit: $(DEV_STAMP)
 
 test: $(DEV_STAMP) servers lint ## Real servers when they may be installed, then lint, types and every test
 	@$(if $(CI),export PARLOR_TEST_REQUIRE_SERVERS=1;) failed=0; \
-	$(BIN)/pytest -q -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 $(GROUPED) $(addprefix --ignore=,$(WAITING)) tests || failed=1; \
+	$(BIN)/pytest -q $(BUSY) $(GROUPED) $(addprefix --ignore=,$(WAITING)) tests || failed=1; \
 	nice $(MAKE) types & types=$$!; \
 	$(BIN)/pytest -n 2 $(GROUPED) --durations=25 --durations-min=5 $(WAITING) || failed=1; \
 	wait $$types || failed=1; \
@@ -91,7 +90,7 @@ CHAOS_SEEDS ?= 0-1999,10000-13999,20000-21999,40000-40999,80000-80999,90000-9199
 chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hours; CHAOS_TIMES=1 for a first look
 	@began=$$SECONDS; \
 	$(BIN)/python -m tests.chaos.simulation --seeds $(CHAOS_SEEDS); \
-	PARLOR_TEST_WRAPPER_SEEDS=$(CHAOS_TIMES) $(BIN)/pytest -q tests/chaos/wrapper; \
+	PARLOR_TEST_WRAPPER_SEEDS=$(CHAOS_TIMES) $(BIN)/pytest -q tests/chaos/wrapper tests/chaos/wrapper/fail_over.py; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE); \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --servers embedded \
 		--faults kill-room-actor,kill-writer,kill-redis,kill-all,lock-sqlite,fill-shard-disk; \
