@@ -8,15 +8,16 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
 
 from redis import Redis, exceptions
 
-from tests.servers import START_TIMEOUT, STOP_TIMEOUT, Unavailable, short_directory
+from tests.servers import START_TIMEOUT, STOP_TIMEOUT, Unavailable, free_ports, short_directory
 
 DURABLE = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--save", ""]
 SERVICE = "parlor-primary"
@@ -24,15 +25,6 @@ DOWN_AFTER_MS = 3000
 """Without an answer for so long, a primary is taken for dead."""
 FAIL_OVER_SECONDS = 60.0
 PAUSE = 0.05
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 class Node:
@@ -246,10 +238,13 @@ def server_program() -> str:
     return found
 
 
+_G = TypeVar("_G", SentinelGroup, ClusterGroup)
+
+
 @contextlib.contextmanager
-def sentinel_group(program: str | None = None) -> Iterator[SentinelGroup]:
+def _started(make: Callable[[Path, str], _G], program: str | None) -> Iterator[_G]:
     with short_directory() as directory:
-        group = SentinelGroup(directory, program or server_program())
+        group = make(directory, program or server_program())
         try:
             group.start()
             yield group
@@ -257,15 +252,12 @@ def sentinel_group(program: str | None = None) -> Iterator[SentinelGroup]:
             group.stop()
 
 
-@contextlib.contextmanager
-def cluster_group(program: str | None = None) -> Iterator[ClusterGroup]:
-    with short_directory() as directory:
-        group = ClusterGroup(directory, program or server_program())
-        try:
-            group.start()
-            yield group
-        finally:
-            group.stop()
+def sentinel_group(program: str | None = None) -> AbstractContextManager[SentinelGroup]:
+    return _started(SentinelGroup, program)
+
+
+def cluster_group(program: str | None = None) -> AbstractContextManager[ClusterGroup]:
+    return _started(ClusterGroup, program)
 
 
 def _known(node: Node) -> list[str]:

@@ -32,6 +32,13 @@ class Unavailable(Exception):
     """The server's program is not installed."""
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in found]
+
+
 def _stands(task: Path) -> bool:
     """Whether a thread is stopped (state T of proc_pid_stat(5))."""
     return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"

@@ -14,8 +14,8 @@ from parlor.model.ids import AccountId, ShardId
 from parlor.settings import RedisSettings, StoreSettings
 from parlor.store.migrations import migrate, open_store
 from parlor_cli.server_errors import database_refusal, redis_refusal
-from tests.servers import Unavailable, mariadb_server, redis_server, running, short_directory, skip_or_fail
-from tests.tls import Authority, free_port
+from tests.servers import Unavailable, free_ports, mariadb_server, redis_server, running, short_directory, skip_or_fail
+from tests.tls import Authority
 
 pytestmark = pytest.mark.contract
 
@@ -42,7 +42,7 @@ def stranger(directory: Path) -> Authority:
 def redis_port(directory: Path, authority: Authority) -> Iterator[int]:
     """A Redis that speaks TLS on this port, certified as localhost."""
     certificate, key = authority.certify("localhost")
-    port = free_port()
+    (port,) = free_ports(1)
     tls = {"tls-port": port, "tls-cert-file": certificate, "tls-key-file": key, "tls-ca-cert-file": authority.ca}
     options = {**tls, "tls-auth-clients": "no", "bind": "127.0.0.1"}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -59,7 +59,7 @@ def redis_port(directory: Path, authority: Authority) -> Iterator[int]:
 def mariadb_port(directory: Path, authority: Authority) -> Iterator[int]:
     """A MariaDB that takes nothing but TLS on this port, certified as localhost."""
     certificate, key = authority.certify("localhost")
-    port = free_port()
+    (port,) = free_ports(1)
     tls = {"ssl-ca": authority.ca, "ssl-cert": certificate, "ssl-key": key, "require-secure-transport": "ON"}
     options = {**tls, "port": port, "bind-address": "127.0.0.1", "skip-networking": "OFF"}
     words = [f"--{name}={value}" for name, value in options.items()]

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx2
+import openai
 import pytest
 import structlog
 from fastapi import FastAPI
@@ -103,3 +104,13 @@ async def client(app: FastAPI, settings: Settings) -> AsyncIterator[httpx2.Async
     headers = {"Authorization": f"Bearer {token(settings)}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://parlor", headers=headers) as opened:
         yield opened
+
+
+@pytest.fixture
+async def gpt(app: FastAPI, settings: Settings) -> AsyncIterator[openai.AsyncOpenAI]:
+    """OpenAI's own client of the application."""
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app))
+    async with openai.AsyncOpenAI(
+        api_key=token(settings), base_url="http://parlor/openai/v1", http_client=http, max_retries=0
+    ) as made:
+        yield made

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import openai
 import pytest
-from fastapi import FastAPI
 
 from api import dialect_items
 from parlor.model.parts import ImagePart, TextSpan
-from parlor.settings import Settings
-from tests.unit.api.bearer_tokens import token
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import FILE_ID, ROOM
 from tests.unit.api.test_openai_chat import final
@@ -22,15 +18,6 @@ pytestmark = pytest.mark.unit
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
 CONVERSATION = f"conv_{ROOM}"
-
-
-@pytest.fixture
-async def gpt(app: FastAPI, settings: Settings) -> AsyncIterator[openai.AsyncOpenAI]:
-    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app))
-    async with openai.AsyncOpenAI(
-        api_key=token(settings), base_url="http://parlor/openai/v1", http_client=http, max_retries=0
-    ) as made:
-        yield made
 
 
 async def uploaded(client: httpx2.AsyncClient, data: bytes = PNG, name: str = "tea.png") -> str:

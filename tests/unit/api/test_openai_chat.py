@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import openai
 import pytest
-from fastapi import FastAPI
 
 from parlor.errors import CacheUnavailable, ContentTooLarge, RoomNotFound
 from parlor.llm.ports import ModelCall, PromptTurn
@@ -17,8 +15,6 @@ from parlor.model.messages import Event, FinishReason, Message, ReplyError, Usag
 from parlor.model.parts import ReasoningPart, TextSpan
 from parlor.model.states import MessageState
 from parlor.model.wire import encode, message_form
-from parlor.settings import Settings
-from tests.unit.api.bearer_tokens import token
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import REPLY, ROOM, reply
 
@@ -50,27 +46,18 @@ IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": 
 CHAT = "/openai/v1/chat/completions"
 
 
-@pytest.fixture
-async def sdk(app: FastAPI, settings: Settings) -> AsyncIterator[openai.AsyncOpenAI]:
-    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app))
-    async with openai.AsyncOpenAI(
-        api_key=token(settings), base_url="http://parlor/openai/v1", http_client=http, max_retries=0
-    ) as made:
-        yield made
-
-
-async def test_the_models_are_the_personas(sdk: openai.AsyncOpenAI) -> None:
-    assert [model.id async for model in sdk.models.list()] == ["GPT4O"]
-    assert (await sdk.models.retrieve("GPT4O")).owned_by == "parlor"
+async def test_the_models_are_the_personas(gpt: openai.AsyncOpenAI) -> None:
+    assert [model.id async for model in gpt.models.list()] == ["GPT4O"]
+    assert (await gpt.models.retrieve("GPT4O")).owned_by == "parlor"
     with pytest.raises(openai.NotFoundError) as refused:
-        await sdk.models.retrieve("NOBODY")
+        await gpt.models.retrieve("NOBODY")
     assert (refused.value.code, refused.value.param) == ("model_not_found", "model")
 
 
-async def test_without_a_room_the_messages_go_to_the_model(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_without_a_room_the_messages_go_to_the_model(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.answering.message = final()
     gateway.answering.batches.put_nowait(None)
-    answer = await sdk.chat.completions.create(model="GPT4O", messages=SAID, temperature=0.5, max_tokens=9, seed=1)
+    answer = await gpt.chat.completions.create(model="GPT4O", messages=SAID, temperature=0.5, max_tokens=9, seed=1)
     choice = answer.choices[0]
     assert (choice.message.content, choice.message.role, choice.finish_reason) == ("Hi!", "assistant", "stop")
     assert answer.usage is not None
@@ -80,14 +67,14 @@ async def test_without_a_room_the_messages_go_to_the_model(sdk: openai.AsyncOpen
     assert not any(call[0] in ("send_message", "create_room") for call in gateway.calls)
 
 
-async def test_a_stream_is_the_deltas_and_then_the_end(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_a_stream_is_the_deltas_and_then_the_end(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     events = [event("message.delta", text="H"), event("message.delta", text="i!")]
     gateway.answering.batches.put_nowait(events)
     gateway.answering.batches.put_nowait([])
     gateway.answering.batches.put_nowait([ended()])
     chunks = [
         chunk
-        async for chunk in await sdk.chat.completions.create(
+        async for chunk in await gpt.chat.completions.create(
             model="GPT4O", messages=SAID, stream=True, stream_options={"include_usage": True}
         )
     ]
@@ -100,9 +87,9 @@ async def test_a_stream_is_the_deltas_and_then_the_end(sdk: openai.AsyncOpenAI, 
     assert len({chunk.id for chunk in chunks}) == 1
 
 
-async def test_the_helper_of_the_package_collects_a_stream(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_the_helper_of_the_package_collects_a_stream(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.answering.batches.put_nowait([event("message.delta", text="H"), ended()])
-    async with sdk.chat.completions.stream(model="GPT4O", messages=SAID) as stream:
+    async with gpt.chat.completions.stream(model="GPT4O", messages=SAID) as stream:
         seen = [each.type async for each in stream]
         whole = await stream.get_final_completion()
     assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == ("Hi!", "stop")
@@ -111,11 +98,11 @@ async def test_the_helper_of_the_package_collects_a_stream(sdk: openai.AsyncOpen
 
 @pytest.mark.parametrize("name", [ROOM, ROOM.upper()])
 async def test_the_last_user_message_is_sent_to_the_room_of_the_header(
-    sdk: openai.AsyncOpenAI, gateway: FakeGateway, name: str
+    gpt: openai.AsyncOpenAI, gateway: FakeGateway, name: str
 ) -> None:
     gateway.waited = final()
     headers = {"Parlor-Room": name, "Idempotency-Key": "k"}
-    raw = await sdk.chat.completions.with_raw_response.create(model="GPT4O", messages=SAID, extra_headers=headers)
+    raw = await gpt.chat.completions.with_raw_response.create(model="GPT4O", messages=SAID, extra_headers=headers)
     assert raw.headers["parlor-room"] == ROOM
     assert raw.parse().choices[0].message.content == "Hi!"
     (sent,) = [call for call in gateway.calls if call[0] == "send_message"]
@@ -123,17 +110,17 @@ async def test_the_last_user_message_is_sent_to_the_room_of_the_header(
 
 
 @pytest.mark.parametrize("header", ["Parlor-Room", "X-OpenWebUI-Chat-Id", "X-Conversation-Id"])
-async def test_an_external_id_gets_a_room(sdk: openai.AsyncOpenAI, gateway: FakeGateway, header: str) -> None:
+async def test_an_external_id_gets_a_room(gpt: openai.AsyncOpenAI, gateway: FakeGateway, header: str) -> None:
     gateway.waited = final()
     chat = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
-    await sdk.chat.completions.create(model="GPT4O", messages=SAID, extra_headers={header: chat})
+    await gpt.chat.completions.create(model="GPT4O", messages=SAID, extra_headers={header: chat})
     assert ("create_room", "alice", None, "GPT4O", None, chat) in gateway.calls
 
 
-async def test_a_room_streams_its_reply(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_a_room_streams_its_reply(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.subscription.batches.put_nowait([event("message.created"), event("message.delta", text="Hi"), ended()])
     headers = {"Parlor-Room": ROOM}
-    stream = await sdk.chat.completions.create(model="GPT4O", messages=SAID, stream=True, extra_headers=headers)
+    stream = await gpt.chat.completions.create(model="GPT4O", messages=SAID, stream=True, extra_headers=headers)
     assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "Hi!"
 
 
@@ -152,41 +139,41 @@ async def test_a_room_streams_its_reply(sdk: openai.AsyncOpenAI, gateway: FakeGa
     ],
 )
 async def test_a_stream_that_cannot_go_on_ends_with_an_error(
-    sdk: openai.AsyncOpenAI, gateway: FakeGateway, batch: Any, code: str
+    gpt: openai.AsyncOpenAI, gateway: FakeGateway, batch: Any, code: str
 ) -> None:
     gateway.subscription.batches.put_nowait(batch)
     headers = {"Parlor-Room": ROOM}
-    stream = await sdk.chat.completions.create(model="GPT4O", messages=SAID, stream=True, extra_headers=headers)
+    stream = await gpt.chat.completions.create(model="GPT4O", messages=SAID, stream=True, extra_headers=headers)
     with pytest.raises(openai.APIError) as refused:
         async for _ in stream:
             pass
     assert refused.value.code == code
 
 
-async def test_reasoning_comes_beside_the_text(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_reasoning_comes_beside_the_text(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.answering.batches.put_nowait(
         [event("message.reasoning", text="Hm"), event("message.delta", text="Hi!"), ended()]
     )
-    stream = await sdk.chat.completions.create(model="GPT4O", messages=SAID, stream=True)
+    stream = await gpt.chat.completions.create(model="GPT4O", messages=SAID, stream=True)
     deltas = [chunk.choices[0].delta async for chunk in stream]
     assert "".join(delta.content or "" for delta in deltas) == "Hi!"
     assert "".join((delta.model_extra or {}).get("reasoning_content", "") for delta in deltas) == "Hm"
     gateway.answering.message = final(parts=(ReasoningPart("Hm", 5), TextSpan(3)))
     gateway.answering.batches.put_nowait(None)
-    whole = await sdk.chat.completions.create(model="GPT4O", messages=SAID)
+    whole = await gpt.chat.completions.create(model="GPT4O", messages=SAID)
     assert (whole.choices[0].message.model_extra or {})["reasoning_content"] == "Hm"
 
 
-async def test_a_reset_before_any_text_is_no_error(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_a_reset_before_any_text_is_no_error(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.subscription.batches.put_nowait([event("message.reset"), event("message.delta", text="Hi!"), ended()])
     headers = {"Parlor-Room": ROOM}
-    stream = await sdk.chat.completions.create(model="GPT4O", messages=SAID, stream=True, extra_headers=headers)
+    stream = await gpt.chat.completions.create(model="GPT4O", messages=SAID, stream=True, extra_headers=headers)
     assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "Hi!"
 
 
-async def test_a_reply_that_failed_is_not_asked_for_again(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_a_reply_that_failed_is_not_asked_for_again(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.waited = final(finish_reason=FinishReason.ERROR, error=BROKEN)
-    asking = sdk.with_options(max_retries=2).chat.completions.create
+    asking = gpt.with_options(max_retries=2).chat.completions.create
     with pytest.raises(openai.InternalServerError, match="The model failed") as refused:
         await asking(model="GPT4O", messages=SAID, extra_headers={"Parlor-Room": ROOM})
     assert refused.value.code == "llm-error"
@@ -210,10 +197,10 @@ async def test_a_reply_that_failed_is_not_asked_for_again(sdk: openai.AsyncOpenA
     ],
 )
 async def test_what_parlor_cannot_do_is_refused_by_name(
-    sdk: openai.AsyncOpenAI, gateway: FakeGateway, changes: dict[str, Any], param: str
+    gpt: openai.AsyncOpenAI, gateway: FakeGateway, changes: dict[str, Any], param: str
 ) -> None:
     with pytest.raises((openai.BadRequestError, openai.NotFoundError)) as refused:
-        await sdk.chat.completions.create(**{"model": "GPT4O", "messages": SAID, **changes})
+        await gpt.chat.completions.create(**{"model": "GPT4O", "messages": SAID, **changes})
     assert refused.value.param == param
     assert not any(call[0] in ("answer", "send_message") for call in gateway.calls)
 
@@ -226,9 +213,9 @@ async def test_what_parlor_cannot_do_is_refused_by_name(
         ([{"role": "system", "content": "x"}], "messages"),
     ],
 )
-async def test_a_room_needs_a_user_message_with_text(sdk: openai.AsyncOpenAI, messages: Any, param: str) -> None:
+async def test_a_room_needs_a_user_message_with_text(gpt: openai.AsyncOpenAI, messages: Any, param: str) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
-        await sdk.chat.completions.create(model="GPT4O", messages=messages, extra_headers={"Parlor-Room": ROOM})
+        await gpt.chat.completions.create(model="GPT4O", messages=messages, extra_headers={"Parlor-Room": ROOM})
     assert refused.value.param == param
 
 
@@ -267,8 +254,8 @@ async def test_every_error_has_openais_form(
     assert {"x-request-id", "openai-processing-ms"} <= answer.headers.keys()
 
 
-async def test_the_rate_is_told_as_openai_tells_it(sdk: openai.AsyncOpenAI) -> None:
-    raw = await sdk.models.with_raw_response.list()
+async def test_the_rate_is_told_as_openai_tells_it(gpt: openai.AsyncOpenAI) -> None:
+    raw = await gpt.models.with_raw_response.list()
     limit, left = raw.headers["x-ratelimit-limit-requests"], raw.headers["x-ratelimit-remaining-requests"]
     assert 0 <= int(left) < int(limit)
     assert raw.headers["x-ratelimit-reset-requests"].endswith("s")
@@ -277,18 +264,18 @@ async def test_the_rate_is_told_as_openai_tells_it(sdk: openai.AsyncOpenAI) -> N
 
 @pytest.mark.parametrize("error", [RoomNotFound(), ContentTooLarge("Too long")])
 async def test_a_refusal_has_the_status_of_its_error(
-    sdk: openai.AsyncOpenAI, gateway: FakeGateway, error: Exception
+    gpt: openai.AsyncOpenAI, gateway: FakeGateway, error: Exception
 ) -> None:
     gateway.answering.refusal = error
     for stream in (False, True):
         with pytest.raises(openai.APIStatusError) as refused:
-            await sdk.chat.completions.create(model="GPT4O", messages=SAID, stream=stream)
+            await gpt.chat.completions.create(model="GPT4O", messages=SAID, stream=stream)
         assert refused.value.code == error.code  # type: ignore[attr-defined]
 
 
-async def test_a_client_that_hangs_up_closes_the_answer(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_a_client_that_hangs_up_closes_the_answer(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.answering.batches.put_nowait([event("message.delta", text="H"), ended()])
-    async with await sdk.chat.completions.create(model="GPT4O", messages=SAID, stream=True) as stream:
+    async with await gpt.chat.completions.create(model="GPT4O", messages=SAID, stream=True) as stream:
         await anext(aiter(stream))
     async with asyncio.timeout(5):
         await gateway.answering.closed.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import llm_comply  # type: ignore[import-untyped]
 import msgspec
 import openai
 import pytest
-from fastapi import FastAPI
 from llm_comply.schema import SpecLoader  # type: ignore[import-untyped]
 
 from parlor.errors import CacheUnavailable
@@ -22,8 +20,6 @@ from parlor.model.requests import OnBusy
 from parlor.model.states import MessageState
 from parlor.model.tools import PromptCall, ToolState
 from parlor.model.wire import encode, message_form
-from parlor.settings import Settings
-from tests.unit.api.bearer_tokens import token
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.samples import CALL, REPLY, ROOM, reply
 
@@ -60,20 +56,11 @@ IMAGE = {
 BROKEN = ReplyError("llm-error", "The model failed")
 
 
-@pytest.fixture
-async def sdk(app: FastAPI, settings: Settings) -> AsyncIterator[openai.AsyncOpenAI]:
-    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app))
-    async with openai.AsyncOpenAI(
-        api_key=token(settings), base_url="http://parlor/openai/v1", http_client=http, max_retries=0
-    ) as made:
-        yield made
-
-
-async def test_a_conversation_is_a_room(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_a_conversation_is_a_room(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.waited = final()
     metadata = {"parlor_on_busy": "interrupt", "mine": "1"}
     key, asked = {"Idempotency-Key": "k"}, {"input": HISTORY, "conversation": CONVERSATION, "metadata": metadata}
-    response = await sdk.responses.create(model="GPT4O", extra_headers=key, **asked)  # type: ignore[call-overload]
+    response = await gpt.responses.create(model="GPT4O", extra_headers=key, **asked)  # type: ignore[call-overload]
     assert (response.output_text, response.status, response.id) == ("Hi!", "completed", f"resp_{REPLY}")
     assert response.conversation is not None
     assert (response.conversation.id, response.metadata) == (CONVERSATION, metadata)
@@ -93,9 +80,9 @@ async def test_a_failure_behind_the_send_is_not_to_be_tried_again(
     assert (answer.status_code, answer.headers["x-should-retry"]) == (503, "false")
 
 
-async def test_one_message_begins_a_room(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_one_message_begins_a_room(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.waited = final()
-    response = await sdk.responses.create(model="GPT4O", input="Hello")
+    response = await gpt.responses.create(model="GPT4O", input="Hello")
     assert response.conversation is not None
     assert response.conversation.id == CONVERSATION
     assert ("create_room", "alice", None, "GPT4O", None, None) in gateway.calls
@@ -121,20 +108,20 @@ async def test_one_message_begins_a_room(sdk: openai.AsyncOpenAI, gateway: FakeG
     ],
 )
 async def test_what_is_not_stored_goes_to_the_model_alone_and_says_so(
-    sdk: openai.AsyncOpenAI, gateway: FakeGateway, asked: dict[str, Any], turns: list[PromptTurn]
+    gpt: openai.AsyncOpenAI, gateway: FakeGateway, asked: dict[str, Any], turns: list[PromptTurn]
 ) -> None:
     gateway.answering.message = final()
     gateway.answering.batches.put_nowait(None)
-    response = await sdk.responses.create(model="GPT4O", temperature=0.5, max_output_tokens=9, **asked)
+    response = await gpt.responses.create(model="GPT4O", temperature=0.5, max_output_tokens=9, **asked)
     assert (response.output_text, response.to_dict()["store"], response.conversation) == ("Hi!", False, None)
     assert ("answer", "alice", ModelCall("GPT4O", turns, 0.5, 9)) in gateway.calls
     assert not any(call[0] in ("send_message", "create_room") for call in gateway.calls)
 
 
-async def test_a_history_begins_a_room(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_a_history_begins_a_room(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.waited = final()
     key = {"Idempotency-Key": "k"}
-    response = await sdk.responses.create(model="GPT4O", input=HISTORY, instructions="Sing.", extra_headers=key)
+    response = await gpt.responses.create(model="GPT4O", input=HISTORY, instructions="Sing.", extra_headers=key)
     assert response.conversation is not None
     sent = [call[2] for call in gateway.calls if call[0] == "send_message"]
     assert [(each.sender, each.content, each.reply, each.idempotency.key) for each in sent] == [
@@ -149,7 +136,7 @@ async def test_a_history_begins_a_room(sdk: openai.AsyncOpenAI, gateway: FakeGat
 TOOL = {"type": "function", "name": "pay", "description": "Pays", "parameters": {"type": "object"}, "strict": True}
 
 
-async def test_tools_are_called_by_whoever_brings_them(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_tools_are_called_by_whoever_brings_them(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     call = msgspec.structs.replace(CALL, state=ToolState.APPROVED)
     gateway.answering.message = final(content="", parts=(call,))
     gateway.answering.batches.put_nowait(None)
@@ -162,7 +149,7 @@ async def test_tools_are_called_by_whoever_brings_them(sdk: openai.AsyncOpenAI, 
         {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "Not paid"}]},
     ]
     choice: Any = {"type": "function", "name": "pay"}
-    response = await sdk.responses.create(model="GPT4O", input=said, tools=[TOOL], tool_choice=choice)  # type: ignore[list-item]
+    response = await gpt.responses.create(model="GPT4O", input=said, tools=[TOOL], tool_choice=choice)  # type: ignore[list-item]
     (item,) = response.output
     assert item.type == "function_call"
     assert (item.call_id, item.name, item.arguments) == ("call_0f", "pay", CALL.arguments)
@@ -178,20 +165,20 @@ async def test_tools_are_called_by_whoever_brings_them(sdk: openai.AsyncOpenAI, 
     assert asked.tool_choice == ToolChoice("named", "pay")
 
 
-async def test_the_form_of_an_answer_is_asked_for(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_the_form_of_an_answer_is_asked_for(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.answering.message = final(content="{}")
     gateway.answering.batches.put_nowait(None)
     form: Any = {"format": {"type": "json_schema", "name": "tea", "schema": {"type": "object"}, "strict": True}}
-    response = await sdk.responses.create(model="GPT4O", input="Hello", text=form)
+    response = await gpt.responses.create(model="GPT4O", input="Hello", text=form)
     assert response.to_dict()["store"] is False
     (asked,) = [each[2] for each in gateway.calls if each[0] == "answer"]
     assert asked.form == AnswerForm({"type": "object"}, "tea", strict=True)
 
 
-async def test_a_stream_has_every_event_in_order_and_numbered(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_a_stream_has_every_event_in_order_and_numbered(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     deltas = [event("message.delta", text="H"), event("message.delta", text="i", offset=1)]
     gateway.subscription.batches.put_nowait([event("message.created"), *deltas, ended()])
-    stream = await sdk.responses.create(model="GPT4O", input="Hello", conversation=CONVERSATION, stream=True)
+    stream = await gpt.responses.create(model="GPT4O", input="Hello", conversation=CONVERSATION, stream=True)
     events = [each async for each in stream]
     assert [each.type for each in events] == [
         "response.created",
@@ -208,9 +195,9 @@ async def test_a_stream_has_every_event_in_order_and_numbered(sdk: openai.AsyncO
     assert "".join(each.delta for each in events if each.type == "response.output_text.delta") == "Hi!"
 
 
-async def test_the_helper_of_the_package_collects_a_stream(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_the_helper_of_the_package_collects_a_stream(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.subscription.batches.put_nowait([event("message.delta", text="Hi"), ended()])
-    async with sdk.responses.stream(model="GPT4O", input="Hello", conversation=CONVERSATION) as stream:
+    async with gpt.responses.stream(model="GPT4O", input="Hello", conversation=CONVERSATION) as stream:
         async for _ in stream:
             pass
         whole = await stream.get_final_response()
@@ -230,10 +217,10 @@ async def test_the_helper_of_the_package_collects_a_stream(sdk: openai.AsyncOpen
     ],
 )
 async def test_a_reply_that_is_not_whole_ends_as_such(
-    sdk: openai.AsyncOpenAI, gateway: FakeGateway, last: Event, status: str, reason: str
+    gpt: openai.AsyncOpenAI, gateway: FakeGateway, last: Event, status: str, reason: str
 ) -> None:
     gateway.subscription.batches.put_nowait([event("message.delta", text="Hi"), last])
-    stream = await sdk.responses.create(model="GPT4O", input="Hello", conversation=CONVERSATION, stream=True)
+    stream = await gpt.responses.create(model="GPT4O", input="Hello", conversation=CONVERSATION, stream=True)
     events: list[Any] = [each async for each in stream]
     response = events[-1].response
     assert (events[-1].type, response.status) == (f"response.{status}", status)
@@ -242,10 +229,10 @@ async def test_a_reply_that_is_not_whole_ends_as_such(
     assert response.output_text.startswith("" if reason.endswith("not-found") else "Hi")
 
 
-async def test_a_stream_that_is_cut_ends_with_an_error(sdk: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
+async def test_a_stream_that_is_cut_ends_with_an_error(gpt: openai.AsyncOpenAI, gateway: FakeGateway) -> None:
     gateway.subscription.batches.put_nowait([event("message.delta", text="Hi")])
     gateway.subscription.batches.put_nowait(CacheUnavailable())
-    stream = await sdk.responses.create(model="GPT4O", input="Hello", conversation=CONVERSATION, stream=True)
+    stream = await gpt.responses.create(model="GPT4O", input="Hello", conversation=CONVERSATION, stream=True)
     events: list[Any] = [each async for each in stream]
     assert (events[-1].type, events[-1].code) == ("error", "cache-unavailable")
 
@@ -284,11 +271,11 @@ async def test_a_response_has_the_form_of_open_responses(
     ],
 )
 async def test_what_parlor_cannot_do_is_refused_by_name(
-    sdk: openai.AsyncOpenAI, gateway: FakeGateway, changes: dict[str, Any], param: str
+    gpt: openai.AsyncOpenAI, gateway: FakeGateway, changes: dict[str, Any], param: str
 ) -> None:
     asked = {"model": "GPT4O", "input": "Hello", "conversation": CONVERSATION, **changes}
     with pytest.raises((openai.BadRequestError, openai.NotFoundError)) as refused:
-        await sdk.responses.create(**asked)
+        await gpt.responses.create(**asked)
     assert refused.value.param == param
     assert not any(call[0] in ("answer", "send_message", "create_room") for call in gateway.calls)
 

@@ -52,15 +52,6 @@ IN_ROOM = {"Parlor-Room": ROOM}
 
 
 @pytest.fixture
-async def gpt(app: FastAPI, settings: Settings) -> AsyncIterator[openai.AsyncOpenAI]:
-    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app))
-    async with openai.AsyncOpenAI(
-        api_key=token(settings), base_url="http://parlor/openai/v1", http_client=http, max_retries=0
-    ) as made:
-        yield made
-
-
-@pytest.fixture
 async def claude(app: FastAPI, settings: Settings) -> AsyncIterator[anthropic.AsyncAnthropic]:
     http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app))
     async with anthropic.AsyncAnthropic(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from parlor_cli.front_end import haproxy_binary
 from parlor_cli.haproxy import FrontEnd
 from tests.integration.waiting import eventually
+from tests.servers import free_ports
 
 _REPLICA, _FRONT, _STATISTICS, _METRICS = 20020, 8000, 20003, 20004
 """Ports in the configuration; ``in_front_of`` puts free ones in their place."""
@@ -83,13 +83,6 @@ async def in_front_of(replica: int, config: str, directory: Path, *, files: int 
         if process.returncode is None:
             process.terminate()
         await process.wait()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in found]
 
 
 async def _listens(port: int) -> bool:

@@ -15,8 +15,9 @@ import pytest
 from parlor.settings.connections import ConnectionSettings
 from parlor_cli import haproxy
 from tests.integration.waiting import eventually
+from tests.servers import free_ports
 from tests.unit.parlor_cli.edge import AUTHORIZED, CLOSE, LONG, PATH, SETTINGS, Answer, Edge
-from tests.unit.parlor_cli.haproxy_front import a_front_end, free_ports
+from tests.unit.parlor_cli.haproxy_front import a_front_end
 
 pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore")]
 

@@ -18,7 +18,8 @@ import pytest
 from parlor_cli import haproxy, stand_in
 from parlor_cli.front_end import haproxy_binary
 from tests.integration.waiting import eventually
-from tests.unit.parlor_cli.haproxy_front import a_front_end, free_ports, serves_config
+from tests.servers import free_ports
+from tests.unit.parlor_cli.haproxy_front import a_front_end, serves_config
 
 T = TypeVar("T")
 

@@ -72,17 +72,9 @@ async function start() {
 }
 
 byId("sign-out").addEventListener("click", async () => {
-  const leaving = account;
-  let elsewhere = null;
-  try {
-    elsewhere = await door.signOut();
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    if (error.status !== 401) return notify(error.whole);
-  }
-  new AccountStorage(leaving).clear();
+  const elsewhere = await arrival.signOut(account);
+  if (elsewhere === undefined) return;
   history.replaceState(null, "", location.pathname);
-  tabs.postMessage({ account: null });
   if (elsewhere) return location.assign(elsewhere);
   return showSignIn();
 });

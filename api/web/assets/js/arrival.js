@@ -1,9 +1,10 @@
-// How somebody comes in: with the session that the browser has, or with the code of a sign-in link.
+// How somebody comes in, with the session that the browser has or with the code of a sign-in link, and goes again.
 
 import { confirm } from "./dialog.js";
 import { byId } from "./element.js";
 import { notify } from "./notice.js";
 import { Problem } from "./problem.js";
+import { AccountStorage, tabs } from "./session.js";
 import { delayMs, pause } from "./stream.js";
 import { t } from "./words.js";
 
@@ -61,5 +62,25 @@ export class Arrival {
       const question = { heading: t("sign-in.other.heading"), text, button: t("sign-in.button") };
       return (await confirm(question, () => this.#door.signIn({ code }))) ?? known;
     }
+  }
+
+  /**
+   * Signs the account out, in all tabs. Resolves to the page that ends its session at the identity provider, or null;
+   * to undefined when it did not work, which was said.
+   */
+  async signOut(account) {
+    let elsewhere = null;
+    try {
+      elsewhere = await this.#door.signOut();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (error.status !== 401) {
+        notify(error.whole);
+        return undefined;
+      }
+    }
+    new AccountStorage(account).clear();
+    tabs.postMessage({ account: null });
+    return elsewhere;
   }
 }

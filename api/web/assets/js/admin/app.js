@@ -2,10 +2,9 @@
 
 import { Arrival } from "../arrival.js";
 import { byId } from "../element.js";
-import { notify } from "../notice.js";
 import { applyPreferences } from "../preferences.js";
 import { Problem } from "../problem.js";
-import { AccountStorage, codeIn, tabs, takeCode } from "../session.js";
+import { codeIn, tabs, takeCode } from "../session.js";
 import { SignInForm } from "../sign_in.js";
 import { pause } from "../stream.js";
 import { fillIn, t } from "../words.js";
@@ -81,15 +80,8 @@ async function start() {
 }
 
 byId("sign-out").addEventListener("click", async () => {
-  let elsewhere = null;
-  try {
-    elsewhere = await door.signOut();
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    if (error.status !== 401) return notify(error.whole);
-  }
-  new AccountStorage(account).clear();
-  tabs.postMessage({ account: null });
+  const elsewhere = await arrival.signOut(account);
+  if (elsewhere === undefined) return;
   if (elsewhere) return location.assign(elsewhere);
   return showSignIn();
 });
