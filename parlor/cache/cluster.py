@@ -7,7 +7,7 @@ and again when a node says that a slot has moved, or does not answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,7 +18,6 @@ from redis.crc import key_slot
 from parlor.cache.clients import connect, connect_node
 from parlor.cache.connection import Answer, Command, ScriptPipeline, typed, unavailable
 from parlor.cache.guard import Guard
-from parlor.cache.loader import Argument, Script
 from parlor.errors import CacheUnavailable
 from parlor.settings import RedisSettings
 
@@ -59,9 +58,6 @@ class NodePipeline(ScriptPipeline):
         if isinstance(replies[1], exceptions.RedisError):
             raise typed(replies[1], "ASKING")
         return replies[1]
-
-    async def submitted(self, command: Command) -> Answer:
-        return await self._commands.submit(command)
 
     def _refusal(self, reply: exceptions.RedisError, command: Command) -> Exception:
         if isinstance(reply, exceptions.AskError):
@@ -146,23 +142,16 @@ class ClusterPipeline(ScriptPipeline):
         self._guard = guard
         self._nodes: dict[Node, NodePipeline] = {}
 
-    async def run(
-        self,
-        script: Script,
-        keys: Mapping[str, str],
-        arguments: Mapping[str, Argument],
-        rest: Sequence[Argument] = (),
-        more: Sequence[str] = (),
-    ) -> Answer:
-        words = ("EVALSHA", *script.command(keys, arguments, rest, more))
-        return await self._routed((words, script), str(words[3]))
-
-    async def read(self, *command: Argument) -> Answer:
+    async def submit(self, command: Command) -> Answer:
         """A command without a key goes to every node that serves slots; one of the answers is given."""
-        if command[0] == "PING":
-            return (await asyncio.gather(*(part.read(*command) for part in await self.parts())))[0]
-        key = command[command.index("STREAMS") + 1] if command[0] == "XREADGROUP" else command[1]
-        return await self._routed((command, None), str(key))
+        words, _ = command
+        if words[0] == "PING":
+            return (await asyncio.gather(*(part.submit(command) for part in await self.parts())))[0]
+        if words[0] == "XREADGROUP":
+            key = words[words.index("STREAMS") + 1]
+        else:
+            key = words[3 if words[0] == "EVALSHA" else 1]
+        return await self._routed(command, str(key))
 
     async def parts(self) -> Sequence[ScriptPipeline]:
         return [self._pipeline(node) for node in await self.topology.nodes()]
@@ -177,7 +166,7 @@ class ClusterPipeline(ScriptPipeline):
         node = await self.topology.node(slot)
         for _ in range(REDIRECTIONS):
             try:
-                return await self._pipeline(node).submitted(command)
+                return await self._pipeline(node).submit(command)
             except Redirected as moved:
                 node = moved.node
                 if moved.asking:

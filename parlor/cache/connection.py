@@ -7,7 +7,7 @@ hundred rooms cost one round trip and, with ``appendfsync always``, one fsync.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from redis import exceptions
@@ -91,11 +91,15 @@ class ScriptPipeline:
         more: Sequence[str] = (),
     ) -> Answer:
         """Runs a script."""
-        return await self._commands.submit((("EVALSHA", *script.command(keys, arguments, rest, more)), script))
+        return await self.submit((("EVALSHA", *script.command(keys, arguments, rest, more)), script))
 
     async def read(self, *command: Argument) -> Answer:
         """Runs a reading command."""
-        return await self._commands.submit((command, None))
+        return await self.submit((command, None))
+
+    def submit(self, command: Command) -> Awaitable[Answer]:
+        """Runs a script or a reading command."""
+        return self._commands.submit(command)
 
     def shaped(self, command: str, reply: Answer) -> Answer:
         """Makes of a command's bare reply what ``read`` returns for it."""

@@ -1,6 +1,5 @@
-"""Whose Redis this is. Each new connection is asked for the installation of partition 0 (or, of a node of a
-cluster, of the first that it has) before anything else: what
-another installation has is neither read nor changed (I21).
+"""Whose Redis this is. Each new connection is asked for the installation of partition 0 (or, of a node of a cluster, of
+the first that it has) before anything else: what another installation has is neither read nor changed (I21).
 
 The scripts that open, hold, load and claim compare it for their own partition, in the same step: a connection may lead
 to another server behind our back, or its data may be swapped.

@@ -7,14 +7,13 @@ import inspect
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
 
-from parlor.cache.connection import Answer, ScriptPipeline
+from parlor.cache.connection import Answer, Command, ScriptPipeline
 from parlor.cache.live import Live
-from parlor.cache.loader import Argument, Script
 from parlor.cache.queue import QueueEntry, WriterQueue
 from parlor.errors import CacheUnavailable, ParlorError, StoreUnavailable
 from parlor.model.ids import Partition
@@ -89,20 +88,9 @@ class FaultyPipeline(ScriptPipeline):
 
     injector: Injector
 
-    async def run(
-        self,
-        script: Script,
-        keys: Mapping[str, str],
-        arguments: Mapping[str, Argument],
-        rest: Sequence[Argument] = (),
-        more: Sequence[str] = (),
-    ) -> Answer:
-        run = super().run
-        return await self.injector.call(lambda: run(script, keys, arguments, rest, more), _no_cache)
-
-    async def read(self, *command: Argument) -> Answer:
-        read = super().read
-        return await self.injector.call(lambda: read(*command), _no_cache)
+    async def submit(self, command: Command) -> Answer:
+        submit = super().submit
+        return await self.injector.call(lambda: submit(command), _no_cache)
 
 
 class FaultyQueue(WriterQueue):
