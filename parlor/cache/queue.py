@@ -149,12 +149,18 @@ class WriterQueue:
         """A command reads one stream: those of a cluster are of several slots."""
         self._patience = settings.command_timeout.total_seconds()
 
-    async def hold(self, partition: Partition, lease: str, holder: str) -> Lease | HeldByAnother:
-        """Takes or renews the lease. Raises ``ForeignCache`` for another installation's partition."""
+    async def hold(self, partition: Partition, lease: str, holder: str, generation: int = 0) -> Lease | HeldByAnother:
+        """Takes or renews the lease. ``generation``: of the partition, by the map that the caller goes by. Raises
+        ``ForeignCache`` for another installation's partition."""
         answer = await self._live.attempt(
             "hold_lease",
             self._lease_keys(partition),
-            {"lease": lease, "holder": holder, "ttl": milliseconds(self._live.queue.lease_ttl)},
+            {
+                "lease": lease,
+                "holder": holder,
+                "generation": generation,
+                "ttl": milliseconds(self._live.queue.lease_ttl),
+            },
         )
         if answer[0] == Code.LEASE_LOST:
             return HeldByAnother(text(answer[1]))

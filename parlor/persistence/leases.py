@@ -253,7 +253,8 @@ class Leases:
     async def _take(self, partition: Partition) -> Refusal | None:
         """Returns what keeps the writer from it; None: it holds it now."""
         try:
-            lease = await self._ports.queue.hold(partition, self.token, self._name)
+            generation = await self._ports.store.generation_of(partition)
+            lease = await self._ports.queue.hold(partition, self.token, self._name, generation)
             if isinstance(lease, HeldByAnother):
                 return self._wait_for(partition, lease.holder)
             self._others_since.pop(partition, None)

@@ -238,6 +238,9 @@ class ChatStore(Protocol):
     async def shard_of(self, partition: Partition) -> ShardId:
         """From the mapping table (cached; ``refresh_shard_map`` reads it again)."""
 
+    async def generation_of(self, partition: Partition) -> int:
+        """How often it has moved, from the same table."""
+
     async def refresh_shard_map(self) -> None: ...
 
     def shard_ids(self) -> list[ShardId]:

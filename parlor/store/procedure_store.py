@@ -113,6 +113,9 @@ class ProcedureStore:
     async def shard_of(self, partition: Partition) -> ShardId:
         return ShardId(Home((await self._place(partition)).shard, partition))
 
+    async def generation_of(self, partition: Partition) -> int:
+        return (await self._place(partition)).generation
+
     async def refresh_shard_map(self) -> None:
         async with self._map_lock:
             await self._load_map()

@@ -39,6 +39,22 @@ async def test_a_restarted_writer_takes_its_lease_back_at_once(fixtures: CacheFi
     assert await fixtures.queue.renew(fixtures.partition, "lease-2", APPLIED)
 
 
+async def test_a_writer_of_a_later_generation_does_not_wait(fixtures: CacheFixtures) -> None:
+    """The partition has moved: its former shard refuses whoever holds the lease."""
+    assert isinstance(await fixtures.queue.hold(fixtures.partition, "lease-2", "writer-2", 1), Lease)
+    assert not await fixtures.queue.renew(fixtures.partition, LEASE, APPLIED), "the former holder learns of it"
+    for generation in (0, 1):
+        found = await fixtures.queue.hold(fixtures.partition, LEASE, "writer-1", generation)
+        assert found == HeldByAnother("writer-2"), "it goes by an older map, or by the same one"
+    assert isinstance(await fixtures.queue.hold(fixtures.partition, LEASE, "writer-1", 10), Lease), "as numbers"
+
+
+async def test_a_lease_of_which_no_generation_is_known_is_waited_for(fixtures: CacheFixtures) -> None:
+    """A program of before generations took it, or its partition was forgotten since."""
+    await fixtures.redis.hdel(fixtures.keys.partition(fixtures.partition), "generation")
+    assert await fixtures.queue.hold(fixtures.partition, "lease-2", "writer-2", 3) == HeldByAnother("writer-1")
+
+
 async def test_names_are_compared_whole(fixtures: CacheFixtures) -> None:
     assert await fixtures.queue.hold(fixtures.partition, "lease-2", "writer-11") == HeldByAnother("writer-1")
     assert await fixtures.queue.hold(fixtures.partition, "lease-2", "writer") == HeldByAnother("writer-1")
@@ -126,7 +142,14 @@ async def answer(fixtures: CacheFixtures, name: str, address: RoomAddress, lease
     script = load(name)
     keys = fixtures.live._all_keys(address)
     known: dict[str, Argument] = {"room": address.room_id, "lease": lease, "holder": "writer-1", "applied": "1-0"}
-    known |= {"installation": OURS, "ttl": 30_000, "event_ttl": 1000, "event_max": 1000, "entry": "1-1"}
+    known |= {
+        "installation": OURS,
+        "ttl": 30_000,
+        "generation": 0,
+        "event_ttl": 1000,
+        "event_max": 1000,
+        "entry": "1-1",
+    }
     arguments = {name: known.get(name, 1) for name in script.arguments}
     rest = ["op", "CHAT_ROOM_CREATE"] if name == "park_entry" else []
     found = await fixtures.pipeline.run(script, {name: keys[name] for name in script.keys}, arguments, rest)

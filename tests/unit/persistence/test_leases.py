@@ -167,7 +167,7 @@ async def test_a_partition_that_cannot_be_taken_outdates_no_other(
     room = await opened(domain)
     gate, hold, under_way, most = asyncio.Event(), domain.queue.hold, 0, 0
 
-    async def slow_at_home(partition: Partition, lease: str, holder: str) -> Lease | HeldByAnother:
+    async def slow_at_home(partition: Partition, lease: str, holder: str, generation: int = 0) -> Lease | HeldByAnother:
         nonlocal under_way, most
         if partition == NEIGHBOUR and not gate.is_set():
             raise CacheUnavailable(debug="its node is gone")

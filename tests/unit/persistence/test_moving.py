@@ -7,7 +7,7 @@ import pytest
 from parlor.model.ids import Partition, ShardId
 from tests.unit.domain import HOME, SHARD, Domain, settle
 from tests.unit.memory_store import MemoryDatabase, MemoryStore
-from tests.unit.persistence.writer_fixture import INTERVAL, opened, started, stored
+from tests.unit.persistence.writer_fixture import INTERVAL, killed, opened, started, stored
 
 pytestmark = pytest.mark.unit
 
@@ -67,6 +67,31 @@ async def test_the_writer_of_the_other_shard_takes_it_when_it_is_told(domain: Do
     await domain.clock.advance(INTERVAL + 1)
     await settle()
     assert new.held == [HOME]
+
+
+@pytest.mark.parametrize("before", ["killed", "alive"])
+async def test_nobody_waits_for_the_lease_of_a_writer_whose_shard_a_partition_has_left(
+    domain: Domain, before: str
+) -> None:
+    room = await opened(domain)
+    old, new = domain.writer(name="old"), domain.writer(name="new", shard=OTHER)
+    task = await started(domain, old)
+    await started(domain, new)
+    await new.assign([])
+    await domain.say(room, "queued")
+    if before == "killed":
+        await killed(task, domain)
+    run(domain.store, OTHER, f"INSERT INTO partition_progress VALUES ({HOME}, 9, 1, 1, 1)")  # noqa: S608
+    run(domain.store, SHARD, "UPDATE partition_progress SET epoch = epoch + 1")
+    switch(domain.store)
+    await domain.store.refresh_shard_map()
+    await new.assign([HOME])
+    await domain.clock.advance(1)
+    assert new.held == [HOME]
+    await domain.clock.advance(INTERVAL + 1)
+    assert await stored(domain, room.room_id) == ["queued"]
+    await domain.clock.advance(30)
+    assert (old.held, new.held) == ([], [HOME])
 
 
 async def test_a_writer_gives_up_what_another_one_is_to_have(domain: Domain) -> None:
