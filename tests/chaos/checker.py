@@ -32,6 +32,7 @@ the rows of every shard, and what the pages show.
     C24 what a shard notes of calls is what became of them: in the end no reply is listed as waiting, and what need not
         be approved again was approved
     C25 what was acknowledged as persisted is stored, in its slot, also when Redis came back without it
+    C26 a partition's rows are on one shard, the one that the map names
 
 A page that was read while Redis was away (its cursor is 0-0) shows what is stored: it may be behind, so C6 does not
 hold it to the deletes that were queued.

@@ -42,9 +42,9 @@ EPOCH = 1_750_000_000.0
 """Unix time, in seconds, when a run begins."""
 SKEW_MAX = 2.0
 """Seconds by which the wall clock of a process may be off."""
-SHARD = ShardId(1)
+SHARD, OTHER_SHARD = ShardId(1), ShardId(2)
 PARTITIONS = (Partition(0), Partition(2))
-"""Both of the first shard."""
+"""Both of the first shard, when a run begins."""
 PAYERS = [
     Payer(AccountId(name), zlib.crc32(name.encode()), partition)
     for name, partition in zip(("ada", "eve"), PARTITIONS, strict=True)
@@ -152,10 +152,13 @@ class Owner(Node):
 class Writer(Node):
     """A ShardWriter's process. ``name`` outlives it."""
 
-    def __init__(self, installation: SimInstallation, name: str) -> None:
+    def __init__(self, installation: SimInstallation, name: str, shard: ShardId = SHARD) -> None:
         super().__init__(installation, name)
+        self.shard = shard
+        self.wanted = list(PARTITIONS if shard == SHARD else ())
+        """What it was made with, or told since."""
         ports = self.process.context.run(self.wiring.writer_ports, installation.metrics)
-        self.loop = self.process.context.run(ShardWriterLoop, ports, SHARD, name, PARTITIONS)
+        self.loop = self.process.context.run(ShardWriterLoop, ports, shard, name, self.wanted)
         self.task = self.process.spawn(self.loop.run())
 
 
@@ -174,8 +177,10 @@ class SimInstallation:
         cut: float = 0.0,
         budget: int | None = None,
         asking: bool = False,
+        moving: bool = False,
     ) -> None:
-        """``budget``: tokens that an account may use on one day; ``asking``: models use tools."""
+        """``budget``: tokens that an account may use on one day; ``asking``: models use tools; ``moving``: there are
+        writers of the other shard, and whoever tells them what has come."""
         self.budget = budget
         self.short: dict[str, Any] = {}
         """Settings of a run with a budget: a few replies use it up."""
@@ -200,6 +205,9 @@ class SimInstallation:
         self.streams = self.edge.wiring.streams(self.hub)
         self.owners = [Owner(self, f"owner-{number}") for number in range(owners)]
         self.writers = [Writer(self, f"writer-{number}") for number in range(writers)]
+        if moving:
+            self.writers += [Writer(self, f"other-{number}", OTHER_SHARD) for number in range(writers)]
+            self._telling = self.edge.process.spawn(self._tell_writers())
         self._places: dict[RoomId, int] = {}
         self._dead: list[Node] = []
         self._known: dict[RoomId, int] = {}
@@ -230,8 +238,9 @@ class SimInstallation:
         self.owners[number] = Owner(self, f"owner-{number}")
 
     def restart_writer(self, number: int) -> None:
-        self._bury(self.writers[number])
-        self.writers[number] = Writer(self, f"writer-{number}")
+        before = self.writers[number]
+        self._bury(before)
+        self.writers[number] = Writer(self, before.process.name, before.shard)
 
     def _bury(self, node: Node) -> None:
         node.process.kill()
@@ -312,6 +321,18 @@ class SimInstallation:
             if queued or open_rooms:
                 left.append(f"partition {partition}: {queued} queued, {open_rooms} rooms with open replies")
         return "; ".join(left)
+
+    async def _tell_writers(self) -> None:
+        """As the Supervisor does it."""
+        store = self.edge.wiring.store
+        while True:
+            await asyncio.sleep(1.0)
+            await store.refresh_shard_map()
+            for writer in self.writers:
+                wanted = [partition for partition in PARTITIONS if await store.shard_of(partition) == writer.shard]
+                if wanted != writer.wanted and not writer.process.killed:
+                    writer.wanted = wanted
+                    writer.process.spawn(writer.loop.assign(wanted))
 
     async def _sweep_budgets(self) -> None:
         """As the Supervisor does it."""

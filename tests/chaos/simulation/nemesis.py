@@ -12,6 +12,7 @@ import structlog
 from parlor.cache.keys import Keys
 from tests.chaos.checker import Foreign, Lost
 from tests.chaos.simulation.installation import EPOCH, PARTITIONS, SKEW_MAX, SimInstallation
+from tests.chaos.simulation.moves import Moves
 from tests.chaos.simulation.redis_server import Command
 from tests.chaos.simulation.users import Users
 
@@ -50,6 +51,7 @@ class Nemesis:
         may_jump: bool,
         may_swap: bool,
         may_give_away: bool,
+        moves: Moves | None = None,
     ) -> None:
         self._installation = installation
         self._users = users
@@ -82,6 +84,10 @@ class Nemesis:
             self._faults += [self._jump] * 4
         if may_swap:
             self._faults += [self._foreign_redis] * 4
+        self._moves = moves
+        if moves is not None:
+            self._faults += [self._move_partition] * 8
+            self._faults += [self._kill_writer] * 3
         if may_give_away:
             self._faults += [self._give_rooms_away] * 6
 
@@ -100,6 +106,8 @@ class Nemesis:
         """Lets what has begun come to its end, which heals it."""
         if self._healing:
             await asyncio.wait(set(self._healing))
+        if self._moves is not None:
+            await self._moves.finish()
 
     async def _stop_owner(self) -> None:
         process = self._chance.choice(self._installation.owners).process
@@ -131,6 +139,10 @@ class Nemesis:
 
     async def _give_rooms_away(self) -> None:
         await asyncio.gather(*(self._installation.give_away(room_id) for room_id in self._users.rooms))
+
+    async def _move_partition(self) -> None:
+        assert self._moves is not None
+        await self._moves.one()
 
     async def _bad_network(self) -> None:
         """Each kind at its own rate, for all processes."""

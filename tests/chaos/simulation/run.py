@@ -20,8 +20,9 @@ from parlor.store.calls import CallNotes
 from tests.chaos.checker import FinalRoom, Violation, check
 from tests.chaos.history import ObservedMessage, Operation, Outcome, Recorder
 from tests.chaos.observed import calls_in, noted_in, seen
-from tests.chaos.simulation.installation import SimInstallation
+from tests.chaos.simulation.installation import PARTITIONS, PAYERS, SimInstallation
 from tests.chaos.simulation.loop import VirtualLoop
+from tests.chaos.simulation.moves import Moves, strays
 from tests.chaos.simulation.nemesis import Nemesis
 from tests.chaos.simulation.spending import Watch
 from tests.chaos.simulation.tools import Ledger
@@ -53,6 +54,8 @@ GIVING_AWAY_FROM = 80_000
 """As those before; and rooms are given away, as to actors of their own."""
 ASKING_FROM = 90_000
 """As those, without budgets; and models use tools, whose calls people decide about."""
+MOVING_FROM = 100_000
+"""As those from ``GIVING_AWAY_FROM``, every other one with tools instead of budgets; and partitions move."""
 BUDGETS = (300, 900)
 SHORT_CHUNK = 8
 CUT_ANSWERS = 0.3
@@ -91,9 +94,10 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
     loop = asyncio.get_running_loop()
     looking_back = seed >= LOOKING_BACK_FROM
     chunk, cut = (SHORT_CHUNK, CUT_ANSWERS) if looking_back else (CHUNK, 0.0)
-    asking = seed >= ASKING_FROM
-    budget = chance.randint(*BUDGETS) if SPENDING_FROM <= seed < ASKING_FROM else None
-    installation = SimInstallation(seed, templates, chunk=chunk, cut=cut, budget=budget, asking=asking)
+    moving = seed >= MOVING_FROM
+    asking = seed >= ASKING_FROM and (not moving or seed % 2 == 1)
+    budget = chance.randint(*BUDGETS) if seed >= SPENDING_FROM and not asking else None
+    installation = SimInstallation(seed, templates, chunk=chunk, cut=cut, budget=budget, asking=asking, moving=moving)
     ledger = Ledger(installation.server)
     watch = Watch(installation)
     watching = asyncio.create_task(watch.watch())
@@ -106,17 +110,7 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
         looking_back=looking_back,
         deciding=asking,
     )
-    jumping, swapping = JUMPING_FROM <= seed < LOOKING_BACK_FROM, SWAPPING_FROM <= seed < SPENDING_FROM
-    nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES and not (jumping or swapping)
-    nemesis = Nemesis(
-        installation,
-        users,
-        nemesis_chance,
-        may_lose=may_lose,
-        may_jump=jumping,
-        may_swap=swapping,
-        may_give_away=seed >= GIVING_AWAY_FROM,
-    )
+    nemesis, moves = _nemesis(seed, installation, users, chance)
     try:
         evil = asyncio.create_task(nemesis.work())
         with contextlib.suppress(TimeoutError):
@@ -136,6 +130,9 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
             recorder.operations, final, nemesis.lost, foreign=nemesis.foreign, spending=spending, calls=calls
         )
         violations += unreadable
+        if moves is not None:
+            violations += [*moves.violations, *strays(installation.shards)]
+            nemesis.done += moves.done
         if unrest:
             violations.append(Violation("C5", "", unrest))
         if installation.metrics.parked_count:
@@ -173,6 +170,33 @@ def _report(
         seconds,
         f"{zlib.crc32(history):08x}",
     )
+
+
+def _nemesis(
+    seed: int, installation: SimInstallation, users: Users, chance: random.Random
+) -> tuple[Nemesis, Moves | None]:
+    jumping, swapping = JUMPING_FROM <= seed < LOOKING_BACK_FROM, SWAPPING_FROM <= seed < SPENDING_FROM
+    nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES and not (jumping or swapping)
+    moves = _moves(installation, chance.random()) if seed >= MOVING_FROM else None
+    nemesis = Nemesis(
+        installation,
+        users,
+        nemesis_chance,
+        may_lose=may_lose,
+        may_jump=jumping,
+        may_swap=swapping,
+        may_give_away=seed >= GIVING_AWAY_FROM,
+        moves=moves,
+    )
+    return nemesis, moves
+
+
+def _moves(installation: SimInstallation, seed: float) -> Moves:
+    """What accounts used moves with them: they have to be known."""
+    accounts = [(payer.account_db_key, payer.account_id, payer.partition) for payer in PAYERS]
+    statement = "INSERT INTO accounts (account_db_key, account_id, partition_id) VALUES (?, ?, ?)"
+    installation.shards.global_._connection.executemany(statement, accounts)
+    return Moves(installation.shards, installation.edge.wiring.clock, random.Random(seed), PARTITIONS)
 
 
 async def _heal(installation: SimInstallation, nemesis: Nemesis, evil: asyncio.Task[None]) -> None:
