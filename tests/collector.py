@@ -66,8 +66,8 @@ def _values(attributes: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @contextmanager
-def collecting() -> Iterator[Collector]:
-    """Listens on loopback."""
+def collecting(port: int = 0) -> Iterator[Collector]:
+    """Listens on loopback, by default on a free port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -79,7 +79,7 @@ def collecting() -> Iterator[Collector]:
         def log_message(self, _format: str, *arguments: object) -> None:
             """Says nothing."""
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     found = Collector(http.server_port)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

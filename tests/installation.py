@@ -45,12 +45,16 @@ ORIGIN = f"http://localhost:{31_000 + os.getpid() % 1_000}"
 kernel gives out, so nobody takes it meanwhile."""
 ISSUER_PORT = 30_000 + os.getpid() % 1_000
 """Where a test runs the OpenID issuer that every installation is told about; nobody else listens there, as above."""
+COLLECTOR_PORT = 32_000 + os.getpid() % 700
+"""Where a test collects traces, as above."""
 SETTINGS = {
     "PARLOR_API__ORIGINS": ORIGIN,
     "PARLOR_OPENID__ISSUER": f"http://localhost:{ISSUER_PORT}",
     "PARLOR_OPENID__CLIENT_ID": CLIENT_ID,
     "PARLOR_OPENID__CLIENT_SECRET": CLIENT_SECRET,
     "PARLOR_OPENID__TITLE": "Example",
+    "PARLOR_TRACES__URL": f"http://127.0.0.1:{COLLECTOR_PORT}",
+    "PARLOR_TRACES__SHARE": "0",
     "PARLOR_LLM__FIRST_TOKEN_TIMEOUT": "5",
     "PARLOR_LLM__IDLE_TIMEOUT": "5",
     "PARLOR_API__PERSISTED_TIMEOUT": "6",
@@ -58,7 +62,7 @@ SETTINGS = {
     "PARLOR_API__SPARE": "false",
 }
 """What differs from the defaults: tests do not wait as long as people and share two cores with all that they start; one
-of them is a page of another origin, one an OpenID issuer."""
+of them is a page of another origin, one an OpenID issuer, one a collector of the traces that a request asks for."""
 
 
 class Installation:

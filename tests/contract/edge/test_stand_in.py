@@ -23,7 +23,7 @@ from tests.unit.parlor_cli.haproxy_front import a_front_end, serves_config
 
 T = TypeVar("T")
 
-pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore")]
 
 MANAGER = "import subprocess, sys; subprocess.call(sys.argv[1:])"
 """Starts a process, and ends with it."""

@@ -11,13 +11,13 @@ import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from parlor_cli import haproxy
+from tests.contract.edge.application import SETTINGS, Edge
 from tests.integration.socket_client import LONG, connected
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.samples import ROOM
-from tests.unit.parlor_cli.edge import SETTINGS, Edge
 from tests.unit.parlor_cli.haproxy_front import a_front_end
 
-pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore")]
 
 Open = Callable[..., AbstractAsyncContextManager[Edge]]
 TOKEN = token(SETTINGS)

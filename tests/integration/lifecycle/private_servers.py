@@ -1,17 +1,13 @@
-"""Real Redis and MariaDB, started by `parlor up`."""
+"""Real Redis and MariaDB, started by `parlor up`: what is kept when they die, and when Parlor ends. A part of
+`make chaos`, for the minute that it takes."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import stat
 import time
 
-import asyncmy
 import pytest
-from redis import Redis
-from redis.exceptions import AuthenticationError
 
 from parlor_cli import processes
 from parlor_cli.refusal import Refusal
@@ -36,16 +32,7 @@ def _need_servers() -> None:
 
 def test_messages_survive_the_death_of_every_server(make_parlor: MakeParlor) -> None:
     parlor = make_parlor("data", "--servers", "private", "--shards", "2", "--partitions", "8")
-    printed = parlor.start()
-    assert "MariaDB" in printed
-    socket_path = parlor.installation.runtime_dir / "mariadb.sock"
-    assert stat.S_IMODE(socket_path.stat().st_mode) == 0o700
-    with pytest.raises(asyncmy.errors.OperationalError, match="Access denied"):
-        asyncio.run(asyncmy.connect(unix_socket=str(socket_path), user="root"))
-    assert (parlor.data_dir / "mariadb-init.sql").stat().st_mode & 0o077 == 0
-    redis_url = f"unix://{socket_path.with_name('redis.sock')}"
-    with Redis.from_url(redis_url, protocol=2) as nobody, pytest.raises(AuthenticationError):
-        nobody.ping()
+    assert "MariaDB" in parlor.start()
     talk = Conversation(parlor)
     talk.send("one")
     killed = {name: ref for name, ref in parlor.run.processes.items() if name in ("redis", "mariadb")}

@@ -13,7 +13,7 @@ from parlor_cli import front_end, haproxy
 from tests.integration.waiting import eventually
 from tests.unit.parlor_cli.haproxy_front import a_front_end, in_front_of, serves_config
 
-pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore")]
 
 
 def servers(config: str) -> list[str]:

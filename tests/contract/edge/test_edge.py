@@ -11,10 +11,10 @@ import pytest
 
 from parlor.model.messages import Event
 from parlor_cli import haproxy
-from tests.unit.parlor_cli.edge import AUTHORIZED, CLOSE, LONG, PATH, Answer, Edge
+from tests.contract.edge.application import AUTHORIZED, CLOSE, LONG, PATH, Answer, Edge
 from tests.unit.parlor_cli.haproxy_front import a_front_end
 
-pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ import pytest
 
 from parlor.settings.connections import ConnectionSettings
 from parlor_cli import haproxy
+from tests.contract.edge.application import AUTHORIZED, CLOSE, LONG, PATH, SETTINGS, Answer, Edge
 from tests.integration.waiting import eventually
 from tests.servers import free_ports
-from tests.unit.parlor_cli.edge import AUTHORIZED, CLOSE, LONG, PATH, SETTINGS, Answer, Edge
 from tests.unit.parlor_cli.haproxy_front import a_front_end
 
-pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore")]
 
 SHORT = 600
 """Milliseconds: the limit that a test reaches."""

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import httpx2
 import pytest
 
 from tests.collector import Collector, Kept, collecting
-from tests.integration.lifecycle.conftest import MakeParlor
+from tests.installation import COLLECTOR_PORT, Installation
+from tests.integration.user import User
 from tests.integration.waiting import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.integration
 
+KINDS = ("embedded",)
 CALLER = "00f067aa0ba902b7"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-async def test_a_send_is_one_trace_from_http_to_the_commit(make_parlor: MakeParlor) -> None:
-    with collecting() as collector:
-        parlor = make_parlor()
-        parlor.environment |= {"PARLOR_TRACES__URL": collector.url, "PARLOR_LOG__LEVEL": "debug"}
-        parlor.start()
-        token = parlor.command("token", "ada").stdout.strip()
-        async with httpx2.AsyncClient(
-            base_url=f"http://127.0.0.1:{parlor.port}", headers={"Authorization": f"Bearer {token}"}, timeout=60
-        ) as client:
-            room = (await client.post("/v1/rooms", json={"title": "Traced"})).json()["room_id"]
-            sent = await client.post(
-                f"/v1/rooms/{room}/messages",
-                json={"content": "Hello"},
-                headers={"traceparent": f"00-{TRACE}-{CALLER}-01", "Prefer": "wait=30"},
-            )
-            assert sent.status_code == 201, sent.text
+async def test_a_send_is_one_trace_from_http_to_the_commit(user: User, installation: Installation) -> None:
+    room = await user.create_room()
+    with collecting(COLLECTOR_PORT) as collector:
+        sent = await user.http.post(
+            f"/v1/rooms/{room}/messages",
+            json={"content": "Hello"},
+            headers={"traceparent": f"00-{TRACE}-{CALLER}-01", "Prefer": "wait=30"},
+        )
+        assert sent.status_code == 201, sent.text
         request_id = sent.headers["x-request-id"]
 
         async def named() -> dict[str, Kept]:
@@ -51,9 +45,8 @@ async def test_a_send_is_one_trace_from_http_to_the_commit(make_parlor: MakeParl
         actors = {each.process["parlor.actor"].split("-")[0] for each in collector.of(TRACE)}
         assert actors == {"ChatApi", "rooms", "writer"}
 
-        lines = parlor.command("logs", "--request", request_id).stdout
+        lines = installation.parlor("logs", "--request", request_id).stdout
         assert f'"trace_id":"{TRACE}"' in lines.replace('": "', '":"')
-        assert parlor.down().returncode == 0
 
 
 def names(collector: Collector) -> dict[str, Kept]:
