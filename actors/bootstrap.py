@@ -8,10 +8,11 @@ from collections.abc import Callable
 import ray
 import structlog
 
-from actors.contracts import SUPERVISOR, ActorsFailed, InstallationStatus
-from actors.handles import Handle, find_actor_blocking
+from actors.contracts import SUPERVISOR, ActorsFailed, ActorStatus, InstallationStatus
+from actors.handles import Handle, find_actor_blocking, start_again
 from actors.nodes import HEAD_RESOURCE
 from actors.pools import installed_actors
+from actors.process import forget_latest_settings
 from actors.status import constructor_failure, task_failure
 from actors.supervisor import Supervisor
 from parlor.settings import Settings
@@ -22,6 +23,8 @@ AGAIN_SECONDS = 0.25
 """Seconds between the death of the Supervisor and the next question: Ray needs about that to start a process."""
 STATUS_SECONDS = 30.0
 """Longest wait for an answer of the Supervisor."""
+_RENEW_SECONDS = 180.0
+"""For the replacement of one actor, beyond the patience with its replies."""
 
 
 def obtain_supervisor(settings: Settings) -> Handle:
@@ -92,6 +95,59 @@ def status(settings: Settings) -> InstallationStatus:
     return found
 
 
+class RayFleet:
+    """See ``actors.upgrade.Fleet``; without the replicas, which are Serve's."""
+
+    def __init__(self, settings: Settings, patience: float) -> None:
+        """``patience``: seconds for the end of a reply."""
+        self._settings = settings
+        self._patience = patience
+
+    def statuses(self) -> list[ActorStatus]:
+        try:
+            return status(self._settings).actors
+        except (ValueError, ray.exceptions.RayError) as error:
+            raise ActorsFailed(f"the Supervisor does not answer: {error}") from error
+
+    def restart_supervisor(self) -> None:
+        before = self._process()
+        start_again(find_actor_blocking(SUPERVISOR, self._settings.ray.namespace))
+        deadline = time.monotonic() + self._settings.ray.start_timeout.total_seconds()
+        while self._process() in (None, before):
+            if time.monotonic() > deadline:
+                raise ActorsFailed("the Supervisor did not start again")
+            time.sleep(AGAIN_SECONDS)
+        try:
+            ensure_supervisor(self._settings)
+        except TimeoutError as error:
+            raise ActorsFailed(f"the new Supervisor is {error}") from error
+
+    def _process(self) -> int | None:
+        """The Supervisor's; None while it does not answer."""
+        try:
+            return next((one.pid for one in status(self._settings).actors if one.kind == "Supervisor"), None)
+        except (ValueError, ray.exceptions.RayTaskError) as error:
+            raise ActorsFailed(f"the Supervisor: {error}") from error
+        except ray.exceptions.RayActorError as error:
+            if error.actor_init_failed:
+                raise ActorsFailed(f"the Supervisor: {constructor_failure(error)}") from error
+            return None
+        except ray.exceptions.RayError:
+            return None
+
+    def renew(self, name: str) -> ActorStatus | None:
+        supervisor = find_actor_blocking(SUPERVISOR, self._settings.ray.namespace)
+        try:
+            found: ActorStatus | None = ray.get(
+                supervisor.renew.remote(name, self._patience), timeout=self._patience + _RENEW_SECONDS
+            )
+        except ray.exceptions.RayTaskError as error:
+            raise ActorsFailed(task_failure(error)) from error
+        except ray.exceptions.RayError as error:
+            raise ActorsFailed(f"{name} was not replaced: {error}") from error
+        return found
+
+
 def shut_down(settings: Settings, timeout_s: float) -> None:
     """Drains the rooms and the queues, then ends every actor; harmless when there is none."""
     names = installed_actors(settings.ray.namespace)
@@ -103,6 +159,7 @@ def shut_down(settings: Settings, timeout_s: float) -> None:
             # What is not drained stays in Redis and is taken up at the next start.
             _log.warning("not_drained", error=repr(error))
         _end(SUPERVISOR, settings.ray.namespace)
+    forget_latest_settings(settings.ray.namespace)
     # After the Supervisor, which would make the others again; and read anew, for it may have made more meanwhile.
     for name in installed_actors(settings.ray.namespace):
         _end(name, settings.ray.namespace)

@@ -63,6 +63,12 @@ class ActorStatus(msgspec.Struct, frozen=True):
     """Since its last call; StateMachines only."""
     trouble: str = ""
     """Why a ShardWriter does not hold its partitions; empty: nothing is wrong."""
+    version: str = ""
+    """The code that it runs (``parlor.model.release.program_version``); empty: from before there was this field."""
+    settings: str = ""
+    """Tells the settings that it has from others."""
+    compatibility: int = 0
+    """The number of its code; 0: from before there were numbers."""
 
 
 class QueueStatus(msgspec.Struct, frozen=True):
@@ -113,6 +119,11 @@ class SupervisorContract(Protocol):
         """The name of the StateMachine that processes on this node use; made when first asked for."""
 
     async def status(self) -> InstallationStatus: ...
+
+    async def renew(self, name: str, seconds: float) -> ActorStatus | None:
+        """Gives an actor a new process, or has another one take its place, and returns the status of that when it has
+        started: rooms are handed over, each when its reply has ended, at most so many seconds later. None: there is
+        none of this name any more. Raises ``ActorsFailed`` when the new one does not start."""
 
     async def drain(self, seconds: float) -> None:
         """Rooms take no sends, replies end, queues are flushed."""

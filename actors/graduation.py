@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import structlog
@@ -37,10 +38,11 @@ class Graduation:
         self._pools = pools
         self._change = change
         self._claims = claims
-        self._moving: dict[RoomId, asyncio.Task[None]] = {}
+        self._moving: dict[RoomId, asyncio.Task[bool]] = {}
+        self._paused: set[str] = set()
 
     @property
-    def moving(self) -> list[asyncio.Task[None]]:
+    def moving(self) -> list[asyncio.Task[bool]]:
         return list(self._moving.values())
 
     async def step(self) -> None:
@@ -49,27 +51,39 @@ class Graduation:
             _log.info("room_gets_its_own_actor", name=name)
             await self._change(partial(self._pools.make_own_actor, name))
         for room, holder, own in self._rooms.to_move():
-            if room not in self._moving:
-                task = self._moving[room] = asyncio.create_task(self._move(room, holder, own))
+            if room not in self._moving and not {holder, own} & self._paused:
+                task = self._moving[room] = asyncio.create_task(self.hand_over(room, holder, own, GIVE_AWAY_SECONDS))
                 task.add_done_callback(partial(self._moved, room))
 
-    async def _move(self, room: RoomId, holder: str, own: str) -> None:
+    @contextmanager
+    def paused(self, own: str) -> Iterator[None]:
+        """Moves no room into this actor, or out of it, inside the ``with`` block."""
+        self._paused.add(own)
         try:
-            async with asyncio.timeout(GIVE_AWAY_SECONDS + ANSWER_SECONDS):
-                gone = await self._pools.rooms[holder].give_away.remote(room, GIVE_AWAY_SECONDS)
+            yield
+        finally:
+            self._paused.discard(own)
+
+    async def hand_over(self, room: RoomId, holder: str, to: str, seconds: float) -> bool:
+        """Moves a room between two of its replies; whether the holder has let it go: not when a reply takes longer."""
+        gone = False
+        try:
+            async with asyncio.timeout(seconds + ANSWER_SECONDS):
+                gone = await self._pools.rooms[holder].give_away.remote(room, seconds)
             if not gone:
-                return
-            self._rooms.move(room, own)
-            _log.info("room_moved", room_id=room, name=own)
+                return False
+            self._rooms.move(room, to)
+            _log.info("room_moved", room_id=room, name=to)
             # So that replies that wait there begin at once.
             wake = Wake(None, room, "", ticket=await self._claims(room))
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self._pools.rooms[own].execute.remote(encode_commands([wake]), True)
+                await self._pools.rooms[to].execute.remote(encode_commands([wake]), True)
         except (RayError, TimeoutError, KeyError, ParlorError) as error:
             # One of the actors has ended, or Redis is away: the next command finds a place, or the sweep.
             _log.warning("room_moves_later", room_id=room, holder=holder, debug=repr(error))
+        return gone
 
-    def _moved(self, room: RoomId, task: asyncio.Task[None]) -> None:
+    def _moved(self, room: RoomId, task: asyncio.Task[bool]) -> None:
         del self._moving[room]
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("room_not_moved", room_id=room, exc_info=error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 import structlog
 from msgspec.structs import replace
@@ -13,13 +12,13 @@ from actors.handles import this_node
 from actors.logs import observe
 from actors.metrics import RayRoomMetrics
 from actors.once import Once
+from actors.process import ActorProcess
 from actors.room_socket import RoomSocket
 from actors.status import counted
 from actors.threads import serve_calls
 from parlor.model.ids import RoomId
 from parlor.rooms.commands import decode_commands, encode_outcomes
 from parlor.rooms.host import RoomHost
-from parlor.settings import Settings
 from parlor.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
@@ -29,7 +28,8 @@ class RoomActor:
     """See ``actors.contracts.RoomActorContract``."""
 
     def __init__(self, settings_json: str, name: str) -> None:
-        self._settings = Settings.model_validate_json(settings_json)
+        self._process = ActorProcess(name, "RoomActor", settings_json)
+        self._settings = self._process.settings
         self._name = name
         self._host = Once(self._open)
         self._metrics = RayRoomMetrics(name)
@@ -50,13 +50,11 @@ class RoomActor:
         await self._host()
 
     async def status(self) -> ActorStatus:
-        status = ActorStatus(self._name, "RoomActor", os.getpid(), this_node(), True, started=False)
         host = self._host.result
         if host is None:
-            return status
+            return self._process.status(started=False)
         return replace(
-            status,
-            started=True,
+            self._process.status(),
             rooms=[str(room) for room in host.rooms],
             served=host.served,
             replies=host.replies,

@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict
 
 from msgspec import structs
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError
 
 from actors.channel import ActorUnreachable, RoomChannel
 from actors.contracts import SUPERVISOR, InstallationStatus
@@ -112,14 +112,25 @@ class RoomRouter:
     async def _place(self, room_id: RoomId, failed: str | None) -> str:
         try:
             async with asyncio.timeout(PLACE_SECONDS):
-                supervisor = await self._find_supervisor()
-                actor: str | None = await supervisor.place_room.remote(room_id, failed)
+                actor = await self._ask_for_place(room_id, failed)
         except (RayError, TimeoutError, ValueError) as error:
             self._supervisor = None
             raise Overloaded("No room actor can be found now", debug=repr(error), retry_after=2.0) from error
         if actor is None:
             raise Overloaded("Every room actor is full, or none has started yet", retry_after=2.0)
         return actor
+
+    async def _ask_for_place(self, room_id: RoomId, failed: str | None) -> str | None:
+        """Waits for a Supervisor that is being started again: it takes a second or two."""
+        while True:
+            supervisor = await self._find_supervisor()
+            try:
+                actor: str | None = await supervisor.place_room.remote(room_id, failed)
+            except RayActorError:
+                self._supervisor = None
+                await asyncio.sleep(ROUTE_PAUSE)
+            else:
+                return actor
 
     def _channel(self, actor: str) -> RoomChannel:
         if actor not in self._channels:

@@ -9,15 +9,14 @@ import structlog
 from msgspec.structs import replace
 
 from actors.contracts import ActorStatus
-from actors.handles import this_node
 from actors.logs import observe
 from actors.metrics import RayWriterMetrics
 from actors.once import Once
+from actors.process import ActorProcess
 from actors.status import counted
 from actors.threads import serve_calls
 from parlor.model.ids import Partition, ShardId
 from parlor.persistence.writer import ShardWriterLoop
-from parlor.settings import Settings
 from parlor.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
@@ -27,7 +26,8 @@ class ShardWriter:
     """See ``actors.contracts.ShardWriterContract``."""
 
     def __init__(self, settings_json: str, name: str, shard: ShardId, partitions: list[Partition]) -> None:
-        self._settings = Settings.model_validate_json(settings_json)
+        self._process = ActorProcess(name, "ShardWriter", settings_json)
+        self._settings = self._process.settings
         self._name = name
         self._shard = shard
         self._partitions = partitions
@@ -43,12 +43,11 @@ class ShardWriter:
 
     async def status(self) -> ActorStatus:
         loop = self._loop.result
-        status = ActorStatus(self._name, "ShardWriter", os.getpid(), this_node(), True, started=False)
         if loop is None:
-            return status
+            return self._process.status(started=False)
         partitions = list(map(int, loop.held))
         committed = self._metrics.committed
-        return replace(status, started=True, partitions=partitions, committed=committed, trouble=loop.trouble)
+        return replace(self._process.status(), partitions=partitions, committed=committed, trouble=loop.trouble)
 
     async def assign(self, partitions: list[Partition]) -> None:
         await (await self._loop()).assign(partitions)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.contracts import STATE_MACHINE, ActorStatus, Answers
-from actors.handles import this_node
 from actors.logs import observe
 from actors.once import Once
+from actors.process import ActorProcess
 from actors.watch import watch_supervisor
 from parlor.cache.live import RoomAddress
 from parlor.clock import SystemClock
@@ -21,7 +21,6 @@ from parlor.model.requests import Idempotency
 from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
 from parlor.model.tracing import work_for
-from parlor.settings import Settings
 from parlor.state_machine import ChatStateMachine
 from parlor.wiring import Wiring
 
@@ -32,7 +31,8 @@ class StateMachine:
     """See ``actors.contracts.StateMachineContract``."""
 
     def __init__(self, settings_json: str, name: str) -> None:
-        self._settings = Settings.model_validate_json(settings_json)
+        self._process = ActorProcess(name, "StateMachine", settings_json)
+        self._settings = self._process.settings
         self._name = name
         self._opened = Once(self._open)
         self._watching: asyncio.Task[None] | None = None
@@ -81,15 +81,7 @@ class StateMachine:
 
     async def status(self) -> ActorStatus:
         idle = self._clock.monotonic() - self._called_at
-        return ActorStatus(
-            self._name,
-            "StateMachine",
-            os.getpid(),
-            this_node(),
-            True,
-            idle_seconds=idle,
-            started=self._started,
-        )
+        return replace(self._process.status(started=self._started), idle_seconds=idle)
 
     async def _open(self) -> Wiring:
         wiring = await Wiring.open(self._settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable
 
 import structlog
 from ray.exceptions import RayActorError, RayError, RayTaskError
@@ -53,6 +54,15 @@ async def ask_started(handle: Handle) -> ActorStatus | None:
     except RayError:
         return None
     return found
+
+
+async def settle(calls: list[Awaitable[object]], seconds: float) -> None:
+    """Waits for calls; the liveness check or the next sweep deals with those that fail."""
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*calls, return_exceptions=True)
+    except TimeoutError:
+        _log.warning("actors_slow", seconds=seconds)
 
 
 def counted(count: int, noun: str) -> str:

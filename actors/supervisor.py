@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
@@ -24,15 +23,17 @@ from actors.nodes import alive_nodes, draining_nodes
 from actors.once import Once
 from actors.overdue import overdue_wakes
 from actors.pools import Pools, state_machine_name
+from actors.process import ActorProcess
+from actors.renewal import Renewal
+from actors.replicas import announced
 from actors.report import queue_statuses, service_statuses
-from actors.status import ask_started, ask_status
+from actors.status import ask_started, ask_status, settle
 from parlor.clock import SystemClock
 from parlor.errors import ForeignCache, Overloaded, ParlorError, ShardBehind
 from parlor.model.ids import RoomId, ShardId
 from parlor.rooms.commands import Command, encode_commands
 from parlor.rooms.own_actors import is_own, most_own_actors
 from parlor.rooms.pool import RoomPool
-from parlor.settings import Settings
 from parlor.wiring import Wiring
 
 _log = structlog.get_logger(__name__)
@@ -58,14 +59,16 @@ class Supervisor:
     """See ``actors.contracts.SupervisorContract``."""
 
     def __init__(self, settings_json: str) -> None:
-        self._settings = Settings.model_validate_json(settings_json)
+        self._process = ActorProcess(SUPERVISOR, "Supervisor", settings_json)
+        self._settings = self._process.settings
         self._clock = SystemClock()
-        self._pools = Pools(self._settings, settings_json)
+        self._pools = Pools(self._settings, self._process.settings_json)
         shared_only = self._settings.ray.placement == "resources"
         own = 0 if shared_only else most_own_actors(self._settings.rooms)
         self._rooms = RoomPool(self._settings.rooms, self._clock, own)
         self._graduation = Graduation(self._rooms, self._pools, self._change, self._claims)
         self._liveness = LivenessCheck(self._clock, self._answered, self._rooms.silent)
+        self._renewal = Renewal(self._pools, self._rooms, self._liveness, self._graduation, self._change, self._retire)
         self._changing = asyncio.Lock()
         self._pool_may_grow = asyncio.Event()
         """Set when the pool may have to grow, so that this does not wait for the next sweep."""
@@ -117,9 +120,9 @@ class Supervisor:
     async def state_machine_for(self, node: str) -> str:
         await self._started()
         if node == this_node() or node in self._nodes_draining:
-            return STATE_MACHINE
+            return self._renewal.instead_of(STATE_MACHINE)
         await self._ensure_state_machine(node)
-        return state_machine_name(node, first=False)
+        return self._renewal.instead_of(state_machine_name(node, first=False))
 
     async def status(self) -> InstallationStatus:
         wiring = await self._started()
@@ -134,17 +137,21 @@ class Supervisor:
             services["writers"] = f"they wait for {self._writers_wait_for}"
         return InstallationStatus(self._settings.ray.namespace, actors, queues, services)
 
+    async def renew(self, name: str, seconds: float) -> ActorStatus | None:
+        await self._started()
+        return await self._renewal.renew(name, seconds)
+
     async def drain(self, seconds: float) -> None:
         self._draining = True
         await self._started()
-        await _settle([*self._sweeping, *self._retiring.values(), *self._graduation.moving], ANSWER_SECONDS)
+        await settle([*self._sweeping, *self._retiring.values(), *self._graduation.moving], ANSWER_SECONDS)
         rooms = [
             handle.drain.remote(seconds) for name, handle in self._pools.rooms.items() if self._liveness.answers(name)
         ]
-        await _settle(rooms, seconds + ANSWER_SECONDS)
+        await settle(rooms, seconds + ANSWER_SECONDS)
         # After the rooms, so that what they queued while draining is flushed too.
         writers = [handle.stop.remote() for name, handle in self._pools.writers.items() if self._liveness.answers(name)]
-        await _settle(writers, seconds + ANSWER_SECONDS)
+        await settle(writers, seconds + ANSWER_SECONDS)
 
     # Start
 
@@ -257,7 +264,7 @@ class Supervisor:
         for status in self._liveness.statuses():
             if status.kind == "ShardWriter" and status.alive and status.node in self._nodes_draining:
                 _log.info("writer_moves", name=status.name, node=status.node)
-                await _settle([self._pools.writers[status.name].stop.remote()], ANSWER_SECONDS)
+                await settle([self._pools.writers[status.name].stop.remote()], ANSWER_SECONDS)
                 await self._end(status.name)
 
     async def _tell_writers(self) -> None:
@@ -305,7 +312,7 @@ class Supervisor:
         calls = [
             self._pools.rooms[name].execute.remote(encode_commands(batch), True) for name, batch in batches.items()
         ]
-        await _settle(calls, ANSWER_SECONDS)
+        await settle(calls, ANSWER_SECONDS)
 
     async def _sweep_budgets(self) -> None:
         """Settles reservations that nothing needs any more, every ``BUDGETS_SECONDS``."""
@@ -336,19 +343,21 @@ class Supervisor:
         if state_machine_name(node, first=False) not in self._pools.state_machines:
             await self._change(partial(self._pools.ensure_state_machine, node, first=False))
 
-    def _retire(self, name: str) -> None:
-        if name not in self._retiring:
-            task = self._retiring[name] = asyncio.create_task(self._drain_and_end(name))
-            task.add_done_callback(partial(self._retired, name))
-
-    async def _drain_and_end(self, name: str) -> None:
+    def _retire(self, name: str, seconds: float | None = None) -> asyncio.Task[None]:
         """Moves an actor's rooms elsewhere, then ends it."""
-        # A room that only gives its own actor back can wait for the end of its reply.
-        patient = is_own(name) and not self._nodes_draining
-        seconds = OWN_LEAVES_SECONDS if patient else self._settings.rooms.drain_timeout.total_seconds()
+        if name not in self._retiring:
+            if seconds is None:
+                # A room that only gives its own actor back can wait for the end of its reply.
+                patient = is_own(name) and not self._nodes_draining
+                seconds = OWN_LEAVES_SECONDS if patient else self._settings.rooms.drain_timeout.total_seconds()
+            task = self._retiring[name] = asyncio.create_task(self._drain_and_end(name, seconds))
+            task.add_done_callback(partial(self._retired, name))
+        return self._retiring[name]
+
+    async def _drain_and_end(self, name: str, seconds: float) -> None:
         _log.info("room_actor_leaves", name=name)
         if self._liveness.answers(name):
-            await _settle([self._pools.rooms[name].leave.remote(seconds)], seconds + ANSWER_SECONDS)
+            await settle([self._pools.rooms[name].leave.remote(seconds)], seconds + ANSWER_SECONDS)
         await self._end(name)
         self._rooms.remove(name)
 
@@ -383,16 +392,8 @@ class Supervisor:
         asked = [name for name, status in known.items() if status.alive and name in self._pools.all]
         found = await asyncio.gather(*(ask_status(self._pools.all[name][1], ANSWER_SECONDS) for name in asked))
         known |= {status.name: status for status in found if status is not None}
-        return [ActorStatus(SUPERVISOR, "Supervisor", os.getpid(), this_node(), True), *known.values()]
+        replicas = await asyncio.to_thread(announced, self._settings.ray.namespace)
+        return [self._process.status(), *known.values(), *replicas]
 
     def __repr__(self) -> str:
         return "Supervisor"
-
-
-async def _settle(calls: list[Awaitable[object]], seconds: float) -> None:
-    """Waits for calls; the liveness check or the next sweep deals with those that fail."""
-    try:
-        async with asyncio.timeout(seconds):
-            await asyncio.gather(*calls, return_exceptions=True)
-    except TimeoutError:
-        _log.warning("actors_slow", seconds=seconds)

@@ -17,8 +17,9 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from actors.logs import observe
+from actors.replicas import announce
 from actors.threads import serve_calls
-from api import http1, node_ports, serve_log, socket_server
+from api import drain, http1, node_ports, serve_log, socket_server
 from api.app import build_app
 from api.autoscaling import ByLoad
 from api.load import ReplicaLoad
@@ -30,8 +31,9 @@ from parlor.settings.loading import Configuration, ConfigurationError
 
 _STREAMS_FULL = 0.8
 """How full of streams a replica is when another one is wanted: what comes meanwhile needs a place."""
-_DRAIN_SECONDS = 15.0
-"""Time for open requests when a replica stops. Streams that are still open are then cut; their readers resume."""
+_DRAIN_SECONDS = 60.0
+"""Time for open requests when a replica stops: streams of other providers' protocols end with their reply, and cannot
+be resumed. Those that are still open are then cut."""
 
 
 class Unrouted:
@@ -57,6 +59,7 @@ class ChatApi:
         self._settings = Settings.model_validate_json(settings_json)
         self._create_supervisor = create_supervisor
         self._load: ReplicaLoad | None = None
+        announce(settings_json, serve.get_replica_context().replica_id.to_full_id_str())
         observe(self._settings, "ChatApi")
         serve_calls()
         http1.install()
@@ -69,6 +72,7 @@ class ChatApi:
         # Serve writes `x-request-id` itself.
         app = build_app(self._settings, self._open_gateway, metrics=RayEdgeMetrics(), echo_request_id=False)
         self._load = ReplicaLoad(app.state.edge)
+        drain.install(app.state.edge.leave)
         return Unrouted(app)
 
     def record_autoscaling_stats(self) -> dict[str, float]:

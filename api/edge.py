@@ -108,6 +108,7 @@ class Edge:
         self.checking: asyncio.Task[list[DependencyHealth]] | None = None
         """The health check that is under way, or the last one."""
         self._gateway: Gateway | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_full(self) -> bool:
@@ -122,8 +123,13 @@ class Edge:
         return self._gateway
 
     def open(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+        self._gateway, self._loop = gateway, asyncio.get_running_loop()
         self.limits.accounts = gateway.limits
+
+    def leave(self) -> None:
+        """Has streams end whose readers can go on elsewhere: the replica is being stopped. From any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.open_streams.leave)
 
     async def close(self) -> None:
         if self.checking is not None:

@@ -120,7 +120,8 @@ class EventStream(Response):
                     await _end_body(send, self._frames.end(self._begins_at, error.code))
                     return
                 await self._start(send)
-                with self._edge.open_streams.watch(self._caller) as revoked:
+                resumable = isinstance(self._frames, NativeFrames)
+                with self._edge.open_streams.watch(self._caller, resumable=resumable) as revoked:
                     await self._serve(_Relay(subscription, send, self._frames), receive, revoked)
 
     async def _start(self, send: Send) -> None:

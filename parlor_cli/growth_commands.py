@@ -1,13 +1,15 @@
-"""`parlor move-partition`: what an operator does when a shard has become too small."""
+"""`parlor move-partition` and `parlor upgrade`: what an operator changes while everything runs."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from parlor_cli.installation import DEFAULT_DATA_DIR
 from parlor_cli.options import DataDir, Json
+from parlor_cli.progress import ScreenProgress
 
 
 def move_partition(
@@ -25,3 +27,22 @@ def move_partition(
     if (shard is None) != abort:
         raise Refusal("give the shard that the partition is to live on, or --abort", exit_code=2)
     move(data_dir, Partition(partition), None if shard is None else ShardId(shard), abort=abort, as_json=json)
+
+
+def upgrade(
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Read the settings anew too, from the environment and the file.")
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Also replace processes that run this version already.")] = False,
+    patience: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds for the end of a reply before it goes on elsewhere.")
+    ] = 60.0,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Have what runs run the version that is installed now, one process after the other; called again, it goes on where
+    it stopped."""
+    from parlor_cli.upgrade import run
+
+    progress = ScreenProgress(out=Console(stderr=True, highlight=False, soft_wrap=True)) if json else ScreenProgress()
+    run(data_dir, progress, settings=settings, every=every, patience=patience, as_json=json)

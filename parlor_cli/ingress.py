@@ -41,15 +41,22 @@ class Ingress:
     def start(self) -> None:
         """Returns when the application runs. Raises ``Refusal``."""
         from ray import serve
+
+        api = self._settings.api
+        # Everything of Serve listens there. HAProxy has been told where clients come from: see `front_end`.
+        host = LOOPBACK if self._own_haproxy else api.host
+        serve.start(proxy_location="EveryNode", http_options={"host": host, "port": api.port})
+        self.deploy()
+
+    def deploy(self) -> None:
+        """Returns when the application runs in new replicas; those that there were end when they have taken over.
+        Raises ``Refusal``."""
+        from ray import serve
         from ray.serve.exceptions import RayServeException
 
         from api.deployment import build_serve_app
 
-        api = self._settings.api
         try:
-            # Everything of Serve listens there. HAProxy has been told where clients come from: see `front_end`.
-            host = LOOPBACK if self._own_haproxy else api.host
-            serve.start(proxy_location="EveryNode", http_options={"host": host, "port": api.port})
             serve.run(build_serve_app(self._settings.dump_secrets()), name=APP_NAME, route_prefix="/")
         except (RayServeException, RuntimeError, TimeoutError) as error:
             raise Refusal(f"the HTTP application did not start: {error}{_deployment_messages()}") from error
@@ -74,6 +81,16 @@ class Ingress:
             serve.delete(APP_NAME)
         else:
             serve.shutdown()  # type: ignore[no-untyped-call] # untyped in Ray
+
+
+def running_replicas() -> int:
+    """How many replicas of the application take requests."""
+    from ray import serve
+
+    application = serve.status().applications.get(APP_NAME)
+    deployments = application.deployments.values() if application is not None else ()
+    states = [state for found in deployments for state in found.replica_states.items()]
+    return sum(count for state, count in states if state == "RUNNING")
 
 
 def _deployment_messages() -> str:

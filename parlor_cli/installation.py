@@ -9,6 +9,7 @@
         lock                locked (flock) by the launcher while it lives
         run.json            the running launcher, its processes and addresses (0600)
         settings.json       the effective settings of the running installation, secrets in clear (0600)
+        overrides.json      those of them that its start decided (0600)
         files/              the bytes of files that were uploaded
         logs/  redis/  sqlite/  mariadb/
 
@@ -234,8 +235,18 @@ class Installation:
         except FileNotFoundError:
             return None
 
+    def write_overrides(self, overrides: str) -> None:
+        """Saves the settings that the command line and the start decided, for an upgrade that reads the others anew."""
+        _write(self.data_dir / "overrides.json", overrides.encode())
+
+    def read_overrides(self) -> str | None:
+        try:
+            return (self.data_dir / "overrides.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
     def clear_run(self) -> None:
-        for name in ("run.json", "settings.json"):
+        for name in ("run.json", "settings.json", "overrides.json"):
             (self.data_dir / name).unlink(missing_ok=True)
 
 

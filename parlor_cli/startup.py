@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -202,6 +203,7 @@ class Startup:
                 with_dashboard = f"dashboard on port {plan.dashboard}" if settings.ray.dashboard else "no dashboard"
                 done(f"private, {with_dashboard}")
         self._installation.write_settings(settings.dump_secrets())
+        self._installation.write_overrides(json.dumps(self._overrides))
         self._started.record()
         return haproxy
 

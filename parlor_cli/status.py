@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,7 +95,8 @@ def ask_actors(installation: Installation, run: RunFile) -> InstallationStatus:
 
 
 def with_lag(status: InstallationStatus) -> dict[str, Plain]:
-    """The report, and for each shard: queued entries, age of the oldest in seconds, dead letters."""
+    """The report, how many processes run which version, and for each shard: queued entries, age of the oldest in
+    seconds, dead letters."""
     found: dict[str, Plain] = msgspec.to_builtins(status)
     shards: list[Plain] = []
     for shard in sorted({queue.shard for queue in status.queues}):
@@ -107,4 +109,8 @@ def with_lag(status: InstallationStatus) -> dict[str, Plain]:
                 "dead_letters": sum(queue.dead_letters for queue in queues),
             }
         )
-    return found | {"shards": shards}
+    versions = Counter(one.version or "an earlier version" for one in status.actors if one.alive)
+    running: dict[str, Plain] = {
+        version: f"{count} process{'' if count == 1 else 'es'}" for version, count in sorted(versions.items())
+    }
+    return {"versions": running} | found | {"shards": shards}

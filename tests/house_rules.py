@@ -43,6 +43,7 @@ HOMES = {
     "ray": (
         "actors/",
         "api/deployment.py",
+        "api/drain.py",
         "api/metrics.py",
         "api/node_ports.py",
         "api/serve_log.py",

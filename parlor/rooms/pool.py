@@ -107,10 +107,17 @@ class RoomPool:
         places = [(room_of(name), self._book.place_of(room_of(name)), name) for name in self._own.answering]
         return [(room, held, own) for room, held, own in places if held is not None and held != own]
 
-    def move(self, room: RoomId, own: str) -> None:
-        """Notes that a room was given away for its own actor."""
-        if own in self._own.answering:
-            self._book.move(room, own)
+    def move(self, room: RoomId, to: str) -> None:
+        """Notes that a room was given away for this actor: its own, or a shared one."""
+        if to in self._own.answering or to in self.answering:
+            self._book.move(room, to)
+
+    def dismiss(self, name: str) -> None:
+        """Has an actor leave: it takes no rooms from here on."""
+        self._leaving.add(name)
+        self._members.pop(name, None)
+        self._own.remove(name)
+        self._drop(name)
 
     def lacking(self, draining: Set[str]) -> int:
         """Returns how many actors to make. The pool keeps one more than there are rooms, within its limits. Actors on
@@ -131,10 +138,7 @@ class RoomPool:
         going += self._idle_extras(endangered)
         going += [name for name in self._own.surplus() if name not in going]
         for name in going:
-            self._leaving.add(name)
-            self._members.pop(name, None)
-            self._own.remove(name)
-            self._drop(name)
+            self.dismiss(name)
         return going
 
     def _idle_extras(self, endangered: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from asyncmy.errors import MySQLError
 
 from parlor.clock import Clock
 from parlor.errors import StoreUnavailable
+from parlor.model.release import COMPATIBILITY
 from parlor.store.addresses import MySqlAddress
 from parlor.store.installation import (
     ANY_ACCOUNT,
@@ -35,7 +36,7 @@ from parlor.store.installation import (
 from parlor.store.mysql_errors import COLUMN_EXISTS, UNKNOWN_DATABASE, number_of, translate
 from parlor.store.mysql_grants import grant_calls, user_of
 from parlor.store.mysql_pool import CONNECT_TIMEOUT, open_connection
-from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
+from parlor.store.procedure_store import check_meta
 from parlor.store.rows import Args, Row
 from parlor.store.shard_map import MAP, ShardMap, missing_homes
 from parlor.store.sql_files import SqlFile, check_unchanged, read_migrations, read_procedures
@@ -57,6 +58,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 """
 META = "SELECT partitions, schema_compat FROM meta"
+RAISE_COMPATIBILITY = "UPDATE meta SET schema_compat = %s WHERE schema_compat < %s"
 _PROCEDURE_BOOK = """
 CREATE TABLE IF NOT EXISTS schema_procedures (
   name       VARCHAR(64) NOT NULL,
@@ -202,9 +204,10 @@ class _Session:
         is_new = not await self.run(META)
         await self.run(
             "INSERT INTO meta (id, partitions, schema_compat) VALUES (1, %s, %s) ON DUPLICATE KEY UPDATE id = meta.id",
-            (wanted.partitions, SCHEMA_COMPAT),
+            (wanted.partitions, COMPATIBILITY),
         )
         check_meta(await self.run(META), wanted.partitions)
+        await self.run(RAISE_COMPATIBILITY, (COMPATIBILITY, COMPATIBILITY))
         missing = missing_homes(wanted, await self.run(MAP))
         if missing:
             values = ", ".join(f"({partition}, {shard})" for partition, shard in missing)

@@ -25,6 +25,7 @@ from parlor.model.ids import (
     home_of_shard,
 )
 from parlor.model.messages import MessageDoc, MessageRow
+from parlor.model.release import Incompatible, require_compatible
 from parlor.model.rooms import RoomRow, RoomsBefore
 from parlor.store import rows
 from parlor.store.homes import Gate, PartitionElsewhere, Place
@@ -33,9 +34,6 @@ from parlor.store.message_rows import message_row
 from parlor.store.ports import Batch, DaySpan, PartitionProgress, SchemaMismatch
 from parlor.store.rows import Args, Row
 from parlor.store.sql_files import newest_procedures
-
-SCHEMA_COMPAT = 1
-"""The schema that this program reads and writes. It rises only when programs before it can no longer use the tables."""
 
 ATTEMPTS = 3
 """Calls for a partition whose home changes each time."""
@@ -282,7 +280,9 @@ def check_meta(meta: list[Row], partitions: int) -> None:
     if not meta:
         raise StoreUnavailable(debug="the global database has no meta row: run `parlor migrate`")
     stored, compat = meta[0]
-    if compat != SCHEMA_COMPAT:
-        raise SchemaMismatch(f"The databases have schema {compat}, this program needs {SCHEMA_COMPAT}")
+    try:
+        require_compatible(int(str(compat)), "what last migrated the databases")
+    except Incompatible as error:
+        raise SchemaMismatch(str(error)) from error
     if stored != partitions:
         raise SchemaMismatch(f"The installation was created with {stored} partitions; the settings say {partitions}")

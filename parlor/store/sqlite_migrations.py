@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from parlor.clock import Clock
 from parlor.errors import StoreUnavailable
+from parlor.model.release import COMPATIBILITY
 from parlor.store import sqlite_statements as sql
 from parlor.store.addresses import SqliteAddress
 from parlor.store.installation import (
@@ -23,7 +24,7 @@ from parlor.store.installation import (
     require_own,
     require_unused,
 )
-from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
+from parlor.store.procedure_store import check_meta
 from parlor.store.shard_map import MAP, ShardMap, missing_homes
 from parlor.store.sql_files import Role, check_unchanged, read_migrations
 from parlor.store.sqlite import open_connection
@@ -112,9 +113,10 @@ def _fill_shard_map(connection: sqlite3.Connection, wanted: ShardMap) -> bool:
     is_new = not connection.execute(sql.META).fetchall()
     connection.execute(
         "INSERT INTO meta (id, partitions, schema_compat) VALUES (1, ?, ?) ON CONFLICT (id) DO NOTHING",
-        (wanted.partitions, SCHEMA_COMPAT),
+        (wanted.partitions, COMPATIBILITY),
     )
     check_meta(connection.execute(sql.META).fetchall(), wanted.partitions)
+    connection.execute(sql.RAISE_COMPATIBILITY, (COMPATIBILITY, COMPATIBILITY))
     missing = missing_homes(wanted, connection.execute(MAP).fetchall())
     connection.executemany("INSERT INTO shard_map (partition_id, shard_id) VALUES (?, ?)", missing)
     return is_new

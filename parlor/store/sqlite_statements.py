@@ -118,4 +118,5 @@ UPDATE partition_progress SET applied_incarnation = :incarnation, applied_number
    AND (applied_incarnation, applied_number) < (:incarnation, :number)
 """
 META = "SELECT partitions, schema_compat FROM meta"
+RAISE_COMPATIBILITY = "UPDATE meta SET schema_compat = ? WHERE schema_compat < ?"
 SHARD_MAP = "SELECT partition_id, shard_id, generation FROM shard_map ORDER BY partition_id"

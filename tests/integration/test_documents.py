@@ -124,7 +124,7 @@ async def test_status_names_every_actor_and_partition(installation: Installation
     status = installation.status()
     assert status["ready"] is True
     kinds = {actor["kind"] for actor in status["actors"]}
-    assert kinds == {"Supervisor", "RoomActor", "ShardWriter", "StateMachine"}
+    assert kinds == {"Supervisor", "RoomActor", "ShardWriter", "StateMachine", "ChatApi"}
     assert all(actor["alive"] and actor["pid"] for actor in status["actors"])
     partitions = [queue["partition"] for queue in status["queues"]]
     assert sorted(partitions) == list(range(installation.settings.store.partitions))

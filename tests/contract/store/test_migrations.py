@@ -13,6 +13,7 @@ from parlor.errors import StoreUnavailable
 from parlor.model.ids import AccountId, Partition
 from parlor.model.messages import QueuePosition
 from parlor.model.parts import ReasoningPart, TextPart, TextSpan, parts_of
+from parlor.model.release import COMPATIBILITY
 from parlor.store import sql_files
 from parlor.store.addresses import MySqlAddress, parse_address
 from parlor.store.migrations import migrate, open_store
@@ -113,12 +114,23 @@ async def test_the_map_is_read_again_on_demand(new_settings: NewSettings) -> Non
         await store.close()
 
 
-async def test_the_schema_of_a_newer_program_is_refused(new_settings: NewSettings) -> None:
+async def test_programs_one_number_apart_share_the_databases(new_settings: NewSettings) -> None:
+    """The highest number stays; one that is further away is refused, also while it runs."""
     settings = new_settings(partitions=64)
-    await migrate(settings)
-    await sql(settings, None, "UPDATE meta SET schema_compat = 2")
-    with pytest.raises(SchemaMismatch, match="schema 2"):
+    for stored, then in ((COMPATIBILITY - 1, COMPATIBILITY), (COMPATIBILITY + 1, COMPATIBILITY + 1)):
         await migrate(settings)
+        await sql(settings, None, f"UPDATE meta SET schema_compat = {stored}")  # noqa: S608 # a number
+        await migrate(settings)
+        assert await sql(settings, None, "SELECT schema_compat FROM meta") == [(then,)]
+    await sql(settings, None, f"UPDATE meta SET schema_compat = {COMPATIBILITY + 2}")  # noqa: S608 # a number
+    with pytest.raises(SchemaMismatch, match="one apart"):
+        await migrate(settings)
+    store = await open_store(settings)
+    try:
+        with pytest.raises(SchemaMismatch, match="one apart"):
+            await store.shard_of(Partition(0))
+    finally:
+        await store.close()
 
 
 async def test_a_migration_that_was_changed_after_it_was_applied_is_refused(new_settings: NewSettings) -> None:

@@ -14,7 +14,7 @@ import pytest
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from actors import room_actor, shard_writer, state_machine
+from actors import process, room_actor, shard_writer, state_machine
 from actors.contracts import STATE_MACHINE, ActorStatus, PooledActorContract
 from actors.liveness import AGAIN_SECONDS, PAUSE_SECONDS, LivenessCheck, NotStarted
 from actors.pools import Pools
@@ -70,7 +70,7 @@ class Opened:
         monkeypatch.setattr(state_machine, "watch_supervisor", watch)
         for module in (room_actor, shard_writer):
             monkeypatch.setattr(module, "serve_calls", lambda: None)
-        for module in (room_actor, shard_writer, state_machine):
+        for module in (room_actor, process):
             monkeypatch.setattr(module, "this_node", lambda: "node")
 
     def _note(self, kind: str) -> None:

@@ -7,8 +7,9 @@ from collections import Counter
 import pytest
 
 from parlor.errors import StoreUnavailable
+from parlor.model.release import COMPATIBILITY
 from parlor.store.ports import SchemaMismatch
-from parlor.store.procedure_store import SCHEMA_COMPAT, check_meta
+from parlor.store.procedure_store import check_meta
 from parlor.store.shard_map import ShardMap, missing_homes
 
 pytestmark = pytest.mark.unit
@@ -34,10 +35,11 @@ def test_a_shard_that_is_not_configured_is_refused() -> None:
 
 
 def test_meta_has_to_fit() -> None:
-    check_meta([(64, SCHEMA_COMPAT)], 64)
+    for compatible in (COMPATIBILITY - 1, COMPATIBILITY, COMPATIBILITY + 1):
+        check_meta([(64, compatible)], 64)
+    with pytest.raises(SchemaMismatch, match="one apart"):
+        check_meta([(64, COMPATIBILITY + 2)], 64)
     with pytest.raises(SchemaMismatch):
-        check_meta([(64, SCHEMA_COMPAT + 1)], 64)
-    with pytest.raises(SchemaMismatch):
-        check_meta([(64, SCHEMA_COMPAT)], 32)
+        check_meta([(64, COMPATIBILITY)], 32)
     with pytest.raises(StoreUnavailable):
         check_meta([], 64)
