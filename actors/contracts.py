@@ -83,6 +83,9 @@ class QueueStatus(msgspec.Struct, frozen=True):
     dead_letters: int
     trouble: str = ""
     """Why the numbers are not known; empty: they are."""
+    stored: int | None = None
+    """Operations that its shard has taken from its queue, since the queue began anew; None: the shard does not answer.
+    The difference between two reports is its load."""
 
 
 class SocketAddress(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
-"""`parlor move-partition` and `parlor upgrade`: what an operator changes while everything runs."""
+"""`parlor move-partition`, `rebalance` and `upgrade`: what an operator changes while everything runs."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,6 +11,13 @@ from rich.console import Console
 from parlor_cli.installation import DEFAULT_DATA_DIR
 from parlor_cli.options import DataDir, Json
 from parlor_cli.progress import ScreenProgress
+
+
+class Weight(StrEnum):
+    """What a partition weighs in `parlor rebalance`."""
+
+    ROWS = "rows"
+    LOAD = "load"
 
 
 def move_partition(
@@ -27,6 +35,22 @@ def move_partition(
     if (shard is None) != abort:
         raise Refusal("give the shard that the partition is to live on, or --abort", exit_code=2)
     move(data_dir, Partition(partition), None if shard is None else ShardId(shard), abort=abort, as_json=json)
+
+
+def rebalance(
+    by: Annotated[
+        Weight, typer.Option(help="What a partition weighs: rows, or what is stored meanwhile.")
+    ] = Weight.ROWS,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long the load is measured.")] = 10,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and move nothing.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Move partitions, one after the other, until the shards carry alike; called again, it goes on."""
+    from parlor_cli.rebalance import By
+    from parlor_cli.rebalance import rebalance as balance
+
+    balance(data_dir, By(by), seconds, dry_run=dry_run, as_json=json)
 
 
 def upgrade(

@@ -95,8 +95,8 @@ def ask_actors(installation: Installation, run: RunFile) -> InstallationStatus:
 
 
 def with_lag(status: InstallationStatus) -> dict[str, Plain]:
-    """The report, how many processes run which version, and for each shard: queued entries, age of the oldest in
-    seconds, dead letters."""
+    """The report, how many processes run which version, and for each shard: its partitions, queued entries, age of the
+    oldest in seconds, dead letters, and operations that it has stored."""
     found: dict[str, Plain] = msgspec.to_builtins(status)
     shards: list[Plain] = []
     for shard in sorted({queue.shard for queue in status.queues}):
@@ -104,9 +104,11 @@ def with_lag(status: InstallationStatus) -> dict[str, Plain]:
         shards.append(
             {
                 "shard": shard,
+                "partitions": len(queues),
                 "lag_entries": sum(queue.depth for queue in queues),
                 "lag_seconds": max(queue.lag_seconds for queue in queues),
                 "dead_letters": sum(queue.dead_letters for queue in queues),
+                "stored": sum(queue.stored or 0 for queue in queues),
             }
         )
     versions = Counter(one.version or "an earlier version" for one in status.actors if one.alive)

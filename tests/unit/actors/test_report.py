@@ -21,9 +21,10 @@ from parlor.errors import CacheUnavailable, StoreUnavailable
 from parlor.model.ids import Partition, ShardId
 from parlor.reading.identity import Identity
 from parlor.settings import Settings
+from parlor.store.ports import PartitionProgress
 from parlor.wiring import Wiring
 from tests.unit.actors.cluster import NoDependencies
-from tests.unit.domain import HOME, NEIGHBOUR, PARTITIONS, Domain
+from tests.unit.domain import HOME, NEIGHBOUR, PARTITIONS, SHARD, Domain
 from tests.unit.fake_clock import settle
 
 pytestmark = pytest.mark.unit
@@ -73,6 +74,28 @@ async def test_a_partition_that_cannot_be_read_is_told_and_the_others_are(
     assert (found[HOME].depth, found[HOME].trouble) == (1, "")
     assert (found[NEIGHBOUR].depth, found[NEIGHBOUR].trouble) == (0, "its node is gone")
     assert {found[each].trouble for each in found.keys() - {NEIGHBOUR}} == {""}
+
+
+async def test_what_a_shard_has_stored_is_counted_for_each_partition(
+    domain: Domain, wiring: Wiring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = await domain.opened()
+    await domain.say(room, "one")
+    await domain.say(room, "two")
+    await domain.write_all()
+    await domain.say(room, "queued")
+    found = {status.partition: status for status in await queue_statuses(wiring)}
+    assert (found[HOME].stored, found[HOME].depth) == (3, 1), "the room and two messages"
+    progress = domain.store.progress
+
+    async def one_is_away(shard: ShardId) -> list[PartitionProgress]:
+        if shard == SHARD:
+            raise StoreUnavailable
+        return await progress(shard)
+
+    monkeypatch.setattr(domain.store, "progress", one_is_away)
+    found = {status.partition: status for status in await queue_statuses(wiring)}
+    assert (found[HOME].stored, found[HOME].depth) == (None, 1)
 
 
 async def test_without_the_partition_map_there_is_nothing_to_tell(

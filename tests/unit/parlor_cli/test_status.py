@@ -26,15 +26,19 @@ CODE = f"17-{'a' * 32}"
 STATUS = InstallationStatus(
     "parlor",
     [],
-    [QueueStatus(0, 1, 3, 2.5, 0), QueueStatus(1, 2, 0, 0.0, 4), QueueStatus(2, 1, 4, 7.25, 1)],
+    [
+        QueueStatus(0, 1, 3, 2.5, 0, stored=70),
+        QueueStatus(1, 2, 0, 0.0, 4, stored=None),
+        QueueStatus(2, 1, 4, 7.25, 1, stored=7),
+    ],
     {"cache": "ok"},
 )
 
 
 def test_a_shard_is_as_far_behind_as_its_partitions_together() -> None:
     assert with_lag(STATUS)["shards"] == [
-        {"shard": 1, "lag_entries": 7, "lag_seconds": 7.25, "dead_letters": 1},
-        {"shard": 2, "lag_entries": 0, "lag_seconds": 0.0, "dead_letters": 4},
+        {"shard": 1, "partitions": 2, "lag_entries": 7, "lag_seconds": 7.25, "dead_letters": 1, "stored": 77},
+        {"shard": 2, "partitions": 1, "lag_entries": 0, "lag_seconds": 0.0, "dead_letters": 4, "stored": 0},
     ]
 
 
@@ -43,7 +47,10 @@ def test_lag_and_dead_letters_are_printed(capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().out.splitlines()
     assert "queues: 3 partitions, 0 of them empty" in lines
     shards = lines[lines.index(next(line for line in lines if line.startswith("shards"))) :]
-    assert [line.split() for line in shards[2:4]] == [["1", "7", "7.2", "1"], ["2", "0", "0.0", "4"]]
+    assert [line.split() for line in shards[2:4]] == [
+        ["1", "2", "7", "7.2", "1", "77"],
+        ["2", "1", "0", "0.0", "4", "0"],
+    ]
 
 
 def test_without_queues_there_are_no_shards() -> None:
