@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
+import actors.routing
 from actors.contracts import STATE_MACHINE
 from parlor.errors import (
     IdempotencyMismatch,
@@ -216,7 +217,10 @@ async def test_a_full_pool_is_said(domain: Domain, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("fault", ["dead", "missing"])
-async def test_without_a_supervisor_known_rooms_go_on(cluster: Cluster, fault: str) -> None:
+async def test_without_a_supervisor_known_rooms_go_on(
+    cluster: Cluster, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors.routing, "PLACE_SECONDS", 0.5)
     domain, gateway = cluster.domain, cluster.gateway()
     known, unknown = await domain.new_room(), await domain.new_room()
     await gateway.send_message(domain.ada, known, SAY)
@@ -231,6 +235,13 @@ async def test_without_a_supervisor_known_rooms_go_on(cluster: Cluster, fault: s
     cluster.supervisor.dead = False
     cluster.missing.clear()
     assert (await gateway.send_message(domain.ada, unknown, SAY)).message.seq == 1
+
+
+async def test_a_room_waits_for_a_supervisor_that_is_started_again(cluster: Cluster) -> None:
+    domain, gateway, room = cluster.domain, cluster.gateway(), await cluster.domain.new_room()
+    cluster.supervisor.dead = True
+    asyncio.get_running_loop().call_later(0.2, setattr, cluster.supervisor, "dead", False)
+    assert (await gateway.send_message(domain.ada, room, SAY)).message.seq == 1
 
 
 async def test_a_refusal_comes_back_as_its_error(cluster: Cluster) -> None:
