@@ -36,6 +36,8 @@ _SMALLEST = 512
 """Bytes. Compression gains nothing on less."""
 _MARK = 16
 """Characters of a fingerprint."""
+_SHEETS = "css/"
+_AND = "+"
 
 
 class WebFile(NamedTuple):
@@ -77,6 +79,30 @@ def asset_path(name: str) -> Path | None:
     folder, below = (CLIENT, rest) if inside == "client" else (ASSETS, name)
     path = (folder / below).resolve()
     return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+
+
+def joined_name(names: list[str]) -> str:
+    """The path of one asset that is all of these, ``css/a.css`` and so on, in their order."""
+    stems = [name.removeprefix(_SHEETS).removesuffix(".css") for name in names]
+    return f"{_SHEETS}{_AND.join(stems)}.css"
+
+
+def asset_file(name: str) -> WebFile | None:
+    """An asset as it is sent; None when there is none."""
+    if not (name.startswith(_SHEETS) and _AND in name):
+        path = asset_path(name)
+        return web_file(path) if path is not None else None
+    stems = name.removeprefix(_SHEETS).removesuffix(".css").split(_AND)
+    paths = [asset_path(f"{_SHEETS}{stem}.css") for stem in stems]
+    # Each at most once: what is kept of such files is bounded by how many of them there are.
+    if len(set(stems)) < len(stems):
+        return None
+    return _joined(tuple(web_file(path) for path in paths if path is not None)) if all(paths) else None
+
+
+@lru_cache(maxsize=16)
+def _joined(files: tuple[WebFile, ...]) -> WebFile:
+    return made_file(b"\n".join(file.body for file in files), files[0].media_type)
 
 
 def fingerprint() -> str:
@@ -123,8 +149,8 @@ class Assets:
         first, _, rest = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/").partition("/")
         marked = len(first) == _MARK and set(first) <= set("0123456789abcdef")
         name = rest if marked else f"{first}/{rest}"
-        path = asset_path(name)
-        if path is None:
+        file = asset_file(name)
+        if file is None:
             raise HTTPException(404)
         cache = FOREVER if marked and first == fingerprint() else REVALIDATED
-        await file_answer(request, web_file(path), cache)(scope, receive, send)
+        await file_answer(request, file, cache)(scope, receive, send)

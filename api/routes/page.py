@@ -8,9 +8,20 @@ from functools import lru_cache
 
 from fastapi import APIRouter, Request, Response
 
-from api.web_files import REVALIDATED, WEB, WebFile, asset_path, file_answer, fingerprint, made_file, web_file
+from api.web_files import (
+    REVALIDATED,
+    WEB,
+    WebFile,
+    asset_path,
+    file_answer,
+    fingerprint,
+    joined_name,
+    made_file,
+    web_file,
+)
 
 _IMPORT = re.compile(r'^(?:import|export) [^;]*?from "(\.[^"]+)"|^import "(\.[^"]+)"', re.MULTILINE)
+_SHEETS = re.compile(r'(?: *<link rel="stylesheet" href="assets/[^"]+">\n)+')
 
 router = APIRouter(include_in_schema=False)
 
@@ -34,11 +45,20 @@ def _page(request: Request, name: str, first: str) -> Response:
 
 @lru_cache(maxsize=4)
 def _made(mark: str, template: WebFile, first: str) -> WebFile:
-    """The page with the fingerprint in the paths of its files, and its modules named, so that they load at once."""
+    """The page with the fingerprint in the paths of its files.
+
+    Nothing is painted before the style has come, so its sheets are one file, which does not wait for others. All
+    modules are named, so that they load side by side, and behind it.
+    """
     modules = sorted(_with_imports(first))
-    preloads = "\n  ".join(f'<link rel="modulepreload" href="assets/{name}">' for name in modules)
-    text = template.body.decode().replace("<!-- modules -->", preloads)
+    preloads = "\n  ".join(f'<link rel="modulepreload" href="assets/{name}" fetchpriority="low">' for name in modules)
+    text = _SHEETS.sub(_one_sheet, template.body.decode()).replace("<!-- modules -->", preloads)
     return made_file(text.replace('"assets/', f'"assets/{mark}/').encode(), "text/html")
+
+
+def _one_sheet(links: re.Match[str]) -> str:
+    name = joined_name(re.findall(r'"assets/([^"]+)"', links[0]))
+    return f'  <link rel="stylesheet" href="assets/{name}">\n'
 
 
 def _with_imports(first: str) -> set[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
-
 from playwright.async_api import Request
 
 from tests.browser.scripted_api import Answer, Json, ScriptedApi, frame
@@ -26,6 +24,6 @@ class Stream:
         await self._page.evaluate("dispatchEvent(new Event('online'))")
 
     def _answer(self, request: Request) -> Answer:
-        after = parse_qs(urlsplit(request.url).query)["after"][0]
+        after = request.headers["last-event-id"]
         news = self._told[int(after.removeprefix("1-")) :]
         return (200, "".join(news)) if news else (503, {"code": "overloaded", "retry_after_seconds": 0.05})

@@ -224,8 +224,8 @@ async def test_what_waits_in_other_rooms_is_listed_and_gone_to(tab: Tab, scripte
     first = {"room_id": ROOM_ID, "message_id": message(2, "")["message_id"], "part": tool_call()}
     second = first | {"part": tool_call(tool_call_id="c2", title="Calendar")}
     pages: dict[str, Answer] = {
-        "": (200, {"approvals": [first], "next_cursor": "more"}),
-        "cursor=more": (200, {"approvals": [second], "next_cursor": None}),
+        "limit=100": (200, {"approvals": [first], "next_cursor": "more"}),
+        "limit=100&cursor=more": (200, {"approvals": [second], "next_cursor": None}),
     }
     scripted.answers["GET approvals"] = lambda request: pages[urlsplit(request.url).query]
     account = Stream(tab, scripted, r"GET events")

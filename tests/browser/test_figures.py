@@ -122,6 +122,7 @@ async def test_the_page_weighs_little_and_is_painted_before_it_has_run(
         print(f"{name}: {median(found):.0f} ms ({min(found):.0f} to {max(found):.0f})")
     assert max(weights) < WEIGHT
     assert median(paints) < median(uses) / 2, "something is seen before everything has come"
+    assert median(paints) < 3.5 * median(bare), "what is painted waits for the style alone"
 
 
 def main_thread_tasks(traced: list[dict[str, Any]]) -> list[float]:

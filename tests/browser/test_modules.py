@@ -116,19 +116,21 @@ async def test_a_quiet_stream_that_ends_at_its_lifetime_is_no_failure(page_tab: 
     """Its reader comes back as soon after the fifth time as after the first, and is not told of any trouble."""
     await page_tab.page.clock.install()
     script = """async () => {
+        const { Api } = await import("/assets/js/api.js");
         const { follow } = await import("/assets/js/stream.js");
         window.seen = { opened: [], states: [] };
         const stop = new AbortController();
-        const leaving = 'event: stream.reconnect\\ndata: {"cursor":"1-7","reason":"lifetime"}\\n\\n';
-        const openEvents = async (path, cursor) => {
-            seen.opened.push(cursor);
-            return new ReadableStream({
-                start: (stream) => setTimeout(() => stream.enqueue(new TextEncoder().encode(leaving)), 20_000),
-            });
+        const leaving = 'id: 1-7\\nevent: stream.reconnect\\ndata: {"cursor":"1-7","reason":"lifetime"}\\n\\n';
+        window.fetch = async (_, { headers }) => {
+            seen.opened.push(headers["Last-Event-ID"]);
+            const start = (stream) =>
+                setTimeout(() => (stream.enqueue(new TextEncoder().encode(leaving)), stream.close()), 20_000);
+            return new Response(new ReadableStream({ start }), { headers: { "Content-Type": "text/event-stream" } });
         };
         window.stopped = () => stop.abort();
+        const api = new Api();
         follow({
-            api: { openEvents }, path: "events", recover: async () => "1-0", onEvent: () => {},
+            events: (options) => api.accountEvents(options), recover: async () => "1-0", onEvent: () => {},
             onStatus: ({ state }) => seen.states.push(state), signal: stop.signal,
         });
     }"""
@@ -147,17 +149,17 @@ async def test_a_stream_that_is_cut_again_and_again_is_soon_opened_again(page_ta
     """What comes right before a cut is lost, so cuts without an event do not mean that nothing is sent; a server that
     ends its streams itself, or refuses them, is left alone for longer."""
     script = """async (kind) => {
+        const { Api } = await import("/assets/js/api.js");
         const { follow } = await import("/assets/js/stream.js");
-        const { Problem } = await import("/assets/js/problem.js");
-        const [real, pauses, stop] = [window.setTimeout, [], new AbortController()];
-        const leaving = 'event: stream.reconnect\\ndata: {"cursor": "1-0", "reason": "internal"}\\n\\n';
+        const [real, asked, pauses, stop] = [window.setTimeout, window.fetch, [], new AbortController()];
+        const leaving = 'id: 1-0\\nevent: stream.reconnect\\ndata: {"cursor": "1-0", "reason": "internal"}\\n\\n';
         // The silence that ends a stream is 45 s: no pause is as long.
         window.setTimeout = (over, wait) => {
             if (wait >= 45_000) return 0;
             pauses.push(wait);
             return pauses.length < 8 ? real(over) : real(() => (stop.abort(), over()));
         };
-        Math.random = () => 1;
+        Math.random = () => 0;
         const bodies = {
             cut: () => {
                 const texts = [": open\\n\\n", "id: 1-1\\nevent: message.cre"];
@@ -167,34 +169,25 @@ async def test_a_stream_that_is_cut_again_and_again_is_soon_opened_again(page_ta
                 return new ReadableStream({ pull });
             },
             ended: () => new Blob([leaving]).stream(),
-            refused: () => { throw new Problem({ status: 503, code: "overloaded" }); },
+            refused: () => '{"code": "overloaded"}',
         };
+        const headers = { "Content-Type": "text/event-stream" };
+        window.fetch = async (_, { signal }) => {
+            signal.throwIfAborted();
+            return new Response(bodies[kind](), { status: kind === "refused" ? 503 : 200, headers });
+        };
+        const api = new Api();
         await follow({
-            api: { openEvents: async () => bodies[kind]() }, path: "events", recover: async () => "1-0",
+            events: (options) => api.accountEvents(options), recover: async () => "1-0",
             onEvent: () => {}, onStatus: () => {}, signal: stop.signal,
         });
-        window.setTimeout = real;
+        [window.setTimeout, window.fetch] = [real, asked];
         return pauses;
     }"""
     assert await page_tab.page.evaluate(script, "cut") == [500, 1000] + 6 * [2000]
     longer = [500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]
     assert await page_tab.page.evaluate(script, "ended") == longer
     assert await page_tab.page.evaluate(script, "refused") == longer
-
-
-async def test_the_pause_before_the_next_try_grows_and_scatters(page_tab: Tab) -> None:
-    script = """async () => {
-        const { delayMs } = await import("/assets/js/stream.js");
-        const pause = (failures, asked) => [0, 1].map((random) => delayMs(failures, asked, { random: () => random }));
-        return [...[1, 2, 3, 99].map((failures) => pause(failures, null)), pause(1, { retryAfter: 10 })];
-    }"""
-    assert await page_tab.page.evaluate(script) == [
-        [250, 500],
-        [500, 1000],
-        [1000, 2000],
-        [7500, 15_000],
-        [10_000, 12_000],
-    ]
 
 
 async def test_a_problem_is_told_in_words_whoever_wrote_it(page_tab: Tab) -> None:

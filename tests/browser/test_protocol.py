@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import pytest_asyncio
@@ -49,7 +48,7 @@ class Turns:
         self.cursors: list[str | None] = []
 
     def __call__(self, request: Request) -> Answer:
-        self.cursors.append(parse_qs(urlsplit(request.url).query).get("after", [None])[0])
+        self.cursors.append(request.headers.get("last-event-id"))
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
 
@@ -224,7 +223,7 @@ async def test_an_expired_stream_reloads_the_history(tab: Tab, scripted: Scripte
 
 
 async def test_a_reconnect_event_names_the_cursor_to_come_back_with(tab: Tab, scripted: ScriptedApi) -> None:
-    leaving = "event: stream.reconnect\ndata: " + '{"cursor": "1-7", "reason": "lifetime"}\n\n'
+    leaving = frame("1-7", "stream.reconnect", {"cursor": "1-7", "reason": "lifetime"})
     answered = frame("1-8", "message.created", {"message": message(1, "After the break")})
     events = Turns(*streams(leaving, answered), QUIET)
     scripted.answers[EVENTS] = events

@@ -32,11 +32,17 @@ export interface Delta {
   attempt: number;
 }
 
+/** Times are seconds. */
 export interface Retries {
   tries: number;
   firstPause: number;
   longestPause: number;
+  /** A longer `Retry-After` is the caller's to decide. */
   longestWait: number;
+  /** Whether the same request may succeed later. */
+  isPassing: (failure: ClientError) => boolean;
+  /** Hears of each failure behind which the same is tried again; `failures` counts those in a row. */
+  onWait: (failure: ClientError, told: { failures: number }) => void;
 }
 
 export interface Options {
@@ -48,8 +54,32 @@ export interface Options {
   random?: () => number;
 }
 
+/** What every call takes; `retries` are what is another for it than for the client. */
 export interface Abortable {
   signal?: AbortSignal;
+  retries?: Partial<Retries>;
+}
+
+export interface CallOptions extends Abortable {
+  query?: Record<string, string | number | null | undefined>;
+  headers?: Record<string, string>;
+  /** Sent as JSON. */
+  body?: unknown;
+  form?: () => FormData;
+  /** Whether it does what it does once, however often it is made (default). Otherwise it is not made again unless it was refused. */
+  repeatable?: boolean;
+  /** Of a deletion: that there is nothing (any more) is what was asked for. */
+  goneIsDone?: boolean;
+  /** Beyond the time limit of a call. */
+  seconds?: number;
+  read?: (response: Response) => Promise<unknown>;
+}
+
+export interface EventOptions extends Abortable {
+  /** A cursor, or what reads what the events are about and resolves to their cursor. */
+  after?: string | null | (() => Promise<string>);
+  onConnect?: () => void;
+  onOpen?: () => void;
 }
 
 export interface Keyed extends Abortable {
@@ -74,6 +104,8 @@ export type Token = string | (() => string | Promise<string>) | undefined;
 
 export class Client {
   constructor(baseUrl: string, token?: Token, options?: Options);
+  call(method: string, path: string, options?: CallOptions): Promise<any>;
+  events(path: string, options?: EventOptions): AsyncGenerator<Event>;
   personas(options?: Abortable): Promise<Persona[]>;
   createRoom(options?: { title?: string; ai_persona?: string; external_id?: string } & Keyed): Promise<Room>;
   listRooms(options?: { limit?: number; cursor?: string; external_id?: string } & Abortable): Promise<RoomPage>;
@@ -105,14 +137,17 @@ export class Client {
   files(options?: Abortable): AsyncGenerator<File>;
   download(fileId: string, options?: Abortable): Promise<Blob>;
   deleteFile(fileId: string, options?: Abortable): Promise<void>;
-  roomEvents(roomId: string, options?: { after?: string } & Abortable): AsyncGenerator<Event>;
-  accountEvents(options?: { after?: string } & Abortable): AsyncGenerator<Event>;
+  roomEvents(roomId: string, options?: EventOptions): AsyncGenerator<Event>;
+  accountEvents(options?: EventOptions): AsyncGenerator<Event>;
+  replyEvents(roomId: string, messageId: string, options?: EventOptions): AsyncGenerator<Event>;
 }
 
 export class Reply implements AsyncIterable<Delta> {
   readonly roomId: string;
   readonly messageId: string;
   readonly cursor: string | null;
+  /** The message as it was when it was asked for; null for a reply that somebody else asked for. */
+  readonly asked: Message | null;
   readonly text: string;
   readonly reasoning: string;
   readonly parts: Map<number, Part>;
@@ -146,6 +181,9 @@ export class EventParser {
   readonly heartbeats: number;
   push(piece: string): Event[];
 }
+
+/** A new `idempotencyKey`, to be kept until the call that has it is answered. */
+export function newKey(): string;
 
 /** Characters as the server counts them: code points. */
 export function characters(text: string): number;

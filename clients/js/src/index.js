@@ -1,4 +1,4 @@
-export { Client } from "./client.js";
+export { Client, newKey } from "./client.js";
 export {
   BadAnswer,
   ClientError,

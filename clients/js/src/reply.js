@@ -15,10 +15,12 @@ export class Reply {
   #fold;
   #signal;
 
-  constructor(transport, roomId, messageId, { cursor = null, attempt = 0, signal } = {}) {
+  constructor(transport, roomId, messageId, { cursor = null, attempt = 0, asked = null, signal } = {}) {
     this.roomId = roomId;
     this.messageId = messageId;
     this.cursor = cursor;
+    /** The message as it was when it was asked for; null for a reply that somebody else asked for. */
+    this.asked = asked;
     this.#transport = transport;
     this.#signal = signal;
     this.#fold = new Fold(messageId, attempt);
@@ -53,7 +55,7 @@ export class Reply {
     let gaps = 0;
     while (!this.#fold.hasEnded) {
       try {
-        for await (const event of this.#transport.events(`${this.#path}/events`, this.cursor, this.#signal)) {
+        for await (const event of this.#transport.events(`${this.#path}/events`, this.cursor, { signal: this.#signal })) {
           const deltas = this.#fold.apply(event);
           this.cursor = event.id;
           yield* deltas;

@@ -1,7 +1,7 @@
 // Requests and event streams that go on through cuts.
 
-import { BadAnswer, ClientError, NoAnswer, NotFound, Refused, refusal, Unauthenticated } from "./errors.js";
-import { isPassing, Pauses } from "./retries.js";
+import { BadAnswer, ClientError, NoAnswer, NotFound, Refused, refusal, StreamExpired, Unauthenticated } from "./errors.js";
+import { Pauses } from "./retries.js";
 import { EventParser, parsed } from "./sse.js";
 
 const EVENT_STREAM = "text/event-stream";
@@ -11,6 +11,7 @@ const RECONNECT = "stream.reconnect";
 const isProgress = ({ type, data }) => type !== RECONNECT || data.reason === "lifetime";
 /** Seconds without a byte. An event stream has a heartbeat every 15. */
 const SILENCE = 45;
+const nothing = () => {};
 
 export class Transport {
   #base;
@@ -27,13 +28,13 @@ export class Transport {
     this.#options = options;
   }
 
-  pauses() {
-    return new Pauses(this.#options.retries, this.#options.random);
+  #pauses(retries = {}) {
+    return new Pauses({ ...this.#options.retries, ...retries }, this.#options.random);
   }
 
-  /** What is answered in the end: JSON, or what `read` makes of the response. */
-  async call(method, path, { signal, repeatable = true, goneIsDone = false, seconds = 0, read = json, ...rest } = {}) {
-    const pauses = this.pauses();
+  /** What is answered in the end: JSON, or what `read` makes of the response. `retries`: what is another for this call. */
+  async call(method, path, { signal, retries, repeatable = true, goneIsDone = false, seconds = 0, read = json, ...rest } = {}) {
+    const pauses = this.#pauses(retries);
     let unanswered = false;
     for (;;) {
       let failure;
@@ -51,35 +52,47 @@ export class Transport {
         continue;
       }
       if (unanswered && goneIsDone && failure instanceof NotFound) return undefined;
-      if (!isPassing(failure) || !(repeatable || failure instanceof Refused)) throw failure;
+      if (!(repeatable || failure instanceof Refused)) throw failure;
       await this.#options.sleep(pauses.after(failure), signal);
     }
   }
 
-  /** The body of an event stream, of one try; it is the caller's to read for as long as the signal allows. */
-  async open(path, { query, headers, signal }) {
-    try {
-      const response = await this.#fetch("GET", path, { query, headers: { ...headers, Accept: EVENT_STREAM }, signal });
-      const type = response.headers.get("content-type")?.split(";")[0].trim();
-      if (type !== EVENT_STREAM) throw new BadAnswer(`${type ?? "nothing"} instead of ${EVENT_STREAM}`);
-      return response.body;
-    } catch (error) {
-      throw meaning(error, signal);
-    }
+  /** The body of an event stream, of one try. */
+  async #open(path, cursor, signal) {
+    const headers = { Accept: EVENT_STREAM, ...(cursor === null ? {} : { "Last-Event-ID": cursor }) };
+    const response = await this.#fetch("GET", path, { headers, signal });
+    const type = response.headers.get("content-type")?.split(";")[0].trim();
+    if (type !== EVENT_STREAM) throw new BadAnswer(`${type ?? "nothing"} instead of ${EVENT_STREAM}`);
+    return response.body;
   }
 
-  /** What comes after the cursor, each event once, without end. */
-  async *events(path, cursor = null, signal = undefined) {
-    const pauses = this.pauses();
+  /**
+   * What comes after a cursor, each event once, without end. `after` may be a function instead, which reads what the events
+   * are about and resolves to their cursor; it is asked first, and again when the server has no events from so long ago.
+   * `onConnect()` and `onOpen()` hear of each time that they are asked for, and that the server begins to tell them.
+   */
+  async *events(path, after = null, { signal, retries, onConnect = nothing, onOpen = nothing } = {}) {
+    const pauses = this.#pauses(retries);
+    const recover = typeof after === "function" ? after : null;
+    let cursor = recover ? undefined : after;
     for (;;) {
-      const parser = new EventParser(cursor);
-      const limit = new Limit(SILENCE, signal);
       let failure;
       let wasCut = false;
+      onConnect();
       try {
-        const headers = cursor === null ? {} : { "Last-Event-ID": cursor };
-        const body = await this.open(path, { headers, signal: limit.signal });
+        cursor ??= await recover?.();
+      } catch (error) {
+        // Whatever else is the caller's mistake.
+        if (!(error instanceof ClientError)) throw error;
+        failure = error;
+      }
+      const parser = new EventParser(cursor);
+      const limit = new Limit(SILENCE, signal);
+      try {
+        if (failure) throw failure;
+        const body = await this.#open(path, cursor ?? null, limit.signal);
         wasCut = true;
+        onOpen();
         for await (const text of texts(body)) {
           limit.extend();
           const events = parser.push(text);
@@ -98,8 +111,13 @@ export class Transport {
         // Also when the reader has left: the connection is closed.
         limit.abort();
       }
-      if (await this.#renewed(failure)) pauses.again(failure);
-      else await this.#options.sleep(pauses.after(failure, { wasCut }), signal);
+      if (await this.#renewed(failure)) {
+        pauses.again(failure);
+        continue;
+      }
+      const isExpired = recover !== null && failure instanceof StreamExpired;
+      if (isExpired) cursor = undefined;
+      await this.#options.sleep(pauses.after(failure, { wasCut, isPassing: isExpired || undefined }), signal);
     }
   }
 
@@ -137,7 +155,7 @@ async function json(response) {
 }
 
 /** The body as text, in the pieces that come. */
-export async function* texts(body) {
+async function* texts(body) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   try {
@@ -153,7 +171,7 @@ export async function* texts(body) {
 }
 
 /** What an error of fetch or of reading means. The caller's own abort stays what it is. */
-export function meaning(error, signal) {
+function meaning(error, signal) {
   if (error instanceof ClientError) return error;
   if (signal?.aborted) throw signal.reason;
   // A failed fetch is a TypeError, a time limit an AbortError; whatever else is a mistake of ours.

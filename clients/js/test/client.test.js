@@ -99,7 +99,7 @@ test("a refusal that passes is waited for", async () => {
   for (const [refusal, pause] of refusals) {
     const answers = [refusal, answer(SENT, { status: 201 })];
     await serving(() => answers.shift(), async (url, requests) => {
-      const { client, pauses } = clientOf(url);
+      const { client, pauses } = clientOf(url, { random: () => 0 });
       await client.send(ROOM, "hello");
       assert.deepEqual(pauses, [pause]);
       assert.equal(new Set(requests.map(({ headers }) => headers["idempotency-key"])).size, 1);
@@ -114,6 +114,35 @@ test("pauses grow and end", async () => {
     await assert.rejects(client.getRoom(ROOM), Unavailable);
     assert.equal(requests.length, 5);
     assert.deepEqual(pauses, [0.75, 1.5, 3, 3]);
+  });
+});
+
+test("a call may have more patience than its client, and says for what it waits", async () => {
+  const answers = [problem(500, "internal"), problem(503, "overloaded", { retry_after_seconds: 90 }), answer({ room_id: ROOM })];
+  await serving(() => answers.shift(), async (url, requests) => {
+    const { client, pauses } = clientOf(url, { retries: { tries: 1 }, random: () => 0 });
+    const waits = [];
+    const onWait = (failure, { failures }) => waits.push([failure.status, failures]);
+    const retries = { tries: Infinity, longestWait: Infinity, isPassing: ({ status }) => status >= 500, onWait };
+    assert.equal((await client.getRoom(ROOM, { retries })).room_id, ROOM);
+    assert.deepEqual(waits, [[500, 1], [503, 2]]);
+    assert.deepEqual(pauses, [0.25, 90]);
+    assert.equal(requests.length, 3);
+  });
+  // The next one has the client's again.
+  await serving(() => problem(503, "overloaded"), async (url, requests) => {
+    const { client } = clientOf(url, { retries: { tries: 1 } });
+    await assert.rejects(client.getRoom(ROOM), Unavailable);
+    assert.equal(requests.length, 1);
+  });
+});
+
+test("a call that the client has no name for is made by its path", async () => {
+  await serving(() => answer({ account_id: "ada" }), async (url, requests) => {
+    const { client } = clientOf(url);
+    assert.equal((await client.call("POST", "/v1/session", { body: { name: "ada" } })).account_id, "ada");
+    const [{ method, path, body }] = requests;
+    assert.deepEqual([method, path, JSON.parse(body)], ["POST", "/v1/session", { name: "ada" }]);
   });
 });
 

@@ -175,6 +175,47 @@ test("events of a room come once, through cuts, until the reader leaves", async 
   });
 });
 
+test("events that are gone are gone on with from what is read anew", async () => {
+  const read = ["1-0", "1-5"];
+  const answers = [
+    problem(503, "overloaded"),
+    stream([frame(1, "room.updated", {})]),
+    problem(410, "stream-expired", { oldest_cursor: "1-4" }),
+    stream([frame(6, "room.updated", {})]),
+  ];
+  await serving(() => answers.shift(), async (url, requests) => {
+    const heard = [];
+    const options = {
+      after: async () => {
+        heard.push("read");
+        return read.shift();
+      },
+      onConnect: () => heard.push("connect"),
+      onOpen: () => heard.push("open"),
+    };
+    const found = [];
+    for await (const event of clientOf(url).roomEvents(ROOM, options)) if (found.push(event.id) === 2) break;
+    assert.deepEqual(found, ["1-1", "1-6"]);
+    assert.deepEqual(requests.map(({ headers }) => headers["last-event-id"]), ["1-0", "1-0", "1-1", "1-5"]);
+    const again = ["connect", "open", "connect", "connect", "read", "open"];
+    assert.deepEqual(heard, ["connect", "read", ...again]);
+  });
+  // What is read may fail as a call does; a mistake of the reader's is none.
+  const wrong = new TypeError("a mistake");
+  const after = async () => {
+    throw wrong;
+  };
+  await serving(() => stream([]), (url) => assert.rejects(clientOf(url).roomEvents(ROOM, { after }).next(), wrong));
+});
+
+test("a reply that was asked for again has the message as it was then", async () => {
+  const asked = message({ attempt: 2, content: "", is_streaming: true });
+  await serving(() => answer(asked), async (url) => {
+    const reply = await clientOf(url).regenerate(ROOM, REPLY);
+    assert.deepEqual([reply.asked.message_id, reply.asked.attempt, reply.attempt], [REPLY, 2, 2]);
+  });
+});
+
 test("an abort is the caller's own", async () => {
   const leaving = new AbortController();
   await serving(() => stream([PLAIN[1]]), async (url) => {

@@ -84,14 +84,50 @@ async def test_what_the_page_loads_stays_in_the_browser_until_it_changes(client:
     (mark,) = {name.split("/")[1] for name in names}
     # Every module that it starts with is named, so that they load side by side; what is needed later is not.
     loaded = {"/".join(name.split("/")[2:]) for name in names if name.endswith("js")}
-    assert loaded >= {"js/app.js", "js/workspace.js", "js/words/ko.js", "client/fold.js", "vendor/marked/marked.esm.js"}
-    assert not loaded & {"js/import_dialog.js", "client/client.js", "vendor/katex/katex.mjs"}
+    assert loaded >= {
+        "js/app.js",
+        "js/workspace.js",
+        "js/words/ko.js",
+        "client/client.js",
+        "vendor/marked/marked.esm.js",
+    }
+    assert not loaded & {"js/import_dialog.js", "client/index.js", "vendor/katex/katex.mjs"}
     for name in names:
         found = await client.get(f"/{name}")
         assert (found.status_code, found.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
     # A page of another version has its scripts now, and asks again the next time.
     other = await client.get(f"/assets/{'0' * len(mark)}/js/app.js")
     assert (other.status_code, other.headers["cache-control"]) == (200, "no-cache")
+
+
+def test_the_page_asks_nobody_but_by_its_client() -> None:
+    """One implementation of requests, of trying again, of keys and of streams: the package's."""
+    own = [path for path in OWN if path.suffix == ".js" and path.is_relative_to(WEB / "assets")]
+    assert own
+    for path in own:
+        text = path.read_text(encoding="utf-8")
+        requests = r"(?<![#\w])fetch\(|XMLHttpRequest|EventSource|Idempotency-Key"
+        found = re.findall(rf"{requests}|/(?:transport|sse|retries)\.js", text)
+        assert not found, f"{path.name}: {found}"
+
+
+async def test_what_is_painted_waits_for_one_sheet(client: httpx2.AsyncClient) -> None:
+    for page, least in (("/", 9), ("/admin", 4)):
+        text = (await client.get(page)).text
+        (name,) = re.findall(r'<link rel="stylesheet" href="(assets/[^"]+)">', text)
+        parts = [f"css/{stem}.css" for stem in posixpath.basename(name).removesuffix(".css").split("+")]
+        assert len(parts) >= least
+        sheet = await client.get(f"/{name}")
+        assert sheet.headers["content-type"].startswith("text/css")
+        assert sheet.text == "\n".join((WEB / "assets" / part).read_text(encoding="utf-8") for part in parts)
+        # Modules do not come before it.
+        assert text.index(name) < text.index("modulepreload")
+        assert text.count('rel="modulepreload"') == text.count('fetchpriority="low"') > 0
+
+
+@pytest.mark.parametrize("name", ["theme+theme", "theme+none", "theme+../../index", "theme+"])
+async def test_only_sheets_are_joined_each_once(client: httpx2.AsyncClient, name: str) -> None:
+    assert (await client.get(f"/assets/css/{name}.css")).status_code == 404
 
 
 async def test_the_page_of_operators_loads_its_own_modules(client: httpx2.AsyncClient) -> None:

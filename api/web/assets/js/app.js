@@ -48,7 +48,7 @@ async function enter({ account_id: name }) {
     if (mine === sessions) showSignIn(problem.sentence);
   });
   try {
-    const { personas } = await arrival.patiently(() => api.personas());
+    const personas = await arrival.patiently((retries) => api.personas({ retries }));
     if (mine !== sessions) return;
     form.hide();
     byId("account").textContent = name;

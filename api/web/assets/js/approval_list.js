@@ -28,12 +28,7 @@ export class ApprovalList {
   async load(signal) {
     try {
       const found = new Map();
-      let cursor;
-      do {
-        const page = await this.#api.listApprovals({ cursor }, signal);
-        for (const each of page.approvals) found.set(keyOf(each), each);
-        cursor = page.next_cursor ?? undefined;
-      } while (cursor);
+      for await (const each of this.#api.approvals({ signal })) found.set(keyOf(each), each);
       this.#waiting = found;
       this.#show();
     } catch (error) {

@@ -3,9 +3,9 @@
 import { confirm } from "./dialog.js";
 import { byId } from "./element.js";
 import { notify } from "./notice.js";
+import { ENDLESS } from "./api.js";
 import { Problem } from "./problem.js";
 import { AccountStorage, tabs } from "./session.js";
-import { delayMs, pause } from "./stream.js";
 import { t } from "./words.js";
 
 export class Arrival {
@@ -18,24 +18,19 @@ export class Arrival {
     this.#form = form;
   }
 
-  /** Waits for a server that is still starting. */
-  async patiently(ask) {
-    for (let failures = 1; ; failures += 1) {
-      try {
-        return await ask();
-      } catch (error) {
-        if (!(error instanceof Problem) || !error.retryable) throw error;
-        byId("sign-in").hidden = false;
-        this.#form.say(t("sign-in.waiting", { problem: error.sentence }));
-        await pause(delayMs(failures, error));
-      }
-    }
+  /** Waits for a server that is still starting: `ask(retries)` makes the call. */
+  patiently(ask) {
+    const onWait = (failure) => {
+      byId("sign-in").hidden = false;
+      this.#form.say(t("sign-in.waiting", { problem: Problem.of(failure).sentence }));
+    };
+    return ask({ ...ENDLESS, onWait });
   }
 
   /** Whose session the browser has, or null. */
   async present() {
     try {
-      return await this.patiently(() => this.#door.session());
+      return await this.patiently((retries) => this.#door.session({ retries }));
     } catch (error) {
       if (error instanceof Problem && error.status === 401) return null;
       throw error;
@@ -49,7 +44,7 @@ export class Arrival {
   async useCode(code, known, refused) {
     const expected = known?.account_id;
     try {
-      return await this.patiently(() => this.#door.signIn({ code, account_id: expected }));
+      return await this.patiently((retries) => this.#door.signIn({ code, account_id: expected }, { retries }));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       if (error.code !== "another-account") {

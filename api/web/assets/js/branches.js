@@ -16,7 +16,7 @@ export async function branchOff(api, roomId, seq, { author, make, signal }) {
   const messages = [];
   let before = seq;
   while (before && messages.length < MOST) {
-    const page = await api.listMessages(roomId, { limit: PAGE, before }, signal);
+    const page = await api.listMessages(roomId, { limit: PAGE, before, signal });
     messages.unshift(...page.messages.filter((each) => each.state !== "DELETING" && each.state !== "DELETED" && each.state !== "COMPOSING"));
     before = page.has_more ? page.next_before : null;
   }

@@ -8,7 +8,7 @@ import { HistoryWindow } from "./history_window.js";
 import { MessageView } from "./message_view.js";
 import { outboxEntry } from "./outbox_view.js";
 import { Problem } from "./problem.js";
-import { follow, readEvents } from "./stream.js";
+import { follow } from "./stream.js";
 import { Transcript, isGone } from "./transcript.js";
 import { VersionLoader, answeredFrom } from "./versions.js";
 import { t } from "./words.js";
@@ -16,7 +16,6 @@ import { t } from "./words.js";
 const PAGE = 50;
 /** How long a message that was looked for stands out. */
 const FOUND_MS = 2_500;
-const VERSIONS_PAGE = 100;
 /** Pixels from the bottom within which the reader counts as following. */
 const FOLLOWING = 64;
 
@@ -92,11 +91,9 @@ export class Conversation {
     this.#resized.observe(this.#scroller.firstElementChild);
     this.#scroller.addEventListener("scroll", () => this.#onScroll(), { signal });
     this.#toNewest.addEventListener("click", () => this.#scrollToNewest(), { signal });
-    const path = `rooms/${this.#room.room_id}/events`;
     this.#run(
       follow({
-        api: this.#api,
-        path,
+        events: (options) => this.#api.roomEvents(this.#room.room_id, options),
         signal,
         recover: async () => {
           try {
@@ -137,7 +134,7 @@ export class Conversation {
     if (!reply) return;
     const { message_id: messageId, attempt } = reply;
     await this.#attempt(async () => {
-      this.#transcript.take(await this.#api.stopReply(this.#room.room_id, messageId, attempt));
+      this.#transcript.take(await this.#api.stop(this.#room.room_id, messageId, { attempt }));
     });
   }
 
@@ -157,7 +154,7 @@ export class Conversation {
 
   async #loadNewest() {
     const { signal } = this.#stop;
-    const page = await this.#api.listMessages(this.#room.room_id, { limit: PAGE }, signal);
+    const page = await this.#api.listMessages(this.#room.room_id, { limit: PAGE, signal });
     this.#window.forget();
     this.#transcript.replace(page);
     this.#know(page, page.messages.at(-1)?.seq ?? 0);
@@ -171,7 +168,7 @@ export class Conversation {
   /** Load the messages around a seq: those before it, and some behind it. */
   async #loadAround(seq) {
     const before = Math.min(seq + PAGE / 2, this.#window.newest + 1);
-    const page = await this.#api.listMessages(this.#room.room_id, { limit: PAGE, before }, this.#stop.signal);
+    const page = await this.#api.listMessages(this.#room.room_id, { limit: PAGE, before, signal: this.#stop.signal });
     this.#transcript.addPage(page);
     this.#know(page, before - 1);
     this.#flush();
@@ -201,8 +198,8 @@ export class Conversation {
     let high = this.#window.newest;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      const query = { limit: 1, after: middle - 1 };
-      const { messages } = await this.#api.listMessages(this.#room.room_id, query, this.#stop.signal);
+      const query = { limit: 1, after: middle - 1, signal: this.#stop.signal };
+      const { messages } = await this.#api.listMessages(this.#room.room_id, query);
       if (messages.length === 0 || Date.parse(messages[0].timestamp) >= midnight) high = middle;
       else low = messages[0].seq + 1;
     }
@@ -216,9 +213,11 @@ export class Conversation {
 
   /** Events were missed although the cursor says otherwise: read this one reply again from its start. */
   async #fillGap(message) {
-    const path = `rooms/${this.#room.room_id}/messages/${message.message_id}/events`;
-    const body = await this.#api.openEvents(path, null, this.#stop.signal);
-    for await (const event of readEvents(body)) this.#transcript.apply(event);
+    const options = { signal: this.#stop.signal };
+    for await (const event of this.#api.replyEvents(this.#room.room_id, message.message_id, options)) {
+      this.#transcript.apply(event);
+      if (!this.#transcript.get(message.message_id)?.open) return;
+    }
   }
 
   #addSent(messages) {
@@ -276,7 +275,7 @@ export class Conversation {
     const view = new MessageView(message, {
       author: this.#hooks.author(message),
       actions: this.#actions,
-      fetchFile: (fileId) => this.#api.getFile(fileId),
+      fetchFile: (fileId) => this.#api.download(fileId),
       onVersion: (shown, words) => (this.#relate(shown, view), this.#hooks.announce(words)),
       onDecide: (about, call, decision) => decide(this.#api, this.#transcript, about, call, decision),
       onVersions: (asked) => this.#attempt(async () => view.showVersions(await this.#loadVersions(asked))),
@@ -311,13 +310,8 @@ export class Conversation {
 
   async #loadVersions(message) {
     const variants = [];
-    let cursor;
-    do {
-      const wanted = { limit: VERSIONS_PAGE, cursor };
-      const page = await this.#api.listVariants(this.#room.room_id, message.message_id, wanted, this.#stop.signal);
-      variants.push(...page.variants);
-      cursor = page.next_cursor;
-    } while (cursor);
+    const options = { signal: this.#stop.signal };
+    for await (const each of this.#api.variants(this.#room.room_id, message.message_id, options)) variants.push(each);
     return variants;
   }
 

@@ -10,7 +10,7 @@ const OVERTAKEN = new Set(["already-decided", "digest-mismatch", "illegal-transi
 export async function decide(api, transcript, message, call, decision) {
   const { room_id: roomId, message_id: messageId } = message;
   try {
-    transcript.takeCall(messageId, await api.decide(roomId, messageId, call.tool_call_id, decision));
+    transcript.takeCall(messageId, await decided(api, roomId, messageId, call, decision));
   } catch (error) {
     if (!(error instanceof Problem) || !OVERTAKEN.has(error.code)) throw error;
     const now = await api.getMessage(roomId, messageId);
@@ -18,4 +18,10 @@ export async function decide(api, transcript, message, call, decision) {
     if (now.state !== "COMPOSING") transcript.take(now);
     notify(error.sentence);
   }
+}
+
+function decided(api, roomId, messageId, call, { decision, digest, arguments: changed, reason }) {
+  const seen = { tool_call_id: call.tool_call_id, digest };
+  if (decision === "approve") return api.approve(roomId, messageId, seen, { arguments: changed });
+  return api.deny(roomId, messageId, seen, { reason: reason || undefined });
 }

@@ -2,8 +2,8 @@
 // something is on its way.
 
 import { Problem } from "./problem.js";
-import { pause } from "./stream.js";
 import { isRevised } from "./transcript.js";
+import { pause } from "./waiting.js";
 
 /** The writers commit within about 3 s; after that the page asks less and less often. */
 const FIRST_MS = 3_500;
@@ -45,12 +45,12 @@ export class DurabilityWatch {
   async #ask() {
     const waiting = this.#transcript.unpersisted;
     if (waiting.some((message) => !isRevised(message))) {
-      const { persisted_seq: seq } = await this.#api.getRoom(this.#roomId, this.#signal);
+      const { persisted_seq: seq } = await this.#api.getRoom(this.#roomId, { signal: this.#signal });
       this.#transcript.markPersisted(seq);
     }
     // The room's position is that of first forms: what was revised is asked for by itself.
     for (const message of waiting.filter(isRevised)) {
-      this.#transcript.take(await this.#api.getMessage(this.#roomId, message.message_id, this.#signal));
+      this.#transcript.take(await this.#api.getMessage(this.#roomId, message.message_id, { signal: this.#signal }));
     }
   }
 }

@@ -2,14 +2,11 @@
 // is a note of the person (`reply: none`): it begins with who said it, and its metadata has the rest.
 
 import { leadOf } from "./foreign_answer.js";
-import { Problem } from "./problem.js";
-import { delayMs, pause } from "./stream.js";
 import { CONTENT_MAX } from "./text_field.js";
 import { characters } from "../client/fold.js";
 
-const TRIES = 6;
 /** A longer Retry-After is the person's decision. */
-const PATIENCE_S = 120;
+const PATIENT = { tries: 6, longestWait: 120 };
 const TITLE_MAX = 200;
 const EXTERNAL_ID_MAX = 128;
 const NAME_MAX = 60;
@@ -17,7 +14,8 @@ const NAME_MAX = 60;
 /** The room of a conversation: the one that was made for it before, or a new one. */
 export async function roomFor(api, source, { id, title }, persona, signal) {
   const external = `import:${source}:${id}`.slice(0, EXTERNAL_ID_MAX);
-  return patiently(() => api.createRoom({ title: [...title].slice(0, TITLE_MAX).join(""), persona, externalId: external }), signal);
+  const name = [...title].slice(0, TITLE_MAX).join("") || undefined;
+  return api.createRoom({ title: name, ai_persona: persona, external_id: external, signal, retries: PATIENT });
 }
 
 /**
@@ -36,7 +34,8 @@ export async function keepTurns(api, roomId, turns, { signal, onTurn = () => {} 
       const metadata = { imported: { ...imported, id } };
       const key = keyOf(`${roomId} ${id} ${content}`);
       const files = number ? [] : turn.files;
-      await patiently(() => api.sendMessage(roomId, { key, content, metadata, files, reply: "none" }, signal), signal);
+      const about = { idempotencyKey: key, metadata, files, reply: "none", signal, retries: PATIENT };
+      await api.send(roomId, content.trim() || !files.length ? content : null, about);
     }
     onTurn();
   }
@@ -47,7 +46,7 @@ async function kept(api, roomId, signal) {
   const ids = new Set();
   let before;
   do {
-    const page = await patiently(() => api.listMessages(roomId, { limit: 200, before }, signal), signal);
+    const page = await api.listMessages(roomId, { limit: 200, before, signal, retries: PATIENT });
     for (const { metadata } of page.messages) if (metadata?.imported) ids.add(metadata.imported.id);
     before = page.has_more ? page.next_before : undefined;
   } while (before);
@@ -67,20 +66,6 @@ export function pieces(text, most, files = []) {
   found.push(rest.join(""));
   // Files may come without a word.
   return found.filter((piece, number) => piece.trim() !== "" || (number === 0 && files.length > 0));
-}
-
-/** What may work later is tried again, as the server asks for. */
-async function patiently(task, signal) {
-  for (let failures = 1; ; failures += 1) {
-    signal.throwIfAborted();
-    try {
-      return await task();
-    } catch (error) {
-      const late = error.retryAfter > PATIENCE_S || failures >= TRIES;
-      if (!(error instanceof Problem) || !error.retryable || late) throw error;
-      await pause(delayMs(failures, error), signal);
-    }
-  }
 }
 
 /** The same for the same text, so that trying again keeps it once. FNV-1a: `crypto.subtle` is on https only. */

@@ -48,7 +48,7 @@ export function messageActions({ api, roomId, transcript, viewOf, attempt, onBeg
       when: (message) => message.revisable && !mine(message) && personas().length > 1,
       run: (message, button) =>
         choosePersona(button, personas(), message.ai_persona, (name) =>
-          beginNext(message, () => api.regenerate(roomId, message.message_id, name)),
+          beginNext(message, () => api.regenerate(roomId, message.message_id, { ai_persona: name })),
         ),
     },
     {
@@ -99,14 +99,14 @@ export function messageActions({ api, roomId, transcript, viewOf, attempt, onBeg
     const known = message.attempt;
     return attempt(async () => {
       // When this is a second try, the first one may have come through after all.
-      if (message.attempt === known) transcript.take(await ask());
+      if (message.attempt === known) transcript.take((await ask()).asked);
       onBegun();
     });
   }
 
   async function edit(message, text) {
     if (text === message.content) return;
-    const { reply, ...edited } = await api.editMessage(roomId, message.message_id, text);
+    const { reply, ...edited } = await api.edit(roomId, message.message_id, text);
     transcript.take(edited);
     if (!reply) return;
     transcript.take(reply);

@@ -1,12 +1,11 @@
 // Messages of one room on their way to the server. A message keeps its idempotency key until it is acknowledged,
 // so trying again, also after a reload, cannot store it twice.
 
+import { newKey } from "../client/client.js";
 import { Problem } from "./problem.js";
-import { delayMs, pause } from "./stream.js";
 
-const TRIES = 5;
 /** A longer Retry-After is the person's decision, not ours. */
-const PATIENCE_S = 20;
+const PATIENT = { tries: 5, longestWait: 20 };
 
 export class Outbox {
   #api;
@@ -14,17 +13,17 @@ export class Outbox {
   #storage;
   #kept;
   #chain = Promise.resolve();
-  #pause;
+  /** By their keys, what ends the wait of messages that are to be tried again. */
+  #waiting = new Map();
   /** `{key, content, onBusy, files, state: "sending" | "failed", problem}`, oldest first. */
   entries = [];
   /** Set by whoever shows the room now. */
   onChange = () => {};
   onSent = () => {};
 
-  constructor(api, roomId, storage, wait = pause) {
+  constructor(api, roomId, storage) {
     this.#api = api;
     this.#roomId = roomId;
-    this.#pause = wait;
     this.#storage = storage;
     this.#kept = `outbox/${roomId}`;
     const kept = JSON.parse(storage.get(this.#kept) ?? "[]");
@@ -60,6 +59,7 @@ export class Outbox {
     const left = this.entries.filter((entry) => entry.key !== key);
     if (left.length === this.entries.length) return;
     this.entries = left;
+    this.#waiting.get(key)?.abort();
     this.#changed();
   }
 
@@ -72,28 +72,28 @@ export class Outbox {
   }
 
   async #deliver(entry) {
-    for (let tries = 1; this.entries.includes(entry); tries += 1) {
-      try {
-        const receipt = await this.#api.sendMessage(this.#roomId, {
-          key: entry.key,
-          content: entry.content,
-          metadata: { client_key: entry.key },
-          onBusy: entry.onBusy,
-          files: entry.files,
-        });
-        this.onSent(receipt);
-        this.remove(entry.key);
-        return;
-      } catch (error) {
-        if (!(error instanceof Problem)) throw error;
-        if (!error.retryable || tries >= TRIES || error.retryAfter > PATIENCE_S) {
-          entry.state = "failed";
-          entry.problem = error;
-          this.#changed();
-          return;
-        }
-        await this.#pause(delayMs(tries, error));
-      }
+    if (!this.entries.includes(entry)) return;
+    const { key, content, onBusy, files } = entry;
+    const leaving = new AbortController();
+    try {
+      const receipt = await this.#api.send(this.#roomId, content.trim() || !files.length ? content : null, {
+        idempotencyKey: key,
+        metadata: { client_key: key },
+        on_busy: onBusy,
+        files,
+        retries: { ...PATIENT, onWait: () => this.#waiting.set(key, leaving) },
+        signal: leaving.signal,
+      });
+      this.onSent(receipt);
+      this.remove(key);
+    } catch (error) {
+      if (leaving.signal.aborted) return;
+      if (!(error instanceof Problem)) throw error;
+      entry.state = "failed";
+      entry.problem = error;
+      this.#changed();
+    } finally {
+      this.#waiting.delete(key);
     }
   }
 
@@ -108,10 +108,4 @@ export class Outbox {
 /** Whether nothing was decided; without a problem, the page was closed before the answer came. */
 function foundNobody(problem) {
   return problem === null || (problem.retryable && problem.retryAfter === null);
-}
-
-// crypto.randomUUID exists on https and localhost only; this page also runs in a plain home network.
-function newKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

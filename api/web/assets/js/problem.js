@@ -4,12 +4,11 @@ import { ClientError, Refused } from "../client/errors.js";
 import { isKnown, t } from "./words.js";
 
 /** An expected failure of a request: an HTTP error, or no answer at all (`code` "network" or "timeout"). */
-export class Problem extends Error {
+export class Problem extends ClientError {
   #title;
 
   constructor({ status = 0, code, title = "", detail = "", retryAfter = null, requestId = "", account = "" }) {
     super(detail || code);
-    this.name = "Problem";
     this.status = status;
     this.code = code;
     this.#title = title;
@@ -51,6 +50,7 @@ export class Problem extends Error {
 
   /** What a call's failure means. What is no failure of a call (the caller's abort, a mistake of ours) is returned as it is. */
   static of(error) {
+    if (error instanceof Problem) return error;
     if (error instanceof Refused) return Problem.#refused(error);
     if (!(error instanceof ClientError)) return error;
     const late = error.cause?.name === "AbortError";

@@ -42,8 +42,7 @@ export class RoomList {
     this.#more.addEventListener("click", () => this.#loadMore(), { signal });
     this.#atEnd.observe(this.#more);
     await follow({
-      api: this.#api,
-      path: "events",
+      events: (options) => this.#api.accountEvents(options),
       signal,
       recover: async () => {
         const cursor = await this.#load();
@@ -112,7 +111,7 @@ export class RoomList {
   }
 
   async #load() {
-    const page = await this.#api.listRooms({ limit: PAGE }, this.#stop.signal);
+    const page = await this.#api.listRooms({ limit: PAGE, signal: this.#stop.signal });
     const before = [...this.#rooms.keys()];
     this.#rooms.clear();
     this.#items.clear();
@@ -128,7 +127,7 @@ export class RoomList {
   async #loadMore() {
     this.#more.disabled = true;
     try {
-      const page = await this.#api.listRooms({ limit: PAGE, cursor: this.#nextCursor }, this.#stop.signal);
+      const page = await this.#api.listRooms({ limit: PAGE, cursor: this.#nextCursor, signal: this.#stop.signal });
       // A room that is here already was told by a newer event.
       for (const room of page.rooms) if (!this.#rooms.has(room.room_id)) this.set(room);
       this.#showPaging(page);

@@ -51,7 +51,7 @@ export class RoomSearch {
     this.#found.append(...titled.map((room) => entry(room.room_id, room.title, null)));
     try {
       await pause(PAUSE_MS, signal);
-      const { results } = await this.#api.search({ q: query, limit: MOST }, signal);
+      const results = await newest(this.#api.search(query, { limit: MOST, signal }));
       const titles = await Promise.all(results.map((result) => this.#title(result.room_id, signal)));
       if (signal.aborted) return;
       this.#found.append(...results.map((result, index) => entry(result.room_id, titles[index], result)));
@@ -68,7 +68,7 @@ export class RoomSearch {
     const known = this.#rooms.get(roomId);
     if (known) return known.title;
     try {
-      return (await this.#api.getRoom(roomId, signal)).title;
+      return (await this.#api.getRoom(roomId, { signal })).title;
     } catch (error) {
       if (error instanceof Problem && error.status === 404) return ""; // Deleted a moment ago.
       throw error;
@@ -79,6 +79,12 @@ export class RoomSearch {
     this.#note.textContent = text;
     this.#note.hidden = text === "";
   }
+}
+
+async function newest(found) {
+  const results = [];
+  for await (const result of found) if (results.push(result) === MOST) break;
+  return results;
 }
 
 function entry(roomId, title, result) {

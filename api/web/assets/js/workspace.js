@@ -56,7 +56,7 @@ export class Workspace {
     byId("delete-room").addEventListener("click", () => this.#deleteRoom());
     window.addEventListener("hashchange", () => this.#api && this.#route());
     this.#composer.onSend = (text, onBusy, files) => this.#conversation.send(text, onBusy, files);
-    this.#composer.attachments.upload = (file, name) => this.#api.uploadFile(file, name);
+    this.#composer.attachments.upload = (file, name) => this.#api.upload(name, file);
     this.#composer.attachments.discard = (fileId) => this.#api.deleteFile(fileId);
     this.#composer.attachments.onProblem = (problem) => notify(problem.whole);
     this.#composer.onStop = () => this.#conversation.stop();
@@ -217,7 +217,7 @@ export class Workspace {
     byId("personas").replaceChildren(...this.#personas.map((persona, index) => personaChoice(persona, index === 0)));
     const room = await ask("create-dialog", () => {
       const persona = document.querySelector("#personas input:checked")?.value;
-      return this.#api.createRoom({ title: title.value.trim(), persona });
+      return this.#api.createRoom({ title: title.value.trim() || undefined, ai_persona: persona });
     });
     if (!room) return;
     this.#rooms.set(room);
@@ -226,7 +226,7 @@ export class Workspace {
 
   /** The first message makes its room. */
   async #begin({ text, persona }) {
-    const room = await this.#api.createRoom({ persona });
+    const room = await this.#api.createRoom({ ai_persona: persona });
     this.#rooms.set(room);
     this.#outbox(room.room_id).send(text, "enqueue");
     location.hash = `#/rooms/${room.room_id}`;
@@ -237,7 +237,7 @@ export class Workspace {
     notify(t("branch.copying"));
     const { branchOff, filesOf } = await import("./branches.js");
     const name = t("branch.title", { title: title || t("untitled") });
-    const make = () => this.#api.createRoom({ title: [...name].slice(0, TITLE_MAX).join(""), persona });
+    const make = () => this.#api.createRoom({ title: [...name].slice(0, TITLE_MAX).join(""), ai_persona: persona });
     const author = (message) => this.#author(message);
     const room = await branchOff(this.#api, roomId, text === null ? seq + 1 : seq, { author, make, signal });
     this.#rooms.set(room);
@@ -253,15 +253,15 @@ export class Workspace {
   #changePersona() {
     const { room_id: roomId, ai_persona: current } = this.#room;
     choosePersona(byId("room-persona"), this.#personas, current, (name) =>
-      this.#attempt(async () => this.#rooms.set(await this.#api.setPersona(roomId, name))),
+      this.#attempt(async () => this.#rooms.set(await this.#api.updateRoom(roomId, { ai_persona: name }))),
     );
   }
 
   #roomActions(room) {
     const kept = { markdown: "md", jsonl: "jsonl" };
     const saveAs = (format) => async () => {
-      const blob = await this.#api.exportRoom(room.room_id, format);
-      save(blob, `${room.title || t("untitled")}.${kept[format]}`);
+      const text = await this.#api.export(room.room_id, { format });
+      save(new Blob([text]), `${room.title || t("untitled")}.${kept[format]}`);
     };
     return [
       { label: t("room.rename"), run: () => this.#renameRoom(room) },
@@ -320,7 +320,7 @@ export class Workspace {
     const field = byId("rename-title");
     field.value = title ?? "";
     return ask("rename-dialog", async () => {
-      this.#rooms.set(await this.#api.renameRoom(roomId, field.value.trim()));
+      this.#rooms.set(await this.#api.updateRoom(roomId, { title: field.value.trim() }));
     });
   }
 

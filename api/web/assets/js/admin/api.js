@@ -2,16 +2,16 @@
 
 import { Api } from "../api.js";
 
-const account = (name) => `admin/accounts/${encodeURIComponent(name)}`;
+const account = (name) => `/v1/admin/accounts/${encodeURIComponent(name)}`;
 
 export class AdminApi extends Api {
   /** The services, the actors, and how far each shard is behind. */
   status(signal) {
-    return this.call("GET", "admin/status", { signal });
+    return this.call("GET", "/v1/admin/status", { signal });
   }
 
   listAccounts({ cursor }, signal) {
-    return this.call("GET", "admin/accounts", { query: { cursor }, signal });
+    return this.call("GET", "/v1/admin/accounts", { query: { cursor }, signal });
   }
 
   /** With what it has, and what it used in the last 30 days. */
@@ -24,14 +24,14 @@ export class AdminApi extends Api {
   }
 
   listDeadLetters({ cursor }, signal) {
-    return this.call("GET", "admin/dead-letters", { query: { cursor }, signal });
+    return this.call("GET", "/v1/admin/dead-letters", { query: { cursor }, signal });
   }
 
   replayDeadLetter(id) {
-    return this.call("POST", `admin/dead-letters/${encodeURIComponent(id)}/replay`);
+    return this.call("POST", `/v1/admin/dead-letters/${encodeURIComponent(id)}/replay`);
   }
 
   dropDeadLetter(id) {
-    return this.call("POST", `admin/dead-letters/${encodeURIComponent(id)}/drop`);
+    return this.call("POST", `/v1/admin/dead-letters/${encodeURIComponent(id)}/drop`);
   }
 }

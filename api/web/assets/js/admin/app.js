@@ -6,7 +6,7 @@ import { applyPreferences } from "../preferences.js";
 import { Problem } from "../problem.js";
 import { codeIn, tabs, takeCode } from "../session.js";
 import { SignInForm } from "../sign_in.js";
-import { pause } from "../stream.js";
+import { pause } from "../waiting.js";
 import { fillIn, t } from "../words.js";
 import { AccountsView } from "./accounts_view.js";
 import { AdminApi } from "./api.js";
