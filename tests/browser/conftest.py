@@ -9,6 +9,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
+from tests.browser.scripted_api import ScriptedApi
+from tests.browser.states import States
 from tests.browser.tab import ARGUMENTS, Installation, Tab
 
 # A page that is as it should be is not waited for; on a busy machine it takes its time.
@@ -33,6 +35,15 @@ async def tab(browser: Browser) -> AsyncIterator[Tab]:
     yield made
     await context.close()
     assert made.errors == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def states(tab: Tab) -> States:
+    tab.allow(r"status of (503|401)")
+    tab.allow(r"ERR_INTERNET_DISCONNECTED")
+    scripted = ScriptedApi()
+    await scripted.attach(tab.page)
+    return States(tab, scripted)
 
 
 @pytest.fixture
