@@ -35,7 +35,7 @@ types: $(DEV_STAMP)
 
 # Tests that keep the processor busy get a worker for each core; each collects all of them first, hence not more than
 # four, and takes a group of tests at a time, which share what it has started (tests/schedule.py). Those that start
-# installations, nodes or a browser mostly wait: two workers beside mypy, and one start at a time (tests/starts.py).
+# installations, nodes or a browser mostly wait: three workers beside mypy, and one start at a time (tests/starts.py).
 BUSY := -n auto --maxprocesses 4
 GROUPED := --dist loadscope --no-loadscope-reorder
 WAITING := tests/browser tests/chaos/system tests/cluster tests/integration
@@ -47,7 +47,7 @@ test: $(DEV_STAMP) servers lint ## Real servers when they may be installed, then
 	@$(if $(CI),export PARLOR_TEST_REQUIRE_SERVERS=1;) failed=0; \
 	$(BIN)/pytest -q $(BUSY) $(GROUPED) $(addprefix --ignore=,$(WAITING)) tests || failed=1; \
 	nice $(MAKE) types & types=$$!; \
-	$(BIN)/pytest -n 2 $(GROUPED) --durations=25 --durations-min=5 $(WAITING) || failed=1; \
+	$(BIN)/pytest -n 3 $(GROUPED) --durations=25 --durations-min=5 $(WAITING) || failed=1; \
 	wait $$types || failed=1; \
 	exit $$failed
 
