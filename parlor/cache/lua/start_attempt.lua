@@ -8,9 +8,10 @@
 --       owner died before its end; woken is '1' for an attempt that waited for people, and goes on;
 --       parts: what stands, an event for each: type, index, offset, and the text or the whole part
 -- Returns: OK, the tokens that the answer may have or '' | PARTITION_UNKNOWN | MISSING | GONE | FENCED | ILLEGAL, state
+--          | OUT_OF_STEP (the live attempt is of an earlier reply that has not ended)
 --          | UNCOUNTED | QUOTA as append_turn, after an attempt whose owner died was charged
 -- Guarantees: a room has one live attempt; deltas of any other are refused. A reply's attempts only go up. What is
---       kept is told before anything new.
+--       kept is told before anything new. What a reply has recorded of its steps stays until it ends.
 -- Safe to repeat because: an attempt that is live already is left as it is.
 --@include require_room
 --@include emit
@@ -35,6 +36,11 @@ end
 local message, attempt = string.match(found, '^([^:]+):(%d+)$')
 if message == A.message and tonumber(attempt) > tonumber(A.attempt) then
   return {CODE.ILLEGAL, state}  -- A copy of a command that the network held back.
+end
+-- An owner that wrote an attempt of it which another owner had begun anew has given it up, and goes on behind it.
+local before = message and message ~= A.message and redis.call('HGET', K.states, 'i:' .. message)
+if before and tonumber(before) < tonumber(A.seq) and redis.call('HGET', K.states, 's:' .. before) == 'COMPOSING' then
+  return {CODE.OUT_OF_STEP}
 end
 if A.budget ~= '' and redis.call('HEXISTS', K.account, 'budget_day') == 0 then
   return {CODE.UNCOUNTED}

@@ -40,12 +40,20 @@ class Backlog(msgspec.Struct, frozen=True):
 
 
 async def backlog(redis: ScriptPipeline, keys: Keys, partitions: int) -> Backlog:
-    """Adds up all partitions."""
+    """Adds up all partitions. What is queued meanwhile counts as queued: a reply that ends between two reads would be
+    neither open nor queued."""
     names = [Partition(number) for number in range(partitions)]
+
+    async def last_positions() -> list[list[bytes | None]]:
+        asked = (redis.read("HMGET", keys.partition(name), "incarnation", "next") for name in names)
+        return list(await asyncio.gather(*asked))
+
+    before = await last_positions()
     queued = await asyncio.gather(*(redis.read("XLEN", keys.queue(name)) for name in names))
     generating = await asyncio.gather(*(redis.read("ZCARD", keys.generating(name)) for name in names))
+    meanwhile = sum(was != now for was, now in zip(before, await last_positions(), strict=True))
     dead = await asyncio.gather(*(redis.read("XLEN", keys.dead(name)) for name in names))
-    return Backlog(sum(queued), sum(generating), sum(dead))
+    return Backlog(sum(queued) + meanwhile, sum(generating), sum(dead))
 
 
 class StoredRoom(msgspec.Struct, frozen=True):
