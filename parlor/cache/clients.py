@@ -123,7 +123,9 @@ class _Sentinels(Sentinel):
         heard: list[dict[str, dict[str, Any]]] = [found for found in answers if isinstance(found, dict)]
         states = [answer[service_name] for answer in heard if service_name in answer]
         if 2 * len(heard) <= len(self.sentinels) or not states:
-            raise MasterNotFoundError(f"{len(heard)} of {len(self.sentinels)} sentinels answer: {service_name!r}")
+            why = next((f"; one says: {found}" for found in answers if isinstance(found, BaseException)), "")
+            known = f"{len(heard)} of {len(self.sentinels)} sentinels answer"
+            raise MasterNotFoundError(f"{known}, {len(states)} know {service_name!r}{why}")
         newest = max(states, key=lambda state: int(state["config-epoch"]))
         busy = any("failover_in_progress" in state["flags"] for state in states)
         if busy or not self.check_master_state(newest, service_name):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from parlor.cache.live import Live
 from parlor.cache.loader import Argument
@@ -82,14 +82,17 @@ class Reopening:
         incarnation: int,
         applied: QueuePosition,
         gone: Sequence[RoomId],
+        unfinished: Iterable[RoomId] = (),
     ) -> None:
         """Opens the partition. ``gone`` are rooms that are said to have unfinished replies, and that the shard does not
-        have. Raises ``OutOfStep`` while something is queued, which nobody can do any more."""
+        have; ``unfinished`` are rooms that have some by their shard. Raises ``OutOfStep`` while something is queued,
+        which nobody can do any more."""
         keys, live = self._keys(partition), self._live.keys
         keys |= {"queue": live.queue(partition), "generating": live.generating(partition)}
         arguments: dict[str, Argument] = {"lease": lease, "history": history}
         arguments |= {"incarnation": incarnation, "applied": str(applied)}
-        await self._live.run("reopen_partition", keys, arguments, gone)
+        rooms = [*((room, "gone") for room in gone), *((room, "open") for room in sorted(unfinished))]
+        await self._live.run("reopen_partition", keys, arguments, [word for of in rooms for word in of])
 
     def _keys(self, partition: Partition) -> dict[str, str]:
         return {"partition": self._live.keys.partition(partition), "lease": self._live.keys.lease(partition)}

@@ -122,6 +122,13 @@ def minted_at(identifier: MessageId) -> int:
     return int(identifier[:8] + identifier[9:13], 16)
 
 
+def first_made_at(unix_ms: int) -> MessageId:
+    """An id that sorts before every one that was made in this millisecond or later, and behind all that were made
+    before."""
+    digits = f"{unix_ms:012x}"
+    return MessageId(f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000")
+
+
 def partition_of(identifier: str) -> Partition | None:
     """The partition that an id carries; None when it is not one of our ids."""
     # Only the canonical spelling is an id: two spellings of one room would be two Redis keys.

@@ -97,6 +97,11 @@ def _rooms_scan(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return connection.execute(sql.ROOMS_SCAN, {"from": id_bytes(start) or b"", "limit": limit}).fetchall()
 
 
+def _open_replies_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    above, limit = args
+    return connection.execute(sql.OPEN_REPLIES, {"above": id_bytes(above), "limit": limit}).fetchall()
+
+
 def _messages_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
     room_id, above, below, limit, newest = args
     values: Values = {
@@ -273,6 +278,7 @@ READS: Mapping[str, Procedure] = {
     "fp_chat_room_find": _room_find,
     "fp_chat_rooms_scan": _rooms_scan,
     "fp_chat_message_room": _message_room,
+    "fp_open_replies_get": _open_replies_get,
     "fp_chat_messages_get": _messages_get,
     "fp_chat_message_find": _message_find,
     "fp_chat_message_versions_get": _message_versions_get,

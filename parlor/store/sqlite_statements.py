@@ -32,6 +32,12 @@ ROOMS_SCAN = """
 SELECT room_id, partition_id, account_id, account_db_key, title, message_count, version, last_seq, deleted_at FROM rooms
  WHERE room_id >= :from ORDER BY room_id LIMIT :limit
 """
+OPEN_REPLIES = """
+SELECT m.room_id, m.message_id FROM messages AS m CROSS JOIN rooms AS r ON r.room_id = m.room_id
+ WHERE m.message_id > :above AND m.sender_type = 'AI' AND m.version % 2 = 0 AND m.deleted_at IS NULL
+   AND r.deleted_at IS NULL
+ ORDER BY m.message_id LIMIT :limit
+"""
 ROOM_CREATE = """
 INSERT INTO rooms (room_id, partition_id, account_id, account_db_key, title, ai_persona, created_at, message_count,
                    version, last_seq, external_id)

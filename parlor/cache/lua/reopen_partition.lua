@@ -1,9 +1,11 @@
 -- What: opens a closed partition in the history that this server goes on with, with a higher incarnation.
 -- KEYS: partition lease queue generating
--- ARGV: lease history incarnation applied *gone
---       applied is the shard's watermark; gone: rooms with unfinished replies that the shard does not have
+-- ARGV: lease history incarnation applied now *rooms
+--       applied is the shard's watermark; rooms: a room and 'gone' for each that is said to have unfinished replies and
+--       that the shard does not have, a room and 'open' for each that has some by its shard
 -- Returns: OK | DUPLICATE (it is open) | OUT_OF_STEP (something is queued that the shard does not have) | LEASE_LOST
--- Guarantees: nothing was queued under the positions that are given from now on (incarnations are minted in the shard).
+-- Guarantees: nothing was queued under the positions that are given from now on (incarnations are minted in the shard);
+--       a reply that only the shard knows of is overdue, so that a sweeper finds it an owner.
 -- Safe to repeat because: an open partition is left alone.
 --@include require_lease
 --@include history
@@ -18,8 +20,12 @@ end
 if redis.call('XLEN', K.queue) > 0 then
   return {CODE.OUT_OF_STEP}
 end
-for _, room in ipairs(REST) do
-  redis.call('ZREM', K.generating, room)
+for i = 1, #REST, 2 do
+  if REST[i + 1] == 'gone' then
+    redis.call('ZREM', K.generating, REST[i])
+  else
+    redis.call('ZADD', K.generating, 'NX', A.now, REST[i])
+  end
 end
 redis.call('HSET', K.partition, 'history', now, 'incarnation', A.incarnation, 'next', 0, 'applied', A.applied)
 return {CODE.OK}

@@ -36,6 +36,7 @@ from tests.chaos.simulation.redis_client import SimClient, virtual_seconds
 from tests.chaos.simulation.redis_server import SimServer
 from tests.chaos.simulation.store import Shards, SimStore
 from tests.chaos.simulation.tools import NoServers, ToolServer
+from tests.fake_redis import load_for_fakes
 from tests.unit.memory_store import Templates
 
 EPOCH = 1_750_000_000.0
@@ -178,9 +179,10 @@ class SimInstallation:
         budget: int | None = None,
         asking: bool = False,
         moving: bool = False,
+        replicated: bool = False,
     ) -> None:
         """``budget``: tokens that an account may use on one day; ``asking``: models use tools; ``moving``: there are
-        writers of the other shard, and whoever tells them what has come."""
+        writers of the other shard, and whoever tells them what has come; ``replicated``: Redis may fail over."""
         self.budget = budget
         self.short: dict[str, Any] = {}
         """Settings of a run with a budget: a few replies use it up."""
@@ -195,6 +197,9 @@ class SimInstallation:
         self.tools = ToolServer(random.Random(self.chance.random())) if asking else None
         if asking:
             self.short["rooms"] = SETTINGS["rooms"].model_copy(update={"approval_ttl": APPROVAL_TTL})
+        if replicated:
+            self.server.be_replicated()
+            self.short["redis"] = RedisSettings(url=SecretStr("redis+sentinel://simulated/primary"))
         self.metrics = SimMetrics()
         self.skews: dict[str, float] = {}
         """Of each process's wall clock, in seconds."""
@@ -368,6 +373,7 @@ class SimInstallation:
         loop = asyncio.get_running_loop()
         with (
             virtual_seconds(lambda: EPOCH + loop.time()),
+            mock.patch("parlor.cache.live.load", load_for_fakes) if self.server.replica else contextlib.nullcontext(),
             mock.patch("parlor.cache.cluster.connect", connect),
             mock.patch("parlor.cache.queue.connect", connect),
             mock.patch("parlor.wiring.connect", connect),

@@ -24,6 +24,8 @@ JUMP_SECONDS = 3600.0
 """How far a wall clock jumps at the most, ahead or back."""
 FOREIGN_SECONDS = (0.5, 15.0)
 """How long another installation's Redis is at the address: from no call at all to several leases."""
+BEHIND_SECONDS = 3.0
+"""What a replica lacks at the most when it is promoted."""
 STRANGER = "00000000-0000-4000-8000-00000000000b"
 """Whose it is."""
 
@@ -52,6 +54,7 @@ class Nemesis:
         may_swap: bool,
         may_give_away: bool,
         moves: Moves | None = None,
+        may_fail_over: bool = False,
     ) -> None:
         self._installation = installation
         self._users = users
@@ -90,6 +93,9 @@ class Nemesis:
             self._faults += [self._kill_writer] * 3
         if may_give_away:
             self._faults += [self._give_rooms_away] * 6
+        if may_fail_over:
+            self._faults += [self._fail_over] * 6
+        self._promoting = False
 
     async def work(self) -> None:
         while True:
@@ -203,3 +209,19 @@ class Nemesis:
         oldest = [at / 1000 - EPOCH - SKEW_MAX for at in self._installation.queued_since()]
         self._installation.server.lose_everything()
         self.lost.append(Lost(min([now, *oldest]), now))
+
+    async def _fail_over(self) -> None:
+        """The primary dies when its replica had not heard of the last moments; what was neither there nor stored is
+        gone."""
+        server, loop = self._installation.server, asyncio.get_running_loop()
+        if self._promoting or server.replica is None:
+            return
+        self._promoting = True
+        server.replica.replicate()
+        since = loop.time()
+        await asyncio.sleep(self._chance.uniform(0.0, BEHIND_SECONDS))
+        server.faults.down = True
+        await asyncio.sleep(self._chance.uniform(0.5, 5.0))
+        server.fail_over()
+        server.faults.down = self._promoting = False
+        self.lost.append(Lost(since, loop.time()))

@@ -38,6 +38,7 @@ class SimClient:
 
     def __init__(self, server: SimServer) -> None:
         self._server = server
+        self.response_callbacks = server.response_callbacks
 
     def pipeline(self, transaction: bool) -> SimPipelineRequest:
         assert not transaction

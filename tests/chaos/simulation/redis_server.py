@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import fakeredis
 from redis import exceptions
 
+from tests.fake_redis import FakeReplica
+
 Command = tuple[Any, ...]
 Replies = list[Any]
 
@@ -50,7 +52,7 @@ class _Data:
     """What one server has: keys, scripts, subscriptions."""
 
     def __init__(self) -> None:
-        server = fakeredis.FakeServer()
+        server = self.server = fakeredis.FakeServer()
         # redis-py does not type what is called on them.
         self.client: Any = fakeredis.FakeRedis(server=server, protocol=2)
         listener = fakeredis.FakeRedis(server=server, protocol=2)
@@ -86,6 +88,9 @@ class SimServer:
         """Called after each script on the installation's own server, with its keys."""
         self._ours = _Data()
         self._foreign: _Data | None = None
+        self.replica: FakeReplica | None = None
+        self._history = 0
+        """Counts fail-overs: connections do not outlive them, nor does what is on its way."""
 
     def execute(self, command: Command) -> Any:
         """One command, now, to whatever is at the address; an error reply is returned as what redis-py would raise."""
@@ -106,6 +111,11 @@ class SimServer:
                     subscriber.publish(heard["channel"], heard["data"])
         return answer
 
+    @property
+    def response_callbacks(self) -> Any:
+        """What redis-py makes of bare replies."""
+        return self._ours.client.response_callbacks
+
     def look(self, command: Command) -> Any:
         """Asks the installation's own server, wherever it is."""
         return self._ours.execute(command)
@@ -116,6 +126,18 @@ class SimServer:
     def lose_everything(self) -> None:
         """It comes back empty, as from a lost disk."""
         self._ours.client.flushall()
+        self._ours.client.script_flush()
+        self.break_subscriptions()
+
+    def be_replicated(self) -> None:
+        """Has a replica from now on."""
+        self.replica = FakeReplica(self._ours.server)
+
+    def fail_over(self) -> None:
+        """The replica goes on with what it has."""
+        assert self.replica is not None
+        self.replica.fail_over()
+        self._history += 1
         self._ours.client.script_flush()
         self.break_subscriptions()
 
@@ -153,7 +175,7 @@ class SimServer:
             raise exceptions.ConnectionError("Connection refused")
         if fate == "hold":
             # The network delivers it whatever becomes of the caller.
-            loop.call_later(chance.uniform(1.0, 15.0), self._deliver, list(commands), context=Context())
+            loop.call_later(chance.uniform(1.0, 15.0), self._deliver, list(commands), self._history, context=Context())
             await asyncio.sleep(3600)
         count = chance.randint(0, len(commands)) if fate == "halve" else len(commands)
         replies = [self.execute(command) for command in commands[:count]]
@@ -164,8 +186,8 @@ class SimServer:
             raise exceptions.ConnectionError("Connection reset by peer")
         return replies
 
-    def _deliver(self, commands: list[Command]) -> None:
-        if not self.faults.down:
+    def _deliver(self, commands: list[Command], history: int) -> None:
+        if not self.faults.down and history == self._history:
             for command in commands:
                 self.execute(command)
 

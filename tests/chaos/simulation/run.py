@@ -7,7 +7,7 @@ import contextlib
 import random
 import zlib
 from collections import Counter
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
@@ -56,6 +56,9 @@ ASKING_FROM = 90_000
 """As those, without budgets; and models use tools, whose calls people decide about."""
 MOVING_FROM = 100_000
 """As those from ``GIVING_AWAY_FROM``, every other one with tools instead of budgets; and partitions move."""
+FAILING_OVER_FROM = 110_000
+"""As those from ``ASKING_FROM``; and Redis fails over to a replica that lacks the newest. Nobody looks into the rooms
+at the end."""
 BUDGETS = (300, 900)
 SHORT_CHUNK = 8
 CUT_ANSWERS = 0.3
@@ -94,10 +97,12 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
     loop = asyncio.get_running_loop()
     looking_back = seed >= LOOKING_BACK_FROM
     chunk, cut = (SHORT_CHUNK, CUT_ANSWERS) if looking_back else (CHUNK, 0.0)
-    moving = seed >= MOVING_FROM
+    failing_over = seed >= FAILING_OVER_FROM
+    moving = MOVING_FROM <= seed < FAILING_OVER_FROM
     asking = seed >= ASKING_FROM and (not moving or seed % 2 == 1)
     budget = chance.randint(*BUDGETS) if seed >= SPENDING_FROM and not asking else None
-    installation = SimInstallation(seed, templates, chunk=chunk, cut=cut, budget=budget, asking=asking, moving=moving)
+    options: dict[str, Any] = {"budget": budget, "asking": asking, "moving": moving, "replicated": failing_over}
+    installation = SimInstallation(seed, templates, chunk=chunk, cut=cut, **options)
     ledger = Ledger(installation.server)
     watch = Watch(installation)
     watching = asyncio.create_task(watch.watch())
@@ -126,10 +131,8 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
         final, unreadable = await _final(installation, recorder.operations)
         spending = await watch.spending()
         calls = ledger.calls(installation.tools) if installation.tools is not None else None
-        violations = check(
-            recorder.operations, final, nemesis.lost, foreign=nemesis.foreign, spending=spending, calls=calls
-        )
-        violations += unreadable
+        about: dict[str, Any] = {"foreign": nemesis.foreign, "spending": spending, "calls": calls}
+        violations = check(recorder.operations, final, nemesis.lost, **about) + unreadable
         if moves is not None:
             violations += [*moves.violations, *strays(installation.shards)]
             nemesis.done += moves.done
@@ -176,17 +179,19 @@ def _nemesis(
     seed: int, installation: SimInstallation, users: Users, chance: random.Random
 ) -> tuple[Nemesis, Moves | None]:
     jumping, swapping = JUMPING_FROM <= seed < LOOKING_BACK_FROM, SWAPPING_FROM <= seed < SPENDING_FROM
-    nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES and not (jumping or swapping)
-    moves = _moves(installation, chance.random()) if seed >= MOVING_FROM else None
+    failing_over = seed >= FAILING_OVER_FROM
+    nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES
+    moves = _moves(installation, chance.random()) if MOVING_FROM <= seed < FAILING_OVER_FROM else None
     nemesis = Nemesis(
         installation,
         users,
         nemesis_chance,
-        may_lose=may_lose,
+        may_lose=may_lose and not (jumping or swapping or failing_over),
         may_jump=jumping,
         may_swap=swapping,
         may_give_away=seed >= GIVING_AWAY_FROM,
         moves=moves,
+        may_fail_over=failing_over,
     )
     return nemesis, moves
 
@@ -211,6 +216,8 @@ async def _heal(installation: SimInstallation, nemesis: Nemesis, evil: asyncio.T
 async def _visit(installation: SimInstallation, history: list[Operation]) -> None:
     """Looks into every room that anybody ever named: a Redis that came back empty learns of its open replies when their
     rooms are asked for, and has lost deletes of rooms as well."""
+    if installation.server.replica is not None:
+        return  # A server that was promoted is told of them.
     for room_id in map(RoomId, sorted({operation.room for operation in history if operation.room})):
         with contextlib.suppress(RoomNotFound):
             await installation.edge.wiring.internal_history.page(room_id, limit=1)

@@ -16,13 +16,21 @@ from parlor.cache.loader import Script, load
 from parlor.cache.queue import QueueEntry, WriterQueue
 from parlor.model.tools import ToolState
 from tests.chaos.simulation.__main__ import kept_seeds, seeds_of
-from tests.chaos.simulation.run import LOOKING_BACK_FROM, SPENDING_FROM, SWAPPING_FROM, Report, run_seed
+from tests.chaos.simulation.run import (
+    FAILING_OVER_FROM,
+    LOOKING_BACK_FROM,
+    SPENDING_FROM,
+    SWAPPING_FROM,
+    Report,
+    run_seed,
+)
 from tests.chaos.simulation.worker import run_all
+from tests.fake_redis import load_for_fakes
 from tests.unit.memory_store import make_templates
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-SEEDS = "0-19,10000-10029,20000-20014,30000-30014,40000-40009,50000-50019,80000-80007,90000-90011"
+SEEDS = "0-19,10000-10029,20000-20014,30000-30014,40000-40009,50000-50019,80000-80007,90000-90011,110000-110009"
 """`make chaos` runs thousands more."""
 AGAIN = [0, 1, 2]
 """Run a second time, in another process."""
@@ -68,6 +76,7 @@ def test_every_kind_of_fault_was_made(reports: list[Report]) -> None:
         "jump",
         "foreign_redis",
         "give_rooms_away",
+        "fail_over",
     }
     kinds |= {"refuse", "lose", "halve", "hang", "hold", "store-refuse", "store-lose", "store-slow", "redis_away"}
     assert kinds <= made.keys()
@@ -124,6 +133,21 @@ def test_scripts_that_do_not_ask_whose_redis_it_is_are_found_out(
     templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
     broken = [run_seed(seed, templates).violations for seed in range(SWAPPING_FROM, SWAPPING_FROM + 4)]
     assert "C16" in {violation.rule for violations in broken for violation in violations}
+
+
+def test_a_partition_that_is_not_closed_by_a_fail_over_is_found_out(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @cache
+    def careless(name: str, replicated: bool) -> Script:
+        known = load_for_fakes(name, replicated)
+        source = known.source.replace("opened[2] ~= now", "false").replace("found[4] ~= now", "false")
+        return Script(name, source, known.keys, known.more, known.arguments, known.rest)
+
+    monkeypatch.setattr("tests.chaos.simulation.installation.load_for_fakes", careless)
+    templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
+    broken = [run_seed(seed, templates).violations for seed in range(FAILING_OVER_FROM, FAILING_OVER_FROM + 6)]
+    assert "C1" in {violation.rule for violations in broken for violation in violations}
 
 
 def test_a_writer_that_forgets_what_it_had_read_is_found_out(

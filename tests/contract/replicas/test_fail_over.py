@@ -104,7 +104,9 @@ async def test_a_replica_that_lacks_the_last_messages_is_closed_until_its_writer
         # What another server has is not what this one has.
         await reopening.forget(fixtures.partition, LEASE, "0" * 40, names)
     await reopening.forget(fixtures.partition, LEASE, lease.history, names)
-    await reopening.open(fixtures.partition, LEASE, lease.history, 2, APPLIED, [])
+    await reopening.open(fixtures.partition, LEASE, lease.history, 2, APPLIED, [], [address.room_id])
+    # A reply that only the shard knows of is overdue: a sweeper finds its room an owner.
+    assert await fixtures.reader.overdue_rooms(fixtures.partition, 10) == [address.room_id]
     # It begins anew from the shard, and positions are above all before.
     assert await fixtures.reader.room(address.room_id) is None
     assert await fixtures.reader.incarnation(fixtures.partition) == 2
