@@ -16,7 +16,7 @@ import typer
 from parlor_cli.account_commands import chat, demo, sign_in
 from parlor_cli.backup_commands import backup, restore
 from parlor_cli.bench_commands import bench
-from parlor_cli.growth_commands import move_partition, rebalance, upgrade
+from parlor_cli.growth_commands import add_shard, move_partition, rebalance, upgrade
 from parlor_cli.installation import DEFAULT_DATA_DIR, Installation
 from parlor_cli.operator_commands import accounts, dead_letters
 from parlor_cli.options import DEFAULT_SHARDS, DataDir, Json, UpOptions, Wide, lifetime
@@ -271,6 +271,7 @@ def fsck(
 app.command()(backup)
 app.command()(restore)
 app.command("move-partition")(move_partition)
+app.command("add-shard")(add_shard)
 app.command()(rebalance)
 app.command()(upgrade)
 app.add_typer(dead_letters, name="dead-letters")

@@ -1,4 +1,4 @@
-"""`parlor move-partition`, `rebalance` and `upgrade`: what an operator changes while everything runs."""
+"""`parlor move-partition`, `add-shard`, `rebalance` and `upgrade`: what an operator changes while everything runs."""
 
 from __future__ import annotations
 
@@ -35,6 +35,23 @@ def move_partition(
     if (shard is None) != abort:
         raise Refusal("give the shard that the partition is to live on, or --abort", exit_code=2)
     move(data_dir, Partition(partition), None if shard is None else ShardId(shard), abort=abort, as_json=json)
+
+
+def add_shard(
+    url: Annotated[
+        str | None, typer.Argument(help="An empty database, where the others are yours; none, where Parlor makes them.")
+    ] = None,
+    patience: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds for the end of a reply before it goes on elsewhere.")
+    ] = 60.0,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Add an empty shard while Parlor runs, process by process; called again, it goes on."""
+    from parlor_cli.add_shard import add_shard as add
+
+    progress = ScreenProgress(out=Console(stderr=True, highlight=False, soft_wrap=True)) if json else ScreenProgress()
+    add(data_dir, url, patience, progress, as_json=json)
 
 
 def rebalance(

@@ -17,6 +17,7 @@ from parlor.store.partition_moves import MoveBook
 from parlor.store.search import SearchStore
 from parlor.store.sessions import open_session
 from parlor.wiring import Wiring
+from parlor_cli.add_shard import require_known
 from parlor_cli.live_stores import ask
 from parlor_cli.migrate import with_owner
 
@@ -27,6 +28,8 @@ def move(data_dir: Path, partition: Partition, shard: ShardId | None, *, abort: 
     async def work(wiring: Wiring) -> Moved:
         return await move_partition(wiring, partition, shard, abort=abort)
 
+    if shard is not None:
+        require_known(data_dir, shard)
     moved = ask(data_dir, work, also_stopped=True)
     if as_json:
         print(msgspec.json.encode(moved).decode())

@@ -17,6 +17,7 @@ from parlor.store.partition_loads import rows_by_partition
 from parlor.store.partition_moves import Move, MoveBook
 from parlor.store.sessions import open_session
 from parlor.wiring import Wiring
+from parlor_cli.add_shard import require_known
 from parlor_cli.live_stores import ask
 from parlor_cli.migrate import with_owner
 from parlor_cli.move import move_partition
@@ -48,6 +49,8 @@ def rebalance(data_dir: Path, by: By, seconds: float, *, dry_run: bool, as_json:
     async def work(wiring: Wiring) -> Balanced:
         return await balance_shards(wiring, by, seconds, dry_run=dry_run)
 
+    if not dry_run:
+        require_known(data_dir, None)
     balanced = ask(data_dir, work, also_stopped=by is By.ROWS)
     if as_json:
         print(msgspec.json.encode(balanced).decode())

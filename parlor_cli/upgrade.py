@@ -61,6 +61,18 @@ def run(
         progress.show("note", f"everything runs {program_version()} already", step="upgrade")
 
 
+def replace_outdated(
+    installation: Installation,
+    run_file: RunFile,
+    progress: Progress,
+    before: Settings,
+    wanted: Settings,
+    patience: float,
+) -> list[Done]:
+    """Migrates, and has every process run what is installed with these settings. Raises ``Refusal``."""
+    return _Upgrade(installation, run_file, progress, before, wanted).run(every=False, patience=patience)
+
+
 class _Upgrade:
     def __init__(
         self, installation: Installation, run_file: RunFile, progress: Progress, before: Settings, settings: Settings
