@@ -1,6 +1,7 @@
 """Redis servers that fail over, for tests: a primary with a replica and three sentinels, or a cluster of six nodes.
 
-All of them listen on loopback, on ports that the kernel gave out, and are ended by their own pids.
+All of them listen on loopback, on ports that the kernel gave out, and are ended by their own pids. With ``Tls`` they
+speak nothing else, with each other too, and want a certificate of their clients.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from redis import Redis, exceptions
 
@@ -27,15 +29,39 @@ FAIL_OVER_SECONDS = 60.0
 PAUSE = 0.05
 
 
+class Tls(NamedTuple):
+    """What servers and their clients show each other."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+    @property
+    def options(self) -> dict[str, str]:
+        """As a URL and redis-py have them."""
+        return {"ssl_ca_certs": str(self.ca), "ssl_certfile": str(self.certificate), "ssl_keyfile": str(self.key)}
+
+
+def _listening(port: int, tls: Tls | None) -> list[str]:
+    if tls is None:
+        return ["--port", str(port)]
+    files = ["--tls-ca-cert-file", str(tls.ca), "--tls-cert-file", str(tls.certificate), "--tls-key-file", str(tls.key)]
+    among = ["--tls-auth-clients", "yes", "--tls-replication", "yes", "--tls-cluster", "yes"]
+    return ["--port", "0", "--tls-port", str(port), *files, *among]
+
+
 class Node:
     """One process."""
 
-    def __init__(self, directory: Path, port: int, program: str, *more: str) -> None:
+    def __init__(self, directory: Path, port: int, program: str, *more: str, tls: Tls | None = None) -> None:
         self.port = port
         self.url = f"redis://127.0.0.1:{port}"
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self._command = [program, *more]
+        self._command = [program, *more, *_listening(port, tls)]
+        self._client = partial(Redis, "127.0.0.1", port, socket_timeout=2, decode_responses=True)
+        if tls is not None:
+            self._client = partial(self._client, ssl=True, **tls.options)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -53,7 +79,7 @@ class Node:
 
     def ask(self, *command: str) -> object:
         """Raises ``redis.exceptions.RedisError``."""
-        with contextlib.closing(Redis(port=self.port, socket_timeout=2, decode_responses=True)) as client:
+        with contextlib.closing(self._client()) as client:
             return client.execute_command(*command)  # type: ignore[no-untyped-call] # redis-py's own
 
     def answers(self) -> bool:
@@ -64,7 +90,7 @@ class Node:
 
     def info(self) -> dict[str, str]:
         """What it says of its replication."""
-        with contextlib.closing(Redis(port=self.port, socket_timeout=2, decode_responses=True)) as client:
+        with contextlib.closing(self._client()) as client:
             return {name: str(value) for name, value in client.info("replication").items()}
 
     def offset(self) -> int:
@@ -105,6 +131,7 @@ class Group:
     url: str
     """For Parlor."""
     servers: list[Node]
+    tls: Tls | None = None
 
     @property
     def primaries(self) -> list[Node]:
@@ -130,15 +157,13 @@ class Group:
 class SentinelGroup(Group):
     """A primary, its replica and three sentinels, two of which agree about a fail-over."""
 
-    def __init__(self, directory: Path, program: str) -> None:
+    def __init__(self, directory: Path, program: str, tls: Tls | None) -> None:
         ports = free_ports(5)
         first, second, *watching = ports
         common = [*DURABLE, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
         self.servers = [
-            Node(directory / "n1", first, program, "--port", str(first), *common),
-            Node(
-                directory / "n2", second, program, "--port", str(second), *common, "--replicaof", f"127.0.0.1 {first}"
-            ),
+            Node(directory / "n1", first, program, *common, tls=tls),
+            Node(directory / "n2", second, program, *common, "--replicaof", f"127.0.0.1 {first}", tls=tls),
         ]
         self.sentinels = []
         for port in watching:
@@ -146,12 +171,12 @@ class SentinelGroup(Group):
             folder.mkdir(parents=True)
             # Sentinels write what they find out into their configuration.
             (folder / "sentinel.conf").write_text(
-                f"port {port}\nsentinel monitor {SERVICE} 127.0.0.1 {first} 2\n"
+                f"sentinel monitor {SERVICE} 127.0.0.1 {first} 2\n"
                 f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}\n"
                 f"sentinel failover-timeout {SERVICE} 4000\n"
             )
-            self.sentinels.append(Node(folder, port, program, str(folder / "sentinel.conf"), "--sentinel"))
-        self.url = "redis+sentinel://" + ",".join(f"127.0.0.1:{node.port}" for node in self.sentinels) + f"/{SERVICE}"
+            self.sentinels.append(Node(folder, port, program, str(folder / "sentinel.conf"), "--sentinel", tls=tls))
+        self.url = _url("sentinel", self.sentinels, f"/{SERVICE}", tls)
 
     def start(self) -> None:
         for node in [*self.servers, *self.sentinels]:
@@ -182,16 +207,16 @@ class SentinelGroup(Group):
 class ClusterGroup(Group):
     """Three primaries with a third of the slots each, and a replica of each."""
 
-    def __init__(self, directory: Path, program: str) -> None:
+    def __init__(self, directory: Path, program: str, tls: Tls | None) -> None:
         ports = free_ports(12)
         common = [*DURABLE, "--cluster-enabled", "yes", "--cluster-node-timeout", str(DOWN_AFTER_MS)]
         common += ["--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"]
         self.servers = [
-            Node(directory / f"n{port}", port, program, "--port", str(port), "--cluster-port", str(bus), *common)
+            Node(directory / f"n{port}", port, program, "--cluster-port", str(bus), *common, tls=tls)
             for port, bus in zip(ports[:6], ports[6:], strict=True)
         ]
         self._buses = ports[6:]
-        self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.servers)
+        self.url = _url("cluster", self.servers, "", tls)
 
     def start(self) -> None:
         for number, node in enumerate(self.servers):
@@ -242,9 +267,10 @@ _G = TypeVar("_G", SentinelGroup, ClusterGroup)
 
 
 @contextlib.contextmanager
-def _started(make: Callable[[Path, str], _G], program: str | None) -> Iterator[_G]:
+def _started(make: Callable[[Path, str, Tls | None], _G], program: str | None, tls: Tls | None) -> Iterator[_G]:
     with short_directory() as directory:
-        group = make(directory, program or server_program())
+        group = make(directory, program or server_program(), tls)
+        group.tls = tls
         try:
             group.start()
             yield group
@@ -252,12 +278,18 @@ def _started(make: Callable[[Path, str], _G], program: str | None) -> Iterator[_
             group.stop()
 
 
-def sentinel_group(program: str | None = None) -> AbstractContextManager[SentinelGroup]:
-    return _started(SentinelGroup, program)
+def sentinel_group(program: str | None = None, tls: Tls | None = None) -> AbstractContextManager[SentinelGroup]:
+    return _started(SentinelGroup, program, tls)
 
 
-def cluster_group(program: str | None = None) -> AbstractContextManager[ClusterGroup]:
-    return _started(ClusterGroup, program)
+def cluster_group(program: str | None = None, tls: Tls | None = None) -> AbstractContextManager[ClusterGroup]:
+    return _started(ClusterGroup, program, tls)
+
+
+def _url(kind: str, nodes: list[Node], service: str, tls: Tls | None) -> str:
+    hosts = ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+    options = "?" + "&".join(f"{name}={value}" for name, value in tls.options.items()) if tls else ""
+    return f"{'rediss' if tls else 'redis'}+{kind}://{hosts}{service}{options}"
 
 
 def _known(node: Node) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -44,13 +46,13 @@ class Authority:
         self.ca.write_bytes(built.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
 
     def certify(self, host: str) -> tuple[Path, Path]:
-        """Returns the files of a certificate for this host name, and of its key."""
+        """Returns the files of a certificate for this host name, or address, and of its key."""
         key = generate_private_key(SECP256R1())
-        names = x509.SubjectAlternativeName([x509.DNSName(host)])
+        names = x509.SubjectAlternativeName([_name_of(host)])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         built = self._builder(subject, key).add_extension(names, critical=False).add_extension(issuer, critical=False)
-        certificate, secret = self._directory / "server.pem", self._directory / "server.key"
+        certificate, secret = self._directory / f"{host}.pem", self._directory / f"{host}.key"
         certificate.write_bytes(built.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
         secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         secret.chmod(0o600)
@@ -67,3 +69,9 @@ class Authority:
             .not_valid_before(now - _DAY)
             .not_valid_after(now + _DAY)
         )
+
+
+def _name_of(host: str) -> x509.GeneralName:
+    with suppress(ValueError):
+        return x509.IPAddress(ip_address(host))
+    return x509.DNSName(host)

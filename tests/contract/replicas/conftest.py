@@ -50,11 +50,11 @@ async def fixtures(group: Group) -> AsyncIterator[CacheFixtures]:
     """An open partition, its writer's lease, and short ways to do things."""
 
     def client() -> Redis:
-        if not group.url.startswith("redis+cluster"):
+        if "+cluster:" not in group.url:
             return connect(RedisSettings(url=SecretStr(group.url)))
         # The tests' own client looks at keys of any slot.
-        cluster: Redis = RedisCluster("127.0.0.1", group.primaries[0].port, protocol=2)  # type: ignore[assignment]
-        return cluster
+        tls = {"ssl": True, **group.tls.options} if group.tls else {}
+        return RedisCluster("127.0.0.1", group.primaries[0].port, protocol=2, **tls)  # type: ignore[return-value, arg-type]
 
     fixtures = CacheFixtures(client, group.url, next(_numbers))
     fixtures.live.twice = False
