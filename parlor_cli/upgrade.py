@@ -169,8 +169,8 @@ class _Fleet:
     def renew_replicas(self) -> None:
         from actors.contracts import ActorsFailed
 
-        # It says what it connects to.
-        logging.getLogger("ray.serve").setLevel(logging.WARNING)
+        # Serve says what it connects to, in lines between ours.
+        logging.disable(logging.INFO)
         try:
             self._ingress.deploy()
             self._ingress.wait_until_ready(lambda: None)

@@ -17,6 +17,7 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def second_replica(installation: Installation, *, files: str = "", **environment
             if not line:
                 process.kill()
                 raise RuntimeError("the second replica did not start")
+            # It logs there: a full pipe would stop it.
+            threading.Thread(target=process.stdout.read, daemon=True).start()
             yield json.loads(line)["url"]
         finally:
             process.stdin.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.system import database_faults, fail_over, faults, node_faults
+from tests.chaos.system import database_faults, fail_over, faults, node_faults, upgrades
 from tests.chaos.system.faults import Blow
 
 FAULTS: dict[str, type[Blow]] = {
@@ -36,6 +36,7 @@ FAULTS: dict[str, type[Blow]] = {
         database_faults.MakeDeadlocks,
         database_faults.LockSqlite,
         fail_over.KillPrimary,
+        upgrades.MakeUpgrade,
         node_faults.KillNode,
         node_faults.KillRaylet,
         node_faults.StopNode,
