@@ -95,11 +95,12 @@ class ActorGateway(RoomCommands):
         ai_persona: str | None,
         idempotency: Idempotency | None = None,
         external_id: str | None = None,
+        metadata: str | None = None,
     ) -> RoomReceipt:
         persona = self._personas.named(ai_persona or self._settings.llm.default_persona).name
         minted = self._wiring.mint.room_id(session.partition)
         address = RoomAddress(minted, session.account_id, session.account_db_key)
-        new = NewRoom(title or "", persona, external_id or "")
+        new = NewRoom(title or "", persona, external_id or "", metadata=metadata or "")
         made = await self._states.create_room(address, new, by="account", idempotency=idempotency)
         try:
             room = await self._wiring.rooms.room(made, session.account_id)

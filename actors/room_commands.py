@@ -61,10 +61,18 @@ class RoomCommands:
         self._rooms = RoomRouter(wiring.reader, wiring.settings.ray.namespace)
         self._personas = Personas(load_personas(wiring.settings.llm))
 
-    async def update_room(self, session: Session, room_id: RoomId, title: str | None, ai_persona: str | None) -> Room:
+    async def update_room(
+        self,
+        session: Session,
+        room_id: RoomId,
+        title: str | None,
+        ai_persona: str | None,
+        metadata: str | None = None,
+    ) -> Room:
         if ai_persona is not None:
             self._personas.named(ai_persona)
-        return (await self._ask(UpdateRoom(session, room_id, carried_request(), title, ai_persona), RoomDone)).room
+        command = UpdateRoom(session, room_id, carried_request(), title, ai_persona, metadata)
+        return (await self._ask(command, RoomDone)).room
 
     async def delete_room(self, session: Session, room_id: RoomId) -> Room:
         return (await self._ask(DeleteRoom(session, room_id, carried_request()), RoomDone)).room

@@ -110,6 +110,7 @@ class Gateway(Protocol):
         ai_persona: str | None,
         idempotency: Idempotency | None = None,
         external_id: str | None = None,
+        metadata: str | None = None,
     ) -> RoomReceipt:
         """Creates a room, or finds the one that was created with the idempotency key, or that has the external id.
         Raises ``RoomNotFound`` when the key's was deleted; the external id of a deleted room is free."""
@@ -121,9 +122,16 @@ class Gateway(Protocol):
 
     async def get_room(self, session: Session, room_id: RoomId) -> Room: ...
 
-    async def update_room(self, session: Session, room_id: RoomId, title: str | None, ai_persona: str | None) -> Room:
-        """Gives a room another title, or has another persona answer from the next turn on; None leaves it. Raises
-        ``UnknownPersona``."""
+    async def update_room(
+        self,
+        session: Session,
+        room_id: RoomId,
+        title: str | None,
+        ai_persona: str | None,
+        metadata: str | None = None,
+    ) -> Room:
+        """Gives a room another title or other metadata (an object in JSON), or has another persona answer from the next
+        turn on; None leaves it. Raises ``UnknownPersona``."""
 
     async def delete_room(self, session: Session, room_id: RoomId) -> Room:
         """Deletes a room and returns it in state DELETING or DELETED; harmless when repeated."""

@@ -6,13 +6,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.fields import PersonaName
+from api.fields import PersonaName, _storable
 
 
 class Lenient(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+
+PAIRS_MAX = 16
+"""Of metadata, as OpenAI has it."""
+PairName = Annotated[str, Field(max_length=64), AfterValidator(_storable)]
+PairValue = Annotated[str, Field(max_length=512), AfterValidator(_storable)]
+Pairs = Annotated[dict[PairName, PairValue], Field(max_length=PAIRS_MAX)]
 
 
 class TextContent(Lenient):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, PrivateAttr
 
-from api.dialects.openai_requests import Lenient, OtherContent, TextContent
+from api.dialects.openai_requests import Lenient, OtherContent, Pairs, TextContent
 from api.fields import PersonaName
 from parlor.model.files import PromptImage
 
@@ -99,7 +99,7 @@ class ResponseRequest(Lenient):
     stream: bool | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Pairs | None = None
     """Kept with the message. `parlor_on_busy` says what to do while another reply is being written."""
     tools: list[ResponseTool] | None = None
     """Functions of the caller's, which makes the calls. Not in a room."""

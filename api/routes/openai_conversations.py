@@ -14,6 +14,7 @@ from api.dialects.openai_conversations import (
     ConversationItemsRequest,
     ConversationUpdateRequest,
     conversation_form,
+    kept_pairs,
 )
 from api.dialects.openai_items import CONVERSATION, MESSAGE, item_page, message_item, told
 from api.edge import Edge, edge_of
@@ -39,7 +40,7 @@ _TOO_HIGH = 2**53 - 1
 async def create_conversation(
     request: Request, body: ConversationCreateRequest, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """A new room; `metadata` may have its `title` and `ai_persona`. With `Idempotency-Key` once."""
+    """A new room; `metadata` may have its `title` and `ai_persona` beside others. With `Idempotency-Key` once."""
     del idempotency_key
     edge, session, items = edge_of(request), caller_of(request).session, body.items or []
     title, persona = (body.metadata.title, body.metadata.ai_persona) if body.metadata else (None, None)
@@ -47,8 +48,10 @@ async def create_conversation(
     check_items(("body", "items"), items, ("message",))
     await find_images(request, ("body", "items"), items)
     messages = [brought(request, ("body", "items", index), item) for index, item in enumerate(items)]
-    idempotency = idempotency_of(request, "conversation", title, persona, len(items))
-    room = (await edge.gateway.create_room(session, title, persona, idempotency)).room
+    kept = kept_pairs(body.metadata) if body.metadata and body.metadata.pairs else None
+    asked = (title, persona, len(items), *([kept] if kept else []))
+    idempotency = idempotency_of(request, "conversation", *asked)
+    room = (await edge.gateway.create_room(session, title, persona, idempotency, metadata=kept)).room
     if messages:
         await append(request, room.room_id, messages, idempotency)
     return _json(conversation_form(room))
@@ -63,13 +66,13 @@ async def retrieve_conversation(request: Request, conversation_id: str) -> Respo
 
 @router.post("/{conversation_id}", response_model=ConversationForm, summary="Update a conversation")
 async def update_conversation(request: Request, conversation_id: str, body: ConversationUpdateRequest) -> Response:
-    """Another `title` or `ai_persona`, from `metadata`."""
+    """Other `metadata`, and with it another `title` or `ai_persona`."""
     edge, session, room_id = edge_of(request), caller_of(request).session, _room(conversation_id)
     title, persona = (body.metadata.title, body.metadata.ai_persona) if body.metadata else (None, None)
     check_title(title, edge.settings)
-    if title is None and persona is None:
+    if title is None and persona is None and body.kept is None:
         return _json(conversation_form(await edge.gateway.get_room(session, room_id)))
-    return _json(conversation_form(await edge.gateway.update_room(session, room_id, title, persona)))
+    return _json(conversation_form(await edge.gateway.update_room(session, room_id, title, persona, body.kept)))
 
 
 @router.delete("/{conversation_id}", response_model=DeletedForm, summary="Delete a conversation")

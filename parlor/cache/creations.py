@@ -60,6 +60,7 @@ class CreationCache:
                 "title": new.title,
                 "persona": new.persona,
                 "external": new.external_id,
+                "metadata": new.metadata,
                 "instead_of": new.instead_of,
                 "by": by,
                 **live.repeatable(idempotency),

@@ -37,13 +37,13 @@ class OperatorCache:
         )
         accepted(answer, RoomState.DELETING)
 
-    async def update_room(self, address: RoomAddress, title: str, persona: str) -> None:
-        """Harmless when repeated. Raises ``RoomNotFound``."""
+    async def update_room(self, address: RoomAddress, title: str, persona: str, metadata: str = "") -> None:
+        """Empty ``metadata`` leaves it. Harmless when repeated. Raises ``RoomNotFound``."""
         names = ("partition", "queue", "room", "messages", "states", "events", "account", "rooms", "account_events")
         await self._live.run(
             "operator_update_room",
             self._live.room_keys(address, *names),
-            {**_whose(address), "title": title, "persona": persona},
+            {**_whose(address), "title": title, "persona": persona, "metadata": metadata},
         )
 
 

@@ -50,9 +50,11 @@ class QueueEntry(msgspec.Struct, frozen=True):
     persona: str = ""
     """With a title; empty in an update of before personas could change."""
     version: int = 0
-    """Of title and persona."""
+    """Of title, persona and metadata."""
     external_id: str | None = None
     """Of a create."""
+    metadata: str | None = None
+    """With a title; None in an operation of before rooms had any, and in a create without."""
     past: MessageDoc | None = None
     """What the message said before this save; kept as a version of it."""
     recount: bool = False
@@ -120,6 +122,7 @@ def decode_entry(partition: Partition, entry_id: bytes, fields: dict[bytes, byte
         persona=fields.get(b"persona", b"").decode(),
         version=number(b"version"),
         external_id=text(fields.get(b"external")) or None,
+        metadata=text(fields.get(b"metadata")) or None,
         past=decode_doc(fields[b"past"]) if b"past" in fields else None,
         recount=fields.get(b"recount") == b"1",
         summary=fields[b"summary"].decode() if b"summary" in fields else None,

@@ -19,7 +19,10 @@ _DOC = msgspec.json.Decoder(MessageDoc)
 _LAYOUT = msgspec.json.Decoder(Layout)
 _PART: msgspec.json.Decoder[Part] = msgspec.json.Decoder(Part)
 
-ROOM_FIELDS = ("account", "title", "persona", "created", "active", "count", "state", "persisted", "seq", "external")
+ROOM_FIELDS = (
+    *("account", "title", "persona", "created", "active", "count", "state", "persisted", "seq", "external"),
+    "metadata",
+)
 """The fields of the room's hash that make a ``Room``, in the order in which ``read_room`` takes them."""
 
 STORED = frozenset({MessageState.SENT, MessageState.DELETING, MessageState.DELETED})
@@ -135,7 +138,7 @@ def read_room(room_id: RoomId, fields: list[bytes | None]) -> CachedRoom | None:
     """From the hash's ``ROOM_FIELDS``; None when Redis does not have the room."""
     if fields[6] is None:
         return None
-    account, title, persona, created, active, count, state, persisted, seq, external = (
+    account, title, persona, created, active, count, state, persisted, seq, external, metadata = (
         field or b"" for field in fields
     )
     return CachedRoom(
@@ -150,6 +153,7 @@ def read_room(room_id: RoomId, fields: list[bytes | None]) -> CachedRoom | None:
             state=RoomState(state.decode()),
             persisted_seq=int(persisted),
             external_id=external.decode() or None,
+            metadata=metadata.decode(),
         ),
         int(seq),
     )

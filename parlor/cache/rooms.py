@@ -105,6 +105,7 @@ class RoomCache:
                 "title": row.title,
                 "persona": row.ai_persona,
                 "external": row.external_id or "",
+                "metadata": row.metadata or "",
                 "created": row.created_at,
                 "active": row.last_message_at if row.last_message_at is not None else "",
                 "count": row.message_count,
@@ -301,8 +302,16 @@ class RoomCache:
             [encode_part(part) for part in withdrawn],
         )
 
-    async def update(self, address: RoomAddress, claim: Claim, title: str | None, persona: str | None) -> None:
-        """A new title or persona; None leaves it. Harmless when repeated. Raises ``Fenced``, ``RoomNotFound``."""
+    async def update(
+        self,
+        address: RoomAddress,
+        claim: Claim,
+        title: str | None,
+        persona: str | None,
+        metadata: str | None = None,
+    ) -> None:
+        """A new title, persona or metadata; None leaves it. Harmless when repeated. Raises ``Fenced``,
+        ``RoomNotFound``."""
         live = self._live
         await live.run(
             "update_room",
@@ -311,6 +320,7 @@ class RoomCache:
                 **queueing(address, claim),
                 "title": title or "",
                 "persona": persona or "",
+                "metadata": metadata or "",
             },
         )
 

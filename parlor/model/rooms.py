@@ -22,6 +22,8 @@ class Room(msgspec.Struct, frozen=True):
     """Every message up to this seq is in the shard, perhaps in an earlier version; see its own ``durability``."""
     external_id: str | None = None
     """What another program calls the room; unique among the account's rooms."""
+    metadata: str = ""
+    """What another program notes of the room: an object in JSON, or empty. Lists of rooms may be without it."""
 
 
 class NewRoom(msgspec.Struct, frozen=True):
@@ -33,6 +35,8 @@ class NewRoom(msgspec.Struct, frozen=True):
     """Empty for none."""
     instead_of: str = ""
     """The room that had the external id and is known to be deleted."""
+    metadata: str = ""
+    """An object in JSON; empty for none."""
 
 
 class RoomRow(msgspec.Struct, frozen=True):
@@ -47,15 +51,17 @@ class RoomRow(msgspec.Struct, frozen=True):
     last_message_at: int | None
     message_count: int
     version: int
-    """The version of title and persona; an update with a lower one changes nothing."""
+    """The version of title, persona and metadata; an update with a lower one changes nothing."""
     last_seq: int
     """The highest seq among the stored messages, tombstones included; 0 for none."""
     external_id: str | None = None
     summary: str = ""
-    """See ``RoomMemory``. Lists of rooms are read without summaries, so these four have their defaults there."""
+    """See ``RoomMemory``. Lists of rooms are read without summaries, so what follows has its defaults there."""
     summary_through: int = 0
     summary_at: int | None = None
     summary_version: int = 0
+    metadata: str | None = None
+    """An object in JSON."""
 
 
 class RoomsBefore(msgspec.Struct, frozen=True):

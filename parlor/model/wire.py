@@ -35,6 +35,8 @@ def _second(seconds: int) -> str:
 
 def room_form(room: Room) -> JsonForm:
     form = msgspec.structs.asdict(room)
+    # Of the dialect that has it alone.
+    del form["metadata"]
     form["created_at"] = timestamp(room.created_at)
     form["last_message_at"] = None if room.last_message_at is None else timestamp(room.last_message_at)
     return form

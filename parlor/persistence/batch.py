@@ -121,6 +121,7 @@ class _Rows:
             created_at=entry.at,
             version=entry.version,
             external_id=entry.external_id,
+            metadata=entry.metadata,
         )
 
     def _save_message(self, entry: QueueEntry, *, keep: bool) -> None:
@@ -143,7 +144,8 @@ class _Rows:
         room = entry.address.room_id
         title, summary = self._titles.get(room), self._summaries.get(room)
         if entry.title is not None and (title is None or title.version <= entry.version):
-            self._titles[room] = RoomUpdate(room, entry.title, entry.version, entry.persona or None).after(title)
+            update = RoomUpdate(room, entry.title, entry.version, entry.persona or None, entry.metadata)
+            self._titles[room] = update.after(title)
         if entry.summary is not None and (summary is None or summary.version <= entry.summary_version):
             self._summaries[room] = SummarySave(room, entry.summary, entry.through_seq, entry.summary_version, entry.at)
 

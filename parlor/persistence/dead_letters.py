@@ -176,8 +176,8 @@ class DeadLetters:
         row = await self._store.room_get(await self._store.shard_of(room.address.partition), room.room_id)
         if row is None:
             return "its room is not stored"
-        await self._operators.update_room(room.address, row.title, row.ai_persona)
-        return "the room has its stored title and persona again"
+        await self._operators.update_room(room.address, row.title, row.ai_persona, row.metadata or "{}")
+        return "the room has its stored title, persona and metadata again"
 
 
 def is_dead_letter_id(text: str) -> bool:

@@ -151,6 +151,7 @@ def _stored(row: RoomRow) -> Room:
         state=RoomState.ACTIVE,
         persisted_seq=row.last_seq,
         external_id=row.external_id,
+        metadata=row.metadata or "",
     )
 
 

@@ -46,7 +46,8 @@ class Send(_Command, frozen=True):
 class UpdateRoom(_Command, frozen=True):
     title: str | None = None
     ai_persona: str | None = None
-    """None leaves it as it is."""
+    metadata: str | None = None
+    """An object in JSON. None leaves each of them as it is."""
 
 
 class DeleteRoom(_Command, frozen=True):

@@ -330,9 +330,9 @@ class Room:
         return DeleteDone(await self._own.run(command.session, partial(delete, command.message_id)))
 
     async def _update_room(self, command: UpdateRoom) -> RoomDone:
-        title, persona = command.title, command.ai_persona
+        title, persona, metadata = command.title, command.ai_persona, command.metadata
         update = self._ports.cache.update
-        await self._own.run(command.session, lambda at: update(at, self._own.claim, title, persona))
+        await self._own.run(command.session, lambda at: update(at, self._own.claim, title, persona, metadata))
         # Replies that wait keep the persona that they were asked of.
         self._own.persona = persona or self._own.persona
         return await self._room_done(command.session)

@@ -60,6 +60,7 @@ class RoomCreate(msgspec.Struct, frozen=True, omit_defaults=True):
     created_at: int
     version: int
     external_id: str | None = None
+    metadata: str | None = None
 
 
 class MessageSave(msgspec.Struct, frozen=True):
@@ -90,19 +91,23 @@ class RoomTouch(msgspec.Struct, frozen=True):
 
 
 class RoomUpdate(msgspec.Struct, frozen=True, omit_defaults=True):
-    """CHAT_ROOM_UPDATE: a new title and persona, if ``version`` is higher than the stored one."""
+    """CHAT_ROOM_UPDATE: a new title, persona and metadata, if ``version`` is higher than the stored one."""
 
     room_id: RoomId
     title: str
     version: int
     ai_persona: str | None = None
     """None leaves it: an update that an older program queued."""
+    metadata: str | None = None
+    """An object in JSON; None leaves it."""
 
     def after(self, lower: RoomUpdate | None) -> RoomUpdate:
         """This update as one that is applied behind another one, which it takes the place of."""
-        if lower is None or self.ai_persona is not None:
+        if lower is None:
             return self
-        return msgspec.structs.replace(self, ai_persona=lower.ai_persona)
+        persona = lower.ai_persona if self.ai_persona is None else self.ai_persona
+        metadata = lower.metadata if self.metadata is None else self.metadata
+        return msgspec.structs.replace(self, ai_persona=persona, metadata=metadata)
 
 
 class SummarySave(msgspec.Struct, frozen=True):

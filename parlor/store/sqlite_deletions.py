@@ -41,7 +41,7 @@ DELETE FROM message_versions WHERE rowid IN (SELECT rowid FROM message_versions 
 MESSAGES_PURGE = "DELETE FROM messages WHERE rowid IN (SELECT rowid FROM messages WHERE room_id = ? LIMIT ?)"
 SEARCH_PURGE = "DELETE FROM message_search WHERE room_id = ? RETURNING search_id"
 TOKENS_PURGE = "DELETE FROM message_search_tokens WHERE rowid = ?"
-ROOM_PURGE = "UPDATE rooms SET title = '', summary = NULL, external_id = NULL WHERE room_id = ?"
+ROOM_PURGE = "UPDATE rooms SET title = '', summary = NULL, external_id = NULL, metadata = NULL WHERE room_id = ?"
 USE_PURGE = "DELETE FROM account_use WHERE account_db_key = ?"
 DAILY_PURGE = "DELETE FROM account_daily WHERE account_db_key = ?"
 REMAINS = """

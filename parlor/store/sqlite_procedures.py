@@ -81,6 +81,10 @@ def _room_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 
 def _room_get_v2(connection: sqlite3.Connection, args: Args) -> list[Row]:
+    return _select(connection, sql.ROOM_GET_V2, args, "room_id")
+
+
+def _room_get_v3(connection: sqlite3.Connection, args: Args) -> list[Row]:
     return _select(connection, sql.ROOM_GET, args, "room_id")
 
 
@@ -275,6 +279,7 @@ READS: Mapping[str, Procedure] = {
     "fp_chat_rooms_count": _rooms_count,
     "fp_chat_room_get": _room_get,
     "fp_chat_room_get_v2": _room_get_v2,
+    "fp_chat_room_get_v3": _room_get_v3,
     "fp_chat_room_find": _room_find,
     "fp_chat_rooms_scan": _rooms_scan,
     "fp_chat_message_room": _message_room,

@@ -6,7 +6,8 @@ from parlor.store.columns import LISTED_ROOM
 
 ROOM_COLUMNS = ", ".join(LISTED_ROOM)
 ROOM_COLUMNS_V1 = ", ".join(name for name in LISTED_ROOM if name != "external_id")
-_SUMMARY = "COALESCE(summary, ''), summary_through, summary_at, summary_version"
+_SUMMARY_V2 = "COALESCE(summary, ''), summary_through, summary_at, summary_version"
+_SUMMARY = f"{_SUMMARY_V2}, metadata"
 PROGRESS_COLUMNS = "partition_id, epoch, incarnation, applied_incarnation, applied_number"
 
 ROOMS_GET = f"""
@@ -27,7 +28,8 @@ SELECT m.room_id FROM messages AS m JOIN rooms AS r ON r.room_id = m.room_id
  LIMIT 1
 """
 ROOMS_GET_V1 = ROOMS_GET.replace(ROOM_COLUMNS, ROOM_COLUMNS_V1)
-ROOM_GET_V1 = ROOM_GET.replace(ROOM_COLUMNS, ROOM_COLUMNS_V1)
+ROOM_GET_V2 = ROOM_GET.replace(_SUMMARY, _SUMMARY_V2)
+ROOM_GET_V1 = ROOM_GET_V2.replace(ROOM_COLUMNS, ROOM_COLUMNS_V1)
 ROOMS_SCAN = """
 SELECT room_id, partition_id, account_id, account_db_key, title, message_count, version, last_seq, deleted_at FROM rooms
  WHERE room_id >= :from ORDER BY room_id LIMIT :limit
@@ -40,9 +42,9 @@ SELECT m.room_id, m.message_id FROM messages AS m CROSS JOIN rooms AS r ON r.roo
 """
 ROOM_CREATE = """
 INSERT INTO rooms (room_id, partition_id, account_id, account_db_key, title, ai_persona, created_at, message_count,
-                   version, last_seq, external_id)
+                   version, last_seq, external_id, metadata)
 VALUES (:room_id, :partition, :account_id, :account_db_key, :title, :ai_persona, :created_at, 0, :version, 0,
-        :external_id)
+        :external_id, :metadata)
 ON CONFLICT (room_id) DO NOTHING
 """
 ROOM_TOUCH = """
@@ -50,7 +52,8 @@ UPDATE rooms SET last_seq = :last_seq, message_count = :message_count, last_mess
  WHERE room_id = :room_id AND last_seq <= :last_seq AND deleted_at IS NULL
 """
 ROOM_UPDATE = """
-UPDATE rooms SET title = :title, ai_persona = COALESCE(:ai_persona, ai_persona), version = :version
+UPDATE rooms SET title = :title, ai_persona = COALESCE(:ai_persona, ai_persona),
+                 metadata = COALESCE(:metadata, metadata), version = :version
  WHERE room_id = :room_id AND version < :version AND deleted_at IS NULL
 """
 SUMMARY_SAVE = """

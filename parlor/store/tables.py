@@ -115,6 +115,7 @@ SHARD_TABLES = (
         ai_persona="text",
         summary="text",
         external_id="text",
+        metadata="text",
     ),
     _table("messages", "room_id seq", "deleted_at", room_id="id", more=MESSAGE),
     _table("message_versions", "room_id seq version", room_id="id", more=MESSAGE),

@@ -9,14 +9,14 @@ the rows of every shard, and what the pages show.
     C4  one order: acks, pages, events and rows agree on who stands at a seq
     C5  each reply has ended, each of its attempts once
     C6  what was deleted stays deleted
-    C7  an acknowledged rename is not undone by an older one
+    C7  an acknowledged rename, or other metadata, is not undone by an older one
     C8  nobody gets at another's room
     C9  every answer came in time, every refusal has a code
     C10 what was acknowledged before another send began stands before it
     C11 the cache and the shard show the same
     C12 event streams: ascending, and whoever reads the same stretch reads the same events, but for what was said in
         messages that were deleted meanwhile
-    C13 nothing comes from nothing: no message and no title that nobody asked for, none whose send was refused
+    C13 nothing comes from nothing: no message, title or metadata that nobody asked for, none whose send was refused
     C14 what was deleted is not handed out again: no event and no answer to a send that is asked for later has its text
     C15 a reply that is continued begins with what it had
     C16 in a Redis that is another installation's nothing is changed

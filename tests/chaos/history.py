@@ -123,6 +123,8 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     content: str = ""
     """Of a send or an edit, or the result of a call."""
     title: str = ""
+    metadata: str = ""
+    """Of a create, or of a rename that has some."""
     message_id: str = ""
     """That a delete, a stop, a regenerate, a continue or an edit is about."""
     key: str = ""

@@ -39,6 +39,14 @@ class FinalRoom(msgspec.Struct, frozen=True):
     """All that its owner reads; None: not found."""
     page_title: str = ""
     noted: Noted = Noted()
+    metadata: str = ""
+    """Its row's."""
+    page_metadata: str = ""
+
+
+def asked(operation: Operation, what: str) -> str:
+    """The title, or the metadata, that it gives; empty: none."""
+    return str(getattr(operation.request, what))
 
 
 class _Span(msgspec.Struct, frozen=True):
@@ -83,7 +91,8 @@ class RoomRules:
             yield from self._stored(self._final.rows)
             yield from self._acknowledged()
             yield from self._origins(self._final.rows)
-            yield from self._title(self._final)
+            yield from self._given("title", self._final.title)
+            yield from self._given("metadata", self._final.metadata)
             yield from self._same_everywhere(self._final)
 
     # C1, C2, C3, C5: the rows
@@ -251,16 +260,18 @@ class RoomRules:
             if row.sender == "USER" and not row.deleted and row.content not in texts:
                 yield self._wrong("C13", f"nobody sent what stands at seq {row.seq}, or its send was refused")
 
-    def _title(self, final: FinalRoom) -> Iterator[Violation]:
-        given = [*self._tried(Kind.CREATE_ROOM), *self._tried(Kind.RENAME)]
-        candidates = [name for name in given if name.request.title == final.title]
+    def _given(self, what: str, final: str) -> Iterator[Violation]:
+        """A title, or metadata; a rename without one of them leaves it."""
+        renames = [rename for rename in self._tried(Kind.RENAME) if asked(rename, what)]
+        given = [*self._tried(Kind.CREATE_ROOM), *renames]
+        candidates = [name for name in given if asked(name, what) == final]
         if not candidates:
-            yield self._wrong("C13", f"nobody gave the title {final.title!r}")
+            yield self._wrong("C13", f"nobody gave the {what} {final!r}")
             return
         newest = max(candidates, key=end_of)
         for rename in self._done(Kind.RENAME):
-            if rename.request.title != final.title and rename.invoked_at > end_of(newest):
-                yield self._wrong("C7", f"{final.title!r} is older than {rename.request.title!r}", newest, rename)
+            if asked(rename, what) not in ("", final) and rename.invoked_at > end_of(newest):
+                yield self._wrong("C7", f"{final!r} is older than {asked(rename, what)!r}", newest, rename)
                 return
 
     def _same_everywhere(self, final: FinalRoom) -> Iterator[Violation]:
@@ -273,6 +284,8 @@ class RoomRules:
                 yield self._wrong("C11", f"seq {seq}: page {shown.get(seq)}, row {self._rows.get(seq)}")
         if final.page_title != final.title:
             yield self._wrong("C11", f"title {final.page_title!r} in the cache, {final.title!r} in the shard")
+        if final.page_metadata != final.metadata:
+            yield self._wrong("C11", f"metadata {final.page_metadata!r} in the cache, {final.metadata!r} in the shard")
 
     def _wrong(self, rule: str, what: str, *operations: Operation) -> Violation:
         return Violation(rule, self._room, what, [operation.id for operation in operations])

@@ -29,6 +29,7 @@ class Story:
         self.page: list[ObservedMessage] | None = None
         self.deleted = False
         self.title, self.page_title = "A title", ""
+        self.metadata, self.page_metadata = "", ""
         self.history: list[Operation] = []
         self.lost: list[Lost] = []
         self.foreign = [Foreign({"partition": "9"}, {"partition": "9"})]
@@ -86,6 +87,7 @@ class Story:
         page = None if self.deleted else (self.page if self.page is not None else self.rows)
         title = self.page_title or self.title
         final = FinalRoom(ROOM, ADA, self.title, self.deleted, list(self.rows), page, title, self.noted)
+        final = replace(final, metadata=self.metadata, page_metadata=self.page_metadata or self.metadata)
         found = check(
             self.history,
             [final] if self.stored else [],

@@ -13,6 +13,7 @@ from tests.chaos.budget_stories import PLANTED_BUDGETS
 from tests.chaos.call_stories import HONEST, PLANTED_CALLS, CallStory, approved, ran_twice
 from tests.chaos.checker import Lost
 from tests.chaos.history import Heard, Kind, ObservedMessage, Outcome, Recorder, Request, Response, read_history
+from tests.chaos.metadata_stories import PLANTED_METADATA
 from tests.chaos.persisted_stories import PLANTED_PERSISTED
 from tests.chaos.redis_stories import PLANTED_REDIS
 from tests.chaos.stories import (
@@ -99,7 +100,7 @@ def test_a_call_that_ran_while_redis_was_lost_may_run_again_unless_its_tool_may_
     assert set(other.found()) == {"C22"}
 
 
-EVERY = [*PLANTED, *PLANTED_BUDGETS, *PLANTED_CALLS, *PLANTED_PERSISTED, *PLANTED_REDIS]
+EVERY = [*PLANTED, *PLANTED_BUDGETS, *PLANTED_CALLS, *PLANTED_METADATA, *PLANTED_PERSISTED, *PLANTED_REDIS]
 
 
 @pytest.mark.parametrize(("rule", "plant"), EVERY, ids=[plant.__name__ for _, plant in EVERY])

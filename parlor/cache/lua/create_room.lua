@@ -1,8 +1,9 @@
 -- What: a new room: CREATING, then PENDING with its create queued; on top of its account's list.
 -- KEYS: partition queue room messages states account rooms account_events idempotency
--- ARGV: room owner db_key request title persona external instead_of now by installation fingerprint idempotency_ttl
---       backlog_limit rooms_limit stored stored_room incarnation event_ttl event_max
---       rooms_limit is '' for any number; stored is how many rooms the shard has, '' when it was not asked;
+-- ARGV: room owner db_key request title persona external metadata instead_of now by installation fingerprint
+--       idempotency_ttl backlog_limit rooms_limit stored stored_room incarnation event_ttl event_max
+--       metadata is JSON, '' for none; rooms_limit is '' for any number;
+--       stored is how many rooms the shard has, '' when it was not asked;
 --       stored_room is its room with the external id; the room instead_of had that id and is known to be deleted;
 --       incarnation is the partition's from before the shard was asked
 -- Returns: OK | DUPLICATE, then the room's id | PARTITION_UNKNOWN | OVERLOADED | GONE | IDEMPOTENCY
@@ -64,10 +65,12 @@ if A.rooms_limit ~= '' then
 end
 local begins = log_begins(redis.call('HGET', K.partition, 'incarnation'))
 redis.call('HSET', K.room, 'account', A.owner, 'db_key', A.db_key, 'title', A.title, 'persona', A.persona,
-  'external', A.external, 'created', A.now, 'active', '', 'count', 0, 'seq', 0, 'persisted', 0, 'version', 1,
+  'external', A.external, 'metadata', A.metadata,
+  'created', A.now, 'active', '', 'count', 0, 'seq', 0, 'persisted', 0, 'version', 1,
   'state', 'CREATING', 'claim', '', 'event', begins, 'log_start', begins)
 move_room('PENDING', A.by)
-enqueue('CHAT_ROOM_CREATE', 'title', A.title, 'persona', A.persona, 'at', A.now, 'version', 1, 'external', A.external)
+enqueue('CHAT_ROOM_CREATE', 'title', A.title, 'persona', A.persona, 'at', A.now, 'version', 1, 'external', A.external,
+  'metadata', A.metadata)
 if A.external ~= '' then
   redis.call('HSET', K.account, field, A.room)
 end

@@ -27,4 +27,4 @@ if A.quoted ~= '' then
 else
   redis.call('HDEL', K.room, 'stand_in')
 end
-return describe(A.title, nil)
+return describe(A.title)

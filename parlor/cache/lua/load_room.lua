@@ -1,7 +1,7 @@
 -- What: puts a room that Redis does not have back from its shard, with the newest of its messages.
 -- KEYS: partition generating room messages states open
--- ARGV: room owner db_key title persona external created active count seq persisted version summary summary_version
---       now quoted incarnation installation room_ttl message_ttl *rows
+-- ARGV: room owner db_key title persona external metadata created active count seq persisted version summary
+--       summary_version now quoted incarnation installation room_ttl message_ttl *rows
 --       quoted is the seq of a message whose first words the title is, '' for none
 --       incarnation is the partition's from before the shard was read; persisted is the last seq of the shard; rows:
 --       seq, message id, state, doc, version, deadline and calls of each message, ascending: deadline is until when a
@@ -56,7 +56,8 @@ end
 local below = REST[1] and tonumber(REST[1]) - 1 or persisted
 local begins = log_begins(A.incarnation)
 redis.call('HSET', K.room, 'account', A.owner, 'db_key', A.db_key, 'title', A.title, 'persona', A.persona,
-  'external', A.external, 'created', A.created, 'active', A.active, 'count', A.count, 'seq', A.seq,
+  'external', A.external, 'metadata', A.metadata,
+  'created', A.created, 'active', A.active, 'count', A.count, 'seq', A.seq,
   'persisted', persisted, 'version', A.version, 'summary', A.summary, 'summary_version', A.summary_version,
   'state', 'ACTIVE', 'claim', '', 'event', begins, 'log_start', begins,
   'trimmed', below, 'forgotten', below)

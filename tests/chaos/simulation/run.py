@@ -12,9 +12,10 @@ from typing import IO, Any
 import msgspec
 
 from parlor.cache.events import CHUNK
-from parlor.cache.records import stored_state
+from parlor.cache.records import CachedRoom, stored_state
 from parlor.errors import ParlorError, RoomNotFound
 from parlor.model.ids import RoomId, home_of
+from parlor.model.rooms import RoomRow
 from parlor.model.states import MessageState
 from parlor.store.calls import CallNotes
 from tests.chaos.checker import FinalRoom, Violation, check
@@ -243,6 +244,11 @@ async def _swept(installation: SimInstallation) -> str:
     return await _come_to_rest(installation)
 
 
+def metadata_of(row: RoomRow | None, cached: CachedRoom | None) -> tuple[str, str]:
+    """In the shard and in the cache."""
+    return (row.metadata if row else None) or "", cached.room.metadata if cached else ""
+
+
 async def _final(installation: SimInstallation, history: list[Operation]) -> tuple[list[FinalRoom], list[Violation]]:
     """Of every room that anybody ever named; and those that cannot be read although all is healed."""
     wiring = installation.edge.wiring
@@ -289,6 +295,7 @@ async def _final(installation: SimInstallation, history: list[Operation]) -> tup
                 page,
                 title.room.title if title else "",
                 noted_in((await notes.of(shard, [room_id])).get(room_id)),
+                *metadata_of(row, title),
             )
         )
     return found, unreadable

@@ -134,6 +134,7 @@ class Users:
     async def _create(self, session: Session, _: RoomId) -> None:
         edge = self._installation.edge.wiring
         title = self._unique("title")
+        metadata = noted(title) if self._number % 2 else ""
         room_id = edge.mint.room_id(session.partition)
         address = RoomAddress(room_id, session.account_id, session.account_db_key)
         creations = CreationCache(edge.live)
@@ -141,7 +142,7 @@ class Users:
         async def create() -> Response:
             for last in (False, True):
                 try:
-                    await creations.create(address, NewRoom(title, "GPT4O"), "account")
+                    await creations.create(address, NewRoom(title, "GPT4O", metadata=metadata), "account")
                 except PartitionUnknown:
                     if last:
                         raise
@@ -152,7 +153,7 @@ class Users:
             return Response(room=room_id, title=title)
 
         # The room's id is the caller's own: known whatever becomes of the answer.
-        await self._do(Kind.CREATE_ROOM, session, room_id, Request(title=title), create)
+        await self._do(Kind.CREATE_ROOM, session, room_id, Request(title=title, metadata=metadata), create)
 
     async def _send(self, session: Session, room_id: RoomId) -> None:
         await self._post(session, room_id, self._unique("text"), "")
@@ -251,14 +252,17 @@ class Users:
         await self._do(kind, command.session, command.room_id, request, revise)
 
     async def _rename(self, session: Session, room_id: RoomId) -> None:
-        title = self._unique("title")
+        """A title, metadata or both, by turns."""
+        unique = self._unique("title")
+        turn = self._number % 3
+        title, metadata = unique if turn else "", noted(unique) if turn != 1 else ""
 
         async def rename() -> Response:
-            done = await self._ask(UpdateRoom(session, room_id, "", title))
+            done = await self._ask(UpdateRoom(session, room_id, "", title or None, metadata=metadata or None))
             assert isinstance(done, RoomDone)
             return Response(title=done.room.title)
 
-        await self._do(Kind.RENAME, session, room_id, Request(title=title), rename)
+        await self._do(Kind.RENAME, session, room_id, Request(title=title, metadata=metadata), rename)
 
     async def _delete_room(self, session: Session, room_id: RoomId) -> None:
         async def delete() -> Response:
@@ -344,6 +348,11 @@ class Users:
     def _unique(self, what: str) -> str:
         self._number += 1
         return f"{what} {self._number}"
+
+
+def noted(what: str) -> str:
+    """Metadata that nobody else gives."""
+    return msgspec.json.encode({"noted": what}).decode()
 
 
 def _given(receipt: SendReceipt | EditReceipt) -> list[ObservedMessage]:

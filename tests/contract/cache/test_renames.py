@@ -1,4 +1,4 @@
-"""update_room: title and persona have versions, which they share."""
+"""update_room: title, persona and metadata have versions, which they share."""
 
 from __future__ import annotations
 
@@ -47,6 +47,42 @@ async def test_a_persona_is_an_update_too_and_leaves_the_title(fixtures: CacheFi
     claimed = await fixtures.claim(address.room_id, CLAIM_2)
     assert claimed is not None
     assert claimed.persona == "PIRATE"
+
+
+async def test_metadata_goes_along_with_every_update(fixtures: CacheFixtures) -> None:
+    address = await fixtures.claimed()
+    await fixtures.rooms.update(address, CLAIM_1, None, None, '{"a":"1"}')
+    assert (await fixtures.room(address)).room.metadata == '{"a":"1"}'
+    await fixtures.rooms.update(address, CLAIM_1, "B", None)
+    await fixtures.operators.update_room(address, "C", "BRIEF")
+    await fixtures.rooms.update(address, CLAIM_1, None, None, "{}")
+    found = (await fixtures.room(address)).room
+    assert (found.title, found.ai_persona, found.metadata) == ("C", "BRIEF", "{}")
+    assert [(entry.title, entry.metadata, entry.version) for entry in (await fixtures.queued())[1:]] == [
+        ("A room", '{"a":"1"}', 2),
+        ("B", '{"a":"1"}', 3),
+        ("C", '{"a":"1"}', 4),
+        ("C", "{}", 5),
+    ]
+    before = await fixtures.dump()
+    await fixtures.rooms.update(address, CLAIM_1, "C", None, "{}")
+    assert await fixtures.dump() == before
+
+
+async def test_none_is_no_change_of_a_room_without(fixtures: CacheFixtures) -> None:
+    address = await fixtures.claimed()
+    before = await fixtures.dump()
+    await fixtures.rooms.update(address, CLAIM_1, None, None, "{}")
+    assert await fixtures.dump() == before
+
+
+async def test_a_room_that_an_older_program_loaded_may_have_metadata_in_its_shard(fixtures: CacheFixtures) -> None:
+    """An update without any leaves it, one that takes it away says so."""
+    address = await fixtures.claimed()
+    await fixtures.redis.hdel(fixtures.keys.room(fixtures.partition, address.room_id), "metadata")
+    await fixtures.rooms.update(address, CLAIM_1, "B", None)
+    await fixtures.rooms.update(address, CLAIM_1, None, None, "{}")
+    assert [entry.metadata for entry in (await fixtures.queued())[1:]] == [None, "{}"]
 
 
 @pytest.mark.parametrize(("title", "persona"), [(None, "GPT4O"), ("A room", "GPT4O"), (None, None)])

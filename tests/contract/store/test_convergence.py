@@ -62,7 +62,7 @@ def saves(draw: st.DrawFn) -> MessageSave:
 @st.composite
 def batches(draw: st.DrawFn) -> Batch:
     room, seq = draw(rooms), draw(seqs)
-    few = {"max_size": 2}
+    few, given = {"max_size": 2}, st.none() | texts
     written = draw(st.lists(saves(), max_size=4))
     return Batch(
         fences=[],
@@ -70,7 +70,7 @@ def batches(draw: st.DrawFn) -> Batch:
         message_saves=written,
         version_saves=[_version(save, draw(small)) for save in written if draw(st.booleans())],
         room_touches=draw(st.lists(st.builds(RoomTouch, rooms, small, small, st.none() | small), **few)),  # type: ignore[arg-type]
-        room_updates=draw(st.lists(st.builds(RoomUpdate, rooms, texts, small, st.none() | texts), **few)),  # type: ignore[arg-type]
+        room_updates=draw(st.lists(st.builds(RoomUpdate, rooms, texts, small, given, given), **few)),  # type: ignore[arg-type]
         summary_saves=draw(st.lists(st.builds(SummarySave, rooms, texts, small, small, small), **few)),  # type: ignore[arg-type]
         message_deletes=[MessageDelete(room, seq, MESSAGES[room, seq], 50)] if draw(small) == 0 else [],
         room_deletes=[RoomDelete(room, PARTITION, "a", 1, 60)] if draw(st.integers(0, 9)) == 0 else [],  # type: ignore[arg-type]

@@ -126,6 +126,35 @@ async def test_a_persona_is_kept_by_an_update_that_does_not_know_of_it(fixtures:
     assert (room.title, room.ai_persona, room.version) == ("five", "PIRATE", 5)
 
 
+async def test_metadata_has_the_version_of_the_title(fixtures: StoreFixtures) -> None:
+    """An older update does not undo a newer one, and one that does not know of it leaves it."""
+    room_id = await fixtures.room_with()
+    for update, kept in (
+        (RoomUpdate(room_id, "two", 2, None, '{"a":"\\u00e9 🫖"}'), '{"a":"\\u00e9 🫖"}'),
+        (RoomUpdate(room_id, "three", 3), '{"a":"\\u00e9 🫖"}'),
+        (RoomUpdate(room_id, "late", 2, None, '{"late":""}'), '{"a":"\\u00e9 🫖"}'),
+        (RoomUpdate(room_id, "four", 4, None, "{}"), "{}"),
+    ):
+        await fixtures.apply(Batch([fixtures.fence()], room_updates=[update]))
+        room = await fixtures.room(room_id)
+        assert room is not None
+        assert room.metadata == kept
+    updates = [RoomUpdate(room_id, "five", 5, "PIRATE", '{"b":"2"}'), RoomUpdate(room_id, "six", 6)]
+    await fixtures.apply(Batch([fixtures.fence()], room_updates=updates))
+    room = await fixtures.room(room_id)
+    assert room is not None
+    assert (room.title, room.ai_persona, room.metadata) == ("six", "PIRATE", '{"b":"2"}')
+
+
+async def test_a_room_is_created_with_its_metadata_or_without(fixtures: StoreFixtures) -> None:
+    for metadata in (None, "{}", '{"a":"1"}', "{" + " " * 60_000 + "}"):
+        room_id = fixtures.room_id()
+        await fixtures.write(creates=[msgspec.structs.replace(fixtures.create(room_id), metadata=metadata)])
+        room = await fixtures.room(room_id)
+        assert room is not None
+        assert room.metadata == metadata
+
+
 async def test_a_deleted_room_is_gone_with_its_messages(fixtures: StoreFixtures) -> None:
     doc = fixtures.doc()
     room_id, other = await fixtures.room_with(doc), await fixtures.room_with(fixtures.doc())

@@ -105,9 +105,12 @@ class FakeGateway(FakeSignIn):
         ai_persona: str | None,
         idempotency: Idempotency | None = None,
         external_id: str | None = None,
+        metadata: str | None = None,
     ) -> RoomReceipt:
-        self._called("create_room", session.account_id, title, ai_persona, idempotency, external_id)
-        return RoomReceipt(room(title=title or "New room", external_id=external_id), self.replays)
+        noted = () if metadata is None else (metadata,)
+        self._called("create_room", session.account_id, title, ai_persona, idempotency, external_id, *noted)
+        made = room(title=title or "New room", external_id=external_id, metadata=metadata or "")
+        return RoomReceipt(made, self.replays)
 
     def answer(self, session: Session, call: ModelCall) -> FakeAnswer:
         self._called("answer", session.account_id, call)
@@ -128,9 +131,17 @@ class FakeGateway(FakeSignIn):
             await self.hold.wait()
         return room()
 
-    async def update_room(self, session: Session, room_id: RoomId, title: str | None, ai_persona: str | None) -> Room:
-        self._called("update_room", room_id, title, ai_persona)
-        return room(**{name: value for name, value in {"title": title, "ai_persona": ai_persona}.items() if value})
+    async def update_room(
+        self,
+        session: Session,
+        room_id: RoomId,
+        title: str | None,
+        ai_persona: str | None,
+        metadata: str | None = None,
+    ) -> Room:
+        self._called("update_room", room_id, title, ai_persona, *(() if metadata is None else (metadata,)))
+        given = {"title": title, "ai_persona": ai_persona, "metadata": metadata}
+        return room(**{name: value for name, value in given.items() if value})
 
     async def delete_room(self, session: Session, room_id: RoomId) -> Room:
         self._called("delete_room", room_id)

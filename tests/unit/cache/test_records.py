@@ -80,7 +80,7 @@ def test_a_log_is_read_line_by_line() -> None:
 
 
 def test_a_room_without_messages_has_no_last_activity() -> None:
-    found = read_room(ROOM, [b"ada", b"T", b"P", b"5", b"", b"0", b"ACTIVE", b"0", b"0", None])
+    found = read_room(ROOM, [b"ada", b"T", b"P", b"5", b"", b"0", b"ACTIVE", b"0", b"0", None, None])
     assert found is not None
-    assert (found.room.last_message_at, found.room.external_id) == (None, None)
-    assert read_room(ROOM, [None] * 10) is None
+    assert (found.room.last_message_at, found.room.external_id, found.room.metadata) == (None, None, "")
+    assert read_room(ROOM, [None] * 11) is None

@@ -134,7 +134,7 @@ def test_a_room_of_tables_that_are_not_migrated_is_unavailable() -> None:
     assert room_row(row).summary == ""
     with pytest.raises(StoreUnavailable):
         full_room_row(row)
-    assert full_room_row((*row, "sum", 4, 5, 1)).summary == "sum"
+    assert full_room_row((*row, "sum", 4, 5, 1, None)).summary == "sum"
 
 
 def test_refused_partitions_are_read_as_text_or_bytes() -> None:

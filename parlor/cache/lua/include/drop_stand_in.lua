@@ -7,6 +7,6 @@ local function drop_stand_in(seq)
   local quote = seq .. ' ' .. has[1]
   if has[2] == quote or has[3] == quote then
     redis.call('HDEL', K.room, 'stand_in', 'quotes')
-    describe('', nil)
+    describe('')
   end
 end

@@ -26,13 +26,14 @@ def said(items: Any) -> list[tuple[str, str]]:
 
 
 async def test_a_conversation_is_a_room(sdk: openai.AsyncOpenAI, app: FastAPI) -> None:
-    made = await sdk.conversations.create(metadata={"title": "Tea", "topic": "ignored"})
+    made = await sdk.conversations.create(metadata={"title": "Tea", "topic": "leaves"})
     assert made.id.startswith("conv_")
     gateway = app.state.edge.gateway
     alice = await gateway.session("alice")
     room = await gateway.get_room(alice, RoomId(made.id.removeprefix("conv_")))
     assert (room.title, room.created_at // 1000) == ("Tea", made.created_at)
-    assert made.metadata == {"title": "Tea", "ai_persona": "GPT4O"}
+    assert made.metadata == {"topic": "leaves", "title": "Tea", "ai_persona": "GPT4O"}
+    assert made == await sdk.conversations.retrieve(made.id)
     updated = await sdk.conversations.update(made.id, metadata={"title": "Coffee"})
     assert updated.metadata == {"title": "Coffee", "ai_persona": "GPT4O"}
     assert await sdk.conversations.update(made.id, metadata={}) == updated == await sdk.conversations.retrieve(made.id)
@@ -41,6 +42,63 @@ async def test_a_conversation_is_a_room(sdk: openai.AsyncOpenAI, app: FastAPI) -
         assert (deleted.id, deleted.deleted, deleted.object) == (made.id, True, "conversation.deleted")
     with pytest.raises(openai.NotFoundError):
         await sdk.conversations.retrieve(made.id)
+
+
+async def test_metadata_is_kept_as_a_whole(sdk: openai.AsyncOpenAI, app: FastAPI) -> None:
+    """What comes back is what was sent last, beside what is the room's own; a rename leaves it."""
+    own = {"title": "", "ai_persona": "GPT4O"}
+    pairs = {f"{number}".ljust(64, "k"): "😀".ljust(512, "v") for number in range(16)}
+    made = await sdk.conversations.create(metadata=pairs)
+    assert made.metadata == {**pairs, **own}
+    # What was retrieved may be sent back as it is: what is the room's does not count.
+    assert (
+        await sdk.conversations.update(made.id, metadata={**pairs, "ai_persona": "GPT4O"})
+    ).metadata == made.metadata
+    changed = await sdk.conversations.update(made.id, metadata={"a": "1", "b": ""})
+    assert changed.metadata == {"a": "1", "b": "", **own}
+    gateway = app.state.edge.gateway
+    await gateway.update_room(await gateway.session("alice"), RoomId(made.id.removeprefix("conv_")), "Tea", None)
+    renamed = {"a": "1", "b": "", **own, "title": "Tea"}
+    assert (await sdk.conversations.retrieve(made.id)).metadata == renamed
+    assert (await sdk.conversations.update(made.id, metadata=None)).metadata == {**own, "title": "Tea"}
+    # Without the parameter, nothing changes.
+    await sdk.conversations.update(made.id, metadata={"c": "3"})
+    untouched: Any = await sdk.post(f"/conversations/{made.id}", cast_to=object, body={})
+    assert untouched["metadata"] == {"c": "3", **own, "title": "Tea"}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {str(number): "" for number in range(17)},
+        {"k" * 65: "v"},
+        {"k": "v" * 513},
+        {"k": 1},
+        {"k": "\0"},
+        {"\0": "v"},
+        "text",
+    ],
+)
+async def test_metadata_has_openais_limits(sdk: openai.AsyncOpenAI, metadata: Any) -> None:
+    made = await sdk.conversations.create()
+    calls: Any = [
+        lambda: sdk.conversations.create(metadata=metadata),
+        lambda: sdk.conversations.update(made.id, metadata=metadata),
+        lambda: sdk.responses.create(model="GPT4O", input="x", conversation=made.id, metadata=metadata),
+    ]
+    for call in calls:
+        with pytest.raises(openai.BadRequestError) as refused:
+            await call()
+        assert str(refused.value.param).startswith("metadata")
+    assert (await sdk.conversations.retrieve(made.id)).metadata == {"title": "", "ai_persona": "GPT4O"}
+
+
+async def test_a_conversation_that_is_made_again_has_the_metadata_of_the_first(sdk: openai.AsyncOpenAI) -> None:
+    once: Any = {"extra_headers": {"Idempotency-Key": "k"}}
+    made = await sdk.conversations.create(metadata={"a": "1"}, **once)
+    assert await sdk.conversations.create(metadata={"a": "1"}, **once) == made
+    with pytest.raises(openai.BadRequestError, match="idempotency key"):
+        await sdk.conversations.create(metadata={"a": "2"}, **once)
 
 
 async def test_items_are_the_rooms_messages(sdk: openai.AsyncOpenAI, cluster: Cluster) -> None:
