@@ -8,6 +8,7 @@ of what `python -m tests.chaos.system --json` printed.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -15,6 +16,7 @@ from statistics import median
 import msgspec
 
 from tests.chaos.system.campaign import Occurrence, Report
+from tests.chaos.violation import Violation
 
 _HEAD = (
     "| fault | count | stale writes refused | unavailable, median and worst (s) | recovery, median and worst (s) "
@@ -41,6 +43,11 @@ def table(*reports: Report) -> str:
     return "\n".join(lines)
 
 
+def _by_rule(violations: Sequence[Violation]) -> list[str]:
+    """How many of each: below only the first 50 are told."""
+    return [f"{rule}={count}" for rule, count in Counter(one.rule for one in violations).items()]
+
+
 def _found(report: Report) -> list[str]:
     lines = [
         "",
@@ -50,7 +57,7 @@ def _found(report: Report) -> list[str]:
             f"{report.rows} rows; {report.dead_letters} dead letters; {report.lost_sends} messages given up"
         ),
         *([f"calls of tools: {', '.join(f'{n} {what}' for what, n in report.calls.items())}"] if report.calls else []),
-        f"violations: {len(report.violations)}",
+        " ".join((f"violations: {len(report.violations)}", *_by_rule(report.violations))),
     ]
     lines += [f"  {one.rule} {one.room}: {one.what} ({', '.join(one.operations)})" for one in report.violations[:50]]
     lines += [f"trouble: {one}" for one in report.troubles]
