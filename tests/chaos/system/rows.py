@@ -73,16 +73,17 @@ async def stored_rooms(shards: Sequence[Address]) -> list[StoredRoom]:
     waiting: defaultdict[str, tuple[int, ...]] = defaultdict(tuple)
     approved: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
     for address in shards:
-        for room_id, account, title, deleted_at in await select(address, _ROOMS):
-            room = str(UUID(bytes=bytes(room_id)))
-            assert room not in rooms, f"room {room} is on two shards"
-            rooms[room] = (account, title, deleted_at is not None)
+        # Rooms last: what is stored meanwhile has one.
         for room_id, *columns in await select(address, _MESSAGES):
             rows[str(UUID(bytes=bytes(room_id)))].append(_row(columns))
         for room_id, seq in await select(address, _WAITING):
             waiting[str(UUID(bytes=bytes(room_id)))] += (seq,)
         for room_id, digest in await select(address, _APPROVED):
             approved[str(UUID(bytes=bytes(room_id)))] += (digest,)
+        for room_id, account, title, deleted_at in await select(address, _ROOMS):
+            room = str(UUID(bytes=bytes(room_id)))
+            assert room not in rooms, f"room {room} is on two shards"
+            rooms[room] = (account, title, deleted_at is not None)
     assert not rows.keys() - rooms.keys(), f"messages of rooms without a row: {rows.keys() - rooms.keys()}"
     noted = waiting.keys() | approved.keys()
     assert not noted - rooms.keys(), f"notes of calls of rooms without a row: {noted - rooms.keys()}"
