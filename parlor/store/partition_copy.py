@@ -125,9 +125,11 @@ class Changes:
             for room_id, seqs in messages.items():
                 await self._copy_room(room_id, sorted(seqs - {0}))
             await self._copy_uses(uses)
-            await self._source.session.many(
-                "DELETE FROM partition_changes WHERE change_id = ?", [(change,) for change, *_ in noted]
-            )
+            if noted:
+                # One statement, one commit: row by row would take longer than writers take to note as many.
+                marks = ", ".join("?" for _ in noted)
+                copied = [change for change, *_ in noted]
+                await self._source.session.rows(f"DELETE FROM partition_changes WHERE change_id IN ({marks})", copied)  # noqa: S608
             total += len(noted)
             if len(noted) < CHANGES:
                 return total
