@@ -14,5 +14,5 @@ pytestmark = pytest.mark.chaos
 
 def test_every_fault_that_is_made_is_told_and_the_other_way_round() -> None:
     page = (ROOT / "docs/GUARANTEES.md").read_text(encoding="utf-8")
-    told = set(re.findall(r"`((?:kill|stop|empty|fill|flush|foreign|hold|lock|make)-[a-z-]+)`", page))
+    told = set(re.findall(r"`((?:kill|stop|empty|fill|flush|foreign|hold|lock|make|move)-[a-z-]+)`", page))
     assert told == FAULTS.keys()

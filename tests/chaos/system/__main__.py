@@ -51,6 +51,8 @@ def _arguments() -> tuple[Plan, bool]:
         ("deciders", 0),
         ("approvals", 0),
         ("steps", 0),
+        ("persisted", 4),
+        ("fill", 0),
     ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rate", type=float, default=200.0, help="things done a second")
@@ -78,6 +80,8 @@ def _arguments() -> tuple[Plan, bool]:
         deciders=given.deciders,
         approvals=given.approvals,
         steps=given.steps,
+        persisted=given.persisted,
+        fill=given.fill,
         pause=given.pause,
         kind=given.servers,
         redis=given.redis,

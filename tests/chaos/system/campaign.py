@@ -20,8 +20,9 @@ from tests.chaos.history import Operation, Outcome, Recorder
 from tests.chaos.system.catalogue import FAULTS
 from tests.chaos.system.deciders import Deciders
 from tests.chaos.system.faults import PROBE, STOPPED_SECONDS, Blow
+from tests.chaos.system.filling import fill, missing
 from tests.chaos.system.final import final_rooms, oldest_unstored, run_dry
-from tests.chaos.system.load import Account, Delivery, Load
+from tests.chaos.system.load import WEIGHTS, Account, Delivery, Load
 from tests.chaos.system.node_target import NodeTarget
 from tests.chaos.system.readers import read_events
 from tests.chaos.system.refusals import Refusals
@@ -58,6 +59,10 @@ class Plan(msgspec.Struct, frozen=True):
     """Least number of calls that they decide about: the faults are made again until then."""
     steps: int = 0
     """Of each reply of somebody who has one after the other; 0: nobody."""
+    persisted: int = WEIGHTS["persisted"]
+    """Of 100 things that are done, about: messages whose commit is waited for."""
+    fill: int = 0
+    """Messages that the first person's partition has besides, from the start."""
     pause: float = 0.0
     """Least seconds between two faults."""
     stopped: tuple[float, float] = STOPPED_SECONDS
@@ -84,6 +89,7 @@ class Occurrence(msgspec.Struct, frozen=True):
     refused: int
     """Stale writes that were refused meanwhile."""
     lasted: float
+    notes: str = ""
 
     @property
     def late(self) -> bool:
@@ -187,8 +193,13 @@ class _Campaign:
         began = time.monotonic()
         with path.open("w", encoding="utf-8") as out:
             recorder = Recorder(out, time.monotonic, "load")
-            load = Load(("127.0.0.1", self._installation.port), recorder, self._accounts, plan.seed)
+            load = Load(
+                ("127.0.0.1", self._installation.port), recorder, self._accounts, plan.seed, persisted=plan.persisted
+            )
             await load.furnish(self._accounts, plan.rooms)
+            if plan.fill:
+                filled = await fill(self._installation, self._accounts[0].rooms[0].room_id, plan.fill)
+                self._say(f"partition {filled} has {plan.fill} messages more")
             await load.furnish(self._deciding + self._long, 2)
             deciders = Deciders(load, plan.seed)
             await self._break_things(load, recorder, deciders)
@@ -199,6 +210,8 @@ class _Campaign:
         rooms = await final_rooms(Installation(self._target.kind, self._target.data_dir), accounts)
         runs = self._tools.runs
         self._troubles += deciders.troubles
+        if plan.fill and (lacking := await missing(self._installation, plan.fill)):
+            self._troubles.append(lacking)
         taken = [delivery for delivery in load.deliveries if delivery.taken_at is not None]
         return Report(
             plan=plan,
@@ -289,13 +302,14 @@ class _Campaign:
             within=fault.within,
             refused=await self._refusals.new(),
             lasted=round(settled_at - applied_at, 2),
+            notes=fault.say_of(felt, applied_at),
         )
         self._occurrences.append(found)
         reasons = sorted({reason for one in felt for reason in one.refusals})
         self._say(
             f"{fault.name}: unavailable {found.unavailable} s, recovery {found.recovery} s, stored {found.stored} s, "
             f"stale writes refused {found.refused}, lasted {found.lasted} s; refusals: {', '.join(reasons) or 'none'}"
-            + (f"; {fault.notes}" if fault.notes else "")
+            + (f"; {found.notes}" if found.notes else "")
         )
 
     async def _run_dry(self) -> Backlog:

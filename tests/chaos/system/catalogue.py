@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.system import database_faults, fail_over, faults, node_faults, upgrades
+from tests.chaos.system import database_faults, fail_over, faults, move_faults, node_faults, upgrades
 from tests.chaos.system.faults import Blow
 
 FAULTS: dict[str, type[Blow]] = {
@@ -35,6 +35,8 @@ FAULTS: dict[str, type[Blow]] = {
         database_faults.HoldLocks,
         database_faults.MakeDeadlocks,
         database_faults.LockSqlite,
+        move_faults.MovePartition,
+        move_faults.KillMove,
         fail_over.KillPrimary,
         upgrades.MakeUpgrade,
         node_faults.KillNode,

@@ -10,13 +10,14 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from parlor_cli import processes
 from parlor_cli.processes import ProcessRef
 from parlor_cli.servers import mariadb, redis
 from tests.chaos.checker import Foreign
+from tests.chaos.system.load import Delivery
 from tests.chaos.system.target import Target
 from tests.installation import Kind
 
@@ -68,6 +69,10 @@ class Blow:
 
     async def is_healed(self) -> bool:
         return True
+
+    def say_of(self, felt: Sequence[Delivery], applied_at: float) -> str:
+        """What else there is to say about it, when those messages were on their way during it."""
+        return self.notes
 
 
 class KillWorker(Blow):

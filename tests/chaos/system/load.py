@@ -78,7 +78,15 @@ class Account:
 class Load:
     """People on an installation. ``run`` returns when ``stop`` was called and everybody has finished."""
 
-    def __init__(self, address: tuple[str, int], recorder: Recorder, accounts: list[Account], seed: int) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        recorder: Recorder,
+        accounts: list[Account],
+        seed: int,
+        *,
+        persisted: int = WEIGHTS["persisted"],
+    ) -> None:
         self.accounts = accounts
         self.deliveries: list[Delivery] = []
         self.offered = 0
@@ -91,7 +99,7 @@ class Load:
         self._stopping = False
         self._count = 0
         self._choices = list(WEIGHTS)
-        self._weights = list(WEIGHTS.values())
+        self._weights = list((WEIGHTS | {"persisted": persisted}).values())
 
     async def furnish(self, accounts: Sequence[Account], rooms: int) -> None:
         """So many rooms for each of these accounts."""

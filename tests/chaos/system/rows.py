@@ -66,8 +66,9 @@ class StoredRoom(msgspec.Struct, frozen=True):
     noted: Noted
 
 
-async def stored_rooms(shards: Sequence[Address]) -> list[StoredRoom]:
-    """Every room of every shard. Raises ``AssertionError`` when a room is on two of them, or a message has no room."""
+async def stored_rooms(shards: Sequence[Address], *, but: str = "") -> list[StoredRoom]:
+    """Every room of every shard, without those of the account ``but``. Raises ``AssertionError`` when a room is on two
+    of them, or a message has no room."""
     rooms: dict[str, tuple[str, str, bool]] = {}
     rows: defaultdict[str, list[ObservedMessage]] = defaultdict(list)
     waiting: defaultdict[str, tuple[int, ...]] = defaultdict(tuple)
@@ -87,7 +88,11 @@ async def stored_rooms(shards: Sequence[Address]) -> list[StoredRoom]:
     assert not rows.keys() - rooms.keys(), f"messages of rooms without a row: {rows.keys() - rooms.keys()}"
     noted = waiting.keys() | approved.keys()
     assert not noted - rooms.keys(), f"notes of calls of rooms without a row: {noted - rooms.keys()}"
-    return [StoredRoom(room, *about, rows[room], Noted(waiting[room], approved[room])) for room, about in rooms.items()]
+    return [
+        StoredRoom(room, *about, rows[room], Noted(waiting[room], approved[room]))
+        for room, about in rooms.items()
+        if about[0] != but
+    ]
 
 
 def _row(columns: Sequence[Any]) -> ObservedMessage:

@@ -60,6 +60,7 @@ def _found(report: Report) -> list[str]:
         " ".join((f"violations: {len(report.violations)}", *_by_rule(report.violations))),
     ]
     lines += [f"  {one.rule} {one.room}: {one.what} ({', '.join(one.operations)})" for one in report.violations[:50]]
+    lines += [f"{one.fault}: {one.notes}" for one in report.occurrences if one.notes]
     lines += [f"trouble: {one}" for one in report.troubles]
     lines += [f"a start was repeated: {one}" for one in report.failed_starts]
     lines += [f"skipped: {one}" for one in report.skipped]
