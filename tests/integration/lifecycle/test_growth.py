@@ -64,12 +64,13 @@ def test_a_shard_is_added_filled_and_kept(make_parlor: MakeParlor) -> None:
 
     assert parlor.down().returncode == 0
     # It was given a number of shards, which is too small by now.
-    parlor = make_parlor("data")
-    parlor.start()
-    assert shards(parlor)[2] == there
+    again = make_parlor("data")
+    again.port = parlor.port
+    again.start()
+    assert shards(again)[2] == there
     for talk in talks:
         assert talk.contents() == ["before", "between", "after"]
-    assert reported(parlor, "fsck")["findings"] == []
+    assert reported(again, "fsck")["findings"] == []
 
 
 def test_a_database_that_is_not_empty_is_not_added(make_parlor: MakeParlor) -> None:
