@@ -23,7 +23,7 @@ run: $(RUN_STAMP) ## Install if needed, then start Parlor on 127.0.0.1:8000; Ctr
 
 install-dev: $(DEV_STAMP) ## Install for development
 
-check: $(DEV_STAMP) ## Lint, types and unit tests, python -m tests.structure among them: under a minute
+check: $(DEV_STAMP) ## Lint, types and unit tests, python -m tests.structure among them: two minutes
 	@$(MAKE) -j2 --output-sync=target lint types unit
 
 lint: $(DEV_STAMP)
