@@ -1,4 +1,6 @@
-"""An installation gets a shard more while it runs, and what people have goes there; a restart knows it too."""
+"""An installation gets a shard more while it runs, and what people have goes there; a restart knows it too.
+
+A part of `make chaos`, for the two minutes that it takes."""
 
 from __future__ import annotations
 
