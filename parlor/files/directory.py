@@ -39,11 +39,13 @@ class DirectoryStore:
     @asynccontextmanager
     async def writing(self, blob_id: FileId) -> AsyncGenerator[_Writer]:
         incoming, kept = await self._home() / _INCOMING / blob_id, await self._path(blob_id)
-        writer = _Writer(self, await self.run(_create, incoming), incoming, kept)
+        creating = asyncio.create_task(self.run(_create, incoming))
         try:
-            yield writer
+            yield _Writer(self, await asyncio.shield(creating), incoming, kept)
         finally:
-            await self.run(writer.discard)
+            # The request of a client that hangs up is cancelled: perhaps while the file is made, and perhaps once more
+            # while it is removed. A thread goes on with either.
+            await asyncio.shield(self._discard(creating, incoming))
 
     async def read(self, blob_id: FileId, start: int, stop: int) -> AsyncGenerator[bytes]:
         path = await self._path(blob_id)
@@ -99,6 +101,10 @@ class DirectoryStore:
             detail = "The file store is full" if error.errno in _FULL else "The file store does not answer"
             raise StoreUnavailable(detail, debug=f"{self._root}: {error.strerror}") from error
 
+    async def _discard(self, creating: asyncio.Task[BinaryIO], incoming: Path) -> None:
+        """Removes what was not kept."""
+        await self.run(_drop, await creating, incoming)
+
     async def _home(self) -> Path:
         return self._root / await self._installation()
 
@@ -135,16 +141,16 @@ class _Writer:
         for folder in (self._kept.parent, self._kept.parent.parent):
             _sync(folder)
 
-    def discard(self) -> None:
-        """Removes what was not kept."""
-        self._file.close()
-        self._incoming.unlink(missing_ok=True)
-
 
 def _create(path: Path) -> BinaryIO:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     return os.fdopen(descriptor, "wb", buffering=0)
+
+
+def _drop(file: BinaryIO, incoming: Path) -> None:
+    file.close()
+    incoming.unlink(missing_ok=True)
 
 
 def _write_all(file: BinaryIO, data: bytearray) -> None:

@@ -6,7 +6,9 @@ import asyncio
 import errno
 import os
 import stat
+import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from parlor.files import directory
 from parlor.files.directory import DirectoryStore
 from parlor.files.ports import CHUNK, BytesMissing
 from parlor.model.ids import FileId, IdMint, InstallationId, Partition
+from tests.integration.waiting import eventually
 from tests.unit.fake_clock import CountingEntropy, FakeClock
 
 pytestmark = pytest.mark.unit
@@ -148,6 +151,39 @@ async def test_installations_that_share_a_directory_do_not_see_each_other(
     await other.delete(blob_id)
     assert await listed(store) == {blob_id}
     await other.close()
+
+
+@pytest.mark.parametrize("step", ["_create", "_drop"])
+async def test_an_upload_that_is_cancelled_leaves_nothing_whatever_its_thread_does(
+    store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    taken = getattr(directory, step)
+
+    def slow(*arguments: object) -> object:
+        begun.set()
+        assert go_on.wait(30)
+        return taken(*arguments)
+
+    monkeypatch.setattr(directory, step, slow)
+
+    async def upload() -> None:
+        async with store.writing(new_id()):
+            raise ConnectionError("the line is cut")
+
+    uploading = asyncio.create_task(upload())
+    await asyncio.to_thread(begun.wait, 30)
+    uploading.cancel()
+    await asyncio.sleep(0)
+    uploading.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await uploading
+    await eventually(partial(asyncio.to_thread, _files, tmp_path), lambda found: not found)
+
+
+def _files(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file()]
 
 
 async def test_a_store_that_was_never_written_to_is_empty(store: DirectoryStore, tmp_path: Path) -> None:
