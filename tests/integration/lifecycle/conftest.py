@@ -12,6 +12,15 @@ import pytest
 
 from parlor_cli import leftovers, processes
 from tests.integration.lifecycle.command import Parlor
+from tests.servers import (
+    PrivateServer,
+    Unavailable,
+    redis_server,
+    running,
+    short_directory,
+    skip_or_fail,
+    valkey_program,
+)
 
 MakeParlor = Callable[..., Parlor]
 
@@ -37,6 +46,18 @@ def installations(directory: Path) -> Iterator[MakeParlor]:
 def make_parlor(tmp_path: Path) -> Iterator[MakeParlor]:
     with installations(tmp_path) as make:
         yield make
+
+
+@pytest.fixture
+def external() -> Iterator[PrivateServer]:
+    """A Redis that the operator runs."""
+    with short_directory() as directory:
+        try:
+            server = redis_server(directory, valkey_program())
+        except Unavailable as error:
+            skip_or_fail(str(error))
+        with running(server):
+            yield server
 
 
 def _remove(parlor: Parlor) -> None:
