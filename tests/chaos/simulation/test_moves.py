@@ -27,8 +27,8 @@ SEEDS = range(MOVING_FROM, MOVING_FROM + 24)
 JOBS = 2
 SLOW = 3.0
 """Seconds, virtual ones, in which writers commit."""
-TRIED = 12
-"""Seeds for each fault that is planted: each of them moves a few partitions."""
+TRIED = 24
+"""Seeds for each fault that is planted, at most: each of them moves a few partitions."""
 
 
 async def _nothing(*_: object) -> None:
@@ -41,14 +41,10 @@ async def _no_differences(*_: object) -> AsyncIterator[Difference]:
         yield found
 
 
-def rules_broken(directory: Path) -> set[str]:
+def is_broken(directory: Path, rules: set[str]) -> bool:
+    """Whether one of the seeds breaks one of these."""
     templates = asyncio.run(make_templates(directory))
-    broken: set[str] = set()
-    for seed in SEEDS[:TRIED]:
-        broken |= {violation.rule for violation in run_seed(seed, templates).violations}
-        if broken:
-            break
-    return broken
+    return any(violation.rule in rules for seed in SEEDS[:TRIED] for violation in run_seed(seed, templates).violations)
 
 
 def test_commands_were_killed_at_each_step_and_nothing_is_broken() -> None:
@@ -70,7 +66,7 @@ def test_a_switch_that_does_not_wait_for_the_catching_up_is_found_out(
     monkeypatch.setattr(Changes, "copy", none)
     monkeypatch.setattr(Mover, "_settle", _nothing)
     monkeypatch.setattr("parlor.persistence.move.lost", _no_differences)
-    assert rules_broken(tmp_path) & {"C1", "C11"}
+    assert is_broken(tmp_path, {"C1", "C11"})
 
 
 def test_two_homes_that_are_written_at_once_are_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,4 +80,4 @@ def test_two_homes_that_are_written_at_once_are_found_out(tmp_path: Path, monkey
     monkeypatch.setattr(ShardGate, "fence", half)
     monkeypatch.setattr(Mover, "_settle", _nothing)
     monkeypatch.setattr("parlor.persistence.move.lost", _no_differences)
-    assert rules_broken(tmp_path) & {"C1", "C11"}
+    assert is_broken(tmp_path, {"C1", "C11"})

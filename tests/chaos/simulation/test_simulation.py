@@ -35,6 +35,8 @@ SEEDS = "0-19,10000-10029,20000-20014,30000-30014,40000-40009,50000-50019,80000-
 AGAIN = [0, 1, 2]
 """Run a second time, in another process."""
 JOBS = 2
+TRIED = 60
+"""Seeds for a fault that is planted and seldom matters, at most."""
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +148,8 @@ def test_a_partition_that_is_not_closed_by_a_fail_over_is_found_out(
 
     monkeypatch.setattr("tests.chaos.simulation.installation.load_for_fakes", careless)
     templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
-    broken = [run_seed(seed, templates).violations for seed in range(FAILING_OVER_FROM, FAILING_OVER_FROM + 6)]
-    assert "C1" in {violation.rule for violations in broken for violation in violations}
+    seeds = range(FAILING_OVER_FROM, FAILING_OVER_FROM + TRIED)
+    assert any(violation.rule == "C1" for seed in seeds for violation in run_seed(seed, templates).violations)
 
 
 def test_a_writer_that_forgets_what_it_had_read_is_found_out(

@@ -10,6 +10,7 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
+import actors.process
 import actors.report
 import actors.supervisor
 from actors.contracts import ActorStatus
@@ -47,7 +48,9 @@ class ReportedWiring(Wiring):
 @pytest.fixture
 def wiring(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> Wiring:
     monkeypatch.setattr(actors.report, "WriterQueue", lambda *_: domain.queue)
-    monkeypatch.setattr(actors.supervisor, "this_node", lambda: "node")
+    for module in (actors.process, actors.supervisor):
+        # Asked, Ray would start itself in this process.
+        monkeypatch.setattr(module, "this_node", lambda: "node")
     # A logger keeps the configuration of its first line: other tests read the module's own.
     monkeypatch.setattr(actors.supervisor, "_log", structlog.get_logger())
     monkeypatch.setattr(actors.report, "_log", structlog.get_logger())
