@@ -8,8 +8,8 @@ import os
 import stat
 import threading
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +18,6 @@ from parlor.files import directory
 from parlor.files.directory import DirectoryStore
 from parlor.files.ports import CHUNK, BytesMissing
 from parlor.model.ids import FileId, IdMint, InstallationId, Partition
-from tests.integration.waiting import eventually
 from tests.unit.fake_clock import CountingEntropy, FakeClock
 
 pytestmark = pytest.mark.unit
@@ -157,15 +156,20 @@ async def test_installations_that_share_a_directory_do_not_see_each_other(
 async def test_an_upload_that_is_cancelled_leaves_nothing_whatever_its_thread_does(
     store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    taken = getattr(directory, step)
+    begun, go_on, dropped = threading.Event(), threading.Event(), threading.Event()
+    taken, drop = getattr(directory, step), directory._drop
 
-    def slow(*arguments: object) -> object:
+    def slow(*arguments: Any) -> Any:
         begun.set()
         assert go_on.wait(30)
         return taken(*arguments)
 
-    monkeypatch.setattr(directory, step, slow)
+    def last(*arguments: Any) -> None:
+        (slow if step == "_drop" else drop)(*arguments)
+        dropped.set()
+
+    monkeypatch.setattr(directory, "_create", slow if step == "_create" else directory._create)
+    monkeypatch.setattr(directory, "_drop", last)
 
     async def upload() -> None:
         async with store.writing(new_id()):
@@ -179,7 +183,8 @@ async def test_an_upload_that_is_cancelled_leaves_nothing_whatever_its_thread_do
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await uploading
-    await eventually(partial(asyncio.to_thread, _files, tmp_path), lambda found: not found)
+    assert await asyncio.to_thread(dropped.wait, 30)
+    assert _files(tmp_path) == []
 
 
 def _files(root: Path) -> list[Path]:
