@@ -12,6 +12,10 @@ from parlor_cli.installation import DEFAULT_DATA_DIR
 from parlor_cli.options import DataDir, Json
 from parlor_cli.progress import ScreenProgress
 
+Patience = Annotated[
+    float, typer.Option(min=0, max=3600, help="Seconds for the end of a reply before it goes on elsewhere.")
+]
+
 
 class Weight(StrEnum):
     """What a partition weighs in `parlor rebalance`."""
@@ -41,17 +45,14 @@ def add_shard(
     url: Annotated[
         str | None, typer.Argument(help="An empty database, where the others are yours; none, where Parlor makes them.")
     ] = None,
-    patience: Annotated[
-        float, typer.Option(min=0, max=3600, help="Seconds for the end of a reply before it goes on elsewhere.")
-    ] = 60.0,
+    patience: Patience = 60.0,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
     """Add an empty shard while Parlor runs, process by process; called again, it goes on."""
     from parlor_cli.add_shard import add_shard as add
 
-    progress = ScreenProgress(out=Console(stderr=True, highlight=False, soft_wrap=True)) if json else ScreenProgress()
-    add(data_dir, url, patience, progress, as_json=json)
+    add(data_dir, url, patience, _progress(json), as_json=json)
 
 
 def rebalance(
@@ -75,9 +76,7 @@ def upgrade(
         bool, typer.Option("--settings", help="Read the settings anew too, from the environment and the file.")
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Also replace processes that run this version already.")] = False,
-    patience: Annotated[
-        float, typer.Option(min=0, max=3600, help="Seconds for the end of a reply before it goes on elsewhere.")
-    ] = 60.0,
+    patience: Patience = 60.0,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
@@ -85,5 +84,9 @@ def upgrade(
     it stopped."""
     from parlor_cli.upgrade import run
 
-    progress = ScreenProgress(out=Console(stderr=True, highlight=False, soft_wrap=True)) if json else ScreenProgress()
-    run(data_dir, progress, settings=settings, every=every, patience=patience, as_json=json)
+    run(data_dir, _progress(json), settings=settings, every=every, patience=patience, as_json=json)
+
+
+def _progress(json: bool) -> ScreenProgress:
+    """Beside JSON, which has standard output to itself."""
+    return ScreenProgress(out=Console(stderr=True, highlight=False, soft_wrap=True)) if json else ScreenProgress()

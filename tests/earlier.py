@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 OLD = "defe993"
@@ -13,9 +14,9 @@ PACKAGES = ("actors", "api", "demo_model", "parlor", "parlor_bench", "parlor_cli
 ROOT = Path(__file__).parents[1]
 
 
-def unpack(folder: Path, commit: str = OLD) -> None:
-    """Puts its packages there. Fails where the history is not: a shallow clone needs `git fetch --unshallow`."""
-    command = ["git", "-C", str(ROOT), "archive", "--format=tar", commit, *PACKAGES]
+def unpack(folder: Path, commit: str = OLD, packages: Sequence[str] = PACKAGES) -> None:
+    """Puts these packages there. Fails where the history is not: a shallow clone needs `git fetch --unshallow`."""
+    command = ["git", "-C", str(ROOT), "archive", "--format=tar", commit, *packages]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, f"commit {commit} is not in this repository (a shallow clone?): {done.stderr.decode()}"
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:

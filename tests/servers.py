@@ -16,7 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -180,6 +180,18 @@ def running(server: PrivateServer) -> Iterator[PrivateServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def running_redis(program: Callable[[], str | None]) -> Iterator[PrivateServer]:
+    """One in a directory of its own; ``program`` as in ``redis_server``. Without it the test is skipped, or fails."""
+    with short_directory() as directory:
+        try:
+            server = redis_server(directory, program())
+        except Unavailable as error:
+            skip_or_fail(str(error))
+        with running(server):
+            yield server
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from redis import Redis
 
 from tests.integration.test_broken_configurations import PARLOR, scrubbed
 from tests.integration.waiting import patience
-from tests.servers import Unavailable, redis_server, running, short_directory, skip_or_fail, valkey_program
+from tests.servers import running_redis, valkey_program
 
 pytestmark = pytest.mark.integration
 
@@ -95,17 +95,12 @@ def web_server() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def places() -> Iterator[dict[str, object]]:
     """Ports and a socket; behind the socket is a Redis that asks for a password."""
-    with web_server() as web, socket.socket() as bound, short_directory() as directory:
+    with web_server() as web, socket.socket() as bound, running_redis(valkey_program) as server:
         bound.bind(("127.0.0.1", 0))  # and nobody listens
-        try:
-            server = redis_server(directory, valkey_program())
-        except Unavailable as error:
-            skip_or_fail(str(error))
-        with running(server):
-            with Redis.from_url(server.url, protocol=2) as admin:
-                admin.config_set("requirepass", "let-me-in")
-            where = server.url.removeprefix("unix://")
-            yield {"web": web, "closed": bound.getsockname()[1], "redis": where}
+        with Redis.from_url(server.url, protocol=2) as admin:
+            admin.config_set("requirepass", "let-me-in")
+        where = server.url.removeprefix("unix://")
+        yield {"web": web, "closed": bound.getsockname()[1], "redis": where}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

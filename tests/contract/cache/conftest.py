@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import fakeredis
 import pytest
@@ -15,15 +15,7 @@ from parlor.cache import hub as hub_module
 from parlor.cache import watched as watched_module
 from tests.contract.cache.fixtures import CacheFixtures
 from tests.contract.cache.hub_readers import RING, Readers, Reading
-from tests.servers import (
-    PrivateServer,
-    Unavailable,
-    redis_server,
-    running,
-    short_directory,
-    skip_or_fail,
-    valkey_program,
-)
+from tests.servers import PrivateServer, running_redis, valkey_program
 
 _numbers = itertools.count(1)
 
@@ -36,24 +28,16 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def _served(program: Callable[[], str | None]) -> Iterator[PrivateServer]:
-    with short_directory() as directory:
-        try:
-            server = redis_server(directory, program())
-        except Unavailable as error:
-            skip_or_fail(str(error))
-        with running(server):
-            yield server
-
-
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[PrivateServer]:
-    yield from _served(valkey_program)
+    with running_redis(valkey_program) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def redis7() -> Iterator[PrivateServer]:
-    yield from _served(lambda: None)
+    with running_redis(lambda: None) as server:
+        yield server
 
 
 @pytest.fixture(params=["valkey", "redis7"])

@@ -14,6 +14,7 @@ from parlor.settings import StoreSettings
 from parlor.store import sql_files
 from parlor.store.migrations import migrate, open_store
 from parlor.store.ports import ChatStore
+from tests.contract.store.databases import NewSettings
 from tests.contract.store.fixtures import PARTITIONS, StoreFixtures
 from tests.servers import PrivateServer, Unavailable, mariadb_server, running, short_directory, skip_or_fail
 
@@ -97,3 +98,18 @@ def own_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(sql_files.sql_root(), folder)
     monkeypatch.setattr(sql_files, "sql_root", lambda: folder)
     return folder
+
+
+@pytest.fixture
+async def own(new_settings: NewSettings) -> StoreSettings:
+    """Two new shards, migrated, that no other test has."""
+    settings = new_settings(shards=2, partitions=4)
+    await migrate(settings)
+    return settings
+
+
+@pytest.fixture
+async def own_store(own: StoreSettings) -> AsyncIterator[ChatStore]:
+    opened = await open_store(own)
+    yield opened
+    await opened.close()

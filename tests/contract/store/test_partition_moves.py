@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,33 +11,19 @@ from parlor.errors import InvalidRequest, PartitionMoves
 from parlor.model.ids import Partition, ShardId
 from parlor.reading.terms import tokens
 from parlor.settings import StoreSettings
-from parlor.store.migrations import migrate, open_store, owner_addresses
+from parlor.store.migrations import owner_addresses
 from parlor.store.partition_moves import ABORTABLE, MoveBook, MoveTaken, Step
 from parlor.store.ports import ChatStore
 from parlor.store.search import SearchStore
 from parlor.store.sessions import open_session
 from parlor.store.tables import SHARD_TABLES
-from tests.contract.store.databases import NewSettings, sql
+from tests.contract.store.databases import sql
 from tests.contract.store.moving import Cut, Killed, Moving, Talk
 
 pytestmark = pytest.mark.contract
 
 P, NEIGHBOUR, OTHER = Partition(2), Partition(0), Partition(1)
 ONE, TWO = ShardId(1), ShardId(2)
-
-
-@pytest.fixture
-async def own(new_settings: NewSettings) -> StoreSettings:
-    settings = new_settings(shards=2, partitions=4)
-    await migrate(settings)
-    return settings
-
-
-@pytest.fixture
-async def own_store(own: StoreSettings) -> AsyncIterator[ChatStore]:
-    opened = await open_store(own)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

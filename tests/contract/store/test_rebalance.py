@@ -9,13 +9,12 @@ from pydantic import SecretStr
 
 from parlor.model.ids import Partition, ShardId
 from parlor.settings import RedisSettings, Settings, StoreSettings
-from parlor.store.migrations import migrate, open_store, owner_addresses
+from parlor.store.migrations import owner_addresses
 from parlor.store.partition_loads import rows_by_partition
 from parlor.store.ports import ChatStore
 from parlor.store.sessions import open_session
 from parlor.wiring import Wiring
 from parlor_cli.rebalance import By, balance_shards
-from tests.contract.store.databases import NewSettings
 from tests.contract.store.moving import Cut, Killed, Moving, Talk
 
 pytestmark = pytest.mark.contract
@@ -23,20 +22,6 @@ pytestmark = pytest.mark.contract
 ONE, TWO = ShardId(1), ShardId(2)
 NOBODY = SecretStr("redis://127.0.0.1:1")
 """No Redis is asked."""
-
-
-@pytest.fixture
-async def own(new_settings: NewSettings) -> StoreSettings:
-    settings = new_settings(shards=2, partitions=4)
-    await migrate(settings)
-    return settings
-
-
-@pytest.fixture
-async def own_store(own: StoreSettings) -> AsyncIterator[ChatStore]:
-    opened = await open_store(own)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import subprocess
 import sys
-import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,13 +30,12 @@ from parlor.store.ports import (
 )
 from tests.contract.store.databases import NewSettings, is_sqlite, sql
 from tests.contract.store.fixtures import SHARD, StoreFixtures
-from tests.servers import skip_or_fail
+from tests.earlier import unpack
 
 pytestmark = pytest.mark.contract
 
 OLD = "bf0f9e0"
 """The last commit before procedures had versions."""
-ROOT = Path(__file__).parents[3]
 TIMEOUT = 60.0
 """Seconds for one answer of the old program."""
 
@@ -50,14 +46,8 @@ Apply: TypeAlias = Callable[[Batch], Awaitable[Sequence[int]]]
 @pytest.fixture(scope="session")
 def old_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``parlor`` and ``sql`` as they were."""
-    command = ["git", "-C", str(ROOT), "archive", "--format=tar", OLD, "parlor", "sql"]
-    try:
-        archive = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        skip_or_fail(f"commit {OLD} is not in this repository (a shallow clone?): {error}")
     folder = tmp_path_factory.mktemp("old")
-    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        files.extractall(folder, filter="data")
+    unpack(folder, OLD, ("parlor", "sql"))
     return folder
 
 

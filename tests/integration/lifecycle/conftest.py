@@ -12,15 +12,7 @@ import pytest
 
 from parlor_cli import leftovers, processes
 from tests.integration.lifecycle.command import Parlor
-from tests.servers import (
-    PrivateServer,
-    Unavailable,
-    redis_server,
-    running,
-    short_directory,
-    skip_or_fail,
-    valkey_program,
-)
+from tests.servers import PrivateServer, running_redis, valkey_program
 
 MakeParlor = Callable[..., Parlor]
 
@@ -51,13 +43,8 @@ def make_parlor(tmp_path: Path) -> Iterator[MakeParlor]:
 @pytest.fixture
 def external() -> Iterator[PrivateServer]:
     """A Redis that the operator runs."""
-    with short_directory() as directory:
-        try:
-            server = redis_server(directory, valkey_program())
-        except Unavailable as error:
-            skip_or_fail(str(error))
-        with running(server):
-            yield server
+    with running_redis(valkey_program) as server:
+        yield server
 
 
 def _remove(parlor: Parlor) -> None:
