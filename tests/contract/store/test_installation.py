@@ -72,7 +72,7 @@ async def test_shards_in_another_order_are_refused(new_settings: NewSettings) ->
     settings = new_settings()
     await migrate(settings)
     global_url = settings.urls[0].get_secret_value()
-    named = global_url.replace("_1", "_1_global") if "_1" in global_url else global_url
+    named = re.sub(r"_1(?=\?|\.db$)", "_1_global", global_url)
     turned = settings.model_copy(update={"urls": settings.urls[::-1], "global_url": type(settings.urls[0])(named)})
     with pytest.raises(SchemaMismatch, match="another order"):
         await migrate(turned)
