@@ -33,21 +33,20 @@ lint: $(DEV_STAMP)
 types: $(DEV_STAMP)
 	$(BIN)/mypy $(addprefix -p ,$(CODE))
 
-# Tests that keep the processor busy get a worker for each core; each collects all of them first, hence not more than
-# four, and takes a group of tests at a time, which share what it has started (tests/schedule.py). Those that start
-# installations, nodes or a browser mostly wait: three workers beside mypy, and one start at a time (tests/starts.py).
-BUSY := -n auto --maxprocesses 4
-GROUPED := --dist loadscope --no-loadscope-reorder
+# Each worker collects all tests first, hence no more than four. `make test` has three, for two cores: contract tests wait
+# now and then, those that start installations, nodes or a browser mostly, beside mypy, and Ray starts in one of them at a
+# time (tests/starts.py). A worker takes a group of tests at a time, which share what it has started (tests/schedule.py).
+THREE := -n 3 --dist loadscope --no-loadscope-reorder
 WAITING := tests/browser tests/chaos/system tests/cluster tests/integration
 
 unit: $(DEV_STAMP)
-	$(BIN)/pytest -q $(BUSY) tests/unit
+	$(BIN)/pytest -q -n auto --maxprocesses 4 tests/unit
 
 test: $(DEV_STAMP) servers lint ## Real servers when they may be installed, then lint, types and every test
 	@$(if $(CI),export PARLOR_TEST_REQUIRE_SERVERS=1;) failed=0; \
-	$(BIN)/pytest -q $(BUSY) $(GROUPED) $(addprefix --ignore=,$(WAITING)) tests || failed=1; \
+	$(BIN)/pytest -q $(THREE) $(addprefix --ignore=,$(WAITING)) tests || failed=1; \
 	nice $(MAKE) types & types=$$!; \
-	$(BIN)/pytest -n 3 $(GROUPED) --durations=25 --durations-min=5 $(WAITING) || failed=1; \
+	$(BIN)/pytest $(THREE) --durations=25 --durations-min=5 $(WAITING) || failed=1; \
 	wait $$types || failed=1; \
 	exit $$failed
 
@@ -91,7 +90,7 @@ chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hou
 	@began=$$SECONDS; \
 	$(BIN)/python -m tests.chaos.simulation --seeds $(CHAOS_SEEDS); \
 	PARLOR_TEST_WRAPPER_SEEDS=$(CHAOS_TIMES) $(BIN)/pytest -q tests/chaos/wrapper tests/chaos/wrapper/fail_over.py \
-		tests/integration/lifecycle/{autoscaling,growth,private_servers,restored,upgrade_from}.py; \
+		tests/integration/lifecycle/{autoscaling,growth,neighbours,private_servers,restored,upgrade_from}.py; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE); \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --servers embedded \
 		--faults kill-room-actor,kill-writer,kill-redis,kill-all,lock-sqlite,fill-shard-disk; \

@@ -18,7 +18,7 @@ from tests.integration.user import EVENTS, User
 from tests.integration.waiting import eventually, patience
 
 pytestmark = pytest.mark.integration
-
+KINDS = ("embedded",)
 REFUSED_WITHIN, STREAMS_END_WITHIN = 5.0, 30.0
 """Seconds, as promised (docs/OPERATIONS.md)."""
 

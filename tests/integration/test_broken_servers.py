@@ -14,7 +14,8 @@ import msgspec
 import pytest
 from redis import Redis
 
-from tests.integration.test_broken_configurations import PARLOR, scrubbed
+from tests.broken_configurations import scrubbed
+from tests.integration.test_broken_configurations import PARLOR
 from tests.integration.waiting import patience
 from tests.servers import running_redis, valkey_program
 

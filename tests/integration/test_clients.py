@@ -15,7 +15,7 @@ from tests.integration.user import User
 from tests.servers import skip_or_fail
 
 pytestmark = pytest.mark.integration
-
+KINDS = ("private",)
 PAGE = Path(__file__).parents[2] / "docs" / "CLIENTS.md"
 
 

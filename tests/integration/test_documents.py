@@ -14,7 +14,7 @@ from tests.integration import fuzz
 from tests.integration.user import User, of
 
 pytestmark = pytest.mark.integration
-
+KINDS = ("embedded",)
 EXAMPLES = 6
 """Of each call; `make fuzz` makes fifteen times as many."""
 OPERATIONS = {

@@ -14,7 +14,7 @@ from tests.integration.sse import EventReader
 from tests.integration.user import Json, User, of
 
 pytestmark = pytest.mark.integration
-
+KINDS = ("private",)
 POLICIES = ("enqueue", "reject", "interrupt", "rollback", "merge")
 WORDS = 30
 BEFORE, WITHIN, AT_THE_END = "before the first token", "in the middle", "at the very end"

@@ -10,6 +10,7 @@ from tests.integration.user import User
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
+KINDS = ("private",)
 
 
 async def test_an_llm_that_answers_with_an_error_fails_the_reply(user: User, shards: Shards) -> None:

@@ -16,7 +16,7 @@ from tests.servers import skip_or_fail
 from tests.sources import ROOT
 
 pytestmark = pytest.mark.integration
-
+KINDS = ("private",)
 HERE = Path(__file__).parent / "javascript"
 INSTALL_S = 300
 

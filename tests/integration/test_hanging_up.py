@@ -16,7 +16,7 @@ from tests.integration.user import User, of
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
-
+KINDS = ("private",)
 SENDS = 120
 AT_ONCE = 12
 """Clients side by side."""

@@ -13,7 +13,7 @@ from tests.integration.user import Json, User, succeeded
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
-
+KINDS = ("private",)
 HELLO: list[Any] = [{"role": "user", "content": "Hello there"}]
 TITLE = "### Task:\nGenerate a concise, 3-5 word title.\n### Chat History:\n<chat_history>\nUSER: Hi\n</chat_history>"
 """As Open WebUI asks for one, with the id of the chat."""

@@ -12,7 +12,6 @@ from redis.exceptions import AuthenticationError
 from tests.installation import Installation
 
 pytestmark = pytest.mark.integration
-
 KINDS = ("private",)
 
 

@@ -18,7 +18,7 @@ from tests.installation import Installation
 from tests.integration.user import Json, User, of, signed_in
 
 pytestmark = pytest.mark.integration
-
+KINDS = ("embedded",)
 MEMBERS = {"type", "title", "status", "detail", "instance", "errorCode", "code", "request_id"}
 
 

@@ -16,7 +16,7 @@ from tests.integration.user import User
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
-
+KINDS = ("private",)
 SLOW = "[[tokens=80 delay=5ms]]"
 
 

@@ -17,6 +17,7 @@ from tests.integration.user import EVENTS, User
 from tests.integration.waiting import patience
 
 pytestmark = pytest.mark.integration
+KINDS = ("embedded",)
 
 
 async def code_of(installation: Installation, account: str) -> str:

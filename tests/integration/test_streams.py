@@ -12,7 +12,7 @@ from tests.integration.user import EVENTS, User, of, succeeded
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
-
+KINDS = ("private",)
 SLOW = "[[tokens=30 delay=30ms]]"
 """About a second."""
 ENDS = ("message.completed", "message.stopped", "message.failed", "message.deleted")
