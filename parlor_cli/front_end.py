@@ -24,7 +24,7 @@ _HEARTBEATS_MISSED = 3
 _CONNECTIONS = 10_000
 """At least so many: a thousand for each of several addresses."""
 SPARE_NEEDS = 4 * 1024**3
-"""Bytes of free memory with which `parlor up` starts a spare replica."""
+"""Bytes of free memory with which `parlor up` starts spares."""
 LOOPBACK = "127.0.0.1"
 
 
@@ -59,10 +59,13 @@ def front_end(settings: Settings, *, bind: str = "") -> haproxy.FrontEnd:
     )
 
 
-def spare_fits(settings: Settings, meminfo: Path = Path("/proc/meminfo")) -> bool:
-    """Whether there is room for a spare replica, and HAProxy to put it behind the first one."""
-    if settings.api.replicas_max > 1 or haproxy_binary() is None:
-        return False
+def spare_replica_fits(settings: Settings) -> bool:
+    """Whether there is memory for a spare replica, and HAProxy to put it behind the first one."""
+    return settings.api.replicas_max == 1 and haproxy_binary() is not None and spare_fits()
+
+
+def spare_fits(meminfo: Path = Path("/proc/meminfo")) -> bool:
+    """Whether there is memory for processes that wait for another's death."""
     try:
         found = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
         return int(found["MemAvailable"].split()[0]) * 1024 >= SPARE_NEEDS

@@ -100,7 +100,9 @@ class Startup:
             self._override({"api": {"port": plan.http}, "store": {"partitions": blueprint.partitions}})
             connections = given.connections
             if given.api.spare is None and not given.ray.address:
-                self._override({"api": {"spare": front_end.spare_fits(given)}})
+                self._override({"api": {"spare": front_end.spare_replica_fits(given)}})
+            if given.rooms.spare is None and not given.ray.address:
+                self._override({"rooms": {"spare": front_end.spare_fits()}})
             if connections.health_port:
                 ports.require(connections.health_host, connections.health_port)
             elif not given.ray.address:

@@ -60,6 +60,7 @@ SETTINGS = {
     "PARLOR_API__PERSISTED_TIMEOUT": "6",
     "PARLOR_ROOMS__OWN_ACTORS": "0",
     "PARLOR_API__SPARE": "false",
+    "PARLOR_ROOMS__SPARE": "false",
 }
 """What differs from the defaults: tests do not wait as long as people and share two cores with all that they start; one
 of them is a page of another origin, one an OpenID issuer, one a collector of the traces that a request asks for."""

@@ -14,10 +14,11 @@ from parlor.model.ids import RoomId
 
 class PlacementBook:
     """Places rooms on actors; one actor takes at most ``max_rooms``. A room may have an actor of its own, which takes
-    no other."""
+    no other. ``spares`` actors take no room while there are others."""
 
-    def __init__(self, max_rooms: int) -> None:
+    def __init__(self, max_rooms: int, spares: int = 0) -> None:
         self._max_rooms = max_rooms
+        self._spares = spares
         self._rooms: dict[str, set[RoomId]] = {}
         self._place: dict[RoomId, str] = {}
         self._own: dict[RoomId, str] = {}
@@ -82,7 +83,9 @@ class PlacementBook:
         others = {actor: load for actor, load in loads.items() if actor != avoid} or loads
         if not others:
             raise Overloaded("Every room actor is full", retry_after=2.0)
-        actor = min(others, key=lambda name: (others[name], name))
+        # The spares are empty ones: whichever took over from an actor that died is none any more.
+        in_use = sorted(others, key=lambda name: (others[name] == 0, name))[: max(1, len(others) - self._spares)]
+        actor = min(in_use, key=lambda name: (others[name], name))
         self._note(room, actor)
         return actor
 

@@ -34,7 +34,8 @@ class RoomPool:
     def __init__(self, settings: RoomSettings, clock: Clock, own_limit: int = 0) -> None:
         self._settings = settings
         self._clock = clock
-        self._book = PlacementBook(settings.max_rooms_per_actor)
+        self._spares = 1 if settings.spare else 0
+        self._book = PlacementBook(settings.max_rooms_per_actor, self._spares)
         self._own = OwnActors(own_limit, clock)
         self._members: dict[str, _Member] = {}
         self._leaving: set[str] = set()
@@ -120,8 +121,8 @@ class RoomPool:
         self._drop(name)
 
     def lacking(self, draining: Set[str]) -> int:
-        """Returns how many actors to make. The pool keeps one more than there are rooms, within its limits. Actors on
-        ``draining`` nodes do not count, because they have to leave."""
+        """Returns how many actors to make. The pool keeps one more than there are rooms, within its limits, and the
+        spare. Actors on ``draining`` nodes do not count, because they have to leave."""
         staying = sum(1 for member in self._members.values() if member.node not in draining)
         return max(0, self._wanted() - staying)
 
@@ -155,7 +156,7 @@ class RoomPool:
 
     def _wanted(self) -> int:
         rooms = sum(self._book.rooms_of(name) for name in self._book.actors)
-        return min(self._settings.pool_limit, max(self._settings.actors_min, rooms + 1))
+        return min(self._settings.pool_limit, max(self._settings.actors_min, rooms + 1)) + self._spares
 
     def _drop(self, name: str) -> None:
         """Its rooms have no place until they are placed again; what they did there says nothing any more."""

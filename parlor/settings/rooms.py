@@ -20,6 +20,9 @@ class RoomSettings(Section):
     actors_max: int = Field(default=0, ge=0)
     """Most RoomActors; each is a process of about 50 MB. 0: one for every two cores of the Supervisor's machine,
     because few actors batch better than many (docs/PERFORMANCE.md)."""
+    spare: bool | None = None
+    """Whether one more RoomActor (about 95 MB) waits without rooms, and takes over those of one that dies. Empty:
+    `parlor up` decides, yes where 4 GB of memory are free."""
     shrink_after: Lifetime = timedelta(minutes=10)
     """How long a RoomActor beyond `actors_min` must be empty before it ends, so that its node can be removed. The same
     time, without a call, ends a StateMachine beyond the first."""

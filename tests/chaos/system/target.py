@@ -27,6 +27,7 @@ SETTINGS = {
     # Two owners at least, so that a room can go to another one.
     "PARLOR_ROOMS__ACTORS_MIN": "2",
     "PARLOR_ROOMS__ACTORS_MAX": "2",
+    "PARLOR_ROOMS__SPARE": "false",
     # Refused stale writes are counted between two faults.
     "RAY_metrics_report_interval_ms": "1000",
 }

@@ -87,30 +87,29 @@ async def test_the_spare_takes_over_in_the_same_request_and_gives_back(tmp_path:
 MEMORY = "MemTotal:       24000000 kB\nMemAvailable:   {} kB\n"
 
 
-@pytest.mark.parametrize(
-    ("free", "api", "expected"),
-    [(4 * 1024**2, {}, True), (4 * 1024**2 - 1, {}, False), (9 * 1024**2, {"replicas_max": 2}, False)],
-)
-def test_there_is_a_spare_where_there_is_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, api: dict[str, int], expected: bool
-) -> None:
-    monkeypatch.setattr(front_end, "haproxy_binary", lambda: Path("/bin/haproxy"))
+@pytest.mark.parametrize(("free", "expected"), [(4 * 1024**2, True), (4 * 1024**2 - 1, False)])
+def test_there_is_a_spare_where_there_is_memory(tmp_path: Path, free: int, expected: bool) -> None:
     (tmp_path / "meminfo").write_text(MEMORY.format(free))
-    settings = Settings.model_validate({"api": api})
-    assert front_end.spare_fits(settings, tmp_path / "meminfo") is expected
+    assert front_end.spare_fits(tmp_path / "meminfo") is expected
 
 
 @pytest.mark.parametrize("text", ["", "MemAvailable: much kB\n", "MemTotal: 1 kB\n", "no colon\n"])
-def test_where_memory_is_not_known_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(front_end, "haproxy_binary", lambda: Path("/bin/haproxy"))
+def test_where_memory_is_not_known_there_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "meminfo").write_text(text)
-    assert not front_end.spare_fits(Settings(), tmp_path / "meminfo")
-    assert not front_end.spare_fits(Settings(), tmp_path / "nothing")
+    assert not front_end.spare_fits(tmp_path / "meminfo")
+    assert not front_end.spare_fits(tmp_path / "nothing")
 
 
-def test_without_haproxy_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front_end, "haproxy_binary", lambda: None)
-    assert not front_end.spare_fits(Settings())
+@pytest.mark.parametrize(
+    ("binary", "most", "expected"),
+    [(Path("/bin/haproxy"), 1, True), (Path("/bin/haproxy"), 2, False), (None, 1, False)],
+)
+def test_a_spare_replica_needs_haproxy_and_is_no_second_one(
+    monkeypatch: pytest.MonkeyPatch, binary: Path | None, most: int, expected: bool
+) -> None:
+    monkeypatch.setattr(front_end, "haproxy_binary", lambda: binary)
+    monkeypatch.setattr(front_end, "spare_fits", lambda: True)
+    assert front_end.spare_replica_fits(Settings.model_validate({"api": {"replicas_max": most}})) is expected
 
 
 def test_only_one_replica_has_a_spare() -> None:

@@ -21,6 +21,10 @@ START_TIMEOUT_S = 150.0
 STOP_TIMEOUT_S = 120.0
 
 
+LEFT_OUT = ("PARLOR_RAY__DASHBOARD", "PARLOR_API__SPARE", "PARLOR_ROOMS__SPARE")
+"""What takes seconds of every start; `test_whole_life` has it."""
+
+
 class Parlor:
     """One data directory and what is asked of it."""
 
@@ -33,8 +37,7 @@ class Parlor:
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("PARLOR_", "OPENAI_", "RAY_"))
         }
-        # Its processes take seconds of every start; `test_whole_life` has it.
-        self.environment["PARLOR_RAY__DASHBOARD"] = "false"
+        self.environment |= dict.fromkeys(LEFT_OUT, "false")
 
     def command(self, *words: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -15,7 +15,7 @@ import pytest
 from parlor.rooms.own_actors import CONVERSATION, PREFIX
 from parlor_cli import processes
 from tests.integration.lifecycle import listening
-from tests.integration.lifecycle.command import Conversation, Parlor
+from tests.integration.lifecycle.command import LEFT_OUT, Conversation, Parlor
 from tests.integration.lifecycle.conftest import installations
 from tests.integration.waiting import patience
 
@@ -63,7 +63,8 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     with installations(tmp_path_factory.mktemp("life")) as make_parlor:
         parlor = make_parlor("data", "--partitions", "8", "--host", HOST)
         parlor.environment["PARLOR_LOG__LEVEL"] = "debug"
-        del parlor.environment["PARLOR_RAY__DASHBOARD"]
+        for name in LEFT_OUT:
+            del parlor.environment[name]
         yield Life(parlor)
 
 
@@ -129,6 +130,21 @@ def test_the_way_of_a_request_is_found_by_its_id(life: Life) -> None:
     assert "What happened" not in done.stdout, "no log has a message's text"
     actors = {line["event"]: line["actor"] for line in lines}
     assert actors["reply_ended"] == actors["command_served"] != actors["answered"]
+
+
+def test_a_spare_takes_the_rooms_of_an_actor_that_dies(life: Life) -> None:
+    def shared() -> dict[str, tuple[int, list[str]]]:
+        status = json.loads(life.parlor.command("status", "--json").stdout)
+        return {a["name"]: (a["pid"], a["rooms"]) for a in status["actors"] if a["name"].startswith("rooms-")}
+
+    life.send("before its actor dies")
+    before = shared()
+    [(dead, (pid, _))] = [item for item in before.items() if item[1][1]]
+    os.kill(pid, signal.SIGKILL)
+    life.send("right after")
+    [(heir, _)] = [item for item in shared().items() if life.room_id in item[1][1]]
+    assert heir != dead
+    assert heir in before, "it waited"
 
 
 def test_a_room_that_is_talked_in_moves_into_an_actor_of_its_own(life: Life) -> None:

@@ -14,8 +14,8 @@ from parlor.rooms.placement import PlacementBook
 pytestmark = pytest.mark.unit
 
 
-def book_of(actors: int, max_rooms: int = 100) -> PlacementBook:
-    book = PlacementBook(max_rooms)
+def book_of(actors: int, max_rooms: int = 100, spares: int = 0) -> PlacementBook:
+    book = PlacementBook(max_rooms, spares)
     for number in range(actors):
         book.add_actor(f"a{number}")
     return book
@@ -42,6 +42,27 @@ def test_past_that_rooms_share_the_least_loaded_first() -> None:
     for n in range(10):
         book.place(room(n))
     assert sorted(book.rooms_of(actor) for actor in book.actors) == [3, 3, 4]
+
+
+def test_the_spare_takes_over_and_then_another_one_is_the_spare() -> None:
+    book = book_of(2, spares=1)
+    assert {book.place(room(n)) for n in range(5)} == {"a0"}
+    book.remove_actor("a0")
+    assert {book.place(room(n)) for n in range(5)} == {"a1"}
+    book.add_actor("a0")
+    assert {book.place(room(n)) for n in range(9)} == {"a1"}
+
+
+def test_a_room_whose_actor_fails_goes_to_the_spare() -> None:
+    book = book_of(2, spares=1)
+    book.place(room(1))
+    assert book.place(room(1), avoid="a0") == "a1"
+
+
+def test_rooms_share_all_actors_but_the_spare_until_those_are_full() -> None:
+    book = book_of(3, max_rooms=2, spares=1)
+    assert [book.place(room(n)) for n in range(4)] == ["a0", "a1", "a0", "a1"]
+    assert [book.place(room(n)) for n in range(4, 6)] == ["a2", "a2"]
 
 
 def test_a_full_pool_is_overloaded() -> None:

@@ -18,8 +18,9 @@ SHRINK_AFTER = 600
 NOWHERE: frozenset[str] = frozenset()
 
 
-def pool_of(*, least: int = 2, most: int = 4, max_rooms: int = 10) -> tuple[RoomPool, FakeClock]:
+def pool_of(*, least: int = 2, most: int = 4, max_rooms: int = 10, spare: bool = False) -> tuple[RoomPool, FakeClock]:
     settings = RoomSettings(
+        spare=spare,
         actors_min=least,
         actors_max=most,
         max_rooms_per_actor=max_rooms,
@@ -50,6 +51,17 @@ def test_an_actor_that_has_not_answered_takes_no_room() -> None:
     assert [pool.place(room(number)) for number in range(3)] == ["b", "b", "b"]
     pool.answered("a", "node", [])
     assert pool.place(room(9)) == "a", "the empty one first"
+
+
+async def test_one_more_is_kept_as_a_spare_and_takes_over() -> None:
+    pool, clock = pool_of(least=1, most=1, spare=True)
+    assert pool.lacking(NOWHERE) == 2
+    started(pool, a="n1", b="n1")
+    assert [pool.place(room(number)) for number in range(3)] == ["a", "a", "a"]
+    await clock.advance(2 * SHRINK_AFTER)
+    assert (pool.lacking(NOWHERE), pool.let_go(NOWHERE)) == (0, [])
+    pool.silent("a")
+    assert [pool.place(room(number)) for number in range(3)] == ["b", "b", "b"]
 
 
 def test_rooms_of_a_silent_actor_go_elsewhere_and_come_back_only_when_asked_for() -> None:
