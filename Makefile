@@ -13,7 +13,7 @@ CODE := $(wildcard api actors demo_model examples parlor parlor_bench parlor_cli
 export PIP_NO_INPUT := 1
 PYTHON ?=
 
-.PHONY: help run install-dev check lint types unit test servers bench bench-check soak chaos image image-steps package lock sbom audit fuzz site
+.PHONY: help run install-dev check lint types affected unit test servers bench bench-check soak chaos image image-steps package lock sbom audit fuzz site
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -23,8 +23,8 @@ run: $(RUN_STAMP) ## Install if needed, then start Parlor on 127.0.0.1:8000; Ctr
 
 install-dev: $(DEV_STAMP) ## Install for development
 
-check: $(DEV_STAMP) ## Lint, types and unit tests, python -m tests.structure among them: two minutes
-	@$(MAKE) -j2 --output-sync=target lint types unit
+check: $(DEV_STAMP) ## Lint, types and the unit tests that the change since main (or BASE=) can reach
+	@$(MAKE) -j2 --output-sync=target lint types affected
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
@@ -39,8 +39,17 @@ types: $(DEV_STAMP)
 THREE := -n 3 --dist loadscope --no-loadscope-reorder
 WAITING := tests/browser tests/chaos/system tests/cluster tests/integration
 
+FOUR := -q -n auto --maxprocesses 4
+
 unit: $(DEV_STAMP)
-	$(BIN)/pytest -q -n auto --maxprocesses 4 tests/unit
+	$(BIN)/pytest $(FOUR) tests/unit
+
+# More workers cost more than they bring where there are few tests.
+affected: $(DEV_STAMP)
+	@tests=$$($(BIN)/python -m tests.affected $(BASE)); \
+	if [ "$$tests" != tests/unit ] && [ $$(wc -w <<<"$$tests") -lt 20 ]; then workers='-q -n 0'; else workers='$(FOUR)'; fi; \
+	echo "$(BIN)/pytest $$workers" $$tests; \
+	$(BIN)/pytest $$workers $$tests
 
 test: $(DEV_STAMP) servers lint ## Real servers when they may be installed, then lint, types and every test
 	@$(if $(CI),export PARLOR_TEST_REQUIRE_SERVERS=1;) failed=0; \
@@ -66,15 +75,15 @@ soak: $(DEV_STAMP) servers ## Half of the peak rate with replies for DURATION=72
 	$(BIN)/parlor bench run F12 --duration $(DURATION) --results docs/benchmarks
 	$(BIN)/python -m parlor_bench.report docs/benchmarks docs/PERFORMANCE.md
 
-# The commit to compare with, and options of `parlor bench compare`.
-BASE ?= HEAD~1
+# The commit to compare with (for `make check` where the branch began), and options of `parlor bench compare`.
+BASE ?=
 BENCH_CHECK ?=
 
 bench-check: $(DEV_STAMP) servers ## Whether sends are as fast as at BASE=HEAD~1, by paired ratios of one run
 	@home=$$(mktemp -d); tree=$$home/tree; \
 	trap 'for side in new base; do $(BIN)/parlor down --data-dir $$home/$$side; done; \
 		git worktree remove --force $$tree; rm -rf $$home' EXIT; \
-	git worktree add --quiet --detach $$tree $(BASE); \
+	git worktree add --quiet --detach $$tree $(or $(BASE),HEAD~1); \
 	(cd $$tree && PYTHONPATH=$$tree $(abspath $(BIN))/parlor up --data-dir $$home/base --port 0 --servers private --detach); \
 	$(BIN)/parlor up --data-dir $$home/new --port 0 --servers private --detach; \
 	$(BIN)/parlor bench compare $$home/base --data-dir $$home/new $(BENCH_CHECK)

@@ -24,7 +24,12 @@ def relative(file: Path) -> str:
 @cache
 def trees(*folders: str) -> dict[str, ast.Module]:
     """The syntax tree of each Python file, by its path."""
-    return {relative(file): ast.parse(file.read_text(encoding="utf-8")) for file in files(*folders)}
+    return {relative(file): _tree(file) for file in files(*folders)}
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 @cache

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from functools import cache
 from pathlib import PurePosixPath
 from typing import NamedTuple, TypeAlias
@@ -170,16 +171,17 @@ def _is_only_docstring(tree: ast.Module) -> bool:
 
 def _groups(edges: Edges) -> list[frozenset[str]]:
     """Rooms that reach each other, together; all others alone. Each group after those that it imports."""
-    reached = {room: _reached(room, edges) for room in edges}
-    groups = {frozenset({room, *(other for other in reached[room] if room in reached[other])}) for room in edges}
-    return sorted(groups, key=lambda group: (len(reached[min(group)] - group), sorted(group)))
+    reaches = {room: reached(room, edges) for room in edges}
+    groups = {frozenset({room, *(other for other in reaches[room] if room in reaches[other])}) for room in edges}
+    return sorted(groups, key=lambda group: (len(reaches[min(group)] - group), sorted(group)))
 
 
-def _reached(start: str, edges: Edges) -> frozenset[str]:
+def reached(start: str, edges: Mapping[str, AbstractSet[str]]) -> frozenset[str]:
+    """All that can be come to from ``start``, one edge after the other."""
     found: set[str] = set()
     waiting = [start]
     while waiting:
-        for room in edges[waiting.pop()] - found:
+        for room in edges.get(waiting.pop(), frozenset()) - found:
             found.add(room)
             waiting.append(room)
     return frozenset(found)

@@ -220,6 +220,7 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@cache
 def group() -> TyperGroup:
     """The `parlor` command."""
     found = typer.main.get_command(app)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ FIELDS = {
 PROBES = {"httpGet", "periodSeconds", "timeoutSeconds", "failureThreshold", "initialDelaySeconds", "successThreshold"}
 
 
+@cache
 def documents() -> list[dict[str, Any]]:
     """What the base is made of, file by file."""
     names = yaml.safe_load((BASE / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]

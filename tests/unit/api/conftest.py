@@ -17,6 +17,7 @@ from structlog.typing import EventDict
 
 from api import openapi
 from api.app import build_app
+from api.methods import MethodTable
 from parlor.gateway import Gateway
 from parlor.settings import ApiSettings, AuthSettings, Settings
 from parlor.settings.account_limits import AccountLimits
@@ -80,6 +81,13 @@ def document(never_started: FastAPI) -> dict[str, Any]:
     return openapi.document(never_started)
 
 
+@pytest.fixture(scope="session")
+def methods(never_started: FastAPI) -> MethodTable:
+    """The methods of each path, which are read from such a document."""
+    found: MethodTable = never_started.state.methods
+    return found
+
+
 @pytest.fixture
 async def app(
     settings: Settings,
@@ -87,6 +95,7 @@ async def app(
     clock: FakeClock,
     metrics: RecordingMetrics,
     routes: list[BaseRoute],
+    methods: MethodTable,
 ) -> AsyncIterator[FastAPI]:
     async def factory() -> Gateway:
         gateway.limits = gateway.administration.limits = AccountLimits(settings.limits)
@@ -94,6 +103,7 @@ async def app(
 
     built = build_app(settings, factory, clock=clock, entropy=CountingEntropy(), metrics=metrics)
     built.router.routes[:] = routes
+    built.state.methods = methods
     async with built.router.lifespan_context(built):
         yield built
 
