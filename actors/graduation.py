@@ -33,8 +33,10 @@ class Graduation:
     """``parlor.rooms.own_actors`` decides, this carries it out, a step at a time. Nothing of a promise rests on it: two
     owners of a room are told apart by its claim (I3)."""
 
-    def __init__(self, rooms: RoomPool, pools: Pools, change: Change, claims: Claims) -> None:
+    def __init__(self, rooms: RoomPool, pools: Pools, change: Change, claims: Claims, busy: Callable[[], bool]) -> None:
+        """``busy``: whether the processors are."""
         self._rooms = rooms
+        self._busy = busy
         self._pools = pools
         self._change = change
         self._claims = claims
@@ -47,7 +49,7 @@ class Graduation:
 
     async def step(self) -> None:
         """Makes the actor whose turn it is, and begins to move rooms whose own actor answers."""
-        if (name := self._rooms.next_own()) is not None:
+        if (name := self._rooms.next_own(busy=self._busy())) is not None:
             _log.info("room_gets_its_own_actor", name=name)
             await self._change(partial(self._pools.make_own_actor, name))
         for room, holder, own in self._rooms.to_move():

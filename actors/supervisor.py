@@ -24,6 +24,7 @@ from actors.once import Once
 from actors.overdue import overdue_wakes
 from actors.pools import Pools, state_machine_name
 from actors.process import ActorProcess
+from actors.processors import Processors
 from actors.renewal import Renewal
 from actors.replicas import announced
 from actors.report import queue_statuses, service_statuses
@@ -66,7 +67,7 @@ class Supervisor:
         shared_only = self._settings.ray.placement == "resources"
         own = 0 if shared_only else most_own_actors(self._settings.rooms)
         self._rooms = RoomPool(self._settings.rooms, self._clock, own)
-        self._graduation = Graduation(self._rooms, self._pools, self._change, self._claims)
+        self._graduation = Graduation(self._rooms, self._pools, self._change, self._claims, Processors().are_busy)
         self._liveness = LivenessCheck(self._clock, self._answered, self._rooms.silent)
         self._renewal = Renewal(self._pools, self._rooms, self._liveness, self._graduation, self._change, self._retire)
         self._changing = asyncio.Lock()

@@ -23,8 +23,8 @@ CONVERSATION = 10
 FADE = 0.95
 """What is left of a room's score from one report of its actor to the next, a second later."""
 MUCH_BUSIER = 4.0
-PAUSE_SECONDS = 10.0
-"""Between two starts: each takes a core for a second or two from those who talk."""
+PAUSE_SECONDS, BUSY_PAUSE_SECONDS = 10.0, 60.0
+"""Between two starts, and where the processors are busy: each takes a core for a second or two from those who talk."""
 EMPTY_SECONDS = 30.0
 """After so long without its room an actor ends."""
 START_SECONDS = 120.0
@@ -50,8 +50,8 @@ class OwnActors:
         self._limit = limit
         self._clock = clock
         self._own: dict[str, _Own] = {}
-        self._next_at = 0.0
-        """When another one may be made, on the monotonic clock."""
+        self._made_at = float("-inf")
+        """When the last one was made, on the monotonic clock."""
         self._served: dict[RoomId, int] = {}
         self._scores: dict[RoomId, float] = {}
         """About the commands of the last twenty seconds."""
@@ -65,9 +65,8 @@ class OwnActors:
         return [name for name, own in self._own.items() if own.answers]
 
     def add(self, name: str) -> None:
-        now = self._clock.monotonic()
-        self._own[name] = _Own(now)
-        self._next_at = now + PAUSE_SECONDS
+        self._made_at = self._clock.monotonic()
+        self._own[name] = _Own(self._made_at)
 
     def remove(self, name: str) -> None:
         self._own.pop(name, None)
@@ -104,9 +103,10 @@ class OwnActors:
             self._served.pop(room, None)
             self._scores.pop(room, None)
 
-    def next(self) -> str | None:
-        """The name of the actor to make now: one at a time, for the busiest room that shares one."""
-        if self._clock.monotonic() < self._next_at:
+    def next(self, *, busy: bool) -> str | None:
+        """The name of the actor to make now: one at a time, for the busiest room that shares one; less often while the
+        processors are ``busy``."""
+        if self._clock.monotonic() < self._made_at + (BUSY_PAUSE_SECONDS if busy else PAUSE_SECONDS):
             return None
         if any(not own.answers for own in self._own.values()) or len(self._own) >= self._limit:
             return None

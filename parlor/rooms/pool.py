@@ -98,9 +98,9 @@ class RoomPool:
             member.empty_since = None
         return name
 
-    def next_own(self) -> str | None:
-        """The name of the own actor to make now."""
-        name = self._own.next()
+    def next_own(self, *, busy: bool = False) -> str | None:
+        """The name of the own actor to make now; less often while the processors are ``busy``."""
+        name = self._own.next(busy=busy)
         return None if name in self._leaving else name
 
     def to_move(self) -> list[tuple[RoomId, str, str]]:

@@ -132,7 +132,8 @@ async def _until_own_actors(bench: Bench, on: Installation, load: Sends) -> int:
     """Keeps the rooms busy until no more actors of their own come; returns how many there are."""
     count, waited, quiet = 0, 0.0, 0.0
     while waited < OWN_ACTORS_SECONDS and (quiet < OWN_ACTOR_PAUSE or not count):
-        await in_process(msgspec.structs.replace(load, connections=8, seconds=5.0))
+        # Fewer come while the processors are busy.
+        await in_process(msgspec.structs.replace(load, connections=8, seconds=5.0, per_second=100.0))
         waited, quiet = waited + 5.0, quiet + 5.0
         if (now := len(on.processes("ray::RoomActor")) - 1) > count:
             count, quiet = now, 0.0

@@ -66,7 +66,7 @@ class Scene:
         self.made: list[str] = []
         self.handles: dict[str, object] = {SHARED: self.holder, OWN: self.own}
         pools = SimpleNamespace(rooms=self.handles, make_own_actor=self.made.append)
-        self.graduation = Graduation(self.rooms, cast("Pools", pools), self._change, self._claims)
+        self.graduation = Graduation(self.rooms, cast("Pools", pools), self._change, self._claims, lambda: False)
         self.rooms.add(SHARED)
         self.rooms.answered(SHARED, "node", [])
         self.rooms.place(ROOM)

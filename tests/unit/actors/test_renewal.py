@@ -120,7 +120,7 @@ class Scene:
         self.rooms = RoomPool(RoomSettings(actors_min=1, actors_max=1), SystemClock(), 1)
         self.liveness = LivenessCheck(SystemClock(), self._answered, self.rooms.silent)
         pools = cast("Pools", self.pools)
-        self.graduation = Graduation(self.rooms, pools, self._change, self._claims)
+        self.graduation = Graduation(self.rooms, pools, self._change, self._claims, lambda: False)
         self.renewal = Renewal(pools, self.rooms, self.liveness, self.graduation, self._change, self._retire)
 
     def _answered(self, status: ActorStatus) -> None:

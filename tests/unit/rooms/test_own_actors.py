@@ -8,7 +8,15 @@ from collections.abc import Callable
 import pytest
 
 from parlor.model.ids import RoomId
-from parlor.rooms.own_actors import CONVERSATION, EMPTY_SECONDS, PAUSE_SECONDS, START_SECONDS, most_own_actors, name_of
+from parlor.rooms.own_actors import (
+    BUSY_PAUSE_SECONDS,
+    CONVERSATION,
+    EMPTY_SECONDS,
+    PAUSE_SECONDS,
+    START_SECONDS,
+    most_own_actors,
+    name_of,
+)
 from parlor.rooms.pool import RoomPool
 from parlor.settings import RoomSettings
 from tests.unit.fake_clock import FakeClock
@@ -71,6 +79,18 @@ def test_the_busiest_first_and_one_start_at_a_time() -> None:
     assert found.pool.next_own() is None, "it takes long"
     found.pool.answered("room-b", "node", [])
     assert found.pool.next_own() == "room-c"
+
+
+def test_a_longer_pause_while_the_processors_are_busy() -> None:
+    found = Pool()
+    found.report(a=CONVERSATION, b=50)
+    assert found.pool.next_own(busy=True) == name_of(B), "the first one at once"
+    found.graduate(B)
+    found.clock.ms += int(BUSY_PAUSE_SECONDS * 1000) - 1
+    assert found.pool.next_own(busy=True) is None
+    assert found.pool.next_own() == name_of(A)
+    found.clock.ms += 1
+    assert found.pool.next_own(busy=True) == name_of(A)
 
 
 def test_a_pause_between_two_starts() -> None:
