@@ -10,11 +10,10 @@ All pairs of a run may be in a text without the run itself: ``matches`` compares
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
+from operator import add
 from typing import NamedTuple
 
 from parlor.model.ids import RoomId
@@ -27,8 +26,10 @@ _SEPARATING = frozenset("ZPC")
 """Of Unicode's categories: separators, punctuation, control characters and what is not assigned."""
 _JAMO = range(0x1160, 0x1200)
 """Vowels and final consonants of Korean, which make one syllable with what stands before them."""
-_ASCII_WORD = re.compile(r"[0-9a-z$+<=>^`|~]+")
+_KEPT = frozenset("0123456789abcdefghijklmnopqrstuvwxyz$+<=>^`|~")
 """ASCII's letters, digits and signs."""
+_ASCII = {code: chr(code).lower() if chr(code).lower() in _KEPT else " " for code in range(128)}
+"""``str.translate`` takes it for a whole text at once."""
 
 _BEFORE, _SNIPPET = 40, 160
 """Characters of a snippet: before the first match, and in all."""
@@ -45,7 +46,7 @@ class Folded(NamedTuple):
 
 def fold(text: str) -> Folded:
     if text.isascii():
-        return Folded("".join(map(_ascii, text)), list(range(len(text) + 1)))
+        return Folded(text.translate(_ASCII), list(range(len(text) + 1)))
     folded: list[str] = []
     at: list[int] = []
     for start, cluster in _clusters(text):
@@ -63,18 +64,20 @@ def runs(query: str) -> list[str]:
 
 def tokens(text: str, account_db_key: int, room_id: RoomId) -> str:
     """Returns what the index keeps of a message; empty for a text without a run."""
-    pairs = {pair for run in fold(text).text.split() for pair in _pairs(run)}
+    folded = text.translate(_ASCII) if text.isascii() else fold(text).text
+    # A text repeats its pairs: each is written once.
+    pairs = {pair for run in folded.split() for pair in (*map(add, run, run[1:]), run[-1])}
     if not pairs:
         return ""
-    return " ".join([_account(account_db_key), _room(room_id), *sorted(pairs)])
+    return " ".join([_account(account_db_key), _room(room_id), *sorted(map(_written, pairs))])
 
 
 def wanted(sought: list[str], account_db_key: int, room_id: RoomId | None) -> list[str]:
     """Returns the tokens of which a message must have all; one that ends in ``*`` is how a token begins."""
     scope = [_account(account_db_key), *([] if room_id is None else [_room(room_id)])]
-    pairs = {pair for run in sought if len(run) > 1 for pair in list(_pairs(run))[:-1]}
+    pairs = {pair for run in sought for pair in map(add, run, run[1:])}
     singles = {f"{_code(run)}*" for run in sought if len(run) == 1}
-    return [*scope, *sorted(pairs), *sorted(singles)]
+    return [*scope, *sorted(map(_written, pairs)), *sorted(singles)]
 
 
 class Snippet(NamedTuple):
@@ -121,9 +124,10 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _pairs(run: str) -> Iterator[str]:
-    codes = [*map(_code, run), _NOTHING]
-    return (first + second for first, second in pairwise(codes))
+@lru_cache(maxsize=65_536)
+def _written(pair: str) -> str:
+    """``pair``: two characters, or the last one of a run."""
+    return _code(pair[0]) + (_code(pair[1]) if len(pair) > 1 else _NOTHING)
 
 
 @lru_cache(maxsize=4096)
@@ -142,12 +146,6 @@ def _account(account_db_key: int) -> str:
 
 def _room(room_id: RoomId) -> str:
     return f"room{room_id.replace('-', '')}"
-
-
-@lru_cache(maxsize=256)
-def _ascii(character: str) -> str:
-    lower = character.lower()
-    return lower if _ASCII_WORD.fullmatch(lower) else " "
 
 
 def _clusters(text: str) -> Iterator[tuple[int, str]]:
