@@ -66,12 +66,15 @@ class EventHub:
         return sum(1 for watched in self._watched.values() if watched.tails)
 
     @asynccontextmanager
-    async def tail(self, stream: str, after: str | None, position: Position, log: LogReader) -> AsyncIterator[Tail]:
-        """A reader of ``stream`` behind the cursor ``after`` (None: from now). Raises ``InvalidCursor`` for a cursor
-        that is none, ``StreamExpired`` for one that the log does not reach back to, ``CacheUnavailable``."""
+    async def tail(
+        self, stream: str, after: str | None, position: Position, log: LogReader, known: LogPosition | None = None
+    ) -> AsyncIterator[Tail]:
+        """A reader of ``stream`` behind the cursor ``after`` (None: from now). ``known`` is the log's position, where
+        the caller has just read it. Raises ``InvalidCursor`` for a cursor that is none, ``StreamExpired`` for one that
+        the log does not reach back to, ``CacheUnavailable``."""
         if after is not None:
             parse_event_cursor(after)
-        at = await position()
+        at = known or await position()
         last, start = (at.last, at.start) if at else (START, START)
         cursor = after if after is not None else last
         # Ahead of the log's end is no place either: that log was another one, before Redis lost it.

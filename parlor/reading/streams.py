@@ -159,10 +159,10 @@ class EventStreams:
             ) from None
 
     @asynccontextmanager
-    async def _tail(self, room_id: RoomId, after: str | None) -> AsyncIterator[Tail]:
+    async def _tail(self, room_id: RoomId, after: str | None, known: LogPosition | None = None) -> AsyncIterator[Tail]:
         stream = self._keys.events(home_of(room_id), room_id)
         position = partial(self._reader.room_log, room_id)
-        async with self._hub.tail(stream, after, position, self._log.of_room(room_id)) as tail:
+        async with self._hub.tail(stream, after, position, self._log.of_room(room_id), known) as tail:
             yield tail
 
     @asynccontextmanager
@@ -191,7 +191,7 @@ class EventStreams:
                 return False, False
             return event.message_id in ids, event.message_id == last.message_id and event.type in stop_kinds
 
-        async with self._tail(room_id, begin) as tail:
+        async with self._tail(room_id, begin, position) as tail:
             yield EventSubscription(tail, self._heartbeat, choose)
 
     async def _has_end(
