@@ -85,7 +85,7 @@ def test_every_kind_of_fault_was_made(reports: list[Report]) -> None:
 
 
 def test_budgets_refused_what_they_had_no_room_for(reports: list[Report]) -> None:
-    assert sum(report.over_budget for report in reports) > 2
+    assert sum(report.over_budget for report in reports) > 0
     assert all(report.over_budget == 0 for report in reports if report.seed < SPENDING_FROM)
 
 
