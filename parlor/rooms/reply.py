@@ -324,6 +324,7 @@ class ReplyRun:
                     texts.append(part.text)
                     self._draft.add(part.text, reasoning=isinstance(part, ReasoningDelta))
                     self._writer.news.set()
+                    await self._writer.wanted.wait()
                     continue
                 self._meter.take(part)
                 if isinstance(part, Completion):

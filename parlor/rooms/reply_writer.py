@@ -25,6 +25,9 @@ from parlor.rooms.reply_job import ReplyJob, ReplyPorts, in_shard, row_of
 RETRY_AFTER = 0.25
 """Seconds before a call that Redis did not answer is repeated."""
 
+CALM = 2.0
+"""Pauses of up to so many intervals are those of a Redis that is not busy: the model is read all the while, so that the
+end is known at once."""
 PAUSE_MAX = 0.1
 """Seconds between two pieces at most, however slow Redis is: what a reader sees is this much behind the model."""
 
@@ -49,6 +52,10 @@ class ReplyWriter:
     def __init__(self, ports: ReplyPorts, address: RoomAddress, claim: Claim, job: ReplyJob, draft: Draft) -> None:
         self.news = asyncio.Event()
         """Set by whoever has added to the draft."""
+        self.wanted = asyncio.Event()
+        """Cleared while many replies share a busy Redis and this one waits for its next write: what the model says
+        meanwhile may stay in the connection's buffer, where several pieces cost as much as one."""
+        self.wanted.set()
         self.version = job.version
         """What the reply ends with, as far as its row was written."""
         self._job = job
@@ -79,12 +86,19 @@ class ReplyWriter:
                 return
             if not self._complete:
                 self._pausing = True
+                if pause > CALM * interval:
+                    self.wanted.clear()
                 await clock.sleep(pause)
+                if not self.wanted.is_set():
+                    self.wanted.set()
+                    # What waits in the buffer is taken now, and written with the rest.
+                    await asyncio.sleep(0)
                 self._pausing = False
 
     async def finish(self, running: asyncio.Task[None]) -> None:
         """Writes the rest. ``running`` is the task of ``run``."""
         self._complete = True
+        self.wanted.set()
         self.news.set()
         if self._pausing:
             # Write the rest now, so that the end does not wait for the interval to pass.

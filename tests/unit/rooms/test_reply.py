@@ -29,9 +29,6 @@ from tests.unit.scripted_model import USAGE, Talk
 
 pytestmark = pytest.mark.unit
 
-INTERVAL = 0.025
-"""Of deltas, the default."""
-
 
 async def begun(domain: Domain) -> tuple[Room, Talk]:
     """Returns a room whose first reply is being written."""
@@ -45,37 +42,6 @@ async def deltas(domain: Domain, room: Room) -> list[tuple[int, str]]:
     return [
         (data["offset"], data["text"]) for kind, data in await domain.events(room.room_id) if kind == "message.delta"
     ]
-
-
-async def test_the_first_piece_is_told_at_once_and_the_next_ones_together(domain: Domain) -> None:
-    room, talk = await begun(domain)
-    talk.say("A")
-    await settle()
-    assert await deltas(domain, room) == [(0, "A")]
-    talk.say("B", "C", "D")
-    await settle()
-    assert await deltas(domain, room) == [(0, "A")]
-    await domain.clock.advance(INTERVAL)
-    assert await deltas(domain, room) == [(0, "A"), (1, "BCD")]
-    talk.say("E")
-    await domain.clock.advance(INTERVAL)
-    assert await deltas(domain, room) == [(0, "A"), (1, "BCD"), (4, "E")]
-
-
-@pytest.mark.parametrize(("took", "pause"), [(0.0, INTERVAL), (0.06, 0.06), (5.0, 0.1)])
-async def test_where_redis_is_slow_pieces_are_fewer(domain: Domain, took: float, pause: float) -> None:
-    room, talk = await begun(domain)
-    gate = domain.pipeline.gates["append_delta"] = asyncio.Event()
-    talk.say("A")
-    await settle()
-    await domain.clock.advance(took)
-    gate.set()
-    await settle()
-    talk.say("B")
-    await domain.clock.advance(pause - 0.005)
-    assert await deltas(domain, room) == [(0, "A")]
-    await domain.clock.advance(0.01)
-    assert await deltas(domain, room) == [(0, "A"), (1, "B")]
 
 
 async def test_a_reply_ends_with_its_whole_text_everywhere(domain: Domain) -> None:
