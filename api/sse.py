@@ -31,9 +31,9 @@ RECONNECT = "stream.reconnect"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 GRACE = 5.0
 """Seconds to finish a write to a slow client when its stream has to end."""
-STALL = 30.0
-"""Seconds for one write. A client that does not read for so long is cut off, and can resume. Until then one batch and
-the web server's buffer (64 KiB) are kept for it."""
+STALL, LOOK = 30.0, 5.0
+"""Seconds for one write, and between two looks whether it takes longer. A client that does not read for so long is cut
+off, and can resume. Until then one batch and the web server's buffer (64 KiB) are kept for it."""
 _JITTER = 0.1
 """The share of its lifetime by which a stream may end early, so that streams opened together reconnect apart."""
 _log = structlog.get_logger(__name__)
@@ -134,7 +134,9 @@ class EventStream(Response):
         deadline = asyncio.create_task(self._edge.clock.sleep(seconds))
         tasks = (running, gone, deadline)
         try:
-            await asyncio.wait((*tasks, revoked), return_when=asyncio.FIRST_COMPLETED)
+            # One look now and then: a time limit around each write would cost a tenth of an event.
+            while not (await asyncio.wait((*tasks, revoked), timeout=LOOK, return_when=asyncio.FIRST_COMPLETED))[0]:
+                relay.check()
             if gone.done():
                 return
             if revoked.done():
@@ -163,7 +165,8 @@ class _Relay:
         self._subscription = subscription
         self._send = send
         self._frames = frames
-        self._sending = False
+        self._sending_since: float | None = None
+        """Of the write that is under way, on the loop's clock."""
         self._ending = False
         self.cursor = subscription.cursor
 
@@ -184,7 +187,7 @@ class _Relay:
     async def stop(self, running: asyncio.Task[None]) -> None:
         """Ends ``run``: at once while it waits for events, after the current batch while it writes."""
         self._ending = True
-        if not self._sending:
+        if self._sending_since is None:
             running.cancel()
         await asyncio.wait({running}, timeout=GRACE)
 
@@ -192,11 +195,16 @@ class _Relay:
         """Ends the body, with a reason unless the events have said that they end."""
         await _end_body(self._send, self._frames.end(self.cursor, reason))
 
+    def check(self) -> None:
+        """Raises ``TimeoutError`` when the client has not read for ``STALL`` seconds."""
+        since = self._sending_since
+        if since is not None and asyncio.get_running_loop().time() - since >= STALL:
+            raise TimeoutError
+
     async def _write(self, chunk: bytes) -> None:
-        self._sending = True
-        async with asyncio.timeout(STALL):
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-        self._sending = False
+        self._sending_since = asyncio.get_running_loop().time()
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        self._sending_since = None
 
 
 def allowance(edge: Edge, caller: Caller) -> tuple[float, str]:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 
+from api.sse import LOOK, STALL
 from parlor.errors import CacheUnavailable, Fenced, RoomNotFound, StreamExpired
 from parlor.model.messages import Event
 from parlor.settings import Settings
@@ -17,7 +18,7 @@ from tests.unit.api.exchange import Exchange
 from tests.unit.api.fake_gateway import FakeGateway
 from tests.unit.api.recording_metrics import RecordingMetrics
 from tests.unit.api.samples import CURSOR, MESSAGE, ROOM
-from tests.unit.fake_clock import FakeClock
+from tests.unit.fake_clock import FakeClock, LeapingTime
 
 pytestmark = pytest.mark.unit
 
@@ -58,6 +59,25 @@ async def test_a_batch_is_framed_in_one_chunk(
         )
         gateway.subscription.batches.put_nowait(None)
         assert await stream.next() == {"type": "http.response.body", "body": b"", "more_body": False}
+        await stream.finished()
+    assert gateway.subscription.closed.is_set()
+    assert metrics.streams == [1, 0]
+
+
+async def test_a_client_that_does_not_read_is_cut_off(
+    app: FastAPI, headers: dict[str, str], gateway: FakeGateway, metrics: RecordingMetrics
+) -> None:
+    time = LeapingTime(asyncio.get_running_loop())
+    async with events(app, headers) as stream:
+        await stream.start()
+        await stream.chunk()
+        time.leap(STALL)
+        gateway.subscription.batches.put_nowait([DELTA])
+        assert b"message.delta" in await stream.chunk(), "a pause without events is none of the client's"
+        stream.reading.clear()
+        gateway.subscription.batches.put_nowait([DELTA])
+        await stream.stuck.wait()
+        time.leap(STALL + LOOK)
         await stream.finished()
     assert gateway.subscription.closed.is_set()
     assert metrics.streams == [1, 0]
