@@ -28,6 +28,7 @@ from parlor_cli.installation import Installation as DataDirectory
 from parlor_cli.installation import RunFile
 from parlor_cli.servers import redis
 from tests.openid_issuer import CLIENT_ID, CLIENT_SECRET
+from tests.servers import mysql_server, running
 from tests.starts import one_start_at_a_time
 from tests.tools import personas
 
@@ -67,7 +68,8 @@ of them is a page of another origin, one an OpenID issuer, one a collector of th
 
 
 class Installation:
-    """A running one. ``kind`` says what it stands on: Valkey and SQLite, or redis-server and MariaDB."""
+    """A running one. ``kind`` says what it stands on: Valkey and SQLite, or redis-server and MariaDB (with
+    PARLOR_TEST_MYSQLD, MySQL, which the installation does not own)."""
 
     def __init__(self, kind: Kind, data_dir: Path) -> None:
         self.kind = kind
@@ -170,15 +172,19 @@ def missing_programs(kind: Kind) -> list[str]:
 @contextlib.contextmanager
 def installed(kind: Kind) -> Iterator[Installation]:
     """A new installation, or the one that runs already where ``PARLOR_TEST_RUNNING`` says."""
-    running = os.environ.get(RUNNING)
-    if running is not None:
-        yield Installation(kind, Path(running))
+    there = os.environ.get(RUNNING)
+    if there is not None:
+        yield Installation(kind, Path(there))
         return
     root = Path(tempfile.mkdtemp(prefix="plr", dir="/tmp"))
     data_dir = root / "d"
     (root / "personas.toml").write_text(personas(), encoding="utf-8")
+    server = contextlib.ExitStack()
     try:
-        up = ("up", "--detach", "--port", "0", "--servers", kind, "--data-dir", str(data_dir))
+        up = ["up", "--detach", "--port", "0", "--servers", kind, "--data-dir", str(data_dir)]
+        if kind == "private" and "PARLOR_TEST_MYSQLD" in os.environ:
+            url = server.enter_context(running(mysql_server(root))).url
+            up += [f"--mysql-url={url.replace('/parlor?', f'/parlor_{shard}?')}" for shard in (1, 2)]
         with one_start_at_a_time():
             settings = {**SETTINGS, "PARLOR_LLM__PERSONAS_FILE": str(root / "personas.toml")}
             started = run_parlor(*up, timeout=UP_TIMEOUT, settings=settings)
@@ -188,6 +194,7 @@ def installed(kind: Kind) -> Iterator[Installation]:
     finally:
         # Also when the start was given up half way: what it left is ended too.
         down = run_parlor("down", "--data-dir", str(data_dir), timeout=DOWN_TIMEOUT)
+        server.close()
         ended = DataDirectory.find(data_dir)
         left = [] if ended is None else [*leftovers.find(ended), *ended.runtime_dir.glob("*")]
         shutil.rmtree(root, ignore_errors=True)

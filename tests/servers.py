@@ -98,24 +98,20 @@ class PrivateServer:
             probe.settimeout(1)
             try:
                 probe.connect(str(self._socket))
-                if "mariadb" not in self.name:
+                if "redis" in self.name:
                     probe.sendall(b"PING\r\n")
-                # MariaDB greets by itself; Redis says LOADING until its file is read.
+                # A database greets by itself; Redis says LOADING until its file is read.
                 return (answer := probe.recv(64)) != b"" and not answer.startswith(b"-")
             except OSError:
                 return False
 
 
-def mariadb_server(directory: Path, *more: str) -> PrivateServer:
-    """A MariaDB server that is not started yet, with these options too; its data directory is made here. Raises
-    ``Unavailable``."""
-    server, install = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
-    if server is None or install is None:
-        raise Unavailable("mariadbd and mariadb-install-db are not installed")
-    data, socket_path, user = directory / "data", directory / "s", getpass.getuser()
-    common = ["--no-defaults", f"--datadir={data}", f"--user={user}"]
-    quiet = ["--auth-root-authentication-method=normal", "--skip-test-db"]
-    subprocess.run([install, *common, *quiet], check=True, capture_output=True, timeout=START_TIMEOUT)
+def mysql_server(directory: Path, *more: str) -> PrivateServer:
+    """A MariaDB server, or the ``mysqld`` that PARLOR_TEST_MYSQLD names, that is not started yet, with these options
+    too; its data directory is made here. Raises ``Unavailable``."""
+    data, socket_path = directory / "data", directory / "s"
+    common = ["--no-defaults", f"--datadir={data}", f"--user={getpass.getuser()}"]
+    server, own = _oracle_mysql(given, common) if (given := os.environ.get("PARLOR_TEST_MYSQLD")) else _mariadb(common)
     options = [
         f"--socket={socket_path}",
         "--skip-networking",
@@ -125,7 +121,26 @@ def mariadb_server(directory: Path, *more: str) -> PrivateServer:
         f"--pid-file={directory / 'pid'}",
     ]
     url = f"mysql://root@localhost/parlor?unix_socket={socket_path}"
-    return PrivateServer("mariadb", [server, *common, *options, *more], socket_path, directory / "log", url)
+    command = [server, *common, *options, *own, *more]
+    return PrivateServer("mysql", command, socket_path, directory / "log", url)
+
+
+def _mariadb(common: list[str]) -> tuple[str, list[str]]:
+    """The program, and options that MySQL does not have. Makes the data directory."""
+    server, install = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
+    if server is None or install is None:
+        raise Unavailable("mariadbd and mariadb-install-db are not installed")
+    quiet = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+    subprocess.run([install, *common, *quiet], check=True, capture_output=True, timeout=START_TIMEOUT)
+    return server, []
+
+
+def _oracle_mysql(program: str, common: list[str]) -> tuple[str, list[str]]:
+    """The same for MySQL; its other protocol would take a port and a socket that all servers share."""
+    own = ["--mysqlx=OFF", "--secure-file-priv=NULL"]
+    made = [program, *common, *own, "--initialize-insecure"]
+    subprocess.run(made, check=True, capture_output=True, timeout=START_TIMEOUT)
+    return program, own
 
 
 def redis_server(directory: Path, program: str | None = None, *more: str) -> PrivateServer:
@@ -155,9 +170,9 @@ def valkey_program() -> str:
 
 
 @contextlib.contextmanager
-def private_mariadb(directory: Path) -> Iterator[str]:
-    """The URL of a running MariaDB server's database ``parlor`` (not created yet); other names on it work too."""
-    with running(mariadb_server(directory)) as server:
+def private_mysql(directory: Path) -> Iterator[str]:
+    """The URL of a running server's database ``parlor`` (not created yet); other names on it work too."""
+    with running(mysql_server(directory)) as server:
         yield server.url
 
 

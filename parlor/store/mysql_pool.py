@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 from asyncmy.connection import Connection, connect
@@ -33,6 +34,10 @@ _SESSION = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     f"SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wait_timeout = {LOCK_WAIT}, sql_notes = 0",
 )
+
+_UPSERT = "'VALUES function' is deprecated"
+"""MySQL warns so of each upsert when it is defined. What MySQL has instead, MariaDB does not know."""
+logging.getLogger("asyncmy").addFilter(lambda record: _UPSERT not in record.getMessage())
 
 
 async def open_connection(address: MySqlAddress, *, connect_timeout: float, database: bool = True) -> Connection:

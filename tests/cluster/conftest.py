@@ -14,7 +14,7 @@ from parlor_cli import ports
 from parlor_cli.servers import demo_model
 from tests.cluster.installation import database
 from tests.cluster.ray_nodes import Cluster, Node, running
-from tests.servers import Unavailable, private_mariadb, private_redis, short_directory, skip_or_fail
+from tests.servers import Unavailable, private_mysql, private_redis, short_directory, skip_or_fail
 
 SECRET = "cluster-tests-0123456789abcdef0123456789abcdef"
 SPEED = "first=20ms delay=5ms"
@@ -75,9 +75,9 @@ def redis_url(directory: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def mysql_url(directory: Path) -> Iterator[str]:
-    (directory / "mariadb").mkdir()
+    (directory / "mysql").mkdir()
     try:
-        with private_mariadb(directory / "mariadb") as url:
+        with private_mysql(directory / "mysql") as url:
             yield url
     except Unavailable as error:
         skip_or_fail(str(error))

@@ -34,7 +34,7 @@ from tests.chaos.history import Recorder
 from tests.chaos.system.rows import backlog, stored_rooms
 from tests.chaos.wrapper.domain import Domain, DomainSettings
 from tests.chaos.wrapper.injection import Rates
-from tests.servers import PrivateServer, mariadb_server, private_redis, running, short_directory
+from tests.servers import PrivateServer, mysql_server, private_redis, running, short_directory
 
 ACCOUNTS, ROOMS = 64, 4
 AT_ONCE = 256
@@ -178,7 +178,7 @@ def main() -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with short_directory() as directory:
         (directory / "m").mkdir()
-        with private_redis(directory) as redis_url, running(mariadb_server(directory / "m")) as database:
+        with private_redis(directory) as redis_url, running(mysql_server(directory / "m")) as database:
             settings = _settings(redis_url, database.url)
             found = asyncio.run(measure(settings, entries, database))
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")

@@ -19,7 +19,7 @@ from tests.chaos.checker import check
 from tests.chaos.history import Kind, Outcome, Recorder
 from tests.chaos.wrapper.domain import TOOLS, Domain, DomainSettings
 from tests.chaos.wrapper.injection import Rates
-from tests.servers import Unavailable, private_mariadb, private_redis, short_directory, skip_or_fail
+from tests.servers import Unavailable, private_mysql, private_redis, short_directory, skip_or_fail
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
@@ -52,7 +52,7 @@ def redis_url(directory: Path) -> Iterator[str]:
 def mysql_url(directory: Path) -> Iterator[str]:
     (directory / "m").mkdir()
     try:
-        with private_mariadb(directory / "m") as url:
+        with private_mysql(directory / "m") as url:
             yield url
     except Unavailable as error:
         skip_or_fail(str(error))

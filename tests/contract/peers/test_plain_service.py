@@ -14,7 +14,7 @@ from parlor.store.addresses import MySqlAddress, parse_address
 from parlor_bench.peers import running
 from parlor_bench.peers.bare_insert import insert_rows
 from parlor_bench.peers.plain_service import Where, token
-from tests.servers import private_mariadb, private_redis, short_directory
+from tests.servers import private_mysql, private_redis, short_directory
 
 pytestmark = pytest.mark.contract
 
@@ -23,7 +23,7 @@ SENDS = 40
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Where]:
-    with short_directory() as directory, private_mariadb(directory) as mysql, private_redis(directory) as redis:
+    with short_directory() as directory, private_mysql(directory) as mysql, private_redis(directory) as redis:
         address = parse_address(mysql)
         assert isinstance(address, MySqlAddress)
         yield Where(redis, running.arguments_of(address), "a-secret-of-more-than-thirty-two-bytes")

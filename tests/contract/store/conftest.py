@@ -16,17 +16,17 @@ from parlor.store.migrations import migrate, open_store
 from parlor.store.ports import ChatStore
 from tests.contract.store.databases import NewSettings
 from tests.contract.store.fixtures import PARTITIONS, StoreFixtures
-from tests.servers import PrivateServer, Unavailable, mariadb_server, running, short_directory, skip_or_fail
+from tests.servers import PrivateServer, Unavailable, mysql_server, running, short_directory, skip_or_fail
 
 _names = itertools.count(1)
 _both_fixtures = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def mariadb() -> Iterator[PrivateServer]:
+def mysql() -> Iterator[PrivateServer]:
     with short_directory() as directory:
         try:
-            server = mariadb_server(directory)
+            server = mysql_server(directory)
         except Unavailable as error:
             skip_or_fail(str(error))
         with running(server):
@@ -47,7 +47,7 @@ def new_settings(engine: str, request: pytest.FixtureRequest, tmp_path: Path) ->
         if engine == "sqlite":
             urls = [f"sqlite:///{tmp_path}/{name}_{shard}.db" for shard in range(1, shards + 1)]
         else:
-            url: str = request.getfixturevalue("mariadb").url
+            url: str = request.getfixturevalue("mysql").url
             urls = [url.replace("/parlor?", f"/{name}_{shard}?") for shard in range(1, shards + 1)]
         secrets = tuple(SecretStr(url) for url in urls)
         return StoreSettings.model_validate({"urls": secrets, "partitions": partitions, **more})
@@ -70,7 +70,7 @@ async def settings(engine: str, request: pytest.FixtureRequest, sqlite_home: Pat
         if engine == "sqlite":
             urls = [f"sqlite:///{sqlite_home}/shard{shard}.db" for shard in (1, 2)]
         else:
-            url: str = request.getfixturevalue("mariadb").url
+            url: str = request.getfixturevalue("mysql").url
             urls = [url.replace("/parlor?", f"/parlor{shard}?") for shard in (1, 2)]
         made = StoreSettings(urls=tuple(SecretStr(url) for url in urls), partitions=PARTITIONS)
         await migrate(made)

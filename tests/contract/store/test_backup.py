@@ -186,7 +186,7 @@ async def test_every_row_comes_back(
     settings, archive = backed_up
     target = new_settings(shards=shards, partitions=PARTITIONS)
     if other and is_sqlite(settings):
-        server = request.getfixturevalue("mariadb")
+        server = request.getfixturevalue("mysql")
         urls = [server.url.replace("/parlor?", f"/restored_{number}?") for number in range(shards)]
         target = StoreSettings.model_validate({"urls": urls, "partitions": PARTITIONS})
     elif other:

@@ -97,9 +97,9 @@ class Stores:
 
 
 @pytest.fixture
-async def stores(mariadb: PrivateServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stores]:
+async def stores(mysql: PrivateServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stores]:
     home = tmp_path_factory.mktemp("convergence")
-    urls = [f"sqlite:///{home}/c.db", mariadb.url.replace("/parlor?", "/convergence?")]
+    urls = [f"sqlite:///{home}/c.db", mysql.url.replace("/parlor?", "/convergence?")]
     opened = []
     for url in urls:
         made = StoreSettings.model_validate({"urls": [url], "partitions": 1})

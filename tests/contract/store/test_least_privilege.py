@@ -46,15 +46,16 @@ async def as_root(server: PrivateServer, *statements: str) -> None:
 
 
 @pytest.fixture
-async def restricted(mariadb: PrivateServer) -> StoreSettings:
+async def restricted(mysql: PrivateServer) -> StoreSettings:
     """Settings of a program that has a password and no right, and of an owner of these databases."""
     await as_root(
-        mariadb,
+        mysql,
         *(f"DROP DATABASE IF EXISTS {name}" for name in (DATABASE, f"{DATABASE}_global")),
-        *(f"CREATE OR REPLACE USER '{user}'@'localhost' IDENTIFIED BY '{PASSWORD}'" for user in (OWNER, PROGRAM)),
+        *(f"DROP USER IF EXISTS '{user}'@'localhost'" for user in (OWNER, PROGRAM)),
+        *(f"CREATE USER '{user}'@'localhost' IDENTIFIED BY '{PASSWORD}'" for user in (OWNER, PROGRAM)),
         f"GRANT ALL ON `{DATABASE}%`.* TO '{OWNER}'@'localhost' WITH GRANT OPTION",
     )
-    url = f"mysql://{PROGRAM}:{PASSWORD}@localhost/{DATABASE}?{urlsplit(mariadb.url).query}"
+    url = f"mysql://{PROGRAM}:{PASSWORD}@localhost/{DATABASE}?{urlsplit(mysql.url).query}"
     return StoreSettings(
         urls=(SecretStr(url),), partitions=64, migration_user=OWNER, migration_password=SecretStr(PASSWORD)
     )
@@ -122,10 +123,10 @@ async def test_the_program_can_do_nothing_else(restricted: StoreSettings, shard:
     assert number_of(refused.value) in DENIED, refused.value
 
 
-async def test_a_database_with_a_name_like_it_is_not_opened_too(mariadb: PrivateServer, store: ChatStore) -> None:
-    await as_root(mariadb, "CREATE DATABASE IF NOT EXISTS lpXrooms")
+async def test_a_database_with_a_name_like_it_is_not_opened_too(mysql: PrivateServer, store: ChatStore) -> None:
+    await as_root(mysql, "CREATE DATABASE IF NOT EXISTS lpXrooms")
     await store.open_account(AccountId("ada"))
-    program = parse_address(f"mysql://{PROGRAM}:{PASSWORD}@localhost/lpXrooms?{urlsplit(mariadb.url).query}")
+    program = parse_address(f"mysql://{PROGRAM}:{PASSWORD}@localhost/lpXrooms?{urlsplit(mysql.url).query}")
     assert isinstance(program, MySqlAddress)
     with pytest.raises(MySQLError) as refused:
         await open_connection(program, connect_timeout=5)

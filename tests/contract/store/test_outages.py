@@ -23,7 +23,7 @@ from parlor.store.mysql_pool import MySqlPool, open_connection
 from parlor.store.ports import Batch, ChatStore
 from parlor.store.sqlite import open_connection as open_sqlite
 from tests.contract.store.fixtures import SHARD, StoreFixtures
-from tests.servers import PrivateServer, Unavailable, mariadb_server, running, short_directory, skip_or_fail
+from tests.servers import PrivateServer, Unavailable, mysql_server, running, short_directory, skip_or_fail
 
 pytestmark = pytest.mark.contract
 
@@ -35,7 +35,7 @@ def fragile() -> Iterator[PrivateServer]:
     """A server that tests may kill."""
     with short_directory() as directory:
         try:
-            server = mariadb_server(directory)
+            server = mysql_server(directory)
         except Unavailable as error:
             skip_or_fail(str(error))
         with running(server):
@@ -43,9 +43,9 @@ def fragile() -> Iterator[PrivateServer]:
 
 
 @pytest.fixture
-async def split(fragile: PrivateServer, mariadb: PrivateServer) -> AsyncIterator[ChatStore]:
+async def split(fragile: PrivateServer, mysql: PrivateServer) -> AsyncIterator[ChatStore]:
     """Shard 1 and the global database on a sound server, shard 2 on the fragile one."""
-    urls = [mariadb.url.replace("/parlor?", "/sound?"), fragile.url.replace("/parlor?", "/fragile?")]
+    urls = [mysql.url.replace("/parlor?", "/sound?"), fragile.url.replace("/parlor?", "/fragile?")]
     settings = StoreSettings.model_validate({
         "urls": [SecretStr(url) for url in urls], "partitions": 64, "acquire_timeout": 1, "query_timeout": 2,
     })  # fmt: skip
@@ -115,8 +115,8 @@ async def test_a_commit_before_a_kill_is_there_after_it(fragile: PrivateServer, 
      {"unix_socket": None, "host": "127.0.0.1", "port": 1}],
     ids=["access", "database", "socket", "port"],
 )  # fmt: skip
-async def test_what_cannot_be_connected_to_is_unavailable(mariadb: PrivateServer, change: dict[str, object]) -> None:
-    settings = StoreSettings(urls=(SecretStr(mariadb.url),))
+async def test_what_cannot_be_connected_to_is_unavailable(mysql: PrivateServer, change: dict[str, object]) -> None:
+    settings = StoreSettings(urls=(SecretStr(mysql.url),))
     addresses = store_addresses(settings)
     wrong = msgspec.structs.replace(addresses.shards[SHARD], **change)
     store = MySqlStore(settings, msgspec.structs.replace(addresses, shards={SHARD: wrong}))
@@ -259,7 +259,7 @@ async def lock_wait(connection: Connection) -> None:
     while not waiting:  # bounded by the test's timeout
         await asyncio.sleep(0.15)
         async with connection.cursor() as cursor:
-            await cursor.execute("SELECT COUNT(*) FROM information_schema.innodb_lock_waits")
+            await cursor.execute("SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'")
             ((waiting,),) = await cursor.fetchall()
 
 

@@ -20,21 +20,22 @@ pytestmark = pytest.mark.contract
 PASSWORD = "hunter2"
 
 
-async def user_with(mariadb: PrivateServer, database: str, *rights: str) -> Settings:
+async def user_with(mysql: PrivateServer, database: str, *rights: str) -> Settings:
     """Settings of a user who has these rights on a database of its own, and on its global one."""
-    root = parse_address(mariadb.url)
+    root = parse_address(mysql.url)
     assert isinstance(root, MySqlAddress)
     connection = await open_connection(root, connect_timeout=5, database=False)
     try:
         async with connection.cursor() as cursor:
-            await cursor.execute(f"CREATE OR REPLACE USER '{database}'@'localhost' IDENTIFIED BY '{PASSWORD}'")
+            await cursor.execute(f"DROP USER IF EXISTS '{database}'@'localhost'")
+            await cursor.execute(f"CREATE USER '{database}'@'localhost' IDENTIFIED BY '{PASSWORD}'")
             for name in (database, f"{database}_global"):
                 await cursor.execute(f"CREATE DATABASE IF NOT EXISTS {name}")
                 for right in rights:
                     await cursor.execute(f"GRANT {right} ON {name}.* TO '{database}'@'localhost'")
     finally:
         connection.close()
-    query = urlsplit(mariadb.url).query
+    query = urlsplit(mysql.url).query
     url = f"mysql://{database}:{PASSWORD}@localhost/{database}?{query}"
     return Settings(store=StoreSettings(urls=(SecretStr(url),), partitions=1))
 
@@ -55,17 +56,17 @@ def refusal(settings: Settings) -> str:
     ],
 )
 async def test_the_right_that_is_missing_is_named(
-    mariadb: PrivateServer, name: str, rights: list[str], named: str
+    mysql: PrivateServer, name: str, rights: list[str], named: str
 ) -> None:
-    settings = await user_with(mariadb, name, *rights)
+    settings = await user_with(mysql, name, *rights)
     # The command has no event loop around it.
     message = await asyncio.to_thread(refusal, settings)
     assert message.startswith("a database cannot be used: ")
     assert all(text in message for text in (f"/{name}", f"denied to user '{name}'", named, "lacks a right: GRANT ALL"))
 
 
-async def test_a_wrong_password_is_said_to_be_one(mariadb: PrivateServer) -> None:
-    settings = await user_with(mariadb, "r_wrong", "ALL")
+async def test_a_wrong_password_is_said_to_be_one(mysql: PrivateServer) -> None:
+    settings = await user_with(mysql, "r_wrong", "ALL")
     url = settings.store.urls[0].get_secret_value().replace(PASSWORD, "wrong")
     wrong = Settings(store=StoreSettings(urls=(SecretStr(url),), partitions=1))
     message = await asyncio.to_thread(refusal, wrong)

@@ -14,7 +14,7 @@ from parlor.model.ids import AccountId, ShardId
 from parlor.settings import RedisSettings, StoreSettings
 from parlor.store.migrations import migrate, open_store
 from parlor_cli.server_errors import database_refusal, redis_refusal
-from tests.servers import Unavailable, free_ports, mariadb_server, redis_server, running, short_directory, skip_or_fail
+from tests.servers import Unavailable, free_ports, mysql_server, redis_server, running, short_directory, skip_or_fail
 from tests.tls import Authority
 
 pytestmark = pytest.mark.contract
@@ -56,16 +56,16 @@ def redis_port(directory: Path, authority: Authority) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def mariadb_port(directory: Path, authority: Authority) -> Iterator[int]:
+def mysql_port(directory: Path, authority: Authority) -> Iterator[int]:
     """A MariaDB that takes nothing but TLS on this port, certified as localhost."""
     certificate, key = authority.certify("localhost")
     (port,) = free_ports(1)
     tls = {"ssl-ca": authority.ca, "ssl-cert": certificate, "ssl-key": key, "require-secure-transport": "ON"}
     options = {**tls, "port": port, "bind-address": "127.0.0.1", "skip-networking": "OFF"}
     words = [f"--{name}={value}" for name, value in options.items()]
-    (directory / "mariadb").mkdir()
+    (directory / "mysql").mkdir()
     try:
-        server = mariadb_server(directory / "mariadb", *words)
+        server = mysql_server(directory / "mysql", *words)
     except Unavailable as error:
         skip_or_fail(str(error))
     with running(server):
@@ -103,8 +103,8 @@ async def test_redis_is_refused_otherwise_and_it_is_said_why(
     assert f"{'redis' if case == 'no TLS' else 'rediss'}://" in message
 
 
-async def test_a_database_is_used_when_its_certificate_is_good(mariadb_port: int, authority: Authority) -> None:
-    settings = database(mariadb_port, options=f"ssl_ca={authority.ca}")
+async def test_a_database_is_used_when_its_certificate_is_good(mysql_port: int, authority: Authority) -> None:
+    settings = database(mysql_port, options=f"ssl_ca={authority.ca}")
     await migrate(settings)
     store = await open_store(settings)
     try:
@@ -116,13 +116,13 @@ async def test_a_database_is_used_when_its_certificate_is_good(mariadb_port: int
 
 @pytest.mark.parametrize("case", ["another authority", "the machine's authorities", "another name", "no TLS"])
 async def test_a_database_is_refused_otherwise_and_it_is_said_why(
-    mariadb_port: int, authority: Authority, stranger: Authority, case: str
+    mysql_port: int, authority: Authority, stranger: Authority, case: str
 ) -> None:
     settings, reason = {
-        "another authority": (database(mariadb_port, options=f"ssl_ca={stranger.ca}"), VERIFY_FAILED),
-        "the machine's authorities": (database(mariadb_port, options="ssl=true"), VERIFY_FAILED),
-        "another name": (database(mariadb_port, host="127.0.0.1", options=f"ssl_ca={authority.ca}"), VERIFY_FAILED),
-        "no TLS": (database(mariadb_port), "a database cannot be used"),
+        "another authority": (database(mysql_port, options=f"ssl_ca={stranger.ca}"), VERIFY_FAILED),
+        "the machine's authorities": (database(mysql_port, options="ssl=true"), VERIFY_FAILED),
+        "another name": (database(mysql_port, host="127.0.0.1", options=f"ssl_ca={authority.ca}"), VERIFY_FAILED),
+        "no TLS": (database(mysql_port), "a database cannot be used"),
     }[case]
     with pytest.raises(StoreUnavailable) as refused:
         await migrate(settings)
