@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 
 from actors.administration import ActorAdministration
 from actors.node_state_machine import NodeStateMachine
+from actors.process import cluster_id
 from actors.room_commands import RoomCommands, require_home
 from parlor.cache.hub import EventHub
 from parlor.cache.live import RoomAddress
@@ -25,7 +26,7 @@ from parlor.gateway import Answer, Subscription
 from parlor.llm.ports import ModelCall, Persona
 from parlor.model.access import Credential, DailyUse, Session, StreamTicket
 from parlor.model.budgets import Budget, Payer
-from parlor.model.ids import AccountId, MessageId, RoomId, ShardId, partition_of
+from parlor.model.ids import NO_CLUSTER, AccountId, ClusterId, MessageId, RoomId, ShardId, partition_of
 from parlor.model.messages import Message, MessageList, MessagePage
 from parlor.model.requests import DependencyHealth, Idempotency, RoomReceipt, SendReceipt, StateReport, WaitingPage
 from parlor.model.rooms import NewRoom, Room, RoomMemory, RoomPage
@@ -42,8 +43,8 @@ _log = structlog.get_logger(__name__)
 class ActorGateway(RoomCommands):
     """See ``parlor.gateway.Gateway``."""
 
-    def __init__(self, wiring: Wiring, hub: EventHub) -> None:
-        super().__init__(wiring)
+    def __init__(self, wiring: Wiring, hub: EventHub, cluster: ClusterId = NO_CLUSTER) -> None:
+        super().__init__(wiring, cluster)
         self._settings = wiring.settings
         self._hub = hub
         self._streams = wiring.streams(hub)
@@ -264,7 +265,8 @@ async def open_gateway(settings: Settings, *, create_supervisor: bool = False) -
         await asyncio.to_thread(obtain_supervisor, settings)
     wiring = await Wiring.open(settings)
     await wiring.follow_limits()
-    return ActorGateway(wiring, wiring.event_hub())
+    cluster = await asyncio.to_thread(cluster_id, settings.ray.namespace)
+    return ActorGateway(wiring, wiring.event_hub(), cluster)
 
 
 def _payer(session: Session) -> Payer:

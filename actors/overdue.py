@@ -6,15 +6,15 @@ A partition or a room that cannot be read now is left to the next sweep: it must
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeAlias, TypeVar
 
 import structlog
 
 from parlor.cache.reads import CacheReader
-from parlor.errors import ParlorError
-from parlor.model.ids import Partition
-from parlor.rooms.commands import Wake
+from parlor.errors import Overloaded, ParlorError
+from parlor.model.ids import ClusterId, Partition, RoomId
+from parlor.rooms.commands import Command, Wake
 
 _log = structlog.get_logger(__name__)
 
@@ -24,13 +24,31 @@ _Answer = TypeVar("_Answer")
 AT_ONCE = 100
 """Rooms of one partition that one sweep wakes."""
 
+Elsewhere: TypeAlias = Callable[[set[ClusterId]], Awaitable[set[ClusterId]]]
+"""Which of the clusters are others, and live: those wake their rooms themselves."""
 
-async def overdue_wakes(reader: CacheReader, partitions: Sequence[Partition]) -> list[Wake]:
-    """A wake for each overdue room that could be read."""
+
+async def overdue_wakes(reader: CacheReader, partitions: Sequence[Partition], elsewhere: Elsewhere) -> list[Wake]:
+    """A wake for each overdue room that could be read, and that no other cluster has."""
     found = await asyncio.gather(*(reader.overdue_rooms(p, AT_ONCE) for p in partitions), return_exceptions=True)
     rooms = [room for _, overdue in _read("partitions", partitions, found) for room in overdue]
-    tickets = await asyncio.gather(*map(reader.claims, rooms), return_exceptions=True)
-    return [Wake(None, room, "", ticket=ticket) for room, ticket in _read("rooms", rooms, tickets)]
+    holders = _read("rooms", rooms, await asyncio.gather(*map(reader.holder, rooms), return_exceptions=True))
+    others = await elsewhere({holder.cluster for _, holder in holders})
+    return [Wake(None, room, "", ticket=found.ticket) for room, found in holders if found.cluster not in others]
+
+
+def by_actor(wakes: Iterable[Wake], place: Callable[[RoomId], str]) -> dict[str, list[Command]]:
+    """The wakes for each actor. A room that no actor has space for is left to the next sweep."""
+    batches: dict[str, list[Command]] = {}
+    left: list[RoomId] = []
+    for wake in wakes:
+        try:
+            batches.setdefault(place(wake.room_id), []).append(wake)
+        except Overloaded:
+            left.append(wake.room_id)
+    if left:
+        _log.warning("rooms_not_woken", count=len(left), rooms=left[:10])
+    return batches
 
 
 def _read(what: str, keys: Sequence[_Key], answers: Iterable[_Answer | BaseException]) -> list[tuple[_Key, _Answer]]:

@@ -7,6 +7,7 @@ came later beside them, in Ray's own store (the GCS), where they live as long as
 from __future__ import annotations
 
 import os
+import secrets
 
 from ray.experimental.internal_kv import (
     _internal_kv_del,
@@ -17,6 +18,7 @@ from ray.experimental.internal_kv import (
 
 from actors.contracts import ActorStatus
 from actors.handles import this_node
+from parlor.model.ids import NO_CLUSTER, ClusterId
 from parlor.model.release import COMPATIBILITY, digest, program_version
 from parlor.settings import Settings
 
@@ -35,6 +37,7 @@ class ActorProcess:
         later = None if as_given else latest_settings(made_with.ray.namespace)
         self.settings_json = later or settings_json
         self.settings = Settings.model_validate_json(self.settings_json)
+        self.cluster = cluster_id(self.settings.ray.namespace)
         self._digest = digest(self.settings_json)
         # Now: later the files may be those of another version.
         self._version = program_version()
@@ -51,6 +54,16 @@ class ActorProcess:
             settings=self._digest,
             compatibility=COMPATIBILITY,
         )
+
+
+def cluster_id(namespace: str) -> ClusterId:
+    """The installation's name for this Ray cluster: kept in its GCS, so another cluster has another one."""
+    if not _internal_kv_initialized():  # type: ignore[no-untyped-call] # a process without Ray, as in unit tests
+        return NO_CLUSTER
+    key = f"cluster/{namespace}".encode()
+    # Of several processes that are the first one, one has its way.
+    _internal_kv_put(key, secrets.token_hex(6).encode(), overwrite=False, namespace=SPACE)
+    return ClusterId(_internal_kv_get(key, namespace=SPACE).decode())
 
 
 def latest_settings(namespace: str) -> str | None:

@@ -75,7 +75,7 @@ class RoomActor:
     async def _open(self) -> RoomHost:
         wiring = await Wiring.open(self._settings)
         await wiring.follow_limits()
-        host = RoomHost(wiring.room_ports(wiring.chat_service(), self._metrics))
+        host = RoomHost(wiring.room_ports(wiring.chat_service(), self._metrics, self._process.cluster))
         self._housekeeping = asyncio.create_task(host.run())
         try:
             await self._socket.open(f"parlor-{wiring.mint.token()}")

@@ -10,7 +10,7 @@ from actors.routing import RoomRouter
 from parlor.errors import InternalError, MessageNotFound, ParlorError, RoomNotFound
 from parlor.llm.personas import Personas, load_personas
 from parlor.model.access import Session
-from parlor.model.ids import MessageId, RoomId, home_of, partition_of
+from parlor.model.ids import NO_CLUSTER, ClusterId, MessageId, RoomId, home_of, partition_of
 from parlor.model.messages import Message
 from parlor.model.parts import ToolCallPart
 from parlor.model.requests import (
@@ -56,9 +56,9 @@ _T = TypeVar("_T", bound=Outcome)
 class RoomCommands:
     """The part of ``parlor.gateway.Gateway`` that changes rooms."""
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Wiring, cluster: ClusterId = NO_CLUSTER) -> None:
         self._wiring = wiring
-        self._rooms = RoomRouter(wiring.reader, wiring.settings.ray.namespace)
+        self._rooms = RoomRouter(wiring.reader, wiring.settings.ray.namespace, wiring.forwarder(cluster))
         self._personas = Personas(load_personas(wiring.settings.llm))
 
     async def update_room(

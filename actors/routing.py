@@ -19,6 +19,7 @@ from parlor.cache.reads import CacheReader
 from parlor.errors import Overloaded, RoomMoved
 from parlor.model.ids import RoomId
 from parlor.rooms.commands import Command, Outcome, Refused
+from parlor.rooms.forwarding import Forwarder, Unanswered
 
 PLACES = 100_000
 """Rooms whose place is remembered."""
@@ -39,9 +40,10 @@ STATUS_SECONDS = 15.0
 class RoomRouter:
     """Call ``close`` when done."""
 
-    def __init__(self, reader: CacheReader, namespace: str) -> None:
+    def __init__(self, reader: CacheReader, namespace: str, forwarder: Forwarder) -> None:
         self._reader = reader
         self._namespace = namespace
+        self._forwarder = forwarder
         self._channels: dict[str, RoomChannel] = {}
         self._places: OrderedDict[RoomId, tuple[str, int]] = OrderedDict()
         """By room: its actor, and how often that actor's channel had broken when it was remembered."""
@@ -51,6 +53,7 @@ class RoomRouter:
         """Has the room's owner serve the command; its ids make repeating it harmless. Raises ``Overloaded`` when no
         owner is found."""
         room_id, failed = command.room_id, None
+        outcome: Outcome | None
         known, breaks = self._places.get(room_id, ("", 0))
         if known and self._channel(known).breaks > breaks:
             # The channel broke for another room: ask the Supervisor, which checks whether the actor answers.
@@ -65,15 +68,28 @@ class RoomRouter:
                 if not _moved(outcome):
                     return outcome
         self._places.pop(room_id, None)
+        least = 0
         for attempt in range(ROUTE_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(ROUTE_PAUSE)
             # Read the ticket before asking for the place, so that any later claim is newer than this copy of the
-            # command.
-            ticket = await self._reader.claims(room_id)
+            # command: also one of an owner in another cluster, whose room nobody here takes with this ticket.
+            holder = await self._reader.holder(room_id)
+            ticket = max(holder.ticket, least)
+            copy = structs.replace(command, ticket=ticket)
+            try:
+                outcome = await self._forwarder.forward(holder.cluster, copy)
+            except Unanswered:
+                outcome = Refused(RoomMoved().to_wire())
+            if outcome is not None:
+                if not _moved(outcome):
+                    return outcome
+                # The copy may lie there for long: any other one outdates it.
+                least = ticket + 1
+                continue
             actor = await self._place(room_id, failed)
             try:
-                outcome = await self._channel(actor).activate(structs.replace(command, ticket=ticket))
+                outcome = await self._channel(actor).activate(copy)
             except ActorUnreachable:
                 failed = actor
                 continue

@@ -15,7 +15,7 @@ from actors.once import Once
 from actors.process import ActorProcess
 from actors.status import counted
 from actors.threads import serve_calls
-from parlor.model.ids import Partition, ShardId
+from parlor.model.ids import Partition, ShardId, in_cluster
 from parlor.persistence.writer import ShardWriterLoop
 from parlor.wiring import Wiring
 
@@ -63,8 +63,9 @@ class ShardWriter:
 
     async def _open(self) -> ShardWriterLoop:
         wiring = await Wiring.open(self._settings)
-        # Another installation on the same servers has writers of the same names: they are no successors of this one.
-        holder = f"{self._settings.ray.namespace}/{self._name}"
+        # Another installation on the same servers has writers of the same names: they are no successors of this one;
+        # nor are those in another cluster.
+        holder = in_cluster(f"{self._settings.ray.namespace}/{self._name}", self._process.cluster)
         loop = ShardWriterLoop(wiring.writer_ports(self._metrics), self._shard, holder, self._partitions)
         self._running = asyncio.create_task(loop.run())
         self._running.add_done_callback(_end_process_on_failure)

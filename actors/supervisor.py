@@ -14,6 +14,7 @@ import structlog
 from ray.exceptions import RayError
 
 from actors.assignment import Assignments, Writers, assigned
+from actors.clusters import Clusters
 from actors.contracts import STATE_MACHINE, SUPERVISOR, ActorsFailed, ActorStatus, InstallationStatus
 from actors.graduation import Graduation
 from actors.handles import this_node
@@ -21,7 +22,7 @@ from actors.liveness import HUNG_SECONDS, LivenessCheck
 from actors.logs import observe
 from actors.nodes import alive_nodes, draining_nodes
 from actors.once import Once
-from actors.overdue import overdue_wakes
+from actors.overdue import by_actor, overdue_wakes
 from actors.pools import Pools, state_machine_name
 from actors.process import ActorProcess
 from actors.processors import Processors
@@ -30,9 +31,9 @@ from actors.replicas import announced
 from actors.report import queue_statuses, service_statuses
 from actors.status import ask_started, ask_status, settle
 from parlor.clock import SystemClock
-from parlor.errors import ForeignCache, Overloaded, ParlorError, ShardBehind
+from parlor.errors import ForeignCache, ParlorError, ShardBehind
 from parlor.model.ids import RoomId, ShardId
-from parlor.rooms.commands import Command, encode_commands
+from parlor.rooms.commands import encode_commands
 from parlor.rooms.own_actors import is_own, most_own_actors
 from parlor.rooms.pool import RoomPool
 from parlor.wiring import Wiring
@@ -70,6 +71,7 @@ class Supervisor:
         self._graduation = Graduation(self._rooms, self._pools, self._change, self._claims, Processors().are_busy)
         self._liveness = LivenessCheck(self._clock, self._answered, self._rooms.silent)
         self._renewal = Renewal(self._pools, self._rooms, self._liveness, self._graduation, self._change, self._retire)
+        self._clusters = Clusters(self._process.cluster, self.place_room, self._pools.rooms)
         self._changing = asyncio.Lock()
         self._pool_may_grow = asyncio.Event()
         """Set when the pool may have to grow, so that this does not wait for the next sweep."""
@@ -146,10 +148,12 @@ class Supervisor:
         self._draining = True
         await self._started()
         await settle([*self._sweeping, *self._retiring.values(), *self._graduation.moving], ANSWER_SECONDS)
-        rooms = [
-            handle.drain.remote(seconds) for name, handle in self._pools.rooms.items() if self._liveness.answers(name)
-        ]
-        await settle(rooms, seconds + ANSWER_SECONDS)
+        answering = [handle for name, handle in self._pools.rooms.items() if self._liveness.answers(name)]
+        if await self._clusters.others():
+            # They are served on until each can go there.
+            await settle([handle.leave.remote(seconds) for handle in answering], seconds + ANSWER_SECONDS)
+        await settle([handle.drain.remote(seconds) for handle in answering], seconds + ANSWER_SECONDS)
+        await self._clusters.close()
         # After the rooms, so that what they queued while draining is flushed too.
         writers = [handle.stop.remote() for name, handle in self._pools.writers.items() if self._liveness.answers(name)]
         await settle(writers, seconds + ANSWER_SECONDS)
@@ -162,6 +166,7 @@ class Supervisor:
         await self._change(self._pools.adopt)
         await self._change(partial(self._pools.ensure_state_machine, this_node(), first=True))
         await self._reconcile()
+        self._clusters.begin(self._wiring)
         self._sweeping = [
             asyncio.create_task(self._for_ever(self._reconcile, self._pool_may_grow)),
             asyncio.create_task(self._for_ever(self._wake_overdue, asyncio.Event())),
@@ -300,19 +305,9 @@ class Supervisor:
         assert self._wiring is not None  # noqa: S101 - sweeps begin after the start
         store = self._wiring.store
         partitions = [partition for shard in store.shard_ids() for partition in await store.partitions_of(shard)]
-        batches: dict[str, list[Command]] = {}
-        left: list[RoomId] = []
-        for wake in await overdue_wakes(self._wiring.reader, partitions):
-            try:
-                batches.setdefault(self._rooms.place(wake.room_id), []).append(wake)
-            except Overloaded:
-                left.append(wake.room_id)
-        if left:
-            # The next sweep finds them again.
-            _log.warning("rooms_not_woken", count=len(left), rooms=left[:10])
-        calls = [
-            self._pools.rooms[name].execute.remote(encode_commands(batch), True) for name, batch in batches.items()
-        ]
+        wakes = await overdue_wakes(self._wiring.reader, partitions, self._clusters.elsewhere)
+        batches = by_actor(wakes, self._rooms.place).items()
+        calls = [self._pools.rooms[name].execute.remote(encode_commands(batch), True) for name, batch in batches]
         await settle(calls, ANSWER_SECONDS)
 
     async def _sweep_budgets(self) -> None:

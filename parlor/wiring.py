@@ -9,6 +9,7 @@ from parlor.administration.deletions import Deletions
 from parlor.cache.audit import AuditCache
 from parlor.cache.calls import CallCache
 from parlor.cache.clients import connect
+from parlor.cache.clusters import ClusterCache
 from parlor.cache.dead_letters import DeadLetterCache
 from parlor.cache.events import EventLog
 from parlor.cache.hub import EventHub
@@ -34,7 +35,7 @@ from parlor.llm.personas import load_personas
 from parlor.llm.providers import load_provider
 from parlor.llm.service import AIChatService
 from parlor.metrics import RoomMetrics, WriterMetrics
-from parlor.model.ids import IdMint, ShardId
+from parlor.model.ids import NO_CLUSTER, ClusterId, IdMint, ShardId
 from parlor.persistence.dead_letters import DeadLetters
 from parlor.persistence.leases import WriterPorts
 from parlor.reading.approvals import WaitingCalls
@@ -48,6 +49,7 @@ from parlor.reading.room_list import RoomDirectory
 from parlor.reading.search import MessageSearch
 from parlor.reading.streams import EventStreams
 from parlor.rooms.follow_up import FollowUp
+from parlor.rooms.forwarding import Forwarder
 from parlor.rooms.reply_job import ReplyPorts
 from parlor.rooms.room_ports import RoomPorts
 from parlor.rooms.stateless import StatelessCalls, StatelessPorts
@@ -83,6 +85,7 @@ class Wiring:
         self.usage = UsageCache(self.live)
         self.memories = InternalMemories(self.summaries, store, self.loader)
         self.budgets = Budgets(self.live, self.loader, self.mint)
+        self.clusters = ClusterCache(self.live)
         self.tickets = Tickets(self.live, self.mint)
         self.search = MessageSearch(self.reader, SearchStore(store))
         self.calls = CallStore(store)
@@ -140,7 +143,7 @@ class Wiring:
         """What ``model`` does behind the conversations of this process; ``close`` it too, before the model."""
         return FollowUp(model, model.memory, self.summaries, self.budgets, self.settings.llm)
 
-    def room_ports(self, model: AIChatService, metrics: RoomMetrics) -> RoomPorts:
+    def room_ports(self, model: AIChatService, metrics: RoomMetrics, cluster: ClusterId = NO_CLUSTER) -> RoomPorts:
         cache = RoomCache(self.live)
         return RoomPorts(
             reply=ReplyPorts(
@@ -165,7 +168,12 @@ class Wiring:
             summaries=self.summaries,
             mint=self.mint,
             limits=self.limits,
+            cluster=cluster,
         )
+
+    def forwarder(self, cluster: ClusterId) -> Forwarder:
+        """The way from this cluster to others."""
+        return Forwarder(cluster, self.clusters, self.clock, self.mint)
 
     def writer_ports(self, metrics: WriterMetrics) -> WriterPorts:
         return WriterPorts(
@@ -177,6 +185,7 @@ class Wiring:
             clock=self.clock,
             metrics=metrics,
             settings=self.settings.queue,
+            clusters=self.clusters,
         )
 
     def dead_letters(self) -> DeadLetters:

@@ -31,6 +31,10 @@ All keys of a partition carry its hash tag (``{p17}``), so that a script can tou
                                                 charged (the last queued operation that counts tokens)
     <prefix>:{p17}:rooms:<account>      ZSET    the account's rooms by their last activity
     <prefix>:{p17}:account_events:<account>  STREAM  the account's event log
+    <prefix>:{c<cluster>}:alive         STRING  a sign of life of a Ray cluster
+    <prefix>:{c<cluster>}:calls         LIST    commands that other clusters forward to it
+    <prefix>:{c<cluster>}:answer:<nonce>  STRING  what one of them was answered; empty while it waits
+    <prefix>:clusters                   SET     the Ray clusters that serve the installation, or did
     <prefix>:session:<account>          HASH    the account's row, for when the global database does not answer
     <prefix>:not_before                 ZSET    the accounts that were revoked, by when
     <prefix>:standing                   ZSET    the accounts that were disabled or deleted, by when and which
@@ -41,7 +45,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from parlor.model.ids import AccountId, Partition, RoomId
+from parlor.model.ids import AccountId, ClusterId, Partition, RoomId
 
 _PARTITION = re.compile(r"[^{}]*\{p\d+\}:")
 
@@ -117,6 +121,18 @@ class Keys:
     def account_events(self, partition: Partition, account: AccountId) -> str:
         return f"{self._tag(partition)}:account_events:{account}"
 
+    def alive(self, cluster: ClusterId) -> str:
+        return f"{self._of_cluster(cluster)}:alive"
+
+    def calls(self, cluster: ClusterId) -> str:
+        return f"{self._of_cluster(cluster)}:calls"
+
+    def answer(self, cluster: ClusterId, nonce: str) -> str:
+        return f"{self._of_cluster(cluster)}:answer:{nonce}"
+
+    def clusters(self) -> str:
+        return f"{self._prefix}:clusters"
+
     def session(self, account: AccountId) -> str:
         return f"{self._prefix}:session:{account}"
 
@@ -129,6 +145,9 @@ class Keys:
     def of_any_partition(self) -> str:
         """The pattern that the keys of partitions match."""
         return f"{self._prefix}:{{p*}}:*"
+
+    def _of_cluster(self, cluster: ClusterId) -> str:
+        return f"{self._prefix}:{{c{cluster}}}"
 
     def _tag(self, partition: Partition) -> str:
         return f"{self._prefix}:{{p{partition}}}"

@@ -33,6 +33,7 @@ Argument = str | int | bytes
 UNGUARDED = frozenset(
     {
         "begin_batch",
+        "call_cluster",
         "check_rights",
         "finish_batch",
         "forget_keys",
@@ -40,13 +41,16 @@ UNGUARDED = frozenset(
         "init_partition",
         "own_partition",
         "park_entry",
+        "read_answer",
         "release_lease",
         "renew_lease",
         "reopen_partition",
         "scan_keys",
+        "take_calls",
     }
 )
-"""Scripts that a closed partition takes: those by which it is opened, and those that a lease guards."""
+"""Scripts that a closed partition takes: those by which it is opened, and those that a lease guards. And those that
+are about no partition."""
 
 
 class Script:

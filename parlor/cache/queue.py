@@ -152,15 +152,19 @@ class WriterQueue:
         """A command reads one stream: those of a cluster are of several slots."""
         self._patience = settings.command_timeout.total_seconds()
 
-    async def hold(self, partition: Partition, lease: str, holder: str, generation: int = 0) -> Lease | HeldByAnother:
-        """Takes or renews the lease. ``generation``: of the partition, by the map that the caller goes by. Raises
-        ``ForeignCache`` for another installation's partition."""
+    async def hold(
+        self, partition: Partition, lease: str, holder: str, generation: int = 0, predecessor: str = ""
+    ) -> Lease | HeldByAnother:
+        """Takes or renews the lease. ``generation``: of the partition, by the map that the caller goes by;
+        ``predecessor``: a holder that cannot be there any more. Raises ``ForeignCache`` for another installation's
+        partition."""
         answer = await self._live.attempt(
             "hold_lease",
             self._lease_keys(partition),
             {
                 "lease": lease,
                 "holder": holder,
+                "predecessor": predecessor,
                 "generation": generation,
                 "ttl": milliseconds(self._live.queue.lease_ttl),
             },

@@ -13,7 +13,7 @@ from parlor.cache.records import ROOM_FIELDS, CachedRoom, decode_doc, decode_lay
 from parlor.errors import RoomNotFound
 from parlor.model.access import AccountRow, Standing
 from parlor.model.cursors import START
-from parlor.model.ids import AccountId, MessageId, Partition, RoomId, home_of, minted_at
+from parlor.model.ids import AccountId, ClusterId, MessageId, Partition, RoomId, cluster_of, home_of, minted_at
 from parlor.model.messages import MessageDoc
 from parlor.model.parts import Said, drafted
 from parlor.model.rooms import RoomRow, RoomsBefore
@@ -81,6 +81,16 @@ class QueueTail(msgspec.Struct, frozen=True):
     """Messages that are not deleted."""
 
 
+class Holder(msgspec.Struct, frozen=True):
+    """Who had a room when this was read."""
+
+    ticket: int
+    """The number of the room's last claim: the ticket for a command that is to make an owner of somebody, who is
+    refused when anybody has claimed the room since."""
+    cluster: ClusterId
+    """Where its owner is; ``NO_CLUSTER``: nowhere, or nobody knows."""
+
+
 class CacheReader:
     """Raises ``CacheUnavailable`` throughout."""
 
@@ -95,6 +105,11 @@ class CacheReader:
         """The number of the room's last claim: the ticket for a command that is to make an owner of somebody."""
         found = await self._live.read("HGET", self._live.keys.room(home_of(room_id), room_id), "claims")
         return int(found or 0)
+
+    async def holder(self, room_id: RoomId) -> Holder:
+        key = self._live.keys.room(home_of(room_id), room_id)
+        claims, claim = await self._live.read("HMGET", key, "claims", "claim")
+        return Holder(int(claims or 0), cluster_of(text(claim or b"")))
 
     async def list_page(
         self, partition: Partition, account: AccountId, limit: int, before: RoomsBefore | None

@@ -35,8 +35,15 @@ ShardId = NewType("ShardId", int)
 """A shard's number, from 1."""
 InstallationId = NewType("InstallationId", str)
 """A UUID, decided by the installation's databases."""
+ClusterId = NewType("ClusterId", str)
+"""Names a Ray cluster: 12 hexadecimal digits, as old as its GCS."""
+
+NO_CLUSTER = ClusterId("")
+"""Of processes without Ray, and in claims from before clusters had names."""
 
 MAX_PARTITIONS = 4096
+_AT = "@"
+"""Before the cluster, in a claim or a writer's name."""
 _VERSION = 8
 _VARIANT = 0b10
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -77,6 +84,20 @@ class Claim(msgspec.Struct, frozen=True):
             raise ValueError("a claim has a token")
 
 
+def in_cluster(name: str, cluster: ClusterId) -> str:
+    """A claim, or a writer's name, that says where it is."""
+    return f"{name}{_AT}{cluster}" if cluster else name
+
+
+def cluster_of(name: str) -> ClusterId:
+    """The cluster that a claim or a writer's name says; ``NO_CLUSTER`` for none."""
+    return ClusterId(name.partition(_AT)[2])
+
+
+def without_cluster(name: str) -> str:
+    return name.partition(_AT)[0]
+
+
 class IdMint:
     """Makes ids of rooms, messages and files."""
 
@@ -93,9 +114,9 @@ class IdMint:
     def file_id(self, partition: Partition) -> FileId:
         return FileId(self._uuid(partition))
 
-    def claim(self) -> Claim:
-        """One that no other owner has."""
-        return Claim(self.token())
+    def claim(self, cluster: ClusterId = NO_CLUSTER) -> Claim:
+        """One that no other owner has. It names the owner's cluster, if that is known."""
+        return Claim(in_cluster(self.token(), cluster))
 
     def token(self) -> str:
         """A random token, 128 bits as 32 hexadecimal digits."""

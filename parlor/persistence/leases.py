@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import structlog
 
+from parlor.cache.clusters import ClusterCache
 from parlor.cache.live import NOTHING_APPLIED, Live
 from parlor.cache.queue import HeldByAnother, Lease, QueueEntry, WriterQueue
 from parlor.clock import Clock
 from parlor.errors import CacheUnavailable, ForeignCache, ForeignStore, PartitionMoves, ShardBehind, StoreUnavailable
 from parlor.metrics import NotHeld, WriterMetrics
-from parlor.model.ids import IdMint, Partition, ShardId
+from parlor.model.ids import IdMint, Partition, ShardId, cluster_of, without_cluster
 from parlor.model.messages import QueuePosition
 from parlor.persistence.health import Refusal, refusal_of
 from parlor.reading.identity import BEHIND
@@ -47,6 +48,7 @@ class WriterPorts(msgspec.Struct, frozen=True):
     clock: Clock
     metrics: WriterMetrics
     settings: QueueSettings
+    clusters: ClusterCache
 
 
 class Held(msgspec.Struct):
@@ -67,7 +69,9 @@ class Held(msgspec.Struct):
 
 
 class Leases:
-    """The leases of one writer. ``name`` outlives the process: a restarted writer takes its leases back at once."""
+    """The leases of one writer. ``name`` outlives the process: a restarted writer takes its leases back at once. Where
+    it says in which cluster the writer is (``ids.in_cluster``), so does its namesake in another one, when the writer's
+    cluster has died."""
 
     def __init__(self, ports: WriterPorts, shard: ShardId, name: str, partitions: Sequence[Partition]) -> None:
         self._ports = ports
@@ -255,8 +259,10 @@ class Leases:
         try:
             generation = await self._ports.store.generation_of(partition)
             lease = await self._ports.queue.hold(partition, self.token, self._name, generation)
+            if isinstance(lease, HeldByAnother) and await self._succeeds(lease.holder):
+                lease = await self._ports.queue.hold(partition, self.token, self._name, generation, lease.holder)
             if isinstance(lease, HeldByAnother):
-                return self._wait_for(partition, lease.holder)
+                return await self._wait_for(partition, lease.holder)
             self._others_since.pop(partition, None)
             await self._hold(partition, lease)
         except PartitionMoves as error:
@@ -267,8 +273,20 @@ class Leases:
             return refusal_of(error)
         return None
 
-    def _wait_for(self, partition: Partition, holder: str) -> Refusal:
+    async def _succeeds(self, holder: str) -> bool:
+        """Whether this writer is in the place of one that cannot be there any more."""
+        if not cluster_of(self._name) or without_cluster(holder) != without_cluster(self._name):
+            return False
+        its = cluster_of(holder)
+        # One that names no cluster is of an earlier version, which an upgrade has ended.
+        return not its or not await self._ports.clusters.lives(its)
+
+    async def _wait_for(self, partition: Partition, holder: str) -> Refusal:
         """Another writer holds it: one that died leaves its lease for a while, one that lives keeps it."""
+        own, its = cluster_of(self._name), cluster_of(holder)
+        if own and its and its != own and await self._ports.clusters.lives(its):
+            detail = f"a writer of another cluster, {holder}, holds them"
+            return Refusal(NotHeld.HELD_BY_ANOTHER, detail, lasting=False)
         settings, now = self._ports.settings, self._ports.clock.monotonic()
         since = self._others_since.setdefault(partition, now)
         patience = (settings.lease_ttl + settings.lease_wait).total_seconds()

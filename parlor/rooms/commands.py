@@ -25,6 +25,8 @@ class _Ticketed(msgspec.Struct, frozen=True, kw_only=True):
     """The number of the room's last claim, read before the gateway asked for the room's place; set when the call may
     make its host the room's owner. With it the owner refuses a late copy of a command that was also sent to a newer
     owner (ADR 0013)."""
+    forwarded: bool = False
+    """Whether it came from another cluster (ADR 0059)."""
 
 
 class _Command(_Ticketed, frozen=True, tag=True):

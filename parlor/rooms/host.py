@@ -19,6 +19,10 @@ _log = structlog.get_logger(__name__)
 DRAIN_POLL = 0.05
 """Seconds between checks whether rooms are still busy, while they are being let go."""
 
+HAND_OVER_AFTER = 8
+"""Commands in a row that came to a room from another cluster: then it goes there. Requests that alternate between two
+clusters, or come to either by chance, do not move it."""
+
 SETTLE_SECONDS = 5.0
 """For so long a room that was given away is not taken back: until then its new place is known."""
 
@@ -69,6 +73,9 @@ class RoomHost:
         pending = [answer for answer in answers if isinstance(answer, asyncio.Future)]
         if pending:
             await asyncio.wait(pending)
+        for command in commands:
+            if command.forwarded and (room := self._rooms.get(command.room_id)) is not None:
+                self._hand_over(room)
         return [
             self._outcome(
                 command, answer.exception() or answer.result() if isinstance(answer, asyncio.Future) else answer
@@ -184,6 +191,21 @@ class RoomHost:
         while room.busy:
             await self._clock.sleep(DRAIN_POLL)
         await room.close()
+
+    def _hand_over(self, room: Room) -> None:
+        """Lets a room go whose requests all come to another cluster, as soon as it is not busy: its next command makes
+        an owner there."""
+        if room.forwarded == HAND_OVER_AFTER:
+            leaving = asyncio.create_task(self._passivate_when_quiet(room))
+            self._closing.add(leaving)
+            leaving.add_done_callback(self._closing.discard)
+
+    async def _passivate_when_quiet(self, room: Room) -> None:
+        while room.busy:
+            await self._clock.sleep(DRAIN_POLL)
+        if room.forwarded >= HAND_OVER_AFTER and self._rooms.get(room.room_id) is room:
+            _log.info("room_goes_to_another_cluster", room_id=room.room_id)
+            await self.passivate(room.room_id)
 
     def _busy(self) -> bool:
         return any(room.busy for room in self._rooms.values())

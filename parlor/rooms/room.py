@@ -83,7 +83,7 @@ class Room:
         self._settings = ports.reply.settings.rooms
         self._own = Ownership(
             room_id,
-            ports.mint.claim(),
+            ports.mint.claim(ports.cluster),
             ports.cache,
             ports.reader,
             ports.loader,
@@ -111,6 +111,8 @@ class Room:
         self._serving = False
         self.served = 0
         """Commands, since it is here."""
+        self.forwarded = 0
+        """How many of the last commands came from another cluster, one after the other."""
         self._used_at = self._clock.monotonic()
         self._tasks = [asyncio.create_task(self._serve_mailbox()), asyncio.create_task(self._replies.run())]
 
@@ -141,6 +143,8 @@ class Room:
             raise RoomMoved
         if self._mailbox.qsize() >= self._settings.mailbox_limit:
             raise Overloaded("Too many commands wait for this room", retry_after=1.0)
+        if not isinstance(command, Wake):
+            self.forwarded = self.forwarded + 1 if command.forwarded else 0
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._mailbox.put_nowait((command, answer))
         return answer

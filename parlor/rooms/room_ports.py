@@ -8,7 +8,7 @@ from parlor.cache.reads import CacheReader
 from parlor.cache.revisions import RevisionCache
 from parlor.cache.rooms import RoomCache
 from parlor.cache.summaries import SummaryCache
-from parlor.model.ids import IdMint
+from parlor.model.ids import NO_CLUSTER, ClusterId, IdMint
 from parlor.reading.internal import InternalHistory
 from parlor.reading.loading import Loader
 from parlor.rooms.reply_job import ReplyPorts
@@ -29,3 +29,5 @@ class RoomPorts(msgspec.Struct, frozen=True):
     summaries: SummaryCache
     mint: IdMint
     limits: AccountLimits
+    cluster: ClusterId = NO_CLUSTER
+    """Where this process is: its claims say so."""

@@ -33,6 +33,7 @@ the rows of every shard, and what the pages show.
         be approved again was approved
     C25 what was acknowledged as persisted is stored, in its slot, also when Redis came back without it
     C26 a partition's rows are on one shard, the one that the map names
+    C27 of two clusters neither takes the other's rooms: no reply is begun again while its owner lives
 
 A page that was read while Redis was away (its cursor is 0-0) shows what is stored: it may be behind, so C6 does not
 hold it to the deletes that were queued.

@@ -10,8 +10,10 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from fakeredis import FakeAsyncRedis
+from msgspec import structs
 
 from parlor.cache.calls import CallCache
+from parlor.cache.clusters import ClusterCache
 from parlor.cache.creations import CreationCache
 from parlor.cache.events import EventLog
 from parlor.cache.guard import Guard
@@ -28,7 +30,7 @@ from parlor.files.files import Files
 from parlor.llm.memory import Memory
 from parlor.model.access import Session
 from parlor.model.budgets import Payer
-from parlor.model.ids import AccountId, IdMint, Partition, RoomId, ShardId
+from parlor.model.ids import NO_CLUSTER, AccountId, ClusterId, IdMint, Partition, RoomId, ShardId
 from parlor.model.rooms import NewRoom
 from parlor.persistence.leases import WriterPorts
 from parlor.persistence.writer import ShardWriterLoop
@@ -88,6 +90,7 @@ class WiredDomain:
         self.states = ChatStateMachine(self.live, self.store, self.loader)
         self.tools = ScriptedTools()
         self.summaries = SummaryCache(self.live)
+        self.clusters = ClusterCache(self.live)
         self.usage = UsageCache(self.live)
         self.budgets = Budgets(self.live, self.loader, self.mint)
         self.memories = InternalMemories(self.summaries, self.store, self.loader)
@@ -173,8 +176,8 @@ class WiredDomain:
     async def _open_model(self) -> ScriptedModel:
         return self.model
 
-    def host(self) -> RoomHost:
-        host = RoomHost(self.ports())
+    def host(self, cluster: ClusterId = NO_CLUSTER) -> RoomHost:
+        host = RoomHost(structs.replace(self.ports(), cluster=cluster))
         self._hosts.append(host)
         return host
 
@@ -217,6 +220,7 @@ class WiredDomain:
             clock=self.clock,
             metrics=self.metrics,
             settings=self.settings.queue,
+            clusters=self.clusters,
         )
         return ShardWriterLoop(ports, shard, name, partitions or (HOME,))
 

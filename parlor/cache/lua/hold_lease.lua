@@ -1,8 +1,9 @@
 -- What: takes or renews a writer's lease on a partition.
 -- KEYS: partition lease
--- ARGV: lease holder generation ttl installation
+-- ARGV: lease holder predecessor generation ttl installation
 --       lease is a random token without spaces; holder is the writer's name: its successor of the same name need not
---       wait; generation is how often the partition had moved, by the map that the writer goes by
+--       wait, nor does who knows that the holder is gone, and names it as its predecessor ('' for none); generation is
+--       how often the partition had moved, by the map that the writer goes by
 -- Returns: OK, incarnation or '', last queue number, the shard's watermark as far as it was told or '',
 --          1 when the partition is closed (another server goes on with it) or 0, the server's history or ''
 --          | LEASE_LOST, the holder (another holds it; '' when no token was given) | FOREIGN
@@ -23,7 +24,7 @@ end
 local held, name = redis.call('GET', K.lease), lease_name(A.lease)
 if held then
   local token, holder = string.match(held, '^([^ ]+) (.*)$')
-  if token ~= name and holder ~= A.holder then
+  if token ~= name and holder ~= A.holder and holder ~= A.predecessor then
     local generation = redis.call('HGET', K.partition, 'generation')
     if not generation or tonumber(A.generation) <= tonumber(generation) then
       return {CODE.LEASE_LOST, holder}

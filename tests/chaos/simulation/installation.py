@@ -16,20 +16,22 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
-import msgspec
 from pydantic import SecretStr
 
 from parlor.cache.events import CHUNK
-from parlor.errors import Overloaded, ParlorError, RoomMoved
 from parlor.metrics import NoMetrics
 from parlor.model.budgets import Payer
-from parlor.model.ids import AccountId, Partition, RoomId, ShardId
+from parlor.model.ids import NO_CLUSTER, AccountId, ClusterId, RoomId, ShardId, in_cluster
+from parlor.model.messages import Message, MessageDoc
 from parlor.persistence.writer import ShardWriterLoop
-from parlor.rooms.commands import Command, Outcome, Refused, Wake
+from parlor.rooms.commands import Command, Outcome
 from parlor.rooms.host import RoomHost
+from parlor.rooms.reply_job import ReplyJob
+from parlor.rooms.turns import adopted_job
 from parlor.settings import CacheSettings, LlmSettings, QueueSettings, RedisSettings, RoomSettings, Settings
 from parlor.settings.limits import LimitSettings
 from parlor.wiring import Wiring
+from tests.chaos.simulation.clusters import PARTITIONS, SimCluster
 from tests.chaos.simulation.loop import Process, current_process
 from tests.chaos.simulation.model import SimModel
 from tests.chaos.simulation.redis_client import SimClient, virtual_seconds
@@ -44,8 +46,6 @@ EPOCH = 1_750_000_000.0
 SKEW_MAX = 2.0
 """Seconds by which the wall clock of a process may be off."""
 SHARD, OTHER_SHARD = ShardId(1), ShardId(2)
-PARTITIONS = (Partition(0), Partition(2))
-"""Both of the first shard, when a run begins."""
 PAYERS = [
     Payer(AccountId(name), zlib.crc32(name.encode()), partition)
     for name, partition in zip(("ada", "eve"), PARTITIONS, strict=True)
@@ -54,13 +54,7 @@ PAYERS = [
 ANSWER_TOKENS = 150
 """Tokens that an answer may have."""
 APPROVAL_TTL = timedelta(seconds=40)
-CALL_SECONDS = 5.0
-"""Longest wait of the edge for an owner, before it asks another one (``actors.channel``)."""
-GIVE_AWAY_SECONDS = 20.0
-"""Longest wait for the reply of a room that is to be given away."""
-ROUTES = 4
-"""As ``actors.routing``."""
-
+CLUSTERED_OWNERS = 4
 SETTINGS: dict[str, Any] = {
     "redis": RedisSettings(url=SecretStr("redis://simulated")),
     "cache": CacheSettings(messages_per_room=50, states_per_room=50),
@@ -135,7 +129,7 @@ class Node:
 class Owner(Node):
     """A RoomActor's process."""
 
-    def __init__(self, installation: SimInstallation, name: str) -> None:
+    def __init__(self, installation: SimInstallation, name: str, cluster: ClusterId) -> None:
         super().__init__(installation, name)
         model: Any = SimModel(
             self.wiring.internal_history,
@@ -145,9 +139,13 @@ class Owner(Node):
             counted=installation.budget is not None,
             server=installation.tools,
         )
-        ports = self.wiring.room_ports(model, installation.metrics)
+        ports = self.wiring.room_ports(model, installation.metrics, cluster)
         self.host = self.process.context.run(RoomHost, ports)
         self.task = self.process.spawn(self.host.run())
+
+    def writes(self, reply: Message) -> bool:
+        room = self.host._rooms.get(reply.room_id)
+        return not self.process.killed and room is not None and reply.message_id in room._replies
 
 
 class Writer(Node):
@@ -161,6 +159,19 @@ class Writer(Node):
         ports = self.process.context.run(self.wiring.writer_ports, installation.metrics)
         self.loop = self.process.context.run(ShardWriterLoop, ports, shard, name, self.wanted)
         self.task = self.process.spawn(self.loop.run())
+
+
+def _short_of(budget: int | None, asking: bool, replicated: bool) -> dict[str, Any]:
+    """Settings of a run besides those of all: with a budget, a few replies use it up."""
+    short: dict[str, Any] = {}
+    if budget is not None:
+        short["limits"] = LimitSettings(tokens_per_day=budget, answer_tokens=ANSWER_TOKENS)
+        short["llm"] = LlmSettings(summaries=False, titles=False, context_tokens=256)
+    if asking:
+        short["rooms"] = SETTINGS["rooms"].model_copy(update={"approval_ttl": APPROVAL_TTL})
+    if replicated:
+        short["redis"] = RedisSettings(url=SecretStr("redis+sentinel://simulated/primary"))
+    return short
 
 
 class SimInstallation:
@@ -180,26 +191,21 @@ class SimInstallation:
         asking: bool = False,
         moving: bool = False,
         replicated: bool = False,
+        clustered: bool = False,
     ) -> None:
         """``budget``: tokens that an account may use on one day; ``asking``: models use tools; ``moving``: there are
-        writers of the other shard, and whoever tells them what has come; ``replicated``: Redis may fail over."""
+        writers of the other shard, and whoever tells them what has come; ``replicated``: Redis may fail over;
+        ``clustered``: there are two Ray clusters."""
         self.budget = budget
-        self.short: dict[str, Any] = {}
-        """Settings of a run with a budget: a few replies use it up."""
-        if budget is not None:
-            self.short["limits"] = LimitSettings(tokens_per_day=budget, answer_tokens=ANSWER_TOKENS)
-            self.short["llm"] = LlmSettings(summaries=False, titles=False, context_tokens=256)
+        self.short = _short_of(budget, asking, replicated)
         self.cut = cut
         self._chunk = chunk
         self.chance = random.Random(seed)
         self.server = SimServer(random.Random(self.chance.random()))
         self.shards = Shards(templates, random.Random(self.chance.random()))
         self.tools = ToolServer(random.Random(self.chance.random())) if asking else None
-        if asking:
-            self.short["rooms"] = SETTINGS["rooms"].model_copy(update={"approval_ttl": APPROVAL_TTL})
         if replicated:
             self.server.be_replicated()
-            self.short["redis"] = RedisSettings(url=SecretStr("redis+sentinel://simulated/primary"))
         self.metrics = SimMetrics()
         self.skews: dict[str, float] = {}
         """Of each process's wall clock, in seconds."""
@@ -208,15 +214,23 @@ class SimInstallation:
         self.edge = Node(self, "edge")
         self.hub = self.edge.process.context.run(self.edge.wiring.event_hub)
         self.streams = self.edge.wiring.streams(self.hub)
-        self.owners = [Owner(self, f"owner-{number}") for number in range(owners)]
-        self.writers = [Writer(self, f"writer-{number}") for number in range(writers)]
+        self.taken: list[RoomId] = []
+        """Rooms with a reply that an owner began again while another one was writing it."""
+        self._names = [self._cluster_name(number, 0) for number in range(2)] if clustered else [NO_CLUSTER]
+        self._lives = 0
+        owners = CLUSTERED_OWNERS if clustered else owners
+        self.owners = [Owner(self, f"owner-{number}", self._name_of(number)) for number in range(owners)]
+        self.writers = [Writer(self, self._writer_name(number)) for number in range(writers)]
         if moving:
             self.writers += [Writer(self, f"other-{number}", OTHER_SHARD) for number in range(writers)]
             self._telling = self.edge.process.spawn(self._tell_writers())
-        self._places: dict[RoomId, int] = {}
-        self._dead: list[Node] = []
-        self._known: dict[RoomId, int] = {}
-        self._sweep = self.edge.process.spawn(self._wake_overdue())
+        self._dead: list[Process] = []
+        self.traffic: int | None = None if clustered else 0
+        """The cluster that all requests go to; None: either."""
+        if clustered:
+            self.clusters = [self._new_cluster(number) for number in range(2)]
+        else:
+            self.clusters = [SimCluster(NO_CLUSTER, self.owners, [*range(owners)], self.edge, self.edge, self.chance)]
         if budget is not None:
             self._budgets_sweep = self.edge.process.spawn(self._sweep_budgets())
 
@@ -227,8 +241,9 @@ class SimInstallation:
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
-        for node in [self.edge, *self.owners, *self.writers, *self._dead]:
-            node.process.bury()
+        here = [self.edge, *self.owners, *self.writers, *(cluster.supervisor for cluster in self.clusters)]
+        for process in [*(node.process for node in here), *self._dead]:
+            process.bury()
         while rest := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in rest:
                 task.cancel()
@@ -239,74 +254,70 @@ class SimInstallation:
     # Owners and writers come and go
 
     def restart_owner(self, number: int) -> None:
-        self._bury(self.owners[number])
-        self.owners[number] = Owner(self, f"owner-{number}")
+        self._bury(self.owners[number].process)
+        self.owners[number] = Owner(self, f"owner-{number}", self._name_of(number))
 
     def restart_writer(self, number: int) -> None:
         before = self.writers[number]
-        self._bury(before)
+        self._bury(before.process)
         self.writers[number] = Writer(self, before.process.name, before.shard)
 
-    def _bury(self, node: Node) -> None:
-        node.process.kill()
-        self._dead.append(node)
+    def kill_cluster(self, number: int) -> None:
+        """All of its processes but its edge, to which nobody goes while another cluster is there."""
+        for process in self._processes_of(number):
+            process.kill()
+
+    def new_cluster(self, number: int) -> None:
+        """In the place of one that was killed, or drained: another one, which knows nothing of it."""
+        for process in self._processes_of(number):
+            self._bury(process)
+        self._lives += 1
+        self._names[number] = self._cluster_name(number, self._lives)
+        for owner in self.clusters[number].owners:
+            self.owners[owner] = Owner(self, f"owner-{owner}", self._names[number])
+        self.writers[number] = Writer(self, self._writer_name(number))
+        self.clusters[number] = self._new_cluster(number)
+
+    def _new_cluster(self, number: int) -> SimCluster:
+        edge = Node(self, f"edge-{number}")
+        supervisor = Node(self, f"supervisor-{number}")
+        own = [owner for owner in range(CLUSTERED_OWNERS) if owner % 2 == number]
+        return SimCluster(self._names[number], self.owners, own, edge, supervisor, self.chance)
+
+    def _processes_of(self, number: int) -> list[Process]:
+        cluster = self.clusters[number]
+        owners = [self.owners[owner].process for owner in cluster.owners]
+        return [cluster.supervisor.process, *owners, self.writers[number].process]
+
+    def _name_of(self, number: int) -> ClusterId:
+        return self._names[number % len(self._names)]
+
+    def _writer_name(self, number: int) -> str:
+        """Writers of two clusters are namesakes."""
+        cluster = self._name_of(number)
+        return in_cluster("writer-0", cluster) if cluster else f"writer-{number}"
+
+    @staticmethod
+    def _cluster_name(number: int, life: int) -> ClusterId:
+        return ClusterId(f"c{number}l{life}")
+
+    def _bury(self, process: Process) -> None:
+        process.kill()
+        self._dead.append(process)
 
     # The way to a room's owner
 
     async def ask(self, command: Command) -> Outcome:
-        """As the gateway does it: to the room's place, and to another one when that does not answer. The same command
-        may reach several owners, the last copy of it long after the answer."""
-        failed: int | None = None
-        known = self._known.get(command.room_id)
-        if known is not None:
-            outcome = await self._call(known, command, activate=False)
-            if outcome is not None and not _moved(outcome):
-                return outcome
-            failed = known if outcome is None else None
-            self._known.pop(command.room_id, None)
-        for _ in range(ROUTES):
-            await asyncio.sleep(0.25)
-            ticket = await self.edge.wiring.reader.claims(command.room_id)
-            place = self._place(command.room_id, failed)
-            outcome = await self._call(place, msgspec.structs.replace(command, ticket=ticket), activate=True)
-            if outcome is None:
-                failed = place
-            elif not _moved(outcome):
-                self._known[command.room_id] = place
-                return outcome
-        raise Overloaded("The room is being moved", retry_after=1.0)
-
-    async def _call(self, place: int, command: Command, *, activate: bool) -> Outcome | None:
-        """None: no answer in time; it may have happened, or happen later."""
-        await asyncio.sleep(self.chance.uniform(0.0005, 0.005))
-        owner = self.owners[place]
-        served = owner.process.spawn(owner.host.execute([command], activate=activate))
-        done, _ = await asyncio.wait({served}, timeout=0.05 if owner.process.killed else CALL_SECONDS)
-        return served.result()[0] if done else None
+        """Sends it to either of two clusters, or to the one to which all requests go now."""
+        front = self.traffic if self.traffic is not None else self.chance.randrange(len(self.clusters))
+        return await self.clusters[front].ask(command)
 
     def misplace(self, room_id: RoomId) -> None:
-        """Another owner is asked from now on, while the one that holds the room lives."""
-        self._known.pop(room_id, None)
-        self._places[room_id] = self.chance.randrange(len(self.owners))
+        for cluster in self.clusters:
+            cluster.misplace(room_id)
 
     async def give_away(self, room_id: RoomId) -> None:
-        """Its owner lets the room go between two replies, as the Supervisor asks when it gets an actor of its own; only
-        then is another one asked."""
-        holder = self._places.get(room_id)
-        if holder is None:
-            return
-        owner = self.owners[holder]
-        asked = owner.process.spawn(owner.host.give_away(room_id, GIVE_AWAY_SECONDS))
-        done, _ = await asyncio.wait({asked}, timeout=GIVE_AWAY_SECONDS + CALL_SECONDS)
-        if done and asked.result():
-            others = [number for number in range(len(self.owners)) if number != holder]
-            self._places[room_id] = self.chance.choice(others)
-
-    def _place(self, room_id: RoomId, failed: int | None) -> int:
-        if room_id not in self._places or self._places[room_id] == failed:
-            others = [number for number in range(len(self.owners)) if number != failed]
-            self._places[room_id] = self.chance.choice(others)
-        return self._places[room_id]
+        await asyncio.gather(*(cluster.give_away(room_id) for cluster in self.clusters))
 
     # What is there
 
@@ -345,16 +356,13 @@ class SimInstallation:
             await asyncio.sleep(10.0)
             await self.edge.wiring.budgets.sweep(PARTITIONS)
 
-    async def _wake_overdue(self) -> None:
-        """The Supervisor's sweep."""
-        while True:
-            await asyncio.sleep(1.0)
-            for partition in PARTITIONS:
-                try:
-                    for room_id in await self.edge.wiring.reader.overdue_rooms(partition, 100):
-                        await self.ask(Wake(None, room_id, "sweep"))
-                except ParlorError:
-                    continue  # The next sweep may do better.
+    def _adopted_job(
+        self, reply: Message, row: MessageDoc, since: int, cut_off: int | None, *rest: Any, waits: bool = False
+    ) -> ReplyJob:
+        others = [owner for owner in self.owners if owner.process is not current_process()]
+        if cut_off is not None and not waits and any(owner.writes(reply) for owner in others):
+            self.taken.append(reply.room_id)
+        return adopted_job(reply, row, since, cut_off, *rest, waits=waits)
 
     @contextlib.contextmanager
     def _wired(self) -> Iterator[None]:
@@ -383,9 +391,6 @@ class SimInstallation:
             mock.patch("parlor.wiring.SystemEntropy", entropy),
             mock.patch("parlor.wiring.HttpCaller", return_value=self.tools),
             mock.patch("parlor.wiring.McpServers", return_value=NoServers()),
+            mock.patch("parlor.rooms.room.adopted_job", self._adopted_job),
         ):
             yield
-
-
-def _moved(outcome: Outcome) -> bool:
-    return isinstance(outcome, Refused) and outcome.error.kind == RoomMoved.__name__

@@ -11,7 +11,8 @@ import structlog
 
 from parlor.cache.keys import Keys
 from tests.chaos.checker import Foreign, Lost
-from tests.chaos.simulation.installation import EPOCH, PARTITIONS, SKEW_MAX, SimInstallation
+from tests.chaos.simulation.clusters import PARTITIONS
+from tests.chaos.simulation.installation import EPOCH, SKEW_MAX, SimInstallation
 from tests.chaos.simulation.moves import Moves
 from tests.chaos.simulation.redis_server import Command
 from tests.chaos.simulation.users import Users
@@ -26,6 +27,8 @@ FOREIGN_SECONDS = (0.5, 15.0)
 """How long another installation's Redis is at the address: from no call at all to several leases."""
 BEHIND_SECONDS = 3.0
 """What a replica lacks at the most when it is promoted."""
+DRAIN_SECONDS = 20.0
+"""For the replies of a cluster that is drained."""
 STRANGER = "00000000-0000-4000-8000-00000000000b"
 """Whose it is."""
 
@@ -55,7 +58,10 @@ class Nemesis:
         may_give_away: bool,
         moves: Moves | None = None,
         may_fail_over: bool = False,
+        clustered: bool = False,
+        calm: bool = False,
     ) -> None:
+        """``calm``: processes and clusters die, and nothing else goes wrong."""
         self._installation = installation
         self._users = users
         self._chance = chance
@@ -96,6 +102,16 @@ class Nemesis:
         if may_fail_over:
             self._faults += [self._fail_over] * 6
         self._promoting = False
+        self._changing = False
+        if clustered:
+            self._have_clusters(calm)
+
+    def _have_clusters(self, calm: bool) -> None:
+        if calm:
+            self._faults = [self._kill_owner, self._forget_scripts, self._break_subscriptions]
+        else:
+            self._faults += [self._stop_supervisor] * 2
+        self._faults += [self._kill_cluster, self._drain_cluster] * 2 + [self._shift_traffic] * 3
 
     async def work(self) -> None:
         while True:
@@ -129,15 +145,62 @@ class Nemesis:
 
     async def _kill_owner(self) -> None:
         number = self._chance.randrange(len(self._installation.owners))
-        self._installation.owners[number].process.kill()
+        owner = self._installation.owners[number]
+        owner.process.kill()
         await asyncio.sleep(self._chance.uniform(0.2, 3.0))
-        self._installation.restart_owner(number)
+        if self._installation.owners[number] is owner and self._has_cluster(number):
+            self._installation.restart_owner(number)
 
     async def _kill_writer(self) -> None:
         number = self._chance.randrange(len(self._installation.writers))
-        self._installation.writers[number].process.kill()
+        writer = self._installation.writers[number]
+        writer.process.kill()
         await asyncio.sleep(self._chance.uniform(0.2, 3.0))
-        self._installation.restart_writer(number)
+        if self._installation.writers[number] is writer and self._has_cluster(number):
+            self._installation.restart_writer(number)
+
+    def _has_cluster(self, number: int) -> bool:
+        """Whether the cluster of this owner or writer is there, which starts it again."""
+        clusters = self._installation.clusters
+        return not clusters[number % len(clusters)].supervisor.process.killed
+
+    async def _kill_cluster(self) -> None:
+        await self._change_cluster(kill=True)
+
+    async def _drain_cluster(self) -> None:
+        await self._change_cluster(kill=False)
+
+    async def _change_cluster(self, *, kill: bool) -> None:
+        """Its requests go to the other one, and a new cluster comes in its place; one after the other."""
+        installation = self._installation
+        if self._changing:
+            return
+        self._changing = True
+        number = self._chance.randrange(2)
+        installation.traffic = 1 - number
+        if kill:
+            installation.kill_cluster(number)
+        else:
+            await installation.clusters[number].drain(DRAIN_SECONDS)
+        await asyncio.sleep(self._chance.uniform(0.2, 10.0))
+        installation.new_cluster(number)
+        installation.traffic = None
+        self._changing = False
+
+    async def _stop_supervisor(self) -> None:
+        process = self._chance.choice(self._installation.clusters).supervisor.process
+        process.stop()
+        await asyncio.sleep(self._chance.uniform(*STOP_SECONDS))
+        process.resume()
+
+    async def _shift_traffic(self) -> None:
+        """All requests go to one cluster, for long enough that its rooms follow, and to both again."""
+        if self._changing:
+            return
+        self._installation.traffic = self._chance.randrange(2)
+        await asyncio.sleep(self._chance.uniform(1.0, 20.0))
+        if not self._changing:
+            self._installation.traffic = None
 
     async def _misplace_rooms(self) -> None:
         for room_id in self._users.rooms:

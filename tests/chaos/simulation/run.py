@@ -21,7 +21,8 @@ from parlor.store.calls import CallNotes
 from tests.chaos.checker import FinalRoom, Violation, check
 from tests.chaos.history import ObservedMessage, Operation, Outcome, Recorder
 from tests.chaos.observed import calls_in, noted_in, seen
-from tests.chaos.simulation.installation import PARTITIONS, PAYERS, SimInstallation
+from tests.chaos.simulation.clusters import PARTITIONS
+from tests.chaos.simulation.installation import PAYERS, SimInstallation
 from tests.chaos.simulation.loop import VirtualLoop
 from tests.chaos.simulation.moves import Moves, strays
 from tests.chaos.simulation.nemesis import Nemesis
@@ -60,6 +61,9 @@ MOVING_FROM = 100_000
 FAILING_OVER_FROM = 110_000
 """As those from ``ASKING_FROM``; and Redis fails over to a replica that lacks the newest. Nobody looks into the rooms
 at the end."""
+CLUSTERED_FROM = 120_000
+"""As those from ``GIVING_AWAY_FROM``, of two Ray clusters that die, are drained, and get all requests or none. In every
+other one nothing else goes wrong, and no reply is begun again unless its owner died; in the others models use tools."""
 BUDGETS = (300, 900)
 SHORT_CHUNK = 8
 CUT_ANSWERS = 0.3
@@ -96,14 +100,10 @@ def run_seed(
 async def _run(seed: int, templates: Templates, user_count: int, operations: int, out: IO[str] | None) -> Report:
     chance = random.Random(f"{seed}")
     loop = asyncio.get_running_loop()
-    looking_back = seed >= LOOKING_BACK_FROM
-    chunk, cut = (SHORT_CHUNK, CUT_ANSWERS) if looking_back else (CHUNK, 0.0)
-    failing_over = seed >= FAILING_OVER_FROM
-    moving = MOVING_FROM <= seed < FAILING_OVER_FROM
-    asking = seed >= ASKING_FROM and (not moving or seed % 2 == 1)
-    budget = chance.randint(*BUDGETS) if seed >= SPENDING_FROM and not asking else None
-    options: dict[str, Any] = {"budget": budget, "asking": asking, "moving": moving, "replicated": failing_over}
-    installation = SimInstallation(seed, templates, chunk=chunk, cut=cut, **options)
+    looking_back, clustered = seed >= LOOKING_BACK_FROM, seed >= CLUSTERED_FROM
+    options = _options(seed, chance)
+    asking = options["asking"]
+    installation = SimInstallation(seed, templates, **options)
     ledger = Ledger(installation.server)
     watch = Watch(installation)
     watching = asyncio.create_task(watch.watch())
@@ -122,8 +122,10 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
         with contextlib.suppress(TimeoutError):
             # Who is not done by then was never answered: the checker says so.
             async with asyncio.timeout(RUN_SECONDS):
-                count = operations * (2 if asking else 1)
-                await users.work(user_count, count, pace=chance.choice([0.3, 1.0, 3.0]))
+                count = operations * (2 if asking or clustered else 1)
+                # In the same room at the same time, or no cluster could take it from the other one.
+                pace = chance.choice([0.3] if clustered else [0.3, 1.0, 3.0])
+                await users.work(user_count, count, pace=pace)
         await _heal(installation, nemesis, evil)
         await asyncio.sleep(SETTLE_SECONDS)
         await _visit(installation, recorder.operations)
@@ -137,15 +139,37 @@ async def _run(seed: int, templates: Templates, user_count: int, operations: int
         if moves is not None:
             violations += [*moves.violations, *strays(installation.shards)]
             nemesis.done += moves.done
-        if unrest:
-            violations.append(Violation("C5", "", unrest))
-        if installation.metrics.parked_count:
-            violations.append(Violation("C1", "", f"{installation.metrics.parked_count} operations were parked"))
+        violations += _besides(installation, unrest, calm=_is_calm(seed))
     finally:
         watching.cancel()
         await installation.close()
     counted = ledger.counted(installation.tools)
     return _report(seed, violations, recorder.operations, installation, nemesis, counted, loop.time())
+
+
+def _is_calm(seed: int) -> bool:
+    return seed >= CLUSTERED_FROM and seed % 2 == 0
+
+
+def _options(seed: int, chance: random.Random) -> dict[str, Any]:
+    """What kind of installation it is."""
+    failing_over = FAILING_OVER_FROM <= seed < CLUSTERED_FROM
+    moving, clustered = MOVING_FROM <= seed < FAILING_OVER_FROM, seed >= CLUSTERED_FROM
+    asking = seed >= ASKING_FROM and (not (moving or clustered) or seed % 2 == 1)
+    budget = chance.randint(*BUDGETS) if seed >= SPENDING_FROM and not asking else None
+    chunk, cut = (SHORT_CHUNK, CUT_ANSWERS) if seed >= LOOKING_BACK_FROM else (CHUNK, 0.0)
+    kinds = {"asking": asking, "moving": moving, "replicated": failing_over, "clustered": clustered}
+    return {"chunk": chunk, "cut": cut, "budget": budget, **kinds}
+
+
+def _besides(installation: SimInstallation, unrest: str, *, calm: bool) -> list[Violation]:
+    """What the people did not notice."""
+    found = [Violation("C27", room, "its owner lived") for room in installation.taken if calm]
+    if unrest:
+        found.append(Violation("C5", "", unrest))
+    if installation.metrics.parked_count:
+        found.append(Violation("C1", "", f"{installation.metrics.parked_count} operations were parked"))
+    return found
 
 
 def _report(
@@ -180,19 +204,21 @@ def _nemesis(
     seed: int, installation: SimInstallation, users: Users, chance: random.Random
 ) -> tuple[Nemesis, Moves | None]:
     jumping, swapping = JUMPING_FROM <= seed < LOOKING_BACK_FROM, SWAPPING_FROM <= seed < SPENDING_FROM
-    failing_over = seed >= FAILING_OVER_FROM
+    failing_over, clustered = FAILING_OVER_FROM <= seed < CLUSTERED_FROM, seed >= CLUSTERED_FROM
     nemesis_chance, may_lose = random.Random(chance.random()), chance.random() < LOSSES
     moves = _moves(installation, chance.random()) if MOVING_FROM <= seed < FAILING_OVER_FROM else None
     nemesis = Nemesis(
         installation,
         users,
         nemesis_chance,
-        may_lose=may_lose and not (jumping or swapping or failing_over),
+        may_lose=may_lose and not (jumping or swapping or failing_over or clustered),
         may_jump=jumping,
         may_swap=swapping,
         may_give_away=seed >= GIVING_AWAY_FROM,
         moves=moves,
         may_fail_over=failing_over,
+        clustered=clustered,
+        calm=_is_calm(seed),
     )
     return nemesis, moves
 

@@ -31,6 +31,10 @@ async def dump(redis: Redis, prefix: str) -> Keyspace:
                     pipe.zrange(name, 0, -1, withscores=True)
                 case b"stream":
                     pipe.xrange(name)
+                case b"list":
+                    pipe.lrange(name, 0, -1)
+                case b"set":
+                    pipe.smembers(name)
                 case _:
                     raise AssertionError(f"{name!r} is a {kind!r}")
         values = await pipe.execute()

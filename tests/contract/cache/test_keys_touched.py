@@ -11,6 +11,7 @@ from msgspec import structs
 from parlor.cache.audit import AuditCache, Correction, Fact
 from parlor.cache.budgets import BudgetCache, Sums
 from parlor.cache.changes import Appended, PartChange
+from parlor.cache.clusters import ClusterCache
 from parlor.cache.dead_letters import DeadLetterCache
 from parlor.cache.live import RoomAddress
 from parlor.cache.loader import all_names, load
@@ -23,7 +24,7 @@ from parlor.cache.tickets import Tickets
 from parlor.cache.usage import UsageCache
 from parlor.model.access import Credential, SealedSession
 from parlor.model.budgets import Ask, Payer, Period
-from parlor.model.ids import AccountId, Claim, MessageId
+from parlor.model.ids import AccountId, Claim, ClusterId, MessageId
 from parlor.model.messages import Usage
 from parlor.model.parts import TextSpan, ToolCallPart
 from parlor.model.rooms import NewRoom
@@ -81,6 +82,7 @@ async def everything(fixtures: CacheFixtures) -> None:
     codes, code = SignInCodes(fixtures.live), f"{fixtures.partition}-{'0' * 32}"
     await codes.keep(code, SealedSession(address.account_id, "sealed"))
     assert await codes.take(code, address.account_id) is not None
+    await forward(fixtures)
     await fixtures.queue.renew(fixtures.partition, LEASE, APPLIED)
     await fixtures.live.init_partition(fixtures.partition, 2)
     await fixtures.live.own_partition(fixtures.partition)
@@ -92,6 +94,14 @@ async def everything(fixtures: CacheFixtures) -> None:
     await reopening.open(fixtures.partition, LEASE, lease.history, 3, APPLIED, [])
     await fixtures.queue.release(fixtures.partition, LEASE, APPLIED)
     await fixtures.queue.hold(fixtures.partition, "lease-2", "writer-2")
+
+
+async def forward(fixtures: CacheFixtures) -> None:
+    """A command of another cluster."""
+    clusters, blue, nonce = ClusterCache(fixtures.live), ClusterId("0b1"), fixtures.mint.token()
+    assert await clusters.take(blue) == []
+    assert await clusters.call(blue, nonce, b"command")
+    assert await clusters.answer_to(blue, nonce) == b""
 
 
 async def calls(fixtures: CacheFixtures) -> None:
@@ -189,7 +199,8 @@ async def test_scripts_touch_only_the_keys_that_they_declare(server_fixtures: Ca
                 name = scripts[words[1]]
                 seen.add(name)
                 declared = set(words[3 : 3 + int(words[2])])
-                assert {re.search(r"\{p\d+\}", found)[0] for found in declared} == {f"{{p{fixtures.partition}}}"}, name  # type: ignore[index]
+                tags = {re.search(r"\{\w+\}", found)[0] for found in declared}  # type: ignore[index]
+                assert tags in ({f"{{p{fixtures.partition}}}"}, {"{c0b1}"}), name
             elif command["client_type"] == "lua" and words[0] != "SCAN":
                 assert set(key.findall(line)) <= declared, f"{name}: {line}"
     assert seen | (set() if replicated else {"read_keys"}) == set(all_names())

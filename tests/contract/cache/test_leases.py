@@ -60,6 +60,13 @@ async def test_names_are_compared_whole(fixtures: CacheFixtures) -> None:
     assert await fixtures.queue.hold(fixtures.partition, "lease-2", "writer") == HeldByAnother("writer-1")
 
 
+async def test_who_knows_that_the_holder_is_gone_need_not_wait(fixtures: CacheFixtures) -> None:
+    hold, partition = fixtures.queue.hold, fixtures.partition
+    assert await hold(partition, "lease-2", "w@9ee", 0, "writer-2") == HeldByAnother("writer-1")
+    assert isinstance(await hold(partition, "lease-2", "w@9ee", 0, "writer-1"), Lease)
+    assert await hold(partition, LEASE, "writer-1") == HeldByAnother("w@9ee"), "under its own name"
+
+
 async def test_a_released_lease_is_free_for_all(fixtures: CacheFixtures) -> None:
     await fixtures.queue.release(fixtures.partition, LEASE, APPLIED)
     assert not await fixtures.redis.exists(fixtures.keys.lease(fixtures.partition))

@@ -21,7 +21,7 @@ from parlor.cache.live import RoomAddress
 from parlor.cache.sign_in_codes import SignInCodes
 from parlor.cache.tickets import Tickets
 from parlor.errors import Overloaded
-from parlor.model.ids import MessageId, RoomId
+from parlor.model.ids import NO_CLUSTER, ClusterId, MessageId, RoomId
 from parlor.model.requests import DependencyHealth, Idempotency
 from parlor.model.rooms import NewRoom
 from parlor.model.states import MessageState, RoomState
@@ -202,6 +202,7 @@ class DomainWiring(Wiring):
         self.state_machine = domain.states
         self.store = domain.store
         self.reader = domain.reader
+        self.clusters = domain.clusters
         self.loader = domain.loader
         self.history = domain.history
         self.rooms = domain.directory
@@ -228,10 +229,16 @@ class Cluster:
     """``max_rooms`` is for each of the actors, which are called ``rooms-0``, ``rooms-1``, ..."""
 
     def __init__(
-        self, domain: Domain, monkeypatch: pytest.MonkeyPatch, actors_count: int = 2, max_rooms: int = 100
+        self,
+        domain: Domain,
+        monkeypatch: pytest.MonkeyPatch,
+        actors_count: int = 2,
+        max_rooms: int = 100,
+        cluster: ClusterId = NO_CLUSTER,
     ) -> None:
         self.domain = domain
-        self.actors = {f"rooms-{n}": FakeRoomActor(domain.host()) for n in range(actors_count)}
+        self.cluster = cluster
+        self.actors = {f"rooms-{n}": FakeRoomActor(domain.host(cluster)) for n in range(actors_count)}
         book = self._book = PlacementBook(max_rooms)
         for name in self.actors:
             book.add_actor(name)
@@ -255,7 +262,7 @@ class Cluster:
     def gateway(self) -> ActorGateway:
         domain = self.domain
         domain.streams()
-        return ActorGateway(DomainWiring(domain), domain._hubs[-1])
+        return ActorGateway(DomainWiring(domain), domain._hubs[-1], self.cluster)
 
     def place(self, room_id: RoomId, actor: str) -> None:
         """What the Supervisor's book says from now on, whoever holds the room."""

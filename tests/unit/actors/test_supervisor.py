@@ -15,6 +15,7 @@ from actors.contracts import STATE_MACHINE, ActorsFailed, ActorStatus
 from actors.liveness import AGAIN_SECONDS, NotStarted
 from actors.once import Once
 from actors.supervisor import Supervisor
+from parlor.cache.reads import Holder
 from parlor.errors import CacheUnavailable
 from parlor.model.ids import Partition, RoomId, ShardId, home_of
 from parlor.rooms.commands import decode_commands, encode_outcomes
@@ -239,15 +240,15 @@ async def test_a_room_whose_claims_cannot_be_read_does_not_keep_the_others_aslee
 ) -> None:
     waking = _Waking(domain, max_rooms=100)
     unknown, known = await waking.overdue_room(), await waking.overdue_room()
-    claims = domain.reader.claims
+    holder = domain.reader.holder
 
-    async def without_one(room_id: RoomId) -> int:
+    async def without_one(room_id: RoomId) -> Holder:
         if room_id == unknown:
             raise CacheUnavailable(debug="timeout")
-        return await claims(room_id)
+        return await holder(room_id)
 
     with monkeypatch.context() as patch:
-        patch.setattr(domain.reader, "claims", without_one)
+        patch.setattr(domain.reader, "holder", without_one)
         assert await waking.sweep() == [known]
     assert await waking.sweep() == sorted([known, unknown])
 

@@ -8,7 +8,7 @@ import pytest
 
 from parlor.cache.queue import HeldByAnother, Lease
 from parlor.errors import CacheUnavailable
-from parlor.model.ids import Partition
+from parlor.model.ids import ClusterId, Partition, in_cluster
 from parlor.model.states import MessageState
 from tests.unit.account_use import used_by_day
 from tests.unit.domain import HOME, NEIGHBOUR, SHARD, Domain
@@ -46,6 +46,38 @@ async def test_a_restarted_writer_takes_its_leases_back_at_once(domain: Domain) 
     await started(domain)
     await domain.clock.advance(INTERVAL + 0.1)
     assert await stored(domain, room.room_id) == ["Hello"]
+
+
+async def test_writers_of_one_name_in_two_clusters_do_not_take_partitions_from_each_other(domain: Domain) -> None:
+    blue, green = ClusterId("0b1"), ClusterId("9ee")
+    room = await opened(domain)
+    first = domain.writer(name=in_cluster("writer-0", blue))
+    second = domain.writer(name=in_cluster("writer-0", green))
+    for cluster in (blue, green):
+        await domain.redis.set(domain.live.keys.alive(cluster), "1")  # for good: fakeredis knows only real time
+    task = await started(domain, first)
+    await started(domain, second)
+    await domain.clock.advance(120)
+    assert (first.held, second.held) == ([HOME], [])
+    assert second.trouble == "", "the normal thing, for as long as the other cluster is there"
+    await killed(task, domain)
+    await domain.clusters.leave(blue)  # as when its sign of life expires
+    await domain.say(room, "Hello")
+    await domain.clock.advance(10 + 2 * INTERVAL + 1)  # the lease wait, a round that was under way, and a batch
+    assert second.held == [HOME]
+    assert await stored(domain, room.room_id) == ["Hello"]
+    later = domain.writer(name=in_cluster("writer-0", blue))
+    await started(domain, later)
+    await domain.clock.advance(120)
+    assert (later.held, second.held) == ([], [HOME]), "also when the one that it followed is long gone"
+
+
+async def test_a_writer_follows_one_of_its_name_from_before_clusters_had_names(domain: Domain) -> None:
+    await opened(domain)
+    await killed(await started(domain, domain.writer(name="writer-0")), domain)
+    newer = domain.writer(name=in_cluster("writer-0", ClusterId("0b1")))
+    await started(domain, newer)
+    assert newer.held == [HOME]
 
 
 async def test_a_second_writer_waits_for_the_firsts_lease(domain: Domain) -> None:
