@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from api.dialects.openai_requests import Lenient
-from api.dialects.reply_frames import ReplyFrames
+from api.dialects.reply_frames import ReplyFrames, Said
 from api.fields import ExternalId, PersonaName
 from parlor.model.messages import Event, FinishReason
 from parlor.model.wire import JsonForm, encode
@@ -76,7 +76,6 @@ class UiMessageFrames(ReplyFrames):
         self._open: tuple[str, int] | None = None
         """Kind and index of the part that is being written."""
         self._parts = 0
-        self._sent = 0
         self.opening = _frame({"type": "start", "messageId": message_id}) + _frame({"type": "start-step"})
 
     def _cut(self, reason: str) -> bytes:
@@ -88,11 +87,10 @@ class UiMessageFrames(ReplyFrames):
         if event.message_id != self._message_id:
             return b""
         match event.type:
-            case "message.delta":
-                data = _decode(event.data)
-                return self._text(str(data["text"]), data.get("index", 0))
+            case "message.delta" | "message.part":
+                return self._tell(self._said(_decode(event.data)))
             case "message.reasoning":
-                return self._delta("reasoning", 0, str(_decode(event.data)["text"]))
+                return self._tell(self._said(_decode(event.data), "reasoning"))
             case "message.completed" | "message.stopped" | "message.failed":
                 return self._finish(_decode(event.data))
             case "message.deleted":
@@ -101,20 +99,16 @@ class UiMessageFrames(ReplyFrames):
                 return self._fail("message-reset", "The reply began anew; load it again")
         return b""
 
-    def _text(self, text: str, index: int) -> bytes:
-        self._sent += len(text)
-        return self._delta("text", index, text)
-
-    def _delta(self, kind: str, index: int, text: str) -> bytes:
-        if not text:
+    def _tell(self, said: Said) -> bytes:
+        if not said.text:
             return b""
         begun = b""
-        if self._open != (kind, index):
+        if self._open != (said.kind, said.part):
             begun = self._end_part()
-            self._open = kind, index
+            self._open = said.kind, said.part
             self._parts += 1
-            begun += self._part(kind, "start")
-        return begun + self._part(kind, "delta", delta=text)
+            begun += self._part(said.kind, "start")
+        return begun + self._part(said.kind, "delta", delta=said.text)
 
     def _end_part(self) -> bytes:
         if self._open is None:
@@ -126,18 +120,17 @@ class UiMessageFrames(ReplyFrames):
         return _frame({"type": f"{kind}-{step}", "id": f"{kind}-{self._parts}", **more})
 
     def _finish(self, data: JsonForm) -> bytes:
-        """What of the text the events have not told, as of a log that was cut, and the end."""
+        """What the events have not told, and the end."""
         message = data["message"]
-        index = self._open[1] if self._open is not None and self._open[0] == "text" else 0
-        rest = self._text(str(message["content"])[self._sent :], index)
+        rest = b"".join(map(self._tell, self._rest(message)))
         reason = FinishReason(message["finish_reason"]) if message["finish_reason"] else None
         if reason is FinishReason.STOPPED:
             self.ended = True
             return rest + self._end_part() + _frame({"type": "abort"}) + _DONE
         if reason not in _FINISH:
             error = message.get("error") or data.get("error") or {}
-            told = error.get("detail") or "The reply was cut off before its end"
-            return rest + self._fail(error.get("code") or str(reason or "interrupted"), told)
+            detail = error.get("detail") or "The reply was cut off before its end"
+            return rest + self._fail(error.get("code") or str(reason or "interrupted"), detail)
         self.ended = True
         last = _frame({"type": "finish-step"}) + _frame({"type": "finish", "finishReason": _FINISH[reason]})
         return rest + self._end_part() + last + _DONE

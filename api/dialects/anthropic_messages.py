@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from api.dialects.anthropic_errors import error_form
-from api.dialects.reply_frames import ReplyFrames, calls_of, told_calls
+from api.dialects.reply_frames import ReplyFrames, Said, calls_of, told_calls
 from parlor.model.messages import Event, FinishReason, Message, Usage
 from parlor.model.parts import ReasoningPart, TextSpan
 from parlor.model.wire import JsonForm, encode
@@ -56,7 +56,6 @@ class MessageFrames(ReplyFrames):
         super().__init__()
         self._message_id = message_id
         self._thinking = thinking
-        self._sent = 0
         self._index = -1
         self._open: str | None = None
         """The kind of the block that is open."""
@@ -71,10 +70,10 @@ class MessageFrames(ReplyFrames):
         if event.message_id != self._message_id:
             return b""
         match event.type:
-            case "message.delta":
-                return self._text(str(_decode(event.data)["text"]))
-            case "message.reasoning" if self._thinking:
-                return self._delta("thinking", str(_decode(event.data)["text"]))
+            case "message.delta" | "message.part":
+                return self._tell(self._said(_decode(event.data)))
+            case "message.reasoning":
+                return self._tell(self._said(_decode(event.data), "reasoning"))
             case "message.completed" | "message.stopped" | "message.failed":
                 return self._close(_decode(event.data))
             case "message.deleted":
@@ -83,12 +82,9 @@ class MessageFrames(ReplyFrames):
                 return self._fail("The reply began anew; ask for it again", HTTPStatus.SERVICE_UNAVAILABLE)
         return b""
 
-    def _text(self, text: str) -> bytes:
-        self._sent += len(text)
-        return self._delta("text", text)
-
-    def _delta(self, kind: str, text: str) -> bytes:
-        if not text:
+    def _tell(self, said: Said) -> bytes:
+        kind, text = "text" if said.kind == "text" else "thinking", said.text
+        if not text or (kind == "thinking" and not self._thinking):
             return b""
         begun = b""
         if self._open != kind:
@@ -106,7 +102,7 @@ class MessageFrames(ReplyFrames):
 
     def _close(self, data: JsonForm) -> bytes:
         message = data["message"]
-        rest = self._text(str(message["content"])[self._sent :])
+        rest = b"".join(map(self._tell, self._rest(message)))
         calls = told_calls(message)
         reason = FinishReason(message["finish_reason"]) if message["finish_reason"] else None
         stop = _stop_of(reason)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from api.dialects.ollama_errors import error_form
-from api.dialects.reply_frames import ReplyFrames, calls_of, told_calls
+from api.dialects.reply_frames import ReplyFrames, Said, calls_of, told_calls
 from parlor.model.messages import Event, FinishReason, Message, Usage
 from parlor.model.parts import ReasoningPart
 from parlor.model.wire import JsonForm, encode, timestamp
@@ -52,7 +52,6 @@ class ChatLines(ReplyFrames):
         self._head = {"model": model, "created_at": timestamp(created_ms)}
         self._thinking = thinking
         self._begun = False
-        self._sent = 0
         self.opening = self.ping = self._line({"content": ""})
         """Clients read each line as JSON, so there is no other way to say nothing."""
 
@@ -65,11 +64,10 @@ class ChatLines(ReplyFrames):
         if event.message_id != self._message_id:
             return b""
         match event.type:
-            case "message.delta":
-                return self._text(str(_decode(event.data)["text"]))
-            case "message.reasoning" if self._thinking:
-                self._begun = True
-                return self._line({"content": "", "thinking": str(_decode(event.data)["text"])})
+            case "message.delta" | "message.part":
+                return self._tell(self._said(_decode(event.data)))
+            case "message.reasoning":
+                return self._tell(self._said(_decode(event.data), "reasoning"))
             case "message.completed" | "message.stopped" | "message.failed":
                 return self._close(_decode(event.data))
             case "message.deleted":
@@ -78,16 +76,15 @@ class ChatLines(ReplyFrames):
                 return self._fail(error_form("The reply began anew; ask for it again"))
         return b""
 
-    def _text(self, text: str) -> bytes:
-        if not text:
+    def _tell(self, said: Said) -> bytes:
+        if not said.text or (said.kind == "reasoning" and not self._thinking):
             return b""
         self._begun = True
-        self._sent += len(text)
-        return self._line({"content": text})
+        return self._line({"content": said.text} if said.kind == "text" else {"content": "", "thinking": said.text})
 
     def _close(self, data: JsonForm) -> bytes:
         message = data["message"]
-        rest = self._text(str(message["content"])[self._sent :])
+        rest = b"".join(map(self._tell, self._rest(message)))
         reason = FinishReason(message["finish_reason"]) if message["finish_reason"] else None
         done = _done_of(reason)
         if done is None:

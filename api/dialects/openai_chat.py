@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from api.dialects.openai_errors import ErrorForm, error_form
-from api.dialects.reply_frames import ReplyFrames, calls_of, told_calls
+from api.dialects.reply_frames import ReplyFrames, Said, calls_of, told_calls
 from parlor.model.messages import Event, FinishReason, Message, ReplyError, Usage
 from parlor.model.parts import ReasoningPart
 from parlor.model.wire import JsonForm, encode
@@ -95,7 +95,6 @@ class ChatFrames(ReplyFrames):
         }
         self._include_usage = include_usage
         self._begun = False
-        self._sent = 0
 
     def _cut(self, reason: str) -> bytes:
         return self._fail(error_form(f"The stream ended before the reply did: {reason}", 503, reason))
@@ -106,12 +105,10 @@ class ChatFrames(ReplyFrames):
         if event.message_id != self._message_id:
             return b""
         match event.type:
-            case "message.delta":
-                data = _decode(event.data)
-                return self._text(str(data["text"]))
+            case "message.delta" | "message.part":
+                return self._tell(self._said(_decode(event.data)))
             case "message.reasoning":
-                # As DeepSeek's and vLLM's servers send it, which OpenAI's clients pass on.
-                return self._begin() + self._chunk({"reasoning_content": str(_decode(event.data)["text"])})
+                return self._tell(self._said(_decode(event.data), "reasoning"))
             case "message.completed" | "message.stopped" | "message.failed":
                 return self._close(_decode(event.data))
             case "message.deleted":
@@ -120,9 +117,10 @@ class ChatFrames(ReplyFrames):
                 return self._fail(error_form("The reply began anew; ask for it again", 503, "message-reset"))
         return b""
 
-    def _text(self, text: str) -> bytes:
-        self._sent += len(text)
-        return self._begin() + self._chunk({"content": text}) if text else b""
+    def _tell(self, said: Said) -> bytes:
+        # Reasoning as DeepSeek's and vLLM's servers send it, which OpenAI's clients pass on.
+        name = "content" if said.kind == "text" else "reasoning_content"
+        return self._begin() + self._chunk({name: said.text}) if said.text else b""
 
     def _begin(self) -> bytes:
         if self._begun:
@@ -132,7 +130,7 @@ class ChatFrames(ReplyFrames):
 
     def _close(self, data: JsonForm) -> bytes:
         message = data["message"]
-        rest = self._text(str(message["content"])[self._sent :])
+        rest = b"".join(map(self._tell, self._rest(message)))
         finish = finish_of(FinishReason(message["finish_reason"])) if message["finish_reason"] else None
         if finish is None:
             error = message.get("error") or data.get("error") or {}

@@ -40,18 +40,12 @@ class ResponseFrames(ReplyFrames):
         self._resumes = after is not None
         self._after = -1 if after is None else after
         self._next = 0
-        self._attempt = 0
-        """The one whose output is told; 0 before the first of it."""
         self._pieces: list[Piece] = []
         """What was told, but for the text of the one that is open."""
         self._open: list[str] | None = None
         """The text of the last piece, while it is being told."""
-        self._told = {"text": 0, "reasoning": 0}
-        """Characters, as events count them."""
         self._parts = 0
         """Parts of the message that were told of, whether they are items or not."""
-        self._has_gap = False
-        """Whether the log does not have what came before."""
 
     def _cut(self, reason: str) -> bytes:
         # Its number is the last one's: who resumes behind it gets what comes next.

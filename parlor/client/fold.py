@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from parlor.client.models import Event, JsonObject, Message, Part, ReasoningPart, convert, part_of
+from parlor.client.models import Event, JsonObject, Message, Part, ReasoningPart, TextPart, convert, part_of
 
 ENDS = ("message.completed", "message.stopped", "message.failed")
 DELETED = ("message.deleted", "room.deleted")
@@ -106,11 +106,18 @@ class Fold:
         if message is None or not self._is_mine(message.message_id) or message.attempt < self.attempt:
             return []
         deltas = self._begin(message.attempt)
-        if not message.content.startswith(self.text):
+        thoughts = "".join(part.text for part in message.parts if isinstance(part, ReasoningPart))
+        if not message.content.startswith(self.text) or not thoughts.startswith(self.reasoning):
             deltas += self._forget()
-        fresh = message.content[len(self.text) :]
-        self.text, self.message = message.content, message
-        return [*deltas, *([Delta("text", fresh, attempt=self.attempt)] if fresh else [])]
+        grown = ("reasoning", thoughts[len(self.reasoning) :]), ("text", message.content[len(self.text) :])
+        deltas += [Delta(kind, fresh, attempt=self.attempt) for kind, fresh in grown if fresh]
+        self.text, self.reasoning, self.message = message.content, thoughts, message
+        # What became of calls as the reply ended, and what a log that was cut did not tell.
+        for index, part in enumerate(message.parts):
+            if not isinstance(part, TextPart | ReasoningPart) and self.parts.get(index) != part:
+                self.parts[index] = part
+                deltas.append(Delta("part", part=part, attempt=self.attempt))
+        return deltas
 
     def restart(self) -> list[Delta]:
         """Forgets everything, before the reply is read from its start."""

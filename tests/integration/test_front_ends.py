@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import os
 import shutil
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.integration.user import Json, User
-from tests.servers import skip_or_fail
-from tests.sources import ROOT
+from tests.javascript import HERE, INSTALL_S, output, packages
 
 pytestmark = pytest.mark.integration
 KINDS = ("private",)
-HERE = Path(__file__).parent / "javascript"
-INSTALL_S = 300
-
-
-async def output(*command: str, cwd: Path, env: dict[str, str] | None = None, seconds: float) -> str:
-    """What a command prints; raises ``OSError`` when it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        printed, complaints = await asyncio.wait_for(process.communicate(), seconds)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise OSError(complaints.decode())
-    return printed.decode()
-
-
-async def packages() -> Path:
-    """Where the packages are installed, once for each list of them."""
-    listed = HERE / "package.json"
-    place = ROOT / "build" / "javascript" / hashlib.blake2b(listed.read_bytes(), digest_size=8).hexdigest()
-    if shutil.which("npm") is None:
-        skip_or_fail("not installed: npm")
-    if not (place / "done").exists():
-        place.mkdir(parents=True, exist_ok=True)
-        shutil.copy(listed, place)
-        quietly = ("--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
-        try:
-            await output("npm", "install", *quietly, cwd=place, seconds=INSTALL_S)
-        except OSError as error:
-            skip_or_fail(f"the packages cannot be installed: {error}")
-        (place / "done").touch()
-    return place
 
 
 async def last_reply(user: User, chat: str) -> Json:

@@ -15,6 +15,7 @@ import pytest
 from demo_model.server import running_demo_model
 from tests.unit.domain import Domain, DomainMaker
 from tests.unit.memory_store import Templates, make_templates
+from tests.unit.recorded_replies import RecordedReply, recorded_replies
 
 # Has no certificates, and needs none for plain HTTP; loading the system's takes longer than most tests.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -46,6 +47,11 @@ async def http(demo_url: str) -> AsyncIterator[httpx2.AsyncClient]:
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     """The databases of a migrated installation, also for tests that make domains in their own event loop."""
     return asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
+
+
+@pytest.fixture(scope="session")
+def replies(templates: Templates) -> dict[str, RecordedReply]:
+    return recorded_replies(templates)
 
 
 @pytest.fixture(autouse=True)

@@ -68,11 +68,24 @@ export class Fold {
   end(message) {
     if (message?.message_id !== this.messageId || message.attempt < this.attempt) return [];
     const deltas = this.#begin(message.attempt);
-    if (!message.content.startsWith(this.text)) deltas.push(...this.restart());
-    const fresh = message.content.slice(this.text.length);
-    this.text = message.content;
+    const parts = message.parts ?? [];
+    const thoughts = parts.map((part) => (part.type === "reasoning" ? part.text : "")).join("");
+    const goesOn = message.content.startsWith(this.text) && thoughts.startsWith(this.reasoning);
+    if (!goesOn) deltas.push(...this.restart());
+    for (const [type, whole] of [["reasoning", thoughts], ["text", message.content]]) {
+      const fresh = whole.slice(this[type].length);
+      if (fresh) deltas.push({ type, text: fresh, attempt: this.attempt });
+      this[type] = whole;
+    }
+    // What became of calls as the reply ended, and what a log that was cut did not tell.
+    for (const [index, part] of parts.entries()) {
+      if (part.type === "text" || part.type === "reasoning" || this.#has(index, part)) continue;
+      this.parts.set(index, part);
+      deltas.push({ type: "part", text: "", part, attempt: this.attempt });
+    }
+    if (parts.length) this.shown = [...parts];
     this.message = message;
-    return fresh ? [...deltas, { type: "text", text: fresh, attempt: this.attempt }] : deltas;
+    return deltas;
   }
 
   /** Forgets everything, before the reply is read from its start. */
@@ -111,7 +124,7 @@ export class Fold {
 
   /** A whole part. Reasoning may come whole without its pieces: what an earlier attempt thought, and this one goes on from. */
   #put({ index, part }) {
-    if (JSON.stringify(this.parts.get(index)) === JSON.stringify(part)) return [];
+    if (this.#has(index, part)) return [];
     this.parts.set(index, part);
     this.shown[index] = part;
     const before = this.reasoning;
@@ -119,6 +132,10 @@ export class Fold {
     const fresh = this.reasoning.startsWith(before) ? this.reasoning.slice(before.length) : "";
     const deltas = fresh ? [{ type: "reasoning", text: fresh, attempt: this.attempt }] : [];
     return [...deltas, { type: "part", text: "", part, attempt: this.attempt }];
+  }
+
+  #has(index, part) {
+    return JSON.stringify(this.parts.get(index)) === JSON.stringify(part);
   }
 
   #thought() {

@@ -13,6 +13,7 @@ const ended = (number, content, { type = "message.completed", ...changed } = {})
   frame(number, type, { message: message({ content, ...changed }) });
 
 const CALL = { type: "tool_call", tool_call_id: "call-1", name: "clock", state: "running" };
+const NOON = { type: "text", text: "Noon" };
 const PLAIN = [
   frame(1, "message.created", { message: message({ attempt: 0, is_streaming: true }) }),
   piece(2, 0, "One 😀"),
@@ -34,8 +35,8 @@ const WITH_PARTS = [
   piece(1, 0, "Hm", { type: "message.reasoning" }),
   frame(2, "message.part", { message_id: REPLY, attempt: 1, index: 1, part: CALL }),
   frame(3, "message.part", { message_id: REPLY, attempt: 1, index: 1, part: { ...CALL, state: "done" } }),
-  piece(4, 0, "Noon"),
-  ended(5, "Noon"),
+  piece(4, 0, "Noon", { index: 2 }),
+  ended(5, "Noon", { parts: [{ type: "reasoning", text: "Hm" }, { ...CALL, state: "done" }, NOON] }),
 ];
 const THOUGHT = { type: "reasoning", text: "Hm", duration_ms: 5 };
 const THOUGHT_ON = [
@@ -45,7 +46,7 @@ const THOUGHT_ON = [
   frame(3, "message.part", { message_id: REPLY, attempt: 2, index: 1, part: { ...CALL, state: "done" } }),
   piece(4, 2, " so", { attempt: 2, index: 2, type: "message.reasoning" }),
   piece(5, 0, "Noon", { attempt: 2, index: 3 }),
-  ended(6, "Noon", { attempt: 2 }),
+  ended(6, "Noon", { attempt: 2, parts: [THOUGHT, { ...CALL, state: "done" }, { ...THOUGHT, text: " so" }, NOON] }),
 ];
 const STOPPED = [piece(1, 0, "Half"), ended(2, "Half", { type: "message.stopped", finish_reason: "stopped" })];
 const LOGS = { plain: PLAIN, "taken over": TAKEN_OVER, parts: WITH_PARTS, "thought on": THOUGHT_ON, stopped: STOPPED };

@@ -28,7 +28,7 @@ USED = Usage(7, 2)
 
 
 def event(kind: str, **data: Any) -> Event:
-    return Event("1-1", kind, encode({"message_id": REPLY, "attempt": 1, **data}), REPLY, 1)
+    return Event("1-1", kind, encode({"message_id": REPLY, "attempt": 1, "index": 0, "offset": 0, **data}), REPLY, 1)
 
 
 def ended(kind: str = "message.completed", **changes: Any) -> Event:

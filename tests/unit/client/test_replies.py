@@ -46,6 +46,10 @@ def piece(number: int, offset: int, text: str, attempt: int = 1, kind: str = "me
     return frame(number, kind, data)
 
 
+def thought(text: str) -> Json:
+    return {"type": "reasoning", "text": text, "duration_ms": 5}
+
+
 def ended(number: int, content: str, kind: str = "message.completed", **changed: object) -> bytes:
     return frame(number, kind, {"message": message(content=content, **changed)})
 
@@ -67,24 +71,24 @@ TAKEN_OVER = [
     piece(7, 2, "second try", attempt=2),
     ended(8, "A second try", attempt=2),
 ]
+HOLOGRAM = {"type": "hologram", "x": 1}
 WITH_PARTS = [
     piece(1, 0, "Hm", kind="message.reasoning"),
     piece(2, 2, ", what", kind="message.reasoning"),
     frame(3, "message.part", {"message_id": REPLY, "attempt": 1, "index": 1, "part": {**CALL, "state": "running"}}),
     frame(4, "message.part", {"message_id": REPLY, "attempt": 1, "index": 1, "part": CALL}),
-    frame(5, "message.part", {"message_id": REPLY, "attempt": 1, "index": 3, "part": {"type": "hologram", "x": 1}}),
-    piece(6, 0, "Noon"),
-    ended(7, "Noon"),
+    frame(5, "message.part", {"message_id": REPLY, "attempt": 1, "index": 3, "part": HOLOGRAM}),
+    piece(6, 0, "Noon", index=2),
+    ended(7, "Noon", parts=[thought("Hm, what"), CALL, {"type": "text", "text": "Noon"}, HOLOGRAM]),
 ]
-THOUGHT = {"type": "reasoning", "text": "Hm", "duration_ms": 5}
 THOUGHT_ON = [
     frame(1, "message.reset", {"message_id": REPLY, "attempt": 2}),
     # What an earlier attempt thought, whole; this one goes on behind it.
-    frame(2, "message.part", {"message_id": REPLY, "attempt": 2, "index": 0, "part": THOUGHT}),
+    frame(2, "message.part", {"message_id": REPLY, "attempt": 2, "index": 0, "part": thought("Hm")}),
     frame(3, "message.part", {"message_id": REPLY, "attempt": 2, "index": 1, "part": CALL}),
     piece(4, 2, " so", attempt=2, kind="message.reasoning", index=2),
     piece(5, 0, "Noon", attempt=2, index=3),
-    ended(6, "Noon", attempt=2),
+    ended(6, "Noon", attempt=2, parts=[thought("Hm"), CALL, thought(" so"), {"type": "text", "text": "Noon"}]),
 ]
 STOPPED = [piece(1, 0, "Half"), ended(2, "Half", "message.stopped", finish_reason="stopped")]
 LOGS = {"plain": PLAIN, "taken over": TAKEN_OVER, "parts": WITH_PARTS, "thought on": THOUGHT_ON, "stopped": STOPPED}

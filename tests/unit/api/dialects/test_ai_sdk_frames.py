@@ -49,7 +49,7 @@ pieces = st.lists(st.tuples(st.sampled_from(["text", "reasoning"]), st.text(min_
 
 
 def event(kind: str, message_id: MessageId = REPLY, **data: Any) -> Event:
-    return Event("1-1", kind, encode({"message_id": message_id, "attempt": 1, **data}), message_id, 1)
+    return Event("1-1", kind, encode({"message_id": message_id, "attempt": 1, "index": 0, **data}), message_id, 1)
 
 
 def delta(text: str, index: int = 0) -> Event:
@@ -57,7 +57,8 @@ def delta(text: str, index: int = 0) -> Event:
 
 
 def ended(content: str, reason: str | None = "stop", kind: str = "message.completed", **more: Any) -> Event:
-    return event(kind, message={"content": content, "finish_reason": reason, "usage": None, **more})
+    parts = [{"type": "text", "text": content}]
+    return event(kind, message={"content": content, "parts": parts, "finish_reason": reason, "usage": None, **more})
 
 
 def log_of(said: list[tuple[str, str]]) -> list[Event]:
@@ -140,7 +141,9 @@ def test_a_stream_that_is_cut_says_so(said: list[tuple[str, str]], data: Any) ->
 
 
 def test_each_text_part_is_one_of_its_own() -> None:
-    found = written(delta("a", 0), delta("b", 0), delta("c", 2), ended("abcd"))
+    parts = [{"type": "text", "text": "ab"}, {"type": "image"}, {"type": "text", "text": "cd"}]
+    image = event("message.part", index=1, part=parts[1])
+    found = written(delta("a", 0), delta("b", 0), image, delta("c", 2), ended("abcd", parts=parts))
     assert [(each["id"], each["delta"]) for each in found if each and each["type"] == "text-delta"] == [
         ("text-1", "a"),
         ("text-1", "b"),

@@ -23,7 +23,7 @@ pieces = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=8)
 
 
 def event(kind: str, message_id: MessageId = REPLY, **data: Any) -> Event:
-    return Event("1-1", kind, encode({"message_id": message_id, "attempt": 1, **data}), message_id, 1)
+    return Event("1-1", kind, encode({"message_id": message_id, "attempt": 1, "index": 0, **data}), message_id, 1)
 
 
 def log_of(texts: list[str]) -> list[Event]:
