@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import random
 import statistics
 import sys
@@ -175,11 +174,14 @@ async def run(kinds: list[str], times: int, seconds: float) -> list[Death]:
     target, deaths = Plain(), []
     try:
         installation = target.start()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                async for death in measure(target, installation, kinds, times):
-                    deaths.append(death)
-                    print(f"{death.kind} {death.seconds:.2f}", file=sys.stderr, flush=True)
+        async with asyncio.timeout(seconds) as limit:
+            async for death in measure(target, installation, kinds, times):
+                deaths.append(death)
+                print(f"{death.kind} {death.seconds:.2f}", file=sys.stderr, flush=True)
+    except TimeoutError:
+        # Another one is that of something that did not come back.
+        if not limit.expired():
+            raise
     finally:
         target.down()
     return deaths
