@@ -91,6 +91,29 @@ async def test_stopped_from_the_keyboard_the_focus_goes_on_to_the_next_message(t
     await expect(tab.page.locator("#composer-field")).to_be_focused()
 
 
+async def test_escape_stops_the_reply_that_is_being_written(tab: Tab, scripted: ScriptedApi) -> None:
+    open_turns(tab, scripted, message(1, "Hi"), waiting(2))
+    scripted.answers[rf"POST {ONE}/stop"] = lambda _: (200, reply(2, "", finish_reason="stopped"))
+    await scripted.open_room(tab.page)
+    await expect(tab.page.locator("#stop")).to_be_visible()
+    await tab.page.press("#composer-field", "Escape")
+
+    await expect(tab.page.locator("#stop")).to_be_hidden()
+    assert len(scripted.seen(rf"POST {ONE}/stop")) == 1
+
+
+async def test_the_arrow_up_in_an_empty_field_edits_the_last_message(tab: Tab, scripted: ScriptedApi) -> None:
+    open_turns(tab, scripted, message(1, "Old"), reply(2, "Reply"), message(3, "Hi"), reply(4, "Hello"))
+    await scripted.open_room(tab.page)
+    await expect(tab.bodies).to_have_count(4)
+    await tab.page.fill("#composer-field", "More")
+    await tab.page.press("#composer-field", "ArrowUp")
+    await expect(tab.page.locator(".message-editor")).to_have_count(0)
+    await tab.page.fill("#composer-field", "")
+    await tab.page.press("#composer-field", "ArrowUp")
+    await expect(tab.page.locator("[data-seq='3'] .message-editor textarea")).to_have_value("Hi")
+
+
 async def test_a_stop_that_failed_says_why_and_can_be_tried_again(tab: Tab, scripted: ScriptedApi) -> None:
     open_turns(tab, scripted, message(1, "Hi"), waiting(2))
     answers: list[Answer] = [
