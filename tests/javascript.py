@@ -36,9 +36,9 @@ async def output(*command: str, cwd: Path, env: dict[str, str] | None = None, gi
     return printed.decode()
 
 
-async def packages() -> Path:
-    """Where the packages are installed, once for each list of them."""
-    listed = HERE / "package.json"
+async def packages(folder: Path = HERE) -> Path:
+    """Where the packages that a folder lists are installed, once for each list."""
+    listed = folder / "package.json"
     place = ROOT / "build" / "javascript" / hashlib.blake2b(listed.read_bytes(), digest_size=8).hexdigest()
     if shutil.which("npm") is None:
         skip_or_fail("not installed: npm")
