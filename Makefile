@@ -93,7 +93,7 @@ CHAOS_TIMES ?= 20
 CHAOS_RATE ?= 300
 CHAOS_BACKLOG ?= 1000000
 CHAOS_APPROVALS ?= 2000
-CHAOS_SEEDS ?= 0-1999,10000-13999,20000-21999,40000-40999,80000-80999,90000-91999,100000-100999
+CHAOS_SEEDS ?= 0-1999,10000-13999,20000-21999,40000-40999,80000-80999,90000-91999,100000-100999,120000-120999
 
 chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hours; CHAOS_TIMES=1 for a first look
 	@began=$$SECONDS; \
@@ -108,6 +108,7 @@ chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hou
 		--faults kill-room-actor,stop-room-actor,kill-writer,kill-replica,kill-redis; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate 5 --users 5 --steps 200 --pause 20 --faults kill-room-actor; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults kill-node,kill-raylet,stop-node; \
+	$(BIN)/python -m tests.chaos.system.two_clusters --rate $(CHAOS_RATE); \
 	$(BIN)/python -m tests.chaos.wrapper.backlog --entries $(CHAOS_BACKLOG); \
 	echo "make: chaos took $$((SECONDS - began)) s"
 

@@ -74,7 +74,9 @@ class Node:
         self._process.wait(END_SECONDS)
 
     def terminate(self) -> None:
-        """SIGTERM, then whatever is left."""
+        """SIGTERM, then whatever is left; harmless when it has ended."""
+        if self._process.poll() is not None:
+            return
         found = self._all()
         self._process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -6,19 +6,21 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Protocol
 
 from parlor.cache.cluster import open_pipeline
 from parlor.cache.connection import ScriptPipeline
 from parlor.cache.keys import Keys
 from parlor.errors import CacheUnavailable
 from parlor.model.ids import Partition
+from parlor.settings import Settings
+from parlor.store.addresses import Address
 from tests.chaos.checker import FinalRoom
 from tests.chaos.history import ObservedMessage
 from tests.chaos.system.filling import FILLER
 from tests.chaos.system.http_client import Connection, NoAnswer
 from tests.chaos.system.load import Account, seen
 from tests.chaos.system.rows import Backlog, backlog, stored_rooms
-from tests.installation import Installation
 
 PAUSE = 0.2
 PAGE_SECONDS = 30.0
@@ -26,7 +28,18 @@ CLOCK_MARGIN = 1.0
 """Seconds between an entry's time, which its sender took, and the acknowledgement before it."""
 
 
-async def run_dry(installation: Installation, seconds: float) -> Backlog:
+class Installed(Protocol):
+    """Where it is looked at."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def shards(self) -> list[Address]: ...
+    @property
+    def port(self) -> int: ...
+
+
+async def run_dry(installation: Installed, seconds: float) -> Backlog:
     """Waits until nothing waits. Raises ``TimeoutError`` with what still does."""
     keys = Keys(installation.settings.redis.prefix)
     redis = _patient(installation)
@@ -46,7 +59,7 @@ async def run_dry(installation: Installation, seconds: float) -> Backlog:
     raise TimeoutError(f"still there after {seconds:g} s: {found}")
 
 
-async def oldest_unstored(installation: Installation) -> float:
+async def oldest_unstored(installation: Installed) -> float:
     """A moment of ``time.monotonic``: whatever was acknowledged before it is stored."""
     keys = Keys(installation.settings.redis.prefix)
     offset, now = time.time() - time.monotonic(), time.monotonic()
@@ -60,7 +73,7 @@ async def oldest_unstored(installation: Installation) -> float:
     return min([now, *oldest]) - CLOCK_MARGIN
 
 
-async def final_rooms(installation: Installation, accounts: Sequence[Account]) -> list[FinalRoom]:
+async def final_rooms(installation: Installed, accounts: Sequence[Account]) -> list[FinalRoom]:
     """Raises ``AssertionError`` when something cannot be read although all is healed."""
     connections = {account.name: Connection("127.0.0.1", installation.port, account.token) for account in accounts}
     try:
@@ -100,7 +113,7 @@ async def _pages(connection: Connection, room: str) -> tuple[list[ObservedMessag
         raise AssertionError(f"room {room} cannot be read when all is healed: {failure.how}") from failure
 
 
-def _patient(installation: Installation) -> ScriptPipeline:
+def _patient(installation: Installed) -> ScriptPipeline:
     """On a machine under load, the limits of the installation are too short for who only looks."""
     seconds = {"connect_timeout": timedelta(seconds=10), "command_timeout": timedelta(seconds=20)}
     return open_pipeline(installation.settings.redis.model_copy(update=seconds))

@@ -9,11 +9,15 @@ from typing import Any, TypeVar
 import pytest
 
 from actors.clusters import Clusters
+from actors.once import Once
 from actors.overdue import overdue_wakes
+from actors.supervisor import Supervisor
 from parlor.errors import Overloaded
 from parlor.model.ids import ClusterId, RoomId, home_of
 from parlor.model.requests import ReplyMode, SendRequest
-from tests.unit.actors.cluster import Cluster, DomainWiring, FakeRoomActor
+from parlor.settings import Settings
+from parlor.wiring import Wiring
+from tests.unit.actors.cluster import Cluster, DomainWiring, FakeRoomActor, Method
 from tests.unit.domain import HOME, Domain, settle
 
 pytestmark = pytest.mark.unit
@@ -142,3 +146,40 @@ async def test_a_supervisor_without_ray_has_no_other_clusters(domain: Domain) ->
     assert await alone.others() == []
     assert await alone.elsewhere({BLUE}) == set()
     await alone.close()
+
+
+class _RecordingActor:
+    """A RoomActor's handle: what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.leave, self.drain = Method(self._leave), Method(self._drain)
+
+    async def _leave(self, _seconds: float) -> None:
+        self.asked.append("leave")
+
+    async def _drain(self, _seconds: float) -> None:
+        self.asked.append("drain")
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_cluster_that_is_drained_lets_its_rooms_go_first_while_another_one_lives(
+    domain: Domain, blue: Blue, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    if not there:
+        await blue.clusters.close()
+    supervisor = Supervisor(Settings().model_dump_json())
+
+    async def opened() -> Wiring:
+        return DomainWiring(domain)
+
+    supervisor._started = Once(opened)
+    supervisor._clusters = Clusters(GREEN, supervisor.place_room, {})
+    supervisor._clusters.begin(DomainWiring(domain))
+    told = supervisor._pools.rooms["rooms-000"] = _RecordingActor()
+    monkeypatch.setattr(supervisor._liveness, "answers", lambda _: True)
+    await settle()
+    assert await domain.clusters.lives(GREEN)
+    await supervisor.drain(1.0)
+    assert told.asked == (["leave", "drain"] if there else ["drain"])
+    assert not await domain.clusters.lives(GREEN)
