@@ -11,6 +11,8 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE := $(wildcard api actors demo_model examples parlor parlor_bench parlor_cli tests)
 export PIP_NO_INPUT := 1
+# Each worker of pytest would compile every module again: twice the time until it runs the first test.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?=
 
 .PHONY: help run install-dev check lint types affected unit test servers bench bench-check soak chaos image image-steps package lock sbom audit fuzz site
