@@ -17,7 +17,7 @@ from msgspec import structs
 
 from parlor.cache.clusters import CALL_MS, ClusterCache
 from parlor.clock import Clock
-from parlor.errors import CacheUnavailable
+from parlor.errors import ParlorError
 from parlor.model.ids import NO_CLUSTER, ClusterId, IdMint
 from parlor.rooms.commands import Command, Outcome, decode_commands, decode_outcomes, encode_commands, encode_outcomes
 
@@ -95,8 +95,8 @@ class ForwardedCalls:
                 if now >= enlist_at:
                     await self._clusters.enlist(self._cluster)
                     enlist_at = now + ENLIST_SECONDS
-            except CacheUnavailable as error:
-                _log.warning("calls_not_taken", debug=error.debug)
+            except ParlorError as error:
+                _log.warning("calls_not_taken", code=error.code, debug=error.debug)
             for nonce, blob in calls:
                 serving = asyncio.create_task(self._answer(nonce, blob))
                 self._serving.add(serving)
@@ -121,8 +121,10 @@ class ForwardedCalls:
             (command,) = decode_commands(blob)
             outcome = await self._serve(command)
             await self._clusters.answer(self._cluster, nonce, encode_outcomes([outcome]))
-        except CacheUnavailable as error:
-            _log.warning("call_not_answered", debug=error.debug)
+        except ParlorError as error:
+            _log.warning("call_not_answered", code=error.code, debug=error.debug)
         except (msgspec.DecodeError, ValueError) as error:
             # Of a version that is more than one ahead: the caller is not answered, and says so to its client.
             _log.error("call_not_understood", debug=repr(error))
+        except Exception:  # noqa: BLE001 - the caller asks again; it may have happened
+            _log.exception("call_failed")

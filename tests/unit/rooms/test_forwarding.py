@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
 from msgspec import structs
 
 from parlor.cache.clusters import CALL_MS
@@ -216,6 +217,21 @@ async def regenerated(domain: Domain, side: Side, room_id: RoomId, reply: Messag
     )
     assert isinstance(done, MessageDone)
     await settle()
+
+
+async def test_calls_that_cannot_be_served_hold_up_no_others(domain: Domain, blue: Side, green: Side) -> None:
+    room_id = await domain.new_room()
+    await blue.send(room_id)
+    assert await domain.clusters.call(BLUE, domain.mint.token(), b"of another age")
+    host, blue.host = blue.host, None  # type: ignore[assignment]  # a fault of ours
+    failed = domain.spawn(green.forwarder.forward(BLUE, structs.replace(domain.send_command(room_id), ticket=1)))
+    with structlog.testing.capture_logs() as logs:
+        await domain.clock.advance(CALL_MS / 1000 + 0.1)
+    with pytest.raises(Unanswered):
+        await failed
+    assert {"call_not_understood", "call_failed"} <= {line["event"] for line in logs}
+    blue.host = host
+    assert (await green.send(room_id)).receipt.message.seq == 3
 
 
 async def test_redis_away_is_said_to_the_caller_and_the_clusters_go_on(domain: Domain, blue: Side, green: Side) -> None:
