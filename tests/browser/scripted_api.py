@@ -122,6 +122,8 @@ class ScriptedApi:
 
     async def attach(self, page: Page) -> None:
         await page.route(f"{ORIGIN}/**", self._handle)
+        # Events are scripted as streams.
+        await page.route_web_socket("**/v1/socket", lambda socket: socket.close())
 
     async def open_room(self, page: Page) -> None:
         """Signed in, in the room."""

@@ -40,6 +40,8 @@ class Tab:
         self._errors: list[str] = []
         # The page asks who is signed in, and nobody may be: to the browser that is an error.
         self._allowed = [re.compile(r"status of 401 .*/v1/session$")]
+        # Each try of a socket that is cut or refused: the page goes on with event streams.
+        self.allow(r"^WebSocket connection to '[^']*/v1/socket' failed")
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self._errors.append(f"uncaught: {error}"))
 

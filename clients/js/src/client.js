@@ -13,8 +13,9 @@ const TRANSFER = 600;
 export class Client {
   #transport;
 
-  constructor(baseUrl, token, { retries = {}, timeout = 60, fetch, sleep = pause, random = Math.random } = {}) {
-    this.#transport = new Transport(baseUrl, token, { retries: { ...RETRIES, ...retries }, timeout, fetch, sleep, random });
+  constructor(baseUrl, token, { retries = {}, timeout = 60, socket = false, fetch, sleep = pause, random = Math.random } = {}) {
+    const options = { retries: { ...RETRIES, ...retries }, timeout, socket, fetch, sleep, random };
+    this.#transport = new Transport(baseUrl, token, options);
   }
 
   /** Any other call of the API: `body` is sent as JSON, and JSON comes back unless `read(response)` reads something else. */

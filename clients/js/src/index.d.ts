@@ -49,6 +49,8 @@ export interface Options {
   retries?: Partial<Retries>;
   /** Seconds for one try. */
   timeout?: number;
+  /** Events come over one WebSocket, where it can be opened. For pages whose session is a cookie. */
+  socket?: boolean;
   fetch?: typeof fetch;
   sleep?: (seconds: number, signal?: AbortSignal) => Promise<void>;
   random?: () => number;

@@ -2,6 +2,7 @@
 
 import { BadAnswer, ClientError, NoAnswer, NotFound, Refused, refusal, StreamExpired, Unauthenticated } from "./errors.js";
 import { Pauses } from "./retries.js";
+import { EventSocket, NotOpened, subject } from "./socket.js";
 import { EventParser, parsed } from "./sse.js";
 
 const EVENT_STREAM = "text/event-stream";
@@ -11,6 +12,8 @@ const RECONNECT = "stream.reconnect";
 const isProgress = ({ type, data }) => type !== RECONNECT || data.reason === "lifetime";
 /** Seconds without a byte. An event stream has a heartbeat every 15. */
 const SILENCE = 45;
+/** Milliseconds for which event streams are used instead of a socket that cannot be opened. */
+const WITHOUT_SOCKET = 60_000;
 const nothing = () => {};
 
 export class Transport {
@@ -18,14 +21,18 @@ export class Transport {
   #source;
   #token;
   #options;
+  #socket;
+  #streamsUntil = 0;
 
   /** `token`: a text, a function that gives one (asked again when the last one is refused), or undefined: then the
-   * browser's cookie says who it is. */
+   * browser's cookie says who it is. With `options.socket` events come over one connection for all of them, where that
+   * can be opened; the cookie says who that is. */
   constructor(base, token, options) {
     if (!/^https?:\/\//.test(base)) throw new TypeError(`not an address of HTTP: ${base}`);
     this.#base = base.replace(/\/+$/, "");
     this.#source = token;
     this.#options = options;
+    this.#socket = options.socket ? new EventSocket(this.#base) : null;
   }
 
   #pauses(retries = {}) {
@@ -86,31 +93,23 @@ export class Transport {
         if (!(error instanceof ClientError)) throw error;
         failure = error;
       }
-      const parser = new EventParser(cursor);
-      const limit = new Limit(SILENCE, signal);
-      try {
-        if (failure) throw failure;
-        const body = await this.#open(path, cursor ?? null, limit.signal);
+      const place = { cursor };
+      const opened = () => {
         wasCut = true;
         onOpen();
-        for await (const text of texts(body)) {
-          limit.extend();
-          const events = parser.push(text);
-          if (parser.heartbeats || events.some(isProgress)) pauses.progress();
-          for (const event of events) {
-            cursor = event.id;
-            if (event.type === RECONNECT) wasCut = false;
-            else yield event;
-          }
-          cursor = parser.cursor;
+      };
+      try {
+        if (failure) throw failure;
+        for await (const event of this.#told(path, place, signal, opened)) {
+          if (event === null || isProgress(event)) pauses.progress();
+          if (event?.type === RECONNECT) wasCut = false;
+          else if (event) yield event;
         }
         failure = new NoAnswer("the stream ended");
       } catch (error) {
         failure = meaning(error, signal);
-      } finally {
-        // Also when the reader has left: the connection is closed.
-        limit.abort();
       }
+      cursor = place.cursor;
       if (await this.#renewed(failure)) {
         pauses.again(failure);
         continue;
@@ -118,6 +117,50 @@ export class Transport {
       const isExpired = recover !== null && failure instanceof StreamExpired;
       if (isExpired) cursor = undefined;
       await this.#options.sleep(pauses.after(failure, { wasCut, isPassing: isExpired || undefined }), signal);
+    }
+  }
+
+  /** Events, and null for each other sign of life, of one try. `place.cursor` is where the next one goes on. */
+  async *#told(path, place, signal, onOpen) {
+    const key = this.#socket && Date.now() >= this.#streamsUntil ? subject(path) : undefined;
+    if (key !== undefined && this.#socket.isFree(key)) {
+      const opened = (cursor) => {
+        place.cursor = cursor;
+        onOpen();
+      };
+      try {
+        for await (const event of this.#socket.events(key, place.cursor ?? null, { signal, onOpen: opened })) {
+          if (event) place.cursor = event.id;
+          yield event;
+        }
+      } catch (error) {
+        if (!(error instanceof NotOpened)) throw error;
+        // What is wrong, the stream is told.
+        this.#streamsUntil = Date.now() + WITHOUT_SOCKET;
+      }
+    }
+    yield* this.#streamed(path, place, signal, onOpen);
+  }
+
+  async *#streamed(path, place, signal, onOpen) {
+    const parser = new EventParser(place.cursor);
+    const limit = new Limit(SILENCE, signal);
+    try {
+      const body = await this.#open(path, place.cursor ?? null, limit.signal);
+      onOpen();
+      for await (const text of texts(body)) {
+        limit.extend();
+        const events = parser.push(text);
+        if (parser.heartbeats) yield null;
+        for (const event of events) {
+          place.cursor = event.id;
+          yield event;
+        }
+        place.cursor = parser.cursor;
+      }
+    } finally {
+      // Also when the reader has left: the connection is closed.
+      limit.abort();
     }
   }
 

@@ -9,6 +9,7 @@ const BASE = new URL(".", document.baseURI).href;
 const LONGEST_PAUSE_S = 15;
 const OPTIONS = {
   timeout: 30,
+  socket: true,
   sleep: (seconds, signal) => pause(seconds * 1000, signal),
   retries: {
     /** Once, unless a call says otherwise: a person sees what did not work, and when it is tried again. */
