@@ -40,7 +40,7 @@ COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 FILES = [
     file
     for role in ("global", "shard")
-    for file in (*read_migrations("mysql", role), *read_procedures(role))  # type: ignore[arg-type]
+    for file in (*read_migrations("mysql", role), *read_procedures(role))
 ]
 
 
