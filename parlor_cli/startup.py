@@ -101,8 +101,8 @@ class Startup:
             connections = given.connections
             if given.api.spare is None and not given.ray.address:
                 self._override({"api": {"spare": front_end.spare_replica_fits(given)}})
-            if given.rooms.spare is None and not given.ray.address:
-                self._override({"rooms": {"spare": front_end.spare_fits()}})
+            if given.rooms.spare is None and not given.ray.address and front_end.spare_fits():
+                self._override({"rooms": {"spare": True}})
             if connections.health_port:
                 ports.require(connections.health_host, connections.health_port)
             elif not given.ray.address:

@@ -9,6 +9,7 @@ is wrong with them, and where. Each section is a module beside this one. ``docs/
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -113,5 +114,14 @@ class Settings(BaseSettings):
         return self.llm.api_key.get_secret_value() or self.openai_api_key.get_secret_value()
 
     def dump_secrets(self) -> str:
-        """The tree as JSON with its secrets in clear text, to be handed only to this installation's own processes."""
-        return self.model_dump_json(context={"secrets": True})
+        """The tree as JSON with its secrets in clear text, to be handed only to this installation's own processes. What
+        is not set (None, by default) is left out: an earlier version may not know it, and refuses what it does not
+        know."""
+        tree = self.model_dump(mode="json", context={"secrets": True})
+        for name, section in tree.items():
+            if isinstance(section, dict):
+                fields = type(getattr(self, name)).model_fields
+                tree[name] = {
+                    key: value for key, value in section.items() if value is not None or fields[key].default is not None
+                }
+        return json.dumps(tree, ensure_ascii=False)

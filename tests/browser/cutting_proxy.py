@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts event streams in the middle, as bad networks do."""
+"""A TCP proxy that cuts event streams and sockets in the middle, as bad networks do."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class _Line:
 
     async def requests(self) -> None:
         while piece := await self.reader.read(Proxy.piece):
-            if b"/events" in piece.split(b"\r\n", 1)[0]:
+            if any(path in piece.split(b"\r\n", 1)[0] for path in (b"/events", b"/v1/socket")):
                 self.streaming = True
             self.far_writer.write(piece)
             await self.far_writer.drain()

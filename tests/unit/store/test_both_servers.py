@@ -37,11 +37,7 @@ TABLE_FROM_JSON = re.compile(r"\bFROM\s+JSON_TABLE\b", re.IGNORECASE)
 DERIVED = re.compile(r"\(\s*SELECT[^()]*\bFROM\s+JSON_TABLE\b", re.IGNORECASE)
 COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
-FILES = [
-    file
-    for role in ("global", "shard")
-    for file in (*read_migrations("mysql", role), *read_procedures(role))
-]
+FILES = [file for role in ("global", "shard") for file in (*read_migrations("mysql", role), *read_procedures(role))]
 
 
 def offences(statement: str) -> list[str]:
