@@ -44,13 +44,15 @@ OF_THIS_INSTALLATION = {
     "renew_call": "the call's id",
     "take_code": "the code",
     "use_ticket": "the ticket",
+    "call_cluster": "the cluster's id",
+    "take_calls": "the cluster's id",
 }
 """Scripts that change only what they find by something random that no other installation has."""
 READING = {
     "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HMGET", "PTTL", "XINFO", "XLEN", "XPENDING", "XRANGE",
     "XREVRANGE", "ZCARD", "ZCOUNT", "ZRANGE", "ZREVRANGE", "ZSCORE",
 }  # fmt: skip
-READ_ONLY = {"audit_queue", "audit_room", "check_rights", "read_keys", "read_list", "read_page"}
+READ_ONLY = {"audit_queue", "audit_room", "check_rights", "read_answer", "read_keys", "read_list", "read_page"}
 LUA = Path(str(files("parlor.cache"))) / "lua"
 
 

@@ -13,7 +13,6 @@ from parlor.settings import Settings
 from tests.unit.api.bearer_tokens import token
 from tests.unit.api.exchange import Exchange
 from tests.unit.api.fake_gateway import FakeGateway
-from tests.unit.api.recording_metrics import RecordingMetrics
 from tests.unit.api.samples import CURSOR, ROOM
 from tests.unit.fake_clock import FakeClock
 
@@ -45,25 +44,6 @@ async def reconnect_of(stream: Exchange) -> dict[str, str]:
     _, event, data, *_ = (await stream.chunk()).decode().split("\n")
     assert event == "event: stream.reconnect"
     return msgspec.json.decode(data.removeprefix("data: "), type=dict[str, str])
-
-
-async def test_a_client_that_takes_nothing_is_cut_off(
-    app: FastAPI,
-    headers: dict[str, str],
-    gateway: FakeGateway,
-    metrics: RecordingMetrics,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with events(app, headers) as stream:
-        await stream.start()
-        await stream.chunk()
-        monkeypatch.setattr("api.sse.STALL", 0.01)
-        stream.reading.clear()
-        gateway.subscription.batches.put_nowait([DELTA])
-        await stream.finished()
-    assert gateway.subscription.closed.is_set()
-    assert gateway.subscription.iterator_closed
-    assert metrics.streams == [1, 0]
 
 
 @pytest.mark.parametrize(("batch", "cursor"), [([DELTA], DELTA.cursor), ([], CURSOR)], ids=["events", "heartbeat"])

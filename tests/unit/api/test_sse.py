@@ -80,6 +80,7 @@ async def test_a_client_that_does_not_read_is_cut_off(
         time.leap(STALL + LOOK)
         await stream.finished()
     assert gateway.subscription.closed.is_set()
+    assert gateway.subscription.iterator_closed
     assert metrics.streams == [1, 0]
 
 
