@@ -60,13 +60,15 @@ class ScreenProgress:
         self._err = err or Console(stderr=True, highlight=False, soft_wrap=True)
 
     def show(self, kind: Kind, text: str, step: str = "") -> None:
-        if self._out.is_terminal:
+        # One that cannot erase (TERM=dumb) is told like a pipe.
+        erases = self._out.is_terminal and not self._out.is_dumb_terminal
+        if erases:
             # The line of a step that has begun is replaced by its result.
             self._out.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
         match kind:
             case "begin":
                 # A pipe or a file gets only the result of each step.
-                if self._out.is_terminal:
+                if erases:
                     self._out.print(Text(f"  {step:<10} {text} ...", style="dim"), end="")
             case "done":
                 self._out.print(Text.assemble(("  ", ""), (f"{step:<10}", "green"), f" {text}"))

@@ -26,7 +26,8 @@ def test_a_pipe_gets_one_plain_line_for_each_step() -> None:
     assert out.getvalue() == "  redis      Valkey [wheel]\n"
 
 
-def test_a_terminal_sees_a_step_begin_and_then_its_end_in_its_place() -> None:
+def test_a_terminal_sees_a_step_begin_and_then_its_end_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     screen, out, _ = _screen(terminal=True)
     screen.show("begin", "a long word about what begins", step="redis")
     begun = out.getvalue()
@@ -34,6 +35,14 @@ def test_a_terminal_sees_a_step_begin_and_then_its_end_in_its_place() -> None:
     assert "\n" not in begun
     screen.show("done", "short", step="redis")
     assert out.getvalue().removeprefix(begun).startswith("\r\x1b[2K")
+
+
+def test_a_terminal_that_cannot_erase_gets_one_line_for_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    screen, out, _ = _screen(terminal=True)
+    screen.show("begin", "starting", step="redis")
+    screen.show("done", "short", step="redis")
+    assert out.getvalue() == "  redis      short\n"
 
 
 def test_failures_go_to_standard_error() -> None:
