@@ -100,8 +100,8 @@ CHAOS_SEEDS ?= 0-1999,10000-13999,20000-21999,40000-40999,80000-80999,90000-9199
 chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hours; CHAOS_TIMES=1 for a first look
 	@began=$$SECONDS; \
 	$(BIN)/python -m tests.chaos.simulation --seeds $(CHAOS_SEEDS); \
-	PARLOR_TEST_WRAPPER_SEEDS=$(CHAOS_TIMES) $(BIN)/pytest -q tests/chaos/wrapper tests/chaos/wrapper/fail_over.py tests/cluster/node_death.py \
-		tests/integration/lifecycle/{autoscaling,growth,neighbours,private_servers,restored,upgrade_from}.py; \
+	PARLOR_TEST_WRAPPER_SEEDS=$(CHAOS_TIMES) $(BIN)/pytest -q tests/chaos/wrapper tests/chaos/wrapper/fail_over.py \
+		tests/cluster/node_death.py tests/integration/lifecycle/{autoscaling,growth,neighbours,private_servers,restored,upgrade_from}.py; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE); \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --servers embedded \
 		--faults kill-room-actor,kill-writer,kill-redis,kill-all,lock-sqlite,fill-shard-disk; \

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
         ("tests/browser/test_page.py::test_one[embedded]", "embedded"),
         ("tests/browser/test_modules.py::test_one[x]", "browser/test_modules.py"),
         ("tests/cluster/test_serve_deploy.py::test_one", "cluster"),
-        ("tests/cluster/test_serve_deploy.py::test_one", "cluster"),
+        ("tests/cluster/test_serve_deploy.py::test_two", "cluster"),
         ("tests/cluster/test_autoscaler.py::test_one", "cluster/test_autoscaler.py"),
         ("tests/integration/lifecycle/test_whole_life.py::test_one", "integration/lifecycle/test_whole_life.py"),
         (
