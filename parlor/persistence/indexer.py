@@ -20,8 +20,10 @@ from parlor.store.search import Search, SearchEntry, SearchText
 
 _log = structlog.get_logger(__name__)
 
-BATCH = 500
-"""Messages that are read and kept at a time: on the busiest second of two cores everything is one batch."""
+BATCH = 100
+"""Messages that are read at a time: a reply may have 200,000 characters."""
+PORTION = 1_000_000
+"""Characters of tokens that are kept at a time, and one message more: a database takes no statement of any length."""
 TURN = 10_000
 """Characters after which others have their turn: reading them takes milliseconds, and leases are to be kept."""
 RETRY_SECONDS = 2.0
@@ -59,16 +61,20 @@ class SearchIndexer:
         """Takes up to ``BATCH`` messages out of the backlog; returns how many there were. Raises
         ``StoreUnavailable``."""
         texts = await self._search.backlog(self._shard, self._held(), BATCH)
-        entries, read = [], 0
+        entries, read, written = list[SearchEntry](), 0, 0
         for text in texts:
             entries.append(_entry(text))
             read += len(text.content)
-            if read >= TURN:
+            written += len(entries[-1].tokens)
+            if written >= PORTION:
+                await self._search.save(self._shard, entries)
+                entries, written = [], 0
+            elif read >= TURN:
                 read = 0
                 await asyncio.sleep(0)
         if entries:
             await self._search.save(self._shard, entries)
-        return len(entries)
+        return len(texts)
 
 
 def _entry(text: SearchText) -> SearchEntry:
