@@ -16,9 +16,10 @@ const NO_HEADERS = new Headers();
 /** The connection cannot be opened, for a reason that a browser does not tell. */
 export class NotOpened extends NoAnswer {}
 
-/** What a path has the events of: a room's id, or "" for the account; undefined for what cannot be subscribed to. */
+/** What a path has the events of: a room's id as the server writes it, or "" for the account; undefined for what cannot be
+ * subscribed to. */
 export function subject(path) {
-  return path === "/v1/events" ? ACCOUNT : /^\/v1\/rooms\/([^/]+)\/events$/.exec(path)?.[1];
+  return path === "/v1/events" ? ACCOUNT : /^\/v1\/rooms\/([^/]+)\/events$/.exec(path)?.[1].toLowerCase();
 }
 
 export class EventSocket {
