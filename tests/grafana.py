@@ -139,8 +139,20 @@ ROWS: dict[str, list[Panel]] = {
             "Operations stored",
             "Per second, by shard.",
             "ops",
-            [Query(rate("ray_parlor_batch_operations_sum", "shard"), "shard {{shard}}")],
+            [Query(rate("ray_parlor_operations_stored_total", "shard"), "shard {{shard}}")],
             stacked=True,
+        ),
+        Panel(
+            "Operations in a batch",
+            "How much batching there is: the mean of a shard's batches. It grows with the load.",
+            "short",
+            [
+                Query(
+                    f"{rate('ray_parlor_operations_stored_total', 'shard')}"
+                    f" / {rate('ray_parlor_batch_operations_count', 'shard')}",
+                    "shard {{shard}}",
+                )
+            ],
         ),
         Panel(
             "Time of a commit",

@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +27,7 @@ from parlor_cli.installation import Installation as DataDirectory
 from parlor_cli.installation import RunFile
 from parlor_cli.servers import redis
 from tests.openid_issuer import CLIENT_ID, CLIENT_SECRET
-from tests.servers import mysql_server, running
+from tests.servers import mysql_server, new_directory, running
 from tests.starts import one_start_at_a_time
 from tests.tools import personas
 
@@ -176,7 +175,7 @@ def installed(kind: Kind) -> Iterator[Installation]:
     if there is not None:
         yield Installation(kind, Path(there))
         return
-    root = Path(tempfile.mkdtemp(prefix="plr", dir="/tmp"))
+    root = new_directory("plr")
     data_dir = root / "d"
     (root / "personas.toml").write_text(personas(), encoding="utf-8")
     server = contextlib.ExitStack()

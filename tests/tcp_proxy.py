@@ -42,3 +42,5 @@ class Proxy:
         task = asyncio.create_task(self.forward(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Also when it is cancelled before it has begun.
+        task.add_done_callback(lambda _: writer.close())

@@ -23,6 +23,7 @@ ROOMS = 20
 CLIENTS = 20
 EACH = 50
 """Messages of one client."""
+STORED, BATCHES = "ray_parlor_operations_stored_total", "ray_parlor_batch_operations_count"
 
 
 @pytest.fixture
@@ -125,17 +126,18 @@ async def test_metrics_tell_how_large_batches_are(user: User, installation: Inst
     await asyncio.gather(*(user.note(room, f"note {number}") for number in range(20)))
     await user.note(room, "last", persisted=True)
 
-    async def operations_per_batch() -> float:
+    async def counted() -> Counter[str]:
+        """By name, over all actors."""
         addresses = (installation.runtime_dir / "ray" / "prom_metrics_service_discovery.json").read_text()
+        found: Counter[str] = Counter()
         async with httpx2.AsyncClient(timeout=5) as http:
-            found: Counter[str] = Counter()
             for address in addresses.split('"targets": ["')[1].split('"]')[0].split('", "'):
                 for line in (await http.get(f"http://{address}/metrics")).text.splitlines():
-                    name, _, value = line.rpartition(" ")
-                    if name.startswith(("ray_parlor_batch_operations_sum", "ray_parlor_batch_operations_count")):
-                        found[name.split("{")[0]] += float(value)  # type: ignore[assignment]  # a Counter counts
-            count = found["ray_parlor_batch_operations_count"]
-            return found["ray_parlor_batch_operations_sum"] / count if count else 0.0
+                    series, _, value = line.rpartition(" ")
+                    if (name := series.split("{")[0]) in (STORED, BATCHES):
+                        found[name] += int(float(value))
+        return found
 
     # Ray gathers its metrics every few seconds.
-    assert await eventually(operations_per_batch, lambda mean: mean > 0, seconds=30) >= 1
+    found = await eventually(counted, lambda found: found[STORED] >= 21, seconds=30)
+    assert 1 <= found[BATCHES] <= found[STORED]

@@ -92,6 +92,9 @@ class Cut:
     async def _talk(self, socket: SocketClient) -> None:
         after = {} if self._cursor is None else {"after": self._cursor}
         await socket.say(op="subscribe", ref="s", room_id=self._room, **after)
+        while self._cursor is None:
+            # Without a place in the log to come back to, an event of what is sent now could be missed for ever.
+            self._take(await socket.frame())
         for number in range(SENDS):
             if number not in self.acknowledged:
                 what = {"content": f"message {number}", "reply": "none", "idempotency_key": f"key-{number}"}
