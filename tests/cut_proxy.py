@@ -40,12 +40,13 @@ class CutProxy(Proxy):
         finally:
             for way in ways:
                 way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            # Before anything is awaited, which the proxy's end may cut short.
             far_writer.transport.abort()
             if asked and asked[2]:
                 writer.transport.abort()
             else:
                 writer.close()
+            await asyncio.gather(*ways, return_exceptions=True)
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None) -> bool:

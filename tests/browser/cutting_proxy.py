@@ -34,8 +34,9 @@ class CuttingProxy(Proxy):
         finally:
             for way in ways:
                 way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            # Before anything is awaited, which the proxy's end may cut short.
             line.reset()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _answers(self, line: _Line) -> None:
         passed = 0

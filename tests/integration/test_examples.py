@@ -58,9 +58,10 @@ class LossyProxy(Proxy):
                 await writer.drain()
         finally:
             passing.cancel()
-            await asyncio.gather(passing, return_exceptions=True)
+            # Before anything is awaited, which the proxy's end may cut short.
             writer.close()
             far_writer.transport.abort()
+            await asyncio.gather(passing, return_exceptions=True)
 
     async def _requests(self, reader: asyncio.StreamReader, far_writer: asyncio.StreamWriter) -> None:
         while piece := await reader.read(self.piece):
