@@ -72,6 +72,10 @@ class Clusters:
             _log.warning("clusters_not_known", debug=error.debug)
             return []
 
+    async def known(self) -> dict[str, str]:
+        """All that serve the installation, for ``InstallationStatus``; only this one where others are not known."""
+        return {**({self._cluster: "this one"} if self._cluster else {}), **dict.fromkeys(await self.others(), "lives")}
+
     async def close(self) -> None:
         """Leaves what is left to the others."""
         if self._calls is None or self._taking is None:

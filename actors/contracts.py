@@ -104,6 +104,8 @@ class InstallationStatus(msgspec.Struct, frozen=True):
     queues: list[QueueStatus]
     services: dict[str, str]
     """Each dependency and ``ok``, or what is wrong with it."""
+    clusters: dict[str, str] = {}
+    """The Ray clusters that serve this installation: ``this one``, and each other that ``lives``."""
 
 
 class SupervisorContract(Protocol):

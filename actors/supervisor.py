@@ -138,7 +138,8 @@ class Supervisor:
             services[f"writers:shard{shard}"] = told or "ok"
         if not self._writers:
             services["writers"] = f"they wait for {self._writers_wait_for}"
-        return InstallationStatus(self._settings.ray.namespace, actors, queues, services)
+        clusters = await self._clusters.known()
+        return InstallationStatus(self._settings.ray.namespace, actors, queues, services, clusters)
 
     async def renew(self, name: str, seconds: float) -> ActorStatus | None:
         await self._started()

@@ -19,7 +19,7 @@ from parlor_cli.tables import Plain, write, write_json
 
 if TYPE_CHECKING:
     # Slow to import, and not needed when nothing runs.
-    from actors.contracts import InstallationStatus
+    from actors.contracts import InstallationStatus, QueueStatus
 
 NOTHING_RUNS = 3
 
@@ -95,24 +95,30 @@ def ask_actors(installation: Installation, run: RunFile) -> InstallationStatus:
 
 
 def with_lag(status: InstallationStatus) -> dict[str, Plain]:
-    """The report, how many processes run which version, and for each shard: its partitions, queued entries, age of the
-    oldest in seconds, dead letters, and operations that it has stored."""
+    """The report, how many processes run which version, the clusters where there are several, and for each shard: its
+    partitions, queued entries, age of the oldest in seconds, dead letters, and operations that it has stored."""
     found: dict[str, Plain] = msgspec.to_builtins(status)
-    shards: list[Plain] = []
-    for shard in sorted({queue.shard for queue in status.queues}):
-        queues = [queue for queue in status.queues if queue.shard == shard]
-        shards.append(
-            {
-                "shard": shard,
-                "partitions": len(queues),
-                "lag_entries": sum(queue.depth for queue in queues),
-                "lag_seconds": max(queue.lag_seconds for queue in queues),
-                "dead_letters": sum(queue.dead_letters for queue in queues),
-                "stored": sum(queue.stored or 0 for queue in queues),
-            }
-        )
+    if len(status.clusters) < 2:
+        del found["clusters"]
     versions = Counter(one.version or "an earlier version" for one in status.actors if one.alive)
     running: dict[str, Plain] = {
         version: f"{count} process{'' if count == 1 else 'es'}" for version, count in sorted(versions.items())
     }
-    return {"versions": running} | found | {"shards": shards}
+    return {"versions": running} | found | {"shards": _by_shard(status.queues)}
+
+
+def _by_shard(queues: list[QueueStatus]) -> list[Plain]:
+    shards: list[Plain] = []
+    for shard in sorted({queue.shard for queue in queues}):
+        its = [queue for queue in queues if queue.shard == shard]
+        shards.append(
+            {
+                "shard": shard,
+                "partitions": len(its),
+                "lag_entries": sum(queue.depth for queue in its),
+                "lag_seconds": max(queue.lag_seconds for queue in its),
+                "dead_letters": sum(queue.dead_letters for queue in its),
+                "stored": sum(queue.stored or 0 for queue in its),
+            }
+        )
+    return shards

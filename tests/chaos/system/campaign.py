@@ -191,6 +191,7 @@ class _Campaign:
         plan = self._plan
         path = Path(plan.history) / f"history-{plan.seed}.jsonl" if plan.history else Path("/dev/null")
         began = time.monotonic()
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8") as out:
             recorder = Recorder(out, time.monotonic, "load")
             load = Load(

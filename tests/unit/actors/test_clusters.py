@@ -183,3 +183,17 @@ async def test_a_cluster_that_is_drained_lets_its_rooms_go_first_while_another_o
     await supervisor.drain(1.0)
     assert told.asked == (["leave", "drain"] if there else ["drain"])
     assert not await domain.clusters.lives(GREEN)
+
+
+async def test_those_that_live_are_known_beside_the_own_one(domain: Domain, blue: Blue) -> None:
+    assert await done(domain, blue.clusters.known()) == {BLUE: "this one"}
+
+    async def nowhere(room_id: RoomId, failed: str | None) -> None:
+        return None
+
+    green = Clusters(GREEN, nowhere, {})
+    green.begin(DomainWiring(domain))
+    await settle()
+    assert await done(domain, blue.clusters.known()) == {BLUE: "this one", GREEN: "lives"}
+    await green.close()
+    assert await done(domain, blue.clusters.known()) == {BLUE: "this one"}

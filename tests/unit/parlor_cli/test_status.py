@@ -8,6 +8,7 @@ import re
 import socket
 
 import pytest
+from msgspec import structs
 
 from actors.contracts import InstallationStatus, QueueStatus
 from parlor_cli import sign_in, status
@@ -51,6 +52,15 @@ def test_lag_and_dead_letters_are_printed(capsys: pytest.CaptureFixture[str]) ->
         ["1", "2", "7", "7.2", "1", "77"],
         ["2", "1", "0", "0.0", "4", "0"],
     ]
+
+
+def test_clusters_are_told_where_there_are_two(capsys: pytest.CaptureFixture[str]) -> None:
+    alone = structs.replace(STATUS, clusters={"blue": "this one"})
+    assert "clusters" not in with_lag(alone)
+    print_report(with_lag(structs.replace(STATUS, clusters={"blue": "this one", "green": "lives"})))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["blue", "this", "one"] in lines
+    assert ["green", "lives"] in lines
 
 
 def test_without_queues_there_are_no_shards() -> None:
