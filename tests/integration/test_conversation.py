@@ -15,6 +15,8 @@ import pytest
 from tests.installation import Installation
 
 pytestmark = pytest.mark.integration
+KINDS = ("embedded",)
+"""Once is enough for what is the same program; what differs by database is the contract tests' business."""
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("parlor")

@@ -18,6 +18,8 @@ from tests.integration.user import PERSISTED, Json, User, of
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
+KINDS = ("private",)
+"""Once is enough for what is the same program; what differs by database is the contract tests' business."""
 
 DIFFERENT_EACH_TIME = "[[tokens=4 stamp=1]]"
 """The answer's words are the times at which they were said."""

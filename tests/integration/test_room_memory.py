@@ -18,6 +18,8 @@ from tests.integration.user import Json, User, of, succeeded
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
+KINDS = ("embedded",)
+"""Once is enough for what is the same program; what differs by database is the contract tests' business."""
 
 FILLING = f"{'and-so-on-' * 10} " * 100
 """About a third of what a prompt may have: five messages like this overflow it."""

@@ -20,6 +20,8 @@ from tests.integration.user import Json, User, of
 from tests.integration.waiting import eventually, patience
 
 pytestmark = pytest.mark.integration
+KINDS = ("private",)
+"""Once is enough for what is the same program; what differs by database is the contract tests' business."""
 
 ROOMS, STOPS_EACH = 8, 25
 WITHIN = 1.0

@@ -10,6 +10,8 @@ from tests.integration.sse import text_of
 from tests.integration.user import User, of, succeeded
 
 pytestmark = pytest.mark.integration
+KINDS = ("embedded",)
+"""Once is enough for what is the same program; what differs by database is the contract tests' business."""
 
 TEXTS = [
     "👩‍👩‍👧‍👦 🇪🇺 👍🏽 🫠",

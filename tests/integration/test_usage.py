@@ -9,6 +9,8 @@ import pytest
 from tests.integration.user import Json, User
 
 pytestmark = pytest.mark.integration
+KINDS = ("private",)
+"""Once is enough for what is the same program; what differs by database is the contract tests' business."""
 
 COUNTED = ("messages", "input_tokens", "output_tokens", "cost")
 
