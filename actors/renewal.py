@@ -7,7 +7,7 @@ Rooms are handed over as they are when they graduate, each between two of its re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import structlog
@@ -51,13 +51,17 @@ class Renewal:
         graduation: Graduation,
         change: Change,
         retire: Retire,
+        *,
+        bound: bool = False,
     ) -> None:
+        """``bound``: RoomActors take a resource of their node, so that there may be no place for one more."""
         self._pools = pools
         self._rooms = rooms
         self._liveness = liveness
         self._graduation = graduation
         self._change = change
         self._retire = retire
+        self._bound = bound
         self._one = asyncio.Lock()
         self._stand_ins: dict[str, str] = {}
 
@@ -84,6 +88,9 @@ class Renewal:
 
     async def _shared_actor(self, name: str, seconds: float) -> ActorStatus:
         """Another one of the pool takes its rooms, and it leaves."""
+        others = [one for one in self._rooms.answering if one != name]
+        if self._bound and others:
+            return await self._in_place(name, others, seconds)
         before = set(self._pools.rooms)
         await self._change(partial(self._pools.make_room_actors, 1))
         (successor,) = set(self._pools.rooms) - before
@@ -95,9 +102,20 @@ class Renewal:
             await self._change(partial(self._pools.end, successor))
             self._rooms.remove(successor)
             raise
-        await self._empty(name, successor, seconds)
+        await self._empty(name, [successor], seconds)
         self._rooms.dismiss(name)
         await self._retire(name, 0.0)
+        return status
+
+    async def _in_place(self, name: str, others: Sequence[str], seconds: float) -> ActorStatus:
+        """The others of the pool take its rooms, and it gets a new process; or one that waited for a node takes its
+        place, for Ray gives it to whoever asked first."""
+        await self._empty(name, others, seconds)
+        waiting = self._pools.rooms.keys() - {name, *others}
+        status = await self._again(name, *waiting)
+        if status.name != name:
+            self._rooms.dismiss(name)
+            await self._retire(name, 0.0)
         return status
 
     async def _own_actor(self, name: str, seconds: float) -> ActorStatus:
@@ -105,7 +123,7 @@ class Renewal:
         with self._graduation.paused(name):
             shared = self._rooms.answering
             if shared:
-                await self._empty(name, shared[0], seconds)
+                await self._empty(name, shared[:1], seconds)
             return await self._again(name)
 
     async def _state_machine(self, name: str) -> ActorStatus:
@@ -133,22 +151,26 @@ class Renewal:
             _log.warning("writer_not_stopped", name=name, debug=repr(error))
         return await self._again(name)
 
-    async def _again(self, name: str) -> ActorStatus:
-        """The same actor in a new process."""
+    async def _again(self, name: str, *instead: str) -> ActorStatus:
+        """The same actor in a new process, or one of those that may come instead."""
         _, handle = self._pools.all[name]
         last = await ask_status(handle, ANSWER_SECONDS)
         await self._change(partial(self._pools.restart, name))
-        return await self._started(name, 0 if last is None else last.pid)
+        return await self._started(name, 0 if last is None else last.pid, *instead)
 
-    async def _started(self, name: str, before: int = 0) -> ActorStatus:
-        """Its status once it answers from another process than ``before``. Raises ``ActorsFailed``."""
+    async def _started(self, name: str, before: int = 0, *instead: str) -> ActorStatus:
+        """Its status once it answers from another process than ``before``, or that of one of ``instead`` when that is
+        quicker. Raises ``ActorsFailed``."""
 
         def found() -> ActorStatus | None:
             return next(
                 (
                     one
                     for one in self._liveness.statuses()
-                    if one.name == name and one.alive and one.started and one.pid not in (0, before)
+                    if one.name in (name, *instead)
+                    and one.alive
+                    and one.started
+                    and one.pid not in ((0, before) if one.name == name else (0,))
                 ),
                 None,
             )
@@ -166,12 +188,13 @@ class Renewal:
             raise ActorsFailed("; ".join(hopeless()))
         return status
 
-    async def _empty(self, name: str, successor: str, seconds: float) -> None:
-        """Hands its rooms over; those whose reply takes longer are left, and those of an actor that does not answer."""
+    async def _empty(self, name: str, successors: Sequence[str], seconds: float) -> None:
+        """Hands its rooms over, to each of the successors in turn; what is left are those whose reply takes longer, and
+        those of an actor that does not answer."""
         gate = asyncio.Semaphore(AT_ONCE)
         left: set[RoomId] = set()
 
-        async def one(room: RoomId) -> None:
+        async def one(room: RoomId, successor: str) -> None:
             async with gate:
                 if not await self._graduation.hand_over(room, name, successor, seconds):
                     left.add(room)
@@ -182,7 +205,7 @@ class Renewal:
             if not (moving := [room for room in rooms if room not in left]):
                 break
             async with asyncio.TaskGroup() as group:
-                for room in moving:
-                    group.create_task(one(room))
+                for number, room in enumerate(moving):
+                    group.create_task(one(room, successors[number % len(successors)]))
         if left:
             _log.warning("rooms_leave_during_a_reply", name=name, count=len(left), rooms=sorted(left)[:10])

@@ -65,12 +65,13 @@ class Supervisor:
         self._settings = self._process.settings
         self._clock = SystemClock()
         self._pools = Pools(self._settings, self._process.settings_json)
-        shared_only = self._settings.ray.placement == "resources"
-        own = 0 if shared_only else most_own_actors(self._settings.rooms)
+        bound = self._settings.ray.placement == "resources"
+        own = 0 if bound else most_own_actors(self._settings.rooms)
         self._rooms = RoomPool(self._settings.rooms, self._clock, own)
         self._graduation = Graduation(self._rooms, self._pools, self._change, self._claims, Processors().are_busy)
         self._liveness = LivenessCheck(self._clock, self._answered, self._rooms.silent)
-        self._renewal = Renewal(self._pools, self._rooms, self._liveness, self._graduation, self._change, self._retire)
+        parts = (self._pools, self._rooms, self._liveness, self._graduation, self._change, self._retire)
+        self._renewal = Renewal(*parts, bound=bound)
         self._clusters = Clusters(self._process.cluster, self.place_room, self._pools.rooms)
         self._changing = asyncio.Lock()
         self._pool_may_grow = asyncio.Event()

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 from tests.cluster.client import Client
-from tests.cluster.ray_nodes import Cluster
+from tests.cluster.ray_nodes import COMMAND_SECONDS, Cluster
+
+UPGRADE_SECONDS = 600.0
 
 
 class ClusterInstallation:
@@ -27,13 +29,20 @@ class ClusterInstallation:
         return found
 
     def client(self, account: str) -> Client:
-        return Client(self._cluster.url, self._run("token", account).strip())
+        return Client(self._cluster.url, self.token(account))
+
+    def token(self, account: str, *options: str) -> str:
+        return self._run("token", account, *options).strip()
+
+    def upgrade(self) -> None:
+        """Every process gets a new one, which runs the same version."""
+        self._run("upgrade", "--all", seconds=UPGRADE_SECONDS)
 
     def down(self) -> None:
         self._run("down")
 
-    def _run(self, *arguments: str) -> str:
-        return self._cluster.run("parlor", *arguments, *self._where, **self._variables)
+    def _run(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> str:
+        return self._cluster.run("parlor", *arguments, *self._where, seconds=seconds, **self._variables)
 
 
 def database(server_url: str, name: str) -> str:

@@ -20,6 +20,7 @@ from tests.starts import one_start_at_a_time
 RAY = Path(sys.executable).with_name("ray")
 START_SECONDS = 90.0
 END_SECONDS = 60.0
+COMMAND_SECONDS = 120.0
 OBJECT_STORE_BYTES = 80_000_000
 
 
@@ -156,7 +157,7 @@ class Cluster:
         listed = self.run("ray", "list", "nodes", "--format", "json", "--address", self.dashboard_url)
         return sum(1 for node in json.loads(listed) if node["state"] == "ALIVE")
 
-    def run(self, program: str, *arguments: str, **variables: str) -> str:
+    def run(self, program: str, *arguments: str, seconds: float = COMMAND_SECONDS, **variables: str) -> str:
         """Runs a command of the virtual environment as a person on the head would; returns its standard output."""
         done = subprocess.run(
             [str(Path(sys.executable).with_name(program)), *arguments],
@@ -165,7 +166,7 @@ class Cluster:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=seconds,
             check=False,
         )
         if done.returncode != 0:

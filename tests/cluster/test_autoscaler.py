@@ -1,66 +1,19 @@
-"""Rooms ask for nodes, and give them back: Ray's own autoscaler, with simulated machines in place of a cloud's.
-
-The provider is Ray's ``FakeMultiNodeProvider``, called ``external`` because the file that its own type needs is not in
-the wheel (ray #36495).
-"""
+"""Rooms ask for nodes, and give them back."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.autoscaled import HEAD_ID, start_head
 from tests.cluster.installation import ClusterInstallation, nodes_of, places
 from tests.cluster.load import Load, settled
-from tests.cluster.ray_nodes import OBJECT_STORE_BYTES, Cluster, Node, running
+from tests.cluster.ray_nodes import Cluster, Node, running
 from tests.servers import short_directory
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
-
-HEAD_ID = "f" * 51 + "00000"
-"""The node id that the provider expects of its head."""
-HEAD_TYPE = "ray.head.default"
-"""Its name in the provider."""
-IDLE_MINUTES = 0.1
-
-
-def autoscaling(cluster: Cluster) -> dict[str, object]:
-    """A head that takes one RoomActor, and a node type for more."""
-    nothing: dict[str, object] = {}
-    commands = ("initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")
-    return {
-        "cluster_name": "parlor",
-        "max_workers": 2,
-        "provider": {
-            "type": "external",
-            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
-            "gcs_address": cluster.address,
-            "launch_multiple": True,
-            "head_node_id": HEAD_ID,
-        },
-        "available_node_types": {
-            HEAD_TYPE: {"resources": {"CPU": 8, "rooms": 1, "writers": 1}, "node_config": nothing, "max_workers": 0},
-            "rooms": {
-                "resources": {"CPU": 0, "rooms": 2, "object_store_memory": OBJECT_STORE_BYTES},
-                "node_config": nothing,
-                "min_workers": 0,
-                "max_workers": 2,
-            },
-        },
-        "head_node_type": HEAD_TYPE,
-        "upscaling_speed": 1.0,
-        "idle_timeout_minutes": IDLE_MINUTES,
-        "auth": nothing,
-        "docker": nothing,
-        "file_mounts": nothing,
-        "cluster_synced_files": [],
-        "file_mounts_sync_continuously": False,
-        "rsync_exclude": [],
-        "rsync_filter": [],
-        **{f"{name}_commands": [] for name in commands},
-    }
 
 
 @pytest.fixture
@@ -78,17 +31,7 @@ def cluster(directory_of_its_own: Path, model_url: str) -> Cluster:
 
 @pytest.fixture
 def head(cluster: Cluster) -> Iterator[Node]:
-    config = cluster.directory / "autoscaling.json"
-    config.write_text(json.dumps(autoscaling(cluster)), encoding="utf-8")
-    own = {
-        "RAY_FAKE_CLUSTER": "1",
-        "RAY_enable_autoscaler_v2": "1",
-        "AUTOSCALER_UPDATE_INTERVAL_S": "1",
-        "RAY_CLOUD_INSTANCE_ID": HEAD_ID,
-        "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID,
-        "RAY_NODE_TYPE_NAME": HEAD_TYPE,
-    }
-    with running(cluster.start_head({}, '{"rooms": 1, "writers": 1}', own, f"--autoscaling-config={config}")) as node:
+    with running(start_head(cluster, {}, head=1, more=2)) as node:
         yield node
 
 

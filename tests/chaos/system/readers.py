@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 
 import httpx2
 import msgspec
@@ -19,8 +20,16 @@ OPEN_SECONDS = 30.0
 RETRY_PAUSE = 0.5
 
 
-async def read_events(base_url: str, recorder: Recorder, account: Account, stop: asyncio.Event, seed: int) -> None:
-    """Follows one room after another of the account, each through several streams that continue one another."""
+async def read_events(
+    base_url: str,
+    recorder: Recorder,
+    account: Account,
+    stop: asyncio.Event,
+    seed: int,
+    on_reconnect: Callable[[], None] = lambda: None,
+) -> None:
+    """Follows one room after another of the account, each through several streams that continue one another.
+    ``on_reconnect`` is called when a stream says that it should be opened again."""
     chance = random.Random(seed)
     headers = {"Authorization": f"Bearer {account.token}", "Accept": "text/event-stream"}
     timeout = httpx2.Timeout(OPEN_SECONDS)
@@ -28,7 +37,7 @@ async def read_events(base_url: str, recorder: Recorder, account: Account, stop:
         while not stop.is_set():
             room, cursor = chance.choice(account.rooms).room_id, ""
             for _ in range(chance.randint(2, 6)):
-                found = await _stream(http, recorder, account, room, cursor, chance.uniform(*STAY), stop)
+                found = await _stream(http, recorder, account, room, cursor, chance.uniform(*STAY), stop, on_reconnect)
                 if found is None:
                     await asyncio.sleep(RETRY_PAUSE)
                     break
@@ -43,6 +52,7 @@ async def _stream(
     after: str,
     seconds: float,
     stop: asyncio.Event,
+    on_reconnect: Callable[[], None],
 ) -> str | None:
     """Where the stream was left; None when it was refused."""
     heard: list[Heard] = []
@@ -58,7 +68,7 @@ async def _stream(
                     refused = _code(raw)
                     failed = "" if refused else f"http {response.status_code}"
                 else:
-                    await _listen(response, heard, until, stop)
+                    await _listen(response, heard, until, stop, on_reconnect)
     except TimeoutError:
         failed = "silent"
     except httpx2.ConnectError:
@@ -73,7 +83,9 @@ async def _stream(
     return heard[-1].cursor if heard else after
 
 
-async def _listen(response: httpx2.Response, heard: list[Heard], until: float, stop: asyncio.Event) -> None:
+async def _listen(
+    response: httpx2.Response, heard: list[Heard], until: float, stop: asyncio.Event, on_reconnect: Callable[[], None]
+) -> None:
     """Until the stream ends or it is time to hang up; a silent stream is left at its next heartbeat or at ``until``."""
     fields: dict[str, str] = {}
     rest = b""
@@ -90,7 +102,9 @@ async def _listen(response: httpx2.Response, heard: list[Heard], until: float, s
                 field, _, value = line.decode().partition(": ")
                 fields[field] = value
             elif not line and fields:
-                if fields["event"] != "stream.reconnect":
+                if fields["event"] == "stream.reconnect":
+                    on_reconnect()
+                else:
                     heard.append(_heard(fields))
                 fields = {}
 

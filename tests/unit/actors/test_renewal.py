@@ -25,7 +25,7 @@ from tests.unit.actors.cluster import NODE, Method
 
 pytestmark = pytest.mark.unit
 
-SHARED, NEXT, OWN = "rooms-000", "rooms-001", "room-a"
+SHARED, NEXT, THIRD, OWN = "rooms-000", "rooms-001", "rooms-002", "room-a"
 ROOM, OTHER = RoomId("a"), RoomId("b")
 WRITER = "writer-shard1-0"
 
@@ -41,13 +41,15 @@ class Actor:
         """Rooms whose reply takes longer than anybody waits."""
         self.broken = False
         self.failure: NotStarted | None = None
+        self.nowhere = False
+        """It waits for a node."""
         self.status, self.stop = Method(self._status), Method(self._stop)
         self.give_away, self.execute = Method(self._give_away), Method(self._execute)
 
     async def ask(self) -> ActorStatus | None:
         if self.failure is not None:
             raise self.failure
-        return await self._status()
+        return None if self.nowhere else await self._status()
 
     async def _status(self) -> ActorStatus:
         return ActorStatus(self.name, self.kind, self.pid, NODE, True, rooms=[str(room) for room in self.rooms])
@@ -115,13 +117,14 @@ class FakePools:
 
 
 class Scene:
-    def __init__(self) -> None:
+    def __init__(self, *, bound: bool = False) -> None:
         self.pools = FakePools()
         self.rooms = RoomPool(RoomSettings(actors_min=1, actors_max=1), SystemClock(), 1)
         self.liveness = LivenessCheck(SystemClock(), self._answered, self.rooms.silent)
         pools = cast("Pools", self.pools)
         self.graduation = Graduation(self.rooms, pools, self._change, self._claims, lambda: False)
-        self.renewal = Renewal(pools, self.rooms, self.liveness, self.graduation, self._change, self._retire)
+        parts = (pools, self.rooms, self.liveness, self.graduation, self._change, self._retire)
+        self.renewal = Renewal(*parts, bound=bound)
 
     def _answered(self, status: ActorStatus) -> None:
         if status.kind == "RoomActor":
@@ -158,6 +161,46 @@ async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     async with asyncio.timeout(20):
         yield found
     await found.liveness.close()
+
+
+@pytest.fixture
+async def bound(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """Nodes have no place for one actor more."""
+    found = Scene(bound=True)
+    async with asyncio.timeout(20):
+        yield found
+    await found.liveness.close()
+
+
+async def test_where_nodes_are_full_the_others_take_the_rooms_and_its_place_is_its_own(bound: Scene) -> None:
+    await bound.with_room_actor(SHARED, ROOM, OTHER)
+    await bound.with_room_actor(NEXT)
+    await bound.with_room_actor(THIRD)
+    status = await bound.renewal.renew(SHARED, 5.0)
+    assert status is not None
+    assert (status.name, status.pid) == (SHARED, 2)
+    book = bound.pools.book
+    assert sorted(book[:-1]) == ["a leaves rooms-000", "b leaves rooms-000", "woken at rooms-001", "woken at rooms-002"]
+    assert book[-1] == "restart rooms-000"
+    assert {bound.rooms.place(ROOM), bound.rooms.place(OTHER)} == {NEXT, THIRD}
+
+
+async def test_one_that_waited_for_a_node_may_take_the_place(bound: Scene) -> None:
+    old = await bound.with_room_actor(SHARED, ROOM)
+    await bound.with_room_actor(NEXT)
+    waiting = bound.pools.make(THIRD)
+    waiting.nowhere = True
+    await bound._change(lambda: None)
+
+    def restart(name: str) -> None:
+        old.nowhere, waiting.nowhere = True, False
+
+    bound.pools.restart = restart  # type: ignore[method-assign]
+    status = await bound.renewal.renew(SHARED, 5.0)
+    assert status is not None
+    assert status.name == THIRD
+    assert bound.pools.book[-2:] == ["retire rooms-000", "end rooms-000"]
+    assert set(bound.rooms.answering) == {NEXT, THIRD}
 
 
 async def test_rooms_move_to_the_successor_before_their_actor_ends(scene: Scene) -> None:
