@@ -39,7 +39,7 @@ from tests.servers import private_mysql, private_redis, short_directory
 NAME = "timeline"
 KINDS = ("note", "ask", "persisted", "page")
 """What people do who have one room."""
-NODES_SECONDS = 240.0
+NODES_SECONDS = 120.0
 """For nodes to come, and for them to go: actors leave after IDLE_AFTER and SHRINK_AFTER, nodes some seconds later."""
 DRY_SECONDS = 120.0
 LOOK_SECONDS = 1.0
@@ -195,7 +195,12 @@ class Story:
         few = FewKinds(("127.0.0.1", self._looked.port), self._recorder, one, self._given.seed)
         self._loads.append(few)
         async with self._busy(few, "one room is left"):
-            await self._watch.until(lambda found: found.nodes == 1, "nodes go")
+            try:
+                await self._watch.until(lambda found: found.nodes == 1, "nodes go")
+            except AssertionError:
+                for actor in (await asyncio.to_thread(self._parlor.status))["actors"]:
+                    print(actor, file=sys.stderr)
+                raise
             self._mark("one node")
             await asyncio.sleep(self._given.seconds)
 
