@@ -111,7 +111,7 @@ chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hou
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate 5 --users 5 --steps 200 --pause 20 --faults kill-room-actor; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults kill-node,kill-raylet,stop-node; \
 	$(BIN)/python -m tests.chaos.system.two_clusters --rate $(CHAOS_RATE); \
-	$(BIN)/python -m tests.cluster.timeline; \
+	$(BIN)/python -m tests.chaos.system.timeline; \
 	$(BIN)/python -m tests.chaos.wrapper.backlog --entries $(CHAOS_BACKLOG); \
 	echo "make: chaos took $$((SECONDS - began)) s"
 

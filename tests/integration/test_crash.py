@@ -96,10 +96,7 @@ async def test_a_hundred_replies_whose_owner_is_killed_begin_again_and_end_once(
     try:
         # The model's silence has a limit of its own, so those that fall silent begin last.
         for silent in (False, True):
-            group = [watcher for watcher in watchers if watcher.falls_silent is silent]
-            watching += [asyncio.create_task(watcher.run()) for watcher in group]
-            async with asyncio.timeout(patience(10)):
-                await asyncio.gather(*(watcher.writing.wait() for watcher in group))
+            await _begin([watcher for watcher in watchers if watcher.falls_silent is silent], watching)
         for pid in actors:
             os.kill(pid, signal.SIGKILL)
         killed_at = asyncio.get_running_loop().time()
@@ -118,6 +115,13 @@ async def test_a_hundred_replies_whose_owner_is_killed_begin_again_and_end_once(
     for watcher in watchers:
         _ended_once(watcher)
     await asyncio.gather(*(_told_once(user, shards, watcher, places) for watcher in watchers))
+
+
+async def _begin(watchers: list[_Watcher], watching: list[asyncio.Task[None]]) -> None:
+    """Returns when each of their replies is being written."""
+    watching += [asyncio.create_task(watcher.run()) for watcher in watchers]
+    async with asyncio.timeout(patience(10)):
+        await asyncio.gather(*(watcher.writing.wait() for watcher in watchers))
 
 
 def _ended_once(watcher: _Watcher) -> None:

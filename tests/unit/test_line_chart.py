@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.cluster.line_chart import Line, Mark, Panel, line_chart
+from tests.line_chart import Line, Mark, Panel, line_chart
 
 pytestmark = pytest.mark.unit
 

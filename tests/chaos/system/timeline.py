@@ -1,6 +1,6 @@
 """A cluster grows from one node to three under load, is upgraded there, and shrinks to one again:
 
-    python -m tests.cluster.timeline --rate 40 --picture docs/images/timeline.svg
+    python -m tests.chaos.system.timeline --rate 40 --picture docs/images/timeline.svg
 
 Ray's autoscaler adds and removes the nodes, because rooms ask for actors and leave them. People write, and read events,
 all the time; what the checker finds of what they were told is printed with the longest wait. Exit code 0: no violation,
@@ -23,7 +23,7 @@ import msgspec
 from parlor.settings import Settings
 from parlor.store.addresses import Address, store_addresses
 from tests.chaos.checker import check
-from tests.chaos.history import Kind, Outcome, Recorder
+from tests.chaos.history import Kind, Operation, Outcome, Recorder
 from tests.chaos.system.final import final_rooms, run_dry
 from tests.chaos.system.http_client import Connection, NoAnswer
 from tests.chaos.system.load import Account, Load
@@ -32,8 +32,8 @@ from tests.chaos.system.two_clusters import model_server
 from tests.chaos.violation import Violation
 from tests.cluster.autoscaled import HEAD_ID, NODES_MORE, start_head
 from tests.cluster.installation import ClusterInstallation, database, places
-from tests.cluster.line_chart import Line, Mark, Panel, line_chart
 from tests.cluster.ray_nodes import Cluster, Node, running
+from tests.line_chart import Line, Mark, Panel, line_chart
 from tests.servers import private_mysql, private_redis, short_directory
 
 NAME = "timeline"
@@ -227,37 +227,33 @@ class Story:
     def picture(self) -> str:
         ended = self._watch.samples[-1].at - self._began
         seen = [(round(one.at - self._began, 1), one) for one in self._watch.samples if one.at >= self._began]
-        nodes = sorted({node for _, one in seen for node in one.rooms}, key=lambda node: (node != HEAD_ID, node))
-        deliveries = [one for load in self._loads for one in load.deliveries]
-        asked_again = [
-            done.completed_at
-            for done in self._recorder.operations
-            if done.outcome is Outcome.UNKNOWN and done.kind is not Kind.EVENTS and done.completed_at is not None
-        ]
+        taken = [one.taken_at for load in self._loads for one in load.deliveries if one.taken_at is not None]
+        again = [done.completed_at for done in self._recorder.operations if _asked_again(done)]
         panels = [
             Panel("nodes", [Line("nodes", [(at, one.nodes) for at, one in seen])]),
-            Panel(
-                "rooms",
-                [
-                    Line(
-                        "head" if node == HEAD_ID else f"node {number}",
-                        [(at, one.rooms.get(node, 0)) for at, one in seen if one.rooms],
-                    )
-                    for number, node in enumerate(nodes, 1)
-                ],
-            ),
-            Panel(
-                "sends/s", [Line("sends", self._counted([one.taken_at for one in deliveries if one.taken_at], ended))]
-            ),
-            Panel("asked again", [Line("refusals and failures", self._counted(asked_again, ended))]),
+            Panel("rooms", _rooms_by_node(seen)),
+            Panel("sends/s", [Line("sends", self._counted(taken, ended))]),
+            Panel("asked again", [Line("refusals and failures", self._counted(again, ended))]),
             Panel("reconnects", [Line("streams", self._counted(self._reconnects, ended))]),
         ]
         return line_chart("1, 3, 1 nodes under load, and an upgrade", panels, self._marks, ended)
 
-    def _counted(self, moments: Iterable[float], ended: float) -> list[tuple[float, float]]:
+    def _counted(self, moments: Iterable[float | None], ended: float) -> list[tuple[float, float]]:
         """How many there were in each second."""
-        found = Counter(int(moment - self._began) for moment in moments)
+        found = Counter(int(moment - self._began) for moment in moments if moment is not None)
         return [(second + 0.5, float(found[second])) for second in range(int(ended))]
+
+
+def _asked_again(done: Operation) -> bool:
+    return done.outcome is Outcome.UNKNOWN and done.kind is not Kind.EVENTS
+
+
+def _rooms_by_node(seen: list[tuple[float, Sample]]) -> list[Line]:
+    """The head's first."""
+    nodes = sorted({node for _, one in seen for node in one.rooms}, key=lambda node: (node != HEAD_ID, node))
+    names = {node: "head" if node == HEAD_ID else f"node {number}" for number, node in enumerate(nodes, 1)}
+    known = [(at, one.rooms) for at, one in seen if one.rooms]
+    return [Line(name, [(at, rooms.get(node, 0)) for at, rooms in known]) for node, name in names.items()]
 
 
 @contextlib.contextmanager
@@ -279,7 +275,7 @@ def installed() -> Iterator[tuple[ClusterInstallation, Looked, Node]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.timeline", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.system.timeline", description=__doc__)
     parser.add_argument("--rate", type=float, default=40.0, help="things done a second")
     parser.add_argument("--seconds", type=float, default=15.0, help="between one thing and the next")
     parser.add_argument("--seed", type=int, default=1)
