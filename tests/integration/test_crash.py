@@ -46,7 +46,7 @@ class _Watcher:
     def __init__(self, user: User, number: int) -> None:
         self._user = user
         self._number = number
-        self.falls_silent = number % 5 == 0
+        self.falls_silent = number % 2 == 1
         """Writes nothing when its owner dies; the others write all the time."""
         self.room = ""
         self.reply = ""
@@ -56,7 +56,8 @@ class _Watcher:
 
     @property
     def gave_up(self) -> bool:
-        """Whether the model had been silent for too long when its owner died."""
+        """Whether the model had been silent for too long when its owner died: then that one has ended it, which
+        ``_ended_once`` checks."""
         return self.falls_silent and self.again_at is None
 
     async def open(self, places: asyncio.Semaphore) -> None:
