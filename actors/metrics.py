@@ -1,6 +1,7 @@
 """The domain's metrics in Ray's: ``ray_parlor_...`` on each node's metrics port.
 
-docs/METRICS.md lists them; a test holds it to this module. No label ever holds the id of a room or of an account.
+docs/METRICS.md lists them; a test holds it to this module. No label ever holds the id of a room or of an account: Ray
+keeps a process's counters for good, and Prometheus has a series for each label.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from ray.util.metrics import Counter, Gauge, Histogram
 
 from parlor.metrics import NotHeld
+from parlor.rooms.own_actors import is_own
 
 _SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]
 _SIZES = [0.5, 1.5, 2.5, 5.5, 10.5, 25.5, 50.5, 100.5, 250.5, 500.5, 1000.5]
@@ -17,14 +19,14 @@ _SIZES = [0.5, 1.5, 2.5, 5.5, 10.5, 25.5, 50.5, 100.5, 250.5, 500.5, 1000.5]
 
 
 class RayRoomMetrics:
-    """``RoomMetrics`` of one RoomActor; ``actor`` is its name."""
+    """``RoomMetrics`` of one RoomActor; ``actor`` is its name. Those of one room each share the label ``room``."""
 
     def __init__(self, actor: str) -> None:
         self.acknowledged = 0
         """Sends that ended ``ok``."""
         self.replied = 0
         """Replies that ended."""
-        tags = {"actor": actor}
+        tags = {"actor": "room" if is_own(actor) else actor}
         self._active = _gauge("parlor_rooms_active", "Rooms that the actor holds", tags)
         self._commands = _histogram("parlor_call_commands", "Commands in one actor call", tags, _SIZES)
         self._sends = _counter("parlor_sends_total", "Sends by outcome", tags, "outcome")

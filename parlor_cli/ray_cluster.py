@@ -31,6 +31,10 @@ _CALM = {"RAY_event_stats": "0", "RAY_enable_timeline": "0", "RAY_SERVE_CONTROL_
 """What nobody here looks at, and every process pays for while nothing happens: statistics of Ray's own event loops, a
 timeline of its threads, and ten looks a second of Serve's controller at what should run. With both spares an idle
 installation takes 12.4 % of a core instead of 15.4."""
+_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""127.0.0.1 is taken as it is, as on macOS. On Linux Ray replaces it by an address that other nodes reach, and then
+listens on every interface. Processes of the dashboard that connect to the GCS by themselves, such as the one behind its
+page of Serve, have to know it too, or they look for the GCS where it does not listen (ADR 0025)."""
 _TEMPORARY = "t"
 """The directory for temporary files, in the runtime directory; a short name, because sockets are made there."""
 _HEAD_PROCESSES = ("gcs_server", "raylet")
@@ -67,7 +71,7 @@ def environment(
         # Calls to an actor that has died fail when Ray knows the cause of death, or after so many ms (default: 1000).
         # Their callers then turn to another actor.
         "RAY_timeout_ms_task_wait_for_death_info": "100",
-        **_CALM,
+        **(_CALM | _LOOPBACK if is_loopback(settings.ray.node_address) else _CALM),
         # Over months many actors end; the GCS keeps this many of them.
         "RAY_maximum_gcs_destroyed_actor_cached_count": "10000",
         "AUTOSCALER_METRIC_PORT": str(ports.monitor_metrics),
@@ -139,7 +143,7 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
         directory.mkdir(mode=0o700, exist_ok=True)
     try:
         address = settings.ray.node_address
-        with _our_way(ports.dashboard_agent, loopback=is_loopback(address)):
+        with _our_way(ports.dashboard_agent):
             context = ray.init(
                 address="local",
                 # Logical CPUs. Actors ask for little or none, and must not wait for them on a machine with few cores.
@@ -173,13 +177,12 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
 
 
 @contextlib.contextmanager
-def _our_way(agent_port: int | None = None, *, loopback: bool) -> Iterator[None]:
+def _our_way(agent_port: int | None = None, *, loopback: bool = False) -> Iterator[None]:
     """What `ray.init` has no arguments for (Ray 2.60).
 
     - The port of the dashboard's agent, which is otherwise 52365 in every cluster.
     - This process's handler of SIGTERM is not replaced by one that leaves without a stop.
-    - 127.0.0.1 is taken as it is, as on macOS. On Linux Ray replaces it by an address that other nodes reach, and then
-      listens on every interface.
+    - With ``loopback`` a process without ``_LOOPBACK`` in its environment takes 127.0.0.1 as it is.
     """
     from ray._private import parameter, ray_constants, utils
 

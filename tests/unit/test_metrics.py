@@ -14,7 +14,9 @@ from actors import metrics as actor_metrics
 from api import metrics as api_metrics
 from api.edge import EdgeMetrics
 from parlor.metrics import NoMetrics, RoomMetrics, WriterMetrics
+from parlor.model.ids import RoomId
 from parlor.model.messages import FinishReason
+from parlor.rooms.own_actors import name_of
 
 pytestmark = pytest.mark.unit
 
@@ -130,6 +132,14 @@ def test_what_a_status_tells_is_counted_with_the_metrics() -> None:
     writer.batch(1, 50, 0.1)
     writer.batch(1, 7, 0.1)
     assert (rooms.acknowledged, rooms.replied, writer.committed) == (2, 1, 57)
+
+
+def test_a_room_with_an_actor_of_its_own_is_in_no_label(recorder: Recorder) -> None:
+    rooms = actor_metrics.RayRoomMetrics(name_of(RoomId("01a22e99-9272-803e-9e3f-e0b70182a02d")))
+    rooms.send("ok")
+    rooms.reply("stop")
+    rooms.rooms_active(1)
+    assert {sent["actor"] for each in recorder.metrics for sent in each.sent} == {"room"}
 
 
 def test_a_name_says_its_unit(recorder: Recorder, sinks: list[object]) -> None:

@@ -98,6 +98,18 @@ def test_rays_dashboard_shows_the_actors_by_their_names(life: Life) -> None:
     assert {"supervisor", "state-machine", "rooms-000", "writer-shard1-0"} <= names
 
 
+def test_rays_dashboard_shows_that_serve_is_healthy(life: Life) -> None:
+    """A process of the dashboard connects to Ray for it."""
+    bearer = {"Authorization": f"Bearer {life.parlor.installation.ray_token()}"}
+    answer = httpx2.get(f"{life.parlor.run.dashboard_url}/api/serve/applications/", headers=bearer, timeout=30)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert [proxy["status"] for proxy in found["proxies"].values()] == ["HEALTHY"]
+    application = found["applications"]["parlor"]
+    assert application["status"] == "RUNNING"
+    assert application["deployments"]["ChatApi"]["status"] == "HEALTHY"
+
+
 def test_only_the_front_end_listens_where_clients_come_from(life: Life) -> None:
     parlor = life.parlor
     found = listening.addresses(process.pid for process in parlor.remains().values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import signal
 import subprocess
 import sys
@@ -100,6 +101,19 @@ def test_ray_keeps_loopback_only_where_it_is_told_to() -> None:
             assert (services.resolve_ip_for_localhost("127.0.0.1") == "127.0.0.1") == loopback
 
 
+def test_every_process_of_a_private_cluster_keeps_loopback(home: Installation) -> None:
+    script = "from ray._private import services; print(services.resolve_ip_for_localhost('127.0.0.1'))"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        env=os.environ | _environment(home, None),
+        timeout=60,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "127.0.0.1"
+
+
 def test_a_late_environment_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", sys)
     with pytest.raises(RuntimeError, match="imported before"):
@@ -121,7 +135,7 @@ def test_ray_init_takes_the_port_of_the_dashboards_agent_from_its_parameters() -
     from ray._private import parameter, worker
 
     plain = parameter.RayParams
-    with ray_cluster._our_way(20_007, loopback=True):
+    with ray_cluster._our_way(20_007):
         assert parameter.RayParams().dashboard_agent_listen_port == 20_007
         assert parameter.RayParams(num_cpus=3).num_cpus == 3
     assert parameter.RayParams is plain
