@@ -182,6 +182,7 @@ servers:
 	PATH="$$PATH:/usr/sbin" command -v mariadbd >/dev/null || missing+=(mariadb-server); \
 	command -v chromium >/dev/null || missing+=(chromium); \
 	command -v node >/dev/null || missing+=(nodejs); \
+	command -v promtool >/dev/null || missing+=(prometheus); \
 	if [ "$${#missing[@]}" -eq 0 ]; then exit 0; fi; \
 	if [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then \
 		echo "make: not installed: $${missing[*]} (that takes root and apt-get): their tests are skipped"; exit 0; fi; \

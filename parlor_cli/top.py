@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +22,10 @@ from parlor_cli.tables import WIDTH, write_json
 if TYPE_CHECKING:
     # Slow to import, and not needed when nothing runs.
     from actors.contracts import ActorStatus, InstallationStatus, QueueStatus
+
+_HEADERS = ("actor", "pid", "node", "rooms", "sends/s", "replies", "parts", "stored/s", "lag", "lag s", "state")
+_NAME, _TAIL, _STATE = 16, 8, 16
+"""Characters: of a name at least, of its end, and of what stands beside it at most before it goes over lines."""
 
 Ask = Callable[[], "InstallationStatus"]
 """Asks for the report of the actors. Raises ``Refusal`` when they do not answer."""
@@ -219,33 +223,62 @@ def drawing(found: Picture, title: str = "") -> Group:
     )
     lines = [Text(f"{title}  {time.strftime('%H:%M:%S')}", style="bold")] if title else []
     lines += [Text(totals), *(Text(f"{name}: {state}", style="bold red") for name, state in found.wrong.items())]
-    return Group(*lines, _table(found.actors))
+    return Group(*lines, _Table(found.actors))
 
 
-def _table(actors: list[ActorRow]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for header in ("actor", "pid", "node", "rooms", "sends/s", "replies", "parts", "stored/s", "lag", "lag s", "state"):
-        right = header not in ("actor", "node", "state")
-        fold = header == "state"
-        table.add_column(
-            header, justify="right" if right else "left", no_wrap=not fold, overflow="fold" if fold else "ellipsis"
-        )
-    for row in sorted(actors, key=_busy_first):
-        table.add_row(
-            row.name,
-            str(row.pid or "-"),
-            row.node[-8:] or "-",
-            _count(row.rooms),
-            "" if row.rooms is None else _per(row.sends_per_second),
-            _count(row.replies),
-            _count(row.partitions),
-            "" if row.partitions is None else _per(row.stored_per_second),
-            _count(row.lag_entries),
-            "" if row.lag_seconds is None else f"{row.lag_seconds:.1f}",
-            row.state,
-            style="" if row.state == "ok" else "bold red",
-        )
-    return table
+class _Table:
+    """The actors, as wide as the terminal: a name that is too long gives way in its middle, and nodes are left out
+    where all are on one."""
+
+    def __init__(self, actors: list[ActorRow]) -> None:
+        self._actors = sorted(actors, key=_busy_first)
+        one_node = len({row.node for row in actors}) < 2
+        self._shown = [number for number, header in enumerate(_HEADERS) if not (one_node and header == "node")]
+        self._rows = [_cells(row) for row in self._actors]
+        self._widths = [max(map(len, column)) for column in zip(_HEADERS, *self._rows, strict=True)]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        rest = [min(self._widths[number], _STATE) for number in self._shown[1:]]
+        name = max(_NAME, options.max_width - sum(rest) - len(rest))
+        table = Table(box=None, pad_edge=False, collapse_padding=True)
+        for number in self._shown:
+            header = _HEADERS[number]
+            fold, right = header == "state", header not in ("actor", "node", "state")
+            width = min(self._widths[number], name) if number == 0 else None
+            table.add_column(
+                header,
+                justify="right" if right else "left",
+                no_wrap=not fold,
+                overflow="fold" if fold else "ellipsis",
+                min_width=width or min(self._widths[number], _STATE),
+                max_width=width,
+            )
+        for row, cells in zip(self._actors, self._rows, strict=True):
+            shown = [_shortened(cells[0], name), *(cells[number] for number in self._shown[1:])]
+            table.add_row(*shown, style="" if row.state == "ok" else "bold red")
+        yield table
+
+
+def _cells(row: ActorRow) -> list[str]:
+    return [
+        row.name,
+        str(row.pid or "-"),
+        row.node[-8:] or "-",
+        _count(row.rooms),
+        "" if row.rooms is None else _per(row.sends_per_second),
+        _count(row.replies),
+        _count(row.partitions),
+        "" if row.partitions is None else _per(row.stored_per_second),
+        _count(row.lag_entries),
+        "" if row.lag_seconds is None else f"{row.lag_seconds:.1f}",
+        row.state,
+    ]
+
+
+def _shortened(name: str, width: int) -> str:
+    """An id differs from its neighbours in its last characters."""
+    kept = width - 1 - _TAIL
+    return name if len(name) <= width else f"{name[:kept]}…{name[-_TAIL:]}"
 
 
 def _busy_first(row: ActorRow) -> tuple[bool, float, int, int, str]:

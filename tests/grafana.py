@@ -44,6 +44,12 @@ def quantiles(metric: str) -> list[Query]:
     return [Query(quantile(share, metric), f"p{share * 100:g}") for share in (0.5, 0.95, 0.99)]
 
 
+def happened(metric: str, by: str, within: str) -> str:
+    """How often something rare did. A counter is there from the first time on, which ``increase`` does not count."""
+    then = f"({metric} offset {within} or max_over_time({metric}[{within}]) * 0)"
+    return f"sum by ({by}) (max_over_time({metric}[{within}]) - {then})"
+
+
 ROWS: dict[str, list[Panel]] = {
     "What people notice": [
         Panel(
@@ -91,7 +97,7 @@ ROWS: dict[str, list[Panel]] = {
     "Rooms": [
         Panel(
             "Rooms by actor",
-            "Rooms that each RoomActor holds.",
+            "Rooms that each RoomActor holds; those with an actor of their own together, as room.",
             "short",
             [Query("sum by (actor) (ray_parlor_rooms_active)", "{{actor}}")],
             stacked=True,
@@ -171,12 +177,12 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel(
             "Dead letters and stale batches",
-            "Operations set aside because the shard refused them; batches refused because another writer has the "
-            "partition.",
+            "In an hour: operations set aside because the shard refused them; batches refused because another writer "
+            "has the partition.",
             "short",
             [
-                Query("sum by (shard) (increase(ray_parlor_operations_parked_total[1h]))", "dead letters, {{shard}}"),
-                Query("sum by (shard) (increase(ray_parlor_stale_batches_refused_total[1h]))", "stale, {{shard}}"),
+                Query(happened("ray_parlor_operations_parked_total", "shard", "1h"), "dead letters, shard {{shard}}"),
+                Query(happened("ray_parlor_stale_batches_refused_total", "shard", "1h"), "stale, shard {{shard}}"),
             ],
         ),
     ],

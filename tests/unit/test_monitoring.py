@@ -18,12 +18,14 @@ from parlor import errors
 from parlor.metrics import NotHeld
 from parlor.model.messages import FinishReason
 from tests import grafana
+from tests.servers import skip_or_fail
 from tests.unit.test_metrics import page
 
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy/prometheus/alerts.yaml"
+ALERT_TESTS = ROOT / "deploy/prometheus/alerts.test.yaml"
 RUNBOOK = ROOT / "docs/ALERTS.md"
 
 _METRIC = re.compile(r"\b(ray_\w+)(?:\{([^}]*)\})?")
@@ -112,7 +114,7 @@ def test_what_is_asked_for_exists(expression: str) -> None:
 @pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
 def test_counters_and_histograms_are_asked_for_as_rates(expression: str) -> None:
     kinds = {f"ray_{name}": kind for name, (kind, _, _) in page().items()}
-    rated = set(re.findall(r"(?:rate|increase)\((ray_\w+)", expression))
+    rated = set(re.findall(r"(?:rate|max_over_time)\((ray_\w+)", expression))
     for metric, _, _ in asked(expression):
         counted = kinds.get(metric, "histogram" if metric not in RAYS_OWN else "gauge") != "gauge"
         assert (metric in rated) == counted, metric
@@ -182,6 +184,24 @@ def test_the_runbook_has_no_alert_that_there_is_not() -> None:
 
 
 def test_prometheus_takes_the_rules() -> None:
-    if (promtool := shutil.which("promtool")) is None:
-        pytest.skip("there is no promtool on PATH")
-    subprocess.run([promtool, "check", "rules", ALERTS], check=True, timeout=60)
+    subprocess.run([promtool(), "check", "rules", ALERTS], check=True, timeout=60)
+
+
+def test_each_alert_fires_when_it_should_and_only_then() -> None:
+    command = [promtool(), "test", "rules", str(ALERT_TESTS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_alert_is_tried_firing_and_silent() -> None:
+    tried: dict[str, set[bool]] = {}
+    for case in yaml.safe_load(ALERT_TESTS.read_text(encoding="utf-8"))["tests"]:
+        for look in case["alert_rule_test"]:
+            tried.setdefault(look["alertname"], set()).add(bool(look.get("exp_alerts")))
+    assert tried == {rule["alert"]: {True, False} for rule in rules()}
+
+
+def promtool() -> str:
+    if (found := shutil.which("promtool")) is None:
+        skip_or_fail("promtool is not installed")
+    return found

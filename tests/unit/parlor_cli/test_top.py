@@ -122,6 +122,26 @@ def test_every_line_fits_a_terminal() -> None:
     assert max(map(len, drawn(found, width=100))) <= 100
 
 
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_room_with_an_actor_of_its_own_takes_no_column_away(width: int) -> None:
+    own = change(ROOMS, name="room-01a22e99-9272-803e-9e3f-e0b70182a02d", pid=4194304)
+    writer = change(WRITER, pid=4194303, committed=12900)
+    _, header, *lines = drawn(after(1.0, own, writer, change(MACHINE, pid=4194302)), width)
+    assert " ".join(header.split()) == "actor pid rooms sends/s replies parts stored/s lag lag s state"
+    cells = {line.split()[0]: line.split()[1:] for line in lines}
+    assert cells["writer-shard1-0"] == ["4194303", "2", "12900.0", "7", "2.5", "ok"]
+    (name,) = [name for name in cells if name.startswith("room-01")]
+    assert name.endswith("82a02d")
+    assert max(map(len, lines)) <= width
+
+
+def test_nodes_are_named_where_there_are_several() -> None:
+    _, header, *lines = drawn(after(1.0, ROOMS, change(WRITER, node="node-bbbbbbbb")))
+    assert header.split()[:3] == ["actor", "pid", "node"]
+    nodes = {line.split()[0]: line.split()[2] for line in lines}
+    assert nodes == {"rooms-000": "aaaaaaaa", "writer-shard1-0": "bbbbbbbb"}
+
+
 class Reports:
     """The actors, as they answer one after the other."""
 
