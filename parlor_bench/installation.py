@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from parlor.settings import Settings
 from parlor.store.addresses import MySqlAddress, parse_address
+from parlor_bench.peers.ejabberd import TcpServer
 from parlor_bench.peers.plain_service import Where
 from parlor_bench.peers.running import arguments_of
 
@@ -81,6 +82,8 @@ class Bench:
 
     on: Installation
     start: Start
+    database_over_tcp: Callable[[], AbstractContextManager[TcpServer]]
+    """Runs a MariaDB with the options of the private one."""
     rounds: int
     seconds: float
     """How long one run of a load takes."""

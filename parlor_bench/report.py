@@ -48,7 +48,7 @@ def tables(kept: Sequence[Kept]) -> str:
         lines.append(
             f"Commit {machine.commit}, {machine.date}, {machine.cores} cores of {machine.processor}, load"
             f" {machine.load:g} before; {max(len(series.values) for series in result.series)} rounds; errors:"
-            f" {result.errors}."
+            f" {result.errors}.{''.join(f' Left out: {reason}.' for reason in result.left_out)}"
         )
         lines += ["", "| | unit | median | lowest | highest |", "|---|---|---|---|---|"]
         lines += [

@@ -50,6 +50,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     series: list[Series]
     errors: int = 0
     """Answers that were no success."""
+    left_out: list[str] = []
+    """Comparisons that this machine cannot make, and why."""
 
 
 class Machine(msgspec.Struct, frozen=True):

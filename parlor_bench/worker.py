@@ -15,10 +15,11 @@ import uvloop
 from parlor_bench.load import Sends
 from parlor_bench.readers import READY, Readers
 from parlor_bench.replies import Replies
+from parlor_bench.room_load import RoomSends
 from parlor_bench.socket_load import SocketSends
 
 T_co = TypeVar("T_co", covariant=True)
-AnyJob = Sends | SocketSends | Replies | Readers
+AnyJob = Sends | SocketSends | RoomSends | Replies | Readers
 STREAM_LIMIT = 64 * 1024 * 1024
 """Bytes of what a job measured."""
 

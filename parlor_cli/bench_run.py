@@ -18,6 +18,7 @@ import msgspec
 
 from parlor_cli import leftovers, processes
 from parlor_cli.bearer import sign
+from parlor_cli.bench_database import database_over_tcp
 from parlor_cli.configuration import restore
 from parlor_cli.installation import Installation as DataDirectory
 from parlor_cli.installation import RunFile
@@ -55,7 +56,7 @@ def run(
     async def measured() -> None:
         place = nullcontext(installation_in(data_dir)) if data_dir is not None else started({})
         async with place as on:
-            bench = Bench(on, started, rounds, seconds, duration, say)
+            bench = Bench(on, started, database_over_tcp, rounds, seconds, duration, say)
             for name in names or [name for name in MEASURES if name not in ON_DEMAND]:
                 say(f"\n{name}")
                 result = await MEASURES[name](bench)
@@ -88,6 +89,8 @@ def lines(result: Result) -> Iterator[str]:
             f"{result.measure} {one.name}: {one.median:g} {one.unit} ({min(one.values):g} to {max(one.values):g}),"
             f" {target}: {'met' if one.met else 'missed'}"
         )
+    for reason in result.left_out:
+        yield f"{result.measure}: left out: {reason}"
 
 
 def installation_in(data_dir: Path) -> Installation:

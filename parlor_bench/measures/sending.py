@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -9,9 +10,11 @@ import msgspec
 
 from parlor_bench.installation import ACCOUNTS, Bench, Installation
 from parlor_bench.load import KEY, Figures, Sends, post
+from parlor_bench.peers import ejabberd
 from parlor_bench.peers.plain_service import token
 from parlor_bench.peers.running import own_database, running_plain_service
 from parlor_bench.results import Criterion, Result, Series, ratios
+from parlor_bench.room_load import Occupant, RoomSends
 from parlor_bench.rooms import Rooms
 from parlor_bench.socket_load import Door, SocketSends
 from parlor_bench.worker import in_process
@@ -21,8 +24,10 @@ BODY = msgspec.json.encode({"content": CONTENT, "reply": "none"})
 ROOMS, CONNECTIONS, IN_FLIGHT = 100, 64, 4
 WARM_UP_SECONDS = 2.0
 PARLOR, PLAIN, UNLOCKED, SOCKET, NOOP = "Parlor", "plain service", "plain service, no lock", "Parlor, socket", "no-op"
+EJABBERD = "ejabberd"
 
-Loads = Mapping[str, Sends | SocketSends]
+Load = Sends | SocketSends | RoomSends
+Loads = Mapping[str, Load]
 
 
 async def f1(bench: Bench) -> Result:
@@ -47,16 +52,32 @@ async def f1(bench: Bench) -> Result:
 
 
 async def f1w(bench: Bench) -> Result:
-    """Sends/s over sockets with four sends under way on each, over those of the plain service."""
-    async with _parlor_socket(bench) as socket, _plain(bench, lock=True) as plain:
-        found = await _by_turns(bench, {SOCKET: socket, PLAIN: plain})
+    """Sends/s over sockets with four sends under way on each, over those of the plain service and of ejabberd."""
+    absent = ejabberd.missing()
+    async with AsyncExitStack() as stack:
+        loads: dict[str, Load] = {
+            SOCKET: await stack.enter_async_context(_parlor_socket(bench)),
+            PLAIN: await stack.enter_async_context(_plain(bench, lock=True)),
+        }
+        if absent is None:
+            loads[EJABBERD] = await stack.enter_async_context(_ejabberd(bench))
+        return socket_result(await _by_turns(bench, loads), absent)
+
+
+def socket_result(found: Mapping[str, list[Figures]], absent: str | None) -> Result:
+    """``absent``: why ejabberd is not among what was found."""
     rates = {name: [one.per_second for one in several] for name, several in found.items()}
+    targets = {PLAIN: 2.5} if absent else {PLAIN: 2.5, EJABBERD: 1.0}
     return Result(
         measure="F1w",
         title=f"sends/s over {CONNECTIONS} sockets, {IN_FLIGHT} under way on each",
-        criteria=[Criterion(name=f"over {PLAIN}", values=ratios(rates[SOCKET], rates[PLAIN]), at_least=2.5)],
+        criteria=[
+            Criterion(name=f"over {name}", values=ratios(rates[SOCKET], rates[name]), at_least=target)
+            for name, target in targets.items()
+        ],
         series=[*_series(rates, "sends/s"), *_series(_p99(found), "ms, p99")],
         errors=_errors(found),
+        left_out=[absent] if absent else [],
     )
 
 
@@ -161,6 +182,22 @@ async def _parlor_socket(bench: Bench) -> AsyncIterator[SocketSends]:
             for number, owner in enumerate(tokens)
         ]
         yield SocketSends(on.host, on.port, doors, IN_FLIGHT, bench.seconds, CONTENT)
+
+
+@asynccontextmanager
+async def _ejabberd(bench: Bench) -> AsyncIterator[RoomSends]:
+    occupants = [
+        Occupant(
+            f"bench-{number}",
+            secrets.token_hex(8),
+            [f"r{number}-{room}@{ejabberd.ROOMS_DOMAIN}" for room in range(IN_FLIGHT)],
+        )
+        for number in range(CONNECTIONS)
+    ]
+    accounts = [ejabberd.Account(one.user, one.password) for one in occupants]
+    with bench.database_over_tcp() as server:
+        async with ejabberd.running_ejabberd(server, accounts) as port:
+            yield RoomSends("127.0.0.1", port, ejabberd.DOMAIN, occupants, IN_FLIGHT, bench.seconds, CONTENT)
 
 
 @asynccontextmanager

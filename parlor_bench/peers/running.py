@@ -8,7 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from parlor_bench.peers.plain_service import TABLES, Where
 
 WORKERS = 2
 _START_SECONDS = 120.0
+_STOP_SECONDS = 30.0
 _PAUSE_SECONDS = 0.1
 
 
@@ -34,13 +35,13 @@ def arguments_of(address: MySqlAddress) -> dict[str, Any]:
 async def own_database(where: Where) -> AsyncIterator[Where]:
     """``where`` names no database: it gets one with the tables of the plain service, which is dropped at the end."""
     name = f"parlor_bench_{secrets.token_hex(4)}"
-    await _execute(where, f"CREATE DATABASE {name}")
+    await execute(where.mysql, f"CREATE DATABASE {name}")
     own = msgspec.structs.replace(where, mysql={**where.mysql, "database": name})
     try:
-        await _execute(own, *TABLES)
+        await execute(own.mysql, *TABLES)
         yield own
     finally:
-        await _execute(where, f"DROP DATABASE {name}")
+        await execute(where.mysql, f"DROP DATABASE {name}")
 
 
 @asynccontextmanager
@@ -61,42 +62,49 @@ async def running_openai_relay(llm_url: str) -> AsyncIterator[int]:
 @asynccontextmanager
 async def running_aiohttp_relay(llm_url: str) -> AsyncIterator[int]:
     """Its port on loopback."""
-    port = _free_port()
-    async with _process("parlor_bench.peers.aiohttp_relay", str(port), llm_url, port=port, variables={}):
+    port = free_port()
+    command = [sys.executable, "-m", "parlor_bench.peers.aiohttp_relay", str(port), llm_url]
+    async with process(command, port, os.environ):
         yield port
 
 
 @asynccontextmanager
 async def _uvicorn(module: str, workers: int, variables: Mapping[str, str]) -> AsyncIterator[int]:
-    port = _free_port()
-    options = ("--port", str(port), "--workers", str(workers), "--log-level", "warning", "--no-access-log")
-    async with _process("uvicorn", "--factory", f"{module}:app", *options, port=port, variables=variables):
+    port = free_port()
+    options = ["--port", str(port), "--workers", str(workers), "--log-level", "warning", "--no-access-log"]
+    command = [sys.executable, "-m", "uvicorn", "--factory", f"{module}:app", *options]
+    async with process(command, port, {**os.environ, **variables}):
         yield port
 
 
 @asynccontextmanager
-async def _process(*arguments: str, port: int, variables: Mapping[str, str]) -> AsyncIterator[None]:
-    command = [sys.executable, "-m", *arguments]
-    environment = {**os.environ, **variables}
-    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=subprocess.DEVNULL)
+async def process(command: Sequence[str], port: int, environment: Mapping[str, str]) -> AsyncIterator[None]:
+    """Runs a program while it listens on a port of loopback. Raises ``RuntimeError`` when it ends instead."""
+    running = await asyncio.create_subprocess_exec(*command, env=environment, stdout=subprocess.DEVNULL)
     try:
         async with asyncio.timeout(_START_SECONDS):
-            await _listening(port, process)
+            await _listening(port, running)
         yield
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        if running.returncode is None:
+            running.terminate()
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await running.wait()
+        except TimeoutError:
+            running.kill()
+            await running.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
 
 
-async def _execute(where: Where, *statements: str) -> None:
-    connection = await asyncmy.connect(autocommit=True, **where.mysql)
+async def execute(mysql: Mapping[str, Any], *statements: str) -> None:
+    """``mysql`` are arguments of ``asyncmy.connect``."""
+    connection = await asyncmy.connect(autocommit=True, **mysql)
     try:
         async with connection.cursor() as cursor:
             for statement in statements:

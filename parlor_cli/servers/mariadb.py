@@ -68,9 +68,12 @@ def install(directory: Path, log: Path) -> None:
     done.touch()
 
 
-def plan(*, directory: Path, socket_path: Path, log: Path, init_file: Path) -> ServerPlan:
+def plan(
+    *, directory: Path, socket_path: Path, log: Path, init_file: Path, loopback_port: int | None = None
+) -> ServerPlan:
     """How to run it. ``directory`` must be installed; ``socket_path`` must be shorter than 100 bytes; ``init_file`` has
-    the ``password_statements``."""
+    the ``password_statements``. Without ``loopback_port`` it has no TCP at all."""
+    tcp = ["--bind-address=127.0.0.1", f"--port={loopback_port}"] if loopback_port else ["--skip-networking"]
     command = [
         binary(),
         "--no-defaults",
@@ -78,7 +81,7 @@ def plan(*, directory: Path, socket_path: Path, log: Path, init_file: Path) -> S
         f"--socket={socket_path}",
         f"--pid-file={socket_path.with_suffix('.pid')}",
         f"--init-file={init_file}",
-        "--skip-networking",
+        *tcp,
         # Nobody makes the server, or a client of it, read files.
         "--local-infile=0",
         "--skip-name-resolve",

@@ -70,6 +70,12 @@ def test_a_page_gets_its_tables_between_the_marks_and_keeps_the_rest() -> None:
     assert report.page(made, [Kept(MACHINE, F1)]) == made
 
 
+def test_a_comparison_that_was_left_out_is_named() -> None:
+    made = report.tables([Kept(MACHINE, msgspec.structs.replace(F1, left_out=["it is not installed"]))])
+    assert "errors: 0. Left out: it is not installed.\n" in made
+    assert "Left out" not in report.tables([Kept(MACHINE, F1)])
+
+
 def test_a_page_without_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="no place"):
         report.page("text", [])

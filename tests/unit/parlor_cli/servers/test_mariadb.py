@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ def test_a_commit_is_on_disk_and_only_the_socket_is_open(tmp_path: Path, monkeyp
     assert plan.command[:2] == ["mariadbd", "--no-defaults"]
     assert {"--skip-networking", "--innodb-flush-log-at-trx-commit=1", "--skip-log-bin"} <= set(plan.command)
     assert {"--local-infile=0", f"--init-file={tmp_path / 'i'}"} <= set(plan.command)
+
+
+def test_one_for_a_benchmark_listens_on_loopback_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mariadb, "binary", lambda: "mariadbd")
+    plan = partial(mariadb.plan, directory=tmp_path, socket_path=tmp_path / "s", log=tmp_path, init_file=tmp_path)
+    private, own = plan(), plan(loopback_port=3333)
+    assert set(private.command) - set(own.command) == {"--skip-networking"}
+    assert set(own.command) - set(private.command) == {"--bind-address=127.0.0.1", "--port=3333"}
 
 
 def test_the_url_is_one_that_the_store_reads() -> None:
