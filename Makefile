@@ -53,6 +53,8 @@ affected: $(DEV_STAMP)
 	echo "$(BIN)/pytest $$workers" $$tests; \
 	$(BIN)/pytest $$workers $$tests
 
+# Where no test is skipped, a chat server that the benchmarks compare with is installed too.
+test: PEERS := $(if $(CI),ejabberd erlang-p1-mysql)
 test: $(DEV_STAMP) servers lint ## Real servers when they may be installed, then lint, types and every test
 	@$(if $(CI),export PARLOR_TEST_REQUIRE_SERVERS=1;) failed=0; \
 	$(BIN)/pytest -q $(THREE) $(addprefix --ignore=,$(WAITING)) tests || failed=1; \
@@ -183,6 +185,7 @@ servers:
 	command -v chromium >/dev/null || missing+=(chromium); \
 	command -v node >/dev/null || missing+=(nodejs); \
 	command -v promtool >/dev/null || missing+=(prometheus); \
+	[ -z "$(PEERS)" ] || [ -e /usr/share/ejabberd/sql/mysql.sql ] || missing+=($(PEERS)); \
 	if [ "$${#missing[@]}" -eq 0 ]; then exit 0; fi; \
 	if [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then \
 		echo "make: not installed: $${missing[*]} (that takes root and apt-get): their tests are skipped"; exit 0; fi; \

@@ -112,14 +112,15 @@ async def _node(home: Path, configuration: str, port: int) -> AsyncIterator[None
     }
     # As ejabberdctl starts it.
     command = ["erl", "+K", "true", "+P", "250000", "-mnesia", "dir", f'"{home}/spool"', "-s", "ejabberd", "-noinput"]
+    output = await asyncio.to_thread(log.open, "ab")
     try:
-        async with process(command, port, environment):
+        async with process(command, port, environment, errors=output):
             yield
     except RuntimeError as error:
-        if not log.exists():
-            raise
         text = await asyncio.to_thread(log.read_text, encoding="utf-8", errors="replace")
         raise RuntimeError(f"{error}. The log of ejabberd ends with:\n{text[-2000:]}") from error
+    finally:
+        output.close()
 
 
 def _libraries() -> Path | None:

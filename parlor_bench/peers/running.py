@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import IO, Any
 
 import asyncmy
 import msgspec
@@ -78,9 +78,12 @@ async def _uvicorn(module: str, workers: int, variables: Mapping[str, str]) -> A
 
 
 @asynccontextmanager
-async def process(command: Sequence[str], port: int, environment: Mapping[str, str]) -> AsyncIterator[None]:
-    """Runs a program while it listens on a port of loopback. Raises ``RuntimeError`` when it ends instead."""
-    running = await asyncio.create_subprocess_exec(*command, env=environment, stdout=subprocess.DEVNULL)
+async def process(
+    command: Sequence[str], port: int, environment: Mapping[str, str], errors: IO[bytes] | None = None
+) -> AsyncIterator[None]:
+    """Runs a program while it listens on a port of loopback. Raises ``RuntimeError`` when it ends instead. ``errors``:
+    for what it writes to the standard error; without, that of this process."""
+    running = await asyncio.create_subprocess_exec(*command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
     try:
         async with asyncio.timeout(_START_SECONDS):
             await _listening(port, running)
