@@ -38,18 +38,22 @@ _ROUNDING = 1e-3
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What is left of a rate."""
+    """What is left of a rate. Most are never told to anybody, so the fields of the answer are made when they are."""
 
+    name: str
     policy: str
     """The value of the field ``RateLimit-Policy``."""
-    left: str
-    """The value of the field ``RateLimit``."""
     retry_after: float
     """Seconds until the next request is allowed; 0 when this one was."""
     quota: int
     remaining: int
     reset: int
     """Seconds until the bucket is full again, or until the next request is allowed."""
+
+    @property
+    def left(self) -> str:
+        """The value of the field ``RateLimit``."""
+        return f'"{self.name}";r={self.remaining};t={self.reset}'
 
 
 class Quota(msgspec.Struct, frozen=True):
@@ -116,8 +120,7 @@ class Rate:
         left = math.floor((own.size - missing) / own.cost + _ROUNDING)
         retry_after = missing - own.size if left < 0 else 0.0
         reset = math.ceil(retry_after or missing)
-        told = f'"{self.name}";r={max(0, left)};t={reset}'
-        return Standing(own.policy, told, retry_after, own.burst, max(0, left), reset)
+        return Standing(self.name, own.policy, retry_after, own.burst, max(0, left), reset)
 
 
 class Shares:
@@ -197,7 +200,7 @@ class Limits:
         window = _MONTH if name.endswith("month") else _DAY
         most, retry_after = math.ceil(getattr(self.accounts.of(account), name, None) or 0), error.retry_after or 0.0
         policy, reset = f'"{name}";q={most};w={window}', math.ceil(retry_after)
-        scope["state"]["rate"] = Standing(policy, f'"{name}";r=0;t={reset}', retry_after, most, 0, reset)
+        scope["state"]["rate"] = Standing(name, policy, retry_after, most, 0, reset)
 
     def take_stranger(self, scope: Scope) -> Callable[[], None]:
         """Takes one of the address's shares of requests that wait for somebody to say who he is; returns what gives it
