@@ -69,7 +69,7 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 async def microseconds(app: FastAPI, tokens: list[str]) -> float:
-    """Of processor time for a send. Raises ``RuntimeError`` when one is refused."""
+    """Returns the processor time of a send. Raises ``RuntimeError`` when one is refused."""
     path, refused = f"/v1/rooms/{ROOM}/messages", 0
 
     async def receive() -> MutableMapping[str, Any]:
