@@ -110,7 +110,7 @@ chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hou
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults empty-redis; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate 50 --deciders 16 --approvals $(CHAOS_APPROVALS) \
 		--faults kill-room-actor,stop-room-actor,kill-writer,kill-replica,kill-redis; \
-	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate 5 --users 5 --steps 200 --pause 20 --faults kill-room-actor; \
+	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate 5 --users 5 --calm 40 --steps 200 --pause 20 --faults kill-room-actor; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --faults kill-node,kill-raylet,stop-node; \
 	$(BIN)/python -m tests.chaos.system.two_clusters --rate $(CHAOS_RATE); \
 	$(BIN)/python -m tests.chaos.system.timeline; \

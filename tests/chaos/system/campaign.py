@@ -39,6 +39,8 @@ SETTLE_SECONDS = 180.0
 SETTLED_AFTER = 1.0
 """Seconds: a message that has waited for so long is delayed."""
 DRY_SECONDS = 240.0
+LONG_ACCOUNTS = 4
+"""People whose replies take many steps: a kill hits several replies, a reply is hit several times."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -58,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True):
     approvals: int = 0
     """Least number of calls that they decide about: the faults are made again until then."""
     steps: int = 0
-    """Of each reply of somebody who has one after the other; 0: nobody."""
+    """Of each reply of ``LONG_ACCOUNTS`` people, who have one after the other; 0: nobody."""
     persisted: int = WEIGHTS["persisted"]
     """Of 100 things that are done, about: messages whose commit is waited for."""
     fill: int = 0
@@ -178,7 +180,10 @@ class _Campaign:
         self._deciding = [
             Account(f"decider-{number}", installation.token(f"decider-{number}")) for number in range(plan.deciders)
         ]
-        self._long = [Account("long", installation.token("long"))] if plan.steps else []
+        self._long = [
+            Account(f"long-{number}", installation.token(f"long-{number}"))
+            for number in range(LONG_ACCOUNTS if plan.steps else 0)
+        ]
         self._refusals = Refusals(target)
         self._occurrences: list[Occurrence] = []
         self._lost: list[Lost] = []

@@ -56,7 +56,9 @@ class Deciders:
         connection = self._load.connect(account)
         try:
             while not stop.is_set():
-                text = f'[[call=weather args={{"to":"Eve"}} calls={steps} first=100ms]]'
+                # A short answer at the end: its own words would repeat the results of all steps, for longer than two
+                # kills are apart, and an answer that is cut off twice ends as interrupted.
+                text = f'[[call=weather args={{"to":"Eve"}} calls={steps} first=300ms tokens=20]]'
                 sent = await self._load.deliver("steps", connection, account, account.rooms[0], text)
                 if sent is not None:
                     await self._ended(connection, account.rooms[0], sent.response.messages[1].message_id, steps)
@@ -75,6 +77,7 @@ class Deciders:
             if (message["finish_reason"], len(ended)) != ("stop", steps):
                 self.troubles.append(f"{reply} ended as {message['finish_reason']} after {len(ended)} of {steps} steps")
             self.done["long replies"] += 1
+            self.done["deaths of their owners"] += message["attempt"] - 1
             return
         self.troubles.append(f"the reply {reply} of {steps} steps did not end")
 
