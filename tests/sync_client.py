@@ -11,20 +11,21 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "parlor" / "client"
-NAMES = ("client", "reply", "transport")
+NAMES = ("client", "line", "reply", "socket", "transport")
 HEAD = """\"\"\"%s Made from ``async_%s.py`` by ``python -m tests.sync_client``; change that.\"\"\"
 """
 
 WORDS = {
-    r"Awaitable\[None\]": "None",
+    r"Awaitable\[(\w+)\]": r"\1",
     r"AsyncGenerator\[(\w+)\]": r"Generator[\1]",
     r"AsyncIterator\[": "Iterator[",
-    r"from collections\.abc import .*": "from collections.abc import Callable, Generator, Iterator, Sequence",
-    r"import asyncio": "import time",
+    r"from collections\.abc import .*": "from collections.abc import Callable, Generator, Iterable, Iterator, Sequence",
+    r"import asyncio": "import threading\nimport time",
+    r"asyncio\.Lock": "threading.Lock",
     r"asyncio\.sleep": "time.sleep",
     r"httpx2\.AsyncClient": "httpx2.Client",
-    r"\bAsync(Client|Reply|Transport)\b": r"\1",
-    r"\basync_(client|reply|transport)\b": r"sync_\1",
+    r"\bAsync(Client|Line|Pool|Promise|Reply|Socket|Task|Transport|Wire)\b": r"\1",
+    r"\basync_(client|line|reply|socket|transport|waiting|wire)\b": r"sync_\1",
     r"\basync (def|for|with) ": r"\1 ",
     r"\bawait ": "",
     r"\baclosing\b": "closing",

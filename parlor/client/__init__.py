@@ -10,6 +10,8 @@ It stands alone: it uses nothing else of Parlor, and can be installed without it
 
 from parlor.client.async_client import AsyncClient
 from parlor.client.async_reply import AsyncReply
+from parlor.client.async_socket import AsyncSocket
+from parlor.client.calls import NewMessage
 from parlor.client.errors import (
     BadAnswer,
     ClientError,
@@ -54,11 +56,13 @@ from parlor.client.models import (
 from parlor.client.retries import Retries
 from parlor.client.sync_client import Client
 from parlor.client.sync_reply import Reply
+from parlor.client.sync_socket import Socket
 
 __all__ = [
     "Approval",
     "AsyncClient",
     "AsyncReply",
+    "AsyncSocket",
     "BadAnswer",
     "Client",
     "ClientError",
@@ -74,6 +78,7 @@ __all__ = [
     "Invalid",
     "Message",
     "MessagePage",
+    "NewMessage",
     "NoAnswer",
     "NotFound",
     "OtherPart",
@@ -91,6 +96,7 @@ __all__ = [
     "RoomPage",
     "SearchResult",
     "Sent",
+    "Socket",
     "StreamExpired",
     "TextPart",
     "ToolCall",

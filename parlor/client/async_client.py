@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from ssl import SSLContext
 from types import TracebackType
 from typing import Literal, Self
 
@@ -11,7 +12,9 @@ import httpx2
 
 from parlor.client import calls
 from parlor.client.async_reply import AsyncReply
+from parlor.client.async_socket import AsyncSocket
 from parlor.client.async_transport import AsyncTransport
+from parlor.client.calls import NewMessage, OnBusy
 from parlor.client.connection import Connection, Token
 from parlor.client.errors import ReplyDeleted
 from parlor.client.models import (
@@ -32,8 +35,6 @@ from parlor.client.models import (
 )
 from parlor.client.retries import Retries
 
-OnBusy = Literal["enqueue", "reject", "interrupt", "rollback", "merge"]
-
 
 class AsyncClient:
     """One account's access to one server. Calls are repeated while that may help, and do what they do once however
@@ -51,7 +52,9 @@ class AsyncClient:
     ) -> None:
         """``timeout``: seconds for one try. ``http``: a client of your own, for its proxies and certificates; it is not
         closed with this one."""
-        self._transport = AsyncTransport(Connection(base_url, token, retries, timeout), http, sleep)
+        self._connection = Connection(base_url, token, retries, timeout)
+        self._sleep = sleep
+        self._transport = AsyncTransport(self._connection, http, sleep)
 
     async def __aenter__(self) -> Self:
         return self
@@ -121,7 +124,7 @@ class AsyncClient:
     ) -> Sent:
         """Sends a message; it is stored once, however often it has to be sent. ``wait``: seconds to wait for the end of
         the reply. ``persisted``: wait for the commit in the database."""
-        call = calls.send(
+        message = NewMessage(
             room_id,
             content,
             files=files,
@@ -129,11 +132,9 @@ class AsyncClient:
             metadata=metadata,
             on_busy=on_busy,
             reply=reply,
-            wait=wait,
-            persisted=persisted,
             idempotency_key=idempotency_key,
         )
-        return await self._transport.call(call)
+        return await self._transport.call(calls.send(message, wait, persisted=persisted))
 
     async def ask(
         self,
@@ -299,3 +300,8 @@ class AsyncClient:
     def account_events(self, after: str | None = None) -> AsyncGenerator[Event]:
         """The events of the account, as ``room_events``."""
         return self._transport.events("/v1/events", after)
+
+    def connect(self, *, ssl: SSLContext | None = None) -> AsyncSocket:
+        """One connection for many sends, and for the events of many rooms; a context manager. ``ssl``: certificates
+        other than this machine's."""
+        return AsyncSocket(self._connection, ssl, self._sleep)

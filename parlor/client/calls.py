@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from parlor.client.models import (
@@ -33,6 +33,23 @@ from parlor.client.models import (
 
 _T = TypeVar("_T")
 _Params = dict[str, str | int]
+OnBusy: TypeAlias = Literal["enqueue", "reject", "interrupt", "rollback", "merge"]
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """A message that is to be sent."""
+
+    room_id: str
+    content: str | None = None
+    _: KW_ONLY
+    files: Sequence[File] = ()
+    ai_persona: str | None = None
+    metadata: JsonObject | None = None
+    on_busy: OnBusy | None = None
+    reply: Literal["auto", "none"] | None = None
+    idempotency_key: str | None = None
+    """Sent again with it, it is the same message. None: a new key for each time that it is given to be sent."""
 
 
 @dataclass(frozen=True)
@@ -131,38 +148,34 @@ def delete_room(room_id: str) -> Call[Room]:
     return Call("DELETE", _room(room_id), _as(Room))
 
 
-def send(
-    room_id: str,
-    content: str | None,
-    *,
-    files: Sequence[File],
-    ai_persona: str | None,
-    metadata: JsonObject | None,
-    on_busy: str | None,
-    reply: str | None,
-    wait: int | None,
-    persisted: bool,
-    idempotency_key: str | None,
-) -> Call[Sent]:
+def send(message: NewMessage, wait: int | None, *, persisted: bool) -> Call[Sent]:
     prefer = [*([f"wait={wait}"] if wait else []), *(["durability=persisted"] if persisted else [])]
+    headers = {**_keyed(message.idempotency_key), **({"Prefer": ", ".join(prefer)} if prefer else {})}
+    path = f"{_room(message.room_id)}/messages"
+    return Call("POST", path, _sent, headers=headers, body=message_body(message), seconds=float(wait or 0))
+
+
+def message_body(message: NewMessage) -> JsonObject:
     parts = [
-        {"type": "image" if file.media_type.startswith("image/") else "file", "file_id": file.file_id} for file in files
+        {"type": "image" if file.media_type.startswith("image/") else "file", "file_id": file.file_id}
+        for file in message.files
     ]
-    body = _given(
-        content=content,
+    return _given(
+        content=message.content,
         parts=parts or None,
-        ai_persona=ai_persona,
-        metadata=metadata,
-        on_busy=on_busy,
-        reply=reply,
+        ai_persona=message.ai_persona,
+        metadata=message.metadata,
+        on_busy=message.on_busy,
+        reply=message.reply,
     )
-    headers = {**_keyed(idempotency_key), **({"Prefer": ", ".join(prefer)} if prefer else {})}
-    path = f"{_room(room_id)}/messages"
-    return Call("POST", path, _sent, headers=headers, body=body, seconds=float(wait or 0))
 
 
 def _sent(answer: Answer) -> Sent:
-    replayed = answer.headers.get("idempotent-replayed", "") == "true"
+    return read_sent(answer, replayed=answer.headers.get("idempotent-replayed", "") == "true")
+
+
+def read_sent(answer: Answer, *, replayed: bool) -> Sent:
+    """Raises ``BadAnswer``."""
     return convert({**decode(answer.body), "replayed": replayed}, Sent)
 
 

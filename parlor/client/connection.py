@@ -12,6 +12,7 @@ from parlor.client.calls import Answer, Call
 from parlor.client.errors import BadAnswer, ClientError, NoAnswer, Refused, Unauthenticated, refusal
 from parlor.client.models import Event
 from parlor.client.retries import Pauses, Retries, is_passing
+from parlor.client.socket_frames import PATH
 from parlor.client.sse import MEDIA_TYPE
 
 _T = TypeVar("_T")
@@ -38,7 +39,7 @@ class Connection:
         self.retries = retries or Retries()
         self._source = token
         self._token = token if isinstance(token, str) else token()
-        self._timeout = timeout
+        self.timeout = timeout
         self._jitter = secrets.SystemRandom().random
 
     @property
@@ -54,7 +55,7 @@ class Connection:
         found: dict[str, Any] = {
             "headers": {**self._headers("application/json"), **call.headers},
             "params": call.params,
-            "timeout": httpx2.Timeout(self._timeout + call.seconds, connect=CONNECT_SECONDS),
+            "timeout": httpx2.Timeout(self.timeout + call.seconds, connect=CONNECT_SECONDS),
         }
         if call.upload is not None:
             found["files"] = {"file": call.upload}
@@ -72,6 +73,13 @@ class Connection:
     def event_options(self, cursor: str | None) -> dict[str, Any]:
         after = {} if cursor is None else {"Last-Event-ID": cursor}
         return self.stream_options(MEDIA_TYPE, **{"Cache-Control": "no-store", **after})
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws{self.base_url.removeprefix('http')}{PATH}"
+
+    def socket_headers(self) -> dict[str, str]:
+        return {"Authorization": self._authorization}
 
     def read(self, call: Call[_T], response: httpx2.Response) -> _T:
         """What the answer says. Raises ``Refused``, ``BadAnswer``."""
@@ -91,7 +99,11 @@ class Connection:
         return self._token != before
 
     def _headers(self, accept: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token}", "Accept": accept, "User-Agent": USER_AGENT}
+        return {"Authorization": self._authorization, "Accept": accept, "User-Agent": USER_AGENT}
+
+    @property
+    def _authorization(self) -> str:
+        return f"Bearer {self._token}"
 
 
 def cut(error: httpx2.RequestError) -> NoAnswer:

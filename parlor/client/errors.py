@@ -148,16 +148,22 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Refused:
     except ValueError:
         found = None
     told: dict[str, Any] = found if isinstance(found, dict) else {}
-    problem = Problem(
-        status=status,
-        code=str(told.get("code", "")),
-        error_code=code if isinstance(code := told.get("errorCode"), int) else 0,
-        detail=str(told.get("detail") or told.get("title") or f"the answer has status {status}"),
-        request_id=told.get("request_id") or headers.get("x-request-id"),
-        retry_after=_retry_after(headers, told),
-        extra={name: value for name, value in told.items() if name not in _KNOWN},
+    return refusal_of(
+        Problem(
+            status=status,
+            code=str(told.get("code", "")),
+            error_code=code if isinstance(code := told.get("errorCode"), int) else 0,
+            detail=str(told.get("detail") or told.get("title") or f"the answer has status {status}"),
+            request_id=told.get("request_id") or headers.get("x-request-id"),
+            retry_after=_retry_after(headers, told),
+            extra={name: value for name, value in told.items() if name not in _KNOWN},
+        )
     )
-    return _BY_STATUS.get(status, Refused)(problem)
+
+
+def refusal_of(problem: Problem) -> Refused:
+    """The error for a problem, of the class for its status."""
+    return _BY_STATUS.get(problem.status, Refused)(problem)
 
 
 def _retry_after(headers: Mapping[str, str], told: Mapping[str, Any]) -> float | None:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from ssl import SSLContext
 from types import TracebackType
 from typing import Literal, Self
 
 import httpx2
 
 from parlor.client import calls
+from parlor.client.calls import NewMessage, OnBusy
 from parlor.client.connection import Connection, Token
 from parlor.client.errors import ReplyDeleted
 from parlor.client.models import (
@@ -32,9 +34,8 @@ from parlor.client.models import (
 )
 from parlor.client.retries import Retries
 from parlor.client.sync_reply import Reply
+from parlor.client.sync_socket import Socket
 from parlor.client.sync_transport import Transport
-
-OnBusy = Literal["enqueue", "reject", "interrupt", "rollback", "merge"]
 
 
 class Client:
@@ -53,7 +54,9 @@ class Client:
     ) -> None:
         """``timeout``: seconds for one try. ``http``: a client of your own, for its proxies and certificates; it is not
         closed with this one."""
-        self._transport = Transport(Connection(base_url, token, retries, timeout), http, sleep)
+        self._connection = Connection(base_url, token, retries, timeout)
+        self._sleep = sleep
+        self._transport = Transport(self._connection, http, sleep)
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +125,7 @@ class Client:
     ) -> Sent:
         """Sends a message; it is stored once, however often it has to be sent. ``wait``: seconds to wait for the end of
         the reply. ``persisted``: wait for the commit in the database."""
-        call = calls.send(
+        message = NewMessage(
             room_id,
             content,
             files=files,
@@ -130,11 +133,9 @@ class Client:
             metadata=metadata,
             on_busy=on_busy,
             reply=reply,
-            wait=wait,
-            persisted=persisted,
             idempotency_key=idempotency_key,
         )
-        return self._transport.call(call)
+        return self._transport.call(calls.send(message, wait, persisted=persisted))
 
     def ask(
         self,
@@ -295,3 +296,8 @@ class Client:
     def account_events(self, after: str | None = None) -> Generator[Event]:
         """The events of the account, as ``room_events``."""
         return self._transport.events("/v1/events", after)
+
+    def connect(self, *, ssl: SSLContext | None = None) -> Socket:
+        """One connection for many sends, and for the events of many rooms; a context manager. ``ssl``: certificates
+        other than this machine's."""
+        return Socket(self._connection, ssl, self._sleep)

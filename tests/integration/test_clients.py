@@ -23,9 +23,9 @@ PROGRAMS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"
 PACKAGES = ("openai", "anthropic", "ollama")
 
 
-async def run(package: str, user: User) -> str:
+async def run(package: str, user: User, number: int = 0) -> str:
     """What the page's program for a package prints."""
-    (program,) = (found for found in PROGRAMS if f"from {package} import" in found)
+    program = [found for found in PROGRAMS if f"from {package} import" in found][number]
     url, token = str(user.http.base_url).rstrip("/"), user.http.headers["authorization"].removeprefix("Bearer ")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program),
@@ -48,7 +48,7 @@ async def test_the_program_for_openais_package_talks_in_a_room_and_outside_of_it
 @pytest.mark.parametrize("package", PACKAGES[1:])
 async def test_the_programs_for_other_packages_print_an_answer(user: User, package: str) -> None:
     assert "Which tea keeps me awake?" in await run(package, user)
-    assert len(PROGRAMS) == len(PACKAGES) + 1
+    assert len(PROGRAMS) == len(PACKAGES) + 2
 
 
 async def test_the_program_for_our_own_package_prints_the_reply_and_the_history(user: User) -> None:
@@ -57,6 +57,14 @@ async def test_the_program_for_our_own_package_prints_the_reply_and_the_history(
     asked, reply = await user.history(room["room_id"])
     lines = [f"{each['seq']} {each['sender_type']} {each['content']}" for each in (asked, reply)]
     assert printed == "\n".join([reply["content"], *lines]).strip()
+
+
+async def test_the_program_for_our_own_package_sends_many_over_one_connection(user: User) -> None:
+    lines = [f"Line {n}" for n in range(100)]
+    assert (await run("parlor.client", user, 1)).splitlines() == ["100 are stored", *lines[::2]]
+    rooms = {room["title"]: room["room_id"] for room in (await user.get("/v1/rooms"))["rooms"]}
+    for title, expected in (("Green tea", lines[::2]), ("Black tea", lines[1::2])):
+        assert [message["content"] for message in await user.history(rooms[title])] == expected
 
 
 async def test_the_program_for_javascript_prints_the_reply(user: User, tmp_path: Path) -> None:

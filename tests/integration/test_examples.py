@@ -117,6 +117,14 @@ async def test_a_conversation_prints_the_reply(environment: dict[str, str], user
     assert [message["content"] for message in history][1:] == ["Boil water first."]
 
 
+async def test_many_sends_are_sent_both_ways(environment: dict[str, str], user: User) -> None:
+    ended = await run(environment, "many_sends", "200")
+    assert (ended.code, ended.errors) == (0, "")
+    assert [line.split()[0] for line in ended.output.splitlines()] == ["requests:", "connection:"]
+    rooms = (await user.get("/v1/rooms", limit=100))["rooms"]
+    assert [room["message_count"] for room in rooms] == [2 + 20] * 20
+
+
 async def test_questions_are_answered_through_connections_that_break(
     environment: dict[str, str], installation: Installation, user: User
 ) -> None:
@@ -200,6 +208,7 @@ async def test_notes_come_back_as_they_went_in(environment: dict[str, str], user
         ("notes", ["export", "01a206a0-a173-8028-a2bd-422167e3e2bb"]),
         ("converse", ["hello"]),
         ("ask", []),
+        ("many_sends", ["5"]),
     ],
 )
 async def test_a_refusal_is_exit_code_1_and_a_wrong_call_2(

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from uuid import uuid4
 
 import pytest
 
-from parlor.client import AsyncClient, Client, Conflict, FilePart, NotFound, Refused, Retries, Unauthenticated
+from parlor.client import (
+    AsyncClient,
+    Client,
+    Conflict,
+    Event,
+    FilePart,
+    NewMessage,
+    NotFound,
+    Refused,
+    Retries,
+    Unauthenticated,
+)
 from tests.both_clients import KINDS as CLIENTS
 from tests.both_clients import Clients, folded
+from tests.both_sockets import connected
 from tests.browser.cutting_proxy import CuttingProxy
 from tests.installation import Installation
 from tests.integration.user import User
@@ -60,6 +74,38 @@ async def test_a_reply_is_stopped_continued_and_begun_anew(client: AsyncClient) 
     anew = await client.regenerate(room, reply.message_id)
     assert (await anew.result()).content == "Short"
     assert len([each async for each in client.variants(room, reply.message_id)]) == 4
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+async def test_one_connection_that_is_cut_loses_and_repeats_nothing(
+    kind: str, installation: Installation, user: User
+) -> None:
+    rooms = [await user.create_room() for _ in range(3)]
+    expected = [[f"{n}" for n in range(90) if n % 3 == at] for at in range(3)]
+    messages = [NewMessage(rooms[n % 3], f"{n}", reply="none") for n in range(90)]
+    async with CuttingProxy(installation.base_url, 2000) as proxy:
+        token, retries = installation.token(user.account), Retries(tries=100)
+        async with connected(kind, proxy.base_url, token, waits=True, retries=retries) as socket:
+            follow = {room: (await user.messages(room))["cursor"] for room in rooms}
+            reading = [asyncio.create_task(contents(socket.room_events(*each))) for each in follow.items()]
+            sent = [each.message.content async for each in socket.send_many(messages)]
+            found = await asyncio.gather(*reading)
+    assert proxy.cuts >= 3
+    assert sent == [f"{n}" for n in range(90)]
+    assert [[each["content"] for each in await user.history(room)] for room in rooms] == expected
+    assert found == expected
+
+
+async def contents(events: AsyncGenerator[Event]) -> list[str]:
+    """The first 30 messages that are created."""
+    found: list[str] = []
+    async with aclosing(events):
+        async for event in events:
+            if event.type == "message.created" and event.message is not None:
+                found.append(event.message.content)
+                if len(found) == 30:
+                    break
+    return found
 
 
 async def test_the_same_key_is_the_same_message(client: AsyncClient) -> None:
