@@ -103,6 +103,7 @@ chaos: $(DEV_STAMP) servers ## Every fault, many times (docs/GUARANTEES.md): hou
 	@began=$$SECONDS; \
 	$(BIN)/python -m tests.chaos.simulation --seeds $(CHAOS_SEEDS); \
 	PARLOR_TEST_WRAPPER_SEEDS=$(CHAOS_TIMES) $(BIN)/pytest -q tests/chaos/wrapper tests/chaos/wrapper/fail_over.py \
+		tests/chaos/system/operator_view.py \
 		tests/cluster/node_death.py tests/integration/lifecycle/{autoscaling,growth,neighbours,private_servers,restored,upgrade_from}.py; \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE); \
 	$(BIN)/python -m tests.chaos.system --times $(CHAOS_TIMES) --rate $(CHAOS_RATE) --servers embedded \

@@ -72,6 +72,8 @@ class RunFile(msgspec.Struct, frozen=True):
     health_url: str = ""
     """Where only health checks are answered; empty without HAProxy."""
     dashboard_url: str = ""
+    metrics_url: str = ""
+    """For Prometheus; empty with a Ray that was joined."""
     ray_address: str = ""
     namespace: str = ""
     ingress: str = ""

@@ -48,6 +48,8 @@ class RayHead(msgspec.Struct, frozen=True):
     address: str
     """``host:port`` of its GCS."""
     dashboard_url: str
+    metrics_url: str
+    """Where Prometheus finds the metrics of a private cluster; empty for one that was joined."""
     processes: dict[str, ProcessRef]
     """The processes that a private cluster cannot do without; empty for one that was joined."""
 
@@ -172,6 +174,7 @@ def start(installation: Installation, settings: Settings, ports: PortPlan) -> Ra
     return RayHead(
         address=ray.get_runtime_context().gcs_address,
         dashboard_url=f"http://{context.dashboard_url}" if settings.ray.dashboard else "",
+        metrics_url=f"http://{address}:{ports.metrics_export}/metrics",
         processes=found,
     )
 
@@ -226,6 +229,7 @@ def join(address: str, namespace: str, *, private: bool = False) -> RayHead:
     return RayHead(
         address=ray.get_runtime_context().gcs_address,
         dashboard_url=f"http://{context.dashboard_url}" if context.dashboard_url else "",
+        metrics_url="",
         processes={},
     )
 

@@ -46,6 +46,7 @@ class Started:
                 self.run,
                 ray_address=self.head.address,
                 dashboard_url=self.head.dashboard_url,
+                metrics_url=self.head.metrics_url,
                 namespace=self.settings.ray.namespace if self.settings else "",
             )
         self.run = msgspec.structs.replace(self.run, processes=found)

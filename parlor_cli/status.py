@@ -72,6 +72,7 @@ def _services(installation: Installation, run: RunFile) -> dict[str, Plain]:
         "url": run.url,
         "health_url": run.health_url,
         "dashboard_url": run.dashboard_url,
+        "metrics_url": run.metrics_url,
         "ingress": run.ingress,
         "data_dir": str(installation.data_dir),
         "processes": [

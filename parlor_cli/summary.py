@@ -29,6 +29,8 @@ def summary(settings: Settings, run: RunFile, installation: Installation, durabi
     ]
     if run.private_ray and run.dashboard_url:
         rows.append(("  its token", installation.ray_token()))
+    if run.metrics_url:
+        rows.append(("Metrics", f"{run.metrics_url} (for Prometheus)"))
     rows += [
         ("Ingress", run.ingress),
         ("LLM", model),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 FILE = Path(__file__).parents[1] / "deploy/grafana/parlor.json"
 _WIDTH, _HEIGHT = 8, 7
 """Of a panel: three in a row of Grafana's 24 columns."""
+_LAST_NAME = "(?:.*[/:])?([^/:.]+).*"
 
 
 class Query(NamedTuple):
@@ -48,6 +49,13 @@ def happened(metric: str, by: str, within: str) -> str:
     """How often something rare did. A counter is there from the first time on, which ``increase`` does not count."""
     then = f"({metric} offset {within} or max_over_time({metric}[{within}]) * 0)"
     return f"sum by ({by}) (max_over_time({metric}[{within}]) - {then})"
+
+
+def by_process(metric: str) -> str:
+    """Ray calls a process ``ray::RoomActor``, ``ray::ServeReplica:parlor:ChatApi``, ``ray::Actor.method`` or by the
+    path of its program; its agent has two names."""
+    named = f'label_replace({metric}{{Component!="ray::DashboardAgent"}}, "process", "$1", "Component", "{_LAST_NAME}")'
+    return f"sum by (process) ({named})"
 
 
 ROWS: dict[str, list[Panel]] = {
@@ -197,13 +205,13 @@ ROWS: dict[str, list[Panel]] = {
             "Processor by kind of process",
             "100 % is one core.",
             "percent",
-            [Query("sum by (Component) (ray_component_cpu_percentage)", "{{Component}}")],
+            [Query(by_process("ray_component_cpu_percentage"), "{{process}}")],
         ),
         Panel(
             "Memory by kind of process",
             "Resident, as Ray measures it.",
             "decmbytes",
-            [Query("sum by (Component) (ray_component_rss_mb)", "{{Component}}")],
+            [Query(by_process("ray_component_rss_mb"), "{{process}}")],
             stacked=True,
         ),
         Panel(
@@ -253,13 +261,14 @@ def _placed(number: int, x: int, y: int, width: int, height: int) -> dict[str, A
 def _panel(panel: Panel) -> dict[str, Any]:
     source = {"type": "prometheus", "uid": "${datasource}"}
     custom = {"fillOpacity": 10, "showPoints": "never", "stacking": {"mode": "normal" if panel.stacked else "none"}}
+    legend = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
     return {
         "type": "timeseries",
         "title": panel.title,
         "description": panel.description,
         "datasource": source,
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0, "custom": custom}, "overrides": []},
-        "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
+        "options": {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}},
         "targets": [
             {
                 "refId": chr(ord("A") + number),

@@ -33,11 +33,12 @@ _GROUPS = re.compile(r"\bby \(([^)]*)\)")
 _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
 RAYS_OWN = {
     "ray_serve_deployment_replica_healthy": {"deployment", "application", "replica"},
-    "ray_component_cpu_percentage": {"Component", "instance"},
-    "ray_component_rss_mb": {"Component", "instance"},
+    "ray_component_cpu_percentage": {"Component", "process", "instance"},
+    "ray_component_rss_mb": {"Component", "process", "instance"},
     "ray_node_mem_used": {"instance"},
 }
-"""Metrics of Ray and Serve, with the labels that may be asked for: Prometheus adds ``instance``."""
+"""Metrics of Ray and Serve, with the labels that may be asked for: Prometheus adds ``instance``, the dashboard
+``process``."""
 
 
 class Asked(NamedTuple):
@@ -88,6 +89,7 @@ CODES = {
     error.code for _, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, errors.ParlorError)
 }
 VALUES = {
+    "Component": {"ray::DashboardAgent"},
     "code": CODES,
     "outcome": {"ok", "duplicate", *CODES, *FinishReason},
     "reason": set(NotHeld),

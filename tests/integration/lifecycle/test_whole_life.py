@@ -98,6 +98,14 @@ def test_rays_dashboard_shows_the_actors_by_their_names(life: Life) -> None:
     assert {"supervisor", "state-machine", "rooms-000", "writer-shard1-0"} <= names
 
 
+def test_prometheus_finds_the_metrics_where_the_start_says(life: Life) -> None:
+    url = json.loads(life.parlor.command("status", "--json").stdout)["metrics_url"]
+    assert f"{url} (for Prometheus)" in life.printed
+    answer = httpx2.get(url, timeout=10)
+    assert answer.status_code == 200
+    assert answer.text.startswith("# HELP ")
+
+
 def test_rays_dashboard_shows_that_serve_is_healthy(life: Life) -> None:
     """A process of the dashboard connects to Ray for it."""
     bearer = {"Authorization": f"Bearer {life.parlor.installation.ray_token()}"}
