@@ -212,11 +212,11 @@ class AsyncSocket:
             await before.aclose()
         if self._closed:
             raise NoAnswer("the connection was closed")
-        connection = self._connection
+        connection, token = self._connection, self._connection.token
         try:
             wire = await AsyncWire.open(connection.socket_url, connection.socket_headers(), USER_AGENT, self._ssl)
         except Unauthenticated as refused:
-            if not connection.renew(refused):
+            if not connection.renew(refused, token):
                 raise
             wire = await AsyncWire.open(connection.socket_url, connection.socket_headers(), USER_AGENT, self._ssl)
         return AsyncLine(wire, connection.timeout)

@@ -49,6 +49,7 @@ class AsyncTransport:
         held, tag = bytearray(), ""
         pauses = self._connection.pauses()
         while True:
+            token = self._connection.token
             rest = {"Range": f"bytes={len(held)}-", "If-Range": tag} if held and tag else {}
             try:
                 async with self._opened(path, self._connection.stream_options("*/*", **rest)) as response:
@@ -62,7 +63,7 @@ class AsyncTransport:
             except httpx2.RequestError as error:
                 await self._sleep(pauses.after(cut(error)))
             except Refused as refused:
-                if self._connection.renew(refused):
+                if self._connection.renew(refused, token):
                     pauses.again(refused)
                     continue
                 await self._sleep(pauses.after(refused))
@@ -72,6 +73,7 @@ class AsyncTransport:
         pauses, connection = self._connection.pauses(), self._connection
         unanswered = False
         while True:
+            token = connection.token
             try:
                 response = await self._http.request(call.method, self._url(call.path), **connection.options(call))
                 return connection.read(call, response)
@@ -80,7 +82,7 @@ class AsyncTransport:
                 unanswered = True
             except Refused as refused:
                 failure = refused
-                if connection.renew(refused):
+                if connection.renew(refused, token):
                     pauses.again(refused)
                     continue
                 if unanswered and call.gone_is_done and isinstance(refused, NotFound):
@@ -94,7 +96,7 @@ class AsyncTransport:
         after try brings nothing."""
         pauses = self._connection.pauses()
         while True:
-            parser = EventParser(cursor)
+            parser, token = EventParser(cursor), self._connection.token
             try:
                 async with self._opened(path, self._connection.event_options(cursor)) as response:
                     require_events(response)
@@ -112,7 +114,7 @@ class AsyncTransport:
                 failure = cut(error)
             except Refused as refused:
                 failure = refused
-                if self._connection.renew(refused):
+                if self._connection.renew(refused, token):
                     pauses.again(refused)
                     continue
             await self._sleep(pauses.after(failure))

@@ -38,7 +38,7 @@ class Connection:
         self.base_url = base_url.rstrip("/")
         self.retries = retries or Retries()
         self._source = token
-        self._token = token if isinstance(token, str) else token()
+        self.token = token if isinstance(token, str) else token()
         self.timeout = timeout
         self._jitter = secrets.SystemRandom().random
 
@@ -91,19 +91,20 @@ class Connection:
         if not response.is_success:
             raise refusal(response.status_code, _lower(response.headers), response.content)
 
-    def renew(self, failure: ClientError) -> bool:
-        """Whether there is a new token instead of the one that was refused."""
+    def renew(self, failure: ClientError, used: str) -> bool:
+        """Whether there is another token than the one that was used and refused; another call may have got it."""
         if not isinstance(failure, Unauthenticated) or isinstance(self._source, str):
             return False
-        before, self._token = self._token, self._source()
-        return self._token != before
+        if self.token == used:
+            self.token = self._source()
+        return self.token != used
 
     def _headers(self, accept: str) -> dict[str, str]:
         return {"Authorization": self._authorization, "Accept": accept, "User-Agent": USER_AGENT}
 
     @property
     def _authorization(self) -> str:
-        return f"Bearer {self._token}"
+        return f"Bearer {self.token}"
 
 
 def cut(error: httpx2.RequestError) -> NoAnswer:

@@ -212,11 +212,11 @@ class Socket:
             before.close()
         if self._closed:
             raise NoAnswer("the connection was closed")
-        connection = self._connection
+        connection, token = self._connection, self._connection.token
         try:
             wire = Wire.open(connection.socket_url, connection.socket_headers(), USER_AGENT, self._ssl)
         except Unauthenticated as refused:
-            if not connection.renew(refused):
+            if not connection.renew(refused, token):
                 raise
             wire = Wire.open(connection.socket_url, connection.socket_headers(), USER_AGENT, self._ssl)
         return Line(wire, connection.timeout)

@@ -51,6 +51,7 @@ class Transport:
         held, tag = bytearray(), ""
         pauses = self._connection.pauses()
         while True:
+            token = self._connection.token
             rest = {"Range": f"bytes={len(held)}-", "If-Range": tag} if held and tag else {}
             try:
                 with self._opened(path, self._connection.stream_options("*/*", **rest)) as response:
@@ -64,7 +65,7 @@ class Transport:
             except httpx2.RequestError as error:
                 self._sleep(pauses.after(cut(error)))
             except Refused as refused:
-                if self._connection.renew(refused):
+                if self._connection.renew(refused, token):
                     pauses.again(refused)
                     continue
                 self._sleep(pauses.after(refused))
@@ -74,6 +75,7 @@ class Transport:
         pauses, connection = self._connection.pauses(), self._connection
         unanswered = False
         while True:
+            token = connection.token
             try:
                 response = self._http.request(call.method, self._url(call.path), **connection.options(call))
                 return connection.read(call, response)
@@ -82,7 +84,7 @@ class Transport:
                 unanswered = True
             except Refused as refused:
                 failure = refused
-                if connection.renew(refused):
+                if connection.renew(refused, token):
                     pauses.again(refused)
                     continue
                 if unanswered and call.gone_is_done and isinstance(refused, NotFound):
@@ -96,7 +98,7 @@ class Transport:
         after try brings nothing."""
         pauses = self._connection.pauses()
         while True:
-            parser = EventParser(cursor)
+            parser, token = EventParser(cursor), self._connection.token
             try:
                 with self._opened(path, self._connection.event_options(cursor)) as response:
                     require_events(response)
@@ -114,7 +116,7 @@ class Transport:
                 failure = cut(error)
             except Refused as refused:
                 failure = refused
-                if self._connection.renew(refused):
+                if self._connection.renew(refused, token):
                     pauses.again(refused)
                     continue
             self._sleep(pauses.after(failure))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -192,6 +195,24 @@ async def test_what_is_not_parlor_is_said_so(kind: str, body: bytes) -> None:
     async with ScriptedServer(lambda _: Answer(200, body)) as server:
         with pytest.raises(BadAnswer):
             await Clients(kind, server.base_url).call(lambda client: client.get_room(ROOM))
+
+
+async def test_calls_whose_token_ends_at_once_all_go_on(kind: str) -> None:
+    tokens = chain(["old"], repeat("new"))
+
+    def script(request: Request) -> Answer:
+        good = request.headers["authorization"] == "Bearer new"
+        return answer(room()) if good else problem(401, "unauthenticated")
+
+    def call(client: Any) -> Any:
+        if kind == "asyncio":
+            return asyncio.gather(*(client.get_room(ROOM) for _ in range(8)))
+        with ThreadPoolExecutor(8) as threads:
+            return list(threads.map(client.get_room, [ROOM] * 8))
+
+    async with ScriptedServer(script) as server:
+        found = await Clients(kind, server.base_url, token=lambda: next(tokens)).call(call)
+    assert [each.title for each in found] == ["Tea"] * 8
 
 
 async def test_a_token_is_asked_for_again_when_it_has_ended(kind: str) -> None:
