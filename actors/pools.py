@@ -12,6 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.contracts import STATE_MACHINE
 from actors.handles import Handle, find_actor_blocking, start_again
+from actors.nodes import HEAD_RESOURCE
 from actors.room_actor import RoomActor
 from actors.shard_writer import ShardWriter
 from actors.state_machine import StateMachine
@@ -71,12 +72,15 @@ class Pools:
             self.writers[name] = self._make(ShardWriter, name, "writers", shard, partitions)
 
     def ensure_state_machine(self, node: str, *, first: bool) -> None:
-        """The one of this node; the first one serves all nodes that have none."""
+        """The one of this node; the first one is the head's, and serves all nodes that have none."""
         name = state_machine_name(node, first=first)
         if name not in self.state_machines:
-            # Soft: when its node is gone, Ray restarts it elsewhere, and its callers go on.
-            strategy = NodeAffinitySchedulingStrategy(node, soft=True)
-            self.state_machines[name] = self._make(StateMachine, name, None, scheduling_strategy=strategy)
+            # Each start is to be on its node: anywhere else it would keep a node that could be given back. That takes a
+            # hard affinity, for Ray 2.60 starts an actor that takes no processor on any node when it is a soft one.
+            options: dict[str, Any] = {"resources": {HEAD_RESOURCE: 0.001}}
+            if not first:
+                options = {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
+            self.state_machines[name] = self._make(StateMachine, name, None, **options)
 
     def restart(self, name: str) -> None:
         """Ends an actor's process; another one takes its place."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from actors.contracts import STATE_MACHINE
+from actors.pools import state_machine_name
 from tests.cluster.autoscaled import HEAD_ID, start_head
 from tests.cluster.installation import ClusterInstallation, nodes_of, places
 from tests.cluster.load import Load, settled
@@ -53,6 +58,21 @@ def parlor(cluster: Cluster, head: Node, redis_url: str, mysql_url: str) -> Iter
         started.down()
 
 
+def machines(status: dict[str, Any]) -> dict[str, tuple[str, int]]:
+    """The node and the process of each StateMachine that answers, by its name."""
+    found = (actor for actor in status["actors"] if actor["kind"] == "StateMachine" and actor["alive"])
+    return {actor["name"]: (actor["node"], actor["pid"]) for actor in found}
+
+
+def first_machine(parlor: ClusterInstallation, besides: int = 0) -> int:
+    """Waits until the first StateMachine answers from another process than ``besides``; returns its process."""
+    node, pid = settled(
+        lambda: machines(parlor.status()).get(STATE_MACHINE, ("", besides)), lambda found: found[1] != besides
+    )
+    assert node == HEAD_ID, "it would keep a node for ever that could be given back"
+    return int(pid)
+
+
 def test_a_room_adds_a_node_and_an_idle_node_is_given_back(parlor: ClusterInstallation, head: Node) -> None:
     assert head.raylets == 1
     client = parlor.client("someone")
@@ -66,6 +86,13 @@ def test_a_room_adds_a_node_and_an_idle_node_is_given_back(parlor: ClusterInstal
             other.go_on(1)
             found = places(parlor.status())
             assert [rooms for node, rooms in found.items() if node != HEAD_ID] == [{second}], found
+            [more] = found.keys() - {HEAD_ID}
+            its_own = state_machine_name(more, first=False)
+            assert settled(lambda: machines(parlor.status()), lambda seen: its_own in seen)[its_own][0] == more
+            process = first_machine(parlor)
+            for _ in range(3):
+                os.kill(process, signal.SIGKILL)
+                process = first_machine(parlor, besides=process)
     one.check()
     other.check()
 
