@@ -23,6 +23,8 @@ export class Transport {
   #options;
   #socket;
   #streamsUntil = 0;
+  /** The token of the request that each refusal answers. */
+  #tokenOf = new WeakMap();
 
   /** `token`: a text, a function that gives one (asked again when the last one is refused), or undefined: then the
    * browser's cookie says who it is. With `options.socket` events come over one connection for all of them, where that
@@ -166,9 +168,10 @@ export class Transport {
 
   async #renewed(failure) {
     if (!(failure instanceof Unauthenticated) || typeof this.#source !== "function") return false;
-    const before = this.#token;
-    this.#token = await this.#source();
-    return this.#token !== before;
+    const used = this.#tokenOf.get(failure);
+    // Another call whose token ended too may have asked for the next one.
+    if (this.#token === used) this.#token = await this.#source();
+    return this.#token !== used;
   }
 
   async #fetch(method, path, { query = {}, headers = {}, body, form, signal }) {
@@ -180,7 +183,8 @@ export class Transport {
       if (value !== undefined && value !== null) url.searchParams.set(name, value);
     }
     const request = { method, signal, cache: "no-store", headers: { Accept: "application/json", ...headers } };
-    if (this.#token) request.headers.Authorization = `Bearer ${this.#token}`;
+    const token = this.#token;
+    if (token) request.headers.Authorization = `Bearer ${token}`;
     if (body !== undefined) {
       request.body = JSON.stringify(body);
       request.headers["Content-Type"] = "application/json";
@@ -188,8 +192,10 @@ export class Transport {
     // The boundary of a form is named with its body.
     if (form !== undefined) request.body = form();
     const response = await (this.#options.fetch ?? fetch)(url, request);
-    if (!response.ok) throw refusal(response.status, response.headers, await response.text());
-    return response;
+    if (response.ok) return response;
+    const refused = refusal(response.status, response.headers, await response.text());
+    this.#tokenOf.set(refused, token);
+    throw refused;
   }
 }
 

@@ -201,6 +201,27 @@ test("a token is asked for again when it has ended", async () => {
   });
 });
 
+test("calls whose token ends at the same time all go on with the next one", async () => {
+  let valid = "old";
+  let tell;
+  const renewed = new Promise((resolve) => (tell = resolve));
+  const script = async ({ path, headers }) => {
+    if (headers.authorization === "Bearer new") {
+      tell();
+      return answer({ title: "Tea" });
+    }
+    valid = "new";
+    // The second one hears of it when the first has the new token.
+    if (path.endsWith("second")) await renewed;
+    return problem(401, "unauthenticated");
+  };
+  await serving(script, async (url) => {
+    const { client } = clientOf(url, { token: async () => valid });
+    const titles = await Promise.all([client.getRoom("first"), client.getRoom("second")]);
+    assert.deepEqual(titles.map(({ title }) => title), ["Tea", "Tea"]);
+  });
+});
+
 test("pages are joined", async () => {
   const script = ({ path }) => {
     if (path.startsWith("/v1/rooms?")) {

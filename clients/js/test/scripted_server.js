@@ -43,7 +43,7 @@ export const message = (changed = {}) => ({
   ...changed,
 });
 
-/** Calls `use(url, requests)` while the server runs. `script(request)` answers. */
+/** Calls `use(url, requests)` while the server runs. `script(request)` answers, or promises to. */
 export async function serving(script, use) {
   const requests = [];
   const server = createServer(async (incoming, outgoing) => {
@@ -52,7 +52,7 @@ export async function serving(script, use) {
     const body = Buffer.concat(chunks);
     const request = { method: incoming.method, path: incoming.url, headers: incoming.headers, body: body.toString() };
     requests.push(request);
-    const given = script(request);
+    const given = await script(request);
     outgoing.writeHead(given.status, { ...given.headers, "Content-Length": given.body.length, Connection: "close" });
     if (given.cut === undefined) return outgoing.end(given.body);
     // The length was told, so what is missing is noticed.
