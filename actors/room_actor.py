@@ -53,6 +53,8 @@ class RoomActor:
         host = self._host.result
         if host is None:
             return self._process.status(started=False)
+        # Ray forgets a gauge that was not set for 20 s; rooms may stay for longer. The Supervisor asks every second.
+        self._metrics.rooms_active(len(host.rooms))
         return replace(
             self._process.status(),
             rooms=[str(room) for room in host.rooms],

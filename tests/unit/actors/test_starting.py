@@ -17,6 +17,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from actors import process, room_actor, shard_writer, state_machine
 from actors.contracts import STATE_MACHINE, ActorStatus, PooledActorContract
 from actors.liveness import AGAIN_SECONDS, PAUSE_SECONDS, LivenessCheck, NotStarted
+from actors.metrics import RayRoomMetrics
 from actors.pools import Pools
 from actors.room_actor import RoomActor
 from actors.shard_writer import ShardWriter
@@ -137,6 +138,16 @@ async def test_a_command_does_not_wait_for_the_start(opened: Opened) -> None:
     await actor.execute(encode_commands([Wake(None, room_id, "test")]), activate=True)
     status = await actor.status()
     assert (opened.began, status.started, status.rooms) == (["RoomActor"], True, [room_id])
+
+
+async def test_rooms_that_stay_are_counted_again_and_again(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    actor = RoomActor(SETTINGS, "rooms-000")
+    await actor.execute(encode_commands([Wake(None, await opened.domain.new_room(), "test")]), activate=True)
+    counts: list[int] = []
+    monkeypatch.setattr(RayRoomMetrics, "rooms_active", lambda _, count: counts.append(count))
+    for _ in range(2):
+        await actor.status()
+    assert counts == [1, 1]
 
 
 async def test_an_actor_says_what_it_is_and_what_it_does(opened: Opened) -> None:
