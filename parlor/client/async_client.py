@@ -47,14 +47,14 @@ class AsyncClient:
         *,
         retries: Retries | None = None,
         timeout: float = 60.0,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
         http: httpx2.AsyncClient | None = None,
     ) -> None:
-        """``timeout``: seconds for one try. ``http``: a client of your own, for its proxies and certificates; it is not
-        closed with this one."""
+        """``timeout``: seconds for one try. ``sleep``: what makes the pauses between two, instead of a clock. ``http``:
+        a client of your own, for its proxies and certificates; it is not closed with this one."""
         self._connection = Connection(base_url, token, retries, timeout)
         self._sleep = sleep
-        self._transport = AsyncTransport(self._connection, http, sleep)
+        self._transport = AsyncTransport(self._connection, http, sleep or asyncio.sleep)
 
     async def __aenter__(self) -> Self:
         return self

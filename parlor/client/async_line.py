@@ -20,7 +20,7 @@ class AsyncLine:
         """``seconds``: for the answer to a frame."""
         self._wire = wire
         self._seconds = seconds
-        self._exchange: Exchange[AsyncPromise[Any]] = Exchange(AsyncPromise)
+        self._exchange: Exchange[AsyncPromise[Any]] = Exchange(AsyncPromise, seconds)
         self._subjects: Turns[AsyncPromise[Any]] = Turns(AsyncPromise)
         self._reading = AsyncTask(self._read)
 
@@ -35,14 +35,7 @@ class AsyncLine:
 
     async def ask(self, op: str, fields: JsonObject) -> Answer:
         """The answer to a frame, whatever its status. Raises ``ClientError``; then the line has ended."""
-        place = self._exchange.window.enter()
-        try:
-            # As long as it takes: each of the frames in the window has its time.
-            await place.wait()
-        except BaseException:
-            self._exchange.window.leave(place)
-            raise
-        text, promise = self._exchange.ask(place, op, fields)
+        text, promise = self._exchange.ask(await self._place(), op, fields)
         try:
             await self._wire.send(text, self._seconds)
         except (NoAnswer, TimeoutError) as error:
@@ -50,8 +43,7 @@ class AsyncLine:
         try:
             found: Answer | ClientError = await promise.wait(self._seconds)
         except TimeoutError:
-            found = self._late()
-            self._exchange.fail(found)
+            self._exchange.fail(found := self._late())
         if isinstance(found, ClientError):
             raise found
         return found
@@ -101,6 +93,21 @@ class AsyncLine:
         except TimeoutError:
             return None
         return mailbox.take()
+
+    async def _place(self) -> AsyncPromise[Any]:
+        """One in the window, however long it takes: each of the frames in it has its time."""
+        while True:
+            if self._exchange.is_late():
+                self._exchange.fail(self._late())
+            place = self._exchange.window.enter()
+            try:
+                await place.wait(self._seconds)
+            except BaseException as error:
+                self._exchange.window.leave(place)
+                if not isinstance(error, TimeoutError):
+                    raise
+            else:
+                return place
 
     async def _unsubscribe(self, subject: str) -> None:
         (await self.ask("unsubscribe", about(subject))).read()

@@ -6,6 +6,7 @@ import asyncio
 import copy
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -29,7 +30,7 @@ class AsyncSocket:
     on behind the last one."""
 
     def __init__(
-        self, connection: Connection, ssl: SSLContext | None, sleep: Callable[[float], Awaitable[None]]
+        self, connection: Connection, ssl: SSLContext | None, sleep: Callable[[float], Awaitable[None]] | None
     ) -> None:
         self._connection = connection
         self._ssl = ssl
@@ -41,6 +42,7 @@ class AsyncSocket:
         self._failure: ClientError | None = None
         self._readers: dict[str, object] = {}
         """Who reads the events of a subject."""
+        self._pausing: set[AsyncPromise[None]] = set()
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -60,6 +62,8 @@ class AsyncSocket:
     async def aclose(self) -> None:
         """Ends the connection; what waits for it fails."""
         self._closed = True
+        for pause in list(self._pausing):
+            pause.give(None)
         async with self._opening:
             line, self._line = self._line, None
             if line is not None:
@@ -89,7 +93,7 @@ class AsyncSocket:
             reply=reply,
             idempotency_key=idempotency_key,
         )
-        return await self._send(message, self._turns.enter(subject(room_id)), None)
+        return await self._send(message, self._turns.enter(subject(room_id)))
 
     async def send_many(self, messages: Iterable[NewMessage]) -> AsyncGenerator[Sent]:
         """Sends messages, up to 32 at a time, those of one room one after the other; gives what became of each, in
@@ -98,11 +102,11 @@ class AsyncSocket:
         under_way: deque[Running[Sent]] = deque()
         turns: deque[tuple[str, AsyncPromise[Any]]] = deque(maxlen=WINDOW)
         try:
-            async with AsyncPool(WINDOW) as pool:
+            async with AsyncPool() as pool:
                 for message in messages:
                     key = subject(message.room_id)
                     turns.append((key, self._turns.enter(key)))
-                    under_way.append(pool.start(self._send, message, turns[-1][1], pool))
+                    under_way.append(pool.start(self._send, message, turns[-1][1]))
                     while under_way and (len(under_way) == WINDOW or under_way[0].done()):
                         yield await pool.result(under_way.popleft())
                 while under_way:
@@ -119,15 +123,17 @@ class AsyncSocket:
         """As the client's ``account_events``, with one reader on a connection: the newest."""
         return self._events(ACCOUNT, after)
 
-    async def _send(self, message: NewMessage, turn: AsyncPromise[Any], pool: AsyncPool | None) -> Sent:
+    async def _send(self, message: NewMessage, turn: AsyncPromise[Any]) -> Sent:
         fields = socket_frames.send_fields(message)
 
         async def once(line: AsyncLine) -> Sent:
             return socket_frames.sent(await line.ask("send", fields))
 
         try:
+            if self._closed:
+                raise RuntimeError("the connection is closed")
             await turn.wait()
-            return await self._persist(once, pool)
+            return await self._persist(once)
         finally:
             self._turns.leave(subject(message.room_id), turn)
 
@@ -159,27 +165,37 @@ class AsyncSocket:
                     raise RuntimeError("another iterator follows it over this connection now")
                 if failure is not None:
                     self._require_open(failure)
-                    await self._sleep(pauses.after(failure))
+                    await self._pause(pauses.after(failure))
         finally:
             if self._readers.get(key) is reader:
                 del self._readers[key]
             if line is not None and mailbox is not None:
                 await line.leave(key, mailbox)
 
-    async def _persist(self, once: Callable[[AsyncLine], Awaitable[_T]], pool: AsyncPool | None = None) -> _T:
+    async def _persist(self, once: Callable[[AsyncLine], Awaitable[_T]]) -> _T:
         """What is answered in the end. Raises ``ClientError``."""
-        if self._closed:
-            raise RuntimeError("the connection is closed")
         pauses = self._connection.pauses()
         while True:
-            if pool is not None and pool.is_left:
-                raise NoAnswer("nobody waits for it any more")
             try:
                 return await once(await self._connected())
             except ClientError as error:
                 failure = error
             self._require_open(failure)
-            await self._sleep(pauses.after(failure))
+            await self._pause(pauses.after(failure))
+
+    async def _pause(self, seconds: float) -> None:
+        """Ends when the connection is closed."""
+        if self._sleep is not None:
+            await self._sleep(seconds)
+            return
+        pause = AsyncPromise[None]()
+        self._pausing.add(pause)
+        try:
+            if not self._closed:
+                with suppress(TimeoutError):
+                    await pause.wait(seconds)
+        finally:
+            self._pausing.discard(pause)
 
     async def _is_open(self, line: AsyncLine) -> bool:
         return line.is_open

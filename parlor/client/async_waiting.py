@@ -44,9 +44,7 @@ class AsyncTask:
 class AsyncPool:
     """Runs several things at once; what has not ended when it is left is given up."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.is_left = False
+    def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -55,7 +53,6 @@ class AsyncPool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.is_left = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
@@ -151,8 +152,9 @@ class Mailbox(Generic[_P]):
 class _Asked(Generic[_P]):
     """A frame that was not answered yet."""
 
-    def __init__(self, size: int, place: _P, answer: _P) -> None:
+    def __init__(self, size: int, until: float, place: _P, answer: _P) -> None:
         self.size = size
+        self.until = until
         self.place = place
         self.answer = answer
 
@@ -160,7 +162,10 @@ class _Asked(Generic[_P]):
 class Exchange(Generic[_P]):
     """The frames of one WebSocket, until it ends."""
 
-    def __init__(self, promise: Callable[[], _P]) -> None:
+    def __init__(self, promise: Callable[[], _P], seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """``seconds``: for the answer to a frame."""
+        self._seconds = seconds
+        self._clock = clock
         self.window = Gate(WINDOW, promise)
         """A place in it is held until the answer, also by a frame that nobody waits for any more."""
         self.failure: ClientError | None = None
@@ -182,8 +187,14 @@ class Exchange(Generic[_P]):
                 raise copy.copy(self.failure)
             self._count += 1
             text, answer = socket_frames.write(op, self._count, fields), self._promise()
-            self._asked[self._count] = _Asked(len(text), place, answer)
+            self._asked[self._count] = _Asked(len(text), self._clock() + self._seconds, place, answer)
             return text, answer
+
+    def is_late(self) -> bool:
+        """Whether a frame was not answered in time, also one that nobody waits for any more."""
+        with self._lock:
+            oldest = next(iter(self._asked.values()), None)
+            return oldest is not None and oldest.until <= self._clock()
 
     def is_subscribed(self, subject: str) -> bool:
         return subject in self._subscribed

@@ -49,14 +49,14 @@ class Client:
         *,
         retries: Retries | None = None,
         timeout: float = 60.0,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         http: httpx2.Client | None = None,
     ) -> None:
-        """``timeout``: seconds for one try. ``http``: a client of your own, for its proxies and certificates; it is not
-        closed with this one."""
+        """``timeout``: seconds for one try. ``sleep``: what makes the pauses between two, instead of a clock. ``http``:
+        a client of your own, for its proxies and certificates; it is not closed with this one."""
         self._connection = Connection(base_url, token, retries, timeout)
         self._sleep = sleep
-        self._transport = Transport(self._connection, http, sleep)
+        self._transport = Transport(self._connection, http, sleep or time.sleep)
 
     def __enter__(self) -> Self:
         return self

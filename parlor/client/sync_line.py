@@ -22,7 +22,7 @@ class Line:
         """``seconds``: for the answer to a frame."""
         self._wire = wire
         self._seconds = seconds
-        self._exchange: Exchange[Promise[Any]] = Exchange(Promise)
+        self._exchange: Exchange[Promise[Any]] = Exchange(Promise, seconds)
         self._subjects: Turns[Promise[Any]] = Turns(Promise)
         self._reading = Task(self._read)
 
@@ -37,14 +37,7 @@ class Line:
 
     def ask(self, op: str, fields: JsonObject) -> Answer:
         """The answer to a frame, whatever its status. Raises ``ClientError``; then the line has ended."""
-        place = self._exchange.window.enter()
-        try:
-            # As long as it takes: each of the frames in the window has its time.
-            place.wait()
-        except BaseException:
-            self._exchange.window.leave(place)
-            raise
-        text, promise = self._exchange.ask(place, op, fields)
+        text, promise = self._exchange.ask(self._place(), op, fields)
         try:
             self._wire.send(text, self._seconds)
         except (NoAnswer, TimeoutError) as error:
@@ -52,8 +45,7 @@ class Line:
         try:
             found: Answer | ClientError = promise.wait(self._seconds)
         except TimeoutError:
-            found = self._late()
-            self._exchange.fail(found)
+            self._exchange.fail(found := self._late())
         if isinstance(found, ClientError):
             raise found
         return found
@@ -103,6 +95,21 @@ class Line:
         except TimeoutError:
             return None
         return mailbox.take()
+
+    def _place(self) -> Promise[Any]:
+        """One in the window, however long it takes: each of the frames in it has its time."""
+        while True:
+            if self._exchange.is_late():
+                self._exchange.fail(self._late())
+            place = self._exchange.window.enter()
+            try:
+                place.wait(self._seconds)
+            except BaseException as error:
+                self._exchange.window.leave(place)
+                if not isinstance(error, TimeoutError):
+                    raise
+            else:
+                return place
 
     def _unsubscribe(self, subject: str) -> None:
         (self.ask("unsubscribe", about(subject))).read()

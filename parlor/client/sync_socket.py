@@ -8,6 +8,7 @@ import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -30,7 +31,7 @@ class Socket:
     """A connection that is opened again when it is cut. What was not answered is sent again with its key, and events go
     on behind the last one."""
 
-    def __init__(self, connection: Connection, ssl: SSLContext | None, sleep: Callable[[float], None]) -> None:
+    def __init__(self, connection: Connection, ssl: SSLContext | None, sleep: Callable[[float], None] | None) -> None:
         self._connection = connection
         self._ssl = ssl
         self._sleep = sleep
@@ -41,6 +42,7 @@ class Socket:
         self._failure: ClientError | None = None
         self._readers: dict[str, object] = {}
         """Who reads the events of a subject."""
+        self._pausing: set[Promise[None]] = set()
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -60,6 +62,8 @@ class Socket:
     def close(self) -> None:
         """Ends the connection; what waits for it fails."""
         self._closed = True
+        for pause in list(self._pausing):
+            pause.give(None)
         with self._opening:
             line, self._line = self._line, None
             if line is not None:
@@ -89,7 +93,7 @@ class Socket:
             reply=reply,
             idempotency_key=idempotency_key,
         )
-        return self._send(message, self._turns.enter(subject(room_id)), None)
+        return self._send(message, self._turns.enter(subject(room_id)))
 
     def send_many(self, messages: Iterable[NewMessage]) -> Generator[Sent]:
         """Sends messages, up to 32 at a time, those of one room one after the other; gives what became of each, in
@@ -98,11 +102,11 @@ class Socket:
         under_way: deque[Running[Sent]] = deque()
         turns: deque[tuple[str, Promise[Any]]] = deque(maxlen=WINDOW)
         try:
-            with Pool(WINDOW) as pool:
+            with Pool() as pool:
                 for message in messages:
                     key = subject(message.room_id)
                     turns.append((key, self._turns.enter(key)))
-                    under_way.append(pool.start(self._send, message, turns[-1][1], pool))
+                    under_way.append(pool.start(self._send, message, turns[-1][1]))
                     while under_way and (len(under_way) == WINDOW or under_way[0].done()):
                         yield pool.result(under_way.popleft())
                 while under_way:
@@ -119,15 +123,17 @@ class Socket:
         """As the client's ``account_events``, with one reader on a connection: the newest."""
         return self._events(ACCOUNT, after)
 
-    def _send(self, message: NewMessage, turn: Promise[Any], pool: Pool | None) -> Sent:
+    def _send(self, message: NewMessage, turn: Promise[Any]) -> Sent:
         fields = socket_frames.send_fields(message)
 
         def once(line: Line) -> Sent:
             return socket_frames.sent(line.ask("send", fields))
 
         try:
+            if self._closed:
+                raise RuntimeError("the connection is closed")
             turn.wait()
-            return self._persist(once, pool)
+            return self._persist(once)
         finally:
             self._turns.leave(subject(message.room_id), turn)
 
@@ -159,27 +165,37 @@ class Socket:
                     raise RuntimeError("another iterator follows it over this connection now")
                 if failure is not None:
                     self._require_open(failure)
-                    self._sleep(pauses.after(failure))
+                    self._pause(pauses.after(failure))
         finally:
             if self._readers.get(key) is reader:
                 del self._readers[key]
             if line is not None and mailbox is not None:
                 line.leave(key, mailbox)
 
-    def _persist(self, once: Callable[[Line], _T], pool: Pool | None = None) -> _T:
+    def _persist(self, once: Callable[[Line], _T]) -> _T:
         """What is answered in the end. Raises ``ClientError``."""
-        if self._closed:
-            raise RuntimeError("the connection is closed")
         pauses = self._connection.pauses()
         while True:
-            if pool is not None and pool.is_left:
-                raise NoAnswer("nobody waits for it any more")
             try:
                 return once(self._connected())
             except ClientError as error:
                 failure = error
             self._require_open(failure)
-            self._sleep(pauses.after(failure))
+            self._pause(pauses.after(failure))
+
+    def _pause(self, seconds: float) -> None:
+        """Ends when the connection is closed."""
+        if self._sleep is not None:
+            self._sleep(seconds)
+            return
+        pause = Promise[None]()
+        self._pausing.add(pause)
+        try:
+            if not self._closed:
+                with suppress(TimeoutError):
+                    pause.wait(seconds)
+        finally:
+            self._pausing.discard(pause)
 
     def _is_open(self, line: Line) -> bool:
         return line.is_open
