@@ -49,4 +49,8 @@ class AsyncWire:
             raise wires.ended(error) from error
 
     async def aclose(self) -> None:
-        await self._socket.close()
+        try:
+            await self._socket.close()
+        except BaseException:
+            self._socket.transport.abort()  # nobody waits for its end any more
+            raise

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from parlor.client import Client, ClientError, NewMessage, NoAnswer
+from parlor.client import Client, ClientError, NewMessage, NoAnswer, async_socket
+from parlor.client.async_wire import AsyncWire
 from parlor.client.exchange import Exchange
 from parlor.client.retries import Pauses
 from parlor.client.socket_frames import WINDOW
@@ -198,3 +199,32 @@ def test_the_oldest_frame_says_whether_an_answer_is_late() -> None:
     assert exchange.is_late()
     exchange.heard('{"ref": 1, "status": 200, "body": {}}')
     assert not exchange.is_late()
+
+
+async def test_a_send_that_is_given_up_while_a_dead_connection_is_closed_leaves_no_task() -> None:
+    closing, dead = asyncio.Event(), list[Peer]()
+
+    async def script(peer: Peer, frame: Json) -> None:
+        del frame
+        dead.append(peer)
+        peer.connection.transport.pause_reading()
+
+    class Wire(AsyncWire):
+        async def aclose(self) -> None:
+            closing.set()
+            await super().aclose()
+
+    async with SocketServer(script) as server:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(async_socket, "AsyncWire", Wire)
+            async with connected("asyncio", server.base_url, timeout=0.1) as socket:
+                reading = {task for task in asyncio.all_tasks() if "AsyncLine._read" in repr(task.get_coro())}
+                send = asyncio.create_task(socket.send(ROOM, "hello"))
+                await asyncio.wait_for(closing.wait(), SOON)
+                await asyncio.sleep(0)
+                send.cancel()
+                await asyncio.wait({send})
+                assert len(reading) == 1
+                _, left = await asyncio.wait(reading, timeout=1)
+                assert not left
+        dead[0].connection.transport.abort()
