@@ -90,6 +90,10 @@ class Task(Running[None]):
         super().__init__(run)
         _start(self)
 
+    def waits_for(self, promise: Promise[Any]) -> None:
+        # It reads what others wait for. An iterator that the garbage collector closes in its thread would wait here.
+        raise NoAnswer("whoever reads waits for no answer")
+
 
 class Pool:
     """Runs several things at once, each in a thread; what has not ended when it is left is given up."""

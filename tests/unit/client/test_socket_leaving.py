@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from parlor.client import Client, ClientError, NewMessage, NoAnswer, async_socket
+from parlor.client import Client, ClientError, NewMessage, NoAnswer, Retries, async_socket
 from parlor.client.async_wire import AsyncWire
 from parlor.client.exchange import Exchange
 from parlor.client.retries import Pauses
@@ -228,3 +230,51 @@ async def test_a_send_that_is_given_up_while_a_dead_connection_is_closed_leaves_
                 _, left = await asyncio.wait(reading, timeout=1)
                 assert not left
         dead[0].connection.transport.abort()
+
+
+async def test_an_iterator_that_is_collected_where_answers_are_read_holds_up_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    collected, heard = list[str](), Exchange.heard
+
+    async def script(peer: Peer, frame: Json) -> None:
+        if frame["op"] == "subscribe":
+            await peer.answer(frame, cursor="1-0")
+            await peer.event(1, room_id=ROOM)
+        elif frame["op"] == "unsubscribe":
+            await peer.answer(frame)
+        else:
+            await store(peer, frame)
+
+    def collecting(exchange: Exchange[Any], text: str) -> None:
+        if '"m-second"' in text:
+            gc.collect()
+            collected.append(threading.current_thread().name)
+        heard(exchange, text)
+
+    def run() -> None:
+        with (
+            Client(server.base_url, "token", retries=Retries(tries=1), timeout=5) as client,
+            client.connect() as socket,
+        ):
+            cycle: list[Any] = [socket.room_events(ROOM, "1-0")]
+            next(cycle[0])
+            cycle.append(cycle)
+            left.append(weakref.ref(cycle[0]))
+            del cycle
+            monkeypatch.setattr(Exchange, "heard", collecting)
+            socket.send(ROOM, "first")
+            socket.send(ROOM, "second")
+            # It may be followed again.
+            assert next(socket.room_events(ROOM, "1-0")).id == "1-1"
+
+    store, left = Store(), list[Any]()
+    gc.disable()
+    try:
+        async with SocketServer(script) as server:
+            await asyncio.wait_for(asyncio.to_thread(run), SOON)
+    finally:
+        gc.enable()
+    assert collected == ["parlor-client"]
+    assert left[0]() is None
+    assert len(server.handshakes) == 1
