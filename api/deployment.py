@@ -22,6 +22,7 @@ from actors.threads import serve_calls
 from api import drain, http1, node_ports, serve_log, socket_server
 from api.app import build_app
 from api.autoscaling import ByLoad
+from api.edge import Edge
 from api.load import ReplicaLoad
 from api.metrics import RayEdgeMetrics
 from api.serve_arguments import Arguments
@@ -58,6 +59,7 @@ class ChatApi:
         Supervisor, and with it all other actors; otherwise they exist already."""
         self._settings = Settings.model_validate_json(settings_json)
         self._create_supervisor = create_supervisor
+        self._edge: Edge | None = None
         self._load: ReplicaLoad | None = None
         announce(settings_json, serve.get_replica_context().replica_id.to_full_id_str())
         observe(self._settings, "ChatApi")
@@ -71,13 +73,19 @@ class ChatApi:
     def __serve_build_asgi_app__(self) -> Unrouted:
         # Serve writes `x-request-id` itself.
         app = build_app(self._settings, self._open_gateway, metrics=RayEdgeMetrics(), echo_request_id=False)
-        self._load = ReplicaLoad(app.state.edge)
-        drain.install(app.state.edge.leave)
+        self._edge = edge = app.state.edge
+        self._load = ReplicaLoad(edge)
+        drain.install(edge.leave)
         return Unrouted(app)
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What ``api.autoscaling`` decides by; Serve asks for it."""
         return {} if self._load is None else self._load.report()
+
+    def check_health(self) -> None:
+        """Called by Serve every ``health_check_period_s``: a replica that can be called is well."""
+        if self._edge is not None:
+            self._edge.streams.tell()
 
     async def _open_gateway(self) -> Gateway:
         from actors.gateway import open_gateway

@@ -85,9 +85,13 @@ class StreamSlots:
 
         return StreamSlot(release)
 
+    def tell(self) -> None:
+        """Tells the metrics how many are open. Ray forgets a gauge that its process has not set for 20 s."""
+        self._metrics.open_streams(self.taken)
+
     def _change(self, by: int) -> None:
         self.taken += by
-        self._metrics.open_streams(self.taken)
+        self.tell()
 
 
 class Edge:

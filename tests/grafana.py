@@ -97,7 +97,7 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel(
             "Open streams",
-            "Event streams that the replicas have open. A gap: for 20 s none began or ended.",
+            "Event streams that the replicas have open.",
             "short",
             [Query("sum(ray_parlor_open_streams)", "streams")],
         ),

@@ -10,9 +10,13 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr, ValidationError
 
+from api.edge import Edge
 from parlor.settings import ApiSettings, AuthSettings, Settings
+from parlor.settings.limits import LimitSettings
 from parlor.settings.loading import ConfigurationError
 from tests.unit.api.bearer_tokens import SECRET
+from tests.unit.api.recording_metrics import RecordingMetrics
+from tests.unit.fake_clock import CountingEntropy, FakeClock
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models use what pydantic deprecates
@@ -20,7 +24,7 @@ with warnings.catch_warnings():
     from ray.serve._private.thirdparty.get_asgi_route_name import extract_route_patterns, get_asgi_route_name
     from ray.serve.schema import DeploymentSchema
 
-    from api.deployment import Unrouted, app, build_serve_app, deployment_options
+    from api.deployment import ChatApi, Unrouted, app, build_serve_app, deployment_options
     from api.serve_arguments import Arguments
 
 pytestmark = pytest.mark.unit
@@ -31,6 +35,17 @@ build: Any = call_user_app_builder_with_args_if_necessary
 
 def settings(**api: Any) -> Settings:
     return Settings(auth=AuthSettings(secret=SecretStr(SECRET)), api=ApiSettings(**api))
+
+
+def test_each_look_at_a_replica_tells_how_many_streams_are_open() -> None:
+    metrics, replica = RecordingMetrics(), object.__new__(ChatApi)
+    edge = replica._edge = Edge(ApiSettings(), LimitSettings(), FakeClock(), CountingEntropy(), metrics)
+    slot = edge.streams.take("alice")
+    replica.check_health()
+    with slot:
+        pass
+    replica.check_health()
+    assert metrics.streams == [1, 1, 0, 0]
 
 
 def test_the_options_are_options_of_serve() -> None:
