@@ -130,9 +130,11 @@ async def test_a_program_that_closes_nothing_ends_all_the_same() -> None:
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from parlor.client import Client, NewMessage
 
+# Whoever starts the tests in the background has them ignore it, and their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Client(sys.argv[1], "token") as client, client.connect() as connection:
     for sent in connection.send_many(NewMessage(f"room-{n}", f"{n}") for n in range(100)):
         raise AssertionError(sent)
