@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +20,9 @@ if TYPE_CHECKING:
 def database_over_tcp() -> Iterator[TcpServer]:
     """A server of its own with all options of a private one but this; removed at the end. Raises ``Refusal``."""
     from parlor_bench.peers.ejabberd import TcpServer
+    from parlor_bench.peers.running import free_port
 
-    password = secrets.token_hex(16)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
+    password, port = secrets.token_hex(16), free_port()
     with tempfile.TemporaryDirectory(prefix="parlor-bench-") as home:
         place, log = Path(home), Path(home, "mariadb.log")
         mariadb.install(place / "data", log)
