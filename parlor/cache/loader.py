@@ -1,9 +1,10 @@
 """Lua scripts as files with a header that is read, not only written.
 
 A file ``<verb>_<noun>.lua`` begins with comment lines *What, KEYS, ARGV, Returns, Guarantees, Safe to repeat because*.
-From KEYS and ARGV the loader makes the tables ``K`` and ``A`` that the script reads by name, and ``MORE`` and ``REST``
-for what a last name with a star stands for; so a script cannot mix up its arguments, and a caller who forgets one is
-told at once.
+A script reads them by name, as ``K.name`` and ``A.name``, and ``MORE`` and ``REST`` for what a last name with a star
+stands for; so it cannot mix up its arguments, and a caller who forgets one is told at once. The loader writes the places
+in KEYS and ARGV and the numbers of codes into the source: tables of them would be built anew at each call, which was a
+tenth of a send's script.
 ``--@include name`` puts in ``include/name.lua``, once. The tables of codes and of legal transitions are written in from
 ``codes.py`` and ``parlor/model/states.py``: they exist only there.
 """
@@ -26,6 +27,7 @@ from parlor.model.tools import TOOL_TRANSITIONS
 
 HEADINGS = ("What", "KEYS", "ARGV", "Returns", "Guarantees", "Safe to repeat because")
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
+_NAMED = re.compile(r"\b(K|A|CODE)\.(\w+)")
 
 Argument = str | int | bytes
 """What a script takes; numbers travel as their decimal digits."""
@@ -141,12 +143,12 @@ def build_script(folder: Traversable, name: str, replicated: bool = False) -> Sc
     body = _with_includes(source, folder, name)
     # Only the tables that the script reads: they are built anew at each call.
     tables = [text for table, text in _tables(replicated).items() if table in body]
-    parts = [*tables, _named("K", "KEYS", keys), _named("A", "ARGV", arguments)]
+    parts = ["local KEYS, ARGV = KEYS, ARGV", *tables]
     if more:
         parts.append(f"local MORE = {{}}\nfor i = {len(keys) + 1}, #KEYS do MORE[#MORE + 1] = KEYS[i] end")
     if rest:
         parts.append(f"local REST = {{}}\nfor i = {len(arguments) + 1}, #ARGV do REST[#REST + 1] = ARGV[i] end")
-    parts.append(body)
+    parts.append(_with_places(body, keys, arguments))
     return Script(name, "\n".join(parts), keys, more, arguments, rest)
 
 
@@ -185,8 +187,21 @@ def _with_includes(source: str, folder: Traversable, name: str) -> str:
     return _INCLUDE.sub(put_in, source)
 
 
-def _named(table: str, source: str, names: tuple[str, ...]) -> str:
-    return f"local {table} = {{{', '.join(f'{name} = {source}[{i}]' for i, name in enumerate(names, 1))}}}"
+def _with_places(body: str, keys: tuple[str, ...], arguments: tuple[str, ...]) -> str:
+    """Raises ``ValueError`` for a code that is none. An include may have functions that this script does not call, with
+    keys and arguments that it does not have."""
+    places = {f"K.{name}": f"KEYS[{place}]" for place, name in enumerate(keys, 1)}
+    places |= {f"A.{name}": f"ARGV[{place}]" for place, name in enumerate(arguments, 1)}
+
+    def place(match: re.Match[str]) -> str:
+        table, name = match.groups()
+        if table != "CODE":
+            return places.get(match[0], "nil")
+        if name not in Code.__members__:
+            raise ValueError(f"there is no code {name}")
+        return str(Code[name].value)
+
+    return _NAMED.sub(place, body)
 
 
 @cache
@@ -200,7 +215,6 @@ def _tables(replicated: bool) -> dict[str, str]:
     return {
         "REPLICATED": f"local REPLICATED = {str(replicated).lower()}",
         "EPOCH": f"local EPOCH = {EPOCH}",
-        "CODE": f"local CODE = {{{', '.join(f'{code.name} = {code.value}' for code in Code)}}}",
         # Texts, for nested tables would be built anew at each call, by scripts too that make no step.
         "is_legal": f"local LEGAL = {{message = {message}, room = {room}, call = {call}}}\n"
         "local function is_legal(kind, from, to)\n"

@@ -37,7 +37,7 @@ WANTED = {
 OWN_COMMANDS = ("SCRIPT LOAD", "EVALSHA", "HGET", "XREADGROUP", "SUBSCRIBE", "UNSUBSCRIBE")
 """What is sent besides the scripts."""
 _CALL = re.compile(r"redis\.p?call\('([A-Z]+)'(?:, '([A-Z]+)')?")
-_CONTAINERS = ("XGROUP", "XINFO")
+_CONTAINERS = ("PUBSUB", "XGROUP", "XINFO")
 """Commands with subcommands, each of which is a right of its own."""
 
 

@@ -10,6 +10,7 @@ All pairs of a run may be in a text without the run itself: ``matches`` compares
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
@@ -19,6 +20,7 @@ from typing import NamedTuple
 from parlor.model.ids import RoomId
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_UTF_32 = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
 _WIDTH = 4
 """Digits of base 36 for a character: 36**4 is above the last code point."""
 _NOTHING = "0" * _WIDTH
@@ -65,11 +67,19 @@ def runs(query: str) -> list[str]:
 def tokens(text: str, account_db_key: int, room_id: RoomId) -> str:
     """Returns what the index keeps of a message; empty for a text without a run."""
     folded = text.translate(_ASCII) if text.isascii() else fold(text).text
+    # Numbers of two characters each, at even places and at odd ones: half the time of cutting the text into strings.
+    raw = memoryview(f"{folded} ".encode(_UTF_32, "surrogatepass"))
+    pairs = {*_numbers(raw), *_numbers(raw[4:])}
     # A text repeats its pairs: each is written once.
-    pairs = {pair for run in folded.split() for pair in (*map(add, run, run[1:]), run[-1])}
-    if not pairs:
+    found = {*map(_written_number, pairs)} - {""}
+    if not found:
         return ""
-    return " ".join([_account(account_db_key), _room(room_id), *sorted(map(_written, pairs))])
+    return " ".join([_account(account_db_key), _room(room_id), *sorted(found)])
+
+
+def _numbers(raw: memoryview) -> memoryview:
+    """Of each eight bytes one, as this machine reads them; a rest is left out."""
+    return raw[: len(raw) // 8 * 8].cast("Q")
 
 
 def wanted(sought: list[str], account_db_key: int, room_id: RoomId | None) -> list[str]:
@@ -125,6 +135,12 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 @lru_cache(maxsize=65_536)
+def _written_number(pair: int) -> str:
+    """``pair``: two characters of a folded text; empty where a run has yet to begin."""
+    first, second = pair.to_bytes(8, sys.byteorder).decode(_UTF_32, "surrogatepass")
+    return "" if first == " " else _written(first if second == " " else first + second)
+
+
 def _written(pair: str) -> str:
     """``pair``: two characters, or the last one of a run."""
     return _code(pair[0]) + (_code(pair[1]) if len(pair) > 1 else _NOTHING)

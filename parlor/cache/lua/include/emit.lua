@@ -1,4 +1,4 @@
--- emit(stream, holder, ...) appends an event and wakes its readers; returns its id.
+-- emit(stream, holder, ...) appends an event and wakes its readers, if there are any; returns its id.
 --   holder is the hash that remembers the log's last id (`event`) and where the log begins (`log_start`): a cursor
 --   before `log_start` has missed something. Ids are explicit and never go back, also when the log has expired or the
 --   clock was set back; they keep their log's epoch (log_begins). The log is the truth.
@@ -32,6 +32,9 @@ local function emit(stream, holder, ...)
   if length == 1 or math.floor(last_ms / 1000) ~= math.floor(now / 1000) then
     redis.call('PEXPIRE', stream, A.event_ttl)
   end
-  redis.call('PUBLISH', stream, publication(last, id, ...))
+  -- Whoever subscribes later reads the log first. Where servers replicate, readers may be on another one.
+  if REPLICATED or redis.call('PUBSUB', 'NUMSUB', stream)[2] > 0 then
+    redis.call('PUBLISH', stream, publication(last, id, ...))
+  end
   return id
 end
