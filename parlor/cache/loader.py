@@ -2,9 +2,9 @@
 
 A file ``<verb>_<noun>.lua`` begins with comment lines *What, KEYS, ARGV, Returns, Guarantees, Safe to repeat because*.
 A script reads them by name, as ``K.name`` and ``A.name``, and ``MORE`` and ``REST`` for what a last name with a star
-stands for; so it cannot mix up its arguments, and a caller who forgets one is told at once. The loader writes the places
-in KEYS and ARGV and the numbers of codes into the source: tables of them would be built anew at each call, which was a
-tenth of a send's script.
+stands for; so it cannot mix up its arguments, and a caller who forgets one is told at once. The loader writes the
+places in KEYS and ARGV and the numbers of codes into the source: tables of them would be built anew at each call, which
+was a tenth of a send's script.
 ``--@include name`` puts in ``include/name.lua``, once. The tables of codes and of legal transitions are written in from
 ``codes.py`` and ``parlor/model/states.py``: they exist only there.
 """

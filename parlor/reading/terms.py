@@ -137,7 +137,8 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 @lru_cache(maxsize=65_536)
 def _written_number(pair: int) -> str:
     """``pair``: two characters of a folded text; empty where a run has yet to begin."""
-    first, second = pair.to_bytes(8, sys.byteorder).decode(_UTF_32, "surrogatepass")
+    both = pair.to_bytes(8, sys.byteorder).decode(_UTF_32, "surrogatepass")
+    first, second = both[0], both[1]
     return "" if first == " " else _written(first if second == " " else first + second)
 
 

@@ -195,7 +195,7 @@ class ProcedureStore:
         return [row for row in found if (await self._place(row.partition)).shard == here]
 
     async def apply(self, shard: ShardId, batch: Batch) -> list[Partition]:
-        args = (rows.encode_fences(batch.fences), rows.encode_batch(batch))
+        args = (rows.encode_fences(batch.fences), *rows.encode_batch(batch))
         return rows.refused_partitions(await self._call(shard, "fp_writer_apply", args))
 
     async def call_shard_procedure(

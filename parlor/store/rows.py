@@ -67,7 +67,8 @@ class RoomTouchRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class BatchRows(msgspec.Struct, frozen=True):
-    """The second argument of ``fp_writer_apply``. The long parts come last: a server looks for each from the start."""
+    """The second argument of ``fp_writer_apply``. The longest part comes last: a server looks for each from the
+    start."""
 
     room_creates: list[RoomCreate] = []
     room_touches: list[RoomTouchRow] = []
@@ -79,7 +80,6 @@ class BatchRows(msgspec.Struct, frozen=True):
     search_notes: list[SearchNote] = []
     call_notes: list[CallNote] = []
     version_saves: list[MessageSaveRow] = []
-    message_saves: list[MessageSaveRow] = []
 
 
 def is_id(text: str) -> bool:
@@ -96,12 +96,13 @@ def encode_days(days: Sequence[DaySpan]) -> str:
     return msgspec.json.encode(days).decode()
 
 
-def encode_batch(batch: Batch) -> str:
-    """Raises ``RowRefused`` for what no JSON or no database can hold."""
+def encode_batch(batch: Batch) -> tuple[str, str]:
+    """The second and the third argument of ``fp_writer_apply``: ``BatchRows``, and the rows of its messages. Raises
+    ``RowRefused`` for what no JSON or no database can hold."""
     try:
+        saves = _save_rows(batch.message_saves)
         rows = BatchRows(
             room_creates=sorted(batch.room_creates, key=lambda row: row.room_id),
-            message_saves=_save_rows(batch.message_saves),
             version_saves=_save_rows(batch.version_saves),
             room_touches=_latest_touches(batch.room_touches),
             room_updates=_highest_updates(batch.room_updates),
@@ -112,9 +113,9 @@ def encode_batch(batch: Batch) -> str:
             search_notes=sorted(batch.search_notes, key=lambda row: (row.room_id, row.seq)),
             call_notes=sorted(batch.call_notes, key=lambda row: (row.room_id, row.seq)),
         )
-        for row in _all(rows):
+        for row in (*saves, *_all(rows)):
             _check(row)
-        return msgspec.json.encode(rows).decode()
+        return msgspec.json.encode(rows).decode(), msgspec.json.encode(saves).decode()
     except (UnicodeError, OverflowError, TypeError, RecursionError) as error:
         raise RowRefused("A row cannot be written as JSON", debug=repr(error)) from error
 

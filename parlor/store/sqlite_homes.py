@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
+from parlor.store.message_rows import MessageSaveRow
 from parlor.store.rows import Args, BatchRows, Row
 from parlor.store.sqlite_values import decode_rows, id_bytes
 
@@ -20,7 +21,7 @@ def is_leaving(connection: sqlite3.Connection) -> bool:
     return bool(connection.execute(_LEAVING).fetchall())
 
 
-def note_changes(connection: sqlite3.Connection, batch: BatchRows) -> None:
+def note_changes(connection: sqlite3.Connection, batch: BatchRows, saves: Sequence[MessageSaveRow]) -> None:
     """Does what ``fp_partition_changes_note`` does."""
     rooms = [
         *(row.room_id for row in batch.room_creates),
@@ -30,7 +31,7 @@ def note_changes(connection: sqlite3.Connection, batch: BatchRows) -> None:
         *(row.room_id for row in batch.room_deletes),
     ]
     messages = [
-        *((row.room_id, row.seq) for row in batch.message_saves),
+        *((row.room_id, row.seq) for row in saves),
         *((row.room_id, row.seq) for row in batch.version_saves),
         *((row.room_id, row.seq) for row in batch.message_deletes),
         *((row.room_id, row.seq) for row in batch.call_notes),
@@ -41,8 +42,8 @@ def note_changes(connection: sqlite3.Connection, batch: BatchRows) -> None:
 
 
 def _note(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    (text,) = args
-    note_changes(connection, decode_rows(text, BatchRows))
+    parts, saves = args
+    note_changes(connection, decode_rows(parts, BatchRows), decode_rows(saves, list[MessageSaveRow]))
     return []
 
 

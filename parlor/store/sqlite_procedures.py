@@ -245,7 +245,7 @@ def _account_use_get(connection: sqlite3.Connection, args: Args) -> list[Row]:
 
 
 def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
-    fences, parts = args
+    fences, parts, messages = args
     refused = [
         fence.partition
         for fence in decode_rows(fences, list[FenceRow])
@@ -253,9 +253,9 @@ def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
     ]
     if refused:
         raise FenceRefused(refused)
-    batch = decode_rows(parts, BatchRows)
+    batch, saves = decode_rows(parts, BatchRows), decode_rows(messages, list[MessageSaveRow])
     _write(connection, sql.ROOM_CREATE, batch.room_creates)
-    _save_messages(connection, batch.message_saves)
+    _save_messages(connection, saves)
     _save_versions(connection, batch.version_saves)
     _write(connection, sql.ROOM_TOUCH, batch.room_touches)
     _write(connection, sql.ROOM_UPDATE, batch.room_updates)
@@ -269,7 +269,7 @@ def _writer_apply(connection: sqlite3.Connection, args: Args) -> list[Row]:
     add_notes(connection, batch.search_notes)
     note_calls(connection, batch.call_notes)
     if is_leaving(connection):
-        note_changes(connection, batch)
+        note_changes(connection, batch, saves)
     return [("[]",)]
 
 

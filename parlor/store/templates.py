@@ -78,7 +78,7 @@ def _json_columns(columns: Iterable[Column]) -> str:
     width = max(len(column.name) for column in every)
     return ",\n".join(
         f"{column.name:{width}} {JSON_TYPES[column.kind]} PATH '$.{column.name}'"
-        f" {'NULL' if column.nullable else 'ERROR'} ON EMPTY ERROR ON ERROR"
+        f" {'NULL' if column.nullable else 'ERROR'} ON EMPTY"
         for column in every
     )
 

@@ -6,7 +6,9 @@
 --   of a partition. Several versions of one message come in their order, so the highest is written last. 3. A slot
 --   that another message has is an error (I8): the rows are compared after the upsert, and the caller rolls back.
 --   4. LEFT JOIN and FORCE INDEX: each message is looked up by its key, the table is never scanned. 5. An absent field
---   is NULL; JSON null is not used, because servers disagree about it. Does not commit.
+--   is NULL; JSON null is not used, because servers disagree about it. 6. No ERROR ON ERROR: MariaDB takes a third of
+--   the procedure's time for it. A field that is no value of its type is NULL, and so refused where it must be there.
+--   Does not commit.
 -- Parameters: p_batch: an array of messages, in the order of (room_id, seq, version), each version once. A message is
 --   an object with a field for each column below; ids are texts of 36 characters, metadata is JSON as a string.
 -- Result sets: none.
@@ -40,9 +42,9 @@ BEGIN
          MIN(IF(m.message_id = UNHEX(REPLACE(j.message_id, '-', '')), NULL, CONCAT(j.room_id, ' seq ', j.seq)))
     INTO v_found, v_conflict
     FROM JSON_TABLE(p_batch, '$[*]' COLUMNS (
-           room_id    VARCHAR(64) PATH '$.room_id' ERROR ON EMPTY ERROR ON ERROR,
-           seq        BIGINT PATH '$.seq' ERROR ON EMPTY ERROR ON ERROR,
-           message_id VARCHAR(64) PATH '$.message_id' ERROR ON EMPTY ERROR ON ERROR
+           room_id    VARCHAR(64) PATH '$.room_id' ERROR ON EMPTY,
+           seq        BIGINT PATH '$.seq' ERROR ON EMPTY,
+           message_id VARCHAR(64) PATH '$.message_id' ERROR ON EMPTY
          )) AS j
     JOIN messages AS m ON m.room_id = UNHEX(REPLACE(j.room_id, '-', '')) AND m.seq = j.seq;
   IF v_conflict IS NOT NULL THEN

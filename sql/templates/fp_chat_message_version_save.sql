@@ -25,9 +25,9 @@ BEGIN
          MIN(IF(m.message_id = UNHEX(REPLACE(j.message_id, '-', '')), NULL, CONCAT(j.room_id, ' seq ', j.seq)))
     INTO v_found, v_conflict
     FROM JSON_TABLE(p_batch, '$[*]' COLUMNS (
-           room_id    VARCHAR(64) PATH '$.room_id' ERROR ON EMPTY ERROR ON ERROR,
-           seq        BIGINT PATH '$.seq' ERROR ON EMPTY ERROR ON ERROR,
-           message_id VARCHAR(64) PATH '$.message_id' ERROR ON EMPTY ERROR ON ERROR
+           room_id    VARCHAR(64) PATH '$.room_id' ERROR ON EMPTY,
+           seq        BIGINT PATH '$.seq' ERROR ON EMPTY,
+           message_id VARCHAR(64) PATH '$.message_id' ERROR ON EMPTY
          )) AS j
     JOIN messages AS m ON m.room_id = UNHEX(REPLACE(j.room_id, '-', '')) AND m.seq = j.seq;
   IF v_conflict IS NOT NULL THEN

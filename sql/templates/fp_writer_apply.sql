@@ -9,10 +9,11 @@
 --   minted is refused. 5. The parts commit with the watermarks or not at all. 6. An empty part is not called: to
 --   call all of them made a batch of 50 messages more than a third slower. 7. While a partition is copied to another
 --   shard, what changes is noted. That is looked at behind the fences: whoever began to copy had their row meanwhile.
+--   8. Messages come by themselves: a server that looks for a part that is not there reads all of p_batch.
 -- Parameters: p_fences: [{partition, epoch, incarnation, number}], ascending partition. p_batch: an object with an
---   array for each part: room_creates, message_saves, version_saves, room_touches, room_updates, summary_saves,
---   message_deletes, room_deletes, uses, search_notes, call_notes; version_saves and message_saves last, they are the
---   longest. A part that is not there is an empty one, as a program of before the part sends it.
+--   array for each part: room_creates, version_saves, room_touches, room_updates, summary_saves, message_deletes,
+--   room_deletes, uses, search_notes, call_notes; version_saves last, they are the longest. A part that is not there is
+--   an empty one, as a program of before the part sends it. p_saves: what fp_chat_message_save takes.
 -- Result sets: one row: JSON array of the refused partitions; empty when the batch is committed.
 -- Errors: those of the procedures that it calls, after ROLLBACK.
 -- Safe to repeat because: the second time its fences fail and nothing is applied.
@@ -22,7 +23,7 @@ SET SESSION sql_mode = 'TRADITIONAL';
 DROP PROCEDURE IF EXISTS {{name}};
 
 DELIMITER //
-CREATE PROCEDURE {{name}}(IN p_fences JSON, IN p_batch JSON)
+CREATE PROCEDURE {{name}}(IN p_fences JSON, IN p_batch JSON, IN p_saves JSON)
   MODIFIES SQL DATA
   SQL SECURITY INVOKER
 BEGIN
@@ -60,8 +61,7 @@ BEGIN
   ELSE
     SET v_part = JSON_EXTRACT(p_batch, '$.room_creates');
     IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_chat_room_create}}(v_part); END IF;
-    SET v_part = JSON_EXTRACT(p_batch, '$.message_saves');
-    IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_chat_message_save}}(v_part); END IF;
+    IF JSON_LENGTH(p_saves) > 0 THEN CALL {{fp_chat_message_save}}(p_saves); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.version_saves');
     IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_chat_message_version_save}}(v_part); END IF;
     SET v_part = JSON_EXTRACT(p_batch, '$.room_touches');
@@ -89,7 +89,7 @@ BEGIN
     IF JSON_LENGTH(v_part) > 0 THEN CALL {{fp_calls_note}}(v_part); END IF;
     SELECT COUNT(*) INTO v_leaving FROM partition_homes WHERE state = 'leaving';
     IF v_leaving > 0 THEN
-      CALL {{fp_partition_changes_note}}(p_batch);
+      CALL {{fp_partition_changes_note}}(p_batch, p_saves);
     END IF;
     COMMIT;
   END IF;

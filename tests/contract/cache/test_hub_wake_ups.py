@@ -27,6 +27,27 @@ async def test_a_reader_in_step_reads_nothing(fixtures: CacheFixtures, reading: 
         assert readers.log.reads == before
 
 
+async def test_nobody_is_woken_when_nobody_listens(server_fixtures: CacheFixtures, reading: Reading) -> None:
+    """A server counts what it publishes. The room's log has a reader in the end, its account's never."""
+    fixtures = server_fixtures
+
+    async def published() -> int:
+        counts = await fixtures.redis.info("commandstats")
+        return int(counts.get("cmdstat_publish", {"calls": 0})["calls"])
+
+    address = await fixtures.claimed()
+    before = await published()
+    await fixtures.send(address, 0, reply=False)
+    assert await published() == before
+    readers = reading(fixtures)
+    async with readers.tail(address) as tail:
+        await readers.subscribed(address)
+        await fixtures.send(address, 1, reply=False)
+        (event,) = await take(tail, 1)
+        assert event.cursor == (await ids(fixtures, address))[-1]
+    assert await published() == before + 1
+
+
 async def test_what_is_heard_is_what_is_read(fixtures: CacheFixtures, reading: Reading) -> None:
     """Every kind of event that a turn has, text of every length of UTF-8 among it."""
     readers = reading(fixtures)

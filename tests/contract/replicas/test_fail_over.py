@@ -12,6 +12,7 @@ from redis import exceptions
 
 from parlor.cache.changes import Appended
 from parlor.cache.clients import connect
+from parlor.cache.codes import Code
 from parlor.cache.events import EventLog
 from parlor.cache.hub import EventHub
 from parlor.cache.loader import load
@@ -130,8 +131,9 @@ async def test_an_open_partition_is_not_let_go_of(fixtures: CacheFixtures) -> No
 
 def test_only_what_opens_a_partition_and_what_a_lease_guards_is_let_in() -> None:
     assert "require_open" not in load("finish_batch", True).source
-    assert "CODE.CLOSED" in load("append_turn", True).source
-    assert "CODE.CLOSED" not in load("append_turn").source
+    closed = f"return {{{Code.CLOSED.value}}}"
+    assert closed in load("append_turn", True).source
+    assert closed not in load("append_turn").source
 
 
 async def fail_over(group: Group, fixtures: CacheFixtures, ask: Callable[[], Awaitable[Appended]]) -> Appended:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from parlor.cache.codes import Code
 from parlor.cache.loader import all_names, build_script, load, read_header
 from parlor.model.states import MESSAGE_TRANSITIONS, ROOM_TRANSITIONS, SENDABLE
 from parlor.model.tools import TOOL_TRANSITIONS
@@ -59,10 +58,16 @@ def test_a_star_takes_what_follows(tmp_path: Path) -> None:
     assert "local REST = {}\nfor i = 3, #ARGV" in made.source
 
 
-def test_tables_stand_in_the_order_of_the_header(tmp_path: Path) -> None:
-    made = build_script(script(tmp_path, HEADER + "return 1\n"), "a_script")
-    assert "local K = {room = KEYS[1], states = KEYS[2]}" in made.source
-    assert "local A = {claim = ARGV[1], now = ARGV[2], seq = ARGV[3]}" in made.source
+def test_names_become_their_places_in_the_header(tmp_path: Path) -> None:
+    folder = script(
+        tmp_path,
+        HEADER + "--@include other\nreturn {K.room, K.states, A.claim, A.now, A.seq, CODE.FENCED}\n",
+        other="local function unused() return K.lease end\n",
+    )
+    made = build_script(folder, "a_script")
+    assert made.source.endswith("return {KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], -1}\n")
+    # A function that this script does not call.
+    assert "return nil end" in made.source
     # The caller's order does not matter.
     assert made.command({"states": "s", "room": "r"}, {"seq": 3, "now": 2, "claim": "c"}) == (
         made.sha,
@@ -139,13 +144,16 @@ def test_includes_that_want_each_other_come_in_once_each(tmp_path: Path) -> None
 
 def test_only_tables_that_are_read_are_written_in(tmp_path: Path) -> None:
     plain = build_script(script(tmp_path, HEADER + "return 1\n"), "a_script").source
-    assert not any(f"local {table} =" in plain for table in ("CODE", "LEGAL", "SENDABLE"))
+    assert not any(f"local {table} =" in plain for table in ("LEGAL", "SENDABLE"))
     reading = build_script(
-        script(tmp_path, HEADER + "return {CODE.OK, is_legal('room', 1, 2), SENDABLE.ACTIVE}\n"), "a_script"
+        script(tmp_path, HEADER + "return {is_legal('room', 1, 2), SENDABLE.ACTIVE}\n"), "a_script"
     ).source
-    assert "local CODE = {OK = 0, DUPLICATE = 1, FENCED = -1" in reading
-    for code in Code:
-        assert f"{code.name} = {code.value}" in reading
+    assert all(f"local {table} =" in reading for table in ("LEGAL", "SENDABLE"))
+
+
+def test_a_code_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no code FANCED"):
+        build_script(script(tmp_path, HEADER + "return {CODE.FANCED}\n"), "a_script")
 
 
 def test_the_legal_steps_in_the_scripts_are_those_of_the_table() -> None:

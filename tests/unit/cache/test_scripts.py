@@ -74,11 +74,11 @@ def test_every_code_that_a_header_names_exists_and_every_code_that_is_returned_i
 def test_every_key_and_argument_that_is_declared_is_used_and_no_other(path: Path) -> None:
     script = load(path.stem)
     own = code_of(path)
-    _, _, whole = script.source.partition("local A = ")
-    for table, names in (("K", script.keys), ("A", script.arguments)):
+    for table, source, names in (("K", "KEYS", script.keys), ("A", "ARGV", script.arguments)):
         # An include may have a function that this script does not call.
         assert set(re.findall(rf"\b{table}\.(\w+)", own)) <= set(names), table
-        assert set(re.findall(rf"\b{table}\.(\w+)", whole)) >= set(names), table
+        places = {int(place) for place in re.findall(rf"\b{source}\[(\d+)\]", script.source)}
+        assert places == set(range(1, len(names) + 1)), table
 
 
 @every_script

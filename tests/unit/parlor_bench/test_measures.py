@@ -12,7 +12,7 @@ from demo_model.http import Connection, Request
 from parlor_bench.catalogue import MEASURES, ON_DEMAND
 from parlor_bench.load import get
 from parlor_bench.measures.soaking import result_of
-from parlor_bench.measures.storing import rate_of
+from parlor_bench.measures.storing import until_empty
 from parlor_bench.readers import Readers
 from parlor_bench.usage import processor_seconds, resident_bytes
 from parlor_bench.worker import in_process
@@ -23,10 +23,13 @@ pytestmark = pytest.mark.unit
 MB = 1024.0 * 1024
 
 
-def test_a_drain_is_measured_between_its_first_and_its_last_tenth() -> None:
-    slow_start = [(0.0, 1000), (1.0, 1000), (2.0, 950), (3.0, 500), (4.0, 90), (9.0, 0)]
-    assert rate_of(slow_start) == (950 - 90) / 2.0
-    assert rate_of([(0.0, 0)]) == 0.0
+async def test_the_clock_of_a_drain_starts_before_the_first_batch_is_done() -> None:
+    depths, moments = iter([1000, 1000, 950, 90, 0]), iter([3.0, 5.0])
+
+    async def depth() -> int:
+        return next(depths)
+
+    assert await until_empty(depth, lambda: next(moments)) == (1000, 500.0)
 
 
 def test_the_steepest_process_counts_and_servers_and_short_lives_do_not() -> None:
