@@ -82,7 +82,8 @@ async def until_empty(depth: Callable[[], Awaitable[int]], now: Callable[[], flo
     """Returns how many rows wait, and how many of them were stored in a second. The clock starts here and not when the
     first ones are gone: whole batches are nearly done by then."""
     began = now()
-    waiting = await depth()
-    while await depth():
+    waiting = left = await depth()
+    while left:
         await asyncio.sleep(LOOK_SECONDS)
+        left = await depth()
     return waiting, waiting / (now() - began)

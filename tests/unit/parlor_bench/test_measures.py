@@ -24,7 +24,7 @@ MB = 1024.0 * 1024
 
 
 async def test_the_clock_of_a_drain_starts_before_the_first_batch_is_done() -> None:
-    depths, moments = iter([1000, 1000, 950, 90, 0]), iter([3.0, 5.0])
+    depths, moments = iter([1000, 950, 90, 0]), iter([3.0, 5.0])
 
     async def depth() -> int:
         return next(depths)
