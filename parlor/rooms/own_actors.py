@@ -2,7 +2,8 @@
 
 A room is served at once by an actor that it shares. While there is space, rooms that are talked in get one for
 themselves, the busiest first; a room that is idle or gone gives its actor back, and so does the quietest one when a
-much busier room waits.
+much busier room waits. While the processors are busy only rooms that make a good part of the load have one: what comes
+to an actor one by one costs ten times what it costs in a batch.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ FADE = 0.95
 """What is left of a room's score from one report of its actor to the next, a second later."""
 MUCH_BUSIER = 4.0
 PAUSE_SECONDS, BUSY_PAUSE_SECONDS = 10.0, 60.0
-"""Between two starts, and where the processors are busy: each takes a core for a second or two from those who talk."""
+"""Between two starts, and where the processors are busy or were until then: each takes a core for a second or two from
+those who talk."""
+SHARE = 0.1
+"""Of all rooms' commands: a room that makes fewer has no actor of its own while the processors are busy."""
+BUSY_SECONDS = 5.0
+"""So long they are busy before such a room gives its actor back."""
 EMPTY_SECONDS = 30.0
 """After so long without its room an actor ends."""
 START_SECONDS = 120.0
@@ -55,6 +61,8 @@ class OwnActors:
         self._served: dict[RoomId, int] = {}
         self._scores: dict[RoomId, float] = {}
         """About the commands of the last twenty seconds."""
+        self._busy_since: float | None = None
+        self._calm_since = float("-inf")
 
     @property
     def names(self) -> set[str]:
@@ -104,24 +112,38 @@ class OwnActors:
             self._scores.pop(room, None)
 
     def next(self, *, busy: bool) -> str | None:
-        """The name of the actor to make now: one at a time, for the busiest room that shares one; less often while the
-        processors are ``busy``."""
-        if self._clock.monotonic() < self._made_at + (BUSY_PAUSE_SECONDS if busy else PAUSE_SECONDS):
+        """The name of the actor to make now: one at a time, for the busiest room that shares one. ``busy`` says how the
+        processors are, once in a while; ``surplus`` goes by it too."""
+        now = self._clock.monotonic()
+        if not busy:
+            self._busy_since = None
+        else:
+            self._busy_since, self._calm_since = now if self._busy_since is None else self._busy_since, now
+        if now < self._made_at + (BUSY_PAUSE_SECONDS if busy else PAUSE_SECONDS):
             return None
         if any(not own.answers for own in self._own.values()) or len(self._own) >= self._limit:
             return None
         room = self._busiest()
-        return None if room is None else name_of(room)
+        if room is None or (now < self._calm_since + BUSY_PAUSE_SECONDS and self._makes_little(room)):
+            return None
+        return name_of(room)
 
     def surplus(self) -> list[str]:
         """The actors that end now."""
         now = self._clock.monotonic()
         empty = [name for name, own in self._own.items() if own.ends(now)]
-        waiting = self._busiest()
-        if empty or waiting is None or not self._own or len(self._own) < self._limit:
+        if empty or not self._own:
             return empty
         quietest = min(self._own, key=self._score)
+        if self._busy_since is not None and now >= self._busy_since + BUSY_SECONDS:
+            return [quietest] if self._makes_little(room_of(quietest)) else []
+        waiting = self._busiest()
+        if waiting is None or len(self._own) < self._limit:
+            return []
         return [quietest] if self._scores[waiting] > MUCH_BUSIER * (self._score(quietest) + 1) else []
+
+    def _makes_little(self, room: RoomId) -> bool:
+        return self._scores.get(room, 0.0) < SHARE * sum(self._scores.values())
 
     def _busiest(self) -> RoomId | None:
         sharing = [

@@ -10,6 +10,7 @@ import pytest
 from parlor.model.ids import RoomId
 from parlor.rooms.own_actors import (
     BUSY_PAUSE_SECONDS,
+    BUSY_SECONDS,
     CONVERSATION,
     EMPTY_SECONDS,
     PAUSE_SECONDS,
@@ -91,6 +92,48 @@ def test_a_longer_pause_while_the_processors_are_busy() -> None:
     assert found.pool.next_own() == name_of(A)
     found.clock.ms += 1
     assert found.pool.next_own(busy=True) == name_of(A)
+
+
+def test_busy_processors_have_no_actor_for_a_room_that_makes_little_of_the_load() -> None:
+    found = Pool()
+    found.report(a=CONVERSATION, b=200)
+    assert found.pool.next_own(busy=True) == name_of(B)
+    found.graduate(B)
+    found.clock.ms += int(BUSY_PAUSE_SECONDS * 1000)
+    assert found.pool.next_own(busy=True) is None, "for the other one"
+    found.clock.ms += int(BUSY_PAUSE_SECONDS * 1000) - 1
+    assert found.pool.next_own() is None, "nor just after it"
+    found.clock.ms += 1
+    assert found.pool.next_own() == name_of(A)
+
+
+def test_rooms_that_make_little_of_the_load_share_again_while_the_processors_are_busy() -> None:
+    found = Pool(limit=3)
+    found.report(a=CONVERSATION, b=200, c=CONVERSATION + 1)
+    for room in (B, C, A):
+        found.graduate(room)
+        found.clock.ms += int(PAUSE_SECONDS * 1000)
+    found.pool.answered(name_of(B), "node", [B], [100])
+    assert found.pool.next_own(busy=True) is None
+    found.clock.ms += int(BUSY_SECONDS * 1000) - 1
+    assert found.pool.let_go(NOWHERE) == []
+    found.clock.ms += 1
+    assert {*found.pool.let_go(NOWHERE), *found.pool.let_go(NOWHERE)} == {name_of(A), name_of(C)}, "one at a time"
+    assert found.pool.let_go(NOWHERE) == [], "the room that makes most of the load stays"
+
+
+def test_processors_that_were_busy_for_a_moment_end_nothing() -> None:
+    found = Pool()
+    found.report(a=CONVERSATION, b=200)
+    for room in (B, A):
+        found.graduate(room)
+        found.clock.ms += int(PAUSE_SECONDS * 1000)
+    found.pool.next_own(busy=True)
+    found.clock.ms += int(BUSY_SECONDS * 1000) - 1
+    found.pool.next_own(busy=False)
+    found.clock.ms += int(BUSY_SECONDS * 1000)
+    found.pool.next_own(busy=True)
+    assert found.pool.let_go(NOWHERE) == []
 
 
 def test_a_pause_between_two_starts() -> None:
