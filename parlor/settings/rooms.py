@@ -27,9 +27,10 @@ class RoomSettings(Section):
     """How long a RoomActor beyond `actors_min` must be empty before it ends, so that its node can be removed. The same
     time, without a call, ends a StateMachine beyond the first."""
     own_actors: int | None = Field(default=None, ge=0)
-    """Most rooms that get a RoomActor of their own, beyond the pool: those that are talked in, the busiest first.
-    Unset: eight for each core, in a quarter of the memory at most; with `PARLOR_RAY__PLACEMENT=resources` none, because
-    the pool grows with the rooms there."""
+    """Most rooms that get a RoomActor of their own, beyond the pool: those that are talked in, the busiest first;
+    while the processors are busy, only those that make a tenth of the load or more. Unset: eight for each core, in a
+    quarter of the memory at most; with `PARLOR_RAY__PLACEMENT=resources` none, because the pool grows with the rooms
+    there."""
     max_rooms_per_actor: int = Field(default=5000, ge=1)
     """Most rooms in one RoomActor. 1 forbids sharing: a full pool then answers `overloaded`."""
     idle_after: Lifetime = timedelta(seconds=300)
