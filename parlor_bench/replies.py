@@ -15,6 +15,7 @@ import msgspec
 from parlor_bench.event_stream import Chunks
 
 ANSWER_SECONDS = 120.0
+RECONNECT = "stream.reconnect"
 _ENDS = ("message.stopped", "message.failed", "message.deleted")
 
 
@@ -35,6 +36,8 @@ class Answered(msgspec.Struct, frozen=True):
     """Replies that were not completed."""
     refused: int
     """Requests that were answered with an error."""
+    cut: int = 0
+    """Streams that ended with ``stream.reconnect``, which this reader does not: the rest of them is not counted."""
 
     @property
     def per_second(self) -> float:
@@ -81,6 +84,7 @@ class Reply(msgspec.Struct, frozen=True):
     lost: int
     failed: bool
     refused: bool
+    cut: bool = False
 
 
 class _Choice(msgspec.Struct, frozen=True):
@@ -125,10 +129,14 @@ def read(answer: Answer, tokens: int) -> Reply:
     if not answer.pieces or answer.pieces[0][1][9:12] not in (b"200", b"201"):
         return Reply(None, [], 0, 0, failed=False, refused=True)
     text: list[str] = []
-    first, delays, lost, failed, position = None, list[float](), 0, False, (0, 0)
+    first, delays, lost, failed, cut, position = None, list[float](), 0, False, False, (0, 0)
     for at, event, data in _events(answer.pieces):
-        position, lost = _following(position, event.get("id"), lost)
         kind = event.get("event", "delta")
+        if kind == RECONNECT:
+            # Its cursor is that of the event before it.
+            cut = True
+            continue
+        position, lost = _following(position, event.get("id"), lost)
         failed = failed or kind in _ENDS
         if not kind.endswith("delta"):
             if kind == "message.completed" and data.message is not None:
@@ -142,7 +150,8 @@ def read(answer: Answer, tokens: int) -> Reply:
         text.append(data.said)
         delays += [at * 1000 - int(word) for word in data.said.split() if word.isdigit()]
     said = len("".join(text).split())
-    return Reply(first, delays, said, lost + (0 if failed else max(0, tokens - said)), failed=failed, refused=False)
+    missing = 0 if failed or cut else max(0, tokens - said)
+    return Reply(first, delays, said, lost + missing, failed=failed, refused=False, cut=cut)
 
 
 def summed(replies: Sequence[Reply], seconds: float) -> Answered:
@@ -155,6 +164,7 @@ def summed(replies: Sequence[Reply], seconds: float) -> Answered:
         lost=sum(reply.lost for reply in replies),
         failed=sum(reply.failed for reply in replies),
         refused=sum(reply.refused for reply in replies),
+        cut=sum(reply.cut for reply in replies),
     )
 
 

@@ -55,6 +55,14 @@ def test_a_reply_that_failed_is_counted_as_such_and_not_as_loss() -> None:
     assert (found.lost, found.failed) == (0, True)
 
 
+@pytest.mark.parametrize("before", [(), (delta(1, 0, "1000 "),)])
+def test_a_stream_that_has_to_be_opened_again_is_counted_as_such_and_not_as_loss(before: tuple[bytes, ...]) -> None:
+    again = b'id: 7-1\nevent: stream.reconnect\ndata: {"cursor":"7-1","reason":"live-store-unavailable"}\n\n'
+    found = read(answer(*before, again), 2)
+    assert (found.lost, found.failed, found.cut) == (0, False, True)
+    assert summed([found], 1.0).cut == 1
+
+
 def test_an_event_that_is_cut_by_two_reads_is_of_the_second() -> None:
     whole = delta(1, 0, "1000 ")
     found = read(answer(whole[:20], whole[20:]), 1)
