@@ -129,15 +129,12 @@ def read(answer: Answer, tokens: int) -> Reply:
     if not answer.pieces or answer.pieces[0][1][9:12] not in (b"200", b"201"):
         return Reply(None, [], 0, 0, failed=False, refused=True)
     text: list[str] = []
-    first, delays, lost, failed, cut, position = None, list[float](), 0, False, False, (0, 0)
+    first, delays, lost, kinds, position = None, list[float](), 0, set[str](), (0, 0)
     for at, event, data in _events(answer.pieces):
         kind = event.get("event", "delta")
-        if kind == RECONNECT:
-            # Its cursor is that of the event before it.
-            cut = True
-            continue
-        position, lost = _following(position, event.get("id"), lost)
-        failed = failed or kind in _ENDS
+        kinds.add(kind)
+        # The cursor of a stream's last event is that of the event before it.
+        position, lost = _following(position, None if kind == RECONNECT else event.get("id"), lost)
         if not kind.endswith("delta"):
             if kind == "message.completed" and data.message is not None:
                 lost += data.message.content != "".join(text)
@@ -150,6 +147,7 @@ def read(answer: Answer, tokens: int) -> Reply:
         text.append(data.said)
         delays += [at * 1000 - int(word) for word in data.said.split() if word.isdigit()]
     said = len("".join(text).split())
+    failed, cut = not kinds.isdisjoint(_ENDS), RECONNECT in kinds
     missing = 0 if failed or cut else max(0, tokens - said)
     return Reply(first, delays, said, lost + missing, failed=failed, refused=False, cut=cut)
 
