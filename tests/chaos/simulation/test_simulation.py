@@ -128,7 +128,10 @@ def test_scripts_that_do_not_ask_whose_redis_it_is_are_found_out(
     @cache
     def careless(name: str, replicated: bool) -> Script:
         known = load(name, replicated)
-        source = known.source.replace("held ~= A.installation", "false")
+        source = known.source
+        if "installation" in known.arguments:
+            asked = f"held ~= ARGV[{known.arguments.index('installation') + 1}]"
+            source = source.replace(asked, "false")
         return Script(name, source, known.keys, known.more, known.arguments, known.rest)
 
     monkeypatch.setattr("parlor.cache.live.load", careless)
