@@ -57,8 +57,17 @@ class _Data:
         self.client: Any = fakeredis.FakeRedis(server=server, protocol=2)
         listener = fakeredis.FakeRedis(server=server, protocol=2)
         self.published: Any = listener.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-        self.published.psubscribe("*")
-        self.published.get_message()
+        self._heard: set[bytes] = set()
+
+    def listen(self, channels: set[bytes]) -> None:
+        """Hears these channels and no others. Scripts count who hears one by its name, so a pattern would not do."""
+        for channel in sorted(channels - self._heard):
+            self.published.subscribe(channel)
+            self.published.get_message()  # Its confirmation.
+        for channel in sorted(self._heard - channels):
+            self.published.unsubscribe(channel)
+            self.published.get_message()
+        self._heard = channels
 
     def execute(self, command: Command) -> Any:
         try:
@@ -95,6 +104,8 @@ class SimServer:
     def execute(self, command: Command) -> Any:
         """One command, now, to whatever is at the address; an error reply is returned as what redis-py would raise."""
         data = self._foreign or self._ours
+        if command[0] == "EVALSHA":
+            data.listen({channel for subscriber in self.subscribers for channel in subscriber.channels})
         answer = data.execute(command)
         if command[0] != "EVALSHA" or isinstance(answer, Exception):
             return answer

@@ -14,6 +14,7 @@ import pytest
 
 from parlor.cache.loader import Script, load
 from parlor.cache.queue import QueueEntry, WriterQueue
+from parlor.cache.watched import Watched
 from parlor.model.tools import ToolState
 from tests.chaos.simulation.__main__ import kept_seeds, seeds_of
 from tests.chaos.simulation.run import (
@@ -153,6 +154,24 @@ def test_a_partition_that_is_not_closed_by_a_fail_over_is_found_out(
     templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
     seeds = range(FAILING_OVER_FROM, FAILING_OVER_FROM + TRIED)
     assert any(violation.rule == "C1" for seed in seeds for violation in run_seed(seed, templates).violations)
+
+
+def test_readers_hear_what_is_published_and_read_what_they_did_not_hear(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Counter[bool]()
+    hear = Watched.hear
+
+    def counted(self: Watched, publication: bytes) -> bool:
+        taken = hear(self, publication)
+        heard[taken] += 1
+        return taken
+
+    monkeypatch.setattr(Watched, "hear", counted)
+    templates = asyncio.run(make_templates(tmp_path_factory.mktemp("templates")))
+    for seed in range(4):
+        run_seed(seed, templates)
+    assert min(heard[True], heard[False]) > 0
 
 
 def test_a_writer_that_forgets_what_it_had_read_is_found_out(
