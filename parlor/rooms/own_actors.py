@@ -29,6 +29,8 @@ PAUSE_SECONDS, BUSY_PAUSE_SECONDS = 10.0, 60.0
 those who talk."""
 SHARE = 0.1
 """Of all rooms' commands: a room that makes fewer has no actor of its own while the processors are busy."""
+SETTLED_SECONDS = 30.0
+"""So long a room has its own actor before what it makes is judged: about what a score takes to be right."""
 BUSY_SECONDS = 5.0
 """So long they are busy before such a room gives its actor back."""
 EMPTY_SECONDS = 30.0
@@ -43,6 +45,8 @@ class _Own:
         self.answers = False
         self.empty_since: float | None = now
         """Since when its room has not been there; None while it is."""
+        self.used_since = now
+        """Since when its room has been there."""
 
     def ends(self, now: float) -> bool:
         patience = EMPTY_SECONDS if self.answers else START_SECONDS
@@ -90,6 +94,7 @@ class OwnActors:
     def answered(self, name: str, node: str, rooms: Sequence[RoomId]) -> None:
         own, now = self._own[name], self._clock.monotonic()
         if room_of(name) in rooms:
+            own.used_since = now if own.empty_since is not None else own.used_since
             own.empty_since = None
         elif own.empty_since is None or not own.answers:
             own.empty_since = now
@@ -101,7 +106,9 @@ class OwnActors:
             return  # A cluster has thousands of rooms, and reports every second.
         self.forget(room for room in held if room not in served)
         for room, count in served.items():
-            more = max(0, count - self._served.get(room, 0))
+            # Of a room that was not known, all commands since it was loaded, however long ago.
+            known = self._served.get(room, count - min(count, CONVERSATION))
+            more = max(0, count - known)
             self._served[room] = count
             self._scores[room] = self._scores.get(room, 0.0) * FADE + more
 
@@ -134,9 +141,13 @@ class OwnActors:
         empty = [name for name, own in self._own.items() if own.ends(now)]
         if empty or not self._own:
             return empty
-        quietest = min(self._own, key=self._score)
         if self._busy_since is not None and now >= self._busy_since + BUSY_SECONDS:
-            return [quietest] if self._makes_little(room_of(quietest)) else []
+            # A room's score may have been forgotten as it moved.
+            settled = [name for name, own in self._own.items() if now >= own.used_since + SETTLED_SECONDS]
+            little = [name for name in settled if self._makes_little(room_of(name))]
+            if little:
+                return [min(little, key=self._score)]
+        quietest = min(self._own, key=self._score)
         waiting = self._busiest()
         if waiting is None or len(self._own) < self._limit:
             return []

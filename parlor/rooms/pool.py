@@ -67,6 +67,8 @@ class RoomPool:
     def answered(self, name: str, node: str, rooms: Sequence[RoomId], served: Sequence[int] = ()) -> None:
         """Notes that an actor answered from this node and holds these rooms, of which each has served so many
         commands."""
+        if name in self._leaving:
+            return  # It was asked before it was told to leave.
         self._own.reported(self._book.held_by(name), dict(zip(rooms, served, strict=False)))
         if name in self._own.names:
             self._book.add_own_actor(name, room_of(name))

@@ -14,6 +14,7 @@ from parlor.rooms.own_actors import (
     CONVERSATION,
     EMPTY_SECONDS,
     PAUSE_SECONDS,
+    SETTLED_SECONDS,
     START_SECONDS,
     most_own_actors,
     name_of,
@@ -41,6 +42,8 @@ class Pool:
 
     def report(self, seconds: int = 1, **commands: int) -> None:
         """The shared actor's, each second: what its rooms have served by then."""
+        new = [room for room in map(RoomId, commands) if room not in self.served]
+        self.pool.answered(SHARED, "node", [*self.served, *new], [*self.served.values(), *(0 for _ in new)])
         for room, count in commands.items():
             self.served[RoomId(room)] = self.served.get(RoomId(room), 0) + count
         for room in self.served:
@@ -113,13 +116,45 @@ def test_rooms_that_make_little_of_the_load_share_again_while_the_processors_are
     for room in (B, C, A):
         found.graduate(room)
         found.clock.ms += int(PAUSE_SECONDS * 1000)
-    found.pool.answered(name_of(B), "node", [B], [100])
+    found.clock.ms += int(SETTLED_SECONDS * 1000)
     assert found.pool.next_own(busy=True) is None
     found.clock.ms += int(BUSY_SECONDS * 1000) - 1
     assert found.pool.let_go(NOWHERE) == []
     found.clock.ms += 1
     assert {*found.pool.let_go(NOWHERE), *found.pool.let_go(NOWHERE)} == {name_of(A), name_of(C)}, "one at a time"
     assert found.pool.let_go(NOWHERE) == [], "the room that makes most of the load stays"
+
+
+def test_a_room_that_has_just_moved_is_not_judged_by_what_it_has_made_there() -> None:
+    found = Pool()
+    found.report(a=CONVERSATION, b=200)
+    for room in (B, A):
+        found.graduate(room)
+        found.clock.ms += int(PAUSE_SECONDS * 1000)
+    found.pool.next_own(busy=True)
+    found.clock.ms += int(BUSY_SECONDS * 1000)
+    assert found.pool.let_go(NOWHERE) == []
+    found.clock.ms += int(SETTLED_SECONDS * 1000)
+    assert found.pool.let_go(NOWHERE) == [name_of(A)]
+
+
+def test_what_a_room_has_served_before_it_was_known_says_little_of_today() -> None:
+    """The Supervisor was started anew, or an actor that was told to leave answers late."""
+    found = Pool(limit=3)
+    found.pool.answered(SHARED, "node", [C], [100_000])
+    found.served[C] = 100_000
+    found.report(a=CONVERSATION + 1)
+    assert found.pool.next_own() == name_of(A)
+
+
+def test_an_actor_that_was_told_to_leave_says_nothing_more() -> None:
+    found = Pool()
+    found.report(a=CONVERSATION, b=200)
+    own = found.graduate(B)
+    found.pool.dismiss(own)
+    found.pool.answered(own, "node", [B], [100_000])
+    found.clock.ms += int(PAUSE_SECONDS * 1000)
+    assert found.pool.next_own() == name_of(A)
 
 
 def test_processors_that_were_busy_for_a_moment_end_nothing() -> None:
