@@ -123,7 +123,8 @@ async def _check(client: Redis, admin: Redis, key: str, replicated: bool) -> Ser
 def commands(replicated: bool = False) -> list[str]:
     """Every command that Parlor runs, in its scripts and besides them; on servers that fail over too."""
     found = {call for name in all_names() for call in _CALL.findall(load(name, replicated).source)}
-    found = {(name, first) for name, first in found if replicated or name != "INFO"}
+    unused = "PUBSUB" if replicated else "INFO"
+    found = {(name, first) for name, first in found if name != unused}
     called = {f"{name} {first}" if name in _CONTAINERS else name for name, first in found}
     return sorted({*called, *OWN_COMMANDS})
 

@@ -206,8 +206,10 @@ async def test_a_wrong_password_is_said_to_be_one(server: str) -> None:
 
 
 def test_every_command_of_a_script_is_among_those_that_are_asked_for() -> None:
-    found = commands(replicated=True)
-    assert {"HSET", "XADD", "PUBLISH", "XGROUP CREATE", "EVALSHA", "SCRIPT LOAD"} <= set(found)
+    assert {"PUBSUB NUMSUB", "INFO"} & {*commands()} == {"PUBSUB NUMSUB"}
+    assert {"PUBSUB NUMSUB", "INFO"} & {*commands(replicated=True)} == {"INFO"}
+    found = {*commands(), *commands(replicated=True)}
+    assert {"HSET", "XADD", "PUBLISH", "XGROUP CREATE", "EVALSHA", "SCRIPT LOAD"} <= found
     called = {name for script in all_names() for name in re.findall(r"call\('([A-Za-z]+)'", load(script).source)}
     assert called == {command.split()[0] for command in found} - {name.split()[0] for name in OWN_COMMANDS} | (
         called & {name.split()[0] for name in OWN_COMMANDS}
