@@ -15,7 +15,7 @@ import msgspec
 from parlor_bench.event_stream import Chunks
 
 ANSWER_SECONDS = 120.0
-RECONNECT = "stream.reconnect"
+_RECONNECT = "stream.reconnect"
 _ENDS = ("message.stopped", "message.failed", "message.deleted")
 
 
@@ -38,6 +38,11 @@ class Answered(msgspec.Struct, frozen=True):
     """Requests that were answered with an error."""
     cut: int = 0
     """Streams that ended with ``stream.reconnect``, which this reader does not: the rest of them is not counted."""
+
+    @property
+    def errors(self) -> int:
+        """Replies of which not all was read, though nothing was lost."""
+        return self.refused + self.failed + self.cut
 
     @property
     def per_second(self) -> float:
@@ -134,7 +139,7 @@ def read(answer: Answer, tokens: int) -> Reply:
         kind = event.get("event", "delta")
         kinds.add(kind)
         # The cursor of a stream's last event is that of the event before it.
-        position, lost = _following(position, None if kind == RECONNECT else event.get("id"), lost)
+        position, lost = _following(position, None if kind == _RECONNECT else event.get("id"), lost)
         if not kind.endswith("delta"):
             if kind == "message.completed" and data.message is not None:
                 lost += data.message.content != "".join(text)
@@ -147,7 +152,7 @@ def read(answer: Answer, tokens: int) -> Reply:
         text.append(data.said)
         delays += [at * 1000 - int(word) for word in data.said.split() if word.isdigit()]
     said = len("".join(text).split())
-    failed, cut = not kinds.isdisjoint(_ENDS), RECONNECT in kinds
+    failed, cut = not kinds.isdisjoint(_ENDS), _RECONNECT in kinds
     missing = 0 if failed or cut else max(0, tokens - said)
     return Reply(first, delays, said, lost + missing, failed=failed, refused=False, cut=cut)
 

@@ -94,8 +94,8 @@ class OwnActors:
     def answered(self, name: str, node: str, rooms: Sequence[RoomId]) -> None:
         own, now = self._own[name], self._clock.monotonic()
         if room_of(name) in rooms:
-            own.used_since = now if own.empty_since is not None else own.used_since
-            own.empty_since = None
+            if own.empty_since is not None:
+                own.empty_since, own.used_since = None, now
         elif own.empty_since is None or not own.answers:
             own.empty_since = now
         own.node, own.answers = node, True

@@ -33,7 +33,7 @@ async def f5(bench: Bench) -> Result:
     refused = 0
     for count in COUNTS:
         found = await _measured(bench, count, QUESTION, TOKENS, (DIRECT, AIOHTTP, OPENAI, PARLOR))
-        refused += sum(one.refused + one.failed + one.cut for one in found[PARLOR])
+        refused += sum(one.errors for one in found[PARLOR])
         waits = {name: _first(several) for name, several in found.items()}
         for number, share in enumerate(("p50", "p99")):
             ours, direct = waits[PARLOR][number], waits[DIRECT][number]
@@ -70,7 +70,7 @@ async def f6(bench: Bench) -> Result:
             Criterion(name="lost tokens, the most of a run", values=[max(lost)], at_most=0.0),
         ],
         series=[*through.series, *(Series(f"{name}, 8 tokens/s", "ms, p99", late[name]) for name in late)],
-        errors=through.errors + sum(one.refused + one.failed + one.cut for one in slow[PARLOR]),
+        errors=through.errors + sum(one.errors for one in slow[PARLOR]),
     )
 
 
@@ -81,7 +81,7 @@ def _throughput(found: Mapping[str, list[Answered]], measure: str, peer: str, le
         title=title,
         criteria=[Criterion(name=f"tokens/s over {peer}", values=ratios(rates[PARLOR], rates[peer]), at_least=least)],
         series=[Series(name, "tokens/s", several) for name, several in rates.items()],
-        errors=sum(one.refused + one.failed + one.cut for one in found[PARLOR]),
+        errors=sum(one.errors for one in found[PARLOR]),
     )
 
 
